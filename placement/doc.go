@@ -1,0 +1,2 @@
+// Package placement holds the nouns and the pure rules of scheduling.
+package placement
