@@ -1,0 +1,324 @@
+package placement
+
+import (
+	"encoding/json"
+	"errors"
+	"iter"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+)
+
+// Units of Resources. They are untyped, so that 4*Core and 8*GiB are plain
+// int64 amounts.
+const (
+	// Millicore is the unit of CPU.
+	Millicore = 1
+	// Core is one CPU core or hardware thread.
+	Core = 1000 * Millicore
+
+	// KiB is 1024 bytes.
+	KiB = 1 << 10
+	// MiB is 1024 KiB.
+	MiB = 1 << 20
+	// GiB is 1024 MiB.
+	GiB = 1 << 30
+	// TiB is 1024 GiB.
+	TiB = 1 << 40
+
+	// KB is 1000 bytes.
+	KB = 1_000
+	// MB is 1000 KB.
+	MB = 1_000_000
+	// GB is 1000 MB.
+	GB = 1_000_000_000
+	// TB is 1000 GB.
+	TB = 1_000_000_000_000
+
+	// Mbps is a million bits per second.
+	Mbps = 1_000_000
+	// Gbps is a thousand Mbps.
+	Gbps = 1_000_000_000
+
+	// MilliGPU is the unit of GPU, a thousandth of a device.
+	MilliGPU = 1
+	// Device is one whole GPU.
+	Device = 1000 * MilliGPU
+)
+
+// ResourceName names a dimension of Resources.
+type ResourceName string
+
+// The names of the dimensions that every cluster knows. Any other valid name
+// is a custom dimension.
+const (
+	NameCPU     ResourceName = "cpu"
+	NameMemory  ResourceName = "memory"
+	NameDisk    ResourceName = "disk"
+	NameNetwork ResourceName = "network"
+	NameGPU     ResourceName = "gpu"
+	// NameInstances counts instances. It is reserved: nodes cap it with
+	// MaxInstances and quotas limit it, but no amount of it is requested.
+	NameInstances ResourceName = "instances"
+)
+
+// MaxDimensions is the largest number of dimensions in a cluster: the five
+// named ones and at most eleven custom ones.
+const MaxDimensions = 16
+
+const namedDimensions = 5
+
+const maxNameLength = 63
+
+// Resources is an amount of everything that a node offers and an instance
+// asks for. The zero value is nothing. Amounts are never negative; Validate
+// says so. A Custom entry of zero means the same as none.
+type Resources struct {
+	// CPU in millicores.
+	CPU int64
+	// Memory in bytes.
+	Memory int64
+	// Disk in bytes.
+	Disk int64
+	// Network in bits per second.
+	Network int64
+	// GPU in thousandths of a device.
+	GPU int64
+	// Custom amounts by name, in whole units of their own.
+	Custom map[string]int64
+}
+
+// Cores converts a number of cores to millicores, rounded to the nearest.
+// NaN, infinities, negative numbers and what does not fit an int64 are errors.
+func Cores(cores float64) (int64, error) {
+	milli := math.Round(cores * Core)
+	if math.IsNaN(milli) || cores < 0 || milli >= math.MaxInt64 {
+		return 0, invalid("cpu", strconv.FormatFloat(cores, 'g', -1, 64), "want a finite number of cores, at least 0")
+	}
+	return int64(milli), nil
+}
+
+// Amount returns the amount of one dimension, zero if there is none.
+func (r Resources) Amount(name ResourceName) int64 {
+	switch name {
+	case NameCPU:
+		return r.CPU
+	case NameMemory:
+		return r.Memory
+	case NameDisk:
+		return r.Disk
+	case NameNetwork:
+		return r.Network
+	case NameGPU:
+		return r.GPU
+	default:
+		return r.Custom[string(name)]
+	}
+}
+
+// With returns a copy of r in which one dimension has the given amount.
+func (r Resources) With(name ResourceName, amount int64) Resources {
+	switch name {
+	case NameCPU:
+		r.CPU = amount
+	case NameMemory:
+		r.Memory = amount
+	case NameDisk:
+		r.Disk = amount
+	case NameNetwork:
+		r.Network = amount
+	case NameGPU:
+		r.GPU = amount
+	default:
+		r.Custom = maps.Clone(r.Custom)
+		if amount == 0 {
+			delete(r.Custom, string(name))
+			break
+		}
+		if r.Custom == nil {
+			r.Custom = make(map[string]int64, 1)
+		}
+		r.Custom[string(name)] = amount
+	}
+	return r
+}
+
+// All yields every dimension with its amount in a fixed order: CPU, memory,
+// disk, network and GPU, also when zero, then custom ones by name.
+func (r Resources) All() iter.Seq2[ResourceName, int64] {
+	return func(yield func(ResourceName, int64) bool) {
+		if !yield(NameCPU, r.CPU) || !yield(NameMemory, r.Memory) || !yield(NameDisk, r.Disk) ||
+			!yield(NameNetwork, r.Network) || !yield(NameGPU, r.GPU) || len(r.Custom) == 0 {
+			return
+		}
+		for _, name := range slices.Sorted(maps.Keys(r.Custom)) {
+			if !yield(ResourceName(name), r.Custom[name]) {
+				return
+			}
+		}
+	}
+}
+
+// Clone returns a copy that shares nothing with r.
+func (r Resources) Clone() Resources {
+	r.Custom = maps.Clone(r.Custom)
+	return r
+}
+
+// IsZero reports whether every amount is zero.
+func (r Resources) IsZero() bool {
+	for _, amount := range r.All() {
+		if amount != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Equal reports whether every amount of r and other is the same.
+func (r Resources) Equal(other Resources) bool {
+	return r.CPU == other.CPU && r.Memory == other.Memory && r.Disk == other.Disk &&
+		r.Network == other.Network && r.GPU == other.GPU &&
+		customWithin(r.Custom, other.Custom, int64Equal) && customWithin(other.Custom, r.Custom, int64Equal)
+}
+
+// FitsIn reports whether every amount of r is at most that of free.
+func (r Resources) FitsIn(free Resources) bool {
+	return r.CPU <= free.CPU && r.Memory <= free.Memory && r.Disk <= free.Disk &&
+		r.Network <= free.Network && r.GPU <= free.GPU &&
+		customWithin(r.Custom, free.Custom, int64AtMost)
+}
+
+func customWithin(a, b map[string]int64, holds func(a, b int64) bool) bool {
+	for name, amount := range a {
+		if !holds(amount, b[name]) {
+			return false
+		}
+	}
+	return true
+}
+
+func int64Equal(a, b int64) bool  { return a == b }
+func int64AtMost(a, b int64) bool { return a <= b }
+
+// Add returns r + other. A sum that overflows is an InvalidError that names
+// the dimension.
+func (r Resources) Add(other Resources) (Resources, error) {
+	return r.combine(other, "+", func(a, b int64) (int64, bool) {
+		sum := a + b
+		return sum, (sum < a) == (b < 0)
+	})
+}
+
+// Sub returns r - other. A difference below zero is an InvalidError that
+// names the dimension.
+func (r Resources) Sub(other Resources) (Resources, error) {
+	return r.combine(other, "-", func(a, b int64) (int64, bool) {
+		return a - b, b >= 0 && a >= b
+	})
+}
+
+func (r Resources) combine(other Resources, sign string, op func(a, b int64) (int64, bool)) (Resources, error) {
+	var errs []error
+	result := r.Clone()
+	for name, amount := range other.All() {
+		if amount == 0 {
+			continue
+		}
+		left := r.Amount(name)
+		value, ok := op(left, amount)
+		if !ok {
+			text := strconv.FormatInt(left, 10) + " " + sign + " " + strconv.FormatInt(amount, 10)
+			errs = append(errs, invalid(string(name), text, "out of range"))
+			continue
+		}
+		result = result.With(name, value)
+	}
+	if len(errs) > 0 {
+		return Resources{}, errors.Join(errs...)
+	}
+	return result, nil
+}
+
+// Validate reports every negative amount, every custom name that is reserved
+// or malformed, and too many custom dimensions. A custom name has 1 to 63
+// characters: letters, digits, '.', '_', '/', ':' and '-'.
+func (r Resources) Validate() error {
+	var errs []error
+	for name, amount := range r.All() {
+		if amount < 0 {
+			errs = append(errs, invalidAmount(string(name), amount, "negative"))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Custom)) {
+		if err := validateCustomName(name); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if n := len(r.Custom); n > MaxDimensions-namedDimensions {
+		errs = append(errs, invalid("custom", strconv.Itoa(n), "more than 11 custom dimensions"))
+	}
+	return errors.Join(errs...)
+}
+
+func validateCustomName(name string) error {
+	switch ResourceName(name) {
+	case NameCPU, NameMemory, NameDisk, NameNetwork, NameGPU, NameInstances:
+		return invalid("custom", name, "the name is reserved")
+	}
+	if name == "" || len(name) > maxNameLength {
+		return invalid("custom", name, "want a name of 1 to 63 characters")
+	}
+	for i := range len(name) {
+		if !isNameByte(name[i]) {
+			return invalid("custom", name, "want letters, digits, '.', '_', '/', ':' and '-'")
+		}
+	}
+	return nil
+}
+
+func isNameByte(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
+		c == '.' || c == '_' || c == '/' || c == ':' || c == '-'
+}
+
+// MarshalJSON encodes r as one object of the amounts by name, in base units
+// (millicores, bytes, bits per second, thousandths of a device), zeros left
+// out: {"cpu":4000,"memory":8589934592}.
+func (r Resources) MarshalJSON() ([]byte, error) {
+	out := []byte{'{'}
+	for name, amount := range r.All() {
+		if amount == 0 {
+			continue
+		}
+		if len(out) > 1 {
+			out = append(out, ',')
+		}
+		key, err := json.Marshal(string(name))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, key...)
+		out = append(out, ':')
+		out = strconv.AppendInt(out, amount, 10)
+	}
+	return append(out, '}'), nil
+}
+
+// UnmarshalJSON decodes what MarshalJSON encodes and validates it.
+func (r *Resources) UnmarshalJSON(data []byte) error {
+	var amounts map[ResourceName]int64
+	if err := json.Unmarshal(data, &amounts); err != nil {
+		return err
+	}
+	var decoded Resources
+	for name, amount := range amounts {
+		decoded = decoded.With(name, amount)
+	}
+	if err := decoded.Validate(); err != nil {
+		return err
+	}
+	*r = decoded
+	return nil
+}
