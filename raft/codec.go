@@ -1,0 +1,216 @@
+package raft
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"time"
+)
+
+// The wire format of a Message. All integers are big-endian.
+//
+//	offset  size  what
+//	0       1     version
+//	1       1     kind
+//	2       1     flags: bit 0 Granted
+//	3       1     reason
+//	4       16    StoreID
+//	20      8     incarnation
+//	28      8     boot
+//	36      8     term
+//	44      8     sequence
+//	52      8     promise, nanoseconds
+//	60      8     transfer
+//	68      4     level
+//	72      8     configuration: term
+//	80      8     configuration: version
+//	88      8     configuration: digest
+//	96      8     last: term
+//	104     8     last: index
+//	112     …     cluster, from, to: each a length byte and that many bytes
+//
+// Then come extensions to the end, each with a tag and a length of 2 bytes
+// each. A receiver skips those with tags it does not know, and no known tag
+// comes twice.
+const (
+	wireVersion       = 1
+	messageHeaderSize = 112
+	flagGranted       = 1
+	extensionHead     = 4
+	tagConfiguration  = 1
+)
+
+// MaxMessageSize is the hard limit of an encoded message, in bytes.
+const MaxMessageSize = 4096
+
+// AppendBinary appends the encoding of m. It allocates only if b is too small,
+// and fails with ErrConfig or ErrTooLarge if m cannot be decoded again.
+func (m *Message) AppendBinary(b []byte) ([]byte, error) {
+	if err := m.validate(); err != nil {
+		return b, err
+	}
+	start := len(b)
+	flags := byte(0)
+	if m.Granted {
+		flags = flagGranted
+	}
+	b = append(b, wireVersion, byte(m.Kind), flags, byte(m.Reason))
+	b = append(b, m.StoreID[:]...)
+	for _, v := range [...]uint64{m.Incarnation, m.Boot, m.Term, m.Sequence, uint64(m.Promise), m.Transfer} {
+		b = binary.BigEndian.AppendUint64(b, v)
+	}
+	b = binary.BigEndian.AppendUint32(b, m.Level)
+	for _, v := range [...]uint64{
+		m.ConfigurationID.Term, m.ConfigurationID.Version, m.Digest, m.Last.Term, m.Last.Index,
+	} {
+		b = binary.BigEndian.AppendUint64(b, v)
+	}
+	b = appendText(b, m.Cluster)
+	b = appendText(b, m.From)
+	b = appendText(b, m.To)
+	if !m.Configuration.IsZero() {
+		b = binary.BigEndian.AppendUint16(b, tagConfiguration)
+		b = binary.BigEndian.AppendUint16(b, uint16(m.Configuration.size()))
+		b = m.Configuration.append(b)
+	}
+	if len(b)-start > MaxMessageSize {
+		return b[:start], fmt.Errorf("%w: message of %d bytes", ErrTooLarge, len(b)-start)
+	}
+	return b, nil
+}
+
+// validate reports what cannot be encoded.
+func (m *Message) validate() error {
+	if len(m.Cluster) > MaxIDSize || len(m.From) > MaxIDSize || len(m.To) > MaxIDSize {
+		return fmt.Errorf("%w: a name is longer than %d bytes", ErrConfig, MaxIDSize)
+	}
+	if m.Promise < 0 {
+		return fmt.Errorf("%w: promise of %v", ErrConfig, m.Promise)
+	}
+	if m.Configuration.IsZero() {
+		return nil
+	}
+	return m.Configuration.Validate()
+}
+
+// UnmarshalBinary replaces m by what b encodes; it keeps no part of b. It fails
+// with ErrMalformed and then leaves m alone. That a message can be decoded does
+// not make it one that a member would send: Core.Step sees to that.
+func (m *Message) UnmarshalBinary(b []byte) error {
+	if len(b) < messageHeaderSize || len(b) > MaxMessageSize {
+		return fmt.Errorf("%w: message of %d bytes", ErrMalformed, len(b))
+	}
+	d := decoder{rest: b}
+	if v := d.byte(); v != wireVersion {
+		return fmt.Errorf("%w: message version %d", ErrMalformed, v)
+	}
+	var t Message
+	t.Kind = Kind(d.byte())
+	flags := d.byte()
+	t.Granted = flags&flagGranted != 0
+	t.Reason = Reason(d.byte())
+	copy(t.StoreID[:], d.bytes(len(t.StoreID)))
+	t.Incarnation = d.uint64()
+	t.Boot = d.uint64()
+	t.Term = d.uint64()
+	t.Sequence = d.uint64()
+	promise := d.uint64()
+	t.Promise = time.Duration(promise)
+	t.Transfer = d.uint64()
+	t.Level = d.uint32()
+	t.ConfigurationID = ConfigurationID{Term: d.uint64(), Version: d.uint64()}
+	t.Digest = d.uint64()
+	t.Last = Position{Term: d.uint64(), Index: d.uint64()}
+	t.Cluster = d.text()
+	t.From = d.text()
+	t.To = d.text()
+	if d.failed || promise > math.MaxInt64 || flags&^flagGranted != 0 {
+		return fmt.Errorf("%w: message header", ErrMalformed)
+	}
+	if err := t.unmarshalExtensions(d.rest); err != nil {
+		return err
+	}
+	*m = t
+	return nil
+}
+
+// unmarshalExtensions reads what follows the names.
+func (m *Message) unmarshalExtensions(b []byte) error {
+	d := decoder{rest: b}
+	for len(d.rest) > 0 {
+		tag := d.uint16()
+		body := d.bytes(int(d.uint16()))
+		switch {
+		case d.failed:
+			return fmt.Errorf("%w: an extension is cut short", ErrMalformed)
+		case tag == tagConfiguration && !m.Configuration.IsZero():
+			return fmt.Errorf("%w: two configurations", ErrMalformed)
+		case tag == tagConfiguration:
+			if err := m.Configuration.UnmarshalBinary(body); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// appendText appends a text of at most 255 bytes after its length.
+func appendText(b []byte, s string) []byte {
+	b = append(b, byte(len(s)))
+	return append(b, s...)
+}
+
+// decoder takes values off the front of rest. After the first that is not there
+// it has failed, and returns zero values.
+type decoder struct {
+	rest   []byte
+	failed bool
+}
+
+func (d *decoder) bytes(n int) []byte {
+	if n > len(d.rest) {
+		d.failed, d.rest = true, nil
+		return nil
+	}
+	b := d.rest[:n]
+	d.rest = d.rest[n:]
+	return b
+}
+
+func (d *decoder) byte() byte {
+	if b := d.bytes(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+func (d *decoder) uint16() uint16 {
+	if b := d.bytes(2); b != nil {
+		return binary.BigEndian.Uint16(b)
+	}
+	return 0
+}
+
+func (d *decoder) uint32() uint32 {
+	if b := d.bytes(4); b != nil {
+		return binary.BigEndian.Uint32(b)
+	}
+	return 0
+}
+
+func (d *decoder) uint64() uint64 {
+	if b := d.bytes(8); b != nil {
+		return binary.BigEndian.Uint64(b)
+	}
+	return 0
+}
+
+// text reads a text written by appendText, of at most MaxIDSize bytes.
+func (d *decoder) text() string {
+	n := int(d.byte())
+	if n > MaxIDSize {
+		d.failed = true
+		return ""
+	}
+	return string(d.bytes(n))
+}

@@ -1,0 +1,208 @@
+package raft
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// Limits and defaults of a Config.
+const (
+	// MaxPromise is the greatest election timeout, and so the longest promise
+	// that a node may ask for.
+	MaxPromise = time.Hour
+
+	defaultElectionTimeoutMin = 150 * time.Millisecond
+	defaultElectionTimeoutMax = 300 * time.Millisecond
+	defaultHeartbeatInterval  = 50 * time.Millisecond
+	defaultMaxRetries         = 3
+	defaultClockDriftPPM      = 5_000
+	maxClockDriftPPM          = 100_000
+	// maxRounds bounds how many heartbeats fit in one election timeout; the
+	// leader remembers when it sent each of them.
+	maxRounds = 1024
+	// perMillion turns parts per million into a fraction.
+	perMillion = 1_000_000
+	// slackDivisor is rule 2's slack: a tenth of the minimal election timeout.
+	slackDivisor = 10
+)
+
+// A Transport carries frames between the members of a cluster. Those of package
+// transport fit; so does any other that keeps this contract: a frame arrives
+// intact or not at all, only at the member that it was sent to, and the handler
+// is told who really sent it. Loss, duplication, reordering and any delay are
+// allowed.
+type Transport interface {
+	// Send queues a copy of the frame for a member and never blocks. An error
+	// says that this frame was not queued.
+	Send(to string, frame []byte) error
+	// Serve hands arriving frames to handler, which may be called concurrently
+	// and keeps no frame, until ctx ends or the transport fails. No call of the
+	// handler is running or made after it has returned.
+	Serve(ctx context.Context, handler func(from string, frame []byte)) error
+}
+
+// Config is what a Core and a Node are made from. It is copied and never
+// changed; zero fields mean what their comments say.
+type Config struct {
+	// ID is this node's name, 1 to 64 bytes, unique in the cluster.
+	ID string
+	// Cluster is the cluster's name, 1 to 64 bytes. Messages of others are
+	// dropped.
+	Cluster string
+	// Start says how a node without a configuration begins. Zero: Resume.
+	Start Start
+
+	// ElectionTimeoutMin and ElectionTimeoutMax bound the silence after which a
+	// node campaigns; each attempt draws anew from [min, max). The minimum is
+	// also what a leader's lease is made of, and the longest pause or delay that
+	// does not cost it. Zero: 150 ms, and twice the minimum. The maximum is at
+	// most MaxPromise.
+	ElectionTimeoutMin, ElectionTimeoutMax time.Duration
+	// HeartbeatInterval is how often a leader asks for a longer lease. A lease,
+	// which is about 0.89 minimal election timeouts, must last for two of them.
+	// Zero: 50 ms, or a third of ElectionTimeoutMin if that is given.
+	HeartbeatInterval time.Duration
+	// MaxRetries is how often a campaigning node asks silent voters again, once
+	// per heartbeat interval. Zero: 3. -1: never.
+	MaxRetries int
+	// MaxClockDriftPPM is by how many parts per million any member's clock may
+	// run faster or slower than true time; leases are shorter for it. Beyond it
+	// two leases may overlap; terms still tell them apart. Zero: 5,000, which is
+	// 0.5 %. At most 100,000.
+	MaxClockDriftPPM int
+	// Rand is where election timeouts are drawn from. It is used by one
+	// goroutine at a time. Nil: New seeds one; NewCore requires it.
+	Rand rand.Source
+
+	// Store keeps the node's durable state. Required by New.
+	Store Store
+	// Transport carries its messages. Required by New.
+	Transport Transport
+	// ReleaseTimeout bounds how long a leader that resigns or hands over waits
+	// for the application to call Leadership.Release. Zero: the maximal
+	// election timeout.
+	ReleaseTimeout time.Duration
+	// Healthy is asked before each round of heartbeats, if not nil. An error
+	// ends the reign. It must not block.
+	Healthy func() error
+	// Logger gets what no caller is told. Nil: nothing is logged.
+	Logger *slog.Logger
+}
+
+// Start says how a node whose store holds no configuration begins (rule 16). A
+// stored configuration always wins. The zero value is Resume.
+type Start struct {
+	mode    startMode
+	members []Member
+	minTerm uint64
+}
+
+type startMode uint8
+
+const (
+	startResume startMode = iota
+	startBootstrap
+	startJoin
+)
+
+// Resume begins from the stored state; without one, the node does not start.
+func Resume() Start { return Start{} }
+
+// Bootstrap begins a new cluster of these members, among them the node itself.
+// Every founding node must be given the same members. All terms will be above
+// minTerm, so that a cluster made anew can go on above the tokens that its
+// journal has seen.
+func Bootstrap(minTerm uint64, members ...Member) Start {
+	return Start{mode: startBootstrap, members: slices.Clone(members), minTerm: minTerm}
+}
+
+// Join begins without a configuration: the node does not vote until a leader
+// has named it. Add it there with AddMember.
+func Join() Start { return Start{mode: startJoin} }
+
+// withDefaults returns c with its zero fields filled in.
+func (c Config) withDefaults() Config {
+	if c.HeartbeatInterval == 0 {
+		c.HeartbeatInterval = defaultHeartbeatInterval
+		if c.ElectionTimeoutMin != 0 {
+			c.HeartbeatInterval = max(c.ElectionTimeoutMin/3, 1)
+		}
+	}
+	if c.ElectionTimeoutMin == 0 {
+		c.ElectionTimeoutMin = defaultElectionTimeoutMin
+	}
+	if c.ElectionTimeoutMax == 0 {
+		c.ElectionTimeoutMax = 2 * c.ElectionTimeoutMin
+	}
+	if c.MaxRetries == 0 {
+		c.MaxRetries = defaultMaxRetries
+	}
+	if c.MaxClockDriftPPM == 0 {
+		c.MaxClockDriftPPM = defaultClockDriftPPM
+	}
+	if c.ReleaseTimeout == 0 {
+		c.ReleaseTimeout = c.ElectionTimeoutMax
+	}
+	return c
+}
+
+// validate reports everything that is wrong with a Config whose defaults are
+// filled in, joined, but for what only the shell needs.
+func (c Config) validate() error {
+	errs := []error{validateID("ID", c.ID), validateID("Cluster", c.Cluster)}
+	bad := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%w: "+format, append([]any{ErrConfig}, args...)...))
+	}
+	if c.ElectionTimeoutMin < 0 || c.ElectionTimeoutMax <= c.ElectionTimeoutMin || c.ElectionTimeoutMax > MaxPromise {
+		bad("election timeout [%v, %v) is empty or above %v", c.ElectionTimeoutMin, c.ElectionTimeoutMax, MaxPromise)
+	}
+	if c.MaxClockDriftPPM < 0 || c.MaxClockDriftPPM > maxClockDriftPPM {
+		bad("clock drift of %d ppm is not in [0, %d]", c.MaxClockDriftPPM, maxClockDriftPPM)
+	}
+	switch {
+	case c.HeartbeatInterval < 0:
+		bad("heartbeat interval of %v", c.HeartbeatInterval)
+	case len(errs) > 2: // The lease cannot be computed.
+	case c.lease() < 2*c.HeartbeatInterval:
+		bad("a lease of %v is shorter than two heartbeat intervals of %v", c.lease(), c.HeartbeatInterval)
+	case c.ElectionTimeoutMin/c.HeartbeatInterval > maxRounds:
+		bad("more than %d heartbeat intervals of %v in %v", maxRounds, c.HeartbeatInterval, c.ElectionTimeoutMin)
+	}
+	if c.MaxRetries < -1 {
+		bad("%d retries", c.MaxRetries)
+	}
+	if c.ReleaseTimeout < 0 {
+		bad("release timeout of %v", c.ReleaseTimeout)
+	}
+	if c.Start.mode == startBootstrap {
+		errs = append(errs, c.validateBootstrap())
+	}
+	return errors.Join(errs...)
+}
+
+// validateBootstrap reports what is wrong with the members to begin with.
+func (c Config) validateBootstrap() error {
+	first, err := NewConfiguration(c.Start.members...)
+	errs := []error{err}
+	if _, found := first.Member(c.ID); !found {
+		errs = append(errs, fmt.Errorf("%w: node %q is not among the members to begin with", ErrConfig, c.ID))
+	}
+	if c.Start.minTerm >= termLimit-1 {
+		errs = append(errs, ErrTermLimit)
+	}
+	return errors.Join(errs...)
+}
+
+// lease is how long a leader may act after it sent what a majority answered
+// (rule 2): the shortest that a promise of ElectionTimeoutMin can last anywhere,
+// as measured by the slowest clock here, less the slack.
+func (c Config) lease() time.Duration {
+	drift := int64(c.MaxClockDriftPPM)
+	shortest := int64(c.ElectionTimeoutMin) * (perMillion - drift) / (perMillion + drift)
+	return time.Duration(shortest) - c.ElectionTimeoutMin/slackDivisor
+}

@@ -1,0 +1,36 @@
+package raft
+
+// Counters count what happened in one Core since it began.
+type Counters struct {
+	// PreCampaigns and Campaigns were started by this node.
+	PreCampaigns, Campaigns uint64
+	// Wins are terms won, Reigns those that led to a valid lease.
+	Wins, Reigns uint64
+	// Grants are votes given to others.
+	Grants uint64
+	// Dropped counts messages that changed nothing, by what was wrong with them.
+	Dropped Dropped
+}
+
+// Dropped counts messages that a Core has ignored (rule 11).
+type Dropped struct {
+	// Malformed messages are such as no member sends: unknown kinds, missing
+	// names, a term of 0 or at the limit, an invalid configuration.
+	Malformed uint64
+	// Foreign messages are of another cluster, or not for this node.
+	Foreign uint64
+	// Unknown senders are named neither in the own configuration nor in a newer
+	// one that they carry (rule 19).
+	Unknown uint64
+	// Wiped senders speak from another store than the one bound to their name.
+	Wiped uint64
+	// Twins are two processes that speak under one name (rule 15).
+	Twins uint64
+	// Late messages are of an earlier incarnation of their sender.
+	Late uint64
+	// Conflicting messages name the own configuration with another digest, or a
+	// second leader of one term.
+	Conflicting uint64
+	// Unsupported messages carry a configuration of a level not spoken here.
+	Unsupported uint64
+}

@@ -1,0 +1,2 @@
+// Package raft elects one leader among the members of a cluster.
+package raft

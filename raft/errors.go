@@ -1,0 +1,80 @@
+package raft
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Errors of the election. They are found with errors.Is; those with data are
+// wrapped in the structs of this file.
+var (
+	// ErrConfig says that a Config, a Start or a Configuration is invalid.
+	ErrConfig = errors.New("raft: invalid configuration")
+	// ErrMalformed says that bytes are not the encoding of what they should be.
+	ErrMalformed = errors.New("raft: malformed encoding")
+	// ErrTooLarge says that an encoding would be above its hard limit.
+	ErrTooLarge = errors.New("raft: encoding is too large")
+
+	// ErrNotLeader says that only a node with a running reign can do this.
+	ErrNotLeader = errors.New("raft: not the leader")
+	// ErrLeaderAlive says that a node is still bound by a promise not to elect
+	// anybody else (rule 1).
+	ErrLeaderAlive = errors.New("raft: bound by a promise to a leader")
+	// ErrNotVoter says that the node named is not a voter.
+	ErrNotVoter = errors.New("raft: not a voter")
+	// ErrUnknownMember says that the configuration does not name the node.
+	ErrUnknownMember = errors.New("raft: unknown member")
+	// ErrWiped says that a node's store is not the one bound to its name
+	// (rule 15): remove the member, add it again and promote it.
+	ErrWiped = errors.New("raft: store is not the one bound to this name")
+	// ErrSelf says that a leader cannot do this to itself: it transfers first.
+	ErrSelf = errors.New("raft: a leader cannot do this to itself")
+	// ErrTransferring says that a transfer is under way.
+	ErrTransferring = errors.New("raft: a transfer is under way")
+	// ErrTermLimit says that there is no term or version left to go to
+	// (rule 11).
+	ErrTermLimit = errors.New("raft: terms are used up")
+
+	// ErrReconfigPending says that the current configuration is not yet
+	// acknowledged by a quorum in this reign (rule 18). Trying again later works.
+	ErrReconfigPending = errors.New("raft: configuration is not acknowledged yet")
+	// ErrMemberExists says that the configuration names the node already.
+	ErrMemberExists = errors.New("raft: member exists")
+	// ErrMemberSilent says that a member has not answered within the minimal
+	// election timeout, so that it cannot become a voter (rule 18).
+	ErrMemberSilent = errors.New("raft: member does not answer")
+)
+
+// MemberError says which member a refusal is about. It unwraps to Reason.
+type MemberError struct {
+	// ID is the member.
+	ID string
+	// Reason is one of the package's errors.
+	Reason error
+}
+
+// Error implements error.
+func (e *MemberError) Error() string { return fmt.Sprintf("%v: %q", e.Reason, e.ID) }
+
+// Unwrap returns the reason.
+func (e *MemberError) Unwrap() error { return e.Reason }
+
+// NotLeaderError says who leads, as far as the node knows. It unwraps to
+// ErrNotLeader.
+type NotLeaderError struct {
+	// Leader is the known leader, empty if there is none.
+	Leader string
+	// Term is the node's current term.
+	Term uint64
+}
+
+// Error implements error.
+func (e *NotLeaderError) Error() string {
+	if e.Leader == "" {
+		return fmt.Sprintf("%v: no leader is known in term %d", ErrNotLeader, e.Term)
+	}
+	return fmt.Sprintf("%v: %q leads term %d", ErrNotLeader, e.Leader, e.Term)
+}
+
+// Unwrap returns ErrNotLeader.
+func (e *NotLeaderError) Unwrap() error { return ErrNotLeader }

@@ -1,0 +1,121 @@
+package raft
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+// termLimit is refused wherever it appears, so that no term or version can wrap
+// (rule 11).
+const termLimit = math.MaxUint64
+
+// Kind says what a message is.
+type Kind uint8
+
+// The kinds of messages. Their numbers are part of the wire format.
+const (
+	// PreVoteRequest asks whether a campaign for Term could succeed.
+	PreVoteRequest Kind = iota + 1
+	// PreVoteAnswer answers it; Term is the answering node's own.
+	PreVoteAnswer
+	// VoteRequest asks for the vote of Term.
+	VoteRequest
+	// VoteAnswer answers it.
+	VoteAnswer
+	// Heartbeat is a leader's claim to Term, and asks for a promise.
+	Heartbeat
+	// HeartbeatAnswer answers it; Granted says that the promise was given.
+	HeartbeatAnswer
+	// TimeoutNow is a leader's request to campaign for Term+1 at once (rule 5).
+	TimeoutNow
+	// Refusal tells a member why its messages are dropped (rule 15).
+	Refusal
+
+	kindLimit
+)
+
+// String returns the kind's name.
+func (k Kind) String() string {
+	switch k {
+	case PreVoteRequest:
+		return "PreVoteRequest"
+	case PreVoteAnswer:
+		return "PreVoteAnswer"
+	case VoteRequest:
+		return "VoteRequest"
+	case VoteAnswer:
+		return "VoteAnswer"
+	case Heartbeat:
+		return "Heartbeat"
+	case HeartbeatAnswer:
+		return "HeartbeatAnswer"
+	case TimeoutNow:
+		return "TimeoutNow"
+	case Refusal:
+		return "Refusal"
+	default:
+		return fmt.Sprintf("Kind(%d)", uint8(k))
+	}
+}
+
+// Reason says why a member is refused.
+type Reason uint8
+
+// The reasons of a Refusal.
+const (
+	// RefusedWiped says that another store is bound to the member's name.
+	RefusedWiped Reason = iota + 1
+	// RefusedTwin says that two processes speak under the member's name.
+	RefusedTwin
+)
+
+// Position is the last entry of a log (rule 8). It is zero until there is one.
+type Position struct {
+	Term, Index uint64
+}
+
+// before reports whether a log that ends at p is behind one that ends at o.
+func (p Position) before(o Position) bool {
+	return p.Term < o.Term || p.Term == o.Term && p.Index < o.Index
+}
+
+// Message is what members send each other (rule 8). A field that a kind does
+// not use is zero.
+type Message struct {
+	Kind Kind
+	// Cluster, From and To say whose message this is.
+	Cluster, From, To string
+	// StoreID, Incarnation and Boot say which store and which process sent it
+	// (rule 15). Boot is drawn at random by each process.
+	StoreID     StoreID
+	Incarnation uint64
+	Boot        uint64
+	// Term is the sender's term; in a PreVoteRequest, the one it would campaign
+	// for.
+	Term uint64
+	// Sequence numbers requests and heartbeats; answers echo it. Those of one
+	// store never repeat.
+	Sequence uint64
+	// Granted is the outcome, in answers.
+	Granted bool
+	// Reason is set in a Refusal.
+	Reason Reason
+	// Promise is how long the sender of a vote request or heartbeat asks the
+	// receiver to elect nobody else (rule 4), at most MaxPromise.
+	Promise time.Duration
+	// Transfer, in a VoteRequest, is the term whose leader has asked the sender
+	// to campaign (rule 5), else 0.
+	Transfer uint64
+	// Level is the highest protocol level that the sender speaks.
+	Level uint32
+	// ConfigurationID and Digest name the sender's configuration.
+	ConfigurationID ConfigurationID
+	Digest          uint64
+	// Configuration is that configuration itself: always in a VoteRequest and
+	// PreVoteRequest, in a Heartbeat only for a member that showed an older one
+	// (rule 19), else zero.
+	Configuration Configuration
+	// Last is the end of the sender's log, in vote requests.
+	Last Position
+}
