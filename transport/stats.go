@@ -1,0 +1,75 @@
+package transport
+
+import "time"
+
+// Stats is one consistent snapshot of a transport's counters. They count from
+// the making of the transport and never decrease.
+type Stats struct {
+	// Peers has one entry for each known peer, by name.
+	Peers []PeerStats
+	// Refused counts what others wanted of this member and did not get.
+	Refused Refused
+}
+
+// PeerStats counts the traffic with one peer.
+type PeerStats struct {
+	// Peer is its name.
+	Peer string
+	// Sent counts frames handed to the network, Received frames handed to the
+	// handler.
+	Sent, Received uint64
+	// Dropped counts frames that were queued for the peer and given up.
+	Dropped Dropped
+	// Reconnects counts connections made to the peer after the first one.
+	Reconnects uint64
+	// Failures counts attempts to reach the peer that failed, LastError says
+	// why the latest one did. It is nil once the peer is reached again.
+	Failures  uint64
+	LastError error
+	// Queued is the number of frames that wait for the peer.
+	Queued int
+	// RoundTrip estimates the time to the peer and back; zero: not known yet.
+	RoundTrip time.Duration
+}
+
+// Dropped counts frames by the reason for which they were dropped.
+type Dropped struct {
+	// Full: the queue was full and a newer frame came.
+	Full uint64
+	// Stale: the frame had waited for longer than [QueueAge].
+	Stale uint64
+	// Lost: the connection broke, or the peer refused, after the frame had
+	// left the queue. In a [Memory]: the faults took it.
+	Lost uint64
+}
+
+// Total is the number of dropped frames.
+func (d Dropped) Total() uint64 { return d.Full + d.Stale + d.Lost }
+
+// Refused counts connections, or requests over HTTP, that were refused or cut
+// off, by the first reason that applied.
+type Refused struct {
+	// Busy: too many connections or requests at once.
+	Busy uint64
+	// Certificate: the TLS handshake failed; there was no certificate, or one
+	// of another authority, or an expired one.
+	Certificate uint64
+	// Handshake: the introduction was garbled, cut short or too slow.
+	Handshake uint64
+	// Version: the protocol version is unknown here.
+	Version uint64
+	// Cluster: the sender belongs to another cluster.
+	Cluster uint64
+	// Receiver: the sender looked for another member.
+	Receiver uint64
+	// Sender: the sender is no known peer, or it could not prove its name.
+	Sender uint64
+	// Frame: after a good introduction came a frame that was too long or
+	// broken.
+	Frame uint64
+}
+
+// Total is the number of refusals.
+func (r Refused) Total() uint64 {
+	return r.Busy + r.Certificate + r.Handshake + r.Version + r.Cluster + r.Receiver + r.Sender + r.Frame
+}
