@@ -1,0 +1,263 @@
+package placement
+
+import (
+	"errors"
+	"regexp"
+	"slices"
+	"strconv"
+)
+
+// Operator is what a Constraint does with its key or its operands.
+type Operator uint8
+
+// The operators of constraints. The zero value is no operator and invalid.
+const (
+	OpEqual Operator = iota + 1
+	OpNotEqual
+	OpIn
+	OpNotIn
+	OpExists
+	OpNotExists
+	OpGreater
+	OpLess
+	OpVersion
+	OpMatches
+	OpAnd
+	OpOr
+	OpNot
+)
+
+// MaxConstraintDepth is how deeply And, Or and Not may be nested.
+const MaxConstraintDepth = 32
+
+// Constraint is a condition on labels, of a node or of an instance. It is an
+// opaque value built by Equal, NotEqual, In, NotIn, Exists, NotExists,
+// Greater, Less, Version, Matches, And, Or and Not, or read by
+// ParseConstraint; its text is its only encoding. A mistake made in building
+// is kept and reported by Validate. The zero value is invalid as a rule and
+// means "any" as a selector.
+type Constraint struct {
+	op       Operator
+	key      string
+	value    string // Equal, NotEqual, and the source text of Version and Matches
+	values   []string
+	bound    int64
+	operands []Constraint
+	version  versionRange
+	pattern  *regexp.Regexp
+	err      error
+}
+
+// Equal holds where the label key is there with this value.
+func Equal(key, value string) Constraint {
+	return Constraint{op: OpEqual, key: key, value: value}
+}
+
+// NotEqual holds where the label key is missing or has another value.
+func NotEqual(key, value string) Constraint {
+	return Constraint{op: OpNotEqual, key: key, value: value}
+}
+
+// In holds where the label key is there with one of the values. Their order
+// and repetitions do not matter.
+func In(key string, values ...string) Constraint {
+	return Constraint{op: OpIn, key: key, values: distinct(values)}
+}
+
+// NotIn holds where the label key is missing or has none of the values.
+func NotIn(key string, values ...string) Constraint {
+	return Constraint{op: OpNotIn, key: key, values: distinct(values)}
+}
+
+// Exists holds where the label key is there, whatever its value.
+func Exists(key string) Constraint {
+	return Constraint{op: OpExists, key: key}
+}
+
+// NotExists holds where the label key is missing.
+func NotExists(key string) Constraint {
+	return Constraint{op: OpNotExists, key: key}
+}
+
+// Greater holds where the label key is a decimal integer above bound. It does
+// not hold where the label is missing or is no integer.
+func Greater(key string, bound int64) Constraint {
+	return Constraint{op: OpGreater, key: key, bound: bound}
+}
+
+// Less holds where the label key is a decimal integer below bound. It does
+// not hold where the label is missing or is no integer.
+func Less(key string, bound int64) Constraint {
+	return Constraint{op: OpLess, key: key, bound: bound}
+}
+
+// Version holds where the label key is a semantic version (with or without a
+// leading v, "1.4" meaning 1.4.0) inside the range: comparisons joined by
+// commas, all of which must hold, as in ">= 1.4, < 2". The comparisons are =,
+// !=, <, <=, > and >=. Versions are ordered as semver.org says, pre-releases
+// below their release; build metadata is ignored. A missing label or one that
+// is no version does not satisfy any range.
+func Version(key, versions string) Constraint {
+	parsed, err := parseVersionRange(versions)
+	if err == nil {
+		versions = parsed.String()
+	}
+	return Constraint{op: OpVersion, key: key, value: versions, version: parsed, err: err}
+}
+
+// Matches holds where the label key is there and the RE2 regular expression
+// matches somewhere in its value; anchor it with ^ and $ to match the whole.
+func Matches(key, pattern string) Constraint {
+	compiled, err := regexp.Compile(pattern)
+	if err != nil {
+		err = invalid("", pattern, err.Error())
+	}
+	return Constraint{op: OpMatches, key: key, value: pattern, pattern: compiled, err: err}
+}
+
+// And holds where all constraints hold. It needs at least one.
+func And(constraints ...Constraint) Constraint {
+	return Constraint{op: OpAnd, operands: slices.Clone(constraints)}
+}
+
+// Or holds where at least one of the constraints holds. It needs at least one.
+func Or(constraints ...Constraint) Constraint {
+	return Constraint{op: OpOr, operands: slices.Clone(constraints)}
+}
+
+// Not holds where the constraint does not.
+func Not(constraint Constraint) Constraint {
+	return Constraint{op: OpNot, operands: []Constraint{constraint}}
+}
+
+func distinct(values []string) []string {
+	if len(values) == 0 {
+		return nil
+	}
+	values = slices.Clone(values)
+	slices.Sort(values)
+	return slices.Compact(values)
+}
+
+// IsZero reports whether c is the zero Constraint.
+func (c Constraint) IsZero() bool { return c.op == 0 }
+
+// Operator returns what c does.
+func (c Constraint) Operator() Operator { return c.op }
+
+// Key returns the label key that c looks at, empty for And, Or and Not.
+func (c Constraint) Key() string { return c.key }
+
+// Values returns the label values of Equal, NotEqual, In and NotIn, sorted
+// and distinct, and nil for other operators.
+func (c Constraint) Values() []string {
+	switch c.op {
+	case OpEqual, OpNotEqual:
+		return []string{c.value}
+	default:
+		return slices.Clone(c.values)
+	}
+}
+
+// Bound returns the integer of Greater and Less, zero for other operators.
+func (c Constraint) Bound() int64 { return c.bound }
+
+// Operands returns the constraints inside And, Or and Not, in their order.
+func (c Constraint) Operands() []Constraint { return slices.Clone(c.operands) }
+
+// Match reports whether c holds for the labels. The zero Constraint holds for
+// any labels. It takes one map look-up per label rule.
+func (c Constraint) Match(labels map[string]string) bool {
+	return c.holds(func(key string) (string, bool) {
+		value, ok := labels[key]
+		return value, ok
+	})
+}
+
+func (c Constraint) holds(label func(key string) (value string, ok bool)) bool {
+	switch c.op {
+	case OpAnd:
+		return !slices.ContainsFunc(c.operands, func(operand Constraint) bool { return !operand.holds(label) })
+	case OpOr:
+		return slices.ContainsFunc(c.operands, func(operand Constraint) bool { return operand.holds(label) })
+	case OpNot:
+		return !c.operands[0].holds(label)
+	default:
+		return c.MatchValue(label(c.key))
+	}
+}
+
+// MatchValue reports whether a constraint on one label holds for a value of
+// it, or for its absence. It is false for And, Or and Not.
+func (c Constraint) MatchValue(value string, ok bool) bool {
+	switch c.op {
+	case 0:
+		return true
+	case OpNotEqual:
+		return !ok || value != c.value
+	case OpNotIn:
+		return !ok || !slices.Contains(c.values, value)
+	case OpNotExists:
+		return !ok
+	}
+	if !ok {
+		return false
+	}
+	switch c.op {
+	case OpEqual:
+		return value == c.value
+	case OpIn:
+		return slices.Contains(c.values, value)
+	case OpExists:
+		return true
+	case OpGreater:
+		n, err := strconv.ParseInt(value, 10, 64)
+		return err == nil && n > c.bound
+	case OpLess:
+		n, err := strconv.ParseInt(value, 10, 64)
+		return err == nil && n < c.bound
+	case OpVersion:
+		return c.err == nil && c.version.contains(value)
+	case OpMatches:
+		return c.err == nil && c.pattern.MatchString(value)
+	default:
+		return false
+	}
+}
+
+// Equal reports whether c and other are the same rule, operand by operand.
+func (c Constraint) Equal(other Constraint) bool {
+	return c.op == other.op && c.key == other.key && c.value == other.value && c.bound == other.bound &&
+		slices.Equal(c.values, other.values) &&
+		slices.EqualFunc(c.operands, other.operands, Constraint.Equal)
+}
+
+// Validate reports every mistake in c and its operands at once.
+func (c Constraint) Validate() error { return c.validate(1) }
+
+func (c Constraint) validate(depth int) error {
+	if depth > MaxConstraintDepth {
+		return invalid("", c.op.String(), "nested too deeply")
+	}
+	switch c.op {
+	case 0:
+		return invalid("", "", "empty constraint")
+	case OpAnd, OpOr, OpNot:
+		var errs []error
+		if len(c.operands) == 0 {
+			errs = append(errs, invalid("", c.op.String(), "want at least one operand"))
+		}
+		for _, operand := range c.operands {
+			errs = append(errs, operand.validate(depth+1))
+		}
+		return errors.Join(errs...)
+	}
+	var errs []error
+	if c.key == "" {
+		errs = append(errs, invalid("", c.op.String(), "empty key"))
+	}
+	if (c.op == OpIn || c.op == OpNotIn) && len(c.values) == 0 {
+		errs = append(errs, invalid("", c.key, "want at least one value"))
+	}
+	return errors.Join(append(errs, c.err)...)
+}

@@ -1,0 +1,161 @@
+package placement
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+)
+
+// MaxWeight is the largest weight of a soft rule.
+const MaxWeight = 100
+
+// MaxSoftTerms is how many soft rules a request may have: preferred
+// constraints, weighted affinity terms and soft spread rules together, and
+// one place kept for PreferNoSchedule taints.
+const MaxSoftTerms = 64
+
+// Preferences are the rules of a request. The zero value packs anywhere.
+// Build them with Use and its methods, each of which returns a new value and
+// leaves its receiver alone, or as a literal.
+type Preferences struct {
+	Strategy Strategy `json:"strategy,omitempty"`
+	// Required constraints on node labels, checked in this order.
+	Required []Constraint `json:"required,omitempty"`
+	// Preferred constraints on node labels, with weights.
+	Preferred []Preference `json:"preferred,omitempty"`
+	// Tolerations of node taints.
+	Tolerations []Toleration `json:"tolerations,omitempty"`
+	// Affinity to other instances, checked in this order.
+	Affinity []AffinityTerm `json:"affinity,omitempty"`
+	// Spread over topology domains, checked in this order.
+	Spread []SpreadRule `json:"spread,omitempty"`
+}
+
+// Preference is a constraint that is wanted, or with a negative weight
+// avoided, but never refuses a node.
+type Preference struct {
+	Constraint Constraint `json:"constraint"`
+	// Weight from 1 to 100, or from -1 to -100 to avoid. A weight of w
+	// outweighs w per cent of the whole scale of the strategy.
+	Weight int `json:"weight"`
+}
+
+// Use begins preferences with a strategy.
+func Use(strategy Strategy) Preferences { return Preferences{Strategy: strategy} }
+
+// Require adds required constraints.
+func (p Preferences) Require(constraints ...Constraint) Preferences {
+	p.Required = appended(p.Required, constraints)
+	return p
+}
+
+// Prefer adds a preferred constraint; a negative weight avoids.
+func (p Preferences) Prefer(constraint Constraint, weight int) Preferences {
+	p.Preferred = appended(p.Preferred, []Preference{{constraint, weight}})
+	return p
+}
+
+// Tolerate adds tolerations.
+func (p Preferences) Tolerate(tolerations ...Toleration) Preferences {
+	p.Tolerations = appended(p.Tolerations, tolerations)
+	return p
+}
+
+// TolerateEqual adds a toleration of taints of this key and value.
+func (p Preferences) TolerateEqual(key, value string) Preferences {
+	return p.Tolerate(TolerateEqual(key, value))
+}
+
+// TolerateExists adds a toleration of taints of this key; an empty key
+// tolerates all taints.
+func (p Preferences) TolerateExists(key string) Preferences {
+	return p.Tolerate(TolerateExists(key))
+}
+
+// Near adds affinity terms, attracting or repelling.
+func (p Preferences) Near(terms ...AffinityTerm) Preferences {
+	p.Affinity = appended(p.Affinity, terms)
+	return p
+}
+
+// Across adds spread rules.
+func (p Preferences) Across(rules ...SpreadRule) Preferences {
+	p.Spread = appended(p.Spread, rules)
+	return p
+}
+
+// appended never writes into the array of list, which other values may share.
+func appended[T any](list, more []T) []T {
+	return append(slices.Clip(list), more...)
+}
+
+// Equal reports whether both hold the same rules in the same order.
+func (p Preferences) Equal(other Preferences) bool {
+	return p.Strategy == other.Strategy &&
+		slices.EqualFunc(p.Required, other.Required, Constraint.Equal) &&
+		slices.EqualFunc(p.Preferred, other.Preferred, Preference.equal) &&
+		slices.Equal(p.Tolerations, other.Tolerations) &&
+		slices.EqualFunc(p.Affinity, other.Affinity, AffinityTerm.Equal) &&
+		slices.EqualFunc(p.Spread, other.Spread, SpreadRule.Equal)
+}
+
+func (p Preference) equal(other Preference) bool {
+	return p.Weight == other.Weight && p.Constraint.Equal(other.Constraint)
+}
+
+// Clone returns a copy that shares no slice or map with p.
+func (p Preferences) Clone() Preferences {
+	p.Required = slices.Clone(p.Required)
+	p.Preferred = slices.Clone(p.Preferred)
+	p.Tolerations = slices.Clone(p.Tolerations)
+	p.Affinity = slices.Clone(p.Affinity)
+	for i, term := range p.Affinity {
+		p.Affinity[i] = term.Among(term.Namespaces...)
+	}
+	p.Spread = slices.Clone(p.Spread)
+	for i, rule := range p.Spread {
+		p.Spread[i].Targets = cloneMap(rule.Targets)
+	}
+	return p
+}
+
+// Validate reports every mistake in every rule at once.
+func (p Preferences) Validate() error {
+	errs := []error{p.Strategy.Validate()}
+	for i, c := range p.Required {
+		errs = append(errs, within(indexed("required", i), c.Validate()))
+	}
+	soft := len(p.Preferred)
+	for i, preference := range p.Preferred {
+		errs = append(errs, within(indexed("preferred", i), preference.validate()))
+	}
+	for i, t := range p.Tolerations {
+		errs = append(errs, within(indexed("tolerations", i), t.Validate()))
+	}
+	for i, term := range p.Affinity {
+		errs = append(errs, within(indexed("affinity", i), term.Validate()))
+		if !term.Required() {
+			soft++
+		}
+	}
+	for i, rule := range p.Spread {
+		errs = append(errs, within(indexed("spread", i), rule.Validate()))
+		if !rule.Hard() {
+			soft++
+		}
+	}
+	if soft > MaxSoftTerms-1 {
+		errs = append(errs, invalidAmount("preferred", int64(soft), "more than 63 soft rules"))
+	}
+	return errors.Join(errs...)
+}
+
+func (p Preference) validate() error {
+	err := within("constraint", p.Constraint.Validate())
+	if p.Weight == 0 || p.Weight > MaxWeight || p.Weight < -MaxWeight {
+		err = errors.Join(err, invalidAmount("weight", int64(p.Weight), "want 1 to 100, or -1 to -100 to avoid"))
+	}
+	return err
+}
+
+func indexed(field string, i int) string { return field + "[" + strconv.Itoa(i) + "]" }

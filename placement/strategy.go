@@ -1,0 +1,72 @@
+package placement
+
+import "strconv"
+
+// Strategy is how the best of the feasible nodes is chosen. The zero value is
+// BinPack.
+type Strategy uint8
+
+// The strategies. Soft rules act in all of them; ties always go to the node
+// that joined first.
+const (
+	// BinPack fills the fullest node that fits.
+	BinPack Strategy = iota
+	// Spread takes the node with the fewest instances of the request's
+	// namespace and group, then the emptiest.
+	Spread
+	// Random draws uniformly from the feasible nodes of the best soft score.
+	Random
+	// Affinity takes the best soft score and packs among equals.
+	Affinity
+	// LeastFragmentation takes the node whose free GPUs lose the least of
+	// their use for the cluster's typical mix of work.
+	LeastFragmentation
+)
+
+func strategyNames() []string {
+	return []string{"binpack", "spread", "random", "affinity", "leastfragmentation"}
+}
+
+// String returns the strategy's name in lower case.
+func (s Strategy) String() string {
+	if names := strategyNames(); int(s) < len(names) {
+		return names[s]
+	}
+	return "strategy(" + strconv.Itoa(int(s)) + ")"
+}
+
+// ParseStrategy reads a strategy's name.
+func ParseStrategy(name string) (Strategy, error) {
+	for i, known := range strategyNames() {
+		if name == known {
+			return Strategy(i), nil
+		}
+	}
+	return 0, invalid("strategy", name, "want binpack, spread, random, affinity or leastfragmentation")
+}
+
+// Validate reports an unknown strategy.
+func (s Strategy) Validate() error {
+	if int(s) >= len(strategyNames()) {
+		return invalid("strategy", s.String(), "unknown")
+	}
+	return nil
+}
+
+// MarshalText returns the strategy's name.
+func (s Strategy) MarshalText() ([]byte, error) {
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	return []byte(s.String()), nil
+}
+
+// UnmarshalText reads the strategy's name.
+func (s *Strategy) UnmarshalText(text []byte) error {
+	parsed, err := ParseStrategy(string(text))
+	if err != nil {
+		return err
+	}
+	*s = parsed
+	return nil
+}
