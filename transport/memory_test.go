@@ -17,14 +17,14 @@ import (
 
 const ms = time.Millisecond
 
-func newMemory(t testing.TB, cfg transport.MemoryConfig) *transport.Memory {
+func newMemory(t *testing.T, cfg transport.MemoryConfig) *transport.Memory {
 	t.Helper()
 	m, err := transport.NewMemory(cfg)
 	require.NoError(t, err)
 	return m
 }
 
-func join(t testing.TB, m *transport.Memory, name string) *transport.Endpoint {
+func join(t *testing.T, m *transport.Memory, name string) *transport.Endpoint {
 	t.Helper()
 	e, err := m.Join(name)
 	require.NoError(t, err)
@@ -45,7 +45,7 @@ type recorder struct {
 }
 
 // record serves e until the test ends or stop is called.
-func record(t testing.TB, e *transport.Endpoint) (r *recorder, stop func()) {
+func record(t *testing.T, e *transport.Endpoint) (r *recorder, stop func()) {
 	t.Helper()
 	r = &recorder{}
 	start := time.Now()

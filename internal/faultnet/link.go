@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// reorderMin is the least range of the time for which a reordered message is
+// leastHold is the least range of the time for which a reordered message is
 // held back, so that reordering shows on a link without latency too.
-const reorderMin = time.Millisecond
+const leastHold = time.Millisecond
 
 // never is a time that no caller's clock reaches, and from which a latency
 // can still be added.
@@ -69,7 +69,7 @@ func (l *link) send(dst []time.Duration, now time.Duration, size int, f Faults) 
 	}
 	at := left + f.latency(d.latency)
 	if d.reordering < f.Reordering {
-		at += within(d.hold, max(f.LatencyMax, reorderMin))
+		at += within(d.hold, max(f.LatencyMax, leastHold))
 	} else {
 		at = max(at, l.last)
 		l.last = at

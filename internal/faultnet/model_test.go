@@ -79,8 +79,11 @@ func TestInvalidFaults(t *testing.T) {
 		{"negative latency", faultnet.Faults{LatencyMin: -1}, []string{"latency"}},
 		{"empty range", faultnet.Faults{LatencyMin: 2, LatencyMax: 1}, []string{"latency"}},
 		{"a latency beyond the limit", faultnet.Faults{LatencyMax: faultnet.LatencyLimit + 1}, []string{"latency"}},
-		{"everything at once", faultnet.Faults{Loss: -1, Duplication: 1001, Reordering: 1001, BytesPerSecond: -1},
-			[]string{"loss -1", "duplication 1001", "reordering 1001", "bandwidth -1"}},
+		{
+			"everything at once",
+			faultnet.Faults{Loss: -1, Duplication: 1001, Reordering: 1001, BytesPerSecond: -1},
+			[]string{"loss -1", "duplication 1001", "reordering 1001", "bandwidth -1"},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -172,8 +175,10 @@ func TestCutsAndPartitions(t *testing.T) {
 		}, []string{"ab", "ba", "bc", "ca", "cb"}},
 		{"partition", func(m *faultnet.Model) { m.Partition([]string{"a"}, []string{"b", "c"}) }, []string{"bc", "cb"}},
 		{"rest is a group", func(m *faultnet.Model) { m.Partition([]string{"b"}) }, []string{"ac", "ca"}},
-		{"bridge", func(m *faultnet.Model) { m.Partition([]string{"a", "b"}, []string{"b", "c"}) },
-			[]string{"ab", "ba", "bc", "cb"}},
+		{
+			"bridge", func(m *faultnet.Model) { m.Partition([]string{"a", "b"}, []string{"b", "c"}) },
+			[]string{"ab", "ba", "bc", "cb"},
+		},
 		{"last partition holds", func(m *faultnet.Model) {
 			m.Partition([]string{"a"})
 			m.Partition([]string{"c"})
