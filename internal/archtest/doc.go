@@ -1,0 +1,19 @@
+// Package archtest holds the architecture of the repository as tests. It has
+// no code to import: a rule that is broken fails `go test ./internal/archtest`
+// with the file and the line that broke it.
+//
+// What is enforced, each in the test file of that name:
+//
+//   - imports: which of our packages a package may import; nothing from third
+//     parties outside tests in the root module; no package testing in what is
+//     shipped.
+//   - pure: code that decides reads no clock, starts no goroutine, takes no
+//     lock, opens nothing and draws no global randomness.
+//   - state: no mutable package-level variable and no init function.
+//   - layout: what lies at the top level, and one doc.go per package.
+//   - weight: what a program links because it imports package scheduler.
+//   - readme: every Go block of the README is code that the tests run.
+//
+// Each rule is a function from sources to complaints, so that a second test
+// can show that it finds what it is there to find.
+package archtest

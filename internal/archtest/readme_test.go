@@ -1,0 +1,156 @@
+package archtest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A Go block in the README follows a comment on a line of its own that says
+// where the code comes from, a whole file or the body of one function:
+//
+//	<!-- example: examples/quickstart/main.go -->
+//	<!-- example: scheduler/example_test.go ExampleScheduler -->
+const (
+	markerPrefix = "<!-- example: "
+	markerSuffix = " -->"
+)
+
+// goBlock is one fenced block of Go code in a Markdown file.
+type goBlock struct {
+	line   int    // of its opening fence
+	before string // the last line before it that is not blank
+	code   string
+}
+
+// goBlocks returns the Go blocks of a Markdown text in their order.
+func goBlocks(markdown string) []goBlock {
+	var blocks []goBlock
+	var fence, before string
+	var current *goBlock
+	for i, line := range strings.Split(markdown, "\n") {
+		switch {
+		case fence != "" && line == fence:
+			fence, current, before = "", nil, line
+		case current != nil:
+			current.code += line + "\n"
+		case fence == "" && strings.HasPrefix(line, "```"):
+			info := strings.TrimLeft(line, "`")
+			fence = strings.TrimSuffix(line, info)
+			if info == "go" {
+				blocks = append(blocks, goBlock{line: i + 1, before: before})
+				current = &blocks[len(blocks)-1]
+			}
+		case strings.TrimSpace(line) != "":
+			before = line
+		}
+	}
+	return blocks
+}
+
+// exampleCode returns what a marker's content names: a file, or the body of a
+// function in it with one level of indentation taken off.
+func exampleCode(files fs.FS, named string) (string, error) {
+	file, function, ofFunction := strings.Cut(named, " ")
+	text, err := fs.ReadFile(files, file)
+	if err != nil || !ofFunction {
+		return string(text), err
+	}
+	fset := token.NewFileSet()
+	syntax, err := parser.ParseFile(fset, file, text, parser.ParseComments|parser.SkipObjectResolution)
+	if err != nil {
+		return "", err
+	}
+	for _, decl := range syntax.Decls {
+		if f, ok := decl.(*ast.FuncDecl); ok && f.Name.Name == function && f.Recv == nil {
+			body := text[fset.Position(f.Body.Lbrace).Offset+1 : fset.Position(f.Body.Rbrace).Offset]
+			body = bytes.ReplaceAll(body, []byte("\n\t"), []byte("\n"))
+			return strings.TrimPrefix(string(body), "\n"), nil
+		}
+	}
+	return "", errors.New("no function " + function + " in " + file)
+}
+
+// readmeComplaints checks that each Go block of README.md equals its example,
+// byte for byte.
+func readmeComplaints(files fs.FS) []string {
+	text, err := fs.ReadFile(files, "README.md")
+	if err != nil {
+		return []string{err.Error()}
+	}
+	var complaints []string
+	complain := func(b goBlock, fault string) {
+		complaints = append(complaints, fmt.Sprintf("README.md:%d: %s", b.line, fault))
+	}
+	for _, b := range goBlocks(string(text)) {
+		named, ok := strings.CutPrefix(b.before, markerPrefix)
+		named, closed := strings.CutSuffix(named, markerSuffix)
+		if !ok || !closed {
+			complain(b, "Go block without a line "+markerPrefix+"FILE [FUNCTION]"+markerSuffix+" before it")
+			continue
+		}
+		switch code, err := exampleCode(files, named); {
+		case err != nil:
+			complain(b, err.Error())
+		case code != b.code:
+			complain(b, "differs from "+named)
+		}
+	}
+	return complaints
+}
+
+func TestReadme(t *testing.T) {
+	if _, err := os.Stat(root + "/README.md"); errors.Is(err, fs.ErrNotExist) {
+		t.Skip("README.md not written yet")
+	}
+	require.Empty(t, readmeComplaints(os.DirFS(root)))
+}
+
+func TestReadmeRules(t *testing.T) {
+	const program = "// Program a.\npackage main\n\nfunc main() {}\n"
+	const example = "package a\n\nfunc ExampleA() {\n\tif true {\n\t\tb()\n\t}\n\n\tc()\n\t// Output: d\n}\n"
+	const body = "if true {\n\tb()\n}\n\nc()\n// Output: d\n"
+	tests := []struct {
+		name   string
+		readme string
+		want   []string
+	}{
+		{"no code", "# Title\n\n```sh\ngo test ./...\n```\n", nil},
+		{"whole file", "<!-- example: main.go -->\n```go\n" + program + "```\n", nil},
+		{"body, after a blank line", "<!-- example: a_test.go ExampleA -->\n\n```go\n" + body + "```\n", nil},
+		{"a fence in a longer fence", "````markdown\n```go\n```\n````\n", nil},
+		{"differs", "text\n\n<!-- example: a_test.go ExampleA -->\n```go\n" + body + "\n```\n", []string{
+			"README.md:4: differs from a_test.go ExampleA",
+		}},
+		{"unmarked", "text\n```go\n" + program + "```\n", []string{
+			"README.md:2: Go block without a line <!-- example: FILE [FUNCTION] --> before it",
+		}},
+		{"a marker serves one block", "<!-- example: main.go -->\n```go\n" + program + "```\n```go\n" + program + "```\n", []string{
+			"README.md:8: Go block without a line <!-- example: FILE [FUNCTION] --> before it",
+		}},
+		{"no such file", "<!-- example: b.go -->\n```go\n```\n", []string{"README.md:2: open b.go: file does not exist"}},
+		{"no such function", "<!-- example: a_test.go ExampleB -->\n```go\n```\n", []string{
+			"README.md:2: no function ExampleB in a_test.go",
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			require.Equal(t, tt.want, readmeComplaints(fstest.MapFS{
+				"README.md": {Data: []byte(tt.readme)},
+				"main.go":   {Data: []byte(program)},
+				"a_test.go": {Data: []byte(example)},
+			}))
+		})
+	}
+	require.NotEmpty(t, readmeComplaints(fstest.MapFS{}), "a README must exist")
+}
