@@ -1,0 +1,86 @@
+package placement
+
+import (
+	"cmp"
+	"slices"
+)
+
+// ReasonKind is the sort of rule that refuses a node. The kinds stand in
+// filter order: a node is counted under the first rule that it fails.
+type ReasonKind uint8
+
+// The kinds of reasons.
+const (
+	// ReasonState is a node that takes no work at all: cordoned or lost.
+	ReasonState ReasonKind = iota + 1
+	// ReasonTaint is a taint that the request does not tolerate.
+	ReasonTaint
+	// ReasonConstraint is a required constraint on node labels.
+	ReasonConstraint
+	// ReasonInstances is Node.MaxInstances.
+	ReasonInstances
+	// ReasonPort is a port that an instance on the node has claimed.
+	ReasonPort
+	// ReasonResource is a dimension of which too little is free.
+	ReasonResource
+	// ReasonAffinity is a required attraction without a match in the domain.
+	ReasonAffinity
+	// ReasonRepulsion is a required repulsion, of the request or of an
+	// instance that runs in the domain.
+	ReasonRepulsion
+	// ReasonSpread is a hard spread rule.
+	ReasonSpread
+	// ReasonHold is capacity that is free but held by reservations.
+	ReasonHold
+)
+
+// String returns the kind's name in lower case.
+func (k ReasonKind) String() string {
+	names := [...]string{
+		"none", "state", "taint", "constraint", "instances", "port", "resource", "affinity", "repulsion",
+		"spread", "hold",
+	}
+	if int(k) < len(names) {
+		return names[k]
+	}
+	return names[0]
+}
+
+// MarshalText returns the kind's name.
+func (k ReasonKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// Reason is one rule that refuses a node. It is comparable; two nodes that
+// fail the same rule have equal reasons.
+type Reason struct {
+	Kind ReasonKind `json:"kind"`
+	// Index is the rule's place in Preferences.Required, Affinity or Spread.
+	// It is -1 for a repulsion by an instance that runs already.
+	Index int `json:"index,omitempty"`
+	// Name is the dimension of ReasonResource and ReasonHold.
+	Name ResourceName `json:"name,omitempty"`
+	// Detail is the rule as text: the node's state, the taint, the
+	// constraint, the port, or the topology of the term or rule.
+	Detail string `json:"detail,omitempty"`
+}
+
+// CompareReasons orders reasons as the filters run: by kind, then by the
+// rule's place or the dimension, then by detail.
+func CompareReasons(a, b Reason) int {
+	return cmp.Or(
+		cmp.Compare(a.Kind, b.Kind),
+		cmp.Compare(a.Index, b.Index),
+		CompareNames(a.Name, b.Name),
+		cmp.Compare(a.Detail, b.Detail))
+}
+
+// CompareNames orders dimensions as Resources.All yields them.
+func CompareNames(a, b ResourceName) int {
+	named := []ResourceName{NameCPU, NameMemory, NameDisk, NameNetwork, NameGPU}
+	rank := func(name ResourceName) int {
+		if i := slices.Index(named, name); i >= 0 {
+			return i
+		}
+		return len(named)
+	}
+	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b))
+}
