@@ -1,0 +1,189 @@
+package raft
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
+	"slices"
+)
+
+// fakeDisk is a fileSystem in memory that loses in a crash what was not
+// synced. Every operation that changes it is a step; one step may fail.
+type fakeDisk struct {
+	cached  map[string]*fakeFile // directory as programs see it
+	durable map[string]*fakeFile // directory after a crash
+	locked  map[string]bool
+
+	steps  int
+	failAt int  // the step that fails, 0: none
+	short  bool // a failing write leaves some of its bytes
+	forget bool // a failing sync drops the writes, though programs still see them
+}
+
+// tornWithin is where writes are torn: the rest of a slot is zeros, and a tear
+// there harms nothing.
+const tornWithin = 128
+
+var (
+	errFault = errors.New("injected fault")
+	_        = fileSystem((*fakeDisk)(nil))
+)
+
+func newFakeDisk() *fakeDisk {
+	return &fakeDisk{
+		cached:  make(map[string]*fakeFile),
+		durable: make(map[string]*fakeFile),
+		locked:  make(map[string]bool),
+	}
+}
+
+// step counts and reports whether this operation is the one to fail.
+func (d *fakeDisk) step() bool {
+	d.steps++
+	return d.steps == d.failAt
+}
+
+func (d *fakeDisk) Lock(path string) (io.Closer, error) {
+	if d.locked[path] {
+		return nil, ErrLocked
+	}
+	d.locked[path] = true
+	return closerFunc(func() error { delete(d.locked, path); return nil }), nil
+}
+
+type closerFunc func() error
+
+func (f closerFunc) Close() error { return f() }
+
+func (d *fakeDisk) Open(path string) (stateFile, error) {
+	f := d.cached[path]
+	if f == nil {
+		return nil, fs.ErrNotExist
+	}
+	return &fakeHandle{disk: d, fakeFile: f}, nil
+}
+
+func (d *fakeDisk) Create(path string) (stateFile, error) {
+	if d.step() {
+		return nil, errFault
+	}
+	d.cached[path] = &fakeFile{}
+	return d.Open(path)
+}
+
+func (d *fakeDisk) Rename(from, to string) error {
+	if d.step() {
+		return errFault
+	}
+	d.cached[to] = d.cached[from]
+	delete(d.cached, from)
+	return nil
+}
+
+func (d *fakeDisk) SyncDir(string) error {
+	if d.step() {
+		return errFault
+	}
+	d.durable = maps.Clone(d.cached)
+	return nil
+}
+
+// crash returns the disk as it is after a power failure: of the writes that
+// were not synced each is there, missing or torn, as rng says, and the
+// directory is the old one or the new.
+func (d *fakeDisk) crash(rng *rand.Rand) *fakeDisk {
+	after := newFakeDisk()
+	directory := d.durable
+	if rng.IntN(2) == 0 {
+		directory = d.cached
+	}
+	for _, name := range slices.Sorted(maps.Keys(directory)) {
+		content := directory[name].afterCrash(rng)
+		after.cached[name] = &fakeFile{cached: content, durable: bytes.Clone(content)}
+	}
+	after.durable = maps.Clone(after.cached)
+	return after
+}
+
+// fakeFile is a file's content as programs see it and as the disk holds it.
+type fakeFile struct {
+	cached, durable []byte
+	pending         []fakeWrite
+}
+
+type fakeWrite struct {
+	offset int
+	data   []byte
+}
+
+func (w fakeWrite) apply(content []byte, n int) []byte {
+	if grow := w.offset + n - len(content); grow > 0 {
+		content = append(content, make([]byte, grow)...)
+	}
+	copy(content[w.offset:], w.data[:n])
+	return content
+}
+
+func (f *fakeFile) afterCrash(rng *rand.Rand) []byte {
+	content := bytes.Clone(f.durable)
+	for _, i := range rng.Perm(len(f.pending)) {
+		w := f.pending[i]
+		switch rng.IntN(3) {
+		case 0: // lost
+		case 1:
+			content = w.apply(content, rng.IntN(min(len(w.data), tornWithin)+1))
+		case 2:
+			content = w.apply(content, len(w.data))
+		}
+	}
+	return content
+}
+
+// fakeHandle is an open file.
+type fakeHandle struct {
+	disk *fakeDisk
+	*fakeFile
+}
+
+func (h *fakeHandle) ReadAt(b []byte, offset int64) (int, error) {
+	n := copy(b, h.cached[min(int(offset), len(h.cached)):])
+	if n < len(b) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+func (h *fakeHandle) WriteAt(b []byte, offset int64) (int, error) {
+	w, n := fakeWrite{offset: int(offset), data: bytes.Clone(b)}, len(b)
+	fault := h.disk.step()
+	if fault {
+		n = 0
+		if h.disk.short {
+			n = tornWithin / 2
+		}
+		w.data = w.data[:n]
+	}
+	h.cached = w.apply(h.cached, n)
+	h.pending = append(h.pending, w)
+	if fault && !h.disk.short {
+		return n, errFault
+	}
+	return n, nil
+}
+
+// Sync that fails leaves the writes pending, or forgets them as Linux may do.
+func (h *fakeHandle) Sync() error {
+	if h.disk.step() {
+		if h.disk.forget {
+			h.pending = nil
+		}
+		return errFault
+	}
+	h.durable, h.pending = bytes.Clone(h.cached), nil
+	return nil
+}
+
+func (*fakeHandle) Close() error { return nil }

@@ -1,0 +1,2 @@
+// Package rafttest helps to test what is built on package raft.
+package rafttest
