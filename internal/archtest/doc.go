@@ -12,7 +12,7 @@
 //   - state: no mutable package-level variable and no init function.
 //   - layout: what lies at the top level, and one doc.go per package.
 //   - weight: what a program links because it imports package scheduler.
-//   - readme: every Go block of the README is code that the tests run.
+//   - readme: every Go block of a README is code that the tests run.
 //
 // Each rule is a function from sources to complaints, so that a second test
 // can show that it finds what it is there to find.

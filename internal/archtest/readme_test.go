@@ -16,8 +16,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A Go block in the README follows a comment on a line of its own that says
-// where the code comes from, a whole file or the body of one function:
+// A Go block in a README follows a comment on a line of its own that says where
+// the code comes from, a whole file or the body of one function, with the path
+// from the top of the repository:
 //
 //	<!-- example: examples/quickstart/main.go -->
 //	<!-- example: scheduler/example_test.go ExampleScheduler -->
@@ -81,39 +82,50 @@ func exampleCode(files fs.FS, named string) (string, error) {
 	return "", errors.New("no function " + function + " in " + file)
 }
 
-// readmeComplaints checks that each Go block of README.md equals its example,
-// byte for byte.
-func readmeComplaints(files fs.FS) []string {
-	text, err := fs.ReadFile(files, "README.md")
-	if err != nil {
-		return []string{err.Error()}
-	}
+// readmeComplaints checks that each Go block of each README.md equals its
+// example, byte for byte.
+func readmeComplaints(files fs.FS) ([]string, error) {
 	var complaints []string
-	complain := func(b goBlock, fault string) {
-		complaints = append(complaints, fmt.Sprintf("README.md:%d: %s", b.line, fault))
-	}
-	for _, b := range goBlocks(string(text)) {
-		named, ok := strings.CutPrefix(b.before, markerPrefix)
-		named, closed := strings.CutSuffix(named, markerSuffix)
-		if !ok || !closed {
-			complain(b, "Go block without a line "+markerPrefix+"FILE [FUNCTION]"+markerSuffix+" before it")
-			continue
-		}
-		switch code, err := exampleCode(files, named); {
+	err := fs.WalkDir(files, ".", func(file string, entry fs.DirEntry, err error) error {
+		switch {
 		case err != nil:
-			complain(b, err.Error())
-		case code != b.code:
-			complain(b, "differs from "+named)
+			return err
+		case entry.IsDir() && file != "." && ignoredDir(entry.Name()):
+			return fs.SkipDir
+		case entry.Name() != "README.md":
+			return nil
 		}
-	}
-	return complaints
+		text, err := fs.ReadFile(files, file)
+		for _, b := range goBlocks(string(text)) {
+			if fault := b.fault(files); fault != "" {
+				complaints = append(complaints, fmt.Sprintf("%s:%d: %s", file, b.line, fault))
+			}
+		}
+		return err
+	})
+	return complaints, err
 }
 
-func TestReadme(t *testing.T) {
-	if _, err := os.Stat(root + "/README.md"); errors.Is(err, fs.ErrNotExist) {
-		t.Skip("README.md not written yet")
+// fault says what is wrong with b, if anything.
+func (b goBlock) fault(files fs.FS) string {
+	named, ok := strings.CutPrefix(b.before, markerPrefix)
+	named, closed := strings.CutSuffix(named, markerSuffix)
+	if !ok || !closed {
+		return "Go block without a line " + markerPrefix + "FILE [FUNCTION]" + markerSuffix + " before it"
 	}
-	require.Empty(t, readmeComplaints(os.DirFS(root)))
+	switch code, err := exampleCode(files, named); {
+	case err != nil:
+		return err.Error()
+	case code != b.code:
+		return "differs from " + named
+	}
+	return ""
+}
+
+func TestReadmes(t *testing.T) {
+	complaints, err := readmeComplaints(os.DirFS(root))
+	require.NoError(t, err)
+	require.Empty(t, complaints)
 }
 
 func TestReadmeRules(t *testing.T) {
@@ -130,27 +142,30 @@ func TestReadmeRules(t *testing.T) {
 		{"body, after a blank line", "<!-- example: a_test.go ExampleA -->\n\n```go\n" + body + "```\n", nil},
 		{"a fence in a longer fence", "````markdown\n```go\n```\n````\n", nil},
 		{"differs", "text\n\n<!-- example: a_test.go ExampleA -->\n```go\n" + body + "\n```\n", []string{
-			"README.md:4: differs from a_test.go ExampleA",
+			"doc/README.md:4: differs from a_test.go ExampleA",
 		}},
 		{"unmarked", "text\n```go\n" + program + "```\n", []string{
-			"README.md:2: Go block without a line <!-- example: FILE [FUNCTION] --> before it",
+			"doc/README.md:2: Go block without a line <!-- example: FILE [FUNCTION] --> before it",
 		}},
 		{"a marker serves one block", "<!-- example: main.go -->\n```go\n" + program + "```\n```go\n" + program + "```\n", []string{
-			"README.md:8: Go block without a line <!-- example: FILE [FUNCTION] --> before it",
+			"doc/README.md:8: Go block without a line <!-- example: FILE [FUNCTION] --> before it",
 		}},
-		{"no such file", "<!-- example: b.go -->\n```go\n```\n", []string{"README.md:2: open b.go: file does not exist"}},
+		{"no such file", "<!-- example: b.go -->\n```go\n```\n", []string{"doc/README.md:2: open b.go: file does not exist"}},
 		{"no such function", "<!-- example: a_test.go ExampleB -->\n```go\n```\n", []string{
-			"README.md:2: no function ExampleB in a_test.go",
+			"doc/README.md:2: no function ExampleB in a_test.go",
 		}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			require.Equal(t, tt.want, readmeComplaints(fstest.MapFS{
-				"README.md": {Data: []byte(tt.readme)},
-				"main.go":   {Data: []byte(program)},
-				"a_test.go": {Data: []byte(example)},
-			}))
+			complaints, err := readmeComplaints(fstest.MapFS{
+				"doc/README.md":      {Data: []byte(tt.readme)},
+				"doc/NOTES.md":       {Data: []byte("```go\n```\n")},
+				"testdata/README.md": {Data: []byte("```go\n```\n")},
+				"main.go":            {Data: []byte(program)},
+				"a_test.go":          {Data: []byte(example)},
+			})
+			require.NoError(t, err)
+			require.Equal(t, tt.want, complaints)
 		})
 	}
-	require.NotEmpty(t, readmeComplaints(fstest.MapFS{}), "a README must exist")
 }
