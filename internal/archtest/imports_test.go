@@ -108,7 +108,7 @@ func standard(imported string) bool {
 }
 
 func TestImports(t *testing.T) {
-	require.Empty(t, importComplaints(repository(t)))
+	requireNone(t, importComplaints(repository(t)))
 }
 
 func TestImportRules(t *testing.T) {

@@ -63,7 +63,7 @@ func TestTopLevel(t *testing.T) {
 	for _, entry := range entries {
 		names = append(names, entry.Name())
 	}
-	require.Empty(t, strays(names))
+	requireNone(t, strays(names))
 }
 
 func TestTopLevelRule(t *testing.T) {
@@ -72,7 +72,7 @@ func TestTopLevelRule(t *testing.T) {
 }
 
 func TestPackageComments(t *testing.T) {
-	require.Empty(t, docComplaints(repository(t)))
+	requireNone(t, docComplaints(repository(t)))
 }
 
 func TestPackageCommentRules(t *testing.T) {

@@ -125,7 +125,7 @@ func (b goBlock) fault(files fs.FS) string {
 func TestReadmes(t *testing.T) {
 	complaints, err := readmeComplaints(os.DirFS(root))
 	require.NoError(t, err)
-	require.Empty(t, complaints)
+	requireNone(t, complaints)
 }
 
 func TestReadmeRules(t *testing.T) {

@@ -105,6 +105,12 @@ func (s source) complain(pos token.Pos, format string, args ...any) string {
 	return fmt.Sprintf("%s:%d: ", s.path, s.fset.Position(pos).Line) + fmt.Sprintf(format, args...)
 }
 
+// requireNone fails the test with one complaint a line.
+func requireNone(t *testing.T, complaints []string) {
+	t.Helper()
+	require.Empty(t, strings.Join(complaints, "\n"))
+}
+
 // within reports whether the slash-separated p is dir or lies below it.
 func within(p, dir string) bool {
 	return p == dir || strings.HasPrefix(p, dir+"/")

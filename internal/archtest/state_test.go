@@ -95,7 +95,7 @@ func newError(value ast.Expr) bool {
 }
 
 func TestNoMutableState(t *testing.T) {
-	require.Empty(t, stateComplaints(repository(t), constantTables()))
+	requireNone(t, stateComplaints(repository(t), constantTables()))
 }
 
 func TestStateRules(t *testing.T) {
