@@ -67,32 +67,292 @@ type Effects struct {
 
 // Core is the election of one node as a pure state machine: messages and time
 // go in, effects come out. Times are durations since any origin that the caller
-// likes, the same for the life of the Core, and never go back.
+// likes, the same for the life of the Core; a time before the latest one seen
+// counts as that.
 //
-// A Core is not safe for concurrent use.
+// Every call first does what has fallen due (rule 2), so a call that returns an
+// error may still return effects. A Core is not safe for concurrent use. No
+// call takes longer than in proportion to the number of members.
 type Core struct {
 	cfg    Config
 	random *rand.Rand
 	boot   uint64
-	lease  time.Duration
+	level  uint32
+	lease  time.Duration // length of a lease
+	faults faults
 
-	// What is durable, or will be before the call's effects go on.
-	hard   HardState
-	digest uint64 // of hard.Configuration
-	dirty  bool   // hard has changed in this call
-	self   int    // index in hard.Configuration.Members, -1 if not there
-
-	out      Effects
+	now      time.Duration // of the call
+	out      Effects       // of the call
 	counters Counters
+
+	hard   HardState // durable once the effects of the call are done
+	dirty  bool      // hard has changed in this call
+	digest uint64    // of hard.Configuration
+	self   int       // where the configuration names this very store, else -1
+	voters int       // in the configuration
+	peers  []peer    // what is known of each member, this node's own included
+
+	role          Role
+	leader        string   // of hard.Term once known: it never changes in a term
+	following     bool     // leader was heard and not given up since
+	lastHeartbeat uint64   // highest heartbeat of this term (rule 8)
+	position      Position // end of the log, zero until there is one (rule 8)
+	promise       promise
+	electionAt    time.Duration // when to campaign; Never for a leader
+	sequence      uint64        // last one used
+	campaign      campaign      // as PreCandidate and Candidate
+	reign         tenure        // as Leader
 }
 
-// Status of a core that accessors give one by one.
+// faults switches single rules off. Only tests set it, to show that they would
+// notice.
+type faults struct {
+	noBlackout            bool // rule 4
+	ownPromiseLength      bool // rule 4
+	clearPromiseOnTerm    bool // rule 1
+	campaignWhileBound    bool // rule 1
+	leaseFromReceipt      bool // rule 2
+	renewAfterTransfer    bool // rule 5
+	keepPreCampaign       bool // rule 6
+	countDuplicateVotes   bool // rule 8
+	resetVoteOnEqualTerm  bool // rule 8
+	reconfigUnconfirmed   bool // rule 18
+	ignoreConfigurationID bool // rule 17
+	dropUnknownCandidates bool // rule 19
+}
+
+// peer is what a node knows of one member.
+type peer struct {
+	process
+	// shown is the configuration that its last message named.
+	shown ConfigurationID
+	// level is the highest that it speaks.
+	level uint32
+
+	// As leader: acked is when the latest round that it answered was first
+	// sent, long ago if none; confirmed, that it has answered one with the
+	// current configuration (rule 18).
+	acked     time.Duration
+	confirmed bool
+}
+
+// longAgo is before any time that counts.
+const longAgo = time.Duration(math.MinInt64 / 2)
+
+// NewCore returns a core that begins at now with a state from StartState. boot
+// is drawn at random for each process. It fails with ErrConfig.
+func NewCore(cfg Config, state HardState, boot uint64, now time.Duration) (*Core, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Rand == nil {
+		return nil, fmt.Errorf("%w: Rand is missing", ErrConfig)
+	}
+	if err := state.validate(); err != nil {
+		return nil, err
+	}
+	if state.Configuration.Level > Level {
+		return nil, fmt.Errorf("%w: protocol level %d, at most %d is spoken", ErrConfig, state.Configuration.Level, Level)
+	}
+	if state.Cluster != cfg.Cluster || state.Node != cfg.ID || state.StoreID == (StoreID{}) {
+		return nil, fmt.Errorf("%w: state of node %q in cluster %q", ErrConfig, state.Node, state.Cluster)
+	}
+	c := &Core{
+		cfg:      cfg,
+		random:   rand.New(cfg.Rand),
+		boot:     boot,
+		level:    Level,
+		lease:    cfg.lease(),
+		now:      now,
+		hard:     state,
+		sequence: state.Incarnation << 32, // None repeats after a restart.
+	}
+	c.reign.rounds = make([]time.Duration, cfg.ElectionTimeoutMin/cfg.HeartbeatInterval+2)
+	c.configure(state.Configuration)
+	c.blackout()
+	c.resetElection()
+	return c, nil
+}
+
+// Step handles one message. Whatever the message says, Step does not panic, and
+// what no member would send changes nothing but Counters.
+func (c *Core) Step(now time.Duration, m Message) Effects {
+	c.begin(now)
+	if sender, ok := c.admit(&m); ok {
+		c.handle(sender, &m)
+	}
+	return c.end()
+}
+
+// Tick does what is due. It may be called at any time.
+func (c *Core) Tick(now time.Duration) Effects {
+	c.begin(now)
+	return c.end()
+}
+
+// Deadline returns when Tick is to be called next, Never if only a message can
+// change anything.
+func (c *Core) Deadline() time.Duration {
+	switch {
+	case c.role == Leader && c.reign.running:
+		return min(c.reign.heartbeatAt, c.reign.leaseEnd)
+	case c.role == Leader:
+		return min(c.reign.heartbeatAt, c.reign.graceEnd)
+	case c.role == Follower:
+		return c.electionAt
+	default:
+		return min(c.electionAt, c.campaign.retryAt)
+	}
+}
+
+// begin opens a call: it applies all deadlines up to now, so that nothing is
+// decided by a lease or promise that is over (rule 2).
+func (c *Core) begin(now time.Duration) {
+	c.now = max(c.now, now)
+	c.out = Effects{Messages: c.out.Messages[:0]}
+	switch {
+	case c.role == Leader:
+		c.dueAsLeader()
+	case c.now >= c.electionAt:
+		c.preCampaign()
+	case c.role != Follower && c.now >= c.campaign.retryAt:
+		c.retry()
+	}
+}
+
+// end closes a call.
+func (c *Core) end() Effects {
+	if c.dirty {
+		c.out.Save, c.out.State = true, c.hard
+		c.dirty = false
+	}
+	return c.out
+}
+
+// handle takes a message that admit has let in. sender is its index in the
+// configuration, -1 if only a newer one names it.
+func (c *Core) handle(sender int, m *Message) {
+	switch m.Kind {
+	case PreVoteRequest:
+		c.onPreVoteRequest(m)
+	case VoteRequest:
+		c.onVoteRequest(m)
+	case Heartbeat:
+		c.onHeartbeat(m)
+	case TimeoutNow:
+		c.onTimeoutNow(m)
+	case PreVoteAnswer, VoteAnswer, HeartbeatAnswer:
+		c.onAnswer(sender, m)
+	case Refusal:
+		c.onRefusal(m)
+	}
+}
+
+// onAnswer handles the answer of a member. A higher term in it ends whatever
+// this node was doing, a reign included.
+func (c *Core) onAnswer(sender int, m *Message) {
+	if m.Term > c.hard.Term {
+		c.adopt(m.Term)
+		return
+	}
+	if m.Kind == HeartbeatAnswer {
+		c.onHeartbeatAnswer(sender, m)
+		return
+	}
+	c.onVoteAnswer(sender, m)
+}
+
+// adopt moves to a higher term, in which this node has not voted and knows no
+// leader. Its promise stays (rule 1).
+func (c *Core) adopt(term uint64) {
+	c.follow()
+	c.hard.Term, c.hard.Vote, c.dirty = term, "", true
+	c.leader, c.lastHeartbeat = "", 0
+	if c.faults.clearPromiseOnTerm {
+		c.promise = promise{}
+	}
+}
+
+// follow makes this node a follower who knows no leader. A reign ends; the
+// election timeout goes on, or begins if this node was a leader.
+func (c *Core) follow() {
+	c.endReign()
+	wasLeader := c.role == Leader
+	c.role, c.following = Follower, false
+	if wasLeader {
+		c.resetElection()
+	}
+}
+
+// resetElection draws the instant at which this node campaigns unless it hears
+// from a leader: a timeout from now, but not before its promise is over. The
+// window moves back by its own length per step of priority (rule 10).
+func (c *Core) resetElection() {
+	if !c.isVoter() {
+		c.electionAt = Never
+		return
+	}
+	least, width := c.cfg.ElectionTimeoutMin, c.cfg.ElectionTimeoutMax-c.cfg.ElectionTimeoutMin
+	priority := c.hard.Configuration.Members[c.self].Priority
+	beyond := time.Duration(-priority)*width + time.Duration(c.random.Int64N(int64(width)))
+	c.electionAt = max(c.now+least, c.promise.until) + beyond
+}
+
+// message returns a message with what every kind carries (rule 8).
+func (c *Core) message(kind Kind, to string) Message {
+	return Message{
+		Kind: kind, Cluster: c.cfg.Cluster, From: c.cfg.ID, To: to,
+		StoreID: c.hard.StoreID, Incarnation: c.hard.Incarnation, Boot: c.boot,
+		Term: c.hard.Term, Level: c.level,
+		ConfigurationID: c.hard.Configuration.ConfigurationID, Digest: c.digest,
+	}
+}
+
+// send queues a message among the effects of the call.
+func (c *Core) send(m Message) { c.out.Messages = append(c.out.Messages, m) }
+
+// answer replies to a request, echoing its sequence number.
+func (c *Core) answer(m *Message, kind Kind, granted bool) {
+	a := c.message(kind, m.From)
+	a.Sequence, a.Granted = m.Sequence, granted
+	c.send(a)
+}
 
 // ID returns the node's name.
 func (c *Core) ID() string { return c.cfg.ID }
 
+// Role returns the role.
+func (c *Core) Role() Role { return c.role }
+
 // Term returns the current term.
 func (c *Core) Term() uint64 { return c.hard.Term }
+
+// Leader returns who leads the term as far as this node knows, else "". Only
+// Reign says whether this node itself may act.
+func (c *Core) Leader() string {
+	if !c.following {
+		return ""
+	}
+	return c.leader
+}
+
+// Reign reports whether this node held a valid lease when it was last called,
+// and until when. The reign is of Term; a caller who reads the clock itself
+// compares it with leaseEnd.
+func (c *Core) Reign() (leaseEnd time.Duration, running bool) {
+	if !c.reigns() {
+		return 0, false
+	}
+	return c.reign.leaseEnd, true
+}
+
+// PromisedUntil returns until when and to whom this node is bound (rule 1).
+// After a restart it is bound to nobody in particular: "".
+func (c *Core) PromisedUntil() (until time.Duration, to string) { return c.promise.until, c.promise.to }
+
+// State returns the durable state. The Configuration in it is immutable.
+func (c *Core) State() HardState { return c.hard }
 
 // Configuration returns the newest membership known. It is immutable.
 func (c *Core) Configuration() Configuration { return c.hard.Configuration }

@@ -1,0 +1,141 @@
+package raft
+
+import "time"
+
+// process is the last process known to speak under a member's name (rule 15).
+type process struct {
+	incarnation, boot uint64
+	store             StoreID
+	since             time.Duration // when it was first heard
+	twinsUntil        time.Duration // until when two are taken to be alive
+}
+
+// heard reports whether anything came from the member yet.
+func (p *process) heard() bool { return p.incarnation > 0 }
+
+// admit decides whether a message may change anything (rules 8, 11, 15, 19). It
+// counts what it turns away. sender is its index in the configuration, or -1 if
+// only the newer configuration in the message names the sender.
+func (c *Core) admit(m *Message) (sender int, ok bool) {
+	dropped := &c.counters.Dropped
+	newer := c.isNewer(m.Configuration)
+	sender, known := c.hard.Configuration.index(m.From)
+	if !known {
+		sender = -1
+		_, known = m.Configuration.Member(m.From)
+		known = known && newer && !c.faults.dropUnknownCandidates
+	}
+	switch {
+	case m.Cluster != c.cfg.Cluster || m.To != c.cfg.ID || m.From == c.cfg.ID:
+		dropped.Foreign++
+	case !m.wellFormed():
+		dropped.Malformed++
+	case m.ConfigurationID == c.hard.Configuration.ConfigurationID && m.Digest != c.digest:
+		dropped.Conflicting++ // Rule 17.
+	case m.Configuration.Level > c.level:
+		dropped.Unsupported++
+	case !known && m.Kind == Heartbeat && m.ConfigurationID.Compare(c.hard.Configuration.ConfigurationID) > 0:
+		// Rule 19: the answer shows an older configuration, and so asks for the
+		// newer one.
+		dropped.Unknown++
+		c.answer(m, HeartbeatAnswer, false)
+	case !known, sender < 0 && !m.Kind.isRequest():
+		dropped.Unknown++
+	case !c.isBound(sender, newer, m):
+		dropped.Wiped++
+		c.refuse(m, RefusedWiped)
+	case sender < 0:
+		return sender, true
+	default:
+		return sender, c.identify(&c.peers[sender], m)
+	}
+	return sender, false
+}
+
+// wellFormed reports whether a member could have sent the message, as far as
+// the message alone tells.
+func (m *Message) wellFormed() bool {
+	switch {
+	case m.Kind == 0 || m.Kind >= kindLimit || m.From == "" || m.StoreID == StoreID{} || m.Incarnation == 0:
+		return false
+	case m.Term >= termLimit || m.Term == 0 && !m.mayLackTerm() || m.ConfigurationID.Term > m.Term:
+		return false
+	case m.Kind.isRequest() && (m.Promise <= 0 || m.Promise > MaxPromise):
+		return false
+	case m.Transfer != 0 && (m.Kind != VoteRequest || m.Transfer != m.Term-1):
+		return false
+	case m.Configuration.IsZero():
+		return m.Kind != PreVoteRequest && m.Kind != VoteRequest
+	default:
+		return m.Kind.isRequest() && m.Configuration.ConfigurationID == m.ConfigurationID &&
+			m.Configuration.Validate() == nil && m.Configuration.Digest() == m.Digest
+	}
+}
+
+// mayLackTerm reports whether a node that has seen no term yet can say this.
+func (m *Message) mayLackTerm() bool {
+	return m.Kind == PreVoteAnswer || m.Kind == Refusal || m.Kind == HeartbeatAnswer && !m.Granted
+}
+
+// isRequest reports whether a message of this kind may carry a configuration and
+// asks for a promise.
+func (k Kind) isRequest() bool { return k == PreVoteRequest || k == VoteRequest || k == Heartbeat }
+
+// isBound reports whether the sender's store is the one bound to its name, in
+// the newer configuration if the message carries one, or whether none is bound.
+func (c *Core) isBound(sender int, newer bool, m *Message) bool {
+	if newer {
+		if member, found := m.Configuration.Member(m.From); found {
+			return member.StoreID == StoreID{} || member.StoreID == m.StoreID
+		}
+	}
+	bound := c.hard.Configuration.Members[sender].StoreID
+	return bound == StoreID{} || bound == m.StoreID
+}
+
+// identify keeps track of the process that speaks under a member's name. It
+// reports whether this message is the only living one's. Rule 15: of two at
+// once both are refused, for as long as both speak and one maximal election
+// timeout longer.
+func (c *Core) identify(p *peer, m *Message) bool {
+	switch {
+	case m.Incarnation > p.incarnation:
+		p.process = process{
+			incarnation: m.Incarnation, boot: m.Boot, store: m.StoreID,
+			since: c.now, twinsUntil: p.twinsUntil,
+		}
+	case m.Incarnation == p.incarnation && m.Boot != p.boot:
+		p.boot, p.twinsUntil = m.Boot, c.now+c.cfg.ElectionTimeoutMax
+	case m.Incarnation < p.incarnation && c.now-p.since < c.cfg.ElectionTimeoutMax:
+		c.counters.Dropped.Late++
+		return false
+	case m.Incarnation < p.incarnation:
+		p.twinsUntil = c.now + c.cfg.ElectionTimeoutMax
+	}
+	if c.now < p.twinsUntil {
+		c.counters.Dropped.Twins++
+		c.refuse(m, RefusedTwin)
+		return false
+	}
+	p.shown, p.level = m.ConfigurationID, m.Level
+	return true
+}
+
+// refuse tells the sender why it is ignored. Refusals are not refused, lest two
+// nodes keep telling each other.
+func (c *Core) refuse(m *Message, reason Reason) {
+	if m.Kind == Refusal {
+		return
+	}
+	r := c.message(Refusal, m.From)
+	r.Sequence, r.Reason = m.Sequence, reason
+	c.send(r)
+}
+
+// onRefusal passes on why a member ignores this node, unless the member's
+// configuration is the older one.
+func (c *Core) onRefusal(m *Message) {
+	if m.ConfigurationID.Compare(c.hard.Configuration.ConfigurationID) >= 0 {
+		c.out.Refused = m.Reason
+	}
+}

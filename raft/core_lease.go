@@ -1,0 +1,201 @@
+package raft
+
+import (
+	"slices"
+	"time"
+)
+
+// tenure is what a leader knows of its own term. Rule 3: the reign begins with
+// the first valid lease, at most one in a term, and once ended never resumes.
+type tenure struct {
+	running  bool
+	ended    bool
+	leaseEnd time.Duration // while running
+	// graceEnd is when a leader without a reign gives up: one that never got a
+	// lease (rule 3), or that transfers in vain (rule 5).
+	graceEnd     time.Duration
+	transferring bool
+
+	heartbeatAt time.Duration
+	firstRound  uint64
+	// rounds holds when each of the latest heartbeats was first sent, by
+	// sequence number modulo its length. It covers more than a lease.
+	rounds []time.Duration
+	// installed is the first heartbeat that carried the current configuration
+	// (rule 18).
+	installed uint64
+}
+
+// reigns reports whether this node holds a valid lease.
+func (c *Core) reigns() bool { return c.role == Leader && c.reign.running }
+
+// win makes a candidate the leader of its term. Rule 11: its first heartbeats
+// leave in the same step. Rule 3: the votes count from the first sending of the
+// request.
+func (c *Core) win() {
+	c.role = Leader
+	c.leader, c.following = c.cfg.ID, true
+	c.electionAt = Never
+	c.counters.Wins++
+	c.reign = tenure{
+		rounds:     c.reign.rounds,
+		graceEnd:   c.now + c.cfg.ElectionTimeoutMax,
+		firstRound: c.sequence + 1,
+	}
+	for i := range c.peers {
+		p := &c.peers[i]
+		p.acked, p.confirmed = longAgo, false
+		if c.campaign.granted.has(i) {
+			p.acked = c.campaign.sentAt
+		}
+	}
+	c.beat()
+}
+
+// dueAsLeader does what time asks of a leader. The end of the lease comes first:
+// it is the quorum check, for a leader that a majority no longer answers.
+func (c *Core) dueAsLeader() {
+	switch {
+	case c.reign.running && c.now >= c.reign.leaseEnd:
+		c.follow()
+	case !c.reign.running && c.now >= c.reign.graceEnd && c.reign.transferring:
+		c.preCampaign() // Rule 5: as its own promisee.
+	case !c.reign.running && c.now >= c.reign.graceEnd:
+		c.follow()
+	case c.now >= c.reign.heartbeatAt:
+		c.refresh()
+		c.beat()
+	}
+}
+
+// beat sends one round of heartbeats. The leader answers it itself at once, and
+// gives the same promise as everybody else.
+func (c *Core) beat() {
+	c.sequence++
+	c.reign.rounds[c.sequence%uint64(len(c.reign.rounds))] = c.now
+	c.reign.heartbeatAt = c.now + c.cfg.HeartbeatInterval
+	c.bind(c.cfg.ID, c.cfg.ElectionTimeoutMin)
+	c.peers[c.self].acked = c.now
+	for i, to := range c.hard.Configuration.Members {
+		if i == c.self {
+			continue
+		}
+		m := c.message(Heartbeat, to.ID)
+		m.Sequence, m.Promise = c.sequence, c.cfg.ElectionTimeoutMin
+		if p := &c.peers[i]; p.heard() && p.shown.Compare(m.ConfigurationID) < 0 {
+			m.Configuration = c.hard.Configuration // Rule 19.
+		}
+		c.send(m)
+	}
+	c.renew()
+}
+
+// onHeartbeat is AppendEntries of the Raft paper without entries.
+func (c *Core) onHeartbeat(m *Message) {
+	if m.Term < c.hard.Term {
+		c.answer(m, HeartbeatAnswer, false)
+		return
+	}
+	if m.Term > c.hard.Term {
+		c.adopt(m.Term)
+	}
+	if c.leader != "" && c.leader != m.From {
+		c.counters.Dropped.Conflicting++ // Rule 8: a term has one leader.
+		return
+	}
+	if c.role != Follower {
+		c.follow()
+	}
+	c.leader, c.following = m.From, true
+	if c.faults.resetVoteOnEqualTerm {
+		c.hard.Vote, c.dirty = "", true
+	}
+	if m.Sequence > c.lastHeartbeat { // Rule 8: else it resets nothing.
+		c.lastHeartbeat = m.Sequence
+		c.bind(m.From, m.Promise)
+		c.resetElection()
+	}
+	c.learn(m)
+	c.answer(m, HeartbeatAnswer, true)
+}
+
+// onHeartbeatAnswer counts a promise towards the lease. Rule 2: from when the
+// heartbeat was first sent, not from when the answer came, for the promise may
+// be as old as that.
+func (c *Core) onHeartbeatAnswer(sender int, m *Message) {
+	if c.role != Leader || m.Term != c.hard.Term || !m.Granted {
+		return
+	}
+	sent, ok := c.sentAt(m.Sequence)
+	if !ok {
+		return
+	}
+	if c.faults.leaseFromReceipt {
+		sent = c.now
+	}
+	p := &c.peers[sender]
+	p.acked = max(p.acked, sent)
+	if m.ConfigurationID == c.hard.Configuration.ConfigurationID && m.Sequence >= c.reign.installed {
+		p.confirmed = true
+	}
+	c.renew()
+}
+
+// sentAt returns when a heartbeat of this term was sent, if it is remembered.
+func (c *Core) sentAt(sequence uint64) (time.Duration, bool) {
+	length := uint64(len(c.reign.rounds))
+	if sequence < c.reign.firstRound || sequence > c.sequence || c.sequence-sequence >= length {
+		return 0, false
+	}
+	return c.reign.rounds[sequence%length], true
+}
+
+// renew extends the lease by what has been answered, and begins the reign with
+// the first lease that is valid.
+func (c *Core) renew() {
+	end := c.majorityAck() + c.lease
+	switch {
+	case c.reign.running:
+		c.reign.leaseEnd = max(c.reign.leaseEnd, end)
+	case c.reign.ended && !c.faults.renewAfterTransfer, end <= c.now:
+	default:
+		c.reign.running, c.reign.leaseEnd = true, end
+		c.out.Led = c.hard.Term
+		c.counters.Reigns++
+	}
+}
+
+// majorityAck returns the latest instant such that a majority of the voters has
+// answered what was sent then or later.
+func (c *Core) majorityAck() time.Duration {
+	var acks [MaxMembers]time.Duration
+	n := 0
+	for i, m := range c.hard.Configuration.Members {
+		if m.Voter {
+			acks[n] = c.peers[i].acked
+			n++
+		}
+	}
+	slices.Sort(acks[:n])
+	return acks[n-c.quorum()]
+}
+
+// endReign ends the reign, if one runs, for good (rule 3).
+func (c *Core) endReign() {
+	c.reign.ended = true
+	if c.reigns() {
+		c.reign.running = false
+		c.out.Lost = c.hard.Term
+	}
+}
+
+// StepDown ends the reign at once and follows. It is for a caller whose process
+// or disk was too slow to keep the lease, and for one who has ended the reign
+// for the application already (rule 7).
+func (c *Core) StepDown(now time.Duration) Effects {
+	c.begin(now)
+	if c.role == Leader {
+		c.follow()
+	}
+	return c.end()
+}

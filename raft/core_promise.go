@@ -1,0 +1,57 @@
+package raft
+
+import "time"
+
+// promise binds a node not to help elect anybody but to before until.
+//
+// Rule 1: a promise outlives what caused it. Only time lowers it, never a
+// change of term, role or known leader. Two majorities share a node, and that
+// node's promise to the first leader is what keeps the second from winning
+// while the first one's lease runs.
+type promise struct {
+	until time.Duration
+	to    string // "" after a restart: bound to nobody in particular
+}
+
+// free is the one guard of rule 1. It reports whether this node may help asker
+// to win term: with a vote, a pre-vote, a vote for itself, or by adopting the
+// term from a request.
+func (c *Core) free(asker string, term, transfer uint64) bool {
+	switch {
+	case c.faults.campaignWhileBound && asker == c.cfg.ID:
+		return true
+	case c.promise.until <= c.now || c.promise.to == asker:
+		return true
+	default:
+		return c.released(term, transfer)
+	}
+}
+
+// released reports whether a transfer flag lifts the promise. Rule 5: the flag
+// names the term whose leader has given up its lease for good, and releases only
+// promises to that leader, only for the next term.
+func (c *Core) released(term, transfer uint64) bool {
+	return transfer == c.hard.Term && term == transfer+1 &&
+		c.leader != "" && c.promise.to == c.leader
+}
+
+// bind gives a promise for as long as was asked for: rule 4, a leader counts on
+// what it asked for, not on what this node is configured with.
+func (c *Core) bind(to string, length time.Duration) {
+	if c.faults.ownPromiseLength {
+		length = c.cfg.ElectionTimeoutMin
+	}
+	c.promise = promise{until: max(c.promise.until, c.now+length), to: to}
+	if length > c.hard.LongestPromise {
+		c.hard.LongestPromise, c.dirty = length, true
+	}
+}
+
+// blackout binds a node that has just started. Rule 4: it no longer knows whom
+// it has promised what, so it keeps silent for the longest promise it ever gave.
+func (c *Core) blackout() {
+	if c.faults.noBlackout {
+		return
+	}
+	c.promise = promise{until: c.now + max(c.cfg.ElectionTimeoutMin, c.hard.LongestPromise)}
+}

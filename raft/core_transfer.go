@@ -1,0 +1,93 @@
+package raft
+
+import (
+	"math"
+	"time"
+)
+
+// Transfer ends the reign for good and asks the voter to campaign at once,
+// without pre-vote and past the promises to this leader (rule 5). This node
+// goes on with heartbeats, but without a lease, so that nobody else campaigns.
+// If it has not heard from a new leader within the maximal election timeout, it
+// campaigns itself.
+//
+// It fails with ErrNotLeader without a reign, and with a MemberError of ErrSelf,
+// ErrUnknownMember or ErrNotVoter; ErrTransferring if one is under way.
+func (c *Core) Transfer(now time.Duration, to string) (Effects, error) {
+	c.begin(now)
+	err := c.mayTransfer(to)
+	if err == nil {
+		c.transfer(to)
+	}
+	return c.end(), err
+}
+
+func (c *Core) mayTransfer(to string) error {
+	target, found := c.hard.Configuration.Member(to)
+	switch {
+	case c.role == Leader && c.reign.transferring:
+		return ErrTransferring
+	case !c.reigns():
+		return &NotLeaderError{Leader: c.Leader(), Term: c.hard.Term}
+	case to == c.cfg.ID:
+		return &MemberError{ID: to, Reason: ErrSelf}
+	case !found:
+		return &MemberError{ID: to, Reason: ErrUnknownMember}
+	case !target.Voter:
+		return &MemberError{ID: to, Reason: ErrNotVoter}
+	case c.hard.Term+1 >= termLimit:
+		return ErrTermLimit
+	default:
+		return nil
+	}
+}
+
+func (c *Core) transfer(to string) {
+	c.endReign()
+	c.reign.transferring = true
+	c.reign.graceEnd = c.now + c.cfg.ElectionTimeoutMax
+	if c.faults.renewAfterTransfer {
+		c.reign.ended = false
+	}
+	c.send(c.message(TimeoutNow, to))
+}
+
+// Resign ends the reign in favour of the voter that answered last, by ID among
+// several; without one that answered within the minimal election timeout, this
+// node only steps down. It fails with ErrNotLeader without a reign.
+func (c *Core) Resign(now time.Duration) (Effects, error) {
+	c.begin(now)
+	if !c.reigns() {
+		return c.end(), &NotLeaderError{Leader: c.Leader(), Term: c.hard.Term}
+	}
+	if to, ok := c.successor(); ok {
+		c.transfer(to)
+	} else {
+		c.follow()
+	}
+	return c.end(), nil
+}
+
+// successor returns the voter to hand over to.
+func (c *Core) successor() (string, bool) {
+	best, latest := "", time.Duration(math.MinInt64)
+	for i, m := range c.hard.Configuration.Members {
+		if i != c.self && m.Voter && c.answers(i) && c.peers[i].acked > latest {
+			best, latest = m.ID, c.peers[i].acked
+		}
+	}
+	return best, best != "" && c.hard.Term+1 < termLimit
+}
+
+// answers reports whether a member has answered within the minimal election
+// timeout.
+func (c *Core) answers(member int) bool {
+	return c.now-c.peers[member].acked <= c.cfg.ElectionTimeoutMin
+}
+
+// onTimeoutNow campaigns at once if this term's leader asks for it.
+func (c *Core) onTimeoutNow(m *Message) {
+	if m.Term == c.hard.Term && m.From == c.leader {
+		c.elect(m.Term)
+	}
+}

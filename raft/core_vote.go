@@ -1,0 +1,250 @@
+package raft
+
+import (
+	"math/bits"
+	"time"
+)
+
+// campaign is one round of asking, for pre-votes or for votes. Rule 8: answers
+// are a set by voter, so that a doubled one counts once.
+type campaign struct {
+	sequence uint64        // of the requests; answers echo it (rule 6)
+	sentAt   time.Duration // before the first sending: leases count from here
+	retryAt  time.Duration
+	retries  int
+	transfer uint64 // see Message.Transfer
+	granted  voterSet
+	refused  voterSet
+	doubled  int // grants counted twice; always 0 but for a fault
+}
+
+// voterSet is a set of members by their index, of which there are at most 32.
+type voterSet uint32
+
+func (s *voterSet) add(i int)     { *s |= 1 << i }
+func (s voterSet) has(i int) bool { return s&(1<<i) != 0 }
+func (s voterSet) size() int      { return bits.OnesCount32(uint32(s)) }
+
+// quorum is the size of a majority of the current configuration's voters.
+func (c *Core) quorum() int { return c.voters/2 + 1 }
+
+// Campaign begins an election now instead of when the leader has been silent
+// for long enough. It begins with pre-votes like any other (rule 6). It does
+// nothing while this node campaigns already, and fails with ErrLeaderAlive while
+// it is bound by a promise or leads, with ErrUnknownMember, ErrNotVoter or
+// ErrTermLimit.
+func (c *Core) Campaign(now time.Duration) (Effects, error) {
+	c.begin(now)
+	err := c.mayCampaign()
+	if err == nil && c.role == Follower {
+		c.preCampaign()
+	}
+	return c.end(), err
+}
+
+// mayCampaign reports why this node must not try to win the next term.
+func (c *Core) mayCampaign() error {
+	switch {
+	case c.self < 0:
+		return &MemberError{ID: c.cfg.ID, Reason: ErrUnknownMember}
+	case !c.isVoter():
+		return &MemberError{ID: c.cfg.ID, Reason: ErrNotVoter}
+	case c.role == Leader:
+		return &MemberError{ID: c.cfg.ID, Reason: ErrLeaderAlive}
+	case c.hard.Term+1 >= termLimit:
+		return ErrTermLimit
+	case !c.free(c.cfg.ID, c.hard.Term+1, 0):
+		return &MemberError{ID: c.promise.to, Reason: ErrLeaderAlive}
+	default:
+		return nil
+	}
+}
+
+// preCampaign asks whether a campaign could succeed, which changes nothing on
+// anybody else. Rule 6: it forgets the leader, but not the promise.
+func (c *Core) preCampaign() {
+	c.follow()
+	c.resetElection()
+	if c.mayCampaign() != nil {
+		return
+	}
+	c.role = PreCandidate
+	c.counters.PreCampaigns++
+	c.ask(0)
+}
+
+// elect asks for the votes of the next term, beginning with this node's own,
+// which passes the same guard as any other (rule 1).
+func (c *Core) elect(transfer uint64) {
+	c.follow()
+	bound := !c.free(c.cfg.ID, c.hard.Term+1, transfer) && !c.faults.keepPreCampaign
+	if bound || !c.isVoter() || c.hard.Term+1 >= termLimit {
+		return
+	}
+	c.hard.Term++
+	c.hard.Vote, c.dirty = c.cfg.ID, true
+	c.leader, c.lastHeartbeat = "", 0
+	c.bind(c.cfg.ID, c.cfg.ElectionTimeoutMin)
+	c.role = Candidate
+	c.counters.Campaigns++
+	c.resetElection()
+	c.ask(transfer)
+}
+
+// ask opens a round of asking and puts the question to every other voter.
+func (c *Core) ask(transfer uint64) {
+	c.sequence++
+	c.campaign = campaign{sequence: c.sequence, sentAt: c.now, transfer: transfer}
+	c.campaign.granted.add(c.self)
+	c.scheduleRetry()
+	c.request()
+	c.tally()
+}
+
+// retry asks silent voters again, with the same sequence number (rule 9).
+func (c *Core) retry() {
+	c.campaign.retries++
+	c.scheduleRetry()
+	c.request()
+}
+
+func (c *Core) scheduleRetry() {
+	c.campaign.retryAt = Never
+	if c.campaign.retries < c.cfg.MaxRetries {
+		c.campaign.retryAt = c.now + c.cfg.HeartbeatInterval
+	}
+}
+
+// request sends the question to the voters that have not answered it.
+func (c *Core) request() {
+	kind, term := VoteRequest, c.hard.Term
+	if c.role == PreCandidate {
+		kind, term = PreVoteRequest, c.hard.Term+1
+	}
+	answered := c.campaign.granted | c.campaign.refused
+	for i, to := range c.hard.Configuration.Members {
+		if !to.Voter || answered.has(i) {
+			continue
+		}
+		m := c.message(kind, to.ID)
+		m.Term, m.Sequence, m.Transfer = term, c.campaign.sequence, c.campaign.transfer
+		m.Promise = c.cfg.ElectionTimeoutMin
+		m.Configuration = c.hard.Configuration // Rule 19.
+		m.Last = c.position
+		c.send(m)
+	}
+}
+
+// onPreVoteRequest says how this node would vote, and changes nothing. A
+// refusal carries its term, in case that is higher (rule 6).
+func (c *Core) onPreVoteRequest(m *Message) {
+	if c.reigns() {
+		return // Rule 1.
+	}
+	granted := m.Term > c.hard.Term && c.free(m.From, m.Term, 0) && c.eligible(m)
+	c.answer(m, PreVoteAnswer, granted)
+}
+
+// onVoteRequest is RequestVote of the Raft paper, behind rule 1's guard.
+func (c *Core) onVoteRequest(m *Message) {
+	switch {
+	case c.reigns():
+		return // Rule 1: not even the term is adopted.
+	case m.Term < c.hard.Term:
+	case m.Term == c.hard.Term && c.hard.Vote == m.From:
+		// Repeating a vote is no new promise, and needs no guard.
+		c.answer(m, VoteAnswer, true)
+		return
+	case c.free(m.From, m.Term, m.Transfer):
+		if m.Term > c.hard.Term {
+			c.adopt(m.Term)
+		}
+		if c.unpledged(m.From) && c.eligible(m) {
+			c.grant(m)
+			return
+		}
+	}
+	c.answer(m, VoteAnswer, false)
+}
+
+// unpledged reports whether this node has neither voted for nor heard from
+// anybody else in this term.
+func (c *Core) unpledged(candidate string) bool {
+	if c.hard.Vote != "" {
+		return false
+	}
+	return c.leader == "" || c.leader == candidate || c.faults.resetVoteOnEqualTerm
+}
+
+// grant gives the vote of this term, and the promise that the candidate's lease
+// may count on. Rule 6: it ends this node's own pre-campaign.
+func (c *Core) grant(m *Message) {
+	if c.role != PreCandidate || !c.faults.keepPreCampaign {
+		c.follow()
+	}
+	c.hard.Vote, c.dirty = m.From, true
+	c.bind(m.From, m.Promise)
+	c.counters.Grants++
+	c.resetElection()
+	c.answer(m, VoteAnswer, true)
+}
+
+// eligible reports whether a candidate may lead as far as this node knows:
+// rule 17, its configuration is not older than one's own, nor is its log; and
+// whether this node's vote is one at all.
+func (c *Core) eligible(m *Message) bool {
+	older := m.ConfigurationID.Compare(c.hard.Configuration.ConfigurationID) < 0
+	if older && !c.faults.ignoreConfigurationID {
+		return false
+	}
+	return !m.Last.before(c.position) && c.mayVote(m)
+}
+
+// mayVote reports whether this very store is named, in the candidate's
+// configuration if that is newer, else in its own. Rule 15: a wiped store is
+// not, and a store that has just joined waits until it is (rule 16). A voter
+// that knows itself as a listener only may have been promoted since.
+func (c *Core) mayVote(m *Message) bool {
+	if c.isNewer(m.Configuration) {
+		if me, found := m.Configuration.Member(c.cfg.ID); found {
+			return c.owns(me)
+		}
+	}
+	return c.self >= 0
+}
+
+// onVoteAnswer counts an answer to the running campaign. Rule 6: the echoed
+// sequence number keeps out what was granted to an earlier one.
+func (c *Core) onVoteAnswer(sender int, m *Message) {
+	current := c.role == PreCandidate && m.Kind == PreVoteAnswer ||
+		c.role == Candidate && m.Kind == VoteAnswer && m.Term == c.hard.Term
+	if !current || m.Sequence != c.campaign.sequence || !c.hard.Configuration.Members[sender].Voter {
+		return
+	}
+	if !m.Granted {
+		c.campaign.refused.add(sender)
+	} else {
+		if c.faults.countDuplicateVotes && c.campaign.granted.has(sender) {
+			c.campaign.doubled++
+		}
+		c.campaign.granted.add(sender)
+		if c.faults.leaseFromReceipt {
+			c.campaign.sentAt = c.now
+		}
+	}
+	c.tally()
+}
+
+// tally acts once a majority has decided.
+func (c *Core) tally() {
+	granted := c.campaign.granted.size() + c.campaign.doubled
+	refused := c.campaign.refused &^ c.campaign.granted
+	switch {
+	case granted >= c.quorum() && c.role == PreCandidate:
+		c.elect(0)
+	case granted >= c.quorum():
+		c.win()
+	case c.voters-refused.size() < c.quorum():
+		c.follow()
+	}
+}
