@@ -1,0 +1,149 @@
+package outbox
+
+import (
+	"sync"
+	"time"
+
+	"github.com/rads-project/constellation/transport"
+	"github.com/rads-project/constellation/transport/internal/wire"
+)
+
+// An Outbox is the queue to one peer and its counters. Make one with [New].
+type Outbox struct {
+	ready chan struct{}
+
+	mu    sync.Mutex
+	queue queue
+	stats transport.PeerStats
+	// connections counts those made so far.
+	connections uint64
+}
+
+// New returns an empty outbox for the peer name.
+func New(name string) *Outbox {
+	return &Outbox{ready: make(chan struct{}, 1), stats: transport.PeerStats{Peer: name}}
+}
+
+// Put queues a copy of frame. Where the queue is full, the oldest frame gives
+// way.
+func (o *Outbox) Put(now time.Time, frame []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.expireLocked(now)
+	if o.queue.full() {
+		o.queue.drop()
+		o.stats.Dropped.Full++
+	}
+	o.queue.push(now, frame)
+	select {
+	case o.ready <- struct{}{}:
+	default:
+	}
+}
+
+// Ready yields a value after frames were put. It may also do so when they
+// have been taken meanwhile.
+func (o *Outbox) Ready() <-chan struct{} { return o.ready }
+
+// Take moves frames, encoded for the wire, from the queue to dst until dst
+// has limit bytes or the queue is empty; it takes one frame at least if there
+// is one. It returns dst and the number of frames, whose fate the caller
+// reports with [Outbox.Sent] or [Outbox.Lost]. Frames that remain make
+// [Outbox.Ready] yield again.
+func (o *Outbox) Take(dst []byte, now time.Time, limit int) ([]byte, int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.expireLocked(now)
+	n := 0
+	for ; o.queue.n > 0; n++ {
+		frame := o.queue.front()
+		if n > 0 && len(dst)+wire.Overhead+len(frame) > limit {
+			select {
+			case o.ready <- struct{}{}:
+			default:
+			}
+			break
+		}
+		dst = wire.Append(dst, wire.Data, frame)
+		o.queue.drop()
+	}
+	return dst, n
+}
+
+// Discard drops all that waits, for nobody will send it any more.
+func (o *Outbox) Discard() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.stats.Dropped.Lost += uint64(o.queue.n)
+	o.queue = queue{}
+}
+
+// Sent counts n frames as handed to the network.
+func (o *Outbox) Sent(n int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.stats.Sent += uint64(n)
+}
+
+// Lost counts n frames as lost after they were taken.
+func (o *Outbox) Lost(n int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.stats.Dropped.Lost += uint64(n)
+}
+
+// Received counts a frame from the peer.
+func (o *Outbox) Received() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.stats.Received++
+}
+
+// Connected counts a new connection to the peer.
+func (o *Outbox) Connected() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.connections++
+	o.stats.Reconnects = o.connections - 1
+}
+
+// Reached notes that the peer answers.
+func (o *Outbox) Reached() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.stats.LastError = nil
+}
+
+// Failed notes that the peer could not be reached, and why.
+func (o *Outbox) Failed(err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.stats.Failures++
+	o.stats.LastError = err
+}
+
+// RoundTrip adds a measurement to the estimate, a moving average in which it
+// weighs an eighth.
+func (o *Outbox) RoundTrip(d time.Duration) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.stats.RoundTrip == 0 {
+		o.stats.RoundTrip = d
+		return
+	}
+	o.stats.RoundTrip += (d - o.stats.RoundTrip) / 8
+}
+
+// Stats returns a snapshot of the counters.
+func (o *Outbox) Stats(now time.Time) transport.PeerStats {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.expireLocked(now)
+	s := o.stats
+	s.Queued = o.queue.n
+	return s
+}
+
+func (o *Outbox) expireLocked(now time.Time) {
+	o.stats.Dropped.Stale += uint64(o.queue.expire(now))
+}
