@@ -1,0 +1,2 @@
+// Package index finds the best node for a request.
+package index

@@ -1,0 +1,26 @@
+package index
+
+// State says whether a node takes work.
+type State uint8
+
+// The states of a node. Only Ready nodes take work.
+const (
+	Ready State = iota
+	Cordoned
+	Lost
+	Unreported
+)
+
+// String returns the state's name in lower case.
+func (s State) String() string {
+	switch s {
+	case Ready:
+		return "ready"
+	case Cordoned:
+		return "cordoned"
+	case Lost:
+		return "lost"
+	default:
+		return "unreported"
+	}
+}
