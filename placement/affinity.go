@@ -1,9 +1,8 @@
 package placement
 
 import (
-	"errors"
 	"slices"
-	"strconv"
+	"unicode/utf8"
 )
 
 // AllNamespaces in AffinityTerm.Namespaces stands for every namespace.
@@ -80,17 +79,21 @@ func (t AffinityTerm) Equal(other AffinityTerm) bool {
 
 // Validate reports every mistake in the term.
 func (t AffinityTerm) Validate() error {
-	var errs []error
+	var found mistakes
 	if !t.Selector.IsZero() {
-		errs = append(errs, within("selector", t.Selector.Validate()))
+		found.addWithin("selector", t.Selector.Validate())
 	}
 	for i, namespace := range t.Namespaces {
-		if namespace == AllNamespaces && len(t.Namespaces) > 1 {
-			errs = append(errs, invalid("namespaces["+strconv.Itoa(i)+"]", namespace, "stands alone"))
+		switch {
+		case namespace == AllNamespaces && len(t.Namespaces) > 1:
+			found.addAt("namespaces", i, invalid("", namespace, "stands alone"))
+		case !utf8.ValidString(namespace):
+			found.addAt("namespaces", i, invalid("", namespace, notUTF8))
 		}
 	}
+	found.checkText("topology", t.Topology)
 	if t.Weight < 0 || t.Weight > MaxWeight {
-		errs = append(errs, invalidAmount("weight", int64(t.Weight), "want 1 to 100, or 0 for a required term"))
+		found.addAmount("weight", int64(t.Weight), "want 1 to 100, or 0 for a required term")
 	}
-	return errors.Join(errs...)
+	return found.join()
 }

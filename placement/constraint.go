@@ -1,10 +1,10 @@
 package placement
 
 import (
-	"errors"
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Operator is what a Constraint does with its key or its operands.
@@ -166,24 +166,46 @@ func (c Constraint) Bound() int64 { return c.bound }
 func (c Constraint) Operands() []Constraint { return slices.Clone(c.operands) }
 
 // Match reports whether c holds for the labels. The zero Constraint holds for
-// any labels. It takes one map look-up per label rule.
+// any labels. It takes one map look-up per label rule and allocates nothing.
 func (c Constraint) Match(labels map[string]string) bool {
-	return c.holds(func(key string) (string, bool) {
-		value, ok := labels[key]
-		return value, ok
-	})
+	return c.holds(labelSource{labels: labels})
 }
 
-func (c Constraint) holds(label func(key string) (value string, ok bool)) bool {
+// labelSource is where a constraint looks labels up: a plain map, or a node
+// with its read-only labels.
+type labelSource struct {
+	labels map[string]string
+	node   *Node
+}
+
+func (s labelSource) label(key string) (string, bool) {
+	if s.node != nil {
+		return s.node.Label(key)
+	}
+	value, ok := s.labels[key]
+	return value, ok
+}
+
+func (c *Constraint) holds(source labelSource) bool {
 	switch c.op {
 	case OpAnd:
-		return !slices.ContainsFunc(c.operands, func(operand Constraint) bool { return !operand.holds(label) })
+		for i := range c.operands {
+			if !c.operands[i].holds(source) {
+				return false
+			}
+		}
+		return true
 	case OpOr:
-		return slices.ContainsFunc(c.operands, func(operand Constraint) bool { return operand.holds(label) })
+		for i := range c.operands {
+			if c.operands[i].holds(source) {
+				return true
+			}
+		}
+		return false
 	case OpNot:
-		return !c.operands[0].holds(label)
+		return !c.operands[0].holds(source)
 	default:
-		return c.MatchValue(label(c.key))
+		return c.MatchValue(source.label(c.key))
 	}
 }
 
@@ -211,11 +233,11 @@ func (c Constraint) MatchValue(value string, ok bool) bool {
 	case OpExists:
 		return true
 	case OpGreater:
-		n, err := strconv.ParseInt(value, 10, 64)
-		return err == nil && n > c.bound
+		n, isInteger := parseInteger(value)
+		return isInteger && n > c.bound
 	case OpLess:
-		n, err := strconv.ParseInt(value, 10, 64)
-		return err == nil && n < c.bound
+		n, isInteger := parseInteger(value)
+		return isInteger && n < c.bound
 	case OpVersion:
 		return c.err == nil && c.version.contains(value)
 	case OpMatches:
@@ -223,6 +245,16 @@ func (c Constraint) MatchValue(value string, ok bool) bool {
 	default:
 		return false
 	}
+}
+
+// parseInteger reads a decimal integer. Labels that are none are common, so
+// they must not cost the error that strconv would build.
+func parseInteger(text string) (int64, bool) {
+	if !isNumber(strings.TrimLeft(text, "+-")) {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	return n, err == nil
 }
 
 // Equal reports whether c and other are the same rule, operand by operand.
@@ -233,31 +265,34 @@ func (c Constraint) Equal(other Constraint) bool {
 }
 
 // Validate reports every mistake in c and its operands at once.
-func (c Constraint) Validate() error { return c.validate(1) }
+func (c Constraint) Validate() error {
+	var found mistakes
+	c.check(&found, 1)
+	return found.join()
+}
 
-func (c Constraint) validate(depth int) error {
+func (c *Constraint) check(found *mistakes, depth int) {
 	if depth > MaxConstraintDepth {
-		return invalid("", c.op.String(), "nested too deeply")
+		found.add("", c.op.String(), "nested too deeply")
+		return
 	}
 	switch c.op {
 	case 0:
-		return invalid("", "", "empty constraint")
+		found.add("", "", "empty constraint")
 	case OpAnd, OpOr, OpNot:
-		var errs []error
 		if len(c.operands) == 0 {
-			errs = append(errs, invalid("", c.op.String(), "want at least one operand"))
+			found.add("", c.op.String(), "want at least one operand")
 		}
-		for _, operand := range c.operands {
-			errs = append(errs, operand.validate(depth+1))
+		for i := range c.operands {
+			c.operands[i].check(found, depth+1)
 		}
-		return errors.Join(errs...)
+	default:
+		if c.key == "" {
+			found.add("", c.op.String(), "empty key")
+		}
+		if (c.op == OpIn || c.op == OpNotIn) && len(c.values) == 0 {
+			found.add("", c.key, "want at least one value")
+		}
+		found.addPart(c.err)
 	}
-	var errs []error
-	if c.key == "" {
-		errs = append(errs, invalid("", c.op.String(), "empty key"))
-	}
-	if (c.op == OpIn || c.op == OpNotIn) && len(c.values) == 0 {
-		errs = append(errs, invalid("", c.key, "want at least one value"))
-	}
-	return errors.Join(append(errs, c.err)...)
 }

@@ -1,8 +1,8 @@
 package placement
 
 import (
-	"errors"
 	"maps"
+	"math"
 	"math/bits"
 	"slices"
 	"strconv"
@@ -54,7 +54,8 @@ type Ratio struct {
 }
 
 // Scale returns ⌊amount × Numerator / Denominator⌋, computed in 128 bits. It
-// reports false if that does not fit an int64 or the ratio is not positive.
+// returns 0 and false if that does not fit an int64, the ratio is not positive
+// or the amount is negative.
 func (q Ratio) Scale(amount int64) (int64, bool) {
 	if q.Numerator <= 0 || q.Denominator <= 0 || amount < 0 {
 		return 0, false
@@ -64,24 +65,31 @@ func (q Ratio) Scale(amount int64) (int64, bool) {
 		return 0, false
 	}
 	quotient, _ := bits.Div64(high, low, uint64(q.Denominator))
-	return int64(quotient), quotient <= 1<<63-1
+	if quotient > math.MaxInt64 {
+		return 0, false
+	}
+	return int64(quotient), true
+}
+
+func (q Ratio) String() string {
+	return strconv.FormatInt(q.Numerator, 10) + "/" + strconv.FormatInt(q.Denominator, 10)
 }
 
 // Canonical returns a copy of the node that shares nothing with n and has its
 // GPU capacity filled in from Devices, or Devices from a GPU capacity without
-// them, empty collections nil and taints sorted by key and effect.
+// them, empty collections nil and taints sorted by key and effect. What is
+// invalid stays so.
 func (n Node) Canonical() Node {
 	n.Capacity, n.Reserved = n.Capacity.Clone(), n.Reserved.Clone()
-	n.Labels, n.Overcommit = cloneMap(n.Labels), maps.Clone(n.Overcommit)
-	if len(n.Overcommit) == 0 {
-		n.Overcommit = nil
-	}
-	n.Taints = slices.Clone(n.Taints)
+	n.Labels, n.Overcommit = cloneMap(n.Labels), cloneMap(n.Overcommit)
+	n.Taints = cloneSlice(n.Taints)
 	slices.SortFunc(n.Taints, compareTaints)
-	if n.Devices.Count == 0 && n.Capacity.GPU%Device == 0 {
-		n.Devices.Count = int(min(n.Capacity.GPU/Device, MaxDevices+1))
+	switch whole := n.Capacity.GPU / Device; {
+	case n.Capacity.GPU == 0 && n.Devices.Count > 0:
+		n.Capacity.GPU = int64(n.Devices.Count) * Device
+	case n.Devices.Count == 0 && n.Capacity.GPU%Device == 0 && whole <= MaxDevices:
+		n.Devices.Count = int(whole)
 	}
-	n.Capacity.GPU = int64(n.Devices.Count) * Device
 	return n
 }
 
@@ -96,7 +104,7 @@ func (n *Node) Label(key string) (string, bool) {
 
 // Meets reports whether the constraint holds for the node's labels, the
 // read-only LabelGPUModel included.
-func (n *Node) Meets(c Constraint) bool { return c.holds(n.Label) }
+func (n *Node) Meets(c Constraint) bool { return c.holds(labelSource{node: n}) }
 
 // Allocatable returns what the node gives to instances: Capacity minus
 // Reserved, multiplied by Overcommit where there is one. The node must be
@@ -115,73 +123,82 @@ func (n *Node) Allocatable() Resources {
 
 // Validate reports every mistake in the node at once.
 func (n Node) Validate() error {
-	errs := []error{
-		within("capacity", n.Capacity.Validate()),
-		within("reserved", n.Reserved.Validate()),
-		within("labels", validateLabels(n.Labels)),
-	}
-	report := func(field, value, reason string) { errs = append(errs, invalid(field, value, reason)) }
+	var found mistakes
 	if n.ID == "" {
-		report("id", "", "empty")
+		found.add("id", "", "empty")
 	}
-	if _, ok := n.Labels[LabelGPUModel]; ok {
-		report("labels", LabelGPUModel, "read-only: set Devices.Model")
+	found.checkText("id", n.ID)
+	found.checkText("name", n.Name)
+	found.addWithin("capacity", n.Capacity.Validate())
+	found.addWithin("reserved", n.Reserved.Validate())
+	for name, amount := range n.Reserved.All() {
+		if amount > max(n.Capacity.Amount(name), 0) && name != NameGPU {
+			found.addAmount("reserved."+string(name), amount, "more than the capacity")
+		}
+	}
+	if n.Reserved.GPU > 0 {
+		found.addAmount("reserved.gpu", n.Reserved.GPU, "GPUs are not reserved")
 	}
 	if n.MaxInstances < 0 {
-		report("maxInstances", strconv.FormatInt(n.MaxInstances, 10), "negative")
+		found.addAmount("maxInstances", n.MaxInstances, "negative")
 	}
-	if n.Reserved.GPU != 0 {
-		report("reserved.gpu", strconv.FormatInt(n.Reserved.GPU, 10), "GPUs are not reserved")
+	found.addWithin("labels", validateLabels(n.Labels))
+	if model, ok := n.Labels[LabelGPUModel]; ok {
+		found.add("labels."+LabelGPUModel, model, "read-only: set devices.model")
 	}
-	for name, amount := range n.Reserved.All() {
-		if amount > n.Capacity.Amount(name) {
-			report("reserved."+string(name), strconv.FormatInt(amount, 10), "more than the capacity")
-		}
-	}
-	errs = append(errs, n.validateDevices(), n.validateOvercommit(), n.validateTaints())
-	return errors.Join(errs...)
+	n.checkDevices(&found)
+	n.checkOvercommit(&found)
+	n.checkTaints(&found)
+	return found.join()
 }
 
-func (n Node) validateDevices() error {
+func (n *Node) checkDevices(found *mistakes) {
+	found.checkText("devices.model", n.Devices.Model)
 	count, amount := n.Devices.Count, n.Capacity.GPU
 	switch {
-	case count < 0 || count > MaxDevices || amount > MaxDevices*Device:
-		return invalid("devices.count", strconv.Itoa(count), "want 0 to 1024 devices")
+	case count < 0 || count > MaxDevices:
+		found.addAmount("devices.count", int64(count), "want 0 to 1024 devices")
+	case amount < 0: // Reported with the capacity.
+	case amount > MaxDevices*Device:
+		found.addAmount("capacity.gpu", amount, "more than 1024 devices")
 	case count > 0 && amount > 0 && amount != int64(count)*Device:
-		return invalidAmount("capacity.gpu", amount, "differs from devices.count")
-	case count == 0 && amount%Device != 0:
-		return invalidAmount("capacity.gpu", amount, "want whole devices")
-	case count == 0 && amount <= 0 && n.Devices.Model != "":
-		return invalid("devices.model", n.Devices.Model, "a model without devices")
+		found.addAmount("capacity.gpu", amount, "differs from devices.count")
+	case amount%Device != 0:
+		found.addAmount("capacity.gpu", amount, "want whole devices")
+	case count == 0 && amount == 0 && n.Devices.Model != "":
+		found.add("devices.model", n.Devices.Model, "a model without devices")
 	}
-	return nil
 }
 
-func (n Node) validateOvercommit() error {
-	var errs []error
+func (n *Node) checkOvercommit(found *mistakes) {
 	for _, name := range slices.Sorted(maps.Keys(n.Overcommit)) {
-		ratio := n.Overcommit[name]
-		text := strconv.FormatInt(ratio.Numerator, 10) + "/" + strconv.FormatInt(ratio.Denominator, 10)
-		field := "overcommit." + string(name)
-		free := n.Capacity.Amount(name) - n.Reserved.Amount(name)
-		if name == NameGPU || name == NameInstances {
-			errs = append(errs, invalid(field, text, "can not be overcommitted"))
-		} else if _, ok := ratio.Scale(max(free, 0)); !ok {
-			errs = append(errs, invalid(field, text, "want a positive ratio whose result fits an int64"))
+		ratio, field := n.Overcommit[name], "overcommit."+string(name)
+		switch name {
+		case NameGPU, NameInstances:
+			found.add(field, ratio.String(), "can not be overcommitted")
+			continue
+		case NameCPU, NameMemory, NameDisk, NameNetwork:
+		default:
+			found.addWithin("overcommit", validateCustomName(string(name)))
+		}
+		capacity, reserved := n.Capacity.Amount(name), n.Reserved.Amount(name)
+		if capacity < 0 || reserved < 0 {
+			continue // Reported with the amounts.
+		}
+		if _, ok := ratio.Scale(max(capacity-reserved, 0)); !ok {
+			found.add(field, ratio.String(), "want a positive ratio whose result fits an int64")
 		}
 	}
-	return errors.Join(errs...)
 }
 
-func (n Node) validateTaints() error {
-	var errs []error
+func (n *Node) checkTaints(found *mistakes) {
+	seen := make(map[Taint]bool, len(n.Taints))
 	for i, taint := range n.Taints {
-		errs = append(errs, within(indexed("taints", i), taint.Validate()))
-		for _, earlier := range n.Taints[:i] {
-			if compareTaints(earlier, taint) == 0 {
-				errs = append(errs, invalid(indexed("taints", i), taint.String(), "key and effect given twice"))
-			}
+		found.addAt("taints", i, taint.Validate())
+		identity := Taint{Key: taint.Key, Effect: taint.Effect}
+		if seen[identity] {
+			found.addAt("taints", i, invalid("", taint.String(), "key and effect given twice"))
 		}
+		seen[identity] = true
 	}
-	return errors.Join(errs...)
 }

@@ -1,10 +1,6 @@
 package placement
 
-import (
-	"errors"
-	"slices"
-	"strconv"
-)
+import "slices"
 
 // MaxWeight is the largest weight of a soft rule.
 const MaxWeight = 100
@@ -103,59 +99,68 @@ func (p Preference) equal(other Preference) bool {
 	return p.Weight == other.Weight && p.Constraint.Equal(other.Constraint)
 }
 
-// Clone returns a copy that shares no slice or map with p.
+// Clone returns a copy that shares no slice or map with p. Empty collections
+// become nil.
 func (p Preferences) Clone() Preferences {
-	p.Required = slices.Clone(p.Required)
-	p.Preferred = slices.Clone(p.Preferred)
-	p.Tolerations = slices.Clone(p.Tolerations)
-	p.Affinity = slices.Clone(p.Affinity)
-	for i, term := range p.Affinity {
-		p.Affinity[i] = term.Among(term.Namespaces...)
+	p.Required = cloneSlice(p.Required)
+	p.Preferred = cloneSlice(p.Preferred)
+	p.Tolerations = cloneSlice(p.Tolerations)
+	p.Affinity = cloneSlice(p.Affinity)
+	for i := range p.Affinity {
+		p.Affinity[i].Namespaces = cloneSlice(p.Affinity[i].Namespaces)
 	}
-	p.Spread = slices.Clone(p.Spread)
-	for i, rule := range p.Spread {
-		p.Spread[i].Targets = cloneMap(rule.Targets)
+	p.Spread = cloneSlice(p.Spread)
+	for i := range p.Spread {
+		p.Spread[i].Targets = cloneMap(p.Spread[i].Targets)
 	}
 	return p
 }
 
 // Validate reports every mistake in every rule at once.
 func (p Preferences) Validate() error {
-	errs := []error{p.Strategy.Validate()}
-	for i, c := range p.Required {
-		errs = append(errs, within(indexed("required", i), c.Validate()))
+	var found mistakes
+	found.addPart(p.Strategy.Validate())
+	for i := range p.Required {
+		found.addAt("required", i, p.Required[i].Validate())
 	}
+	for i := range p.Preferred {
+		found.addAt("preferred", i, p.Preferred[i].validate())
+	}
+	for i := range p.Tolerations {
+		found.addAt("tolerations", i, p.Tolerations[i].Validate())
+	}
+	for i := range p.Affinity {
+		found.addAt("affinity", i, p.Affinity[i].Validate())
+	}
+	for i := range p.Spread {
+		found.addAt("spread", i, p.Spread[i].Validate())
+	}
+	if soft := p.softRules(); soft > MaxSoftTerms-1 {
+		found.addAmount("soft", int64(soft), "more than 63 soft rules")
+	}
+	return found.join()
+}
+
+func (p *Preferences) softRules() int {
 	soft := len(p.Preferred)
-	for i, preference := range p.Preferred {
-		errs = append(errs, within(indexed("preferred", i), preference.validate()))
-	}
-	for i, t := range p.Tolerations {
-		errs = append(errs, within(indexed("tolerations", i), t.Validate()))
-	}
-	for i, term := range p.Affinity {
-		errs = append(errs, within(indexed("affinity", i), term.Validate()))
-		if !term.Required() {
+	for i := range p.Affinity {
+		if !p.Affinity[i].Required() {
 			soft++
 		}
 	}
-	for i, rule := range p.Spread {
-		errs = append(errs, within(indexed("spread", i), rule.Validate()))
-		if !rule.Hard() {
+	for i := range p.Spread {
+		if !p.Spread[i].Hard() {
 			soft++
 		}
 	}
-	if soft > MaxSoftTerms-1 {
-		errs = append(errs, invalidAmount("preferred", int64(soft), "more than 63 soft rules"))
-	}
-	return errors.Join(errs...)
+	return soft
 }
 
 func (p Preference) validate() error {
-	err := within("constraint", p.Constraint.Validate())
+	var found mistakes
+	found.addWithin("constraint", p.Constraint.Validate())
 	if p.Weight == 0 || p.Weight > MaxWeight || p.Weight < -MaxWeight {
-		err = errors.Join(err, invalidAmount("weight", int64(p.Weight), "want 1 to 100, or -1 to -100 to avoid"))
+		found.addAmount("weight", int64(p.Weight), "want 1 to 100, or -1 to -100 to avoid")
 	}
-	return err
+	return found.join()
 }
-
-func indexed(field string, i int) string { return field + "[" + strconv.Itoa(i) + "]" }

@@ -1,7 +1,6 @@
 package placement
 
 import (
-	"errors"
 	"math"
 	"math/bits"
 	"strconv"
@@ -48,9 +47,9 @@ func unitsOf(name ResourceName) []unit {
 // ParseQuantity reads an amount of one dimension: CPU and GPU as "4", "1.5"
 // or "500m"; memory and disk as bytes or with B, KB to TB or KiB to TiB;
 // network as bits per second or with bps, kbps, Mbps or Gbps; anything else
-// as an integer. A decimal fraction is read exactly: what is not a whole
-// number of base units, is negative or does not fit an int64 is an
-// InvalidError.
+// as an integer. A decimal fraction of up to 18 decimals is read exactly: what
+// is not a whole number of base units, is negative or does not fit an int64
+// is an InvalidError.
 func ParseQuantity(name ResourceName, text string) (int64, error) {
 	end := strings.LastIndexAny(text, "0123456789.") + 1
 	number, suffix := text[:end], text[end:]
@@ -67,47 +66,62 @@ func ParseQuantity(name ResourceName, text string) (int64, error) {
 	return 0, invalid(string(name), text, "unknown unit")
 }
 
+// maxDecimals is how many decimals a quantity may have: 10^18 fits an int64.
+const maxDecimals = 18
+
 // scaleDecimal returns number × size, exactly, or why it can not.
 func scaleDecimal(number string, size int64) (amount int64, reason string) {
 	whole, fraction, _ := strings.Cut(number, ".")
+	if whole+fraction == "" || !isDigits(whole) || !isDigits(fraction) {
+		return 0, "want a number"
+	}
 	fraction = strings.TrimRight(fraction, "0")
-	if len(fraction) > 18 {
-		return 0, "too many decimals"
+	if len(fraction) > maxDecimals {
+		return 0, "more than 18 decimals"
 	}
-	digits := whole + fraction
-	if digits == "" {
-		digits = "0"
-	}
-	if number == "" || number == "." {
-		return 0, "want a number"
-	}
-	mantissa, err := strconv.ParseUint(digits, 10, 64)
-	if errors.Is(err, strconv.ErrRange) {
+	units := parseDigits(whole)
+	high, low := bits.Mul64(units, uint64(size))
+	if units > math.MaxInt64 || high > 0 {
 		return 0, "out of range"
-	}
-	if err != nil {
-		return 0, "want a number"
 	}
 	divisor := uint64(1)
 	for range fraction {
 		divisor *= 10
 	}
-	high, low := bits.Mul64(mantissa, uint64(size))
-	if high >= divisor {
-		return 0, "out of range"
-	}
-	quotient, remainder := bits.Div64(high, low, divisor)
+	// The fraction is below 1, so this is below size.
+	partHigh, partLow := bits.Mul64(parseDigits(fraction), uint64(size))
+	part, remainder := bits.Div64(partHigh, partLow, divisor)
 	if remainder != 0 {
 		return 0, "not a whole number of base units"
 	}
-	if quotient > math.MaxInt64 {
+	sum, carry := bits.Add64(low, part, 0)
+	if carry > 0 || sum > math.MaxInt64 {
 		return 0, "out of range"
 	}
-	return int64(quotient), ""
+	return int64(sum), ""
+}
+
+func isDigits(text string) bool {
+	for i := range len(text) {
+		if text[i] < '0' || text[i] > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+// parseDigits reads digits, none as 0 and too many as the largest number.
+func parseDigits(digits string) uint64 {
+	if digits == "" {
+		return 0
+	}
+	n, _ := strconv.ParseUint(digits, 10, 64) // Out of range gives the largest.
+	return n
 }
 
 // FormatQuantity writes an amount of one dimension in the largest unit that
-// divides it (binary units for memory and disk); ParseQuantity reads it back.
+// divides it (binary units for memory and disk). ParseQuantity reads it back
+// unless it is negative.
 func FormatQuantity(name ResourceName, amount int64) string {
 	var units []unit
 	switch name {
@@ -149,37 +163,38 @@ func (r Resources) String() string {
 }
 
 // ParseResources reads amounts as Resources.String writes them, separated by
-// spaces or commas: "cpu=1.5, memory=512MiB, licence=2". All mistakes are
-// reported at once.
+// spaces or commas: "cpu=1.5, memory=512MiB, licence=2". Empty text is the
+// zero value, as "none" is. All mistakes are reported at once.
 func ParseResources(text string) (Resources, error) {
+	if strings.TrimSpace(text) == "none" {
+		return Resources{}, nil
+	}
 	var (
 		parsed Resources
-		errs   []error
+		found  mistakes
 		seen   = make(map[string]bool)
 	)
-	if strings.TrimSpace(text) == "none" {
-		return parsed, nil
-	}
 	for _, field := range strings.FieldsFunc(text, func(c rune) bool { return c == ' ' || c == ',' }) {
-		name, quantity, found := strings.Cut(field, "=")
-		if !found || name == string(NameInstances) {
-			errs = append(errs, invalid("resources", field, "want name=quantity"))
+		name, quantity, cut := strings.Cut(field, "=")
+		switch {
+		case !cut || name == string(NameInstances):
+			found.add("resources", field, "want name=quantity")
 			continue
-		}
-		if seen[name] {
-			errs = append(errs, invalid("resources", field, "given twice"))
+		case seen[name]:
+			found.add("resources", field, "given twice")
 			continue
 		}
 		seen[name] = true
 		amount, err := ParseQuantity(ResourceName(name), quantity)
 		if err != nil {
-			errs = append(errs, err)
+			found.addPart(err)
 			continue
 		}
-		parsed = parsed.With(ResourceName(name), amount)
+		parsed.set(ResourceName(name), amount)
 	}
-	if err := errors.Join(append(errs, parsed.Validate())...); err != nil {
-		return Resources{}, err
+	found.addPart(parsed.Validate())
+	if len(found) > 0 {
+		return Resources{}, found.join()
 	}
-	return parsed, nil
+	return parsed.Clone(), nil
 }

@@ -1,11 +1,10 @@
 package placement
 
 import (
-	"errors"
 	"maps"
 	"slices"
-	"strconv"
 	"time"
+	"unicode/utf8"
 )
 
 // Request asks for room for one instance. Its ID names the allocation that
@@ -47,75 +46,92 @@ func (r Request) Equal(other Request) bool {
 		r.Duration == other.Duration && r.Yield == other.Yield && r.Preferences.Equal(other.Preferences)
 }
 
-// EqualPorts reports whether two valid lists hold the same ports, in any
-// order.
+// EqualPorts reports whether both lists hold the same ports, in any order.
 func EqualPorts(a, b []uint16) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for _, port := range a {
-		if !slices.Contains(b, port) {
-			return false
-		}
-	}
-	return true
+	return slices.Equal(a, b) || len(a) == len(b) &&
+		slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }
 
-// Clone returns a copy that shares no slice or map with r.
+// Clone returns a copy that shares no slice or map with r. Empty collections
+// become nil, so that copies of equal requests are the same value but for the
+// order of ports.
 func (r Request) Clone() Request {
 	r.Labels = cloneMap(r.Labels)
 	r.Resources = r.Resources.Clone()
-	r.Ports = slices.Clone(r.Ports)
+	r.Ports = cloneSlice(r.Ports)
 	r.Preferences = r.Preferences.Clone()
 	return r
 }
 
-// cloneMap copies a map; an empty one becomes nil, so that copies compare
-// equal whatever they were made from.
-func cloneMap[V any](m map[string]V) map[string]V {
+// cloneMap copies a map; an empty one becomes nil.
+func cloneMap[K comparable, V any](m map[K]V) map[K]V {
 	if len(m) == 0 {
 		return nil
 	}
 	return maps.Clone(m)
 }
 
-// Validate reports every mistake in the request at once.
+// cloneSlice copies a slice; an empty one becomes nil.
+func cloneSlice[T any](s []T) []T { return append([]T(nil), s...) }
+
+// Validate reports every mistake in the request at once. It allocates nothing
+// for a valid request.
 func (r Request) Validate() error {
-	errs := []error{
-		within("resources", r.Resources.Validate()),
-		within("labels", validateLabels(r.Labels)),
-		within("preferences", r.Preferences.Validate()),
-	}
+	var found mistakes
 	if r.ID == "" {
-		errs = append(errs, invalid("id", "", "empty"))
+		found.add("id", "", "empty")
 	}
-	if err := validateGPU(r.Resources.GPU); err != nil {
-		errs = append(errs, within("resources", err))
+	found.checkText("id", r.ID)
+	if r.Namespace == AllNamespaces {
+		found.add("namespace", r.Namespace, "stands for all namespaces")
+	}
+	found.checkText("namespace", r.Namespace)
+	found.checkText("group", r.Group)
+	found.addWithin("labels", validateLabels(r.Labels))
+	found.addWithin("resources", r.Resources.Validate())
+	if gpu := r.Resources.GPU; gpu > Device && gpu%Device != 0 {
+		found.addAmount("resources.gpu", gpu, "want whole devices or a fraction of one")
+	}
+	if len(r.Ports) > 0 {
+		checkPorts(&found, r.Ports)
 	}
 	if r.Duration < 0 {
-		errs = append(errs, invalid("duration", r.Duration.String(), "negative"))
+		found.add("duration", r.Duration.String(), "negative")
 	}
-	for i, port := range r.Ports {
-		if port == 0 {
-			errs = append(errs, invalid(indexed("ports", i), "0", "want 1 to 65535"))
-		}
-		if slices.Contains(r.Ports[:i], port) {
-			errs = append(errs, invalid(indexed("ports", i), strconv.Itoa(int(port)), "given twice"))
-		}
-	}
-	return errors.Join(errs...)
+	found.addWithin("preferences", r.Preferences.Validate())
+	return found.join()
 }
 
-func validateGPU(amount int64) error {
-	if amount > Device && amount%Device != 0 {
-		return invalidAmount(string(NameGPU), amount, "want whole devices or a fraction of one")
+func checkPorts(found *mistakes, ports []uint16) {
+	var seen [1 << 16 / 64]uint64
+	for i, port := range ports {
+		word, bit := port/64, uint64(1)<<(port%64)
+		switch {
+		case port == 0:
+			found.addAt("ports", i, invalid("", "0", "want 1 to 65535"))
+		case seen[word]&bit != 0:
+			found.addAt("ports", i, invalidAmount("", int64(port), "given twice"))
+		}
+		seen[word] |= bit
 	}
-	return nil
 }
 
+// validateLabels reports keys and values that can not be labels, in order.
 func validateLabels(labels map[string]string) error {
-	if _, ok := labels[""]; ok {
-		return invalid("", labels[""], "empty key")
+	valid := true
+	for key, value := range labels {
+		valid = valid && key != "" && utf8.ValidString(key) && utf8.ValidString(value)
 	}
-	return nil
+	if valid {
+		return nil
+	}
+	var found mistakes
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		if key == "" {
+			found.add("", labels[key], "empty key")
+		}
+		found.checkText("", key)
+		found.checkText(key, labels[key])
+	}
+	return found.join()
 }

@@ -2,12 +2,12 @@ package placement
 
 import (
 	"encoding/json"
-	"errors"
 	"iter"
 	"maps"
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Units of Resources. They are untyped, so that 4*Core and 8*GiB are plain
@@ -67,9 +67,11 @@ const (
 // named ones and at most eleven custom ones.
 const MaxDimensions = 16
 
-const namedDimensions = 5
-
-const maxNameLength = 63
+const (
+	namedDimensions = 5
+	maxCustom       = MaxDimensions - namedDimensions
+	maxNameLength   = 63
+)
 
 // Resources is an amount of everything that a node offers and an instance
 // asks for. The zero value is nothing. Amounts are never negative; Validate
@@ -120,6 +122,21 @@ func (r Resources) Amount(name ResourceName) int64 {
 // With returns a copy of r in which one dimension has the given amount.
 func (r Resources) With(name ResourceName, amount int64) Resources {
 	switch name {
+	case NameCPU, NameMemory, NameDisk, NameNetwork, NameGPU:
+	default:
+		r.Custom = maps.Clone(r.Custom)
+		if amount == 0 {
+			delete(r.Custom, string(name))
+			return r
+		}
+	}
+	r.set(name, amount)
+	return r
+}
+
+// set writes one dimension in place.
+func (r *Resources) set(name ResourceName, amount int64) {
+	switch name {
 	case NameCPU:
 		r.CPU = amount
 	case NameMemory:
@@ -131,17 +148,11 @@ func (r Resources) With(name ResourceName, amount int64) Resources {
 	case NameGPU:
 		r.GPU = amount
 	default:
-		r.Custom = maps.Clone(r.Custom)
-		if amount == 0 {
-			delete(r.Custom, string(name))
-			break
-		}
 		if r.Custom == nil {
 			r.Custom = make(map[string]int64, 1)
 		}
 		r.Custom[string(name)] = amount
 	}
-	return r
 }
 
 // All yields every dimension with its amount in a fixed order: CPU, memory,
@@ -160,47 +171,65 @@ func (r Resources) All() iter.Seq2[ResourceName, int64] {
 	}
 }
 
-// Clone returns a copy that shares nothing with r.
+// Clone returns a copy that shares nothing with r. Custom entries of zero are
+// left out, and a Custom without entries is nil.
 func (r Resources) Clone() Resources {
 	r.Custom = maps.Clone(r.Custom)
+	return r.dropZeros()
+}
+
+// dropZeros removes zeros from r.Custom, in place.
+func (r Resources) dropZeros() Resources {
+	maps.DeleteFunc(r.Custom, func(_ string, amount int64) bool { return amount == 0 })
+	if len(r.Custom) == 0 {
+		r.Custom = nil
+	}
 	return r
 }
 
 // IsZero reports whether every amount is zero.
-func (r Resources) IsZero() bool {
-	for _, amount := range r.All() {
-		if amount != 0 {
-			return false
-		}
-	}
-	return true
-}
+func (r Resources) IsZero() bool { return r.Equal(Resources{}) }
 
-// Equal reports whether every amount of r and other is the same.
+// Equal reports whether every amount of r and other is the same. It takes
+// one look-up per custom dimension.
 func (r Resources) Equal(other Resources) bool {
-	return r.CPU == other.CPU && r.Memory == other.Memory && r.Disk == other.Disk &&
-		r.Network == other.Network && r.GPU == other.GPU &&
-		customWithin(r.Custom, other.Custom, int64Equal) && customWithin(other.Custom, r.Custom, int64Equal)
-}
-
-// FitsIn reports whether every amount of r is at most that of free.
-func (r Resources) FitsIn(free Resources) bool {
-	return r.CPU <= free.CPU && r.Memory <= free.Memory && r.Disk <= free.Disk &&
-		r.Network <= free.Network && r.GPU <= free.GPU &&
-		customWithin(r.Custom, free.Custom, int64AtMost)
-}
-
-func customWithin(a, b map[string]int64, holds func(a, b int64) bool) bool {
-	for name, amount := range a {
-		if !holds(amount, b[name]) {
+	if r.CPU != other.CPU || r.Memory != other.Memory || r.Disk != other.Disk ||
+		r.Network != other.Network || r.GPU != other.GPU {
+		return false
+	}
+	for name, amount := range r.Custom {
+		if amount != other.Custom[name] {
+			return false
+		}
+	}
+	for name, amount := range other.Custom {
+		if amount != r.Custom[name] {
 			return false
 		}
 	}
 	return true
 }
 
-func int64Equal(a, b int64) bool  { return a == b }
-func int64AtMost(a, b int64) bool { return a <= b }
+// FitsIn reports whether every amount of r is at most that of free. Where
+// free is negative nothing fits, not even zero. It takes one look-up per
+// custom dimension.
+func (r Resources) FitsIn(free Resources) bool {
+	if r.CPU > free.CPU || r.Memory > free.Memory || r.Disk > free.Disk ||
+		r.Network > free.Network || r.GPU > free.GPU {
+		return false
+	}
+	for name, amount := range r.Custom {
+		if amount > free.Custom[name] {
+			return false
+		}
+	}
+	for name, amount := range free.Custom {
+		if amount < 0 && amount < r.Custom[name] {
+			return false
+		}
+	}
+	return true
+}
 
 // Add returns r + other. A sum that overflows is an InvalidError that names
 // the dimension.
@@ -211,8 +240,8 @@ func (r Resources) Add(other Resources) (Resources, error) {
 	})
 }
 
-// Sub returns r - other. A difference below zero is an InvalidError that
-// names the dimension.
+// Sub returns r - other for amounts that are not negative. A difference below
+// zero is an InvalidError that names the dimension.
 func (r Resources) Sub(other Resources) (Resources, error) {
 	return r.combine(other, "-", func(a, b int64) (int64, bool) {
 		return a - b, b >= 0 && a >= b
@@ -220,7 +249,7 @@ func (r Resources) Sub(other Resources) (Resources, error) {
 }
 
 func (r Resources) combine(other Resources, sign string, op func(a, b int64) (int64, bool)) (Resources, error) {
-	var errs []error
+	var found mistakes
 	result := r.Clone()
 	for name, amount := range other.All() {
 		if amount == 0 {
@@ -230,42 +259,56 @@ func (r Resources) combine(other Resources, sign string, op func(a, b int64) (in
 		value, ok := op(left, amount)
 		if !ok {
 			text := strconv.FormatInt(left, 10) + " " + sign + " " + strconv.FormatInt(amount, 10)
-			errs = append(errs, invalid(string(name), text, "out of range"))
+			found.add(string(name), text, "out of range")
 			continue
 		}
-		result = result.With(name, value)
+		result.set(name, value)
 	}
-	if len(errs) > 0 {
-		return Resources{}, errors.Join(errs...)
+	if len(found) > 0 {
+		return Resources{}, found.join()
 	}
-	return result, nil
+	return result.dropZeros(), nil
 }
 
 // Validate reports every negative amount, every custom name that is reserved
 // or malformed, and too many custom dimensions. A custom name has 1 to 63
-// characters: letters, digits, '.', '_', '/', ':' and '-'.
+// characters: letters, digits, '.', '_', '/', ':' and '-'; the names of the
+// other dimensions are reserved, in capitals too.
 func (r Resources) Validate() error {
-	var errs []error
+	if r.valid() {
+		return nil
+	}
+	var found mistakes
 	for name, amount := range r.All() {
 		if amount < 0 {
-			errs = append(errs, invalidAmount(string(name), amount, "negative"))
+			found.addAmount(string(name), amount, "negative")
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Custom)) {
-		if err := validateCustomName(name); err != nil {
-			errs = append(errs, err)
+		found.addPart(validateCustomName(name))
+	}
+	if n := len(r.Custom); n > maxCustom {
+		found.addAmount("custom", int64(n), "more than 11 custom dimensions")
+	}
+	return found.join()
+}
+
+// valid spares valid amounts the sorting that an orderly report needs.
+func (r Resources) valid() bool {
+	for name, amount := range r.Custom {
+		if amount < 0 || validateCustomName(name) != nil {
+			return false
 		}
 	}
-	if n := len(r.Custom); n > MaxDimensions-namedDimensions {
-		errs = append(errs, invalid("custom", strconv.Itoa(n), "more than 11 custom dimensions"))
-	}
-	return errors.Join(errs...)
+	return r.CPU >= 0 && r.Memory >= 0 && r.Disk >= 0 && r.Network >= 0 && r.GPU >= 0 &&
+		len(r.Custom) <= maxCustom
 }
 
 func validateCustomName(name string) error {
-	switch ResourceName(name) {
-	case NameCPU, NameMemory, NameDisk, NameNetwork, NameGPU, NameInstances:
-		return invalid("custom", name, "the name is reserved")
+	for _, reserved := range []ResourceName{NameCPU, NameMemory, NameDisk, NameNetwork, NameGPU, NameInstances} {
+		if strings.EqualFold(name, string(reserved)) {
+			return invalid("custom", name, "the name is reserved")
+		}
 	}
 	if name == "" || len(name) > maxNameLength {
 		return invalid("custom", name, "want a name of 1 to 63 characters")
@@ -306,19 +349,20 @@ func (r Resources) MarshalJSON() ([]byte, error) {
 	return append(out, '}'), nil
 }
 
-// UnmarshalJSON decodes what MarshalJSON encodes and validates it.
+// UnmarshalJSON decodes what MarshalJSON encodes and validates it. null
+// changes nothing.
 func (r *Resources) UnmarshalJSON(data []byte) error {
 	var amounts map[ResourceName]int64
-	if err := json.Unmarshal(data, &amounts); err != nil {
+	if err := json.Unmarshal(data, &amounts); err != nil || amounts == nil {
 		return err
 	}
 	var decoded Resources
 	for name, amount := range amounts {
-		decoded = decoded.With(name, amount)
+		decoded.set(name, amount)
 	}
 	if err := decoded.Validate(); err != nil {
 		return err
 	}
-	*r = decoded
+	*r = decoded.dropZeros()
 	return nil
 }

@@ -1,10 +1,9 @@
 package placement
 
 import (
-	"errors"
 	"maps"
 	"slices"
-	"strconv"
+	"unicode/utf8"
 )
 
 // SpreadRule says how a set of instances is divided over the domains of a
@@ -95,56 +94,66 @@ func (r SpreadRule) Equal(other SpreadRule) bool {
 
 // Validate reports every mistake in the rule.
 func (r SpreadRule) Validate() error {
-	var errs []error
-	report := func(field string, n int, reason string) {
-		errs = append(errs, invalidAmount(field, int64(n), reason))
-	}
+	var found mistakes
 	if !r.Selector.IsZero() {
-		errs = append(errs, within("selector", r.Selector.Validate()))
+		found.addWithin("selector", r.Selector.Validate())
 	}
-	kinds := 0
-	for _, set := range []bool{r.MaxSkew != 0, len(r.Targets) > 0, r.MaxPerDomain != 0} {
-		if set {
-			kinds++
-		}
-	}
-	if kinds != 1 {
-		report("maxSkew", r.MaxSkew, "want exactly one of maxSkew, targets and maxPerDomain")
+	found.checkText("topology", r.Topology)
+	even, shares, capped := r.MaxSkew != 0, len(r.Targets) > 0, r.MaxPerDomain != 0
+	if even && (shares || capped) || shares && capped || !even && !shares && !capped {
+		found.addAmount("maxSkew", int64(r.MaxSkew), "want exactly one of maxSkew, targets and maxPerDomain")
 	}
 	if r.MaxSkew < 0 {
-		report("maxSkew", r.MaxSkew, "want at least 1")
+		found.addAmount("maxSkew", int64(r.MaxSkew), "want at least 1")
 	}
 	if r.MaxPerDomain < 0 {
-		report("maxPerDomain", r.MaxPerDomain, "want at least 1")
+		found.addAmount("maxPerDomain", int64(r.MaxPerDomain), "want at least 1")
 	}
-	if r.MinDomains < 0 || r.MinDomains > 0 && (r.MaxSkew == 0 || r.Weight != 0) {
-		report("minDomains", r.MinDomains, "want at least 1, with a hard maxSkew")
+	if r.MinDomains < 0 || r.MinDomains > 0 && (!even || r.Weight != 0) {
+		found.addAmount("minDomains", int64(r.MinDomains), "want at least 1, with a hard maxSkew")
 	}
-	if r.Weight < 0 || r.Weight > MaxWeight {
-		report("weight", r.Weight, "want 1 to 100, or 0 for a hard rule")
+	if reason := r.badWeight(); reason != "" {
+		found.addAmount("weight", int64(r.Weight), reason)
 	}
-	if len(r.Targets) > 0 && r.Weight == 0 {
-		report("weight", r.Weight, "targets are soft and want a weight of 1 to 100")
+	if shares {
+		r.checkTargets(&found)
 	}
-	if r.MaxPerDomain > 0 && r.Weight != 0 {
-		report("weight", r.Weight, "maxPerDomain is hard and takes no weight")
-	}
-	return errors.Join(append(errs, r.validateTargets())...)
+	return found.join()
 }
 
-func (r SpreadRule) validateTargets() error {
-	var errs []error
-	sum := 0
-	for _, domain := range slices.Sorted(maps.Keys(r.Targets)) {
-		percent := r.Targets[domain]
-		if percent < 0 || percent > 100 {
-			errs = append(errs, invalid("targets["+domain+"]", strconv.Itoa(percent), "want 0 to 100"))
+func (r *SpreadRule) badWeight() string {
+	switch {
+	case r.Weight < 0 || r.Weight > MaxWeight:
+		return "want 1 to 100, or 0 for a hard rule"
+	case len(r.Targets) > 0 && r.Weight == 0:
+		return "targets are soft and want a weight of 1 to 100"
+	case r.MaxPerDomain > 0 && r.Weight != 0:
+		return "maxPerDomain is hard and takes no weight"
+	default:
+		return ""
+	}
+}
+
+func (r *SpreadRule) checkTargets(found *mistakes) {
+	sum, valid := int64(0), true
+	for domain, percent := range r.Targets {
+		if percent < 0 || percent > 100 || !utf8.ValidString(domain) {
+			valid = false
 			continue
 		}
-		sum += percent
+		sum += int64(percent)
 	}
 	if sum > 100 {
-		errs = append(errs, invalid("targets", strconv.Itoa(sum), "more than 100 per cent in sum"))
+		found.addAmount("targets", sum, "more than 100 per cent in sum")
 	}
-	return errors.Join(errs...)
+	if valid {
+		return
+	}
+	for _, domain := range slices.Sorted(maps.Keys(r.Targets)) {
+		field, percent := "targets["+domain+"]", r.Targets[domain]
+		if percent < 0 || percent > 100 {
+			found.addAmount(field, int64(percent), "want 0 to 100")
+		}
+		found.checkText(field, domain)
+	}
 }

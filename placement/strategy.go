@@ -47,7 +47,7 @@ func ParseStrategy(name string) (Strategy, error) {
 
 // Validate reports an unknown strategy.
 func (s Strategy) Validate() error {
-	if int(s) >= len(strategyNames()) {
+	if s > LeastFragmentation {
 		return invalid("strategy", s.String(), "unknown")
 	}
 	return nil

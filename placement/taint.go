@@ -2,7 +2,6 @@ package placement
 
 import (
 	"cmp"
-	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -57,7 +56,7 @@ func joinTaint(key, value string, hasValue bool, effect Effect) string {
 
 // quoteTaintWord quotes what would be read as another part of the text form.
 func quoteTaintWord(word string) string {
-	if !isBareWord(word) || strings.ContainsAny(word, ":@") {
+	if _, rest := cutBareTaintWord(word); word == "" || rest != "" {
 		return strconv.Quote(word)
 	}
 	return word
@@ -65,7 +64,7 @@ func quoteTaintWord(word string) string {
 
 // ParseTaint reads the text form of Taint.String.
 func ParseTaint(text string) (Taint, error) {
-	key, value, hasValue, effect, rest, reason := cutTaint(text)
+	key, value, _, effect, rest, reason := cutTaint(text)
 	if reason == "" && rest != "" {
 		reason = "unexpected " + strconv.Quote(rest)
 	}
@@ -73,9 +72,6 @@ func ParseTaint(text string) (Taint, error) {
 		return Taint{}, invalid("taint", text, reason)
 	}
 	t := Taint{Key: key, Value: value, Effect: effect}
-	if hasValue && value == "" {
-		return Taint{}, invalid("taint", text, "want a value after =")
-	}
 	if err := t.Validate(); err != nil {
 		return Taint{}, within("taint", err)
 	}
@@ -94,36 +90,47 @@ func cutTaint(text string) (key, value string, hasValue bool, effect Effect, res
 		if end := strings.IndexAny(after, " ,"); end >= 0 {
 			word = after[:end]
 		}
+		if word == "" {
+			reason = "want an effect after :"
+		}
 		effect, rest = Effect(word), after[len(word):]
 	}
 	return key, value, hasValue, effect, rest, reason
 }
 
 func cutTaintWord(text string) (word, rest, reason string) {
-	if quoted, err := strconv.QuotedPrefix(text); err == nil && quoted[0] == '"' {
-		word, err = strconv.Unquote(quoted)
+	if strings.HasPrefix(text, `"`) {
+		quoted, err := strconv.QuotedPrefix(text)
 		if err != nil {
 			return "", "", "bad quote"
 		}
+		word, _ = strconv.Unquote(quoted) // QuotedPrefix has checked it.
 		return word, text[len(quoted):], ""
 	}
+	word, rest = cutBareTaintWord(text)
+	return word, rest, ""
+}
+
+func cutBareTaintWord(text string) (word, rest string) {
 	end := 0
 	for end < len(text) && isBareByte(text[end]) && text[end] != ':' && text[end] != '@' {
 		end++
 	}
-	return text[:end], text[end:], ""
+	return text[:end], text[end:]
 }
 
 // Validate reports every mistake in the taint.
 func (t Taint) Validate() error {
-	var errs []error
+	var found mistakes
 	if t.Key == "" {
-		errs = append(errs, invalid("key", "", "empty"))
+		found.add("key", "", "empty")
 	}
+	found.checkText("key", t.Key)
+	found.checkText("value", t.Value)
 	if !t.Effect.valid() {
-		errs = append(errs, invalid("effect", string(t.Effect), "want NoSchedule, PreferNoSchedule or NoExecute"))
+		found.add("effect", string(t.Effect), "want NoSchedule, PreferNoSchedule or NoExecute")
 	}
-	return errors.Join(errs...)
+	return found.join()
 }
 
 // Toleration lets an instance on nodes with matching taints.
@@ -208,7 +215,7 @@ func EvictionDelay(taint Taint, tolerations []Toleration) (time.Duration, bool) 
 	if covered && least == 0 {
 		return 0, false
 	}
-	return time.Duration(least) * time.Second, true
+	return time.Duration(min(least, maxTolerationSeconds)) * time.Second, true
 }
 
 // maxTolerationSeconds keeps a delay inside a time.Duration.
@@ -216,23 +223,25 @@ const maxTolerationSeconds = int64(1<<63-1) / int64(time.Second)
 
 // Validate reports every mistake in the toleration.
 func (t Toleration) Validate() error {
-	var errs []error
+	var found mistakes
 	if t.Key == "" && !t.Exists {
-		errs = append(errs, invalid("key", "", "an empty key needs Exists"))
+		found.add("key", "", "an empty key needs exists")
 	}
 	if t.Exists && t.Value != "" {
-		errs = append(errs, invalid("value", t.Value, "Exists takes no value"))
+		found.add("value", t.Value, "exists takes no value")
 	}
+	found.checkText("key", t.Key)
+	found.checkText("value", t.Value)
 	if t.Effect != "" && !t.Effect.valid() {
-		errs = append(errs, invalid("effect", string(t.Effect), "want NoSchedule, PreferNoSchedule, NoExecute or none"))
+		found.add("effect", string(t.Effect), "want NoSchedule, PreferNoSchedule, NoExecute or none")
 	}
-	if t.Seconds < 0 || t.Seconds > maxTolerationSeconds {
-		errs = append(errs, invalidAmount("seconds", t.Seconds, "out of range"))
+	switch {
+	case t.Seconds < 0 || t.Seconds > maxTolerationSeconds:
+		found.addAmount("seconds", t.Seconds, "out of range")
+	case t.Seconds > 0 && t.Effect != "" && t.Effect != NoExecute:
+		found.addAmount("seconds", t.Seconds, "only NoExecute has a time")
 	}
-	if t.Seconds > 0 && t.Effect != "" && t.Effect != NoExecute {
-		errs = append(errs, invalidAmount("seconds", t.Seconds, "only NoExecute has a time"))
-	}
-	return errors.Join(errs...)
+	return found.join()
 }
 
 // String writes the toleration as key=value[:Effect][ for Ns] or, with
@@ -253,7 +262,7 @@ func ParseToleration(text string) (Toleration, error) {
 	var t Toleration
 	body, all := strings.CutPrefix(text, "*")
 	key, value, hasValue, effect, rest, reason := cutTaint(body)
-	if all && (key != "" || hasValue) {
+	if all && body != "" && body[0] != ':' && body[0] != ' ' {
 		reason = "* stands alone"
 	}
 	if !all && key == "" && reason == "" {

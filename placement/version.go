@@ -2,54 +2,60 @@ package placement
 
 import (
 	"cmp"
-	"slices"
 	"strings"
 )
 
-// version is a semantic version. Numbers are kept as text without leading
-// zeros, so that none is too long to compare.
+// version is a semantic version, as text without leading zeros, so that no
+// number is too long to compare.
 type version struct {
 	numbers    [3]string
-	prerelease []string
+	prerelease string
 }
 
 // parseVersion reads MAJOR[.MINOR[.PATCH[-PRERELEASE][+BUILD]]] with an
 // optional leading v. As in golang.org/x/mod/semver, a shortened version has
-// no pre-release or build part.
+// no pre-release or build part. It allocates nothing.
 func parseVersion(text string) (version, bool) {
 	v := version{numbers: [3]string{"0", "0", "0"}}
 	text = strings.TrimPrefix(text, "v")
 	text, build, hasBuild := strings.Cut(text, "+")
-	if hasBuild && !validIdentifiers(strings.Split(build, "."), false) {
-		return version{}, false
-	}
 	text, prerelease, hasPrerelease := strings.Cut(text, "-")
-	if hasPrerelease {
-		v.prerelease = strings.Split(prerelease, ".")
-		if !validIdentifiers(v.prerelease, true) {
-			return version{}, false
-		}
-	}
-	numbers := strings.Split(text, ".")
-	if len(numbers) > 3 || len(numbers) < 3 && (hasBuild || hasPrerelease) {
+	if hasBuild && !validIdentifiers(build) || hasPrerelease && !validPrerelease(prerelease) {
 		return version{}, false
 	}
-	for i, number := range numbers {
-		if !isNumber(number) || hasLeadingZero(number) {
+	v.prerelease = prerelease
+	n := 0
+	for number := range strings.SplitSeq(text, ".") {
+		if n == len(v.numbers) || !isNumber(number) || hasLeadingZero(number) {
 			return version{}, false
 		}
-		v.numbers[i] = number
+		v.numbers[n] = number
+		n++
+	}
+	if n < len(v.numbers) && (hasBuild || hasPrerelease) {
+		return version{}, false
 	}
 	return v, true
 }
 
-func validIdentifiers(identifiers []string, prerelease bool) bool {
-	for _, identifier := range identifiers {
-		if identifier == "" || prerelease && isNumber(identifier) && hasLeadingZero(identifier) {
+func validPrerelease(text string) bool {
+	for identifier := range strings.SplitSeq(text, ".") {
+		if isNumber(identifier) && hasLeadingZero(identifier) {
+			return false
+		}
+	}
+	return validIdentifiers(text)
+}
+
+// validIdentifiers reports whether text is made of letters, digits and
+// hyphens in parts joined by dots, none empty.
+func validIdentifiers(text string) bool {
+	for identifier := range strings.SplitSeq(text, ".") {
+		if identifier == "" || strings.ContainsAny(identifier, "_/:") {
 			return false
 		}
 		for i := range len(identifier) {
-			if c := identifier[i]; !isNameByte(c) || c == '.' || c == '_' || c == '/' || c == ':' {
+			if !isNameByte(identifier[i]) {
 				return false
 			}
 		}
@@ -57,14 +63,7 @@ func validIdentifiers(identifiers []string, prerelease bool) bool {
 	return true
 }
 
-func isNumber(text string) bool {
-	for i := range len(text) {
-		if text[i] < '0' || text[i] > '9' {
-			return false
-		}
-	}
-	return text != ""
-}
+func isNumber(text string) bool { return text != "" && isDigits(text) }
 
 func hasLeadingZero(number string) bool { return len(number) > 1 && number[0] == '0' }
 
@@ -79,13 +78,28 @@ func compareVersions(a, b version) int {
 			return order
 		}
 	}
-	if len(a.prerelease) == 0 || len(b.prerelease) == 0 {
+	if a.prerelease == "" || b.prerelease == "" {
 		return cmp.Compare(len(b.prerelease), len(a.prerelease))
 	}
-	return slices.CompareFunc(a.prerelease, b.prerelease, comparePrerelease)
+	return comparePrereleases(a.prerelease, b.prerelease)
 }
 
-func comparePrerelease(a, b string) int {
+// comparePrereleases compares part by part; where all of the shorter are
+// equal, the longer is greater.
+func comparePrereleases(a, b string) int {
+	for a != "" && b != "" {
+		var aPart, bPart string
+		aPart, a, _ = strings.Cut(a, ".")
+		bPart, b, _ = strings.Cut(b, ".")
+		if order := compareIdentifiers(aPart, bPart); order != 0 {
+			return order
+		}
+	}
+	return cmp.Compare(len(a), len(b))
+}
+
+// compareIdentifiers puts numbers in their order before words in theirs.
+func compareIdentifiers(a, b string) int {
 	switch aNumber, bNumber := isNumber(a), isNumber(b); {
 	case aNumber && bNumber:
 		return compareNumbers(a, b)
