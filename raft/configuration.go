@@ -194,11 +194,6 @@ func (c Configuration) AppendBinary(b []byte) ([]byte, error) {
 func (c Configuration) append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint64(b, c.Term)
 	b = binary.BigEndian.AppendUint64(b, c.Version)
-	return c.appendContent(b)
-}
-
-// appendContent appends what stays the same when only the term goes up.
-func (c Configuration) appendContent(b []byte) []byte {
 	b = binary.BigEndian.AppendUint32(b, c.Level)
 	b = append(b, byte(len(c.Members)))
 	for _, m := range c.Members {
@@ -257,11 +252,9 @@ func (c *Configuration) UnmarshalBinary(b []byte) error {
 	return nil
 }
 
-// Digest returns 64 bits of a SHA-256 over the version, the level and the
-// members. The term is left out: a new leader that confirms a configuration
-// changes only that. It takes linear time.
+// Digest returns the first 64 bits of a SHA-256 over the encoding. It takes
+// linear time.
 func (c Configuration) Digest() uint64 {
-	b := binary.BigEndian.AppendUint64(make([]byte, 0, c.size()), c.Version)
-	sum := sha256.Sum256(c.appendContent(b))
+	sum := sha256.Sum256(c.append(make([]byte, 0, c.size())))
 	return binary.BigEndian.Uint64(sum[:])
 }

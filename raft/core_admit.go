@@ -34,6 +34,8 @@ func (c *Core) admit(m *Message) (sender int, ok bool) {
 		dropped.Conflicting++ // Rule 17.
 	case m.Configuration.Level > c.level:
 		dropped.Unsupported++
+	case m.Kind == Refusal: // A wiped node may know nobody; it changes nothing.
+		return sender, true
 	case !known && m.Kind == Heartbeat && m.ConfigurationID.Compare(c.hard.Configuration.ConfigurationID) > 0:
 		// Rule 19: the answer shows an older configuration, and so asks for the
 		// newer one.
@@ -59,6 +61,8 @@ func (m *Message) wellFormed() bool {
 	case m.Kind == 0 || m.Kind >= kindLimit || m.From == "" || m.StoreID == StoreID{} || m.Incarnation == 0:
 		return false
 	case m.Term >= termLimit || m.Term == 0 && !m.mayLackTerm() || m.ConfigurationID.Term > m.Term:
+		return false
+	case (m.Kind == Refusal) != (m.Reason == RefusedWiped || m.Reason == RefusedTwin):
 		return false
 	case m.Kind.isRequest() && (m.Promise <= 0 || m.Promise > MaxPromise):
 		return false
@@ -121,12 +125,8 @@ func (c *Core) identify(p *peer, m *Message) bool {
 	return true
 }
 
-// refuse tells the sender why it is ignored. Refusals are not refused, lest two
-// nodes keep telling each other.
+// refuse tells the sender why it is ignored.
 func (c *Core) refuse(m *Message, reason Reason) {
-	if m.Kind == Refusal {
-		return
-	}
 	r := c.message(Refusal, m.From)
 	r.Sequence, r.Reason = m.Sequence, reason
 	c.send(r)

@@ -146,7 +146,13 @@ func (c *cluster) server(id string) *server {
 // start begins a run from the disk.
 func (s *server) start() {
 	s.c.t.Helper()
-	state, err := StartState(s.cfg, s.disk, testStore(s.cfg.ID))
+	s.startAs(testStore(s.cfg.ID))
+}
+
+// startAs is start with the identity that a new store gets.
+func (s *server) startAs(fresh StoreID) {
+	s.c.t.Helper()
+	state, err := StartState(s.cfg, s.disk, fresh)
 	require.NoError(s.c.t, err)
 	s.disk = Record{State: state, Found: true}
 	s.boot++
@@ -491,3 +497,25 @@ var errDisk = errors.New("disk on fire")
 
 // loseAll is a network that delivers nothing.
 func loseAll(Message) (time.Duration, bool) { return 0, false }
+
+type (
+	tick   = time.Duration
+	change = func(now tick) (Effects, error)
+)
+
+// changeMember has the leader change the membership, once it may.
+func (c *cluster) changeMember(by func(leader *Core) change) {
+	c.t.Helper()
+	c.runUntil(10*300*ms, func() bool {
+		l := c.leader()
+		if l == nil {
+			return false
+		}
+		err := l.try(by(l.core))
+		if !errors.Is(err, ErrReconfigPending) {
+			require.NoError(c.t, err)
+		}
+		return err == nil
+	})
+	c.run(200 * ms)
+}

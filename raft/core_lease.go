@@ -115,7 +115,9 @@ func (c *Core) onHeartbeat(m *Message) {
 		c.bind(m.From, m.Promise)
 		c.resetElection()
 	}
-	c.learn(m)
+	if c.isNewer(m.Configuration) { // Rule 17.
+		c.install(m.Configuration)
+	}
 	c.answer(m, HeartbeatAnswer, true)
 }
 

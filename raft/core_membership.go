@@ -45,26 +45,6 @@ func (c *Core) install(next Configuration) {
 	}
 }
 
-// learn takes over the configuration that an accepted heartbeat names, if it is
-// newer and at hand: carried along, or the same as this node's but for the term.
-func (c *Core) learn(m *Message) {
-	if m.ConfigurationID.Compare(c.hard.Configuration.ConfigurationID) <= 0 {
-		return
-	}
-	switch {
-	case !m.Configuration.IsZero():
-		c.install(m.Configuration)
-	case m.ConfigurationID.Version == c.hard.Configuration.Version && m.Digest == c.digest:
-		c.install(c.hard.Configuration.inTerm(m.ConfigurationID.Term))
-	}
-}
-
-// inTerm returns the configuration as confirmed by the leader of a later term.
-func (c Configuration) inTerm(term uint64) Configuration {
-	c.Term = term
-	return c
-}
-
 // isVoter reports whether the configuration names this very store as a voter.
 func (c *Core) isVoter() bool { return c.self >= 0 && c.hard.Configuration.Members[c.self].Voter }
 
@@ -208,7 +188,9 @@ func (c *Core) refresh() {
 		return
 	}
 	if c.hard.Configuration.Term != c.hard.Term {
-		c.install(c.hard.Configuration.inTerm(c.hard.Term))
+		next := c.hard.Configuration
+		next.Term = c.hard.Term
+		c.install(next)
 		return
 	}
 	if c.mayReconfig() != nil || !c.isStale() {

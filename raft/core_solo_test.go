@@ -132,7 +132,7 @@ func (s *solo) heartbeatAnswer(id string) Message {
 // timeout.
 func (s *solo) unchanged(m Message) {
 	s.t.Helper()
-	before := *s.Core
+	before := s.clone()
 	s.step(m)
 	require.False(s.t, s.last.Save)
 	require.Zero(s.t, s.last.Lost)

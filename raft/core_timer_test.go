@@ -1,0 +1,144 @@
+package raft
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestScenario034_SilenceLeadsToACampaign(t *testing.T) {
+	c := newCluster(t, 3)
+	l := c.elect()
+	var f *server
+	for _, s := range c.servers {
+		if s != l {
+			f = s
+		}
+	}
+	term := f.core.Term()
+	l.crash()
+	before := len(c.sent)
+	c.runUntil(300*ms, func() bool { return len(c.sentSince(before, VoteRequest)) > 0 })
+	requests := c.sentSince(before, VoteRequest)
+	require.Len(t, requests, 2, "one for each other voter")
+	for _, m := range requests {
+		require.Equal(t, term+1, m.Term)
+	}
+}
+
+func TestScenario035_TimeoutsCoverTheWindow(t *testing.T) {
+	for _, priority := range []int{0, -1, -3} {
+		members := voters(3)
+		members[0].Priority = priority
+		s := newSoloOf(t, testConfig("A", members...))
+		from := 150*ms + time.Duration(-priority)*150*ms
+		var buckets [15]int
+		for range 3000 {
+			s.resetElection()
+			d := s.electionAt - max(s.Core.now, s.promise.until-150*ms) - from
+			require.GreaterOrEqual(t, d, time.Duration(0))
+			require.Less(t, d, 150*ms)
+			buckets[d/(10*ms)]++
+		}
+		for _, n := range buckets {
+			require.Greater(t, n, 100)
+		}
+	}
+}
+
+func TestScenario036_TimeoutsSeldomCollide(t *testing.T) {
+	s := newSolo(t, 3)
+	collisions := 0
+	for range 1000 {
+		first, second := Never, Never
+		for range 5 {
+			s.resetElection()
+			if s.electionAt < first {
+				first, second = s.electionAt, first
+			} else {
+				second = min(second, s.electionAt)
+			}
+		}
+		if second-first < ms {
+			collisions++
+		}
+	}
+	require.Less(t, collisions, 300)
+}
+
+func TestScenario037_HeartbeatsKeepPower(t *testing.T) {
+	c := newCluster(t, 3)
+	l := c.elect()
+	term := l.core.Term()
+	c.run(1000 * 300 * ms)
+	require.Same(t, l, c.leader())
+	require.Equal(t, term, l.core.Term())
+	for _, s := range c.servers {
+		require.LessOrEqual(t, s.core.Counters().PreCampaigns, uint64(1))
+	}
+}
+
+func TestScenario038_OneHeartbeatLost(t *testing.T) {
+	c := newCluster(t, 3)
+	l := c.elect()
+	term := l.core.Term()
+	n := 0
+	c.deliver = func(m Message) (time.Duration, bool) {
+		if m.Kind == Heartbeat {
+			n++
+		}
+		return ms, m.Kind != Heartbeat || n%3 != 0
+	}
+	before := len(c.sent)
+	c.run(100 * 300 * ms)
+	require.Same(t, l, c.leader())
+	require.Equal(t, term, l.core.Term())
+	require.Empty(t, c.sentSince(before, PreVoteRequest))
+}
+
+func TestScenario039_PausedProcess(t *testing.T) {
+	c := newCluster(t, 3)
+	l := c.elect()
+	l.paused = true
+	c.run(10 * 300 * ms)
+	next := c.leader()
+	require.NotNil(t, next)
+	require.NotSame(t, l, next)
+	before := len(c.sent)
+	l.resume()
+	l.call(l.core.Tick)
+	require.Zero(t, l.led, "it looks at the time first")
+	c.run(10 * ms)
+	require.Empty(t, c.sentSince(before, Heartbeat), "of nobody: the old leader is silent")
+	c.run(300 * ms)
+	require.True(t, c.agree())
+	require.Same(t, next, c.leader())
+
+	// Of a follower, queued timers fire once.
+	f := c.server("A")
+	if f == next {
+		f = c.server("B")
+	}
+	f.paused = true
+	c.run(10 * 300 * ms)
+	before = len(c.sent)
+	f.resume()
+	f.call(f.core.Tick)
+	require.LessOrEqual(t, len(c.sentSince(before, PreVoteRequest)), 2)
+	c.run(300 * ms)
+	require.Same(t, next, c.leader())
+}
+
+// A core reads no clock, and a time that goes back counts as the latest seen.
+func TestScenario040_TimeNeverGoesBack(t *testing.T) {
+	s := newSolo(t, 3)
+	s.now = 10 * time.Second
+	s.win()
+	end, _ := s.Reign()
+	require.Empty(t, s.Tick(s.now-time.Hour).Messages)
+	require.Zero(t, s.Tick(s.now-time.Hour).Lost)
+	after, running := s.Reign()
+	require.True(t, running)
+	require.Equal(t, end, after)
+}
