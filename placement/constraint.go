@@ -215,33 +215,28 @@ func (c Constraint) MatchValue(value string, ok bool) bool {
 	switch c.op {
 	case 0:
 		return true
+	case OpEqual:
+		return ok && value == c.value
 	case OpNotEqual:
 		return !ok || value != c.value
+	case OpIn:
+		return ok && slices.Contains(c.values, value)
 	case OpNotIn:
 		return !ok || !slices.Contains(c.values, value)
+	case OpExists:
+		return ok
 	case OpNotExists:
 		return !ok
-	}
-	if !ok {
-		return false
-	}
-	switch c.op {
-	case OpEqual:
-		return value == c.value
-	case OpIn:
-		return slices.Contains(c.values, value)
-	case OpExists:
-		return true
 	case OpGreater:
 		n, isInteger := parseInteger(value)
-		return isInteger && n > c.bound
+		return ok && isInteger && n > c.bound
 	case OpLess:
 		n, isInteger := parseInteger(value)
-		return isInteger && n < c.bound
+		return ok && isInteger && n < c.bound
 	case OpVersion:
-		return c.err == nil && c.version.contains(value)
+		return ok && c.err == nil && c.version.contains(value)
 	case OpMatches:
-		return c.err == nil && c.pattern.MatchString(value)
+		return ok && c.err == nil && c.pattern.MatchString(value)
 	default:
 		return false
 	}

@@ -3,6 +3,7 @@ package placement
 import (
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // String returns the operator as it stands in the text form of a constraint.
@@ -58,32 +59,41 @@ func (c Constraint) String() string {
 	return string(c.appendText(nil))
 }
 
-func (c Constraint) appendText(b []byte) []byte {
+func (c *Constraint) appendText(b []byte) []byte {
 	switch c.op {
 	case OpAnd, OpOr:
-		if len(c.operands) < 2 {
-			b = append(append(b, c.op.String()...), ' ')
-		}
-		for i, operand := range c.operands {
-			if i > 0 {
-				b = append(append(append(b, ' '), c.op.String()...), ' ')
-			}
-			b = operand.appendOperand(b)
-		}
-		return b
+		return c.appendList(b)
 	case OpNot:
 		b = append(b, "not ("...)
 		return append(c.operands[0].appendText(b), ')')
+	default:
+		return c.appendRule(b)
 	}
+}
+
+func (c *Constraint) appendList(b []byte) []byte {
+	if len(c.operands) < 2 {
+		b = append(append(b, c.op.String()...), ' ')
+	}
+	for i := range c.operands {
+		if i > 0 {
+			b = append(append(append(b, ' '), c.op.String()...), ' ')
+		}
+		b = c.operands[i].appendOperand(b)
+	}
+	return b
+}
+
+func (c *Constraint) appendRule(b []byte) []byte {
 	b = appendWord(b, c.key)
 	b = append(append(b, ' '), c.op.String()...)
 	switch c.op {
 	case OpEqual, OpNotEqual:
-		b = appendWord(append(b, ' '), c.value)
+		return appendWord(append(b, ' '), c.value)
 	case OpVersion, OpMatches:
-		b = strconv.AppendQuote(append(b, ' '), c.value)
+		return strconv.AppendQuote(append(b, ' '), c.value)
 	case OpGreater, OpLess:
-		b = strconv.AppendInt(append(b, ' '), c.bound, 10)
+		return strconv.AppendInt(append(b, ' '), c.bound, 10)
 	case OpIn, OpNotIn:
 		b = append(b, " ("...)
 		for i, value := range c.values {
@@ -92,12 +102,13 @@ func (c Constraint) appendText(b []byte) []byte {
 			}
 			b = appendWord(b, value)
 		}
-		b = append(b, ')')
+		return append(b, ')')
+	default:
+		return b
 	}
-	return b
 }
 
-func (c Constraint) appendOperand(b []byte) []byte {
+func (c *Constraint) appendOperand(b []byte) []byte {
 	if c.op == OpAnd || c.op == OpOr {
 		return append(c.appendText(append(b, '(')), ')')
 	}
@@ -208,7 +219,8 @@ func (p *constraintParser) next() {
 			n++
 		}
 		if n == 0 {
-			p.fail("unexpected character " + strconv.QuoteRune([]rune(p.rest)[0]))
+			first, _ := utf8.DecodeRuneInString(p.rest)
+			p.fail("unexpected character " + strconv.QuoteRune(first))
 			return
 		}
 		p.word = p.rest[:n]

@@ -13,34 +13,34 @@ type unit struct {
 	size   int64
 }
 
-// The tables list units from large to small; formatting takes the first that
-// divides the amount.
-func binaryUnits() []unit {
-	return []unit{{"TiB", TiB}, {"GiB", GiB}, {"MiB", MiB}, {"KiB", KiB}}
-}
-
-func byteUnits() []unit {
-	return append(binaryUnits(), unit{"TB", TB}, unit{"GB", GB}, unit{"MB", MB}, unit{"KB", KB}, unit{"B", 1}, unit{"", 1})
-}
-
-func bitrateUnits() []unit {
-	return []unit{{"Gbps", Gbps}, {"Mbps", Mbps}, {"kbps", 1000}, {"bps", 1}, {"", 1}}
-}
-
-func milliUnits() []unit {
-	return []unit{{"m", 1}, {"", 1000}}
-}
-
-func unitsOf(name ResourceName) []unit {
+// parseUnits lists the units that a dimension is read in.
+func parseUnits(name ResourceName) []unit {
 	switch name {
 	case NameCPU, NameGPU:
-		return milliUnits()
+		return []unit{{"", 1000}, {"m", 1}}
 	case NameMemory, NameDisk:
-		return byteUnits()
+		return []unit{
+			{"", 1}, {"B", 1}, {"KB", KB}, {"MB", MB}, {"GB", GB}, {"TB", TB},
+			{"KiB", KiB}, {"MiB", MiB}, {"GiB", GiB}, {"TiB", TiB},
+		}
 	case NameNetwork:
-		return bitrateUnits()
+		return []unit{{"", 1}, {"bps", 1}, {"kbps", 1000}, {"Mbps", Mbps}, {"Gbps", Gbps}}
 	default:
 		return []unit{{"", 1}}
+	}
+}
+
+// formatUnits lists the units that a dimension is written in, large to small.
+func formatUnits(name ResourceName) []unit {
+	switch name {
+	case NameCPU, NameGPU:
+		return []unit{{"", 1000}, {"m", 1}}
+	case NameMemory, NameDisk:
+		return []unit{{"TiB", TiB}, {"GiB", GiB}, {"MiB", MiB}, {"KiB", KiB}}
+	case NameNetwork:
+		return []unit{{"Gbps", Gbps}, {"Mbps", Mbps}, {"kbps", 1000}, {"bps", 1}}
+	default:
+		return nil
 	}
 }
 
@@ -53,7 +53,7 @@ func unitsOf(name ResourceName) []unit {
 func ParseQuantity(name ResourceName, text string) (int64, error) {
 	end := strings.LastIndexAny(text, "0123456789.") + 1
 	number, suffix := text[:end], text[end:]
-	for _, u := range unitsOf(name) {
+	for _, u := range parseUnits(name) {
 		if u.suffix != suffix {
 			continue
 		}
@@ -123,19 +123,7 @@ func parseDigits(digits string) uint64 {
 // divides it (binary units for memory and disk). ParseQuantity reads it back
 // unless it is negative.
 func FormatQuantity(name ResourceName, amount int64) string {
-	var units []unit
-	switch name {
-	case NameCPU, NameGPU:
-		if amount%1000 == 0 {
-			return strconv.FormatInt(amount/1000, 10)
-		}
-		return strconv.FormatInt(amount, 10) + "m"
-	case NameMemory, NameDisk:
-		units = binaryUnits()
-	case NameNetwork:
-		units = bitrateUnits()
-	}
-	for _, u := range units {
+	for _, u := range formatUnits(name) {
 		if amount != 0 && amount%u.size == 0 {
 			return strconv.FormatInt(amount/u.size, 10) + u.suffix
 		}

@@ -1,14 +1,10 @@
 package placement
 
-import (
-	"math/bits"
-)
+import "math/bits"
 
 // Unit is the top of the scale of every term of the score: a free fraction
 // and a soft term run from 0 to Unit.
 const Unit = 1 << 20
-
-const unitBits = 20
 
 // DefaultWeight returns the weight of a dimension in the score: 8 for GPUs,
 // which are the dearest part of a node, and 1 for everything else.
@@ -29,8 +25,9 @@ func Reference(largest int64) int64 {
 	return 1 << min(bits.Len64(uint64(largest-1)), 62)
 }
 
-// FreeShare returns q = min(⌊max(0, free) × 2²⁰ / reference⌋, 2²⁰) for a
-// reference that is a power of two, and 0 for a reference of 0.
+// FreeShare returns q = min(⌊max(0, free) × 2²⁰ / reference⌋, 2²⁰), and 0 for
+// a reference of 0. For a reference that is a power of two the division is a
+// shift, which is why Reference gives one.
 func FreeShare(free, reference int64) int64 {
 	if free <= 0 || reference <= 0 {
 		return 0
@@ -38,20 +35,17 @@ func FreeShare(free, reference int64) int64 {
 	if free >= reference {
 		return Unit
 	}
-	// free < reference = 2^n, so the shift to the left keeps below 2^20.
-	if n := bits.TrailingZeros64(uint64(reference)); n > unitBits {
-		return free >> (n - unitBits)
-	} else {
-		return free << (unitBits - n)
-	}
+	high, low := bits.Mul64(uint64(free), Unit)
+	share, _ := bits.Div64(high, low, uint64(reference))
+	return int64(share)
 }
 
 // Scale is the yardstick of the strategy term: what is counted, against which
 // reference, with which weight. It is the same for every node and request of
 // a cluster.
 type Scale struct {
-	// Reference amounts, powers of two; a dimension with reference 0 does
-	// not count.
+	// Reference amounts, as Reference gives them; a dimension with reference
+	// 0 does not count.
 	Reference Resources
 	// Weights from 1 to 64 of dimensions; missing ones are DefaultWeight.
 	Weights map[ResourceName]int64
