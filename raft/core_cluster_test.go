@@ -55,6 +55,7 @@ type server struct {
 	saveErr error
 	early   bool // send before save: the negative control of rule 12
 	dead    error
+	off     func(*server) // switches a rule off, after every start
 
 	// The local clock shows base at the true time since, and runs drift parts
 	// per million faster than true time.
@@ -160,6 +161,12 @@ func (s *server) startAs(fresh StoreID) {
 	s.core, err = NewCore(s.cfg, state, s.boot, s.local())
 	require.NoError(s.c.t, err)
 	s.up, s.paused, s.saving, s.inbox, s.dead = true, false, false, nil, nil
+	if s.off != nil {
+		s.off(s)
+		if s.core.faults.noBlackout {
+			s.core.promise = promise{}
+		}
+	}
 	s.c.oracle.started(s)
 	s.c.logf("%s starts in term %d", s.cfg.ID, state.Term)
 }

@@ -158,9 +158,8 @@ func (c *Core) mayReconfig() error {
 		return &NotLeaderError{Leader: c.Leader(), Term: c.hard.Term}
 	case c.hard.Configuration.Version+1 >= termLimit:
 		return ErrTermLimit
-	case c.faults.reconfigUnconfirmed:
-		return nil
-	case c.hard.Configuration.Term != c.hard.Term || c.confirmed() < c.quorum():
+	case c.hard.Configuration.Term != c.hard.Term,
+		c.confirmed() < c.quorum() && !c.faults.reconfigUnconfirmed:
 		return ErrReconfigPending
 	default:
 		return nil
