@@ -1,0 +1,133 @@
+package tcp
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/rads-project/constellation/transport"
+	"github.com/rads-project/constellation/transport/internal/wire"
+)
+
+// DefaultMaxPending is how many connections may be introducing themselves at
+// once unless [Config.MaxPending] says otherwise.
+const DefaultMaxPending = 64
+
+const (
+	// dialTimeout bounds the making of a connection, introduceTimeout the
+	// introduction on it, TLS included.
+	dialTimeout      = time.Second
+	introduceTimeout = 2 * time.Second
+	// writeTimeout is how long a peer may take to accept a write.
+	writeTimeout = time.Second
+	// pingInterval is the time between pings. A side that hears nothing for
+	// idleTimeout gives the connection up.
+	pingInterval = time.Second
+	idleTimeout  = 5 * pingInterval
+	// batchSize is how many bytes of frames are written at once.
+	batchSize = 32 << 10
+)
+
+// Config configures a [Transport].
+type Config struct {
+	// Cluster is the name of the cluster. Required; at most 255 bytes, as all
+	// names.
+	Cluster string
+	// Name is this member's own name. Required.
+	Name string
+	// Listener is where peers connect to. Required; Serve closes it. It must
+	// be a plain listener, TLS is added by the transport.
+	Listener net.Listener
+	// Peers are the addresses of the other members, "host:port", by name.
+	// [Transport.SetPeer] adds and changes them at run time.
+	Peers map[string]string
+	// TLS is mutual TLS for all connections, at least version 1.3: the
+	// member's certificate (Certificates or GetCertificate, which also serves
+	// outgoing connections unless GetClientCertificate is set) and the
+	// authorities (RootCAs, ClientCAs; either stands for both). The
+	// transport sets ServerName and ClientAuth. It is copied.
+	TLS *tls.Config
+	// Insecure allows TLS to be nil: names are not authenticated.
+	Insecure bool
+	// MaxFrame is the longest frame in bytes. It must be the same on all
+	// members. Zero is [transport.DefaultMaxFrame].
+	MaxFrame int
+	// MaxPending is how many accepted connections may be introducing
+	// themselves at once. Zero is [DefaultMaxPending].
+	MaxPending int
+	// Dial makes the connections. Nil is that of a [net.Dialer]. Its context
+	// ends after a second.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// maxFrameLimit keeps the length of a frame within its field on the wire and
+// an int of any platform.
+const maxFrameLimit = 1 << 30
+
+// validate reports everything that is wrong with c, joined.
+func (c *Config) validate() error {
+	errs := []error{
+		validateName("cluster", c.Cluster),
+		validateName("member", c.Name),
+	}
+	if c.Listener == nil {
+		errs = append(errs, errors.New("tcp: no listener"))
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Peers)) {
+		errs = append(errs, c.validatePeer(name, c.Peers[name]))
+	}
+	if c.MaxFrame < 0 || c.MaxFrame > maxFrameLimit {
+		errs = append(errs, fmt.Errorf("tcp: MaxFrame %d is not between 0 and %d", c.MaxFrame, maxFrameLimit))
+	}
+	if c.MaxPending < 0 {
+		errs = append(errs, fmt.Errorf("tcp: negative MaxPending %d", c.MaxPending))
+	}
+	switch {
+	case c.TLS == nil && !c.Insecure:
+		errs = append(errs, errors.New("tcp: neither TLS nor Insecure: names would not be authenticated"))
+	case c.TLS != nil && c.Insecure:
+		errs = append(errs, errors.New("tcp: both TLS and Insecure"))
+	case c.TLS != nil:
+		errs = append(errs, validateTLS(c.TLS))
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Config) validatePeer(name, address string) error {
+	if err := validateName("peer", name); err != nil {
+		return err
+	}
+	if name == c.Name {
+		return fmt.Errorf("tcp: %q is this member itself", name)
+	}
+	if address == "" {
+		return fmt.Errorf("tcp: peer %q has no address", name)
+	}
+	return nil
+}
+
+func validateName(what, name string) error {
+	if name == "" || len(name) > wire.NameLimit {
+		return fmt.Errorf("tcp: the name of a %s must have 1 to %d bytes, not %d", what, wire.NameLimit, len(name))
+	}
+	return nil
+}
+
+// withDefaults returns c with zero values replaced by what they stand for.
+func (c Config) withDefaults() Config {
+	if c.MaxFrame == 0 {
+		c.MaxFrame = transport.DefaultMaxFrame
+	}
+	if c.MaxPending == 0 {
+		c.MaxPending = DefaultMaxPending
+	}
+	if c.Dial == nil {
+		c.Dial = (&net.Dialer{}).DialContext
+	}
+	return c
+}

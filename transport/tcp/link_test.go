@@ -1,0 +1,328 @@
+package tcp_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rads-project/constellation/transport"
+	"github.com/rads-project/constellation/transport/internal/wire"
+	"github.com/rads-project/constellation/transport/tcp"
+	"github.com/stretchr/testify/require"
+)
+
+func TestFramesArriveBothWays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipeNet()
+		a, b := n.member(t, "a", "b"), n.member(t, "b", "a")
+		require.NoError(t, a.Send("b", []byte("sent before Serve")))
+		atA, _ := serve(t, a)
+		atB, _ := serve(t, b)
+		time.Sleep(second)
+		require.NoError(t, b.Send("a", []byte("back")))
+		synctest.Wait()
+		require.Equal(t, []arrival{{"a", "sent before Serve"}}, drain(atB))
+		require.Equal(t, []arrival{{"b", "back"}}, drain(atA))
+		sent := peerStats(t, a, "b")
+		require.Equal(t, uint64(1), sent.Sent)
+		require.Equal(t, uint64(1), sent.Received)
+		require.NoError(t, sent.LastError)
+	})
+}
+
+func TestSendErrors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newPipeNet().member(t, "a", "b")
+		require.ErrorIs(t, a.Send("nobody", nil), transport.ErrUnknownPeer)
+		require.ErrorIs(t, a.Send("a", nil), transport.ErrUnknownPeer, "a member is no peer of itself")
+		require.ErrorIs(t, a.Send("b", make([]byte, transport.DefaultMaxFrame+1)), transport.ErrTooLarge)
+		require.NoError(t, a.Send("b", make([]byte, transport.DefaultMaxFrame)))
+		_, stop := serve(t, a)
+		stop()
+		require.ErrorIs(t, a.Send("b", nil), transport.ErrClosed)
+		require.ErrorIs(t, a.SetPeer("c", "c"), transport.ErrClosed)
+		require.ErrorIs(t, a.Serve(t.Context(), nil), transport.ErrClosed)
+		require.Equal(t, transport.Dropped{Lost: 1}, peerStats(t, a, "b").Dropped, "what waited is lost")
+	})
+}
+
+// A peer that accepts and never reads: Send does not block, others get their
+// frames, and what waits is bounded in number and in age.
+func TestPeerThatNeverReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipeNet()
+		a, c := n.member(t, "a", "b", "c"), n.member(t, "c", "a")
+		deaf := n.listen("b")
+		go func() {
+			for {
+				conn, err := deaf.Accept()
+				if err != nil {
+					return
+				}
+				defer func() { _ = conn.Close() }()
+				if _, err := wire.ReadHello(conn); err == nil {
+					_, _ = conn.Write(wire.Accepted.Append(nil))
+				}
+			}
+		}()
+		defer func() { _ = deaf.Close() }()
+		serve(t, a)
+		atC, _ := serve(t, c)
+		time.Sleep(second)
+
+		start := time.Now()
+		const frames = 1000
+		for i := range frames {
+			require.NoError(t, a.Send("b", make([]byte, 1000)))
+			require.NoError(t, a.Send("c", strconv.AppendInt(nil, int64(i), 10)))
+			synctest.Wait()
+		}
+		require.Zero(t, time.Since(start), "no call may wait for the deaf peer")
+		require.Len(t, drain(atC), frames)
+		b := peerStats(t, a, "b")
+		require.LessOrEqual(t, b.Queued, transport.QueueFrames)
+		require.Positive(t, b.Dropped.Full)
+
+		time.Sleep(3 * second)
+		b = peerStats(t, a, "b")
+		require.Zero(t, b.Queued, "frames that have waited for a second are dropped")
+		require.Positive(t, b.Dropped.Stale)
+		require.Positive(t, b.Reconnects, "a connection whose peer takes nothing is given up")
+		require.Equal(t, uint64(frames), b.Dropped.Total()+b.Sent)
+		require.Positive(t, b.Failures)
+	})
+}
+
+func TestAttemptsAtADeadPeerAreDamped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipeNet()
+		a := n.member(t, "a", "dead")
+		serve(t, a)
+		time.Sleep(time.Minute)
+		attempts := n.attempts("dead")
+		require.Less(t, len(attempts), 70)
+		require.Greater(t, len(attempts), 30)
+		waits := map[time.Duration]bool{}
+		for i := 10; i < len(attempts); i++ {
+			wait := attempts[i].Sub(attempts[i-1])
+			require.LessOrEqual(t, wait, 2*second)
+			require.GreaterOrEqual(t, wait, second)
+			waits[wait] = true
+		}
+		require.Greater(t, len(waits), 20, "waits have jitter")
+		dead := peerStats(t, a, "dead")
+		require.Equal(t, uint64(len(attempts)), dead.Failures)
+		require.ErrorIs(t, dead.LastError, errNobody)
+	})
+}
+
+// Fifty members lose one peer at the same instant. Their attempts must not
+// come in step.
+func TestConnectionStormIsDamped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const members = 50
+		n := newPipeNet()
+		for i := range members {
+			serve(t, n.member(t, "member "+strconv.Itoa(i), "lost"))
+		}
+		time.Sleep(30 * second)
+		slots := map[time.Duration]int{}
+		start := n.attempts("lost")[0]
+		for _, at := range n.attempts("lost") {
+			if since := at.Sub(start); since > 10*second {
+				slots[since.Truncate(100*ms)]++
+			}
+		}
+		for slot, attempts := range slots {
+			require.LessOrEqual(t, attempts, members/4, "at %v", slot)
+		}
+	})
+}
+
+// A peer that comes back is connected to at once, because it knocks.
+func TestPeerThatComesBackIsReachedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipeNet()
+		a := n.member(t, "a", "b")
+		serve(t, a)
+		time.Sleep(time.Minute + 100*ms)
+		b := n.member(t, "b", "a")
+		atB, _ := serve(t, b)
+		synctest.Wait()
+		require.NoError(t, a.Send("b", []byte("welcome back")))
+		synctest.Wait()
+		require.Equal(t, []arrival{{"a", "welcome back"}}, drain(atB))
+	})
+}
+
+func TestThousandReconnectsLeakNothing(t *testing.T) {
+	// The bubble itself fails if a goroutine is left at its end.
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipeNet()
+		a, b := n.member(t, "a", "b"), n.member(t, "b", "a")
+		serve(t, a)
+		arrivals, _ := serve(t, b)
+		for i := range 1000 {
+			require.NoError(t, a.SetPeer("b", "b"))
+			synctest.Wait()
+			require.NoError(t, a.Send("b", strconv.AppendInt(nil, int64(i), 10)))
+			synctest.Wait()
+			require.Equal(t, []arrival{{"a", strconv.Itoa(i)}}, drain(arrivals))
+		}
+		require.GreaterOrEqual(t, peerStats(t, a, "b").Reconnects, uint64(999))
+		require.Zero(t, b.Stats().Refused.Total())
+	})
+}
+
+func TestPeerMoves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipeNet()
+		a := n.member(t, "a", "b")
+		serve(t, a)
+		time.Sleep(10 * second)
+		b, err := tcp.New(tcp.Config{
+			Cluster: "test", Name: "b", Listener: n.listen("elsewhere"), Peers: map[string]string{"a": "a"},
+			Insecure: true, Dial: n.dial,
+		})
+		require.NoError(t, err)
+		require.NoError(t, a.SetPeer("b", "elsewhere"))
+		atB, _ := serve(t, b)
+		synctest.Wait()
+		require.NoError(t, a.Send("b", []byte("moved")))
+		synctest.Wait()
+		require.Equal(t, []arrival{{"a", "moved"}}, drain(atB))
+	})
+}
+
+func TestPeersComeAndGoAtRunTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipeNet()
+		a, b := n.member(t, "a"), n.member(t, "b", "a")
+		serve(t, a)
+		atB, _ := serve(t, b)
+		require.ErrorIs(t, a.Send("b", nil), transport.ErrUnknownPeer)
+		synctest.Wait()
+		require.Positive(t, a.Stats().Refused.Sender, "b is no peer of a yet")
+
+		require.NoError(t, a.SetPeer("b", "b"))
+		require.NoError(t, a.Send("b", []byte("hello")))
+		time.Sleep(3 * second)
+		require.Equal(t, []arrival{{"a", "hello"}}, drain(atB))
+
+		require.NoError(t, a.RemovePeer("b"))
+		require.ErrorIs(t, a.RemovePeer("b"), transport.ErrUnknownPeer)
+		require.ErrorIs(t, a.Send("b", nil), transport.ErrUnknownPeer)
+		require.Empty(t, a.Stats().Peers)
+		refused := a.Stats().Refused.Sender
+		time.Sleep(3 * second)
+		require.Greater(t, a.Stats().Refused.Sender, refused, "b was cut off and is turned away")
+	})
+}
+
+// A peer that is gone without a word is noticed within the idle time.
+func TestSilentPeerIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipeNet()
+		a := n.member(t, "a", "b")
+		silent := n.listen("b")
+		serve(t, a)
+		conn, err := silent.Accept()
+		require.NoError(t, err)
+		_, err = wire.ReadHello(conn)
+		require.NoError(t, err)
+		_, err = conn.Write(wire.Accepted.Append(nil))
+		require.NoError(t, err)
+		start := time.Now()
+		buf := make([]byte, 1000)
+		for err == nil { // It reads, but answers no ping.
+			_, err = conn.Read(buf)
+		}
+		require.Equal(t, 5*second, time.Since(start))
+		require.NoError(t, silent.Close())
+	})
+}
+
+// A refusal is an error that says why, and attempts stay damped.
+func TestRefusalIsReportedToTheHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipeNet()
+		a, b := n.member(t, "a", "b"), n.member(t, "b")
+		serve(t, a)
+		serve(t, b)
+		time.Sleep(time.Minute)
+		ps := peerStats(t, a, "b")
+		require.ErrorContains(t, ps.LastError, "unknown sender")
+		require.Less(t, ps.Failures, uint64(70))
+		require.Equal(t, ps.Failures, b.Stats().Refused.Sender)
+	})
+}
+
+// slowConn delays what is read from it.
+type slowConn struct {
+	net.Conn
+	delay time.Duration
+}
+
+func (c slowConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	time.Sleep(c.delay)
+	return n, err
+}
+
+func TestRoundTripEstimate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipeNet()
+		a, err := tcp.New(tcp.Config{
+			Cluster: "test", Name: "a", Listener: n.listen("a"), Peers: map[string]string{"b": "b"}, Insecure: true,
+			Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+				conn, err := n.dial(ctx, network, address)
+				return slowConn{conn, 30 * ms}, err
+			},
+		})
+		require.NoError(t, err)
+		b := n.member(t, "b", "a")
+		serve(t, a)
+		serve(t, b)
+		time.Sleep(10 * second)
+		require.Equal(t, 30*ms, peerStats(t, a, "b").RoundTrip)
+	})
+}
+
+func TestServeEndsWithItsListener(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipeNet()
+		l := n.listen("a")
+		a, err := tcp.New(tcp.Config{Cluster: "test", Name: "a", Listener: l, Insecure: true, Dial: n.dial})
+		require.NoError(t, err)
+		served := make(chan error, 1)
+		go func() { served <- a.Serve(t.Context(), func(string, []byte) {}) }()
+		synctest.Wait()
+		require.NoError(t, l.Close())
+		require.ErrorIs(t, <-served, net.ErrClosed)
+	})
+}
+
+func TestAcceptRecovers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipeNet()
+		l := n.listen("a")
+		for range 20 {
+			l.flaws = append(l.flaws, errors.New("too many open files"))
+		}
+		a, err := tcp.New(tcp.Config{
+			Cluster: "test", Name: "a", Listener: l, Peers: map[string]string{"b": "b"}, Insecure: true, Dial: n.dial,
+		})
+		require.NoError(t, err)
+		b := n.member(t, "b", "a")
+		atA, _ := serve(t, a)
+		serve(t, b)
+		time.Sleep(30 * second)
+		require.NoError(t, b.Send("a", []byte("at last")))
+		synctest.Wait()
+		require.Equal(t, []arrival{{"b", "at last"}}, drain(atA))
+	})
+}

@@ -1,0 +1,296 @@
+package tcp_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rads-project/constellation/transport"
+	"github.com/rads-project/constellation/transport/internal/wire"
+	"github.com/rads-project/constellation/transport/tcp"
+	"github.com/stretchr/testify/require"
+)
+
+func good() wire.Hello { return wire.Hello{Cluster: "test", From: "b", To: "a"} }
+
+func TestRefusedIntroductions(t *testing.T) {
+	edit := func(change func(*wire.Hello)) []byte {
+		h := good()
+		change(&h)
+		return h.Append(nil)
+	}
+	version := good().Append(nil)
+	binary.BigEndian.PutUint16(version[4:], wire.Version+1)
+	tests := []struct {
+		name    string
+		hello   []byte
+		verdict wire.Verdict
+		want    transport.Refused
+	}{
+		{"another version", version, wire.RefusedVersion, transport.Refused{Version: 1}},
+		{
+			"another cluster", edit(func(h *wire.Hello) { h.Cluster = "prod" }),
+			wire.RefusedCluster,
+			transport.Refused{Cluster: 1},
+		},
+		{
+			"another receiver", edit(func(h *wire.Hello) { h.To = "c" }),
+			wire.RefusedReceiver,
+			transport.Refused{Receiver: 1},
+		},
+		{
+			"unknown sender", edit(func(h *wire.Hello) { h.From = "z" }),
+			wire.RefusedSender,
+			transport.Refused{Sender: 1},
+		},
+		{
+			"the member's own name", edit(func(h *wire.Hello) { h.From = "a" }),
+			wire.RefusedSender,
+			transport.Refused{Sender: 1},
+		},
+		{
+			"everything wrong counts once", edit(func(h *wire.Hello) { *h = wire.Hello{Cluster: "x", From: "y", To: "z"} }),
+			wire.RefusedCluster,
+			transport.Refused{Cluster: 1},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newPipeNet()
+				a := n.member(t, "a", "b")
+				arrivals, _ := serve(t, a)
+				conn := n.connectToA(t)
+				go func() { _, _ = conn.Write(tt.hello) }()
+				verdict, err := wire.ReadVerdict(conn)
+				require.NoError(t, err)
+				require.Equal(t, tt.verdict, verdict)
+				requireClosed(t, conn, 0)
+				synctest.Wait()
+				require.Equal(t, tt.want, a.Stats().Refused)
+				require.Empty(t, drain(arrivals))
+			})
+		})
+	}
+}
+
+func TestHostileIntroductionsAreCutOff(t *testing.T) {
+	hello := good().Append(nil)
+	tests := []struct {
+		name  string
+		bytes []byte
+		after time.Duration
+	}{
+		{"silence", nil, 2 * second},
+		{"half a hello and silence", hello[:len(hello)-1], 2 * second},
+		{"garbage", []byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), 0},
+		{"a hello of 64 KiB", append([]byte("cnst\x00\x01\xff\xff"), make([]byte, 1000)...), 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newPipeNet()
+				a := n.member(t, "a", "b")
+				serve(t, a)
+				conn := n.connectToA(t)
+				go func() { _, _ = conn.Write(tt.bytes) }()
+				requireClosed(t, conn, tt.after)
+				synctest.Wait()
+				require.Equal(t, transport.Refused{Handshake: 1}, a.Stats().Refused)
+			})
+		})
+	}
+}
+
+func TestHostileFramesAreCutOff(t *testing.T) {
+	frame := wire.Append(nil, wire.Data, []byte("payload"))
+	broken := bytes.Clone(frame)
+	broken[len(broken)-1]++
+	tests := []struct {
+		name  string
+		bytes []byte
+		after time.Duration
+		want  transport.Refused
+	}{
+		{"silence", nil, 5 * second, transport.Refused{}},
+		{"half a frame and silence", frame[:len(frame)-1], 5 * second, transport.Refused{}},
+		{"a gigabyte", []byte{0x40, 0, 0, 0, 1, 2, 3, 4}, 0, transport.Refused{Frame: 1}},
+		{
+			"one byte too long", wire.Append(nil, wire.Data, make([]byte, transport.DefaultMaxFrame+1)), 0,
+			transport.Refused{Frame: 1},
+		},
+		{"a broken frame", broken, 0, transport.Refused{Frame: 1}},
+		{"an unknown kind", wire.Append(nil, 9, nil), 0, transport.Refused{Frame: 1}},
+		{"a pong nobody asked for", wire.Append(nil, wire.Pong, make([]byte, 8)), 0, transport.Refused{Frame: 1}},
+		{"a ping to echo much", wire.Append(nil, wire.Ping, make([]byte, 1000)), 0, transport.Refused{Frame: 1}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newPipeNet()
+				a := n.member(t, "a", "b")
+				arrivals, _ := serve(t, a)
+				conn := n.connectToA(t)
+				require.Equal(t, wire.Accepted, introduce(t, conn, good()))
+				go func() { _, _ = conn.Write(tt.bytes) }()
+				requireClosed(t, conn, tt.after)
+				synctest.Wait()
+				require.Equal(t, tt.want, a.Stats().Refused)
+				require.Empty(t, drain(arrivals))
+			})
+		})
+	}
+}
+
+// A peer that sends pings and reads no answer does not hold a goroutine.
+func TestPingFlooderIsCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipeNet()
+		serve(t, n.member(t, "a", "b"))
+		conn := n.connectToA(t)
+		require.Equal(t, wire.Accepted, introduce(t, conn, good()))
+		start := time.Now()
+		var err error
+		for err == nil {
+			_, err = conn.Write(wire.Append(nil, wire.Ping, make([]byte, 8)))
+		}
+		require.Equal(t, second, time.Since(start))
+	})
+}
+
+// A thousand silent connections: of those that introduce themselves at most
+// MaxPending are kept, members still get in, and traffic goes on.
+func TestFloodOfConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipeNet()
+		a, b, c := n.member(t, "a", "b", "c"), n.member(t, "b", "a"), n.member(t, "c", "a")
+		arrivals, _ := serve(t, a)
+		serve(t, b)
+		synctest.Wait()
+		const flood = 1000
+		for i := range flood {
+			n.connectToA(t)
+			if i%100 == 50 {
+				require.NoError(t, b.Send("a", []byte("ordinary")))
+			}
+			if i == flood/2 {
+				serve(t, c)
+			}
+		}
+		require.NoError(t, c.Send("a", []byte("newcomer")))
+		synctest.Wait()
+		all := drain(arrivals)
+		require.Len(t, all, 11)
+		require.Contains(t, all, arrival{"c", "newcomer"})
+		refused := a.Stats().Refused
+		require.Equal(t, uint64(flood-tcp.DefaultMaxPending), refused.Busy)
+		time.Sleep(3 * second)
+		require.Equal(t, transport.Refused{Busy: refused.Busy, Handshake: tcp.DefaultMaxPending}, a.Stats().Refused,
+			"each connection counts once")
+	})
+}
+
+func TestNewerConnectionReplacesTheOlder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipeNet()
+		arrivals, _ := serve(t, n.member(t, "a", "b"))
+		older, newer := n.connectToA(t), n.connectToA(t)
+		require.Equal(t, wire.Accepted, introduce(t, older, good()))
+		require.Equal(t, wire.Accepted, introduce(t, newer, good()))
+		requireClosed(t, older, 0)
+		_, err := newer.Write(wire.Append(nil, wire.Data, []byte("newer")))
+		require.NoError(t, err)
+		synctest.Wait()
+		require.Equal(t, []arrival{{"b", "newer"}}, drain(arrivals))
+	})
+}
+
+// While a handler does not return, a member that connects again and again
+// holds no more than one further connection.
+func TestStuckHandlerBoundsConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipeNet()
+		a := n.member(t, "a", "b")
+		stuck := make(chan struct{})
+		serveWith(t, a, func(string, []byte) { <-stuck })
+		defer close(stuck)
+		first := n.connectToA(t)
+		require.Equal(t, wire.Accepted, introduce(t, first, good()))
+		_, err := first.Write(wire.Append(nil, wire.Data, nil))
+		require.NoError(t, err)
+		waiting := n.connectToA(t)
+		_, err = waiting.Write(good().Append(nil))
+		require.NoError(t, err)
+		synctest.Wait()
+		for range 100 {
+			conn := n.connectToA(t)
+			require.Equal(t, wire.RefusedBusy, introduce(t, conn, good()))
+			requireClosed(t, conn, 0)
+		}
+		verdict, err := wire.ReadVerdict(waiting)
+		require.NoError(t, err)
+		require.Equal(t, wire.RefusedBusy, verdict, "the wait has an end too")
+		synctest.Wait()
+		require.Equal(t, uint64(101), a.Stats().Refused.Busy)
+	})
+}
+
+// Whatever a stranger writes, it is cut off, no frame of it arrives, and a
+// member's frames do.
+func FuzzIntroduction(f *testing.F) {
+	f.Add([]byte(nil))
+	f.Add([]byte("GET / HTTP/1.1\r\n\r\n"))
+	f.Add(wire.Hello{Cluster: "other", From: "b", To: "a"}.Append(nil))
+	f.Add(wire.Append(wire.Hello{Cluster: "test", From: "z", To: "a"}.Append(nil), wire.Data, []byte("forged")))
+	f.Fuzz(func(t *testing.T, stream []byte) {
+		if h, err := wire.ReadHello(bytes.NewReader(stream)); err == nil && h == good() {
+			return // That is the member itself.
+		}
+		synctest.Test(t, func(t *testing.T) {
+			n := newPipeNet()
+			a, b := n.member(t, "a", "b"), n.member(t, "b", "a")
+			arrivals, _ := serve(t, a)
+			serve(t, b)
+			synctest.Wait()
+			stranger := n.connectToA(t)
+			go func() { _, _ = stranger.Write(stream) }()
+			_, err := io.ReadAll(stranger)
+			require.NoError(t, err, "the stranger is cut off")
+			require.NoError(t, b.Send("a", []byte("ordinary")))
+			synctest.Wait()
+			require.Equal(t, []arrival{{"b", "ordinary"}}, drain(arrivals))
+			require.Equal(t, uint64(1), a.Stats().Refused.Total())
+		})
+	})
+}
+
+func TestConfigMistakesAreReportedAtOnce(t *testing.T) {
+	_, err := tcp.New(tcp.Config{
+		Peers:    map[string]string{"": "x", "b": ""},
+		MaxFrame: -1, MaxPending: -1,
+	})
+	for _, part := range []string{
+		"name of a cluster", "name of a member", "name of a peer", `peer "b" has no address`, "no listener",
+		"MaxFrame -1", "MaxPending -1", "neither TLS nor Insecure",
+	} {
+		require.ErrorContains(t, err, part)
+	}
+	a := newPipeNet().member(t, "a")
+	require.ErrorContains(t, a.SetPeer("a", "x"), "this member itself")
+	require.Error(t, a.SetPeer("b", ""))
+}
+
+func TestServeClosesTheListener(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	a, err := tcp.New(tcp.Config{Cluster: "test", Name: "a", Listener: l, Insecure: true})
+	require.NoError(t, err)
+	_, stop := serve(t, a)
+	stop()
+	_, err = l.Accept()
+	require.ErrorIs(t, err, net.ErrClosed)
+}
