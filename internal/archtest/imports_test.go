@@ -26,10 +26,13 @@ func importTable() map[string][]string {
 		"raft":          {"internal/faultnet"},
 		"raft/rafttest": {"raft", "internal/faultnet", "internal/sim"},
 
-		"transport":               {"internal/faultnet"},
-		"transport/httptransport": {"transport"},
-		"transport/tcp":           {"transport"},
-		"transport/transporttest": {"transport"},
+		"transport":                   {"internal/faultnet"},
+		"transport/httptransport":     {"transport", "transport/internal/outbox", "transport/internal/wire"},
+		"transport/tcp":               {"transport", "transport/internal/outbox", "transport/internal/wire"},
+		"transport/transporttest":     {"transport"},
+		"transport/internal/outbox":   {},
+		"transport/internal/testcert": {},
+		"transport/internal/wire":     {},
 
 		"internal/archtest": {},
 		"internal/faultnet": {},
