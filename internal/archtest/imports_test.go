@@ -30,7 +30,7 @@ func importTable() map[string][]string {
 		"transport/httptransport":     {"transport", "transport/internal/outbox", "transport/internal/wire"},
 		"transport/tcp":               {"transport", "transport/internal/outbox", "transport/internal/wire"},
 		"transport/transporttest":     {"transport"},
-		"transport/internal/outbox":   {},
+		"transport/internal/outbox":   {"transport", "transport/internal/wire"},
 		"transport/internal/testcert": {},
 		"transport/internal/wire":     {},
 
