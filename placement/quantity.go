@@ -20,8 +20,16 @@ func parseUnits(name ResourceName) []unit {
 		return []unit{{"", 1000}, {"m", 1}}
 	case NameMemory, NameDisk:
 		return []unit{
-			{"", 1}, {"B", 1}, {"KB", KB}, {"MB", MB}, {"GB", GB}, {"TB", TB},
-			{"KiB", KiB}, {"MiB", MiB}, {"GiB", GiB}, {"TiB", TiB},
+			{"", 1},
+			{"B", 1},
+			{"KB", KB},
+			{"MB", MB},
+			{"GB", GB},
+			{"TB", TB},
+			{"KiB", KiB},
+			{"MiB", MiB},
+			{"GiB", GiB},
+			{"TiB", TiB},
 		}
 	case NameNetwork:
 		return []unit{{"", 1}, {"bps", 1}, {"kbps", 1000}, {"Mbps", Mbps}, {"Gbps", Gbps}}
