@@ -1,0 +1,85 @@
+package transporttest
+
+// checks returns the cases in the order of the contract's rules.
+func checks() []check {
+	return []check{
+		{
+			"Intact",
+			"A frame arrives intact or not at all, whatever its length up to the limit, the empty one included, " +
+				"and it does not change while the handler has it (rule 1).",
+			intact,
+		},
+		{
+			"SenderAndReceiver",
+			"The handler sees the name of the member that sent the frame, and a frame reaches only the member " +
+				"that it was sent to (rule 2).",
+			everyoneToEveryone,
+		},
+		{
+			"SendCopies",
+			"Send copies the frame: what the caller does to its slice afterwards does not show (rule 3).",
+			sendCopies,
+		},
+		{
+			"SendNeverBlocks",
+			"Send does not wait for a peer whose handler does not return (rule 3).",
+			sendNeverBlocks,
+		},
+		{
+			"SlowPeerDelaysNobody",
+			"While one peer's handler does not return, frames to and from the others arrive (rule 4).",
+			slowPeerDelaysNobody,
+		},
+		{
+			"BoundedAndNewestFirst",
+			"What waits for a peer is bounded, and when the peer goes on it gets news, not all of the history (rule 5).",
+			bounded,
+		},
+		{
+			"HandlerMaySend",
+			"The handler may call Send, also to the peer that it hears from (rule 6).",
+			handlerMaySend,
+		},
+		{
+			"ConcurrentUse",
+			"Send may be called from many goroutines at once, to several peers, while frames arrive.",
+			concurrentUse,
+		},
+		{
+			"UnknownPeer",
+			"Send to a name that is no peer, or to oneself, answers ErrUnknownPeer.",
+			unknownPeer,
+		},
+		{
+			"TooLarge",
+			"Send of a frame beyond the limit answers ErrTooLarge, and the limit itself is allowed.",
+			tooLarge,
+		},
+		{
+			"SendBeforeServe",
+			"Send may be called before Serve: nil means queued, nothing more.",
+			sendBeforeServe,
+		},
+		{
+			"ServeWaitsForHandlers",
+			"Serve returns once its context has ended and the running handlers have returned, not before (rule 7).",
+			serveWaitsForHandlers,
+		},
+		{
+			"NoHandlerAfterTheEnd",
+			"Once Serve has returned, no handler runs, though others go on sending (rule 7).",
+			noHandlerAfterTheEnd,
+		},
+		{
+			"ClosedAfterServe",
+			"Once Serve has returned, Send and another Serve answer ErrClosed (rule 7).",
+			closedAfterServe,
+		},
+		{
+			"MemberRestarts",
+			"A member that ends and joins again under its name sends and receives as before, and the others " +
+				"need not do anything about it.",
+			memberRestarts,
+		},
+	}
+}
