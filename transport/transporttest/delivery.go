@@ -91,15 +91,12 @@ func sendCopies(r *rig) error {
 	if err := r.deliver(r.a, r.b, []byte("first")); err != nil {
 		return err
 	}
-	frame := make([]byte, 100)
 	for range 20 {
-		copy(frame, bytes.Repeat([]byte("o"), len(frame)))
+		frame := bytes.Repeat([]byte("o"), 100)
 		if err := r.a.Send("b", frame); err != nil {
 			return err
 		}
 		copy(frame, bytes.Repeat([]byte("X"), len(frame)))
-		// A delivery in between: the next frame must not be the last one to
-		// show what happened to this one.
 		if err := r.overwritten(); err != nil {
 			return err
 		}
