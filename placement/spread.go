@@ -2,6 +2,7 @@ package placement
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"unicode/utf8"
 )
@@ -92,6 +93,9 @@ func (r SpreadRule) Equal(other SpreadRule) bool {
 		r.Selector.Equal(other.Selector) && maps.Equal(r.Targets, other.Targets)
 }
 
+// maxCount keeps sums of counts and bounds far from the end of an int64.
+const maxCount = math.MaxInt32
+
 // Validate reports every mistake in the rule.
 func (r SpreadRule) Validate() error {
 	var found mistakes
@@ -103,14 +107,14 @@ func (r SpreadRule) Validate() error {
 	if even && (shares || capped) || shares && capped || !even && !shares && !capped {
 		found.addAmount("maxSkew", int64(r.MaxSkew), "want exactly one of maxSkew, targets and maxPerDomain")
 	}
-	if r.MaxSkew < 0 {
-		found.addAmount("maxSkew", int64(r.MaxSkew), "want at least 1")
+	if r.MaxSkew < 0 || r.MaxSkew > maxCount {
+		found.addAmount("maxSkew", int64(r.MaxSkew), "want 1 to 2147483647")
 	}
-	if r.MaxPerDomain < 0 {
-		found.addAmount("maxPerDomain", int64(r.MaxPerDomain), "want at least 1")
+	if r.MaxPerDomain < 0 || r.MaxPerDomain > maxCount {
+		found.addAmount("maxPerDomain", int64(r.MaxPerDomain), "want 1 to 2147483647")
 	}
-	if r.MinDomains < 0 || r.MinDomains > 0 && (!even || r.Weight != 0) {
-		found.addAmount("minDomains", int64(r.MinDomains), "want at least 1, with a hard maxSkew")
+	if r.MinDomains < 0 || r.MinDomains > maxCount || r.MinDomains > 0 && (!even || r.Weight != 0) {
+		found.addAmount("minDomains", int64(r.MinDomains), "want 1 to 2147483647, with a hard maxSkew")
 	}
 	if reason := r.badWeight(); reason != "" {
 		found.addAmount("weight", int64(r.Weight), reason)

@@ -22,9 +22,11 @@ func TestSpreadRuleValidate(t *testing.T) {
 		want []string
 	}{
 		{"hard skew", placement.EvenlyOver("zone", 1).Needing(3), nil},
-		{"soft skew", placement.EvenlyOver("", math.MaxInt).Weighing(100), nil},
+		{"soft skew", placement.EvenlyOver("", math.MaxInt32).Weighing(100), nil},
 		{"at most", placement.AtMostPer("zone", 1), nil},
 		{"shares", placement.ShareOver("zone", targets{"a": 0, "b": 100, "": 0}, 1), nil},
+		{"more than a counter holds", r{MaxSkew: math.MaxInt32 + 1, MinDomains: math.MaxInt}, []string{"maxSkew", "minDomains"}},
+		{"most that is more than a counter holds", placement.AtMostPer("", math.MaxInt), []string{"maxPerDomain"}},
 		{"nothing", r{}, []string{"maxSkew"}},
 		{"skew below 1", placement.EvenlyOver("zone", 0), []string{"maxSkew"}},
 		{"negative skew", placement.EvenlyOver("zone", -1), []string{"maxSkew"}},
