@@ -1,0 +1,129 @@
+package index
+
+import (
+	"math/bits"
+	"slices"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// Best returns the first node in the order of the query's strategy among those
+// that fit: the one that looking at every node finds.
+func (x *Index) Best(q *Query) (Choice, bool) {
+	p := x.prepare(q)
+	slot, ok := x.best(p)
+	if !ok {
+		return Choice{}, false
+	}
+	return Choice{Slot: slot, Terms: x.terms(p, slot)}, true
+}
+
+func (x *Index) best(p *probe) (Slot, bool) {
+	switch {
+	case p.strategy == placement.Random:
+		return x.draw(p)
+	case p.packing():
+		x.stats.Scans++
+		return x.scanPacked(p)
+	default:
+		x.stats.Scans++
+		return x.scan(p)
+	}
+}
+
+// packing reports whether the order of the query is by key alone.
+func (p *probe) packing() bool {
+	return len(p.soft) == 0 && (p.strategy == placement.BinPack || p.strategy == placement.Affinity)
+}
+
+// Top returns the first k nodes in the order of the query's strategy; for
+// Random in join order among those of the greatest soft score. It looks at
+// every node.
+func (x *Index) Top(q *Query, k int) []Choice {
+	p := x.prepare(q)
+	type ranked struct {
+		slot Slot
+		rank rank
+	}
+	var all []ranked
+	for slot := range x.candidates(p).each {
+		all = append(all, ranked{slot, x.rankOf(p, slot)})
+	}
+	slices.SortFunc(all, func(a, b ranked) int {
+		if x.before(a.slot, a.rank, b.slot, b.rank) {
+			return -1
+		}
+		return 1
+	})
+	all = all[:min(max(k, 0), len(all))]
+	choices := make([]Choice, len(all))
+	for i, r := range all {
+		choices[i] = Choice{Slot: r.slot, Terms: x.terms(p, r.slot)}
+	}
+	return choices
+}
+
+// drawAttempts is how often Random draws among all nodes before it counts the
+// feasible ones.
+const drawAttempts = 16
+
+// draw chooses uniformly among the feasible nodes of the greatest soft score.
+// Draws are a hash of seed, request, state and attempt over the nodes in join
+// order, so that they depend on nothing else: neither on slots nor on earlier
+// draws. Rejected draws leave the rest uniform.
+func (x *Index) draw(p *probe) (Slot, bool) {
+	if len(x.order) == 0 {
+		return 0, false
+	}
+	var fit bitset // the feasible nodes of the greatest soft score
+	if len(p.soft) > 0 {
+		fit = x.favourites(p)
+	}
+	for attempt := range uint64(drawAttempts) {
+		slot := x.order[x.random(p.query, attempt, len(x.order))]
+		if fit != nil && fit.has(slot) || fit == nil && x.fits(p, slot) {
+			x.stats.Draws++
+			return slot, true
+		}
+	}
+	x.stats.Scans++
+	if fit == nil {
+		fit = x.candidates(p)
+	}
+	n := fit.count()
+	if n == 0 {
+		return 0, false
+	}
+	nth := x.random(p.query, drawAttempts, n)
+	for _, slot := range x.order {
+		if fit.has(slot) {
+			if nth == 0 {
+				return slot, true
+			}
+			nth--
+		}
+	}
+	return 0, false
+}
+
+// favourites returns the feasible nodes of the greatest soft score.
+func (x *Index) favourites(p *probe) bitset {
+	fit := x.candidates(p)
+	best := int64(-1 << 63)
+	for slot := range fit.each {
+		best = max(best, p.softScore(slot))
+	}
+	for slot := range fit.each {
+		if p.softScore(slot) < best {
+			fit.remove(slot)
+		}
+	}
+	return fit
+}
+
+// random returns a number from 0 to n-1.
+func (x *Index) random(q *Query, attempt uint64, n int) int {
+	h := hashStart.word(x.cfg.Seed).text(q.ID).word(q.Seq).word(attempt)
+	high, _ := bits.Mul64(uint64(h.word(0).word(attempt)), uint64(n))
+	return int(high)
+}

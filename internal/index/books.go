@@ -1,0 +1,126 @@
+package index
+
+import "github.com/rads-project/constellation/placement"
+
+// Held is capacity of a node that reservations hold.
+type Held struct {
+	Resources placement.Resources
+	// Devices is what is held of each GPU by index, in thousandths; missing
+	// entries are zero.
+	Devices []int64
+}
+
+// Occupy puts an instance on the books of a node: its amounts, its devices,
+// its ports and its place among the instances. More than is free is accepted;
+// the sum of what is on the books of a node must fit an int64. It takes
+// constant time.
+func (x *Index) Occupy(slot Slot, c *Class, r *placement.Resources, devices []uint16) {
+	x.book(slot, c, r, devices, 1)
+}
+
+// Vacate undoes Occupy with the same arguments.
+func (x *Index) Vacate(slot Slot, c *Class, r *placement.Resources, devices []uint16) {
+	x.book(slot, c, r, devices, -1)
+}
+
+func (x *Index) book(slot Slot, c *Class, r *placement.Resources, devices []uint16, sign int64) {
+	for i, amount := range [...]int64{r.CPU, r.Memory, r.Disk, r.Network, r.GPU} {
+		if amount != 0 {
+			x.spend(slot, x.register(resourceName(i)), sign*amount)
+		}
+	}
+	for name, amount := range r.Custom {
+		if amount != 0 {
+			x.spend(slot, x.register(placement.ResourceName(name)), sign*amount)
+		}
+	}
+	if len(devices) > 0 {
+		x.useGPUs(slot, devices, sign*min(r.GPU, placement.Device))
+	}
+	for _, port := range c.request.Ports {
+		x.claimPort(slot, port, int32(sign))
+	}
+	x.nodes[slot].instances += sign
+	x.changed(slot)
+}
+
+// spend takes an amount, which may be negative, from what the node has to
+// spare.
+func (x *Index) spend(slot Slot, d int, amount int64) {
+	if h := x.nodes[slot].hold; h != nil {
+		h.spare[d] -= amount
+		x.free[d][slot] = satSub(h.spare[d], h.amounts[d])
+		return
+	}
+	x.free[d][slot] -= amount
+}
+
+// spare returns allocatable − used of a node.
+func (x *Index) spare(slot Slot, d int) int64 {
+	if h := x.nodes[slot].hold; h != nil {
+		return h.spare[d]
+	}
+	return x.free[d][slot]
+}
+
+// SetHeld sets what reservations hold of the node: the peak over all present
+// and future times.
+func (x *Index) SetHeld(slot Slot, held Held) {
+	amounts := x.registerAll(&held.Resources)
+	n := &x.nodes[slot]
+	var spare vector
+	for d := range x.dims {
+		spare[d] = x.spare(slot, d)
+		x.free[d][slot] = satSub(spare[d], amounts[d])
+	}
+	n.hold = nil
+	if amounts != (vector{}) || len(held.Devices) > 0 {
+		n.hold = &hold{amounts: amounts, spare: spare, devices: append([]int64(nil), held.Devices...)}
+	}
+	x.held.put(slot, n.hold != nil)
+	x.measureGPUs(slot)
+	x.changed(slot)
+}
+
+func (x *Index) claimPort(slot Slot, port uint16, delta int32) {
+	claims := x.ports[port]
+	if claims == nil {
+		claims = new(tally)
+		x.ports[port] = claims
+	}
+	claims.add(int32(slot), delta, len(x.nodes))
+	if claims.nonzero == 0 {
+		delete(x.ports, port)
+	}
+}
+
+// Used returns what is on the books of the node.
+func (x *Index) Used(slot Slot) placement.Resources {
+	allocatable := x.nodes[slot].spec.Allocatable()
+	var used vector
+	for d := range x.dims {
+		used[d] = allocatable.Amount(x.dims[d].name) - x.spare(slot, d)
+	}
+	return x.resources(&used)
+}
+
+// Held returns what reservations hold of the node.
+func (x *Index) Held(slot Slot) Held {
+	h := x.nodes[slot].hold
+	if h == nil {
+		return Held{}
+	}
+	return Held{Resources: x.resources(&h.amounts), Devices: append([]int64(nil), h.devices...)}
+}
+
+// Free returns allocatable − used − held. Amounts may be negative.
+func (x *Index) Free(slot Slot) placement.Resources {
+	var free vector
+	for d := range x.dims {
+		free[d] = x.free[d][slot]
+	}
+	return x.resources(&free)
+}
+
+// Instances returns how many instances are on the books of the node.
+func (x *Index) Instances(slot Slot) int64 { return x.nodes[slot].instances }

@@ -1,0 +1,128 @@
+package index
+
+import "github.com/rads-project/constellation/placement"
+
+// gpus is how much of each GPU of a node is used, in thousandths by index. It
+// is longer than the node's count after the node shrank below what is used.
+type gpus struct {
+	used []int64
+}
+
+// measureGPUs brings the two columns on GPUs up to date.
+func (x *Index) measureGPUs(slot Slot) {
+	var holds []int64
+	if h := x.nodes[slot].hold; h != nil {
+		holds = h.devices
+	}
+	most, whole := x.gpusLeft(slot, holds)
+	x.most[slot], x.whole[slot] = int32(most), int32(whole)
+}
+
+// gpusLeft returns the most that is left on one GPU of the node and how many
+// are untouched, what is held subtracted.
+func (x *Index) gpusLeft(slot Slot, holds []int64) (most, whole int64) {
+	n := &x.nodes[slot]
+	if n.spec == nil {
+		return 0, 0
+	}
+	for i := range n.spec.Devices.Count {
+		left := n.deviceLeft(i, holds)
+		most = max(most, left)
+		if left >= placement.Device {
+			whole++
+		}
+	}
+	return most, whole
+}
+
+func (n *node) deviceLeft(i int, holds []int64) int64 {
+	left := int64(placement.Device)
+	if n.gpus != nil && i < len(n.gpus.used) {
+		left -= n.gpus.used[i]
+	}
+	if i < len(holds) {
+		left = satSub(left, holds[i])
+	}
+	return left
+}
+
+// useGPUs adds to what is used of each of the devices.
+func (x *Index) useGPUs(slot Slot, devices []uint16, each int64) {
+	n := &x.nodes[slot]
+	if n.gpus == nil {
+		n.gpus = &gpus{used: make([]int64, n.spec.Devices.Count)}
+	}
+	for _, device := range devices {
+		for int(device) >= len(n.gpus.used) {
+			n.gpus.used = append(n.gpus.used, 0)
+		}
+		n.gpus.used[device] += each
+	}
+	x.measureGPUs(slot)
+}
+
+// DeviceFree returns what is left of each GPU of the node, in thousandths,
+// holds not subtracted.
+func (x *Index) DeviceFree(slot Slot) []int64 {
+	n := &x.nodes[slot]
+	if n.spec.Devices.Count == 0 {
+		return nil
+	}
+	left := make([]int64, n.spec.Devices.Count)
+	for i := range left {
+		left[i] = n.deviceLeft(i, nil)
+	}
+	return left
+}
+
+// Devices returns which GPUs the query takes on a node that it fits on: for a
+// fraction the fitting one with least left, then the lowest index; for whole
+// ones the untouched ones by index. held stands in for the node's own holds;
+// nil means its own. The result is nil if the query asks for no GPU.
+func (x *Index) Devices(q *Query, slot Slot, held *Held) []uint16 {
+	asked := q.Resources.GPU
+	if asked == 0 {
+		return nil
+	}
+	n := &x.nodes[slot]
+	holds := x.deviceHolds(slot, held)
+	if asked < placement.Device {
+		best, least := -1, int64(0)
+		for i := range n.spec.Devices.Count {
+			left := n.deviceLeft(i, holds)
+			if left >= asked && (best < 0 || left < least) {
+				best, least = i, left
+			}
+		}
+		if best < 0 {
+			return nil
+		}
+		return []uint16{uint16(best)}
+	}
+	devices := make([]uint16, 0, asked/placement.Device)
+	for i := range n.spec.Devices.Count {
+		if len(devices) < cap(devices) && n.deviceLeft(i, holds) >= placement.Device {
+			devices = append(devices, uint16(i))
+		}
+	}
+	return devices
+}
+
+func (x *Index) deviceHolds(slot Slot, held *Held) []int64 {
+	if held != nil {
+		return held.Devices
+	}
+	if h := x.nodes[slot].hold; h != nil {
+		return h.devices
+	}
+	return nil
+}
+
+// gpuMissing returns by how much a request for GPUs fails where so much is
+// left; it fits if that is not positive.
+func gpuMissing(asked, most, whole int64) int64 {
+	if asked < placement.Device {
+		return asked - most
+	}
+	return asked - whole*placement.Device
+}

@@ -1,0 +1,103 @@
+package index
+
+import (
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func TestRandomHistories(t *testing.T) {
+	rapid.Check(t, runHistory)
+}
+
+func FuzzRandomHistories(f *testing.F) {
+	f.Fuzz(rapid.MakeFuzz(runHistory))
+}
+
+// runHistory draws a history of changes and questions, and compares every
+// answer of the index with the oracle's.
+func runHistory(t *rapid.T) {
+	h := history{world: newWorld(drawConfig(drawDice(t)))}
+	for range rapid.IntRange(0, 12).Draw(t, "nodes") {
+		h.addNode(t)
+	}
+	t.Repeat(map[string]func(*rapid.T){
+		"add":    h.addNode,
+		"update": func(t *rapid.T) { h.update(h.node(t), drawNode(drawDice(t), "")) },
+		"state": func(t *rapid.T) {
+			n := h.node(t)
+			n.state = rapid.SampledFrom([]State{Ready, Cordoned, Lost, Unreported}).Draw(t, "state")
+			h.x.SetState(n.slot, n.state)
+		},
+		"remove":     h.removeNode,
+		"place":      func(t *rapid.T) { h.place(t, h.drawRequest(drawDice(t))) },
+		"overcommit": h.overcommit,
+		"vacate": func(t *rapid.T) {
+			n, i := h.instance(t)
+			h.vacate(n, i)
+		},
+		"lose": func(t *rapid.T) {
+			n, i := h.instance(t)
+			h.setCounts(n, i, rapid.Bool().Draw(t, "counts"))
+		},
+		"hold": func(t *rapid.T) { h.setHeld(h.node(t), drawHeld(drawDice(t))) },
+		"refer": func(t *rapid.T) {
+			r := drawResources(drawDice(t), 100)
+			h.x.SetReference(r)
+			h.m.refer(r)
+		},
+		"ask":     h.ask,
+		"rebuild": func(t *rapid.T) { h.checkRebuilt(t, h.drawRequest(drawDice(t))) },
+		"":        func(t *rapid.T) { h.checkBooks(t) },
+	})
+	h.ask(t)
+	h.checkRebuilt(t, h.drawRequest(drawDice(t)))
+}
+
+// history is a world with actions that draw what they act on.
+type history struct{ *world }
+
+func drawDice(t *rapid.T) dice { return newDice(rapid.Uint64().Draw(t, "dice")) }
+
+func (h history) addNode(t *rapid.T) {
+	if len(h.m.nodes) < 20 {
+		h.add(drawNode(drawDice(t), id("n", h.joins)))
+	}
+}
+
+func (h history) removeNode(t *rapid.T) {
+	n := h.node(t)
+	for len(n.instances) > 0 {
+		h.vacate(n, 0)
+	}
+	h.remove(n)
+}
+
+func (h history) overcommit(t *rapid.T) {
+	n, r := h.node(t), h.drawRequest(drawDice(t))
+	var devices []uint16
+	for range (r.Resources.GPU + 999) / 1000 {
+		devices = append(devices, uint16(len(devices)))
+	}
+	h.occupy(n, r, devices)
+}
+
+func (h history) ask(t *rapid.T) {
+	d := drawDice(t)
+	h.check(t, h.drawRequest(d), drawHeld(d))
+}
+
+func (h history) node(t *rapid.T) *modelNode {
+	if len(h.m.nodes) == 0 {
+		t.Skip("no node")
+	}
+	return rapid.SampledFrom(h.m.nodes).Draw(t, "node")
+}
+
+func (h history) instance(t *rapid.T) (*modelNode, int) {
+	n := h.node(t)
+	if len(n.instances) == 0 {
+		t.Skip("no instance")
+	}
+	return n, rapid.IntRange(0, len(n.instances)-1).Draw(t, "instance")
+}

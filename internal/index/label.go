@@ -1,0 +1,126 @@
+package index
+
+import (
+	"github.com/rads-project/constellation/placement"
+)
+
+// labelKey is one label key: for every value, the nodes that carry it.
+//
+// Invariant: no value without nodes, no key without values.
+type labelKey struct {
+	values map[string]*slotSet
+}
+
+// relabel moves a node from the values that it had to those that it has.
+func (x *Index) relabel(slot Slot, before, after *placement.Node) {
+	eachLabel(before, func(key, value string) {
+		if now, ok := labelOf(after, key); !ok || now != value {
+			x.unlabel(slot, key, value)
+		}
+	})
+	eachLabel(after, func(key, value string) {
+		if was, ok := labelOf(before, key); !ok || was != value {
+			x.label(slot, key, value)
+		}
+	})
+}
+
+func eachLabel(n *placement.Node, visit func(key, value string)) {
+	if n == nil {
+		return
+	}
+	for key, value := range n.Labels {
+		visit(key, value)
+	}
+	if model, ok := n.Label(placement.LabelGPUModel); ok {
+		visit(placement.LabelGPUModel, model)
+	}
+}
+
+func labelOf(n *placement.Node, key string) (string, bool) {
+	if n == nil {
+		return "", false
+	}
+	return n.Label(key)
+}
+
+func (x *Index) label(slot Slot, key, value string) {
+	k := x.labels[key]
+	if k == nil {
+		k = &labelKey{values: make(map[string]*slotSet)}
+		x.labels[key] = k
+	}
+	nodes := k.values[value]
+	if nodes == nil {
+		nodes = new(slotSet)
+		k.values[value] = nodes
+	}
+	nodes.add(slot, len(x.nodes))
+}
+
+func (x *Index) unlabel(slot Slot, key, value string) {
+	k := x.labels[key]
+	nodes := k.values[value]
+	nodes.remove(slot, len(x.nodes))
+	if nodes.n > 0 {
+		return
+	}
+	delete(k.values, value)
+	if len(k.values) == 0 {
+		delete(x.labels, key)
+	}
+}
+
+// meeting writes the nodes that meet the constraint into dst, which has one
+// bit per slot and is overwritten; bits of vacant slots are undefined. It takes
+// time in proportion to the bits and, for operators other than equality, to
+// the values of the label.
+func (x *Index) meeting(c placement.Constraint, dst bitset) {
+	clear(dst)
+	switch c.Operator() {
+	case placement.OpAnd, placement.OpOr:
+		part := make(bitset, len(dst))
+		for i, operand := range c.Operands() {
+			x.meeting(operand, part)
+			for w := range dst {
+				switch {
+				case i == 0:
+					dst[w] = part[w]
+				case c.Operator() == placement.OpAnd:
+					dst[w] &= part[w]
+				default:
+					dst[w] |= part[w]
+				}
+			}
+		}
+		return
+	case placement.OpNot:
+		x.meeting(c.Operands()[0], dst)
+		dst.invert()
+		return
+	}
+	k := x.labels[c.Key()]
+	if k == nil {
+		k = &labelKey{}
+	}
+	switch absent := c.MatchValue("", false); c.Operator() {
+	case placement.OpEqual, placement.OpIn, placement.OpNotEqual, placement.OpNotIn:
+		for _, value := range c.Values() {
+			if nodes := k.values[value]; nodes != nil {
+				nodes.joinInto(dst)
+			}
+		}
+		if absent {
+			dst.invert()
+		}
+	default:
+		for value, nodes := range k.values {
+			if absent != c.MatchValue(value, true) {
+				nodes.joinInto(dst)
+			}
+		}
+		if absent {
+			dst.invert()
+		}
+	}
+}

@@ -1,0 +1,153 @@
+package index
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// node is what the index keeps of a node beside its columns.
+type node struct {
+	spec      *placement.Node
+	join      uint64
+	gpus      *gpus // nil while the node never had or used any
+	hold      *hold // nil without holds
+	instances int64
+	taints    int32 // number of its list in Index.taints
+	state     State
+}
+
+// hold is what reservations hold of a node. Only few nodes have any at a
+// time, so the amounts before the hold are kept here and not in columns.
+type hold struct {
+	amounts vector
+	spare   vector // allocatable − used
+	devices []int64
+}
+
+// Add takes in a node that is valid and canonical and returns its slot. The
+// index keeps the pointer and treats the node as read-only. join breaks ties,
+// the smaller first, and must be unique. The node is Ready.
+//
+// It takes time in proportion to the node's labels, and to the number of nodes
+// if join is not the greatest so far or the node is larger than a reference.
+func (x *Index) Add(n *placement.Node, join uint64) Slot {
+	slot := x.takeSlot()
+	x.nodes[slot] = node{spec: n, join: join}
+	x.present.set(slot)
+	x.ready.set(slot)
+	at, _ := slices.BinarySearchFunc(x.order, join, x.compareJoin)
+	x.order = slices.Insert(x.order, at, slot)
+
+	allocatable := n.Allocatable()
+	amounts := x.registerAll(&allocatable)
+	for d := range x.dims {
+		x.free[d][slot] = amounts[d]
+	}
+	x.raise(amounts)
+	x.describe(slot, nil, n)
+	x.measureGPUs(slot)
+	x.changed(slot)
+	return slot
+}
+
+func (x *Index) compareJoin(slot Slot, join uint64) int {
+	return cmp.Compare(x.nodes[slot].join, join)
+}
+
+// takeSlot returns a vacant slot and makes room in every column for a new one.
+func (x *Index) takeSlot() Slot {
+	if last := len(x.vacant) - 1; last >= 0 {
+		slot := x.vacant[last]
+		x.vacant = x.vacant[:last]
+		return slot
+	}
+	slot := Slot(len(x.nodes))
+	x.nodes = append(x.nodes, node{})
+	for d := range x.free {
+		x.free[d] = append(x.free[d], 0)
+	}
+	x.key = append(x.key, 0)
+	x.packed = append(x.packed, 0)
+	x.most = append(x.most, 0)
+	x.whole = append(x.whole, 0)
+	n := words(len(x.nodes))
+	for _, set := range []*bitset{&x.present, &x.ready, &x.full, &x.held} {
+		*set = set.resized(n)
+	}
+	for _, topology := range x.topologies {
+		topology.domains = append(topology.domains, noDomain)
+	}
+	return slot
+}
+
+// Update replaces the node of a slot; its join number, its state and what runs
+// there stay. Custom dimensions must be admitted first; see Admits.
+func (x *Index) Update(slot Slot, n *placement.Node) {
+	before := x.nodes[slot].spec
+	was, is := before.Allocatable(), n.Allocatable()
+	amounts := x.registerAll(&is)
+	earlier := x.registerAll(&was)
+	for d := range x.dims {
+		x.spend(slot, d, earlier[d]-amounts[d])
+	}
+	x.nodes[slot].spec = n
+	x.raise(amounts)
+	x.describe(slot, before, n)
+	x.measureGPUs(slot)
+	x.changed(slot)
+}
+
+// Remove takes the node out. Nothing may be on its books any more.
+func (x *Index) Remove(slot Slot) {
+	n := &x.nodes[slot]
+	x.SetHeld(slot, Held{})
+	at, _ := slices.BinarySearchFunc(x.order, n.join, x.compareJoin)
+	x.order = slices.Delete(x.order, at, at+1)
+	x.describe(slot, n.spec, nil)
+	for d := range x.dims {
+		x.free[d][slot] = 0
+	}
+	x.nodes[slot] = node{}
+	x.most[slot], x.whole[slot] = 0, 0
+	for _, set := range []bitset{x.present, x.ready, x.full} {
+		set.remove(slot)
+	}
+	x.vacant = append(x.vacant, slot)
+	x.changed(slot)
+}
+
+// SetState sets the state of a node.
+func (x *Index) SetState(slot Slot, state State) {
+	x.nodes[slot].state = state
+	x.ready.put(slot, state == Ready)
+	x.nodeLog.add(slot)
+	x.version++
+}
+
+// describe keeps up the structures on labels and taints when the node's
+// description changes; nil stands for no node.
+func (x *Index) describe(slot Slot, before, after *placement.Node) {
+	x.moveDomains(slot, after)
+	x.relabel(slot, before, after)
+	x.retaint(slot, before, after)
+	x.nodeLog.add(slot)
+}
+
+// changed brings the columns that are computed from others up to date after
+// any change of a node's amounts.
+func (x *Index) changed(slot Slot) {
+	n := &x.nodes[slot]
+	x.full.put(slot, n.spec != nil && n.spec.MaxInstances > 0 && n.instances >= n.spec.MaxInstances)
+	x.packed[slot], x.key[slot] = x.pack(slot)
+	x.version++
+}
+
+// rekey computes every key and packed word anew, after a reference grew.
+func (x *Index) rekey() {
+	for slot := range x.nodes {
+		x.packed[slot], x.key[slot] = x.pack(Slot(slot))
+	}
+	x.version++
+}

@@ -1,0 +1,257 @@
+package index
+
+import (
+	"slices"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// nodeSet is a set of nodes that rules on labels, taints and state define:
+// compiled once from the nodes of each label value, then patched node by node
+// from the log of nodes that were described anew.
+//
+// Invariant: brought up to seen, bits holds exactly the present nodes for
+// which the rules hold, and n their number.
+type nodeSet struct {
+	kind        setKind
+	required    []placement.Constraint
+	tolerations []placement.Toleration
+	hash        hash
+	users       int
+
+	bits   bitset // nil while not built
+	n      int
+	seen   uint64
+	used   uint64 // when it was last asked for
+	edit   uint64 // counts changes of bits
+	exists []existence
+}
+
+type setKind uint8
+
+const (
+	// eligible: ready nodes whose taints are tolerated and that meet all
+	// constraints.
+	eligible setKind = iota
+	// preferred: nodes that meet the only constraint.
+	preferred
+	// dreaded: nodes with an untolerated PreferNoSchedule taint.
+	dreaded
+)
+
+// existence counts the nodes of a set per domain of a topology: the domains
+// that exist for a spread rule.
+type existence struct {
+	topology *topology
+	nodes    []int32
+	n        int // domains with nodes
+	setEdit  uint64
+	topoEdit uint64
+}
+
+// setCache interns sets and bounds how many of them are built: an unused one
+// costs only its rules.
+type setCache struct {
+	buckets map[hash][]*nodeSet
+	built   []*nodeSet
+	clock   uint64
+	scratch bitset
+}
+
+// builtSets bounds the memory of compiled sets to as many bits per node.
+const builtSets = 128
+
+func (s *setCache) init() { s.buckets = make(map[hash][]*nodeSet) }
+
+// acquire returns the set of these rules for one more user.
+func (s *setCache) acquire(kind setKind, required []placement.Constraint, tolerations []placement.Toleration) *nodeSet {
+	h := hashStart.word(uint64(kind)).constraints(required).tolerations(tolerations)
+	for _, set := range s.buckets[h] {
+		if set.kind == kind && slices.EqualFunc(set.required, required, placement.Constraint.Equal) &&
+			slices.Equal(set.tolerations, tolerations) {
+			set.users++
+			return set
+		}
+	}
+	set := &nodeSet{kind: kind, required: required, tolerations: tolerations, hash: h, users: 1}
+	s.buckets[h] = append(s.buckets[h], set)
+	return set
+}
+
+// resign undoes acquire.
+func (s *setCache) resign(set *nodeSet) {
+	set.users--
+	if set.users > 0 {
+		return
+	}
+	bucket := s.buckets[set.hash]
+	i := slices.Index(bucket, set)
+	if bucket = slices.Delete(bucket, i, i+1); len(bucket) > 0 {
+		s.buckets[set.hash] = bucket
+	} else {
+		delete(s.buckets, set.hash)
+	}
+	if i := slices.Index(s.built, set); i >= 0 {
+		s.built = slices.Delete(s.built, i, i+1)
+	}
+}
+
+// current brings a set up to date, in time proportional to the nodes described
+// since it was used last, or else to the number of nodes over 64.
+func (x *Index) current(set *nodeSet) *nodeSet {
+	x.sets.clock++
+	set.used = x.sets.clock
+	if set.bits == nil {
+		x.sets.evict()
+		x.sets.built = append(x.sets.built, set)
+		x.compile(set)
+		return set
+	}
+	pending, ok := x.nodeLog.since(set.seen)
+	if !ok || len(pending) > 8+len(x.nodes)/1024 {
+		x.compile(set)
+		return set
+	}
+	set.bits = set.bits.resized(words(len(x.nodes)))
+	for _, slot := range pending {
+		if in := x.belongs(set, slot); in != set.bits.has(slot) {
+			set.bits.put(slot, in)
+			set.edit++
+			if in {
+				set.n++
+			} else {
+				set.n--
+			}
+		}
+	}
+	set.seen = x.nodeLog.end()
+	return set
+}
+
+// evict makes room for one more built set.
+func (s *setCache) evict() {
+	if len(s.built) < builtSets {
+		return
+	}
+	oldest := 0
+	for i, set := range s.built {
+		if set.used < s.built[oldest].used {
+			oldest = i
+		}
+	}
+	s.built[oldest].bits, s.built[oldest].exists = nil, nil
+	s.built = slices.Delete(s.built, oldest, oldest+1)
+}
+
+// compile builds a set from the nodes of label values and taint lists.
+func (x *Index) compile(set *nodeSet) {
+	n := words(len(x.nodes))
+	set.bits = set.bits.resized(n)
+	copy(set.bits, x.present)
+	if set.kind == eligible {
+		copy(set.bits, x.ready)
+		x.taints.each(func(list *taintList) {
+			if _, refused := list.refusal(set.tolerations); refused {
+				list.nodes.leaveFrom(set.bits)
+			}
+		})
+	}
+	for _, c := range set.required {
+		x.sets.scratch = x.sets.scratch.resized(n)
+		x.meeting(c, x.sets.scratch)
+		for w := range set.bits {
+			set.bits[w] &= x.sets.scratch[w]
+		}
+	}
+	if set.kind == dreaded {
+		clear(set.bits)
+		x.taints.each(func(list *taintList) {
+			if list.dreaded(set.tolerations) {
+				list.nodes.joinInto(set.bits)
+			}
+		})
+	}
+	set.n = set.bits.count()
+	set.edit++
+	set.seen = x.nodeLog.end()
+}
+
+// belongs reads the rules of a set for one node.
+func (x *Index) belongs(set *nodeSet, slot Slot) bool {
+	n := &x.nodes[slot]
+	if n.spec == nil {
+		return false
+	}
+	list := x.taints.lists[n.taints]
+	if set.kind == dreaded {
+		return list.dreaded(set.tolerations)
+	}
+	if set.kind == eligible {
+		if n.state != Ready {
+			return false
+		}
+		if _, refused := list.refusal(set.tolerations); refused {
+			return false
+		}
+	}
+	for _, c := range set.required {
+		if !n.spec.Meets(c) {
+			return false
+		}
+	}
+	return true
+}
+
+// existing returns how the nodes of an up-to-date set are divided over the
+// domains of a topology with a key.
+func (x *Index) existing(set *nodeSet, t *topology) *existence {
+	set.exists = slices.DeleteFunc(set.exists, func(e existence) bool { return len(e.topology.users) == 0 })
+	i := slices.IndexFunc(set.exists, func(e existence) bool { return e.topology == t })
+	if i < 0 {
+		i = len(set.exists)
+		set.exists = append(set.exists, existence{topology: t})
+	}
+	e := &set.exists[i]
+	if e.setEdit == set.edit && e.topoEdit == t.edit && len(e.nodes) == len(t.names) {
+		return e
+	}
+	e.nodes = append(e.nodes[:0], make([]int32, len(t.names))...)
+	e.n, e.setEdit, e.topoEdit = 0, set.edit, t.edit
+	for slot := range set.bits.each {
+		if domain := t.domains[slot]; domain != noDomain {
+			if e.nodes[domain] == 0 {
+				e.n++
+			}
+			e.nodes[domain]++
+		}
+	}
+	return e
+}
+
+// changeLog remembers which nodes were described anew, most recent last.
+type changeLog struct {
+	slots []Slot
+	base  uint64 // entries dropped
+}
+
+const changeLogSize = 4096
+
+func (l *changeLog) add(slot Slot) {
+	if len(l.slots) == changeLogSize {
+		l.base += changeLogSize / 2
+		l.slots = append(l.slots[:0], l.slots[changeLogSize/2:]...)
+	}
+	l.slots = append(l.slots, slot)
+}
+
+// end returns the position after the last entry.
+func (l *changeLog) end() uint64 { return l.base + uint64(len(l.slots)) }
+
+// since returns the entries from a position on; it reports false if some were
+// dropped.
+func (l *changeLog) since(position uint64) ([]Slot, bool) {
+	if position < l.base {
+		return nil, false
+	}
+	return l.slots[position-l.base:], true
+}

@@ -1,0 +1,133 @@
+package index
+
+import "github.com/rads-project/constellation/placement"
+
+// plan is what a class's rules compile to, once: sets of nodes and counters
+// that it shares with other classes. It lives as long as the class is known.
+type plan struct {
+	eligible *nodeSet
+	dreaded  *nodeSet
+	hard     []domainRule // attractions, then repulsions, then spread rules
+	soft     []domainRule
+	labels   []labelTerm
+	group    *counter // of strategy Spread
+	low      int64    // bounds of G, PreferNoSchedule apart
+	high     int64
+
+	repellers []*counter // holders that keep the class out
+	edit      uint64     // of counterTable.holders that repellers are of
+}
+
+// domainRule is a rule on the instances in a node's domain.
+type domainRule struct {
+	kind    placement.ReasonKind
+	index   int // its place in Preferences.Affinity or Spread
+	counter *counter
+	self    int32 // 1 if the request's own instance will be counted
+	weight  int64 // of a soft rule, negative to avoid
+	repel   bool
+	spread  *placement.SpreadRule // nil for affinity
+}
+
+// labelTerm is a preferred constraint.
+type labelTerm struct {
+	set    *nodeSet
+	weight int64
+}
+
+// planOf returns the plan of a class.
+func (x *Index) planOf(c *Class) *plan {
+	if c.plan == nil {
+		c.plan = x.draft(c)
+	}
+	if c.plan.edit != x.counters.holders.edit {
+		c.plan.repellers = x.counters.repelling(c)
+		c.plan.edit = x.counters.holders.edit
+	}
+	return c.plan
+}
+
+func (x *Index) draft(c *Class) *plan {
+	preferences := &c.request.Preferences
+	p := &plan{
+		eligible: x.sets.acquire(eligible, preferences.Required, preferences.Tolerations),
+		dreaded:  x.sets.acquire(dreaded, nil, preferences.Tolerations),
+	}
+	for i, preference := range preferences.Preferred {
+		set := x.sets.acquire(preferred, []placement.Constraint{preferences.Preferred[i].Constraint}, nil)
+		p.labels = append(p.labels, labelTerm{set, int64(preference.Weight)})
+		p.bound(int64(preference.Weight))
+	}
+	for _, repel := range []bool{false, true} {
+		for i, term := range preferences.Affinity {
+			if term.Repel == repel {
+				p.add(x.affinityRule(c, i, term), term.Required())
+			}
+		}
+	}
+	for i := range preferences.Spread {
+		rule := &preferences.Spread[i]
+		p.add(x.spreadRule(c, i, rule), rule.Hard())
+	}
+	if preferences.Strategy == placement.Spread {
+		p.group = x.acquire(c.spreadSubject(placement.Constraint{}), "")
+	}
+	return p
+}
+
+func (x *Index) affinityRule(c *Class, i int, term placement.AffinityTerm) domainRule {
+	k := x.acquire(c.subject(term, ofSelector), term.Topology)
+	rule := domainRule{kind: placement.ReasonAffinity, index: i, counter: k, repel: term.Repel, weight: int64(term.Weight)}
+	if term.Repel {
+		rule.kind, rule.weight = placement.ReasonRepulsion, -rule.weight
+	}
+	if k.of.covers(c) {
+		rule.self = 1
+	}
+	return rule
+}
+
+func (x *Index) spreadRule(c *Class, i int, spread *placement.SpreadRule) domainRule {
+	k := x.acquire(c.spreadSubject(spread.Selector), spread.Topology)
+	rule := domainRule{kind: placement.ReasonSpread, index: i, counter: k, spread: spread, weight: int64(spread.Weight)}
+	if k.of.covers(c) {
+		rule.self = 1
+	}
+	return rule
+}
+
+func (p *plan) add(rule domainRule, hard bool) {
+	if hard {
+		p.hard = append(p.hard, rule)
+		return
+	}
+	p.soft = append(p.soft, rule)
+	p.bound(rule.weight)
+}
+
+func (p *plan) bound(weight int64) {
+	p.low += min(weight, 0) * placement.Unit
+	p.high += max(weight, 0) * placement.Unit
+}
+
+// discard gives back what the plan of a class uses.
+func (x *Index) discard(c *Class) {
+	p := c.plan
+	if p == nil {
+		return
+	}
+	c.plan = nil
+	x.sets.resign(p.eligible)
+	x.sets.resign(p.dreaded)
+	for _, term := range p.labels {
+		x.sets.resign(term.set)
+	}
+	for _, rules := range [][]domainRule{p.hard, p.soft} {
+		for _, rule := range rules {
+			x.resign(rule.counter)
+		}
+	}
+	if p.group != nil {
+		x.resign(p.group)
+	}
+}

@@ -1,0 +1,280 @@
+package index
+
+import "github.com/rads-project/constellation/placement"
+
+// Query is a request to the index.
+type Query struct {
+	Class     *Class
+	Resources *placement.Resources
+	// ID of the request and Seq of the state, for the draws of Random.
+	ID  string
+	Seq uint64
+}
+
+// probe is a query made ready to be asked of many nodes: what its rules say
+// about the cluster as a whole is looked up once. It is valid until the index
+// changes.
+type probe struct {
+	query    *Query
+	plan     *plan
+	strategy placement.Strategy
+	asks     []ask
+	need     uint64 // packed word of asks
+	nowhere  bool   // asks for a dimension that no node has
+	ports    []portTest
+	eligible bitset
+	tests    []domainTest
+	soft     []softTest
+	low      int64 // bounds of G
+	high     int64
+	packs    [maxDimensions]bool // dimensions that Spread counts as BinPack does
+}
+
+// portTest is a claimed port that the query claims too.
+type portTest struct {
+	port   uint16
+	claims *tally
+}
+
+// domainTest is a hard rule as a range of counts: a node passes if its domain
+// counts from low to high, or if it has no domain and the rule is not keyed.
+type domainTest struct {
+	counter   *counter
+	low, high int32
+	keyed     bool
+	kind      placement.ReasonKind
+	index     int
+}
+
+const noLimit = 1<<31 - 1
+
+func (t *domainTest) passes(slot Slot) bool {
+	domain := t.counter.topology.of(slot)
+	if domain == noDomain {
+		return !t.keyed
+	}
+	count := t.counter.domains.at(domain)
+	return t.low <= count && count <= t.high
+}
+
+func (t *domainTest) reason() placement.Reason {
+	return placement.Reason{Kind: t.kind, Index: t.index, Detail: t.counter.topology.key}
+}
+
+// softTest is a soft term: a set of nodes, or a rule on domains.
+type softTest struct {
+	weight  int64
+	set     bitset      // nil for a rule on domains
+	rule    *domainRule // nil for a set
+	least   int32       // of a soft MaxSkew: the smallest count
+	targets []int64     // of targets: by domain, how many are wanted
+	part    PartKind
+	index   int
+}
+
+// prepare makes a query ready. The probe is scratch of the index.
+func (x *Index) prepare(q *Query) *probe {
+	p := &x.probe
+	plan := x.planOf(q.Class)
+	*p = probe{
+		query: q, plan: plan, strategy: q.Class.request.Preferences.Strategy,
+		asks: x.asksOf(q.Resources, p.asks[:0]), ports: p.ports[:0],
+		tests: p.tests[:0], soft: p.soft[:0], low: plan.low, high: plan.high,
+		eligible: x.current(plan.eligible).bits,
+	}
+	p.need = x.need(p.asks)
+	for _, a := range p.asks {
+		p.nowhere = p.nowhere || a.dim < 0
+	}
+	for _, port := range q.Class.request.Ports {
+		if claims := x.ports[port]; claims != nil {
+			p.ports = append(p.ports, portTest{port, claims})
+		}
+	}
+	x.prepareHard(p)
+	x.prepareSoft(p)
+	for d := range x.dims {
+		p.packs[d] = p.strategy != placement.Spread || scarce(x.dims[d].name)
+	}
+	for _, a := range p.asks {
+		if a.dim >= 0 && p.strategy == placement.Spread {
+			p.packs[a.dim] = false
+		}
+	}
+	return p
+}
+
+func scarce(name placement.ResourceName) bool {
+	return name == placement.NameGPU || named(name) < 0
+}
+
+// prepareHard turns the hard rules into tests, in filter order.
+func (x *Index) prepareHard(p *probe) {
+	symmetric := false
+	for i := range p.plan.hard {
+		rule := &p.plan.hard[i]
+		if !symmetric && rule.kind != placement.ReasonAffinity {
+			symmetric = true
+			p.addRepellers()
+		}
+		p.tests = append(p.tests, x.domainTest(p, rule))
+	}
+	if !symmetric {
+		p.addRepellers()
+	}
+}
+
+func (p *probe) addRepellers() {
+	for _, k := range p.plan.repellers {
+		if k.all > 0 {
+			p.tests = append(p.tests, domainTest{counter: k, kind: placement.ReasonRepulsion, index: -1})
+		}
+	}
+}
+
+func (x *Index) domainTest(p *probe, rule *domainRule) domainTest {
+	test := domainTest{counter: rule.counter, high: noLimit, kind: rule.kind, index: rule.index}
+	switch {
+	case rule.spread == nil && rule.repel:
+		test.high = 0
+	case rule.spread == nil:
+		test.keyed = true
+		// The first of its group needs no match, for there is none.
+		if rule.counter.all > 0 || rule.self == 0 {
+			test.low = 1
+		}
+	case rule.spread.MaxPerDomain > 0:
+		test.keyed = true
+		test.high = atMost(int64(rule.spread.MaxPerDomain) - int64(rule.self))
+	default:
+		test.keyed = true
+		least, domains := x.leastCount(rule.counter, p.plan.eligible)
+		if domains < rule.spread.MinDomains {
+			least = 0
+		}
+		test.high = atMost(int64(least) + int64(rule.spread.MaxSkew) - int64(rule.self))
+	}
+	return test
+}
+
+func atMost(limit int64) int32 { return int32(min(limit, noLimit)) }
+
+// leastCount returns the smallest count among the domains that exist for the
+// nodes of an up-to-date set, and how many those are. It takes time in
+// proportion to the domains with a count.
+func (x *Index) leastCount(k *counter, set *nodeSet) (least int32, domains int) {
+	var nodes []int32
+	if domains = set.n; k.topology.key != "" {
+		e := x.existing(set, k.topology)
+		nodes, domains = e.nodes, e.n
+	}
+	if k.domains.nonzero < domains {
+		return 0, domains
+	}
+	counted := 0
+	least = noLimit
+	for domain, count := range k.domains.each {
+		if nodes != nil && nodes[domain] > 0 || nodes == nil && set.bits.has(Slot(domain)) {
+			counted++
+			least = min(least, count)
+		}
+	}
+	if counted < domains || domains == 0 {
+		return 0, domains
+	}
+	return least, domains
+}
+
+// prepareSoft looks up what the soft terms need.
+func (x *Index) prepareSoft(p *probe) {
+	for i, term := range p.plan.labels {
+		set := x.current(term.set)
+		p.soft = append(p.soft, softTest{weight: term.weight, set: set.bits, part: PartPreferred, index: i})
+	}
+	if x.taints.soft > 0 {
+		if set := x.current(p.plan.dreaded); set.n > 0 {
+			p.soft = append(p.soft, softTest{weight: dreadedWeight, set: set.bits, part: PartTaint})
+			p.low += dreadedWeight * placement.Unit
+		}
+	}
+	for i := range p.plan.soft {
+		rule := &p.plan.soft[i]
+		test := softTest{weight: rule.weight, rule: rule, part: PartAffinity, index: rule.index}
+		if rule.spread != nil {
+			test.part = PartSpread
+			if rule.spread.MaxSkew > 0 {
+				test.least, _ = x.leastCount(rule.counter, p.plan.eligible)
+			} else {
+				test.targets = x.wanted(rule)
+			}
+		}
+		p.soft = append(p.soft, test)
+	}
+}
+
+// dreadedWeight is the weight of an untolerated PreferNoSchedule taint.
+const dreadedWeight = -100
+
+// wanted returns how many instances a rule with targets wants per domain:
+// ⌈percent × (total + new) / 100⌉.
+func (x *Index) wanted(rule *domainRule) []int64 {
+	t := rule.counter.topology
+	total := rule.counter.domains.total + int64(rule.self)
+	share := func(name string) int64 { return (int64(rule.spread.Target(name))*total + 99) / 100 }
+	if t.key == "" {
+		// Every node is a domain, by its ID.
+		wanted := make([]int64, len(x.nodes))
+		for slot := range x.nodes {
+			if spec := x.nodes[slot].spec; spec != nil {
+				wanted[slot] = share(spec.ID)
+			}
+		}
+		return wanted
+	}
+	wanted := make([]int64, len(t.names))
+	for domain, name := range t.names {
+		wanted[domain] = share(name)
+	}
+	return wanted
+}
+
+// value returns t of a soft term on a node, from 0 to placement.Unit.
+func (t *softTest) value(slot Slot) int64 {
+	if t.rule == nil {
+		if t.set.has(slot) {
+			return placement.Unit
+		}
+		return 0
+	}
+	domain := t.rule.counter.topology.of(slot)
+	if domain == noDomain {
+		return 0
+	}
+	return t.domainValue(domain)
+}
+
+// domainValue returns t of a rule on domains for one domain.
+func (t *softTest) domainValue(domain int32) int64 {
+	count := t.rule.counter.domains.at(domain)
+	switch {
+	case t.rule.spread == nil:
+		if count > 0 {
+			return placement.Unit
+		}
+		return 0
+	case t.targets != nil:
+		excess := max(0, int64(count+t.rule.self)-t.targets[domain])
+		return placement.Unit / (1 + excess)
+	default:
+		return placement.Unit / (1 + int64(max(0, count-t.least)))
+	}
+}
+
+// softScore returns G of a node.
+func (p *probe) softScore(slot Slot) int64 {
+	sum := int64(0)
+	for i := range p.soft {
+		sum += p.soft[i].weight * p.soft[i].value(slot)
+	}
+	return sum
+}

@@ -1,0 +1,84 @@
+package index
+
+import "github.com/rads-project/constellation/placement"
+
+// Choice is a node and its score for a query.
+type Choice struct {
+	Slot  Slot
+	Terms placement.Terms
+}
+
+// rank orders feasible nodes for a strategy: the greater first, field by
+// field; equal ranks go to the node that joined first.
+//
+//	BinPack             0, S, 0
+//	Spread              −instances of the group on the node, S, 0
+//	Affinity            G, R, 0
+//	LeastFragmentation  G, −ΔF, −K
+//	Random              G, 0, 0
+type rank [3]int64
+
+// above reports whether r comes before other.
+func (r rank) above(other rank) bool {
+	for i := range r {
+		if r[i] != other[i] {
+			return r[i] > other[i]
+		}
+	}
+	return false
+}
+
+// strategyTerm returns R of a node.
+func (x *Index) strategyTerm(p *probe, slot Slot) int64 {
+	if p.strategy != placement.Spread {
+		return x.bound - int64(x.key[slot])
+	}
+	return x.strategyTermOf(p, func(d int) int64 { return x.free[d][slot] })
+}
+
+// strategyTermOf returns R where so much is free of each dimension.
+func (x *Index) strategyTermOf(p *probe, free func(d int) int64) int64 {
+	sum := int64(0)
+	for d := range x.dims {
+		dim := &x.dims[d]
+		share := dim.weight * dim.share(free(d))
+		if p.packs[d] {
+			share = dim.weight*placement.Unit*min(dim.reference, 1) - share
+		}
+		sum += share
+	}
+	return sum
+}
+
+// terms returns the parts of a node's score.
+func (x *Index) terms(p *probe, slot Slot) placement.Terms {
+	return placement.Terms{
+		Strategy: x.strategyTerm(p, slot), Bound: x.bound,
+		Soft: p.softScore(slot), SoftLow: p.low, SoftHigh: p.high,
+	}
+}
+
+// rankOf returns where a node stands in the order of the strategy.
+func (x *Index) rankOf(p *probe, slot Slot) rank {
+	terms := x.terms(p, slot)
+	switch p.strategy {
+	case placement.Spread:
+		return rank{-int64(p.plan.group.domains.at(int32(slot))), placement.Score(terms)}
+	case placement.Affinity:
+		return rank{terms.Soft, terms.Strategy}
+	case placement.LeastFragmentation:
+		return rank{terms.Soft, -x.gradient(p, slot), -int64(x.key[slot])}
+	case placement.Random:
+		return rank{terms.Soft}
+	default:
+		return rank{0, placement.Score(terms)}
+	}
+}
+
+// before reports whether slot a with rank ra comes before b with rb.
+func (x *Index) before(a Slot, ra rank, b Slot, rb rank) bool {
+	if ra != rb {
+		return ra.above(rb)
+	}
+	return x.nodes[a].join < x.nodes[b].join
+}

@@ -1,0 +1,99 @@
+package index
+
+import "slices"
+
+// slotSet is a set of slots that is small when it has few members and fast
+// when it has many: a sorted list, or one bit per slot once more than one
+// slot in denseShare is a member. Both forms take at most a few bytes per
+// member, so that a label value that one node carries costs no bitmap.
+type slotSet struct {
+	list []Slot // sorted, while bits is nil
+	bits bitset
+	n    int
+}
+
+// A list becomes bits above the greater of these, and a list again below half.
+const (
+	denseLeast = 64
+	denseShare = 32
+)
+
+func (s *slotSet) has(slot Slot) bool {
+	if s.bits != nil {
+		return s.bits.has(slot)
+	}
+	_, found := slices.BinarySearch(s.list, slot)
+	return found
+}
+
+// add puts in a slot that is no member. total is how many slots there are.
+func (s *slotSet) add(slot Slot, total int) {
+	s.n++
+	if s.bits == nil && s.n > max(denseLeast, total/denseShare) {
+		s.bits = make(bitset, words(total))
+		for _, member := range s.list {
+			s.bits.set(member)
+		}
+		s.list = nil
+	}
+	if s.bits != nil {
+		s.bits = s.bits.resized(max(len(s.bits), words(int(slot)+1)))
+		s.bits.set(slot)
+		return
+	}
+	at, _ := slices.BinarySearch(s.list, slot)
+	s.list = slices.Insert(s.list, at, slot)
+}
+
+// remove takes out a member.
+func (s *slotSet) remove(slot Slot, total int) {
+	s.n--
+	if s.bits == nil {
+		at, _ := slices.BinarySearch(s.list, slot)
+		s.list = slices.Delete(s.list, at, at+1)
+		return
+	}
+	s.bits.remove(slot)
+	if s.n < max(denseLeast, total/denseShare)/2 {
+		s.list = make([]Slot, 0, s.n)
+		s.each(func(member Slot) bool {
+			s.list = append(s.list, member)
+			return true
+		})
+		s.bits = nil
+	}
+}
+
+// each calls yield with every member in ascending order until it returns
+// false.
+func (s *slotSet) each(yield func(Slot) bool) {
+	if s.bits != nil {
+		s.bits.each(yield)
+		return
+	}
+	for _, member := range s.list {
+		if !yield(member) {
+			return
+		}
+	}
+}
+
+// joinInto sets the members' bits in dst.
+func (s *slotSet) joinInto(dst bitset) {
+	for w, word := range s.bits {
+		dst[w] |= word
+	}
+	for _, member := range s.list {
+		dst.set(member)
+	}
+}
+
+// leaveFrom clears the members' bits in dst.
+func (s *slotSet) leaveFrom(dst bitset) {
+	for w, word := range s.bits {
+		dst[w] &^= word
+	}
+	for _, member := range s.list {
+		dst.remove(member)
+	}
+}

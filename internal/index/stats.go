@@ -1,0 +1,27 @@
+package index
+
+// Stats tells how decisions were found since New, and how large things are.
+type Stats struct {
+	// Scans are decisions that looked at every node.
+	Scans uint64
+	// Draws are Random decisions that a draw among all nodes found.
+	Draws uint64
+	// Counts are refusals counted; those answered from memory are Recalls.
+	Counts, Recalls uint64
+
+	// Nodes, Classes (of which Live have instances) and Counters in the index.
+	Nodes, Classes, Live, Counters int
+	// Unanchored are the counters and repulsions that every new class is
+	// compared with, because no label equality finds them.
+	Unanchored int
+}
+
+// Stats returns counters and sizes.
+func (x *Index) Stats() Stats {
+	s := x.stats
+	s.Nodes = len(x.order)
+	s.Classes, s.Live = x.classes.n, len(x.classes.alive)
+	s.Counters = x.counters.n
+	s.Unanchored = len(x.counters.others) + len(x.counters.holders.others)
+	return s
+}

@@ -1,0 +1,94 @@
+package index
+
+import (
+	"maps"
+	"slices"
+)
+
+// tally counts things by domain number, sparsely while few domains have any.
+type tally struct {
+	sparse  map[int32]int32
+	dense   []int32
+	nonzero int
+	total   int64
+}
+
+const (
+	tallyLeast = 256 // domains that are always counted in a plain list
+	tallyShare = 8   // and so are more when one in so many has a count
+)
+
+func (t *tally) at(domain int32) int32 {
+	if t.dense != nil {
+		if int(domain) < len(t.dense) {
+			return t.dense[domain]
+		}
+		return 0
+	}
+	return t.sparse[domain]
+}
+
+// add changes a count by delta; domains is how many domains there are.
+func (t *tally) add(domain, delta int32, domains int) {
+	t.total += int64(delta)
+	if t.dense == nil && (domains <= tallyLeast || t.nonzero > domains/tallyShare) {
+		t.dense = make([]int32, domains)
+		for known, count := range t.sparse {
+			t.dense[known] = count
+		}
+		t.sparse = nil
+	}
+	var before, after int32
+	if t.dense != nil {
+		for int(domain) >= len(t.dense) {
+			t.dense = append(t.dense, 0)
+		}
+		before = t.dense[domain]
+		after = before + delta
+		t.dense[domain] = after
+	} else {
+		if t.sparse == nil {
+			t.sparse = make(map[int32]int32)
+		}
+		before = t.sparse[domain]
+		if after = before + delta; after == 0 {
+			delete(t.sparse, domain)
+		} else {
+			t.sparse[domain] = after
+		}
+	}
+	if before == 0 && after != 0 {
+		t.nonzero++
+	} else if before != 0 && after == 0 {
+		t.nonzero--
+	}
+}
+
+// each calls yield with every domain that has a count, in no fixed order: what
+// is computed from it must not depend on the order.
+func (t *tally) each(yield func(domain, count int32) bool) {
+	for domain, count := range t.dense {
+		if count != 0 && !yield(int32(domain), count) {
+			return
+		}
+	}
+	for domain, count := range t.sparse {
+		if !yield(domain, count) {
+			return
+		}
+	}
+}
+
+// domains returns the domains that have a count, ascending.
+func (t *tally) domains() []int32 {
+	if t.dense == nil {
+		return slices.Sorted(maps.Keys(t.sparse))
+	}
+	var domains []int32
+	for domain, count := range t.dense {
+		if count != 0 {
+			domains = append(domains, int32(domain))
+		}
+	}
+	return domains
+}

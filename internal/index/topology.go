@@ -1,0 +1,131 @@
+package index
+
+import "github.com/rads-project/constellation/placement"
+
+// topology numbers the values of a node label that counters count by. The
+// topology of the empty key makes each node a domain, numbered by its slot.
+//
+// Invariant: domains[slot] is the number of the node's value, noDomain where
+// there is none; a number without members is vacant.
+type topology struct {
+	key     string
+	numbers map[string]int32
+	names   []string
+	members []int32
+	vacant  []int32
+	domains []int32
+	users   []*counter
+	edit    uint64 // counts changes
+}
+
+const noDomain = -1
+
+// of returns the domain of a node, noDomain if it has none.
+func (t *topology) of(slot Slot) int32 {
+	if t.key == "" {
+		return int32(slot)
+	}
+	return t.domains[slot]
+}
+
+// size returns how many domain numbers there are.
+func (x *Index) size(t *topology) int {
+	if t.key == "" {
+		return len(x.nodes)
+	}
+	return len(t.names)
+}
+
+// topology returns the topology of a label key and makes it on first use, in
+// time proportional to the nodes.
+func (x *Index) topology(key string) *topology {
+	if t := x.topologies[key]; t != nil {
+		return t
+	}
+	t := &topology{key: key, numbers: make(map[string]int32)}
+	x.topologies[key] = t
+	if key == "" {
+		return t
+	}
+	t.domains = make([]int32, len(x.nodes), cap(x.nodes))
+	for slot := range x.nodes {
+		t.domains[slot] = t.enter(x.nodes[slot].spec)
+	}
+	return t
+}
+
+// enter returns the domain of a node that becomes a member.
+func (t *topology) enter(n *placement.Node) int32 {
+	value, ok := labelOf(n, t.key)
+	if !ok {
+		return noDomain
+	}
+	domain, known := t.numbers[value]
+	if !known {
+		if last := len(t.vacant) - 1; last >= 0 {
+			domain = t.vacant[last]
+			t.vacant = t.vacant[:last]
+			t.names[domain] = value
+		} else {
+			domain = int32(len(t.names))
+			t.names = append(t.names, value)
+			t.members = append(t.members, 0)
+		}
+		t.numbers[value] = domain
+	}
+	t.members[domain]++
+	return domain
+}
+
+// leave takes a member out of its domain.
+func (t *topology) leave(domain int32) {
+	if domain == noDomain {
+		return
+	}
+	t.members[domain]--
+	if t.members[domain] == 0 {
+		delete(t.numbers, t.names[domain])
+		t.vacant = append(t.vacant, domain)
+	}
+}
+
+// moveDomains brings every topology up to date with a node's new description,
+// with what is counted on the node.
+func (x *Index) moveDomains(slot Slot, after *placement.Node) {
+	for _, t := range x.topologies {
+		if t.key == "" {
+			continue
+		}
+		was := t.domains[slot]
+		if was == noDomain {
+			if _, ok := labelOf(after, t.key); !ok {
+				continue
+			}
+		} else if value, ok := labelOf(after, t.key); ok && value == t.names[was] {
+			continue
+		}
+		is := t.enter(after)
+		t.domains[slot] = is
+		t.edit++
+		for _, k := range t.users {
+			count := x.countOn(k, slot)
+			if count == 0 {
+				continue
+			}
+			if was != noDomain {
+				k.domains.add(was, -count, len(t.names))
+			}
+			if is != noDomain {
+				k.domains.add(is, count, len(t.names))
+			}
+		}
+		t.leave(was)
+	}
+}
+
+// drop forgets a topology that no counter uses any more.
+func (x *Index) drop(t *topology) {
+	if len(t.users) == 0 {
+		delete(x.topologies, t.key)
+	}
+}
