@@ -1,0 +1,162 @@
+package scheduler
+
+import (
+	"time"
+
+	"github.com/rads-project/constellation/internal/index"
+	"github.com/rads-project/constellation/placement"
+)
+
+// Change is one thing that happened to the state. The kinds are sealed: the
+// types of this package whose comments say that they are a Change. Decided
+// changes are recorded in the journal; derived ones follow from them or from
+// the passing of time, and a replay derives them again.
+type Change interface{ changeKind() changeKind }
+
+type changeKind string
+
+const (
+	kindNodeAdded   changeKind = "node-added"
+	kindNodeUpdated changeKind = "node-updated"
+	kindNodeMarked  changeKind = "node-marked"
+	kindNodeRemoved changeKind = "node-removed"
+	kindPlaced      changeKind = "placed"
+	kindReleased    changeKind = "released"
+	kindResized     changeKind = "resized"
+
+	kindInstanceMarked changeKind = "instance-marked"
+	kindEvictionDue    changeKind = "eviction-due"
+	kindOverstayed     changeKind = "overstayed"
+)
+
+// newChange returns an empty change of a decided kind, or nil if the kind is
+// unknown.
+func newChange(kind changeKind) Change {
+	switch kind {
+	case kindNodeAdded:
+		return new(NodeAdded)
+	case kindNodeUpdated:
+		return new(NodeUpdated)
+	case kindNodeMarked:
+		return new(NodeMarked)
+	case kindNodeRemoved:
+		return new(NodeRemoved)
+	case kindPlaced:
+		return new(Placed)
+	case kindReleased:
+		return new(Released)
+	case kindResized:
+		return new(Resized)
+	default:
+		return nil
+	}
+}
+
+// NodeAdded is the Change of AddNode.
+type NodeAdded struct {
+	Node placement.Node `json:"node"`
+	// Join is the node's place in the order of joining, which breaks ties.
+	Join uint64 `json:"join"`
+	// Reference of the score after the node has joined.
+	Reference placement.Resources `json:"reference,omitzero"`
+}
+
+// NodeUpdated is the Change of UpdateNode and of changes of labels and
+// taints: the node as it is now.
+type NodeUpdated struct {
+	Node      placement.Node      `json:"node"`
+	Reference placement.Resources `json:"reference,omitzero"`
+}
+
+// Mark is what NodeMarked says of a node.
+type Mark string
+
+// The marks of nodes.
+const (
+	MarkCordoned   Mark = "cordoned"
+	MarkUncordoned Mark = "uncordoned"
+	MarkLost       Mark = "lost"
+	MarkReady      Mark = "ready"
+)
+
+// NodeMarked is the Change of Cordon, Uncordon, MarkLost and MarkReady.
+type NodeMarked struct {
+	NodeID string `json:"nodeID"`
+	Mark   Mark   `json:"mark"`
+}
+
+// NodeRemoved is the Change of RemoveNode.
+type NodeRemoved struct {
+	NodeID string `json:"nodeID"`
+}
+
+// Placed is the Change of Place and Allocate.
+type Placed struct {
+	Request    placement.Request `json:"request"`
+	NodeID     string            `json:"nodeID"`
+	Devices    []uint16          `json:"devices,omitempty"`
+	Score      int               `json:"score"`
+	Generation uint64            `json:"generation"`
+
+	class *index.Class // of Request, where the decision knows it already
+}
+
+// Released is the Change of Release.
+type Released struct {
+	ID         string `json:"id"`
+	Generation uint64 `json:"generation"`
+}
+
+// Resized is the Change of Resize.
+type Resized struct {
+	ID        string              `json:"id"`
+	Resources placement.Resources `json:"resources"`
+	Devices   []uint16            `json:"devices,omitempty"`
+}
+
+// InstanceMarked is a derived Change: what became of an instance when its
+// node was lost, came back or was removed.
+type InstanceMarked struct {
+	ID         string          `json:"id"`
+	Generation uint64          `json:"generation"`
+	NodeID     string          `json:"nodeID"`
+	State      AllocationState `json:"state"`
+}
+
+// EvictionDue is a derived Change: the instance has stayed under a NoExecute
+// taint as long as it tolerates it, and should be stopped and released.
+type EvictionDue struct {
+	ID     string          `json:"id"`
+	NodeID string          `json:"nodeID"`
+	Taint  placement.Taint `json:"taint"`
+}
+
+// Overstayed is a derived Change: the instance is past its Duration and
+// still there.
+type Overstayed struct {
+	ID     string `json:"id"`
+	NodeID string `json:"nodeID"`
+}
+
+func (*NodeAdded) changeKind() changeKind      { return kindNodeAdded }
+func (*NodeUpdated) changeKind() changeKind    { return kindNodeUpdated }
+func (*NodeMarked) changeKind() changeKind     { return kindNodeMarked }
+func (*NodeRemoved) changeKind() changeKind    { return kindNodeRemoved }
+func (*Placed) changeKind() changeKind         { return kindPlaced }
+func (*Released) changeKind() changeKind       { return kindReleased }
+func (*Resized) changeKind() changeKind        { return kindResized }
+func (*InstanceMarked) changeKind() changeKind { return kindInstanceMarked }
+func (*EvictionDue) changeKind() changeKind    { return kindEvictionDue }
+func (*Overstayed) changeKind() changeKind     { return kindOverstayed }
+
+// Event is a Change with its place in the history.
+type Event struct {
+	// Seq is the sequence number of the entry. All events of one entry share
+	// it; a gap between two events tells that some were missed.
+	Seq uint64
+	// Time of the state when it happened.
+	Time time.Time
+	// Token of the scheduler that decided it.
+	Token  uint64
+	Change Change
+}

@@ -1,0 +1,102 @@
+package scheduler
+
+import (
+	"fmt"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// check refuses an entry from a journal that apply could not follow: one that
+// names what is not there, or repeats what is. Entries of this process were
+// decided on the state itself and need no check.
+func (st *state) check(e *entry) error {
+	if e.time.Before(st.now) {
+		return fmt.Errorf("time %s is before %s", e.time, st.now)
+	}
+	if len(e.changes) > 1 {
+		return fmt.Errorf("%d changes in one entry", len(e.changes))
+	}
+	for _, c := range e.changes {
+		if err := st.checkChange(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (st *state) checkChange(c Change) error {
+	switch c := c.(type) {
+	case *NodeAdded:
+		return st.checkAdded(c)
+	case *NodeUpdated:
+		_, err := st.admitUpdate(c.Node)
+		return err
+	case *NodeMarked:
+		_, err := st.node(c.NodeID)
+		return err
+	case *NodeRemoved:
+		_, err := st.node(c.NodeID)
+		return err
+	case *Placed:
+		return st.checkPlaced(c)
+	case *Released:
+		if st.generation(c.ID, c.Generation) == nil {
+			return &NotFoundError{KindAllocation, c.ID}
+		}
+	case *Resized:
+		return st.checkResized(c)
+	}
+	return nil
+}
+
+func (st *state) checkAdded(c *NodeAdded) error {
+	_, err := st.admitNew(c.Node)
+	return err
+}
+
+func (st *state) checkPlaced(c *Placed) error {
+	n, err := st.node(c.NodeID)
+	if err != nil {
+		return err
+	}
+	if old := st.allocations[c.Request.ID]; old != nil && (old.state != lost || c.Generation <= old.generation) {
+		return &ConflictError{KindAllocation, c.Request.ID, "is placed"}
+	}
+	return st.checkInstance(&c.Request, n, c.Devices, c.Generation)
+}
+
+func (st *state) checkInstance(req *placement.Request, n *node, devices []uint16, generation uint64) error {
+	if err := req.Validate(); err != nil {
+		return err
+	}
+	if st.generation(req.ID, generation) != nil {
+		return &ConflictError{KindAllocation, req.ID, "is there twice"}
+	}
+	return n.checkDevices(req.Resources.GPU, devices)
+}
+
+func (st *state) checkResized(c *Resized) error {
+	a, err := st.allocation(c.ID)
+	if err != nil {
+		return err
+	}
+	if err := c.Resources.Validate(); err != nil {
+		return err
+	}
+	return a.node.checkDevices(c.Resources.GPU, c.Devices)
+}
+
+// checkDevices refuses devices that the node does not have, and a number of
+// them other than the amount of GPU needs.
+func (n *node) checkDevices(amount int64, devices []uint16) error {
+	want := (amount + placement.Device - 1) / placement.Device
+	if int64(len(devices)) != want {
+		return fmt.Errorf("%d devices for %d thousandths of GPU", len(devices), amount)
+	}
+	for i, d := range devices {
+		if int(d) >= n.Devices.Count || i > 0 && d <= devices[i-1] {
+			return fmt.Errorf("device %d of node %q", d, n.ID)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,176 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+)
+
+// outbox is what has been applied and not yet told: entries for the journal,
+// then events for hooks and watchers.
+type outbox struct {
+	pending   []*entry      // to be appended, in order
+	events    [][]Event     // of each pending entry
+	last      uint64        // Seq of the last entry that ever was pending
+	durable   uint64        // Seq up to which pending entries are durable
+	appending bool          // somebody carries the baton of the journal
+	appended  chan struct{} // closed when the baton is put down; nil while nobody waits
+
+	deliver    []Event // durable, waiting for hooks
+	delivering bool    // somebody calls the hooks
+}
+
+// listening reports whether entries must be kept for anybody.
+func (s *Scheduler) listeningLocked() bool {
+	return s.cfg.Journal != nil || s.hooked || s.history.watchers > 0
+}
+
+// commitLocked applies the changes as one entry at the present.
+func (s *Scheduler) commitLocked(changes ...Change) {
+	e := &entry{seq: s.state.seq + 1, time: s.now, token: s.token, changes: changes}
+	s.applyLocked(e, false)
+}
+
+// applyLocked applies an entry and queues it if anybody listens. It returns
+// the events then, or if the caller wants them.
+func (s *Scheduler) applyLocked(e *entry, wanted bool) []Event {
+	defer s.signalLocked()
+	listening := s.listeningLocked()
+	if !listening && !wanted {
+		s.state.apply(e, nil)
+		return nil
+	}
+	var events []Event
+	s.state.apply(e, func(c Change) {
+		events = append(events, Event{Seq: e.seq, Time: s.state.now, Token: e.token, Change: c})
+	})
+	if listening {
+		s.outbox.pending = append(s.outbox.pending, e)
+		s.outbox.events = append(s.outbox.events, events)
+		s.outbox.last = e.seq
+	}
+	return events
+}
+
+// advanceLocked brings the state to the present. If something falls due on
+// the way, that is an entry of its own, whose events it returns.
+func (s *Scheduler) advanceLocked(wanted bool) ([]Event, error) {
+	if s.failure != nil {
+		return nil, s.failure
+	}
+	if now := s.clock(); now.After(s.now) {
+		s.now = now
+	}
+	var events []Event
+	if due, ok := s.state.deadlines.next(); ok && !due.After(s.now) {
+		events = s.applyLocked(&entry{seq: s.state.seq + 1, time: s.now, token: s.token}, wanted)
+	}
+	return events, nil
+}
+
+// settle unlocks the scheduler and waits until all that the caller saw is
+// durable. It returns err, or the reason why the answer may not be given: the
+// scheduler failed, or ctx ended the wait. Events are delivered on the way.
+func (s *Scheduler) settle(ctx context.Context, err error) error {
+	seq := s.outbox.last
+	for s.failure == nil && s.outbox.durable < seq {
+		if !s.outbox.appending {
+			s.appendLocked()
+			continue
+		}
+		if s.outbox.appended == nil {
+			s.outbox.appended = make(chan struct{})
+		}
+		appended := s.outbox.appended
+		s.mu.Unlock()
+		select {
+		case <-appended:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		s.mu.Lock()
+	}
+	if s.outbox.durable < seq {
+		err = s.failure
+	}
+	s.deliverLocked()
+	s.mu.Unlock()
+	return err
+}
+
+// appendLocked carries the baton once: it makes everything pending durable,
+// without holding the lock meanwhile.
+func (s *Scheduler) appendLocked() {
+	entries, events := s.outbox.pending, s.outbox.events
+	s.outbox.pending, s.outbox.events = nil, nil
+	if s.cfg.Journal != nil {
+		s.outbox.appending = true
+		s.mu.Unlock()
+		err := s.append(entries)
+		s.mu.Lock()
+		s.outbox.appending = false
+		if err != nil {
+			s.failLocked(err)
+			return
+		}
+	}
+	s.outbox.durable = max(s.outbox.durable, entries[len(entries)-1].seq)
+	for _, e := range events {
+		s.history.record(e)
+		if s.hooked {
+			s.outbox.deliver = append(s.outbox.deliver, e...)
+		}
+	}
+	s.wakeAppendedLocked()
+}
+
+func (s *Scheduler) wakeAppendedLocked() {
+	if s.outbox.appended != nil {
+		close(s.outbox.appended)
+		s.outbox.appended = nil
+	}
+}
+
+func (s *Scheduler) append(entries []*entry) error {
+	records := make([]Record, len(entries))
+	for i, e := range entries {
+		data, err := e.encode()
+		if err != nil {
+			return &JournalError{Cause: err}
+		}
+		records[i] = Record{Seq: e.seq, Kind: RecordEntry, Data: data}
+	}
+	err := s.cfg.Journal.Append(s.lifetime, s.token, records)
+	if err == nil {
+		return nil
+	}
+	return &JournalError{Unknown: !errors.Is(err, ErrFenced), Cause: err}
+}
+
+// failLocked closes the scheduler after an append that failed: the state is
+// ahead of the journal and may not be shown to anybody.
+func (s *Scheduler) failLocked(err error) {
+	if s.failure == nil {
+		s.failure = err
+		s.closeLocked()
+	}
+	s.wakeAppendedLocked()
+}
+
+// deliverLocked calls hooks for all durable events, unless another caller is
+// at it; that one then takes ours along. The lock is not held meanwhile.
+func (s *Scheduler) deliverLocked() {
+	if s.outbox.delivering {
+		return
+	}
+	s.outbox.delivering = true
+	for len(s.outbox.deliver) > 0 {
+		events := s.outbox.deliver
+		s.outbox.deliver = nil
+		s.mu.Unlock()
+		for _, e := range events {
+			s.cfg.Hooks.call(e)
+		}
+		s.mu.Lock()
+	}
+	s.outbox.delivering = false
+}

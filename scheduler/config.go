@@ -1,0 +1,58 @@
+package scheduler
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// Config of a scheduler. The zero value works: an in-memory scheduler on the
+// system clock.
+type Config struct {
+	// Seed of the Random strategy. Two schedulers with the same seed that get
+	// the same calls at the same state times decide the same.
+	Seed uint64
+	// Now is the clock; nil means time.Now. The state's time is the latest
+	// that it ever returned: a clock that steps back stops it for a while.
+	Now func() time.Time
+	// Hooks are called for every event.
+	Hooks Hooks
+	// Weights of dimensions in the score, 1 to 64 each; a missing one is
+	// placement.DefaultWeight.
+	Weights map[placement.ResourceName]int64
+	// Reference is the least reference of each dimension in the score,
+	// rounded up to a power of two: the largest node expected. Larger nodes
+	// raise it.
+	Reference placement.Resources
+	// Journal keeps every change durably; nil keeps nothing. A scheduler with
+	// a journal comes from Open.
+	Journal Journal
+	// Token fences the journal: the term of the reign under which this
+	// scheduler is allowed to write. 0 takes the highest that the journal has
+	// seen plus one, for hosts without an election.
+	Token uint64
+	// RememberReleased is how many released IDs answer ErrReleased, so that a
+	// delayed retry of a released placement starts nothing. 0 is off.
+	RememberReleased int
+}
+
+const maxDimensionWeight = 64
+
+func (c Config) validate() error {
+	errs := []error{c.Reference.Validate()}
+	for name, weight := range c.Weights {
+		if weight < 1 || weight > maxDimensionWeight {
+			errs = append(errs, &placement.InvalidError{
+				Field: "weights." + string(name), Value: fmt.Sprint(weight), Reason: "want 1 to 64",
+			})
+		}
+	}
+	if c.RememberReleased < 0 {
+		errs = append(errs, &placement.InvalidError{
+			Field: "rememberReleased", Value: fmt.Sprint(c.RememberReleased), Reason: "negative",
+		})
+	}
+	return errors.Join(errs...)
+}

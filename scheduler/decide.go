@@ -1,0 +1,258 @@
+package scheduler
+
+import (
+	"errors"
+	"maps"
+	"slices"
+
+	"github.com/rads-project/constellation/internal/index"
+	"github.com/rads-project/constellation/placement"
+)
+
+// The methods of this file decide: they look at the state, change nothing,
+// and return a Change to apply or the refusal.
+
+// supported refuses what requests can say but the scheduler can not do yet.
+func supported(req *placement.Request) error {
+	if req.Yield {
+		return unsupported("yield")
+	}
+	if req.Preferences.Strategy == placement.LeastFragmentation {
+		return unsupported("preferences.strategy leastfragmentation")
+	}
+	return nil
+}
+
+func unsupported(what string) error {
+	return errors.Join(ErrUnsupported, &placement.InvalidError{
+		Field: what, Value: "", Reason: "not supported yet",
+	})
+}
+
+// found is where a request goes: to a place on a node, or to the allocation
+// that exists already under its ID.
+type found struct {
+	existing   *allocation
+	node       *node
+	class      *index.Class
+	devices    []uint16
+	score      int
+	generation uint64
+}
+
+// find decides where the request goes: to the given node, or if that is nil
+// to the best one.
+func (st *state) find(req *placement.Request, on *node) (found, error) {
+	q := st.query(req)
+	generation := uint64(1)
+	if replaced := st.stale[req.ID]; len(replaced) > 0 {
+		generation = replaced[len(replaced)-1].generation + 1
+	}
+	switch old := st.allocations[req.ID]; {
+	case old == nil && st.released.known[req.ID]:
+		return found{}, &ReleasedError{req.ID}
+	case old == nil:
+	case !old.answers(req, q.Class):
+		return found{}, &ConflictError{KindAllocation, req.ID, "is placed with another request"}
+	case old.state == lost:
+		generation = old.generation + 1
+	case on != nil && on != old.node:
+		return found{}, &ConflictError{KindAllocation, req.ID, "is placed on node " + old.node.ID}
+	default:
+		return found{existing: old}, nil
+	}
+	choice, err := st.choose(&q, on)
+	if err != nil {
+		return found{}, err
+	}
+	return found{
+		node: st.slots[choice.Slot], class: q.Class, devices: st.index.Devices(&q, choice.Slot, nil),
+		score: choice.Terms.Normalized(), generation: generation,
+	}, nil
+}
+
+func (st *state) choose(q *index.Query, on *node) (index.Choice, error) {
+	if on == nil {
+		if choice, ok := st.index.Best(q); ok {
+			return choice, nil
+		}
+		return index.Choice{}, st.unschedulable(q)
+	}
+	if terms, ok := st.index.Evaluate(q, on.slot, nil); ok {
+		return index.Choice{Slot: on.slot, Terms: terms}, nil
+	}
+	failures := st.index.Verdict(q, on.slot).Failures
+	return index.Choice{}, &UnschedulableError{
+		ID: q.ID, Version: st.seq, Total: 1, Reasons: []ReasonCount{{failures[0].Reason, 1}},
+	}
+}
+
+func (st *state) unschedulable(q *index.Query) error {
+	e := &UnschedulableError{ID: q.ID, Version: st.seq, Total: len(st.nodes)}
+	for _, tally := range st.index.Count(q) {
+		e.Reasons = append(e.Reasons, ReasonCount(tally))
+	}
+	return e
+}
+
+// canResize decides on other amounts for a running instance, which keeps its
+// devices: only dimensions that grow need room.
+func (st *state) canResize(a *allocation, to placement.Resources) (*Resized, error) {
+	if a.state != running {
+		return nil, &ConflictError{KindAllocation, a.id, "is lost"}
+	}
+	req := placement.Request{ID: a.id, Resources: to}
+	if err := req.Validate(); err != nil {
+		return nil, err
+	}
+	free := st.index.Free(a.node.slot)
+	for name, amount := range to.All() {
+		growth := amount - a.resources.Amount(name)
+		if name != placement.NameGPU && growth > 0 && growth > free.Amount(name) {
+			return nil, st.tooLarge(a, name)
+		}
+	}
+	devices, err := st.resizeDevices(a, to.GPU)
+	if err != nil {
+		return nil, err
+	}
+	return &Resized{ID: a.id, Resources: to, Devices: devices}, nil
+}
+
+func (st *state) tooLarge(a *allocation, name placement.ResourceName) error {
+	return &UnschedulableError{ID: a.id, Version: st.seq, Total: 1, Reasons: []ReasonCount{{
+		Reason: placement.Reason{Kind: placement.ReasonResource, Name: name}, Nodes: 1,
+	}}}
+}
+
+// resizeDevices returns the devices for another amount of GPU: a fraction
+// stays on its device, whole devices are given up from the last or added by
+// index.
+func (st *state) resizeDevices(a *allocation, amount int64) ([]uint16, error) {
+	whole := func(gpu int64) bool { return gpu%placement.Device == 0 }
+	was := a.resources.GPU
+	switch {
+	case amount == was:
+		return a.devices, nil
+	case whole(amount) != whole(was) || was == 0 && !whole(amount):
+		return nil, &ConflictError{KindAllocation, a.id, "can not turn a fraction of a device into whole ones or back"}
+	}
+	left := st.deviceLeft(a.node)
+	if !whole(amount) {
+		if amount-was > left[a.devices[0]] {
+			return nil, st.tooLarge(a, placement.NameGPU)
+		}
+		return a.devices, nil
+	}
+	devices := slices.Clone(a.devices[:min(len(a.devices), int(amount/placement.Device))])
+	for i := 0; i < len(left) && int64(len(devices))*placement.Device < amount; i++ {
+		if left[i] == placement.Device {
+			devices = append(devices, uint16(i))
+		}
+	}
+	if int64(len(devices))*placement.Device < amount {
+		return nil, st.tooLarge(a, placement.NameGPU)
+	}
+	slices.Sort(devices)
+	return devices, nil
+}
+
+// deviceLeft returns what is left of each device of a node, holds subtracted.
+func (st *state) deviceLeft(n *node) []int64 {
+	left := slices.Clone(st.index.DeviceFree(n.slot))
+	for i, held := range st.index.Held(n.slot).Devices {
+		left[i] -= held
+	}
+	return left
+}
+
+// admit decides on a node that is new, or an update of one.
+func (st *state) admit(n placement.Node) (canonical placement.Node, reference placement.Resources, err error) {
+	if err := n.Validate(); err != nil {
+		return n, reference, err
+	}
+	canonical = n.Canonical()
+	allocatable := canonical.Allocatable()
+	if !st.index.Admits(allocatable) {
+		return n, reference, &placement.InvalidError{
+			Field: "capacity.custom", Value: n.ID, Reason: "the cluster would have more than 16 dimensions",
+		}
+	}
+	reference = st.index.Reference()
+	for name, amount := range allocatable.All() {
+		if r := placement.Reference(amount); r > reference.Amount(name) {
+			reference = reference.With(name, r)
+		}
+	}
+	return canonical, reference, nil
+}
+
+func (st *state) admitNew(n placement.Node) (*NodeAdded, error) {
+	canonical, reference, err := st.admit(n)
+	if err != nil {
+		return nil, err
+	}
+	if _, exists := st.nodes[n.ID]; exists {
+		return nil, &ConflictError{KindNode, n.ID, "exists"}
+	}
+	return &NodeAdded{Node: canonical, Join: st.joins + 1, Reference: reference}, nil
+}
+
+func (st *state) admitUpdate(n placement.Node) (*NodeUpdated, error) {
+	old, err := st.node(n.ID)
+	if err != nil {
+		return nil, err
+	}
+	canonical, reference, err := st.admit(n)
+	if err != nil {
+		return nil, err
+	}
+	if err := old.keepsDevices(canonical.Devices); err != nil {
+		return nil, err
+	}
+	return &NodeUpdated{Node: canonical, Reference: reference}, nil
+}
+
+// keepsDevices refuses to take away a device that an instance uses.
+func (n *node) keepsDevices(to placement.Devices) error {
+	for a := n.first; a != nil; a = a.next {
+		for _, d := range a.devices {
+			if int(d) >= to.Count {
+				return &ConflictError{KindNode, n.ID, "has a device in use by " + a.id + " that the update takes away"}
+			}
+		}
+	}
+	return nil
+}
+
+// relabel returns the node with one label set, or removed.
+func (n *node) relabel(key, value string, remove bool) placement.Node {
+	updated := n.Canonical()
+	updated.Labels = maps.Clone(updated.Labels)
+	if remove {
+		delete(updated.Labels, key)
+		return updated
+	}
+	if updated.Labels == nil {
+		updated.Labels = make(map[string]string, 1)
+	}
+	updated.Labels[key] = value
+	return updated
+}
+
+// retaint returns the node with the taint, which replaces one of the same key
+// and effect.
+func (n *node) retaint(t placement.Taint) placement.Node {
+	updated := n.untaint(t.Key, t.Effect)
+	updated.Taints = append(updated.Taints, t)
+	return updated
+}
+
+// untaint returns the node without the taint of this key and effect.
+func (n *node) untaint(key string, effect placement.Effect) placement.Node {
+	updated := n.Canonical()
+	updated.Taints = slices.DeleteFunc(updated.Taints, func(t placement.Taint) bool {
+		return t.Key == key && t.Effect == effect
+	})
+	return updated
+}

@@ -1,0 +1,95 @@
+// Package scheduler decides which node runs an instance and keeps the books:
+// nodes, instances, and everything that was decided about them.
+//
+//	s, err := scheduler.New(scheduler.Config{Seed: 1})
+//	err = s.AddNode(ctx, placement.Node{ID: "n1", Capacity: …, Labels: …})
+//	d, err := s.Place(ctx, placement.Request{ID: "web-1", Resources: …})
+//	err = s.Release(ctx, "web-1")
+//
+// The decision is exact: it is the node that a look at every node would
+// choose, whichever structure found it. [Scheduler.Place] decides and commits
+// in one step; [Scheduler.Schedule] only decides; [Scheduler.Allocate] commits
+// on a node of the caller's choice after the same checks. A refusal is an
+// [UnschedulableError] that counts the nodes under the rule that each failed
+// first; [Scheduler.Explain] tells the rest.
+//
+// # Identity
+//
+// A request's ID names its allocation. Placing the same request again returns
+// the existing decision, so that a caller who has not heard the answer can
+// simply repeat the call; another request under that ID is a [ConflictError].
+//
+// # Entries, events and the journal
+//
+// Every call that changes something applies one entry. Its changes are events
+// with its sequence number, told in order to [Config.Hooks] and
+// [Scheduler.Watch]. With a [Journal] the entry is durable before anybody
+// sees what it changed: every answer, also of a read, waits until all that it
+// rests on has been appended, and callers that wait share one append. An
+// append that fails closes the scheduler. [Open] replays a journal to the
+// very same state, byte for byte in [Scheduler.Snapshot].
+//
+// # Time
+//
+// The state's time is the latest that [Config.Now] has shown; a clock that
+// steps back stops it. What falls due by itself (an eviction, the end of a
+// Duration) falls due at its own instant and in order, on the next call
+// whatever it is, or on [Scheduler.Sweep]; [Scheduler.NextDeadline] and
+// [Scheduler.DeadlineChanged] say when to call it. Nothing runs in the
+// background.
+//
+// # Lost nodes
+//
+// After [Scheduler.MarkLost] the instances of a node are lost: they stay on
+// its books, and their IDs may be placed anew as the next generation. After
+// [Scheduler.MarkReady] those that were not placed anew run again; the others
+// are stale and hold capacity until [Scheduler.ReleaseGeneration].
+//
+// # Concurrency
+//
+// A Scheduler is safe for concurrent use. One mutex orders all calls; it is
+// not held while the journal is written or a hook runs. Contexts bound the
+// caller's wait only: a call whose context ends while it waits for the
+// journal may still take effect, and repeating it under its ID tells.
+//
+// # Determinism
+//
+// The same calls at the same times with the same seed give the same
+// decisions, entries and snapshots, byte for byte. Ties go to the node that
+// joined first.
+//
+// # From C
+//
+// What each function and struct of the C scheduler has become:
+//
+//	scheduler_init, scheduler_shutdown           New, Open; Scheduler.Close
+//	scheduler_schedule                           Scheduler.Schedule; preferences are Request.Preferences
+//	scheduler_allocate_resources                 Scheduler.Allocate
+//	scheduler_release_resources                  Scheduler.Release
+//	(none)                                       Scheduler.Place: both in one atomic step
+//	score_node_binpack, _spread, _overall        placement.ScoreBinPack, ScoreSpread, Score
+//	calculate_cpu/ram/overall_utilization        NodeInfo.Utilization, NodeInfo.Overall
+//	scheduler_decision_free,
+//	placement_preferences_free                   the garbage collector
+//	placement_constraint_create                  placement.Equal, NotEqual, In, NotIn, Exists, NotExists, Greater, Less
+//	placement_preferences_create,
+//	_add_constraint, _add_affinity               placement.Use and its builder methods, or a literal
+//	node_add_label, node_get_label               Scheduler.SetLabel, RemoveLabel; NodeInfo.Label
+//	node_add_taint, node_has_taint               Scheduler.AddTaint, RemoveTaint; NodeInfo.HasTaint
+//	NodeResources                                NodeInfo; node->name is Node.Name, for people
+//	ResourceRequest.needs_gpu                    Resources.GPU > 0
+//	SchedulingDecision                           Decision, UnschedulableError
+//	raft_init, raft_shutdown                     raft.New; Node.Run returning
+//	raft_is_leader, get_leader_id,
+//	get_current_term                             Node.IsLeader, Leader, Term
+//	raft_start_election                          Node.Campaign
+//	raft_handle_request_vote, handle_heartbeat,
+//	send_heartbeats                              Core.Step; heartbeats are effects of Core.Tick
+//	RaftConfig                                   raft.Config
+//
+// # What it does not do
+//
+// It starts no instance and watches no node: the host does, and says so with
+// Release, MarkLost and MarkReady. It has no process, no network and no
+// goroutine of its own.
+package scheduler

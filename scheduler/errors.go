@@ -1,0 +1,139 @@
+package scheduler
+
+import (
+	"errors"
+	"fmt"
+)
+
+// The decisions that a caller can take on an error. Each comes wrapped in a
+// struct that carries the data, or as it is where there is none.
+var (
+	// ErrUnschedulable: no node fits now. See UnschedulableError.
+	ErrUnschedulable = errors.New("scheduler: no node fits")
+	// ErrConflict: the ID names something else already. See ConflictError.
+	ErrConflict = errors.New("scheduler: conflict")
+	// ErrNotFound: there is nothing of that ID. See NotFoundError.
+	ErrNotFound = errors.New("scheduler: not found")
+	// ErrReleased: an allocation of that ID was released not long ago, and
+	// the request is taken for a late retry. See Config.RememberReleased and
+	// ReleasedError.
+	ErrReleased = errors.New("scheduler: released")
+	// ErrInUse: it can not go while something depends on it.
+	ErrInUse = errors.New("scheduler: in use")
+	// ErrUnsupported: the request uses a field that does not work yet.
+	ErrUnsupported = errors.New("scheduler: not supported")
+	// ErrClosed: the scheduler has been closed.
+	ErrClosed = errors.New("scheduler: closed")
+	// ErrJournal: the journal failed, and the scheduler with it. See
+	// JournalError.
+	ErrJournal = errors.New("scheduler: journal failed")
+	// ErrFenced: another scheduler has acquired the journal with a higher
+	// token. See FencedError.
+	ErrFenced = errors.New("scheduler: fenced")
+	// ErrFormat: a record of the journal can not be read. See FormatError.
+	ErrFormat = errors.New("scheduler: unreadable record")
+)
+
+// Kind is the sort of thing that an error is about.
+type Kind string
+
+// The kinds of things with an ID.
+const (
+	KindNode        Kind = "node"
+	KindAllocation  Kind = "allocation"
+	KindQuota       Kind = "quota"
+	KindReservation Kind = "reservation"
+	KindLabel       Kind = "label"
+	KindTaint       Kind = "taint"
+)
+
+// NotFoundError says what was not found. It unwraps to ErrNotFound.
+type NotFoundError struct {
+	Kind Kind
+	ID   string
+}
+
+// Error returns "scheduler: KIND ID not found".
+func (e *NotFoundError) Error() string {
+	return fmt.Sprintf("scheduler: %s %q not found", e.Kind, e.ID)
+}
+
+// Unwrap returns ErrNotFound.
+func (e *NotFoundError) Unwrap() error { return ErrNotFound }
+
+// ReleasedError names the released allocation. It unwraps to ErrReleased.
+type ReleasedError struct{ ID string }
+
+// Error returns "scheduler: allocation ID was released".
+func (e *ReleasedError) Error() string {
+	return fmt.Sprintf("scheduler: allocation %q was released", e.ID)
+}
+
+// Unwrap returns ErrReleased.
+func (e *ReleasedError) Unwrap() error { return ErrReleased }
+
+// ConflictError says which ID is taken and how. It unwraps to ErrConflict.
+type ConflictError struct {
+	Kind   Kind
+	ID     string
+	Reason string
+}
+
+// Error returns "scheduler: KIND ID REASON".
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("scheduler: %s %q %s", e.Kind, e.ID, e.Reason)
+}
+
+// Unwrap returns ErrConflict.
+func (e *ConflictError) Unwrap() error { return ErrConflict }
+
+// JournalError says that an append failed. It unwraps to ErrJournal and to
+// its cause. What the call changed is either durable or lost, and a new
+// scheduler opened on the journal tells: repeat the call under the same ID.
+type JournalError struct {
+	// Unknown reports that the record may have been written.
+	Unknown bool
+	// Cause is what the journal returned.
+	Cause error
+}
+
+// Error returns "scheduler: journal failed: CAUSE".
+func (e *JournalError) Error() string {
+	if e.Unknown {
+		return "scheduler: journal failed, outcome unknown: " + e.Cause.Error()
+	}
+	return "scheduler: journal failed: " + e.Cause.Error()
+}
+
+// Unwrap returns ErrJournal and the cause.
+func (e *JournalError) Unwrap() []error { return []error{ErrJournal, e.Cause} }
+
+// FencedError is what a Journal returns to a token that is too low. It
+// unwraps to ErrFenced.
+type FencedError struct {
+	// Token that was refused, and the Highest that the journal has seen.
+	Token, Highest uint64
+}
+
+// Error returns "scheduler: token T is fenced by token H".
+func (e *FencedError) Error() string {
+	return fmt.Sprintf("scheduler: token %d is fenced by token %d", e.Token, e.Highest)
+}
+
+// Unwrap returns ErrFenced.
+func (e *FencedError) Unwrap() error { return ErrFenced }
+
+// FormatError says which record can not be read and why. It unwraps to
+// ErrFormat.
+type FormatError struct {
+	Seq    uint64
+	Reason string
+}
+
+// Error returns "scheduler: record SEQ: REASON".
+func (e *FormatError) Error() string {
+	return fmt.Sprintf("scheduler: record %d: %s", e.Seq, e.Reason)
+}
+
+// Unwrap returns ErrFormat.
+func (e *FormatError) Unwrap() error { return ErrFormat }

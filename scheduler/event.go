@@ -1,0 +1,147 @@
+package scheduler
+
+import (
+	"context"
+	"iter"
+)
+
+// Hooks are called for every event of their kind, in order, after the change
+// is durable. No lock is held: a hook may call the scheduler; what it changes
+// is told afterwards. A hook may run on the goroutine of any caller and holds
+// up the hooks of later events, not the calls themselves. Nil hooks are fine.
+type Hooks struct {
+	// Event is called for every event, before the hook of its kind.
+	Event func(Event)
+	// Placed is called for each new instance.
+	Placed func(Event, *Placed)
+	// Released is called for each released instance.
+	Released func(Event, *Released)
+	// Instance is called when an instance is lost, comes back, goes stale or
+	// is removed with its node.
+	Instance func(Event, *InstanceMarked)
+	// EvictionDue is called when an instance should leave its node.
+	EvictionDue func(Event, *EvictionDue)
+	// Overstayed is called when an instance is past its Duration.
+	Overstayed func(Event, *Overstayed)
+}
+
+func (h *Hooks) any() bool {
+	return h.Event != nil || h.Placed != nil || h.Released != nil || h.Instance != nil ||
+		h.EvictionDue != nil || h.Overstayed != nil
+}
+
+func (h *Hooks) call(e Event) {
+	if h.Event != nil {
+		h.Event(e)
+	}
+	switch c := e.Change.(type) {
+	case *Placed:
+		callHook(h.Placed, e, c)
+	case *Released:
+		callHook(h.Released, e, c)
+	case *InstanceMarked:
+		callHook(h.Instance, e, c)
+	case *EvictionDue:
+		callHook(h.EvictionDue, e, c)
+	case *Overstayed:
+		callHook(h.Overstayed, e, c)
+	}
+}
+
+func callHook[C Change](hook func(Event, C), e Event, c C) {
+	if hook != nil {
+		hook(e, c)
+	}
+}
+
+// historySize is how many events are kept for watchers that fall behind.
+const historySize = 4096
+
+// history is a ring of the latest events. Watchers read it at their own pace;
+// one that falls behind finds a gap in Seq.
+type history struct {
+	ring     []Event
+	total    uint64        // events ever recorded; event i is ring[i%historySize]
+	watchers int           // reading now
+	more     chan struct{} // closed at the next event; nil while nobody waits
+}
+
+func (h *history) record(events []Event) {
+	for _, e := range events {
+		if len(h.ring) < historySize {
+			h.ring = append(h.ring, e)
+		} else {
+			h.ring[h.total%historySize] = e
+		}
+		h.total++
+	}
+	if h.more != nil && len(events) > 0 {
+		close(h.more)
+		h.more = nil
+	}
+}
+
+func (h *history) oldest() uint64 { return h.total - uint64(len(h.ring)) }
+
+// after returns the place of the first event kept with a greater Seq.
+func (h *history) after(seq uint64) uint64 {
+	place := h.oldest()
+	for place < h.total && h.ring[place%historySize].Seq <= seq {
+		place++
+	}
+	return place
+}
+
+// Watch yields the events with a Seq greater than afterSeq, in order, and
+// waits for more until ctx ends or the scheduler closes. It is bounded: a
+// watcher that is more than some thousand events behind, or that asks for
+// events from before anybody listened, misses the oldest and sees a gap in
+// Seq; it should then read the state anew. No lock is held while yielding.
+func (s *Scheduler) Watch(ctx context.Context, afterSeq uint64) iter.Seq[Event] {
+	return func(yield func(Event) bool) {
+		s.mu.Lock()
+		s.history.watchers++
+		place := s.history.after(afterSeq)
+		s.mu.Unlock()
+		defer func() {
+			s.mu.Lock()
+			s.history.watchers--
+			s.mu.Unlock()
+		}()
+		for {
+			events, wait := s.eventsFrom(&place)
+			for _, e := range events {
+				if !yield(e) {
+					return
+				}
+			}
+			if len(events) > 0 {
+				continue
+			}
+			select {
+			case <-wait:
+			case <-s.done:
+				return
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// eventsFrom returns a batch of events from a place in the history on, which
+// it moves, and if there is none a channel that tells of the next.
+func (s *Scheduler) eventsFrom(place *uint64) ([]Event, <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := &s.history
+	*place = max(*place, h.oldest())
+	var batch []Event
+	for ; *place < h.total && len(batch) < 64; *place++ {
+		batch = append(batch, h.ring[*place%historySize])
+	}
+	if h.more == nil {
+		h.more = make(chan struct{})
+	}
+	return batch, h.more
+}

@@ -1,0 +1,260 @@
+package scheduler
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/rads-project/constellation/internal/index"
+	"github.com/rads-project/constellation/placement"
+)
+
+// explainedCandidates is how many of the best nodes an Explanation shows.
+const explainedCandidates = 5
+
+// Explanation says where a request could go and why not elsewhere.
+type Explanation struct {
+	// ID of the request and Version of the state that was looked at.
+	ID      string `json:"id"`
+	Version uint64 `json:"version"`
+	// Total nodes, and how many of them fit.
+	Total int `json:"total"`
+	Fit   int `json:"fit"`
+	// First counts nodes by the rule that they fail first, in filter order.
+	First []ReasonCount `json:"first,omitempty"`
+	// Failed counts, for each rule, all nodes that fail it.
+	Failed []ReasonCount `json:"failed,omitempty"`
+	// Nearest misses, for each resource in First, by the smallest shortfall.
+	Nearest []Miss `json:"nearest,omitempty"`
+	// NearestMiss is the node that fails the fewest rules, among those the
+	// one whose largest shortfall, relative to the largest nodes, is the
+	// smallest, then the one that joined first. Empty if a node fits.
+	NearestMiss *NodeVerdict `json:"nearestMiss,omitempty"`
+	// Help says what would make room. Empty if a node fits.
+	Help Help `json:"help,omitzero"`
+	// Candidates are the best nodes that fit, the best first, at most five.
+	Candidates []NodeVerdict `json:"candidates,omitempty"`
+}
+
+// Miss is the node that lacks least of one resource.
+type Miss struct {
+	Reason    placement.Reason `json:"reason"`
+	NodeID    string           `json:"nodeID"`
+	Shortfall int64            `json:"shortfall"`
+}
+
+// Help names a node for each remedy that would help, or nothing.
+type Help struct {
+	// Waiting helps on this node: it has the capacity, and what runs there
+	// uses it.
+	Waiting string `json:"waiting,omitempty"`
+	// Preemption helps on this node: without the instances of lower priority
+	// the request would fit.
+	Preemption string `json:"preemption,omitempty"`
+	// MoreNodes helps: another node like this one would fit.
+	MoreNodes string `json:"moreNodes,omitempty"`
+}
+
+// NodeVerdict says why one node fits or does not.
+type NodeVerdict struct {
+	NodeID string `json:"nodeID"`
+	Fits   bool   `json:"fits"`
+	// Failures in filter order, all of them.
+	Failures []Failure `json:"failures,omitempty"`
+	// Score from 0 to 1000, and the terms that it is made of; zero where the
+	// node does not fit.
+	Score int             `json:"score"`
+	Terms placement.Terms `json:"terms,omitzero"`
+	// Soft are the parts of Terms.Soft.
+	Soft []SoftTerm `json:"soft,omitempty"`
+	// Group is how many instances of the request's namespace and group run
+	// there, which the Spread strategy looks at first.
+	Group int64 `json:"group,omitempty"`
+}
+
+// Failure is a rule that a node fails.
+type Failure struct {
+	Reason placement.Reason `json:"reason"`
+	// Shortfall is how much is missing of an instance cap, a resource or a
+	// hold, in the units of the dimension.
+	Shortfall int64 `json:"shortfall,omitempty"`
+}
+
+// SoftTerm is the value of one soft rule on one node.
+type SoftTerm struct {
+	Rule   string `json:"rule"`
+	Weight int64  `json:"weight"`
+	// Value t from 0 to placement.Unit.
+	Value int64 `json:"value"`
+}
+
+// Explain says where the request could go now and why not elsewhere, whether
+// or not it could be placed. It looks at every rule on every node.
+func (s *Scheduler) Explain(req placement.Request) (Explanation, error) {
+	var e Explanation
+	err := s.explain(&req, func(st *state, q *index.Query) error {
+		e = st.explain(q)
+		return nil
+	})
+	if err != nil {
+		return Explanation{}, err
+	}
+	return e, nil
+}
+
+// ExplainNode says which rules one node fails for the request, all of them,
+// or how it scores.
+func (s *Scheduler) ExplainNode(req placement.Request, nodeID string) (NodeVerdict, error) {
+	var v NodeVerdict
+	err := s.explain(&req, func(st *state, q *index.Query) error {
+		n, err := st.node(nodeID)
+		if err == nil {
+			v = st.verdict(q, n)
+		}
+		return err
+	})
+	if err != nil {
+		return NodeVerdict{}, err
+	}
+	return v, nil
+}
+
+func (s *Scheduler) explain(req *placement.Request, look func(*state, *index.Query) error) error {
+	if err := req.Validate(); err != nil {
+		return err
+	}
+	if err := supported(req); err != nil {
+		return err
+	}
+	if err := s.enter(context.Background()); err != nil {
+		return err
+	}
+	q := s.state.query(req)
+	return s.settle(context.Background(), look(s.state, &q))
+}
+
+func (st *state) query(req *placement.Request) index.Query {
+	return index.Query{Class: st.index.Class(req), Resources: &req.Resources, ID: req.ID, Seq: st.seq}
+}
+
+func (st *state) verdict(q *index.Query, n *node) NodeVerdict {
+	found := st.index.Verdict(q, n.slot)
+	v := NodeVerdict{NodeID: n.ID, Fits: len(found.Failures) == 0, Group: found.Group}
+	for _, f := range found.Failures {
+		v.Failures = append(v.Failures, Failure(f))
+	}
+	if !v.Fits {
+		return v
+	}
+	v.Terms, v.Score = found.Terms, found.Terms.Normalized()
+	for _, part := range found.Parts {
+		v.Soft = append(v.Soft, SoftTerm{Rule: softRule(q, part), Weight: part.Weight, Value: part.Value})
+	}
+	return v
+}
+
+// softRule names the rule behind a part of the score.
+func softRule(q *index.Query, part index.Part) string {
+	rules := q.Class.Request().Preferences
+	switch part.Kind {
+	case index.PartPreferred:
+		return rules.Preferred[part.Index].Constraint.String()
+	case index.PartAffinity:
+		term := rules.Affinity[part.Index]
+		verb := "near "
+		if term.Repel {
+			verb = "apart from "
+		}
+		return verb + term.Selector.String() + over(term.Topology)
+	case index.PartSpread:
+		return "spread" + over(rules.Spread[part.Index].Topology)
+	default:
+		return "no PreferNoSchedule taint"
+	}
+}
+
+func over(topology string) string {
+	if topology == "" {
+		return " over nodes"
+	}
+	return " over " + topology
+}
+
+func (st *state) explain(q *index.Query) Explanation {
+	e := Explanation{ID: q.ID, Version: st.seq, Total: len(st.nodes)}
+	first, failed := make(map[placement.Reason]int), make(map[placement.Reason]int)
+	nearest := make(map[placement.Reason]Miss)
+	var miss nearestMiss
+	for _, n := range st.byJoin() {
+		v := st.verdict(q, n)
+		if v.Fits {
+			e.Fit++
+			continue
+		}
+		first[v.Failures[0].Reason]++
+		for _, f := range v.Failures {
+			failed[f.Reason]++
+		}
+		if f := v.Failures[0]; f.Reason.Kind == placement.ReasonResource {
+			if least, ok := nearest[f.Reason]; !ok || f.Shortfall < least.Shortfall {
+				nearest[f.Reason] = Miss{f.Reason, n.ID, f.Shortfall}
+			}
+		}
+		miss.consider(st, v)
+	}
+	e.First, e.Failed = reasonCounts(first), reasonCounts(failed)
+	for _, r := range e.First {
+		if m, ok := nearest[r.Reason]; ok {
+			e.Nearest = append(e.Nearest, m)
+		}
+	}
+	if e.Fit == 0 {
+		e.NearestMiss = miss.verdict
+		e.Help = st.help(q)
+	}
+	for _, choice := range st.index.Top(q, explainedCandidates) {
+		e.Candidates = append(e.Candidates, st.verdict(q, st.slots[choice.Slot]))
+	}
+	return e
+}
+
+// byJoin returns all nodes in the order of joining.
+func (st *state) byJoin() []*node {
+	nodes := make([]*node, 0, len(st.nodes))
+	for _, n := range st.slots {
+		if n != nil {
+			nodes = append(nodes, n)
+		}
+	}
+	slices.SortFunc(nodes, func(a, b *node) int { return cmp.Compare(a.join, b.join) })
+	return nodes
+}
+
+func reasonCounts(counts map[placement.Reason]int) []ReasonCount {
+	var list []ReasonCount
+	for reason, nodes := range counts {
+		list = append(list, ReasonCount{reason, nodes})
+	}
+	slices.SortFunc(list, func(a, b ReasonCount) int { return placement.CompareReasons(a.Reason, b.Reason) })
+	return list
+}
+
+// nearestMiss keeps the best verdict among nodes considered in join order.
+type nearestMiss struct {
+	verdict *NodeVerdict
+	largest int64
+}
+
+func (m *nearestMiss) consider(st *state, v NodeVerdict) {
+	reference := st.index.Reference()
+	var largest int64
+	for _, f := range v.Failures {
+		if f.Reason.Name != "" {
+			largest = max(largest, placement.FreeShare(f.Shortfall, max(reference.Amount(f.Reason.Name), 1)))
+		}
+	}
+	if m.verdict == nil || len(v.Failures) < len(m.verdict.Failures) ||
+		len(v.Failures) == len(m.verdict.Failures) && largest < m.largest {
+		m.verdict, m.largest = &v, largest
+	}
+}

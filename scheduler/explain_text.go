@@ -1,0 +1,58 @@
+package scheduler
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// String reads like "0 of 12 nodes fit: 7 lack cpu (nearest n3 lacks 500m), 3
+// have taint dedicated=gpu:NoSchedule, 2 are not in region
+// us-east-1|us-east-2; waiting on n3 would help", or names the best nodes.
+func (e Explanation) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d of %d nodes fit", e.Fit, e.Total)
+	for i, r := range e.First {
+		separator := ", "
+		if i == 0 {
+			separator = ": "
+		}
+		b.WriteString(separator + r.phrase(e.nearest(r.Reason)))
+	}
+	for i, v := range e.Candidates {
+		separator := ", "
+		if i == 0 {
+			separator = "; best "
+		}
+		fmt.Fprintf(&b, "%s%s with %d of 1000", separator, v.NodeID, v.Score)
+	}
+	b.WriteString(e.Help.phrase())
+	return b.String()
+}
+
+func (e Explanation) nearest(reason placement.Reason) string {
+	for _, m := range e.Nearest {
+		if m.Reason == reason {
+			return fmt.Sprintf("nearest %s lacks %s", m.NodeID, placement.FormatQuantity(reason.Name, m.Shortfall))
+		}
+	}
+	return ""
+}
+
+func (h Help) phrase() string {
+	var remedies []string
+	if h.Waiting != "" {
+		remedies = append(remedies, "waiting on "+h.Waiting)
+	}
+	if h.Preemption != "" {
+		remedies = append(remedies, "preempting on "+h.Preemption)
+	}
+	if h.MoreNodes != "" {
+		remedies = append(remedies, "another node like "+h.MoreNodes)
+	}
+	if len(remedies) == 0 {
+		return ""
+	}
+	return "; would help: " + strings.Join(remedies, ", ")
+}

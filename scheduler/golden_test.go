@@ -1,0 +1,165 @@
+package scheduler
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// goldenHistory makes every kind of change with every field set.
+func goldenHistory(t *testing.T, s *Scheduler, c *clock) {
+	t.Helper()
+	ctx := t.Context()
+	n := placement.Node{
+		ID: "n1", Name: "first",
+		Capacity: placement.Resources{
+			CPU: 32 * placement.Core, Memory: 128 * placement.GiB, Disk: placement.TB, Network: 10 * placement.Gbps,
+			Custom: map[string]int64{"licence": 4},
+		},
+		Reserved:     placement.Resources{CPU: placement.Core},
+		Devices:      placement.Devices{Count: 2, Model: "A100"},
+		MaxInstances: 20,
+		Overcommit:   map[placement.ResourceName]placement.Ratio{placement.NameCPU: {Numerator: 3, Denominator: 2}},
+		Labels:       map[string]string{"zone": "a", "kernel": "6.1.0"},
+		Taints:       []placement.Taint{{Key: "dedicated", Value: "gpu", Effect: placement.NoSchedule}},
+	}
+	require.NoError(t, s.AddNode(ctx, n))
+	require.NoError(t, s.AddNode(ctx, testNode("n2", 8)))
+	c.advance(time.Second)
+	place(t, s, placement.Request{
+		ID: "train-1", Namespace: "ml", Group: "train", Labels: map[string]string{"app": "train"},
+		Resources: placement.Resources{CPU: 1500, Memory: placement.GiB, GPU: 400, Custom: map[string]int64{"licence": 1}},
+		Ports:     []uint16{8080}, Priority: 5, Duration: time.Minute,
+		Preferences: placement.Use(placement.Spread).
+			Require(placement.And(placement.In("zone", "a", "b"), placement.Not(placement.Exists("old"))), placement.Version("kernel", ">= 5.4, < 7")).
+			Prefer(placement.Matches("zone", "^a"), 30).
+			TolerateEqual("dedicated", "gpu").
+			Tolerate(placement.TolerateExists("bad").OnlyFor(placement.NoExecute).AtMost(30)).
+			Near(placement.Repel(placement.Equal("app", "db")), placement.Attract(placement.Exists("app")).Within("zone").Among("ml", "web").Weighing(10)).
+			Across(placement.EvenlyOver("zone", 2).Needing(1), placement.ShareOver("zone", map[string]int{"a": 70}, 20)),
+	})
+	place(t, s, testRequest("web-1", 2))
+	_, err := s.Resize(ctx, "web-1", placement.Resources{CPU: 3 * placement.Core})
+	require.NoError(t, err)
+	require.NoError(t, s.AddTaint(ctx, "n1", noExecute("bad")))
+	require.NoError(t, s.Cordon(ctx, "n2"))
+	require.NoError(t, s.Uncordon(ctx, "n2"))
+	require.NoError(t, s.MarkLost(ctx, "n1"))
+	c.advance(2 * time.Minute)
+	_, err = s.Sweep(ctx)
+	require.NoError(t, err)
+	require.NoError(t, s.MarkReady(ctx, "n1"))
+	require.NoError(t, s.Release(ctx, "web-1"))
+	_, err = s.RemoveNode(ctx, "n2")
+	require.NoError(t, err)
+}
+
+// TestGoldenHistory pins the encoding: what a journal of this version holds,
+// and the snapshot at its end. Later versions read these files too.
+func TestGoldenHistory(t *testing.T) {
+	journal, c := new(MemoryJournal), newClock()
+	s := open(t, Config{Journal: journal, Now: c.Now, RememberReleased: 4})
+	goldenHistory(t, s, c)
+	var entries bytes.Buffer
+	for _, r := range records(t, journal) {
+		entries.Write(append(r.Data, '\n'))
+	}
+	golden(t, "entries.jsonl", entries.Bytes())
+	golden(t, "snapshot.json", []byte(snapshot(t, s)))
+}
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	file := filepath.Join("testdata", "v1", name)
+	if *update {
+		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
+		require.NoError(t, os.WriteFile(file, got, 0o644))
+	}
+	want, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, string(want), string(got))
+}
+
+// goldenRecords reads the entries of a version back.
+func goldenRecords(tb testing.TB, version string) []Record {
+	tb.Helper()
+	data, err := os.ReadFile(filepath.Join("testdata", version, "entries.jsonl"))
+	require.NoError(tb, err)
+	var all []Record
+	for line := range bytes.Lines(data) {
+		all = append(all, Record{uint64(len(all) + 1), RecordEntry, bytes.TrimSpace(line)})
+	}
+	return all
+}
+
+func TestEveryVersionIsReadable(t *testing.T) {
+	versions, err := os.ReadDir("testdata")
+	require.NoError(t, err)
+	for _, version := range versions {
+		if version.Name()[0] != 'v' {
+			continue
+		}
+		journal := &brokenJournal{records: goldenRecords(t, version.Name())}
+		s := open(t, Config{Journal: journal, Now: newClock().Now, RememberReleased: 4})
+		want, err := os.ReadFile(filepath.Join("testdata", version.Name(), "snapshot.json"))
+		require.NoError(t, err)
+		require.Equal(t, string(want), snapshot(t, s), version.Name())
+
+		restored := open(t, Config{Journal: &brokenJournal{records: []Record{{s.Version(), RecordSnapshot, want}}}, Now: newClock().Now, RememberReleased: 4})
+		require.Equal(t, string(want), snapshot(t, restored))
+	}
+}
+
+// FuzzReplay feeds damaged journals: they are read or refused, never more.
+func FuzzReplay(f *testing.F) {
+	good := goldenRecords(f, "v1")
+	for _, r := range good {
+		f.Add(uint8(r.Seq-1), r.Data)
+	}
+	f.Fuzz(func(t *testing.T, before uint8, data []byte) {
+		cfg := Config{RememberReleased: 4}
+		st := newState(cfg)
+		for _, r := range good[:min(int(before), len(good))] {
+			require.NoError(t, st.replay(cfg, r))
+		}
+		err := st.replay(cfg, Record{st.seq + 1, RecordEntry, data})
+		if err == nil {
+			st.snapshot()
+			return
+		}
+		require.True(t, errors.Is(err, ErrFormat))
+	})
+}
+
+// FuzzSnapshot feeds damaged snapshots.
+func FuzzSnapshot(f *testing.F) {
+	data, err := os.ReadFile(filepath.Join("testdata", "v1", "snapshot.json"))
+	require.NoError(f, err)
+	f.Add(data)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		cfg := Config{}
+		st := newState(cfg)
+		if err := st.replay(cfg, Record{1, RecordSnapshot, data}); err != nil {
+			require.True(t, errors.Is(err, ErrFormat))
+			return
+		}
+		first, err := json.Marshal(st.snapshot())
+		require.NoError(t, err)
+		again := newState(cfg)
+		require.NoError(t, again.replay(cfg, Record{1, RecordSnapshot, first}))
+		second, err := json.Marshal(again.snapshot())
+		require.NoError(t, err)
+		require.Equal(t, string(first), string(second))
+	})
+}

@@ -1,0 +1,294 @@
+package scheduler
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// machine drives a scheduler with a journal through random histories, beside
+// a model that is a plain list of what should be on the books.
+type machine struct {
+	s       *Scheduler
+	clock   *clock
+	journal *MemoryJournal
+	model   map[string]modelInstance // by ID
+	nodes   map[string]bool          // ID to lost
+}
+
+type modelInstance struct {
+	node string
+	cpu  int64
+	lost bool
+}
+
+func newMachine(t *rapid.T) *machine {
+	m := &machine{
+		clock: newClock(), journal: new(MemoryJournal),
+		model: make(map[string]modelInstance), nodes: make(map[string]bool),
+	}
+	var err error
+	m.s, err = Open(t.Context(), m.config())
+	require.NoError(t, err)
+	return m
+}
+
+func (m *machine) config() Config {
+	return Config{Seed: 3, Journal: m.journal, Now: m.clock.Now, RememberReleased: 2}
+}
+
+func drawID(t *rapid.T) string {
+	return rapid.SampledFrom([]string{"a", "b", "c", "d", "e"}).Draw(t, "id")
+}
+
+func drawNode(t *rapid.T) string {
+	return rapid.SampledFrom([]string{"n1", "n2", "n3"}).Draw(t, "node")
+}
+
+func drawRequest(t *rapid.T) placement.Request {
+	req := testRequest(drawID(t), 0)
+	req.Group = rapid.SampledFrom([]string{"", "g"}).Draw(t, "group")
+	req.Resources = placement.Resources{
+		CPU: rapid.Int64Range(0, 6).Draw(t, "cpu") * 500,
+		GPU: rapid.SampledFrom([]int64{0, 0, 250, 700, 1000, 2000}).Draw(t, "gpu"),
+	}
+	req.Duration = rapid.SampledFrom([]time.Duration{0, 0, time.Minute}).Draw(t, "duration")
+	req.Preferences.Strategy = rapid.SampledFrom([]placement.Strategy{
+		placement.BinPack, placement.Spread, placement.Random, placement.Affinity,
+	}).Draw(t, "strategy")
+	switch rapid.IntRange(0, 4).Draw(t, "rule") {
+	case 0:
+		req.Preferences = req.Preferences.Require(placement.Equal("zone", "a"))
+	case 1:
+		req.Preferences = req.Preferences.Tolerate(placement.TolerateExists("t").AtMost(30))
+	case 2:
+		req.Preferences = req.Preferences.Prefer(placement.Equal("zone", "b"), 50)
+	}
+	return req
+}
+
+// attempt runs a call and asserts that a failed one changes nothing.
+func (m *machine) attempt(t *rapid.T, call func() error) bool {
+	// What fell due meanwhile is no doing of the call.
+	_, err := m.s.Sweep(t.Context())
+	require.NoError(t, err)
+	before := snapshot(t, m.s)
+	if err := call(); err != nil {
+		require.Equal(t, before, snapshot(t, m.s), "a failed call changes nothing: %v", err)
+		return false
+	}
+	return true
+}
+
+func (m *machine) addNode(t *rapid.T) {
+	n := testNode(drawNode(t), rapid.Int64Range(1, 4).Draw(t, "cores"))
+	n.Devices.Count = rapid.IntRange(0, 2).Draw(t, "devices")
+	n.Labels = map[string]string{"zone": rapid.SampledFrom([]string{"a", "b"}).Draw(t, "zone")}
+	if rapid.Bool().Draw(t, "update") {
+		m.attempt(t, func() error { _, err := m.s.UpdateNode(t.Context(), n); return err })
+		return
+	}
+	if m.attempt(t, func() error { return m.s.AddNode(t.Context(), n) }) {
+		m.nodes[n.ID] = false
+	}
+}
+
+func (m *machine) markNode(t *rapid.T) {
+	id := drawNode(t)
+	ctx := t.Context()
+	switch rapid.IntRange(0, 6).Draw(t, "mark") {
+	case 0:
+		m.attempt(t, func() error { return m.s.Cordon(ctx, id) })
+	case 1:
+		m.attempt(t, func() error { return m.s.Uncordon(ctx, id) })
+	case 2:
+		if m.attempt(t, func() error { return m.s.MarkLost(ctx, id) }) {
+			m.setLost(id, true)
+		}
+	case 3:
+		if m.attempt(t, func() error { return m.s.MarkReady(ctx, id) }) {
+			m.setLost(id, false)
+		}
+	case 4:
+		m.attempt(t, func() error { return m.s.AddTaint(ctx, id, noExecute("t")) })
+	case 5:
+		m.attempt(t, func() error { return m.s.RemoveTaint(ctx, id, "t", placement.NoExecute) })
+	case 6:
+		m.removeNode(t, id)
+	}
+}
+
+func (m *machine) removeNode(t *rapid.T, id string) {
+	if !m.attempt(t, func() error { _, err := m.s.RemoveNode(t.Context(), id); return err }) {
+		return
+	}
+	delete(m.nodes, id)
+	for instance, on := range m.model {
+		if on.node == id {
+			delete(m.model, instance)
+		}
+	}
+}
+
+func (m *machine) setLost(id string, lost bool) {
+	m.nodes[id] = lost
+	for instance, on := range m.model {
+		if on.node == id {
+			on.lost = lost
+			m.model[instance] = on
+		}
+	}
+}
+
+func (m *machine) place(t *rapid.T) {
+	req := drawRequest(t)
+	old, existed := m.model[req.ID]
+	scheduled, scheduleErr := m.s.Schedule(req)
+	var d Decision
+	ok := m.attempt(t, func() (err error) {
+		if rapid.Bool().Draw(t, "allocate") && scheduleErr == nil {
+			d, err = m.s.Allocate(t.Context(), scheduled.NodeID, req)
+		} else {
+			d, err = m.s.Place(t.Context(), req)
+		}
+		return err
+	})
+	require.Equal(t, scheduleErr == nil, ok, "Schedule and Place agree")
+	if !ok {
+		return
+	}
+	require.Equal(t, scheduled.NodeID, d.NodeID)
+	require.Equal(t, scheduled.Devices, d.Devices)
+	if existed && !old.lost {
+		require.Equal(t, old.node, d.NodeID)
+		return
+	}
+	m.model[req.ID] = modelInstance{node: d.NodeID, cpu: req.Resources.CPU}
+}
+
+func (m *machine) release(t *rapid.T) {
+	id := drawID(t)
+	_, existed := m.model[id]
+	ok := m.attempt(t, func() error { return m.s.Release(t.Context(), id) })
+	require.Equal(t, existed, ok)
+	delete(m.model, id)
+}
+
+func (m *machine) resize(t *rapid.T) {
+	id := drawID(t)
+	to := placement.Resources{
+		CPU: rapid.Int64Range(0, 6).Draw(t, "cpu") * 500,
+		GPU: rapid.SampledFrom([]int64{0, 250, 700, 1000, 2000}).Draw(t, "gpu"),
+	}
+	if m.attempt(t, func() error { _, err := m.s.Resize(t.Context(), id, to); return err }) {
+		on := m.model[id]
+		on.cpu = to.CPU
+		m.model[id] = on
+	}
+}
+
+// check asserts the books against the model, and that a replay of the journal
+// gives the same bytes.
+func (m *machine) check(t *rapid.T) {
+	stale := make(map[string]int64) // CPU by node
+	seen := 0
+	for a := range m.s.Allocations() {
+		if a.State == Stale {
+			stale[a.NodeID] += a.Request.Resources.CPU
+			continue
+		}
+		seen++
+		require.Equal(t, m.model[a.Request.ID], modelInstance{a.NodeID, a.Request.Resources.CPU, a.State == Lost})
+	}
+	require.Len(t, m.model, seen)
+	for n := range m.s.Nodes() {
+		want := stale[n.ID]
+		for _, on := range m.model {
+			if on.node == n.ID {
+				want += on.cpu
+			}
+		}
+		require.Equal(t, want, n.Allocated.CPU, n.ID)
+	}
+}
+
+func (m *machine) reopen(t *rapid.T) {
+	before := snapshot(t, m.s)
+	if rapid.Bool().Draw(t, "checkpoint") {
+		record, err := m.s.Snapshot()
+		require.NoError(t, err)
+		require.NoError(t, m.journal.Append(t.Context(), m.s.Token(), []Record{record}))
+	}
+	next, err := Open(t.Context(), m.config())
+	require.NoError(t, err)
+	require.Equal(t, before, snapshot(t, next))
+	m.s = next
+}
+
+func machineActions(t *rapid.T) {
+	m := newMachine(t)
+	t.Repeat(map[string]func(*rapid.T){
+		"":        m.check,
+		"node":    m.addNode,
+		"mark":    m.markNode,
+		"place":   m.place,
+		"place2":  m.place,
+		"release": m.release,
+		"resize":  m.resize,
+		"time":    func(*rapid.T) { m.clock.advance(20 * time.Second) },
+		"reopen":  m.reopen,
+	})
+}
+
+func TestRandomHistories(t *testing.T) { rapid.Check(t, machineActions) }
+
+func FuzzRandomHistories(f *testing.F) { f.Fuzz(rapid.MakeFuzz(machineActions)) }
+
+func TestSameSeedSameBytes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		nodes := rapid.IntRange(1, 6).Draw(t, "nodes")
+		requests := rapid.SliceOfN(rapid.Custom(drawRequest), 1, 20).Draw(t, "requests")
+		seed := rapid.Uint64().Draw(t, "seed")
+		run := func() string {
+			journal, c := new(MemoryJournal), newClock()
+			s := open(t, Config{Seed: seed, Journal: journal, Now: c.Now})
+			for i := range nodes {
+				addNodes(t, s, testNode(fmt.Sprint("n", i), int64(1+i%3)))
+			}
+			for _, req := range requests {
+				_, _ = s.Place(t.Context(), req)
+			}
+			var all []string
+			for _, r := range records(t, journal) {
+				all = append(all, string(r.Data))
+			}
+			return strings.Join(all, "\n")
+		}
+		require.Equal(t, run(), run())
+	})
+}
+
+func TestPlaceThenReleaseRestoresTheNodes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := newTestScheduler(t, Config{})
+		for i := range 3 {
+			n := testNode(fmt.Sprint("n", i), int64(2+i))
+			n.Devices.Count = i
+			addNodes(t, s, n)
+		}
+		before := slices.Collect(s.Nodes())
+		req := drawRequest(t)
+		if _, err := s.Place(t.Context(), req); err != nil {
+			return
+		}
+		require.NoError(t, s.Release(t.Context(), req.ID))
+		require.Equal(t, before, slices.Collect(s.Nodes()))
+	})
+}

@@ -1,0 +1,190 @@
+package scheduler
+
+import (
+	"context"
+	"iter"
+	"maps"
+	"slices"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// AddNode adds a node, ready for work. It returns InvalidErrors for what is
+// wrong with it, all at once, and a ConflictError if its ID is taken. The
+// first node that is larger than all before in a dimension costs O(nodes),
+// others O(1).
+func (s *Scheduler) AddNode(ctx context.Context, n placement.Node) error {
+	return s.change(ctx, func(st *state) (Change, error) {
+		return optional(st.admitNew(n))
+	})
+}
+
+// optional turns a nil change of a concrete type into a nil Change.
+func optional[C any, P interface {
+	*C
+	Change
+}](c P, err error) (Change, error) {
+	if c == nil {
+		return nil, err
+	}
+	return c, err
+}
+
+// UpdateNode replaces a node's capacity, labels, taints and all else but its
+// ID; its place among ties and what runs there stay. Capacity below what is
+// in use is accepted: the dimensions are returned, in the order of
+// Resources.All, and nothing more lands there until there is room again. To
+// take away a GPU that is in use is a ConflictError.
+func (s *Scheduler) UpdateNode(ctx context.Context, n placement.Node) ([]placement.ResourceName, error) {
+	var over []placement.ResourceName
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	c, err := s.state.admitUpdate(n)
+	if err == nil {
+		s.commitLocked(c)
+		over = s.state.nodeInfo(s.state.nodes[n.ID]).Over()
+	}
+	if err := s.settle(ctx, err); err != nil {
+		return nil, err
+	}
+	return over, nil
+}
+
+// RemoveNode takes a node away for good and returns what ran there, by ID.
+// Those allocations are gone; their IDs can be placed again.
+func (s *Scheduler) RemoveNode(ctx context.Context, nodeID string) ([]Allocation, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	n, err := s.state.node(nodeID)
+	var gone []Allocation
+	if err == nil {
+		for _, a := range n.allocations() {
+			info := a.info()
+			info.State = Removed
+			gone = append(gone, info)
+		}
+		s.commitLocked(&NodeRemoved{NodeID: nodeID})
+	}
+	if err := s.settle(ctx, err); err != nil {
+		return nil, err
+	}
+	return gone, nil
+}
+
+// Cordon keeps new work off a node. What runs there stays. A node that is
+// cordoned already is left as it is.
+func (s *Scheduler) Cordon(ctx context.Context, nodeID string) error {
+	return s.mark(ctx, nodeID, MarkCordoned, func(n *node) bool { return n.cordoned })
+}
+
+// Uncordon undoes Cordon.
+func (s *Scheduler) Uncordon(ctx context.Context, nodeID string) error {
+	return s.mark(ctx, nodeID, MarkUncordoned, func(n *node) bool { return !n.cordoned })
+}
+
+// MarkLost says that a node does not answer. It takes no new work; what ran
+// there is lost: it stays on the node's books, but counts in no affinity,
+// spread or quota, and its IDs may be placed anew as the next generation.
+func (s *Scheduler) MarkLost(ctx context.Context, nodeID string) error {
+	return s.mark(ctx, nodeID, MarkLost, func(n *node) bool { return n.lost })
+}
+
+// MarkReady says that a lost node answers again. What was not placed anew in
+// the meantime runs again. What was is stale and holds capacity until its
+// worker has stopped it and ReleaseGeneration has been called.
+func (s *Scheduler) MarkReady(ctx context.Context, nodeID string) error {
+	return s.mark(ctx, nodeID, MarkReady, func(n *node) bool { return !n.lost })
+}
+
+func (s *Scheduler) mark(ctx context.Context, nodeID string, mark Mark, done func(*node) bool) error {
+	return s.change(ctx, func(st *state) (Change, error) {
+		n, err := st.node(nodeID)
+		if err != nil || done(n) {
+			return nil, err
+		}
+		return &NodeMarked{NodeID: nodeID, Mark: mark}, nil
+	})
+}
+
+// SetLabel sets a label of a node.
+func (s *Scheduler) SetLabel(ctx context.Context, nodeID, key, value string) error {
+	return s.update(ctx, nodeID, func(n *node) (placement.Node, error) {
+		return n.relabel(key, value, false), nil
+	})
+}
+
+// RemoveLabel removes a label of a node; a NotFoundError says that it had
+// none.
+func (s *Scheduler) RemoveLabel(ctx context.Context, nodeID, key string) error {
+	return s.update(ctx, nodeID, func(n *node) (placement.Node, error) {
+		if _, ok := n.Labels[key]; !ok {
+			return placement.Node{}, &NotFoundError{KindLabel, key}
+		}
+		return n.relabel(key, "", true), nil
+	})
+}
+
+// AddTaint adds a taint to a node, in place of one of the same key and
+// effect. Running instances that do not tolerate a NoExecute taint become due
+// for eviction; other effects leave them alone.
+func (s *Scheduler) AddTaint(ctx context.Context, nodeID string, t placement.Taint) error {
+	return s.update(ctx, nodeID, func(n *node) (placement.Node, error) {
+		return n.retaint(t), nil
+	})
+}
+
+// RemoveTaint removes the taint of this key and effect; a NotFoundError says
+// that there was none. Evictions that it caused and that are not due yet are
+// cancelled.
+func (s *Scheduler) RemoveTaint(ctx context.Context, nodeID, key string, effect placement.Effect) error {
+	return s.update(ctx, nodeID, func(n *node) (placement.Node, error) {
+		updated := n.untaint(key, effect)
+		if len(updated.Taints) == len(n.Taints) {
+			return placement.Node{}, &NotFoundError{KindTaint, key + ":" + string(effect)}
+		}
+		return updated, nil
+	})
+}
+
+func (s *Scheduler) update(ctx context.Context, nodeID string, to func(*node) (placement.Node, error)) error {
+	return s.change(ctx, func(st *state) (Change, error) {
+		n, err := st.node(nodeID)
+		if err != nil {
+			return nil, err
+		}
+		updated, err := to(n)
+		if err != nil {
+			return nil, err
+		}
+		return optional(st.admitUpdate(updated))
+	})
+}
+
+// Node returns a node with what is on its books.
+func (s *Scheduler) Node(nodeID string) (info NodeInfo, err error) {
+	err = s.read(func(st *state) error {
+		n, err := st.node(nodeID)
+		if err == nil {
+			info = st.nodeInfo(n)
+		}
+		return err
+	})
+	if err != nil {
+		return NodeInfo{}, err
+	}
+	return info, nil
+}
+
+// Nodes yields all nodes by ID, as they were when the iteration began. It
+// yields nothing of a closed scheduler.
+func (s *Scheduler) Nodes() iter.Seq[NodeInfo] {
+	return snapshotOf(s, func(st *state) []NodeInfo {
+		infos := make([]NodeInfo, 0, len(st.nodes))
+		for _, id := range slices.Sorted(maps.Keys(st.nodes)) {
+			infos = append(infos, st.nodeInfo(st.nodes[id]))
+		}
+		return infos
+	})
+}

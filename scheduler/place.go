@@ -1,0 +1,174 @@
+package scheduler
+
+import (
+	"context"
+	"iter"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// Schedule decides where the request would go and changes nothing. For an ID
+// that is placed it returns the existing decision, or a ConflictError if it
+// was placed with another request; otherwise what Place would decide now, or
+// its refusal.
+func (s *Scheduler) Schedule(req placement.Request) (Decision, error) {
+	return s.decide(context.Background(), &req, "", false)
+}
+
+// Place decides where the request goes and commits it, in one step. The same
+// request again returns the existing decision. It returns InvalidErrors for
+// what is wrong with the request, all at once, a ConflictError if its ID is
+// placed with another request, and an UnschedulableError if no node fits now.
+func (s *Scheduler) Place(ctx context.Context, req placement.Request) (Decision, error) {
+	return s.decide(ctx, &req, "", true)
+}
+
+// Allocate commits the request on a node of the caller's choice, after the
+// same checks that Place makes of every node.
+func (s *Scheduler) Allocate(ctx context.Context, nodeID string, req placement.Request) (Decision, error) {
+	return s.decide(ctx, &req, nodeID, true)
+}
+
+func (s *Scheduler) decide(ctx context.Context, req *placement.Request, nodeID string, commit bool) (Decision, error) {
+	if err := req.Validate(); err != nil {
+		return Decision{}, err
+	}
+	if err := supported(req); err != nil {
+		return Decision{}, err
+	}
+	if err := s.enter(ctx); err != nil {
+		return Decision{}, err
+	}
+	d, err := s.decideLocked(req, nodeID, commit)
+	if err := s.settle(ctx, err); err != nil {
+		return Decision{}, err
+	}
+	return d, nil
+}
+
+func (s *Scheduler) decideLocked(req *placement.Request, nodeID string, commit bool) (Decision, error) {
+	var on *node
+	if nodeID != "" {
+		var err error
+		if on, err = s.state.node(nodeID); err != nil {
+			return Decision{}, err
+		}
+	}
+	f, err := s.state.find(req, on)
+	switch {
+	case err != nil:
+		return Decision{}, err
+	case f.existing != nil:
+		return f.existing.decision(), nil
+	case !commit:
+		return Decision{
+			ID: req.ID, NodeID: f.node.ID, Devices: deviceList(f.devices), Score: f.score,
+			Reason:     reasonFor(req.Preferences.Strategy),
+			Generation: f.generation, Version: s.state.seq, Token: s.token,
+		}, nil
+	}
+	placed := &Placed{
+		Request: *req, NodeID: f.node.ID, Devices: f.devices, Score: f.score, Generation: f.generation, class: f.class,
+	}
+	if s.listeningLocked() {
+		placed.Request = req.Clone() // outlives the call
+	}
+	s.commitLocked(placed)
+	return s.state.allocations[req.ID].decision(), nil
+}
+
+// Release says that the instance is gone and frees what it used, whether it
+// was running or lost. A second release is a NotFoundError.
+func (s *Scheduler) Release(ctx context.Context, id string) error {
+	return s.change(ctx, func(st *state) (Change, error) {
+		a, err := st.allocation(id)
+		if err != nil {
+			return nil, err
+		}
+		return &Released{ID: id, Generation: a.generation}, nil
+	})
+}
+
+// ReleaseGeneration says that one generation of an instance is gone, for
+// stale ones that a lost node held when it came back.
+func (s *Scheduler) ReleaseGeneration(ctx context.Context, id string, generation uint64) error {
+	return s.change(ctx, func(st *state) (Change, error) {
+		if st.generation(id, generation) == nil {
+			return nil, &NotFoundError{KindAllocation, id}
+		}
+		return &Released{ID: id, Generation: generation}, nil
+	})
+}
+
+// Resize changes the amounts of a running instance on its node. Only what
+// grows needs room; it returns an UnschedulableError if there is none. GPUs
+// stay: a fraction on its device, whole devices given up from the last or
+// added by index; a fraction never becomes whole devices or the reverse.
+func (s *Scheduler) Resize(ctx context.Context, id string, to placement.Resources) (Decision, error) {
+	if err := s.enter(ctx); err != nil {
+		return Decision{}, err
+	}
+	var d Decision
+	a, err := s.state.allocation(id)
+	if err == nil {
+		var resized *Resized
+		if resized, err = s.state.canResize(a, to.Clone()); err == nil {
+			if !resized.Resources.Equal(a.resources) {
+				s.commitLocked(resized)
+			}
+			d = a.decision()
+		}
+	}
+	if err := s.settle(ctx, err); err != nil {
+		return Decision{}, err
+	}
+	return d, nil
+}
+
+// Allocation returns the current generation of an allocation.
+func (s *Scheduler) Allocation(id string) (info Allocation, err error) {
+	err = s.read(func(st *state) error {
+		a, err := st.allocation(id)
+		if err == nil {
+			info = a.info()
+		}
+		return err
+	})
+	if err != nil {
+		return Allocation{}, err
+	}
+	return info, nil
+}
+
+// Allocations yields everything on the books by ID and generation, stale
+// generations included, as it was when the iteration began. It yields nothing
+// of a closed scheduler.
+func (s *Scheduler) Allocations() iter.Seq[Allocation] {
+	return snapshotOf(s, func(st *state) []Allocation {
+		all := st.all()
+		infos := make([]Allocation, len(all))
+		for i, a := range all {
+			infos[i] = a.info()
+		}
+		return infos
+	})
+}
+
+// snapshotOf yields a list that is taken when the iteration begins.
+func snapshotOf[T any](s *Scheduler, take func(*state) []T) iter.Seq[T] {
+	return func(yield func(T) bool) {
+		var list []T
+		err := s.read(func(st *state) error {
+			list = take(st)
+			return nil
+		})
+		if err != nil {
+			return
+		}
+		for _, item := range list {
+			if !yield(item) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,97 @@
+package scheduler
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// ReasonCount is how many nodes a rule refused.
+type ReasonCount struct {
+	Reason placement.Reason `json:"reason"`
+	Nodes  int              `json:"nodes"`
+}
+
+// UnschedulableError says why no node fits. It unwraps to ErrUnschedulable.
+type UnschedulableError struct {
+	// ID of the request.
+	ID string `json:"id"`
+	// Version of the state that was looked at; Scheduler.Wait takes it.
+	Version uint64 `json:"version"`
+	// Total is the number of nodes looked at.
+	Total int `json:"total"`
+	// Reasons, in filter order, with the number of nodes that failed each
+	// first; they add up to Total.
+	Reasons []ReasonCount `json:"reasons"`
+}
+
+// Unwrap returns ErrUnschedulable.
+func (e *UnschedulableError) Unwrap() error { return ErrUnschedulable }
+
+// Error reads like "scheduler: 0 of 12 nodes fit web-1: 7 lack cpu, 3 have
+// taint dedicated=gpu:NoSchedule, 2 fail region = us-east-1".
+func (e *UnschedulableError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "scheduler: 0 of %d nodes fit %s", e.Total, e.ID)
+	for i, r := range e.Reasons {
+		if i == 0 {
+			b.WriteString(": ")
+		} else {
+			b.WriteString(", ")
+		}
+		b.WriteString(r.phrase(""))
+	}
+	return b.String()
+}
+
+// phrase writes the count with the reason as a predicate of nodes, and a
+// remark in brackets after it.
+func (r ReasonCount) phrase(remark string) string {
+	text := strconv.Itoa(r.Nodes) + " " + predicate(r.Reason, r.Nodes != 1)
+	if remark != "" {
+		text += " (" + remark + ")"
+	}
+	return text
+}
+
+// predicate says what a node of the reason does, as "lacks cpu", or what
+// several do, as "lack cpu".
+func predicate(r placement.Reason, plural bool) string {
+	verb := func(one, many string) string {
+		if plural {
+			return many
+		}
+		return one
+	}
+	switch r.Kind {
+	case placement.ReasonState:
+		return verb("is ", "are ") + r.Detail
+	case placement.ReasonTaint:
+		return verb("has taint ", "have taint ") + r.Detail
+	case placement.ReasonConstraint:
+		if rest, ok := strings.CutSuffix(r.Detail, ")"); ok {
+			if key, values, ok := strings.Cut(rest, " in ("); ok && !strings.ContainsAny(key+values, `"()`) {
+				return verb("is not in ", "are not in ") + key + " " + strings.ReplaceAll(values, ", ", "|")
+			}
+		}
+		return verb("fails ", "fail ") + r.Detail
+	case placement.ReasonInstances:
+		return verb("is", "are") + " full of instances"
+	case placement.ReasonPort:
+		return verb("has", "have") + " port " + r.Detail + " taken"
+	case placement.ReasonResource:
+		return verb("lacks ", "lack ") + string(r.Name)
+	case placement.ReasonAffinity:
+		return verb("has", "have") + " no match for affinity " + r.Detail
+	case placement.ReasonRepulsion:
+		return verb("is", "are") + " repelled by " + r.Detail
+	case placement.ReasonSpread:
+		return verb("breaks", "break") + " spread over " + r.Detail
+	case placement.ReasonHold:
+		return verb("has ", "have ") + string(r.Name) + " held by reservations"
+	default:
+		return verb("fails ", "fail ") + r.Detail
+	}
+}

@@ -1,0 +1,187 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// Scheduler decides which node runs which instance and keeps the books. It is
+// safe for concurrent use.
+type Scheduler struct {
+	cfg      Config // copied, never written back
+	hooked   bool   // cfg.Hooks has any
+	token    uint64
+	lifetime context.Context // of appends: ends with Close
+	end      context.CancelFunc
+	done     chan struct{} // closed by Close and by a failure
+	deadline chan struct{} // see DeadlineChanged
+
+	mu       sync.Mutex // guards all below
+	state    *state
+	now      time.Time // the latest that the clock has shown, not before state.now
+	outbox   outbox
+	history  history
+	changed  chan struct{} // closed at the next change; nil while nobody waits
+	earliest time.Time     // deadline last announced
+	failure  error         // why the scheduler is closed
+}
+
+// New returns an empty scheduler without a journal. It starts nothing and
+// needs no Close. All mistakes in the configuration are reported at once.
+func New(cfg Config) (*Scheduler, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Journal != nil {
+		return nil, errors.New("scheduler: a journal needs Open")
+	}
+	s := newScheduler(cfg)
+	s.token = cfg.Token
+	return s, nil
+}
+
+func newScheduler(cfg Config) *Scheduler {
+	cfg.Weights = maps.Clone(cfg.Weights)
+	cfg.Reference = cfg.Reference.Clone()
+	lifetime, end := context.WithCancel(context.Background())
+	return &Scheduler{
+		cfg: cfg, hooked: cfg.Hooks.any(), lifetime: lifetime, end: end,
+		done: make(chan struct{}), deadline: make(chan struct{}, 1),
+		state: newState(cfg),
+	}
+}
+
+// Open acquires the journal under Config.Token, replays it and returns a
+// scheduler that continues where the journal ends, and appends to it. It
+// returns a FencedError if a token at least as high has acquired the journal
+// before, and a FormatError for a record that it can not read. It takes time
+// and memory linear in the records.
+func Open(ctx context.Context, cfg Config) (*Scheduler, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Journal == nil {
+		return nil, errors.New("scheduler: Open needs a journal")
+	}
+	s := newScheduler(cfg)
+	if err := s.acquire(ctx); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for record, err := range cfg.Journal.Records(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if err := s.state.replay(cfg, record); err != nil {
+			return nil, err
+		}
+	}
+	s.outbox.last, s.outbox.durable = s.state.seq, s.state.seq
+	s.now = s.state.now
+	return s, nil
+}
+
+// acquire takes the journal under the configured token, or under the highest
+// that it has seen plus one.
+func (s *Scheduler) acquire(ctx context.Context) error {
+	s.token = s.cfg.Token
+	if s.token != 0 {
+		return s.cfg.Journal.Acquire(ctx, s.token)
+	}
+	for {
+		s.token++
+		err := s.cfg.Journal.Acquire(ctx, s.token)
+		var fenced *FencedError
+		if !errors.As(err, &fenced) {
+			return err
+		}
+		s.token = max(s.token, fenced.Highest)
+	}
+}
+
+// Close ends the scheduler: calls in flight and later ones return ErrClosed
+// or a JournalError, watchers and waiters end. It is not needed for a
+// scheduler without a journal, and can be called again.
+func (s *Scheduler) Close() error {
+	s.mu.Lock()
+	if s.failure != nil {
+		s.mu.Unlock()
+		return nil
+	}
+	err := s.settle(context.Background(), nil)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failure == nil {
+		s.failure = ErrClosed
+		s.closeLocked()
+	}
+	return err
+}
+
+func (s *Scheduler) closeLocked() {
+	s.end()
+	close(s.done)
+	s.wakeChangedLocked()
+}
+
+// clock returns the host's time in the form that the state keeps: UTC, and
+// without a monotonic reading, which would not survive a restart.
+func (s *Scheduler) clock() time.Time {
+	if s.cfg.Now == nil {
+		return time.Now().UTC().Round(0)
+	}
+	return s.cfg.Now().UTC().Round(0)
+}
+
+// Token returns the token under which the scheduler writes.
+func (s *Scheduler) Token() uint64 { return s.token }
+
+// enter locks the scheduler for one call and brings it to the present. A
+// caller whose context has ended, or of a closed scheduler, gets an error and
+// no lock.
+func (s *Scheduler) enter(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	if _, err := s.advanceLocked(false); err != nil {
+		s.mu.Unlock()
+		return err
+	}
+	return nil
+}
+
+// change runs one call that may change the state: decide looks and returns
+// what to change, or the refusal.
+func (s *Scheduler) change(ctx context.Context, decide func(*state) (Change, error)) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	c, err := decide(s.state)
+	if err == nil && c != nil {
+		s.commitLocked(c)
+	}
+	return s.settle(ctx, err)
+}
+
+// read runs one call that looks at the state and changes nothing.
+func (s *Scheduler) read(look func(*state) error) error {
+	if err := s.enter(context.Background()); err != nil {
+		return err
+	}
+	return s.settle(context.Background(), look(s.state))
+}
+
+// Scale returns the yardstick of the score, for placement.ScoreBinPack and
+// placement.ScoreSpread.
+func (s *Scheduler) Scale() placement.Scale {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state.index.Scale()
+}

@@ -1,0 +1,355 @@
+package scheduler
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// clock is a clock that tests set.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func newClock() *clock { return &clock{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)} }
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// testHelper is what *testing.T and *rapid.T have in common here.
+type testHelper interface {
+	require.TestingT
+	Helper()
+	Context() context.Context
+}
+
+func newTestScheduler(t testHelper, cfg Config) *Scheduler {
+	t.Helper()
+	s, err := New(cfg)
+	require.NoError(t, err)
+	return s
+}
+
+func testNode(id string, cores int64) placement.Node {
+	return placement.Node{
+		ID:       id,
+		Capacity: placement.Resources{CPU: cores * placement.Core, Memory: cores * 4 * placement.GiB},
+	}
+}
+
+func addNodes(t testHelper, s *Scheduler, nodes ...placement.Node) {
+	t.Helper()
+	for _, n := range nodes {
+		require.NoError(t, s.AddNode(t.Context(), n))
+	}
+}
+
+func testRequest(id string, cores int64) placement.Request {
+	return placement.Request{
+		ID: id, Namespace: "ns", Group: "g",
+		Resources: placement.Resources{CPU: cores * placement.Core, Memory: cores * placement.GiB},
+	}
+}
+
+func place(t testHelper, s *Scheduler, req placement.Request) Decision {
+	t.Helper()
+	d, err := s.Place(t.Context(), req)
+	require.NoError(t, err)
+	return d
+}
+
+func snapshot(t testHelper, s *Scheduler) string {
+	t.Helper()
+	r, err := s.Snapshot()
+	require.NoError(t, err)
+	return string(r.Data)
+}
+
+// refusals returns the reasons of an UnschedulableError as text.
+func refusals(t testHelper, err error) []string {
+	t.Helper()
+	var refused *UnschedulableError
+	require.ErrorAs(t, err, &refused)
+	require.ErrorIs(t, err, ErrUnschedulable)
+	var texts []string
+	total := 0
+	for _, r := range refused.Reasons {
+		texts = append(texts, r.phrase(""))
+		total += r.Nodes
+	}
+	require.Equal(t, refused.Total, total, "every node counts once")
+	return texts
+}
+
+func TestPlaceTakesTheFullestThatFits(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, testNode("n1", 16), testNode("n2", 8), testNode("n3", 4))
+	require.Equal(t, "n3", place(t, s, testRequest("a", 4)).NodeID)
+	require.Equal(t, "n2", place(t, s, testRequest("b", 4)).NodeID)
+	require.Equal(t, "n2", place(t, s, testRequest("c", 4)).NodeID)
+	require.Equal(t, "n1", place(t, s, testRequest("d", 4)).NodeID)
+	_, err := s.Place(t.Context(), testRequest("e", 13))
+	require.Equal(t, []string{"3 lack cpu"}, refusals(t, err))
+}
+
+func TestScheduleChangesNothing(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, testNode("n1", 4))
+	before := snapshot(t, s)
+	d, err := s.Schedule(testRequest("a", 4))
+	require.NoError(t, err)
+	require.Equal(t, "n1", d.NodeID)
+	require.Equal(t, before, snapshot(t, s))
+	placed := place(t, s, testRequest("a", 4))
+	require.Equal(t, d.Score, placed.Score)
+}
+
+func TestSameIDAgain(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, testNode("n1", 4), testNode("n2", 4))
+	first := place(t, s, testRequest("a", 2))
+	before := snapshot(t, s)
+
+	again, err := s.Place(t.Context(), testRequest("a", 2))
+	require.NoError(t, err)
+	require.Equal(t, first, again)
+	scheduled, err := s.Schedule(testRequest("a", 2))
+	require.NoError(t, err)
+	require.Equal(t, first, scheduled)
+	onSame, err := s.Allocate(t.Context(), first.NodeID, testRequest("a", 2))
+	require.NoError(t, err)
+	require.Equal(t, first, onSame)
+
+	_, err = s.Allocate(t.Context(), "n2", testRequest("a", 2))
+	require.ErrorIs(t, err, ErrConflict)
+	_, err = s.Place(t.Context(), testRequest("a", 3))
+	require.ErrorIs(t, err, ErrConflict)
+	other := testRequest("a", 2)
+	other.Preferences = placement.Use(placement.BinPack).TolerateExists("x")
+	_, err = s.Place(t.Context(), other)
+	var conflict *ConflictError
+	require.ErrorAs(t, err, &conflict)
+	require.Equal(t, "a", conflict.ID)
+	require.Equal(t, before, snapshot(t, s))
+}
+
+func TestReleaseTwice(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, testNode("n1", 4))
+	place(t, s, testRequest("a", 4))
+	require.NoError(t, s.Release(t.Context(), "a"))
+	require.ErrorIs(t, s.Release(t.Context(), "a"), ErrNotFound)
+	require.Equal(t, "n1", place(t, s, testRequest("b", 4)).NodeID)
+}
+
+func TestRememberReleased(t *testing.T) {
+	s := newTestScheduler(t, Config{RememberReleased: 2})
+	addNodes(t, s, testNode("n1", 16))
+	for _, id := range []string{"a", "b", "c"} {
+		place(t, s, testRequest(id, 1))
+		require.NoError(t, s.Release(t.Context(), id))
+	}
+	for _, id := range []string{"b", "c"} {
+		_, err := s.Place(t.Context(), testRequest(id, 1))
+		require.ErrorIs(t, err, ErrReleased)
+	}
+	place(t, s, testRequest("a", 1))
+}
+
+func TestAllocateChecksLikeSchedule(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	n := testNode("n1", 4)
+	n.Labels = map[string]string{"disk": "hdd"}
+	n.Taints = []placement.Taint{{Key: "dedicated", Value: "gpu", Effect: placement.NoSchedule}}
+	addNodes(t, s, n, testNode("n2", 64))
+
+	req := testRequest("a", 8)
+	req.Preferences = req.Preferences.Require(placement.Equal("disk", "ssd"))
+	_, err := s.Allocate(t.Context(), "n1", req)
+	require.Equal(t, []string{"1 has taint dedicated=gpu:NoSchedule"}, refusals(t, err))
+	req.Preferences = req.Preferences.TolerateExists("dedicated")
+	_, err = s.Allocate(t.Context(), "n1", req)
+	require.Equal(t, []string{"1 fails disk = ssd"}, refusals(t, err))
+	_, err = s.Allocate(t.Context(), "nowhere", req)
+	require.ErrorIs(t, err, ErrNotFound)
+	d, err := s.Allocate(t.Context(), "n2", testRequest("b", 8))
+	require.NoError(t, err)
+	require.Equal(t, "n2", d.NodeID)
+}
+
+func TestBadInputChangesNothing(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, testNode("n1", 4))
+	before := snapshot(t, s)
+	negative := testRequest("a", 1)
+	negative.Resources.CPU = -1
+	negative.Ports = []uint16{0}
+	_, err := s.Place(t.Context(), negative)
+	require.ErrorIs(t, err, placement.ErrInvalid)
+	require.ErrorContains(t, err, "resources.cpu")
+	require.ErrorContains(t, err, "ports[0]")
+	_, err = s.Place(t.Context(), placement.Request{})
+	require.ErrorIs(t, err, placement.ErrInvalid)
+	unknown := testRequest("a", 1)
+	unknown.Preferences.Strategy = 99
+	_, err = s.Place(t.Context(), unknown)
+	require.ErrorIs(t, err, placement.ErrInvalid)
+	require.ErrorIs(t, s.AddNode(t.Context(), placement.Node{}), placement.ErrInvalid)
+	require.ErrorIs(t, s.AddNode(t.Context(), testNode("n1", 8)), ErrConflict)
+	require.ErrorIs(t, s.Cordon(t.Context(), "n9"), ErrNotFound)
+	_, err = s.RemoveNode(t.Context(), "n9")
+	require.ErrorIs(t, err, ErrNotFound)
+	_, err = s.UpdateNode(t.Context(), testNode("n9", 1))
+	require.ErrorIs(t, err, ErrNotFound)
+	require.ErrorIs(t, s.RemoveLabel(t.Context(), "n1", "none"), ErrNotFound)
+	require.ErrorIs(t, s.SetLabel(t.Context(), "n1", "", "x"), placement.ErrInvalid)
+	require.ErrorIs(t, s.RemoveTaint(t.Context(), "n1", "none", placement.NoSchedule), ErrNotFound)
+	_, err = s.Resize(t.Context(), "nobody", placement.Resources{})
+	require.ErrorIs(t, err, ErrNotFound)
+	require.Equal(t, before, snapshot(t, s))
+}
+
+func TestConfigMistakesAreReportedAtOnce(t *testing.T) {
+	_, err := New(Config{
+		Weights:          map[placement.ResourceName]int64{"cpu": 0, "gpu": 65},
+		Reference:        placement.Resources{Memory: -1},
+		RememberReleased: -1,
+	})
+	require.ErrorIs(t, err, placement.ErrInvalid)
+	for _, part := range []string{"weights.cpu", "weights.gpu", "memory", "rememberReleased"} {
+		require.ErrorContains(t, err, part)
+	}
+}
+
+func TestResizeNeedsRoomOnlyForWhatGrows(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, testNode("n1", 4))
+	place(t, s, testRequest("a", 2))
+	place(t, s, testRequest("b", 2))
+	_, err := s.Resize(t.Context(), "a", placement.Resources{CPU: 2001, Memory: placement.GiB})
+	require.Equal(t, []string{"1 lacks cpu"}, refusals(t, err))
+	d, err := s.Resize(t.Context(), "a", placement.Resources{CPU: placement.Core, Memory: 10 * placement.GiB})
+	require.NoError(t, err)
+	require.Equal(t, "n1", d.NodeID)
+	a, err := s.Allocation("a")
+	require.NoError(t, err)
+	require.Equal(t, int64(placement.Core), a.Request.Resources.CPU)
+
+	// A retry of the original placement, and of the resized one, is the same.
+	_, err = s.Place(t.Context(), testRequest("a", 2))
+	require.NoError(t, err)
+	resized := testRequest("a", 2)
+	resized.Resources = a.Request.Resources
+	_, err = s.Place(t.Context(), resized)
+	require.NoError(t, err)
+
+	// On a node that is over its capacity shrinking still works.
+	over, err := s.UpdateNode(t.Context(), testNode("n1", 1))
+	require.NoError(t, err)
+	require.Equal(t, []placement.ResourceName{"cpu", "memory"}, over)
+	_, err = s.Resize(t.Context(), "b", placement.Resources{CPU: placement.Core, Memory: 2 * placement.GiB})
+	require.NoError(t, err)
+	_, err = s.Place(t.Context(), testRequest("c", 1))
+	require.Equal(t, []string{"1 lacks cpu"}, refusals(t, err))
+	place(t, s, testRequest("asks for nothing that is short", 0))
+}
+
+func TestGPUsAreTakenByDevice(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	n := testNode("n1", 64)
+	n.Devices = placement.Devices{Count: 4, Model: "A100"}
+	addNodes(t, s, n, testNode("n2", 64))
+	gpu := func(id string, milli int64) placement.Request {
+		return placement.Request{ID: id, Resources: placement.Resources{CPU: 1, GPU: milli}}
+	}
+	tests := []struct {
+		id    string
+		milli int64
+		want  []int
+	}{
+		{"whole", 1000, []int{0}},
+		{"small", 300, []int{1}},
+		{"same device, least left", 500, []int{1}},
+		{"next untouched", 400, []int{2}},
+		{"back to the fullest", 200, []int{1}},
+		{"last untouched", 1000, []int{3}},
+	}
+	for _, test := range tests {
+		d := place(t, s, gpu(test.id, test.milli))
+		require.Equal(t, "n1", d.NodeID)
+		require.Equal(t, test.want, d.Devices, test.id)
+	}
+	_, err := s.Place(t.Context(), gpu("no device is untouched", 1000))
+	require.Equal(t, []string{"2 lack gpu"}, refusals(t, err))
+	_, err = s.Place(t.Context(), gpu("no device has so much left", 700))
+	require.Equal(t, []string{"2 lack gpu"}, refusals(t, err))
+	_, err = s.Place(t.Context(), gpu("one and a half", 1500))
+	require.ErrorIs(t, err, placement.ErrInvalid)
+
+	d, err := s.Resize(t.Context(), "next untouched", placement.Resources{CPU: 1, GPU: 900})
+	require.NoError(t, err)
+	require.Equal(t, []int{2}, d.Devices)
+	_, err = s.Resize(t.Context(), "next untouched", placement.Resources{CPU: 1, GPU: 1000})
+	require.ErrorIs(t, err, ErrConflict)
+	require.NoError(t, s.Release(t.Context(), "last untouched"))
+	d, err = s.Resize(t.Context(), "whole", placement.Resources{CPU: 1, GPU: 2000})
+	require.NoError(t, err)
+	require.Equal(t, []int{0, 3}, d.Devices)
+
+	_, err = s.UpdateNode(t.Context(), testNode("n1", 64))
+	require.ErrorIs(t, err, ErrConflict)
+	info, err := s.Node("n1")
+	require.NoError(t, err)
+	require.Equal(t, []int64{0, 0, 100, 0}, info.DeviceFree)
+}
+
+func TestNodesAndAllocationsAreListedByID(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	for _, id := range []string{"n3", "n1", "n2"} {
+		addNodes(t, s, testNode(id, 4))
+	}
+	for i := range 5 {
+		place(t, s, testRequest(fmt.Sprintf("a%d", 4-i), 1))
+	}
+	var nodes, allocations []string
+	for n := range s.Nodes() {
+		nodes = append(nodes, n.ID)
+	}
+	for a := range s.Allocations() {
+		allocations = append(allocations, a.Request.ID)
+	}
+	require.Equal(t, []string{"n1", "n2", "n3"}, nodes)
+	require.True(t, slices.IsSorted(allocations))
+	require.Len(t, allocations, 5)
+	require.Equal(t, 3, s.Stats().Nodes)
+}
+
+func TestClosedScheduler(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	require.NoError(t, s.Close())
+	require.NoError(t, s.Close())
+	require.ErrorIs(t, s.AddNode(t.Context(), testNode("n1", 1)), ErrClosed)
+	_, err := s.Node("n1")
+	require.ErrorIs(t, err, ErrClosed)
+	require.ErrorIs(t, s.Wait(t.Context(), 0), ErrClosed)
+	for range s.Nodes() {
+		t.Fatal("a closed scheduler lists nodes")
+	}
+}

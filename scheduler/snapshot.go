@@ -1,0 +1,203 @@
+package scheduler
+
+import (
+	"cmp"
+	"container/heap"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/rads-project/constellation/internal/index"
+	"github.com/rads-project/constellation/placement"
+)
+
+// The wire form of a snapshot: the whole state, in an order that depends on
+// nothing but the state, so that equal states have equal bytes.
+type snapshotJSON struct {
+	Version     int                 `json:"v"`
+	Seq         uint64              `json:"seq"`
+	Time        time.Time           `json:"time"`
+	Token       uint64              `json:"token,omitempty"`
+	Joins       uint64              `json:"joins"`
+	Reference   placement.Resources `json:"reference,omitzero"`
+	Nodes       []nodeJSON          `json:"nodes,omitempty"`       // by join
+	Classes     []placement.Request `json:"classes,omitempty"`     // in order of first use below
+	Allocations []allocationJSON    `json:"allocations,omitempty"` // by ID and generation
+	Released    []string            `json:"released,omitempty"`    // oldest first
+}
+
+type nodeJSON struct {
+	Node     placement.Node `json:"node"`
+	Join     uint64         `json:"join"`
+	Version  uint64         `json:"version"`
+	Cordoned bool           `json:"cordoned,omitempty"`
+	Lost     bool           `json:"lost,omitempty"`
+	Tainted  []time.Time    `json:"tainted,omitempty"`
+}
+
+type allocationJSON struct {
+	ID         string               `json:"id"`
+	Class      int                  `json:"class"`
+	Node       int                  `json:"node"`
+	Resources  placement.Resources  `json:"resources,omitzero"`
+	Asked      *placement.Resources `json:"asked,omitempty"`
+	Devices    []uint16             `json:"devices,omitempty"`
+	Placed     time.Time            `json:"placed"`
+	Generation uint64               `json:"generation"`
+	Version    uint64               `json:"version"`
+	Token      uint64               `json:"token,omitempty"`
+	Score      uint16               `json:"score"`
+	State      allocationState      `json:"state,omitempty"`
+	Overstayed bool                 `json:"overstayed,omitempty"`
+}
+
+// Snapshot returns the whole state as a record: equal states give equal
+// bytes. A replay of the journal up to the same Seq gives the same.
+func (s *Scheduler) Snapshot() (Record, error) {
+	var (
+		wire snapshotJSON
+		seq  uint64
+	)
+	err := s.read(func(st *state) error {
+		wire, seq = st.snapshot(), st.seq
+		return nil
+	})
+	if err != nil {
+		return Record{}, err
+	}
+	data, err := json.Marshal(wire)
+	if err != nil {
+		return Record{}, fmt.Errorf("scheduler: encode snapshot: %w", err)
+	}
+	return Record{Seq: seq, Kind: RecordSnapshot, Data: data}, nil
+}
+
+func (st *state) snapshot() snapshotJSON {
+	wire := snapshotJSON{
+		Version: formatVersion, Seq: st.seq, Time: st.now, Token: st.token, Joins: st.joins,
+		Reference: st.index.Reference(), Released: slices.Clone(st.released.order),
+	}
+	nodes := slices.SortedFunc(maps.Values(st.nodes), func(a, b *node) int { return cmp.Compare(a.join, b.join) })
+	place := make(map[*node]int, len(nodes))
+	for i, n := range nodes {
+		place[n] = i
+		wire.Nodes = append(wire.Nodes, nodeJSON{
+			Node: *n.Node, Join: n.join, Version: n.version, Cordoned: n.cordoned, Lost: n.lost,
+			Tainted: slices.Clone(n.tainted),
+		})
+	}
+	classes := make(map[*index.Class]int)
+	for _, a := range st.all() {
+		class, known := classes[a.class]
+		if !known {
+			class = len(classes)
+			classes[a.class] = class
+			wire.Classes = append(wire.Classes, *a.class.Request())
+		}
+		wire.Allocations = append(wire.Allocations, allocationJSON{
+			ID: a.id, Class: class, Node: place[a.node], Resources: a.resources, Asked: a.asked,
+			Devices: a.devices, Placed: a.placed, Generation: a.generation, Version: a.version,
+			Token: a.token, Score: a.score, State: a.state, Overstayed: a.overstayed,
+		})
+	}
+	return wire
+}
+
+// all returns every allocation by ID and generation, stale ones included.
+func (st *state) all() []*allocation {
+	all := slices.AppendSeq(make([]*allocation, 0, len(st.allocations)), maps.Values(st.allocations))
+	for _, replaced := range st.stale {
+		all = append(all, replaced...)
+	}
+	slices.SortFunc(all, compareAllocations)
+	return all
+}
+
+// replay brings the state through one record.
+func (st *state) replay(cfg Config, r Record) error {
+	switch r.Kind {
+	case RecordSnapshot:
+		var wire snapshotJSON
+		if err := decodeVersioned(r, &wire); err != nil {
+			return err
+		}
+		restored := newState(cfg)
+		if err := restored.restore(wire); err != nil {
+			return &FormatError{r.Seq, err.Error()}
+		}
+		*st = *restored
+		return nil
+	case RecordEntry:
+		e, err := decodeEntry(r)
+		if err != nil {
+			return err
+		}
+		if e.seq != st.seq+1 {
+			return &FormatError{r.Seq, fmt.Sprintf("follows record %d", st.seq)}
+		}
+		if err := st.check(e); err != nil {
+			return &FormatError{r.Seq, err.Error()}
+		}
+		st.apply(e, nil)
+		return nil
+	default:
+		return &FormatError{r.Seq, fmt.Sprintf("unknown kind %d", r.Kind)}
+	}
+}
+
+func (st *state) restore(wire snapshotJSON) error {
+	st.seq, st.now, st.token, st.joins = wire.Seq, wire.Time, wire.Token, wire.Joins
+	st.index.SetReference(wire.Reference)
+	nodes := make([]*node, len(wire.Nodes))
+	for i, w := range wire.Nodes {
+		if err := st.checkAdded(&NodeAdded{Node: w.Node}); err != nil {
+			return err
+		}
+		if len(w.Tainted) != len(w.Node.Taints) {
+			return fmt.Errorf("node %q has %d taints and %d times of them", w.Node.ID, len(w.Node.Taints), len(w.Tainted))
+		}
+		nodes[i] = st.restoreNode(w)
+	}
+	for _, w := range wire.Allocations {
+		if w.Class < 0 || w.Class >= len(wire.Classes) || w.Node < 0 || w.Node >= len(nodes) {
+			return fmt.Errorf("allocation %q points nowhere", w.ID)
+		}
+		req := wire.Classes[w.Class]
+		req.ID, req.Resources = w.ID, w.Resources
+		if err := st.checkInstance(&req, nodes[w.Node], w.Devices, w.Generation); err != nil {
+			return err
+		}
+		st.restoreAllocation(w, &req, nodes[w.Node])
+	}
+	for _, id := range wire.Released {
+		st.released.add(id)
+	}
+	// What had fallen due by then has been told.
+	for len(st.deadlines) > 0 && !st.deadlines[0].at.After(st.now) {
+		heap.Pop(&st.deadlines)
+	}
+	return nil
+}
+
+func (st *state) restoreNode(w nodeJSON) *node {
+	n := st.insertNode(w.Node, w.Join)
+	n.version, n.cordoned, n.lost, n.tainted = w.Version, w.Cordoned, w.Lost, w.Tainted
+	st.index.SetState(n.slot, n.indexState())
+	return n
+}
+
+func (st *state) restoreAllocation(w allocationJSON, req *placement.Request, n *node) {
+	a := &allocation{
+		id: w.ID, class: st.index.Class(req), resources: w.Resources, asked: w.Asked, devices: w.Devices,
+		placed: w.Placed, generation: w.Generation, version: w.Version, token: w.Token, score: w.Score,
+		state: w.State, overstayed: w.Overstayed,
+	}
+	if a.state == stale {
+		st.stale[a.id] = append(st.stale[a.id], a)
+	} else {
+		st.allocations[a.id] = a
+	}
+	st.settleIn(a, n)
+}

@@ -1,0 +1,95 @@
+package scheduler
+
+import (
+	"context"
+	"time"
+)
+
+// signalLocked wakes who waits for a change, and who sleeps until the next
+// deadline if that is now another one.
+func (s *Scheduler) signalLocked() {
+	s.wakeChangedLocked()
+	next, _ := s.state.deadlines.next()
+	if next.Equal(s.earliest) {
+		return
+	}
+	s.earliest = next
+	select {
+	case s.deadline <- struct{}{}:
+	default:
+	}
+}
+
+func (s *Scheduler) wakeChangedLocked() {
+	if s.changed != nil {
+		close(s.changed)
+		s.changed = nil
+	}
+}
+
+// Version returns the sequence number of the state's last change.
+func (s *Scheduler) Version() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state.seq
+}
+
+// Wait returns when the state has changed since the version that a refusal
+// carried, so that trying again may help; at once if it has changed already:
+// no change is missed between the refusal and the wait. It returns the error
+// of ctx if that ends first, and ErrClosed or a JournalError of a closed
+// scheduler. It does not let time pass: run Sweep at NextDeadline for that.
+func (s *Scheduler) Wait(ctx context.Context, version uint64) error {
+	for {
+		s.mu.Lock()
+		if s.failure != nil {
+			defer s.mu.Unlock()
+			return s.failure
+		}
+		if s.state.seq > version {
+			return s.settle(ctx, nil)
+		}
+		if s.changed == nil {
+			s.changed = make(chan struct{})
+		}
+		changed := s.changed
+		s.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// NextDeadline returns the next instant at which something falls due by
+// itself, and false if nothing will.
+func (s *Scheduler) NextDeadline() (time.Time, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state.deadlines.next()
+}
+
+// DeadlineChanged returns a channel that receives when NextDeadline may have
+// changed since the last receive, so that a sleeper can set its timer anew.
+// One goroutine should receive from it.
+func (s *Scheduler) DeadlineChanged() <-chan struct{} { return s.deadline }
+
+// Sweep lets what is due by now fall due and returns it, in order. Any other
+// call on the scheduler does the same first; Sweep is for hosts that want to
+// be told in time. It costs O(log n) for each thing due.
+func (s *Scheduler) Sweep(ctx context.Context) ([]Event, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	due, err := s.advanceLocked(true)
+	if err != nil {
+		s.mu.Unlock()
+		return nil, err
+	}
+	if err := s.settle(ctx, nil); err != nil {
+		return nil, err
+	}
+	return due, nil
+}
