@@ -3,12 +3,10 @@ module github.com/rads-project/constellation
 go 1.26.0
 
 require (
+	github.com/google/go-cmp v0.7.0
 	github.com/stretchr/testify v1.12.1
+	golang.org/x/mod v0.42.0
 	pgregory.net/rapid v1.3.0
 )
 
-require (
-	github.com/google/go-cmp v0.7.0 // indirect
-	go.yaml.in/yaml/v3 v3.0.5 // indirect
-	golang.org/x/mod v0.42.0 // indirect
-)
+require go.yaml.in/yaml/v3 v3.0.5 // indirect
