@@ -72,8 +72,8 @@ const maxFrameLimit = 1 << 30
 // validate reports everything that is wrong with c, joined.
 func (c *Config) validate() error {
 	errs := []error{
-		validateName("cluster", c.Cluster),
-		validateName("member", c.Name),
+		wire.CheckName("cluster", c.Cluster),
+		wire.CheckName("member", c.Name),
 	}
 	if c.Listener == nil {
 		errs = append(errs, errors.New("tcp: no listener"))
@@ -99,7 +99,7 @@ func (c *Config) validate() error {
 }
 
 func (c *Config) validatePeer(name, address string) error {
-	if err := validateName("peer", name); err != nil {
+	if err := wire.CheckName("peer", name); err != nil {
 		return err
 	}
 	if name == c.Name {
@@ -107,13 +107,6 @@ func (c *Config) validatePeer(name, address string) error {
 	}
 	if address == "" {
 		return fmt.Errorf("tcp: peer %q has no address", name)
-	}
-	return nil
-}
-
-func validateName(what, name string) error {
-	if name == "" || len(name) > wire.NameLimit {
-		return fmt.Errorf("tcp: the name of a %s must have 1 to %d bytes, not %d", what, wire.NameLimit, len(name))
 	}
 	return nil
 }

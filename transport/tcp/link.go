@@ -13,40 +13,11 @@ import (
 	"github.com/rads-project/constellation/transport/internal/wire"
 )
 
-// A link is what a transport has with one peer. It sends: it connects,
-// introduces itself, writes what the outbox holds, and connects again after a
-// failure. And it knows the connection that was accepted from the peer.
+// A link sends to one peer: it connects, introduces itself, writes what the
+// outbox holds, and connects again after a failure.
 type link struct {
-	t    *Transport
-	peer string
-	out  *outbox.Outbox
-	// moved says that the address was set anew, knocked that the peer has
-	// connected to this member and so is alive.
-	moved, knocked chan struct{}
-	// seat holds a value while an accepted connection is in use, queue while
-	// another one waits for the seat.
-	seat, queue chan struct{}
-
-	// The rest is guarded by t.mu.
-
-	address string
-	// stop ends run; nil: it does not run yet.
-	stop context.CancelFunc
-	// inbound is the accepted connection in use, if there is one.
-	inbound net.Conn
-}
-
-func newLink(t *Transport, peer, address string) *link {
-	return &link{
-		t:       t,
-		peer:    peer,
-		out:     outbox.New(peer),
-		moved:   make(chan struct{}, 1),
-		knocked: make(chan struct{}, 1),
-		seat:    make(chan struct{}, 1),
-		queue:   make(chan struct{}, 1),
-		address: address,
-	}
+	cfg  *Config
+	peer *outbox.Peer
 }
 
 // errMoved ends a connection because the address was set anew.
@@ -54,8 +25,7 @@ var errMoved = errors.New("tcp: the address was set anew")
 
 // run keeps a connection to the peer until ctx ends.
 func (l *link) run(ctx context.Context) {
-	defer l.out.Discard()
-	backoff := outbox.NewBackoff(l.t.cfg.Name, l.peer)
+	backoff := outbox.NewBackoff(l.cfg.Name, l.peer.Name)
 	for {
 		began := time.Now()
 		err := l.session(ctx)
@@ -65,26 +35,20 @@ func (l *link) run(ctx context.Context) {
 		if errors.Is(err, errMoved) {
 			continue
 		}
-		l.out.Failed(err)
+		l.peer.Out.Failed(err)
 		// Only a connection that lasted shows that the trouble is over; one
 		// that is made and lost at once must not be made again at once.
 		if time.Since(began) > outbox.BackoffLast {
 			backoff.Reset()
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-l.moved:
-		case <-l.knocked:
-		case <-time.After(backoff.Next()):
-		}
+		l.peer.Pause(ctx, backoff)
 	}
 }
 
 // session makes one connection and uses it until it fails.
 func (l *link) session(ctx context.Context) error {
 	dialCtx, cancel := context.WithTimeout(ctx, dialTimeout)
-	raw, err := l.t.cfg.Dial(dialCtx, "tcp", l.target())
+	raw, err := l.cfg.Dial(dialCtx, "tcp", l.peer.Address())
 	cancel()
 	if err != nil {
 		return err
@@ -97,10 +61,10 @@ func (l *link) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.out.Connected()
-	l.out.Reached()
+	l.peer.Out.Connected()
+	l.peer.Out.Reached()
 
-	p := &pinger{out: l.out}
+	p := &pinger{out: l.peer.Out}
 	broken := make(chan error, 1)
 	var wg sync.WaitGroup
 	wg.Go(func() { broken <- p.readPongs(conn) })
@@ -109,16 +73,8 @@ func (l *link) session(ctx context.Context) error {
 	wg.Wait()
 	// That the peer connected while the connection stood says nothing about
 	// the time after it.
-	forget(l.knocked)
+	l.peer.Knocked.Forget()
 	return err
-}
-
-// target returns the address to connect to.
-func (l *link) target() string {
-	l.t.mu.Lock()
-	defer l.t.mu.Unlock()
-	forget(l.moved)
-	return l.address
 }
 
 // introduce says hello on conn, within TLS where it is configured, and waits
@@ -127,14 +83,14 @@ func (l *link) introduce(ctx context.Context, conn net.Conn) (net.Conn, error) {
 	if err := conn.SetDeadline(time.Now().Add(introduceTimeout)); err != nil {
 		return nil, err
 	}
-	if base := l.t.cfg.TLS; base != nil {
-		secure := tls.Client(conn, clientTLS(base, l.peer))
+	if base := l.cfg.TLS; base != nil {
+		secure := tls.Client(conn, clientTLS(base, l.peer.Name))
 		if err := secure.HandshakeContext(ctx); err != nil {
 			return nil, err
 		}
 		conn = secure
 	}
-	hello := wire.Hello{Cluster: l.t.cfg.Cluster, From: l.t.cfg.Name, To: l.peer}
+	hello := wire.Hello{Cluster: l.cfg.Cluster, From: l.cfg.Name, To: l.peer.Name}
 	if _, err := conn.Write(hello.Append(nil)); err != nil {
 		return nil, err
 	}
@@ -143,7 +99,7 @@ func (l *link) introduce(ctx context.Context, conn net.Conn) (net.Conn, error) {
 		return nil, fmt.Errorf("tcp: no answer to the introduction: %w", err)
 	}
 	if verdict != wire.Accepted {
-		return nil, fmt.Errorf("tcp: %q refused the connection: %v", l.peer, verdict)
+		return nil, fmt.Errorf("tcp: %q refused the connection: %v", l.peer.Name, verdict)
 	}
 	return conn, conn.SetDeadline(time.Time{})
 }
@@ -153,25 +109,26 @@ func (l *link) introduce(ctx context.Context, conn net.Conn) (net.Conn, error) {
 func (l *link) writeAll(ctx context.Context, conn net.Conn, p *pinger, broken <-chan error) error {
 	ticker := time.NewTicker(pingInterval)
 	defer ticker.Stop()
+	out := l.peer.Out
 	buf := p.ping(nil)
 	for taken := 0; ; {
 		if err := write(conn, buf); err != nil {
-			l.out.Lost(taken)
+			out.Lost(taken)
 			return err
 		}
-		l.out.Sent(taken)
+		out.Sent(taken)
 		buf, taken = buf[:0], 0
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case err := <-broken:
 			return err
-		case <-l.moved:
+		case <-l.peer.Moved:
 			return errMoved
 		case <-ticker.C:
 			buf = p.ping(buf)
-		case <-l.out.Ready():
-			buf, taken = l.out.Take(buf, time.Now(), batchSize)
+		case <-out.Ready():
+			buf, taken = out.Take(buf, time.Now(), batchSize)
 		}
 	}
 }

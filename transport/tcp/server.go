@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rads-project/constellation/transport/internal/outbox"
 	"github.com/rads-project/constellation/transport/internal/wire"
 )
 
@@ -24,7 +25,11 @@ type server struct {
 const acceptLast = time.Second
 
 // acceptAll accepts connections until ctx ends or the listener is closed.
-func (s *server) acceptAll(ctx context.Context, wg *sync.WaitGroup) error {
+func (s *server) acceptAll(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	listener := s.t.cfg.Listener
 	closeListener := func() { _ = listener.Close() }
 	defer closeListener()
@@ -85,69 +90,71 @@ func (s *server) settle(conn net.Conn, reason *uint64) bool {
 	return true
 }
 
+// A guest is a connection whose introduction was accepted.
+type guest struct {
+	conn net.Conn
+	peer *outbox.Peer
+	seat *seat
+}
+
 // converse serves one accepted connection to its end.
 func (s *server) converse(ctx context.Context, raw net.Conn) {
 	closeRaw := func() { _ = raw.Close() }
 	defer closeRaw()
 	defer context.AfterFunc(ctx, closeRaw)()
-	conn, l, reason := s.welcome(ctx, raw)
-	if l != nil {
-		defer s.leave(l)
+	g, reason := s.welcome(ctx, raw)
+	if g != nil {
+		defer g.seat.leave()
 	}
 	if !s.settle(raw, reason) || reason != nil {
 		return
 	}
-	notify(l.knocked)
-	if err := s.receive(conn, l); errors.Is(err, wire.ErrBroken) || errors.Is(err, wire.ErrTooLong) {
-		s.t.mu.Lock()
-		s.t.refused.Frame++
-		s.t.mu.Unlock()
+	g.peer.Knocked.Give()
+	if err := s.receive(g); errors.Is(err, wire.ErrBroken) || errors.Is(err, wire.ErrTooLong) {
+		s.t.count(&s.t.refused.Frame)
 	}
 }
 
 // welcome hears the introduction on raw, judges it and answers. It returns
-// the connection to use and the sender's link, whose seat it has taken, or the
-// counter of the reason for which the connection is refused.
-func (s *server) welcome(ctx context.Context, raw net.Conn) (net.Conn, *link, *uint64) {
+// the guest, who sits, or the counter of the reason for which the connection
+// is refused; both if the answer could not be given.
+func (s *server) welcome(ctx context.Context, raw net.Conn) (*guest, *uint64) {
 	refused := &s.t.refused
 	deadline := time.Now().Add(introduceTimeout)
 	if err := raw.SetDeadline(deadline); err != nil {
-		return nil, nil, &refused.Handshake
+		return nil, &refused.Handshake
 	}
 	conn := raw
 	if s.t.serverTLS != nil {
 		secure := tls.Server(raw, s.t.serverTLS)
 		if err := secure.HandshakeContext(ctx); err != nil {
 			if isCertificateError(err) {
-				return nil, nil, &refused.Certificate
+				return nil, &refused.Certificate
 			}
-			return nil, nil, &refused.Handshake
+			return nil, &refused.Handshake
 		}
 		conn = secure
 	}
 	hello, err := wire.ReadHello(conn)
 	if err != nil && !errors.Is(err, wire.ErrVersion) {
-		return nil, nil, &refused.Handshake
+		return nil, &refused.Handshake
 	}
-	var l *link
+	var g *guest
 	verdict, reason := wire.RefusedVersion, &refused.Version
 	if err == nil {
-		l, verdict, reason = s.judge(ctx, raw, conn, hello, deadline)
+		g, verdict, reason = s.judge(conn, hello)
 	}
-	if err := write(conn, verdict.Append(nil)); err != nil && reason == nil {
+	if g != nil && !g.seat.sit(ctx, raw, deadline) {
+		g, verdict, reason = nil, wire.RefusedBusy, &refused.Busy
+	}
+	if err := errors.Join(write(conn, verdict.Append(nil)), conn.SetDeadline(time.Time{})); err != nil && reason == nil {
 		reason = &refused.Handshake
 	}
-	if err := conn.SetDeadline(time.Time{}); err != nil && reason == nil {
-		reason = &refused.Handshake
-	}
-	return conn, l, reason
+	return g, reason
 }
 
-// judge answers a hello that is well formed. If it accepts it, the link's
-// seat is taken.
-func (s *server) judge(
-	ctx context.Context, raw, conn net.Conn, hello wire.Hello, deadline time.Time,
-) (*link, wire.Verdict, *uint64) {
+// judge answers a hello that is well formed.
+func (s *server) judge(conn net.Conn, hello wire.Hello) (*guest, wire.Verdict, *uint64) {
 	refused := &s.t.refused
 	if hello.Cluster != s.t.cfg.Cluster {
 		return nil, wire.RefusedCluster, &refused.Cluster
@@ -159,64 +166,25 @@ func (s *server) judge(
 		return nil, wire.RefusedSender, &refused.Sender
 	}
 	s.t.mu.Lock()
-	l := s.t.links[hello.From]
-	s.t.mu.Unlock()
-	if l == nil {
+	defer s.t.mu.Unlock()
+	peer := s.t.roster.Peer(hello.From)
+	if peer == nil {
 		return nil, wire.RefusedSender, &refused.Sender
 	}
-	if !s.sit(ctx, l, raw, deadline) {
-		return nil, wire.RefusedBusy, &refused.Busy
+	seat := s.t.seats[peer.Name]
+	if seat == nil {
+		seat = newSeat()
+		s.t.seats[peer.Name] = seat
 	}
-	return l, wire.Accepted, nil
+	return &guest{conn, peer, seat}, wire.Accepted, nil
 }
 
-// sit gives the seat of l to conn, which replaces the connection that has it.
-// It waits for that one's handler, but only one connection may wait, and not
-// beyond the deadline; it reports whether conn has the seat.
-func (s *server) sit(ctx context.Context, l *link, conn net.Conn, deadline time.Time) bool {
-	select {
-	case l.queue <- struct{}{}:
-		defer func() { <-l.queue }()
-	default:
-		return false
-	}
-	s.t.mu.Lock()
-	old := l.inbound
-	s.t.mu.Unlock()
-	if old != nil {
-		_ = old.Close()
-	}
-	select {
-	case l.seat <- struct{}{}:
-	case <-time.After(time.Until(deadline)):
-		return false
-	case <-ctx.Done():
-		return false
-	}
-	s.t.mu.Lock()
-	defer s.t.mu.Unlock()
-	if s.t.links[l.peer] != l {
-		<-l.seat
-		return false // The peer was removed meanwhile.
-	}
-	l.inbound = conn
-	return true
-}
-
-// leave frees the seat of l.
-func (s *server) leave(l *link) {
-	s.t.mu.Lock()
-	l.inbound = nil
-	s.t.mu.Unlock()
-	<-l.seat
-}
-
-// receive hands the frames on conn to the handler until the connection ends.
-func (s *server) receive(conn net.Conn, l *link) error {
-	r := wire.NewReader(conn, s.t.cfg.MaxFrame)
+// receive hands the guest's frames to the handler until its connection ends.
+func (s *server) receive(g *guest) error {
+	r := wire.NewReader(g.conn, s.t.cfg.MaxFrame)
 	var pong []byte
 	for {
-		if err := conn.SetReadDeadline(time.Now().Add(idleTimeout)); err != nil {
+		if err := g.conn.SetReadDeadline(time.Now().Add(idleTimeout)); err != nil {
 			return err
 		}
 		kind, payload, err := r.Next()
@@ -225,11 +193,11 @@ func (s *server) receive(conn net.Conn, l *link) error {
 		}
 		switch {
 		case kind == wire.Data:
-			l.out.Received()
-			s.handle(l.peer, payload)
+			g.peer.Out.Received()
+			s.handle(g.peer.Name, payload)
 		case kind == wire.Ping && len(payload) == pingSize:
 			pong = wire.Append(pong[:0], wire.Pong, payload)
-			if err := write(conn, pong); err != nil {
+			if err := write(g.conn, pong); err != nil {
 				return err
 			}
 		default:

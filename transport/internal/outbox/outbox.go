@@ -10,7 +10,7 @@ import (
 
 // An Outbox is the queue to one peer and its counters. Make one with [New].
 type Outbox struct {
-	ready chan struct{}
+	ready Signal
 
 	mu    sync.Mutex
 	queue queue
@@ -21,7 +21,7 @@ type Outbox struct {
 
 // New returns an empty outbox for the peer name.
 func New(name string) *Outbox {
-	return &Outbox{ready: make(chan struct{}, 1), stats: transport.PeerStats{Peer: name}}
+	return &Outbox{ready: NewSignal(), stats: transport.PeerStats{Peer: name}}
 }
 
 // Put queues a copy of frame. Where the queue is full, the oldest frame gives
@@ -35,10 +35,7 @@ func (o *Outbox) Put(now time.Time, frame []byte) {
 		o.stats.Dropped.Full++
 	}
 	o.queue.push(now, frame)
-	select {
-	case o.ready <- struct{}{}:
-	default:
-	}
+	o.ready.Give()
 }
 
 // Ready yields a value after frames were put. It may also do so when they
@@ -58,10 +55,7 @@ func (o *Outbox) Take(dst []byte, now time.Time, limit int) ([]byte, int) {
 	for ; o.queue.n > 0; n++ {
 		frame := o.queue.front()
 		if n > 0 && len(dst)+wire.Overhead+len(frame) > limit {
-			select {
-			case o.ready <- struct{}{}:
-			default:
-			}
+			o.ready.Give()
 			break
 		}
 		dst = wire.Append(dst, wire.Data, frame)

@@ -13,6 +13,14 @@ const Version = 1
 // NameLimit is the longest name in bytes of a cluster or a member.
 const NameLimit = 255
 
+// CheckName reports a name that is empty or too long; what says whose it is.
+func CheckName(what, name string) error {
+	if name == "" || len(name) > NameLimit {
+		return fmt.Errorf("transport: the name of a %s must have 1 to %d bytes, not %d", what, NameLimit, len(name))
+	}
+	return nil
+}
+
 const (
 	magic = "cnst"
 	// preambleSize is the size of the part that never changes: magic and
