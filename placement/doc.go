@@ -1,2 +1,251 @@
-// Package placement holds the nouns and the pure rules of scheduling.
+// Package placement holds the nouns and the pure rules of scheduling: what a
+// node offers, what an instance asks for, where it may run and where it would
+// rather run. It decides nothing by itself; package scheduler does, with the
+// rules stated here.
+//
+//	node := placement.Node{
+//		ID:       "n1",
+//		Capacity: placement.Resources{CPU: 32 * placement.Core, Memory: 128 * placement.GiB},
+//		Labels:   map[string]string{"region": "us-east-1", "disk": "ssd"},
+//	}
+//	request := placement.Request{
+//		ID: "web-1", Namespace: "team-backend", Group: "web",
+//		Resources: placement.Resources{CPU: 4 * placement.Core, Memory: 8 * placement.GiB},
+//		Preferences: placement.Use(placement.BinPack).
+//			Require(placement.In("region", "us-east-1", "us-east-2")).
+//			Prefer(placement.Equal("disk", "ssd"), 50).
+//			TolerateExists("dedicated"),
+//	}
+//
+// Everything here is a plain value. [Node], [Request] and their parts may be
+// written as literals or decoded from JSON; Validate then reports every
+// mistake at once, each an [InvalidError] with the path of the field, all of
+// them unwrapping to [ErrInvalid].
+//
+// # Resources
+//
+// [Resources] are int64 amounts: CPU in millicores, memory and disk in bytes,
+// network in bits per second, GPUs in thousandths of a device, and up to
+// eleven custom dimensions in units of their own. No float decides anything:
+// [Cores] turns one into millicores at the border and refuses NaN, infinities
+// and what is negative. Add and Sub return errors instead of wrapping round.
+//
+//	text                           meaning
+//	cpu=4 cpu=1.5 cpu=500m         cores and millicores
+//	memory=8GiB disk=2TB           binary and decimal bytes, B and KB to TiB
+//	network=10Gbps                 bps, kbps, Mbps, Gbps
+//	gpu=2 gpu=250m gpu=0.25        devices and thousandths of one
+//	licence=3                      custom, whole numbers
+//
+// [ParseResources] and [ParseQuantity] read these forms exactly, and what
+// [Resources.String] writes reads back to the same value.
+//
+// What a node gives away is Capacity minus Reserved, times Overcommit where a
+// [Ratio] says so. GPUs are devices: a node has a Count of one Model, visible
+// as the read-only label [LabelGPUModel]; a request asks for whole devices or
+// for a fraction of one, and each device must fit, not their sum.
+//
+// # Constraints
+//
+// A [Constraint] is a condition on labels. It filters nodes
+// ([Preferences.Require]), attracts or repels softly with a weight
+// ([Preferences.Prefer]), and selects instances in affinity and spread rules.
+//
+//	rule                                   text                           label missing
+//	Equal("disk", "ssd")                   disk = ssd                     no
+//	NotEqual("disk", "ssd")                disk != ssd                    holds
+//	In("region", "us", "eu")               region in (eu, us)             no
+//	NotIn("region", "us", "eu")            region notin (eu, us)          holds
+//	Exists("ssd")                          ssd exists                     no
+//	NotExists("ssd")                       ssd notexists                  holds
+//	Greater("cores", 8)                    cores > 8                      no
+//	Less("cores", 64)                      cores < 64                     no
+//	Version("kernel", ">= 5.4, < 7")       kernel version ">= 5.4, < 7"   no
+//	Matches("host", "^db-")                host matches "^db-"            no
+//	And(a, Or(b, Not(c)))                  a = 1 and (b = 2 or not (c exists))
+//
+// The text is the only encoding of a constraint, in JSON as elsewhere;
+// [ParseConstraint] reads it. Versions are ordered by semver.org, patterns are
+// RE2, integers are decimal int64. A label that is no integer or no version
+// does not satisfy the operators that need one.
+//
+// # Taints
+//
+// A [Taint] keeps away what does not tolerate it: NoSchedule and NoExecute
+// refuse the node, PreferNoSchedule makes it less wanted, NoExecute asks
+// running instances to leave as well. A [Toleration] covers a taint of the
+// same key, and of the same value unless Exists is set, of one effect or of
+// all; an empty key covers all taints. [EvictionDelay] says how long an
+// instance may stay under a NoExecute taint:
+//
+//	matching tolerations            the instance leaves
+//	none                            at once
+//	all without Seconds             never
+//	some with Seconds               after the least of them
+//
+// counted from the later of the instant it was placed and the instant the
+// taint was added. The text forms are key=value:Effect for taints and, for
+// tolerations, key=value, key or *, with :Effect and " for 300s" if wanted.
+//
+// # Affinity and spread
+//
+// An [AffinityTerm] looks at the instances that its selector and namespaces
+// choose, and at the topology domain (the nodes with the same value of a
+// label; each node is one if no label is named) in which they run:
+//
+//	Attract(s).Within("zone")                   only zones that hold a match
+//	Repel(s).Within("rack")                     only racks that hold none
+//	Attract(s).Within("zone").Weighing(50)      rather zones that hold a match
+//	Repel(s).Weighing(50)                       rather nodes that hold none
+//
+// A required repulsion is symmetric: nobody that it selects joins it later. A
+// required attraction that finds no match anywhere is met by any node with the
+// label if the request matches its own term, so that a group can begin.
+//
+// A [SpreadRule] divides the instances of a group, or those that a selector
+// counts in the request's namespace:
+//
+//	EvenlyOver("zone", 1)                       no zone more than 1 ahead of the emptiest
+//	EvenlyOver("zone", 1).Needing(3)            and the emptiest counts 0 until there are 3
+//	EvenlyOver("zone", 1).Weighing(50)          rather the zones with fewer
+//	AtMostPer("rack", 2)                        never more than 2 in a rack
+//	ShareOver("dc", {"a": 70, "b": 30}, 50)     rather where the share is not reached
+//
+// A domain exists if a ready, uncordoned, tolerated node that meets the
+// required constraints has the label. Hard rules refuse nodes without it.
+//
+// # Refusal
+//
+// A node that fails several rules is counted under the first in filter order:
+// its state, taints, required constraints in their order, instances, ports,
+// CPU, memory, disk, network, GPU, custom dimensions by name, affinity,
+// repulsion, spread, and last what reservations hold. A [Reason] names such a
+// rule and [CompareReasons] puts reasons in that order.
+//
+// # Score
+//
+// Feasible nodes are ordered by S = 100·R + W·G, the greatest first, then by
+// who joined first. R is the term of the strategy and G the sum of the soft
+// terms; all are integers, and none depends on which nodes are feasible, so
+// that one index serves every request. 2²⁰ is [Unit].
+//
+//	ref   Reference of the largest allocatable amount of any node, per dimension
+//	q     min(⌊max(0, free) · 2²⁰ / ref⌋, 2²⁰), free before placement; FreeShare
+//	w     8 for GPUs, 1 for others; DefaultWeight and Scale.Weights
+//	W, K  Σ w and Σ w·q over every dimension of the cluster, asked for or not
+//
+// The terms:
+//
+//	term                   range       weight     formula                            source
+//	strategy BinPack       0 to W·2²⁰  100        R = W·2²⁰ − K                      best fit; Kubernetes MostAllocated
+//	strategy Spread        0 to W·2²⁰  100        R = K, but W·2²⁰ − K over the GPU  Kubernetes LeastAllocated
+//	                                              and custom dimensions not asked
+//	preferred constraint   0 or 2²⁰    ±1 to 100  2²⁰ where it holds                 Kubernetes NodeAffinity, Nomad affinity
+//	weighted attraction    0 or 2²⁰    1 to 100   2²⁰ where the domain has a match   Kubernetes InterPodAffinity
+//	weighted repulsion     0 or 2²⁰    −1 to −100 2²⁰ where the domain has a match   Kubernetes InterPodAffinity
+//	PreferNoSchedule       0 or 2²⁰    −100       2²⁰ where one is not tolerated     Kubernetes TaintToleration
+//	soft MaxSkew           0 to 2²⁰    1 to 100   ⌊2²⁰ / (1 + c − cmin)⌋             Kubernetes ScheduleAnyway
+//	target percentage      0 to 2²⁰    1 to 100   ⌊2²⁰ / (1 + excess)⌋               Nomad spread
+//
+// where c is the count of the domain, cmin the smallest count of any, and
+// excess what the domain would have, with the new instance, above
+// ⌈percent · instances / 100⌉. A node without the label earns 0.
+//
+// A weight therefore has a meaning: a rule of weight w outweighs w per cent of
+// the whole scale of the strategy, and one of weight 100 outweighs the
+// strategy entirely. [Score] computes S, [Terms.Normalized] shows it between
+// its bounds as 0 to 1000 for people, and [ScoreBinPack] and [ScoreSpread]
+// show R so.
+//
+// The strategies differ in what they compare:
+//
+//	BinPack             S, R of BinPack
+//	Spread              the fewest instances of the namespace and group, then S, R of Spread
+//	Random              G, then a draw among the best
+//	Affinity            G, then R of BinPack
+//	LeastFragmentation  G, then the loss of use of the free GPUs for the typical mix, then −K
+//
+// # Spellings elsewhere
+//
+// Kubernetes:
+//
+//	requests: cpu 500m, memory 8Gi         Resources{CPU: 500, Memory: 8 * GiB}
+//	ephemeral-storage                      Resources.Disk
+//	nvidia.com/gpu: 2                      Resources{GPU: 2 * Device}
+//	extended resource example.com/fpga     Resources.Custom["example.com/fpga"]
+//	status.allocatable; max pods           Node.Allocatable; Node.MaxInstances
+//	hostPort                               Request.Ports
+//	PriorityClass value                    Request.Priority
+//	nodeSelector: {disktype: ssd}          Require(Equal("disktype", "ssd"))
+//	nodeAffinity, required                 Require(…)
+//	  In, NotIn, Exists, DoesNotExist        In, NotIn, Exists, NotExists
+//	  Gt, Lt                                 Greater, Less
+//	  several nodeSelectorTerms              Or(And(…), And(…))
+//	nodeAffinity, preferred, weight: 50    Prefer(…, 50)
+//	podAffinity, required                  Near(Attract(selector).Within(topologyKey))
+//	podAntiAffinity, required              Near(Repel(selector).Within(topologyKey))
+//	  preferred, weight: 50                  .Weighing(50)
+//	  namespaces: [a, b]                     .Among("a", "b")
+//	  namespaceSelector: {}                  .Among(AllNamespaces)
+//	topologySpreadConstraints              Across(EvenlyOver(topologyKey, maxSkew).Counting(selector))
+//	  minDomains: 3                          .Needing(3)
+//	  whenUnsatisfiable: ScheduleAnyway      .Weighing(weight)
+//	  nodeAffinityPolicy, nodeTaintsPolicy   Honor, both
+//	taint key=value:NoSchedule             Taint{"key", "value", NoSchedule}
+//	toleration, operator Equal             TolerateEqual(key, value)
+//	toleration, operator Exists            TolerateExists(key)
+//	  effect: NoExecute                      .OnlyFor(NoExecute)
+//	  tolerationSeconds: 300                 .AtMost(300); 0 is without limit, not at once
+//	MostAllocated, LeastAllocated          Use(BinPack), Use(Spread)
+//
+// Nomad:
+//
+//	cores = 2, memory = 256                Resources{CPU: 2 * Core, Memory: 256 * MiB}
+//	device "nvidia/gpu" { count = 2 }      Resources{GPU: 2 * Device}
+//	  ${device.model}                        Equal(LabelGPUModel, …)
+//	client reserved                        Node.Reserved
+//	static port                            Request.Ports
+//	datacenters, node_pool                 Require(In("datacenter", …))
+//	constraint =, !=                       Equal, NotEqual
+//	constraint >, <                        Greater, Less, of integers
+//	constraint >=, <=                      Greater(key, n-1), Less(key, n+1)
+//	constraint is_set, is_not_set          Exists, NotExists
+//	constraint regexp                      Matches
+//	constraint version, semver             Version; "~> 1.4" is ">= 1.4, < 2"
+//	distinct_hosts = true                  Across(AtMostPer("", 1))
+//	distinct_property, value = 2           Across(AtMostPer(property, 2))
+//	affinity, weight = -50                 Prefer(…, -50)
+//	spread with targets                    Across(ShareOver(attribute, percentages, weight))
+//	spread without targets                 Across(EvenlyOver(attribute, 1).Weighing(weight))
+//	scheduler_algorithm                    Use(BinPack), Use(Spread)
+//
+// SwarmKit:
+//
+//	node.labels.disk==ssd, !=              Require(Equal("disk", "ssd")), NotEqual
+//	--placement-pref spread=…              Across(EvenlyOver(label, 1).Weighing(weight))
+//	--replicas-max-per-node 2              Across(AtMostPer("", 2))
+//	--generic-resource fpga=1              Resources.Custom["fpga"]
+//
+// # Concurrency
+//
+// There is no state, no lock and no goroutine. A [Constraint] never changes,
+// and the builders return new values; any number of goroutines may read the
+// same value. Who writes into a map or slice of a value must own it: Clone
+// and [Node.Canonical] give copies that share nothing.
+//
+// # Determinism
+//
+// Nothing here reads a clock, the environment or a random source, and nothing
+// depends on the order of a map: texts, JSON, errors and iteration are sorted.
+// All arithmetic is on integers, in 128 bits where a product needs them, so
+// that a decision is the same on every machine.
+//
+// # What it does not do
+//
+// It knows no cluster: which node fits, which devices are taken, what runs in
+// a domain and when a deadline is due are the business of package scheduler.
+// It reads no manifests of other systems. It has no notion of clock rates
+// (MHz), NUMA nodes or bandwidth between nodes; a label or a custom dimension
+// may stand for them. It does not restrict IDs, label keys or label values
+// beyond being UTF-8 and, for IDs and keys, not empty.
 package placement

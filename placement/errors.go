@@ -13,7 +13,7 @@ var ErrInvalid = errors.New("placement: invalid")
 // mistakes at once, joined with errors.Join; errors.As finds the first.
 type InvalidError struct {
 	// Field is the path of the value, for example "resources.cpu" or
-	// "preferences.required[2]".
+	// "preferences.required[2]"; empty for the value validated itself.
 	Field string
 	// Value is the offending value as text.
 	Value string
@@ -21,9 +21,13 @@ type InvalidError struct {
 	Reason string
 }
 
-// Error returns "placement: invalid FIELD VALUE: REASON".
+// Error returns "placement: invalid FIELD "VALUE": REASON".
 func (e *InvalidError) Error() string {
-	return "placement: invalid " + e.Field + " " + strconv.Quote(e.Value) + ": " + e.Reason
+	field := e.Field
+	if field != "" {
+		field += " "
+	}
+	return "placement: invalid " + field + strconv.Quote(e.Value) + ": " + e.Reason
 }
 
 // Unwrap returns ErrInvalid.
