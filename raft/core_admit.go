@@ -78,7 +78,8 @@ func (m *Message) wellFormed() bool {
 
 // mayLackTerm reports whether a node that has seen no term yet can say this.
 func (m *Message) mayLackTerm() bool {
-	return m.Kind == PreVoteAnswer || m.Kind == Refusal || m.Kind == HeartbeatAnswer && !m.Granted
+	refusal := !m.Granted && (m.Kind == VoteAnswer || m.Kind == HeartbeatAnswer)
+	return refusal || m.Kind == PreVoteAnswer || m.Kind == Refusal
 }
 
 // isRequest reports whether a message of this kind may carry a configuration and

@@ -182,13 +182,19 @@ func (c *Core) majorityAck() time.Duration {
 	return acks[n-c.quorum()]
 }
 
-// endReign ends the reign, if one runs, for good (rule 3).
+// endReign ends the reign, if one runs, for good (rule 3). One that began in the
+// same call has never been.
 func (c *Core) endReign() {
 	c.reign.ended = true
-	if c.reigns() {
-		c.reign.running = false
-		c.out.Lost = c.hard.Term
+	if !c.reigns() {
+		return
 	}
+	c.reign.running = false
+	if c.out.Led != 0 {
+		c.out.Led = 0
+		return
+	}
+	c.out.Lost = c.hard.Term
 }
 
 // StepDown ends the reign at once and follows. It is for a caller whose process

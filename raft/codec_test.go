@@ -1,0 +1,295 @@
+package raft
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// anyName draws a name, often a plain one.
+func anyName() *rapid.Generator[string] {
+	return rapid.OneOf(rapid.SampledFrom([]string{"A", "B", "C", ""}), rapid.StringN(0, 16, MaxIDSize))
+}
+
+func anyStoreID() *rapid.Generator[StoreID] {
+	return rapid.Custom(func(t *rapid.T) StoreID {
+		return testStore(rapid.SampledFrom([]string{"", "A", "B", "C", "X"}).Draw(t, "store"))
+	})
+}
+
+// anyNumber draws numbers with a liking for the ends.
+func anyNumber() *rapid.Generator[uint64] {
+	return rapid.OneOf(rapid.Uint64Range(0, 5), rapid.Uint64(), rapid.Just(uint64(math.MaxUint64)))
+}
+
+// anyConfiguration draws a valid configuration, or none.
+func anyConfiguration() *rapid.Generator[Configuration] {
+	return rapid.Custom(func(t *rapid.T) Configuration {
+		if rapid.Bool().Draw(t, "none") {
+			return Configuration{}
+		}
+		names := rapid.SliceOfNDistinct(rapid.StringN(1, 4, 8), 1, 6, rapid.ID[string]).Draw(t, "names")
+		var members []Member
+		for i, name := range names {
+			members = append(members, Member{
+				ID: name, Voter: i == 0 || rapid.Bool().Draw(t, "voter"),
+				Priority: rapid.IntRange(MinPriority, 0).Draw(t, "priority"),
+				Data:     rapid.StringN(0, 4, 16).Draw(t, "data"),
+				StoreID:  anyStoreID().Draw(t, "bound"),
+			})
+		}
+		c, err := NewConfiguration(members...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Term = rapid.Uint64Range(0, 5).Draw(t, "term")
+		c.Version = rapid.Uint64Range(1, 5).Draw(t, "version")
+		c.Level = rapid.Uint32Range(1, 3).Draw(t, "level")
+		return c
+	})
+}
+
+// anyMessage draws a message that can be encoded, sensible or not.
+func anyMessage() *rapid.Generator[Message] {
+	return rapid.Custom(func(t *rapid.T) Message {
+		return Message{
+			Kind:    Kind(rapid.IntRange(0, int(kindLimit)).Draw(t, "kind")),
+			Cluster: rapid.SampledFrom([]string{"test", "other"}).Draw(t, "cluster"),
+			From:    anyName().Draw(t, "from"), To: anyName().Draw(t, "to"),
+			StoreID:     anyStoreID().Draw(t, "store"),
+			Incarnation: anyNumber().Draw(t, "incarnation"),
+			Boot:        anyNumber().Draw(t, "boot"),
+			Term:        anyNumber().Draw(t, "term"),
+			Sequence:    anyNumber().Draw(t, "sequence"),
+			Granted:     rapid.Bool().Draw(t, "granted"),
+			Reason:      Reason(rapid.IntRange(0, 3).Draw(t, "reason")),
+			Promise:     time.Duration(rapid.Int64Range(0, math.MaxInt64).Draw(t, "promise")),
+			Transfer:    anyNumber().Draw(t, "transfer"),
+			Level:       rapid.Uint32().Draw(t, "level"),
+			ConfigurationID: ConfigurationID{
+				Term: anyNumber().Draw(t, "config term"), Version: anyNumber().Draw(t, "version"),
+			},
+			Digest:        anyNumber().Draw(t, "digest"),
+			Configuration: anyConfiguration().Draw(t, "configuration"),
+			Last:          Position{Term: anyNumber().Draw(t, "last"), Index: anyNumber().Draw(t, "index")},
+		}
+	})
+}
+
+func checkMessageRoundTrip(t *rapid.T) {
+	m := anyMessage().Draw(t, "message")
+	prefix := []byte("prefix")
+	b, err := m.AppendBinary(prefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.HasPrefix(b, prefix) {
+		t.Fatal("what was there is gone")
+	}
+	var decoded Message
+	if err := decoded.UnmarshalBinary(b[len(prefix):]); err != nil {
+		t.Fatal(err)
+	}
+	if !sameMessage(m, decoded) {
+		t.Fatalf("%+v came back as %+v", m, decoded)
+	}
+}
+
+// sameMessage compares messages, which == cannot.
+func sameMessage(a, b Message) bool {
+	same := a.Configuration.Equal(b.Configuration)
+	a.Configuration, b.Configuration = Configuration{}, Configuration{}
+	x, _ := a.AppendBinary(nil)
+	y, _ := b.AppendBinary(nil)
+	return same && bytes.Equal(x, y) && a.Kind == b.Kind && a.Granted == b.Granted
+}
+
+func TestMessageRoundTrip(t *testing.T)   { rapid.Check(t, checkMessageRoundTrip) }
+func FuzzMessageRoundTrip(f *testing.F)   { f.Fuzz(rapid.MakeFuzz(checkMessageRoundTrip)) }
+func FuzzHardStateRoundTrip(f *testing.F) { f.Fuzz(rapid.MakeFuzz(checkHardStateRoundTrip)) }
+func TestHardStateRoundTrip(t *testing.T) { rapid.Check(t, checkHardStateRoundTrip) }
+func exampleMessage(t testing.TB) (m Message) {
+	t.Helper()
+	c, err := NewConfiguration(append(voters(3), Member{ID: "D", Data: "d:1", Priority: -2})...)
+	require.NoError(t, err)
+	return Message{
+		Kind: VoteRequest, Cluster: "test", From: "A", To: "B", StoreID: testStore("A"), Incarnation: 2, Boot: 3,
+		Term: 4, Sequence: 5, Promise: 150 * ms, Transfer: 3, Level: 1, ConfigurationID: c.ConfigurationID,
+		Digest: c.Digest(), Configuration: c, Last: Position{Term: 6, Index: 7},
+	}
+}
+
+func checkHardStateRoundTrip(t *rapid.T) {
+	s := HardState{
+		Identity: Identity{
+			Cluster: anyName().Draw(t, "cluster"), Node: anyName().Draw(t, "node"),
+			StoreID: anyStoreID().Draw(t, "store"), Incarnation: anyNumber().Draw(t, "incarnation"),
+		},
+		Term:           rapid.Uint64Range(0, math.MaxUint64-1).Draw(t, "term"),
+		Vote:           anyName().Draw(t, "vote"),
+		LongestPromise: time.Duration(rapid.Int64Range(0, int64(MaxPromise)).Draw(t, "promise")),
+		Configuration:  anyConfiguration().Draw(t, "configuration"),
+	}
+	b, err := s.AppendBinary(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var decoded HardState
+	if err := decoded.UnmarshalBinary(b); err != nil {
+		t.Fatal(err)
+	}
+	if !s.Equal(decoded) {
+		t.Fatalf("%+v came back as %+v", s, decoded)
+	}
+}
+
+// Whatever bytes arrive: no panic, and what is accepted is encoded to the same
+// meaning again.
+func FuzzMessageDecode(f *testing.F) {
+	m := exampleMessage(f)
+	whole, err := m.AppendBinary(nil)
+	require.NoError(f, err)
+	f.Add(whole)
+	f.Add(whole[:messageHeaderSize+6])
+	f.Add(append(slices.Clone(whole), 0, 9, 0, 1, 7))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		decoded := Message{Term: 99}
+		if err := decoded.UnmarshalBinary(b); err != nil {
+			require.ErrorIs(t, err, ErrMalformed)
+			require.Equal(t, Message{Term: 99}, decoded)
+			return
+		}
+		again, err := decoded.AppendBinary(nil)
+		require.NoError(t, err)
+		var twice Message
+		require.NoError(t, twice.UnmarshalBinary(again))
+		require.True(t, sameMessage(decoded, twice))
+	})
+}
+
+func FuzzHardStateDecode(f *testing.F) {
+	s := HardState{Identity: Identity{"test", "A", testStore("A"), 1}, Term: 2, Vote: "B", LongestPromise: ms}
+	s.Configuration = exampleMessage(f).Configuration
+	b, err := s.AppendBinary(nil)
+	require.NoError(f, err)
+	f.Add(b)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var decoded HardState
+		if decoded.UnmarshalBinary(b) != nil {
+			return
+		}
+		again, err := decoded.AppendBinary(nil)
+		require.NoError(t, err)
+		require.Equal(t, b, again, "the encoding is canonical")
+	})
+}
+
+func TestMessageDecodeRefuses(t *testing.T) {
+	m := exampleMessage(t)
+	good, err := m.AppendBinary(nil)
+	require.NoError(t, err)
+	extensions := messageHeaderSize + 3 + len("test"+"A"+"B")
+	tests := []struct {
+		name string
+		bend func(b []byte) []byte
+	}{
+		{"empty", func([]byte) []byte { return nil }},
+		{"cut in the header", func(b []byte) []byte { return b[:messageHeaderSize-1] }},
+		{"cut in a name", func(b []byte) []byte { return b[:messageHeaderSize+2] }},
+		{"cut in an extension", func(b []byte) []byte { return b[:len(b)-1] }},
+		{"other version", func(b []byte) []byte { b[0] = 2; return b }},
+		{"unknown flag", func(b []byte) []byte { b[2] |= 2; return b }},
+		{"negative promise", func(b []byte) []byte { b[52] = 0x80; return b }},
+		{"name of 65 bytes", func(b []byte) []byte { b[messageHeaderSize] = 65; return b }},
+		{"configuration twice", func(b []byte) []byte { return append(b, b[extensions:]...) }},
+		{"members out of order", func(b []byte) []byte {
+			return []byte(strings.Replace(string(b), "\x01A\x00\x00", "\x01Z\x00\x00", 1))
+		}},
+		{"too large", func(b []byte) []byte {
+			b = binary.BigEndian.AppendUint16(b, 99)
+			b = binary.BigEndian.AppendUint16(b, MaxMessageSize)
+			return append(b, make([]byte, MaxMessageSize)...)
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var decoded Message
+			require.ErrorIs(t, decoded.UnmarshalBinary(tt.bend(slices.Clone(good))), ErrMalformed)
+			require.Zero(t, decoded)
+		})
+	}
+
+	// Extensions that this version does not know are skipped.
+	var decoded Message
+	require.NoError(t, decoded.UnmarshalBinary(append(slices.Clone(good), 0, 9, 0, 2, 'h', 'i')))
+	require.True(t, sameMessage(m, decoded))
+}
+
+func TestMessageEncodeRefuses(t *testing.T) {
+	for _, bend := range []func(m *Message){
+		func(m *Message) { m.From = strings.Repeat("x", 65) },
+		func(m *Message) { m.Promise = -1 },
+		func(m *Message) { m.Configuration.Level = 0 },
+	} {
+		m := exampleMessage(t)
+		bend(&m)
+		b, err := m.AppendBinary([]byte("kept"))
+		require.ErrorIs(t, err, ErrConfig)
+		require.Equal(t, "kept", string(b))
+	}
+}
+
+// The largest message there can be is within the limit.
+func TestLargestMessageFits(t *testing.T) {
+	long := strings.Repeat("x", MaxIDSize-2)
+	var members []Member
+	for i := range MaxMembers {
+		members = append(members, Member{ID: long + string([]byte{'a' + byte(i/26), 'a' + byte(i%26)}), Voter: true})
+	}
+	c, err := NewConfiguration(members...)
+	require.NoError(t, err)
+	members[0].Data = strings.Repeat("d", MaxConfigurationSize-c.size())
+	c, err = NewConfiguration(members...)
+	require.NoError(t, err)
+	require.Equal(t, MaxConfigurationSize, c.size())
+	m := Message{
+		Kind: VoteRequest, Cluster: long, From: members[0].ID, To: members[1].ID,
+		ConfigurationID: c.ConfigurationID, Configuration: c,
+	}
+	b, err := m.AppendBinary(nil)
+	require.NoError(t, err)
+	require.LessOrEqual(t, len(b), MaxMessageSize)
+	state, err := HardState{
+		Identity: Identity{Cluster: long, Node: long}, Vote: long, Configuration: c,
+	}.AppendBinary(nil)
+	require.NoError(t, err)
+	require.LessOrEqual(t, len(state), 3840)
+
+	members[0].Data += "d"
+	_, err = NewConfiguration(members...)
+	require.ErrorIs(t, err, ErrConfig)
+}
+
+func TestEncodingDoesNotAllocate(t *testing.T) {
+	m := exampleMessage(t)
+	b := make([]byte, 0, MaxMessageSize)
+	require.Zero(t, testing.AllocsPerRun(100, func() { b, _ = m.AppendBinary(b[:0]) }))
+}
+
+func TestKindAndRoleNames(t *testing.T) {
+	for k := PreVoteRequest; k < kindLimit; k++ {
+		require.NotContains(t, k.String(), "Kind")
+	}
+	require.Equal(t, "Kind(99)", Kind(99).String())
+	for r := Follower; r <= Leader; r++ {
+		require.NotContains(t, r.String(), "Role")
+	}
+	require.Equal(t, "Role(9)", Role(9).String())
+}

@@ -1,0 +1,158 @@
+package raft
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// Whatever a message says and whenever it comes, a core does not panic, and
+// what it does keeps to its contract.
+func checkAnyHistory(t *rapid.T) {
+	cfg := testConfig("A", append(voters(rapid.IntRange(1, 4).Draw(t, "voters")), Member{ID: "L"})...)
+	if rapid.IntRange(0, 4).Draw(t, "join") == 0 {
+		cfg.Start = Join()
+	}
+	cfg.Rand = rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0)
+	state, err := StartState(cfg, Record{}, testStore("A"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := NewCore(cfg, state, 1, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, led := time.Duration(0), uint64(0)
+	for range rapid.IntRange(1, 60).Draw(t, "steps") {
+		now += time.Duration(rapid.SampledFrom([]int64{0, 0, 1, 10, 60, 150, 400}).Draw(t, "after")) * ms
+		before := c.State()
+		var e Effects
+		id := rapid.SampledFrom([]string{"A", "B", "L", "X", ""}).Draw(t, "id")
+		switch rapid.IntRange(0, 12).Draw(t, "call") {
+		case 0:
+			e = c.Step(now, anyMessage().Draw(t, "message"))
+		case 1:
+			e = c.Tick(now)
+		case 2:
+			e, _ = c.Campaign(now)
+		case 3:
+			e, _ = c.Transfer(now, id)
+		case 4:
+			e, _ = c.Resign(now)
+		case 5:
+			e = c.StepDown(now)
+		case 6:
+			e, _ = c.AddMember(now, Member{ID: id})
+		case 7:
+			e, _ = c.RemoveMember(now, id)
+		case 8:
+			e, _ = c.Promote(now, id)
+		default:
+			e = c.Step(now, likelyMessage(c).Draw(t, "message"))
+		}
+		led = checkEffects(t, c, before, e, led)
+	}
+}
+
+// likelyMessage draws a message that a member might send to c.
+func likelyMessage(c *Core) *rapid.Generator[Message] {
+	return rapid.Custom(func(t *rapid.T) Message {
+		id := rapid.SampledFrom([]string{"B", "C", "L"}).Draw(t, "from")
+		m := c.message(Kind(rapid.IntRange(1, int(kindLimit)-1).Draw(t, "kind")), "A")
+		m.From, m.StoreID, m.Incarnation, m.Boot = id, testStore(id), 1, 1
+		m.Term += rapid.Uint64Range(0, 2).Draw(t, "term")
+		m.Sequence = c.sequence - rapid.Uint64Range(0, 2).Draw(t, "ago")
+		m.Granted = rapid.IntRange(0, 3).Draw(t, "refused") > 0
+		if m.Kind == Refusal {
+			m.Reason = RefusedTwin
+		}
+		if m.Kind.isRequest() {
+			m.Promise = 150 * ms
+			m.Configuration = c.hard.Configuration
+			if rapid.IntRange(0, 5).Draw(t, "configuration") == 0 {
+				m.Configuration = anyConfiguration().Draw(t, "other")
+				m.ConfigurationID, m.Digest = m.Configuration.ConfigurationID, m.Configuration.Digest()
+			}
+		}
+		if m.Kind == VoteRequest && rapid.Bool().Draw(t, "transfer") {
+			m.Transfer = m.Term - 1
+		}
+		return m
+	})
+}
+
+// checkEffects checks what must hold of every call. It returns the running
+// reign.
+func checkEffects(t *rapid.T, c *Core, before HardState, e Effects, led uint64) uint64 {
+	if e.Save == before.Equal(c.State()) && !e.Save || e.Save && !e.State.Equal(c.State()) {
+		t.Fatalf("state went from %+v to %+v, to be saved: %t", before, c.State(), e.Save)
+	}
+	if c.Term() < before.Term || c.State().LongestPromise < before.LongestPromise {
+		t.Fatalf("state went back from %+v to %+v", before, c.State())
+	}
+	if c.Term() == before.Term && before.Vote != "" && c.State().Vote != before.Vote {
+		t.Fatalf("vote of term %d went from %q to %q", c.Term(), before.Vote, c.State().Vote)
+	}
+	if e.Lost != 0 {
+		if e.Lost != led {
+			t.Fatalf("lost %d while leading %d", e.Lost, led)
+		}
+		led = 0
+	}
+	if e.Led != 0 {
+		if led != 0 {
+			t.Fatalf("leads %d while leading %d", e.Led, led)
+		}
+		led = e.Led
+	}
+	if _, running := c.Reign(); running != (led != 0) {
+		t.Fatalf("reign runs: %t, but %d was announced", running, led)
+	}
+	if c.Deadline() < c.now {
+		t.Fatalf("deadline %v is before %v", c.Deadline(), c.now)
+	}
+	for _, m := range e.Messages {
+		if !m.wellFormed() || m.From != "A" || m.To == "A" {
+			t.Fatalf("sends %+v", m)
+		}
+		if _, err := m.AppendBinary(nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return led
+}
+
+func TestAnyHistory(t *testing.T) { rapid.Check(t, checkAnyHistory) }
+func FuzzStep(f *testing.F)       { f.Fuzz(rapid.MakeFuzz(checkAnyHistory)) }
+
+// The idle cost: a leader and a follower in steady state allocate nothing.
+func TestHeartbeatsDoNotAllocate(t *testing.T) {
+	leader := newSoloOf(t, testConfig("A", voters(5)...))
+	leader.win()
+	leader.confirm()
+	cfg := testConfig("B", voters(5)...)
+	follower := newSoloOf(t, cfg)
+	buf := make([]byte, 0, MaxMessageSize)
+	now := leader.now
+	round := func() {
+		now += 50 * ms
+		for _, m := range leader.Tick(now).Messages {
+			buf, _ = m.AppendBinary(buf[:0])
+			if m.To != "B" {
+				continue
+			}
+			a := follower.Step(now, m).Messages[0]
+			leader.Step(now, a)
+			a.From, a.StoreID = "C", testStore("C")
+			leader.Step(now, a)
+		}
+	}
+	round() // The follower's configuration may be renewed.
+	round()
+	require.Zero(t, testing.AllocsPerRun(200, round))
+	require.True(t, leader.reigns())
+	require.EqualValues(t, 1, leader.Counters().Reigns)
+}
