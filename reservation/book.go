@@ -1,0 +1,372 @@
+package reservation
+
+import (
+	"fmt"
+	"iter"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// Config configures a Book. The zero value works.
+type Config struct {
+	// Now tells the time; nil means time.Now. It may step back: the time of a
+	// book never does.
+	Now func() time.Time
+	// Backlog is how many events are kept for Sweep, after which the oldest
+	// are dropped; 0 means 1024.
+	Backlog int
+	// Snapshot of an earlier book to go on from; nil starts empty.
+	Snapshot *Snapshot
+}
+
+// Book is a Plan that is safe for concurrent use, with a clock and with nodes
+// that its host tells it of. It places by first fit in the order of node IDs,
+// keeping required constraints, taints and hard spread rules among the slots
+// of a reservation. Other rules are an InvalidError: they need a scheduler.
+//
+// Every call first brings the book up to date, so nothing depends on Sweep
+// being called: what has ended is free at its end.
+type Book struct {
+	now     func() time.Time
+	backlog int
+
+	mu      sync.Mutex
+	plan    *Plan
+	nodes   bookNodes
+	events  []Event
+	seq     uint64
+	next    time.Time
+	changed chan struct{}
+}
+
+// New returns a book without nodes. It starts nothing.
+func New(cfg Config) (*Book, error) {
+	if cfg.Backlog < 0 {
+		return nil, invalid("backlog", cfg.Backlog, "negative")
+	}
+	b := &Book{
+		now: cfg.Now, backlog: cfg.Backlog, plan: NewPlan(), nodes: newBookNodes(), changed: make(chan struct{}),
+	}
+	if b.now == nil {
+		b.now = time.Now
+	}
+	if b.backlog == 0 {
+		b.backlog = 1024
+	}
+	if cfg.Snapshot != nil {
+		b.plan = Restore(*cfg.Snapshot)
+	}
+	return b, nil
+}
+
+// catchUpLocked moves the plan to a time.
+func (b *Book) catchUpLocked(now time.Time) {
+	b.keepLocked(b.plan.Advance(now))
+	b.applyLocked(nil)
+}
+
+// applyLocked carries out changes and whatever they make necessary.
+func (b *Book) applyLocked(changes []Change) {
+	b.keepLocked(b.plan.Apply(changes...))
+	for b.plan.Unsettled() {
+		b.keepLocked(b.plan.Apply(b.plan.Settle(&b.nodes)...))
+	}
+	b.plan.Touched() // A book looks at nodes when it needs them.
+	if next, _ := b.plan.NextDeadline(); !next.Equal(b.next) {
+		b.next = next
+		b.wakeLocked()
+	}
+}
+
+func (b *Book) keepLocked(events []Event) {
+	if len(events) == 0 {
+		return
+	}
+	for _, e := range events {
+		b.seq++
+		e.Seq = b.seq
+		b.events = append(b.events, e)
+	}
+	if surplus := len(b.events) - b.backlog; surplus > 0 {
+		b.events = slices.Delete(b.events, 0, surplus)
+	}
+	b.wakeLocked()
+}
+
+func (b *Book) wakeLocked() {
+	close(b.changed)
+	b.changed = make(chan struct{})
+}
+
+// decide runs one decision on the book as it is now and carries it out.
+func (b *Book) decide(decision func() ([]Change, error)) error {
+	now := b.now()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.catchUpLocked(now)
+	changes, err := decision()
+	if err != nil {
+		return err
+	}
+	b.applyLocked(changes)
+	return nil
+}
+
+// SetNode adds a node or replaces it, with nothing used but what SetUsed said.
+// Where the node gives less than before, slots without instances that no
+// longer fit move or are lost. Reservations that lack slots get what they can.
+func (b *Book) SetNode(node placement.Node) error {
+	if err := node.Validate(); err != nil {
+		return fmt.Errorf("%w: node: %w", ErrInvalid, err)
+	}
+	return b.decide(func() ([]Change, error) {
+		b.nodes.set(node.Canonical())
+		b.applyLocked(b.plan.NodeChanged(&b.nodes, node.ID))
+		return nil, b.repairLocked()
+	})
+}
+
+// RemoveNode takes a node out: it is lost with all instances on it. The slots
+// on it move or are lost. Instances that stood there keep counting for the
+// node, in case it comes back, until Remove says that they are gone.
+func (b *Book) RemoveNode(id string) error {
+	return b.decide(func() ([]Change, error) {
+		if !b.nodes.remove(id) {
+			return nil, notFound("node", id)
+		}
+		return b.plan.NodeChanged(&b.nodes, id), nil
+	})
+}
+
+// SetUsed says what instances that the book was not told of use on a node:
+// in all, and of each GPU in thousandths by its index.
+func (b *Book) SetUsed(node string, used Load, devices ...int64) error {
+	return b.decide(func() ([]Change, error) {
+		if err := b.nodes.use(node, used, devices); err != nil {
+			return nil, err
+		}
+		return b.plan.NodeChanged(&b.nodes, node), nil
+	})
+}
+
+func (b *Book) repairLocked() error {
+	for _, id := range b.plan.Degraded() {
+		changes, err := b.plan.Repair(&b.nodes, id)
+		if err != nil {
+			return err
+		}
+		b.applyLocked(changes)
+	}
+	return nil
+}
+
+// Reserve makes a reservation, all of it or none. The same spec under the same
+// ID gives the reservation that there is.
+//
+// Errors: InvalidError, ConflictError, RefusedError.
+func (b *Book) Reserve(spec Spec) (Reservation, error) {
+	if err := firstFitOnly(spec.Preferences, true); err != nil {
+		return Reservation{}, err
+	}
+	id := spec.ID
+	return b.reservationAfter(&id, func() ([]Change, error) {
+		changes, err := b.plan.Reserve(&b.nodes, spec)
+		if len(changes) > 0 {
+			id = changes[len(changes)-1].Reservation.Spec.ID
+		}
+		return changes, err
+	})
+}
+
+// reservationAfter runs a decision and returns the reservation of an ID, which
+// the decision may set, as it is after that. One that has ended by it comes
+// back with its ID and the state Ended.
+func (b *Book) reservationAfter(id *string, decision func() ([]Change, error)) (r Reservation, err error) {
+	now := b.now()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.catchUpLocked(now)
+	changes, err := decision()
+	if err != nil {
+		return Reservation{}, err
+	}
+	b.applyLocked(changes)
+	r, ok := b.plan.Reservation(*id)
+	if !ok {
+		r = Reservation{Spec: Spec{ID: *id}, Phase: Ended}
+	}
+	return r, nil
+}
+
+// Claim puts an instance into a slot of a reservation and returns the node.
+// The same instance with the same amounts again is the same claim.
+//
+// Errors: InvalidError, ErrNotFound, StateError, OwnerError, ConflictError,
+// ShortError.
+func (b *Book) Claim(reservation string, req placement.Request) (node string, c Claim, err error) {
+	if err := firstFitOnly(req.Preferences, false); err != nil {
+		return "", Claim{}, err
+	}
+	err = b.decide(func() ([]Change, error) {
+		changes, err := b.plan.Claim(&b.nodes, reservation, req, func(node string) bool {
+			return b.nodes.meets(node, &req.Preferences)
+		})
+		for _, change := range changes {
+			c = change.Claim.clone()
+			node = b.plan.reservations[reservation].Slots[change.Slot].Node
+		}
+		if err == nil && len(changes) == 0 {
+			r := b.plan.claims[req.ID].r
+			slot, i := r.find(req.ID)
+			node, c = r.Slots[slot].Node, r.Slots[slot].Claims[i].clone()
+		}
+		return changes, err
+	})
+	return node, c, err
+}
+
+// Unclaim gives what an instance claimed back to its reservation, or to the
+// node if that has ended: it was not started after all, or is gone.
+//
+// Errors: ErrNotFound.
+func (b *Book) Unclaim(instance string) error {
+	return b.decide(func() ([]Change, error) { return b.plan.Unclaim(instance) })
+}
+
+// Place puts an instance beside all reservations. With a Duration it may stand
+// where capacity is held for later; with Yield it may even stay until it is
+// told to leave. The same request again is the same instance.
+//
+// Errors: InvalidError, ConflictError, RefusedError.
+func (b *Book) Place(req placement.Request) (Stay, error) {
+	if err := firstFitOnly(req.Preferences, false); err != nil {
+		return Stay{}, err
+	}
+	var stay Stay
+	err := b.decide(func() ([]Change, error) {
+		changes, err := b.plan.Admit(&b.nodes, req)
+		if len(changes) > 0 {
+			stay = changes[0].Stay.clone()
+		} else {
+			stay, _ = b.plan.Stay(req.ID)
+		}
+		return changes, err
+	})
+	if err != nil {
+		return Stay{}, err
+	}
+	return stay, nil
+}
+
+// Remove says that an instance is gone, placed or claimed.
+//
+// Errors: ErrNotFound.
+func (b *Book) Remove(instance string) error {
+	return b.decide(func() ([]Change, error) { return b.plan.Remove(instance) })
+}
+
+// Update gives a reservation new terms if it has still that version (0: any);
+// zero fields keep what there is. A failed update changes nothing.
+//
+// Errors: InvalidError, ErrNotFound, StateError, VersionError, InUseError,
+// RefusedError.
+func (b *Book) Update(id string, version uint64, terms Terms) (Reservation, error) {
+	return b.reservationAfter(&id, func() ([]Change, error) { return b.plan.Update(&b.nodes, id, version, terms) })
+}
+
+// Extend moves the end of a reservation. An end that has passed ends it now.
+// Errors are those of Update.
+func (b *Book) Extend(id string, end time.Time) (Reservation, error) {
+	return b.Update(id, 0, Terms{End: end})
+}
+
+// Resize changes the shape and the number of a reservation's slots; zero keeps
+// what there is. Errors are those of Update.
+func (b *Book) Resize(id string, shape placement.Resources, count int) (Reservation, error) {
+	return b.Update(id, 0, Terms{Shape: shape, Count: count})
+}
+
+// Release ends a reservation now. With force also one in which instances
+// stand, of which becomes what its AtEnd says.
+//
+// Errors: ErrNotFound, StateError, InUseError.
+func (b *Book) Release(id string, force bool) error {
+	return b.decide(func() ([]Change, error) { return b.plan.Release(id, force) })
+}
+
+// Sweep brings the book up to date and returns all events since it was last
+// called, each once and in order. After more than Config.Backlog events the
+// oldest are missing, which shows as a gap in Seq.
+func (b *Book) Sweep() []Event {
+	now := b.now()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.catchUpLocked(now)
+	events := b.events
+	b.events = nil
+	return events
+}
+
+// NextDeadline returns when Sweep will next have something to do, and false if
+// nothing is to come.
+func (b *Book) NextDeadline() (time.Time, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.plan.NextDeadline()
+}
+
+// DeadlineChanged returns a channel that is closed when NextDeadline changes
+// or an event waits for Sweep. Take it before looking at NextDeadline, and
+// nothing is missed.
+func (b *Book) DeadlineChanged() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.changed
+}
+
+// Reservation returns a reservation as it is now.
+func (b *Book) Reservation(id string) (r Reservation, err error) {
+	err = b.decide(func() ([]Change, error) {
+		live, err := b.plan.live(id, "look at")
+		if err == nil {
+			r = live.Clone()
+		}
+		return nil, err
+	})
+	return r, err
+}
+
+// Reservations yields all reservations as they are now, in the order of their
+// IDs.
+func (b *Book) Reservations() iter.Seq[Reservation] {
+	return slices.Values(b.Snapshot().Reservations)
+}
+
+// Free returns what is left of a node for an instance over a window: what is
+// allocatable, less what is used and less the peak of all that the book counts
+// there. O(log h) in the holds of the node.
+func (b *Book) Free(node string, w Window) (free placement.Resources, err error) {
+	err = b.decide(func() ([]Change, error) {
+		room, ok := b.nodes.Room(node)
+		if !ok {
+			return nil, notFound("node", node)
+		}
+		all := Hold{Node: node, Window: w, Load: Load{Resources: room.Allocatable}}
+		free = b.plan.free(&room, &all)
+		return nil, nil
+	})
+	return free, err
+}
+
+// Snapshot returns the state of the book as it is now. Nodes are not part of
+// it: the host sets them again.
+func (b *Book) Snapshot() Snapshot {
+	now := b.now()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.catchUpLocked(now)
+	return b.plan.Snapshot()
+}

@@ -1,0 +1,178 @@
+package reservation
+
+import (
+	"iter"
+	"slices"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// bookNodes are the nodes of a Book: a Nodes that yields by ID.
+type bookNodes struct {
+	byID  map[string]*bookNode
+	order []string // sorted
+}
+
+type bookNode struct {
+	node placement.Node
+	room Room
+}
+
+func newBookNodes() bookNodes { return bookNodes{byID: make(map[string]*bookNode)} }
+
+// set adds or replaces a canonical node.
+func (n *bookNodes) set(node placement.Node) {
+	known, ok := n.byID[node.ID]
+	if !ok {
+		known = &bookNode{}
+		n.byID[node.ID] = known
+		i, _ := slices.BinarySearch(n.order, node.ID)
+		n.order = slices.Insert(n.order, i, node.ID)
+	}
+	known.node = node
+	known.room.Allocatable = node.Allocatable()
+	known.room.MaxInstances = node.MaxInstances
+	devices := make([]int64, node.Devices.Count)
+	copy(devices, known.room.Devices)
+	known.room.Devices = devices
+}
+
+func (n *bookNodes) remove(id string) bool {
+	i, ok := slices.BinarySearch(n.order, id)
+	if ok {
+		n.order = slices.Delete(n.order, i, i+1)
+		delete(n.byID, id)
+	}
+	return ok
+}
+
+func (n *bookNodes) use(id string, used Load, devices []int64) error {
+	known, ok := n.byID[id]
+	if !ok {
+		return notFound("node", id)
+	}
+	if err := used.Resources.Validate(); err != nil || used.Instances < 0 {
+		return invalid("used", used, "want amounts of at least 0")
+	}
+	if len(devices) > len(known.room.Devices) {
+		return invalid("devices", devices, "the node has fewer")
+	}
+	for _, share := range devices {
+		if share < 0 || share > placement.Device {
+			return invalid("devices", devices, "want 0 to 1000 thousandths of each")
+		}
+	}
+	known.room.Used = used.Clone()
+	known.room.Devices = make([]int64, len(known.room.Devices))
+	copy(known.room.Devices, devices)
+	return nil
+}
+
+// Room is part of Nodes.
+func (n *bookNodes) Room(node string) (Room, bool) {
+	known, ok := n.byID[node]
+	if !ok {
+		return Room{}, false
+	}
+	return known.room, true
+}
+
+// For is part of Nodes.
+func (n *bookNodes) For(want Want) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		spread := n.spread(&want)
+		for _, id := range n.order {
+			if (want.Node == "" || want.Node == id) && n.meets(id, &want.Preferences) && spread(id) && !yield(id) {
+				return
+			}
+		}
+	}
+}
+
+// meets reports whether a node satisfies the required constraints and has no
+// taint that keeps an instance away.
+func (n *bookNodes) meets(id string, rules *placement.Preferences) bool {
+	node := &n.byID[id].node
+	for _, c := range rules.Required {
+		if !node.Meets(c) {
+			return false
+		}
+	}
+	for _, taint := range node.Taints {
+		if taint.Effect != placement.PreferNoSchedule && !placement.Tolerated(taint, rules.Tolerations) {
+			return false
+		}
+	}
+	return true
+}
+
+// spread returns a function that reports whether one more slot on a node keeps
+// the hard spread rules, given where the others are.
+func (n *bookNodes) spread(want *Want) func(id string) bool {
+	rules := want.Preferences.Spread
+	counts := make([]map[string]int, len(rules))
+	for i, rule := range rules {
+		counts[i] = make(map[string]int)
+		for _, id := range n.order {
+			if domain, ok := n.domain(id, rule.Topology); ok && n.meets(id, &want.Preferences) {
+				counts[i][domain] += 0
+			}
+		}
+		for _, id := range want.Taken {
+			if domain, ok := n.domain(id, rule.Topology); ok {
+				counts[i][domain]++
+			}
+		}
+	}
+	return func(id string) bool {
+		for i, rule := range rules {
+			domain, ok := n.domain(id, rule.Topology)
+			if !ok || !keepsRule(rule, counts[i], domain) {
+				return false
+			}
+		}
+		return true
+	}
+}
+
+// domain returns the domain of a node, itself where there is no topology.
+func (n *bookNodes) domain(id, topology string) (string, bool) {
+	known, ok := n.byID[id]
+	if !ok || topology == "" {
+		return id, ok
+	}
+	return known.node.Label(topology)
+}
+
+func keepsRule(rule placement.SpreadRule, counts map[string]int, domain string) bool {
+	after := counts[domain] + 1
+	if rule.MaxPerDomain > 0 {
+		return after <= rule.MaxPerDomain
+	}
+	least := counts[domain]
+	for _, count := range counts {
+		least = min(least, count)
+	}
+	if len(counts) < rule.MinDomains {
+		least = 0
+	}
+	return after-least <= rule.MaxSkew
+}
+
+// firstFitOnly refuses rules that a Book can not keep.
+func firstFitOnly(p placement.Preferences, spread bool) error {
+	switch {
+	case p.Strategy != placement.BinPack:
+		return invalid("preferences.strategy", p.Strategy, "a book places by first fit; leave it zero")
+	case len(p.Preferred) > 0:
+		return invalid("preferences.preferred", p.Preferred[0].Constraint, "a book keeps no soft rules")
+	case len(p.Affinity) > 0:
+		return invalid("preferences.affinity", p.Affinity[0].Selector, "a book knows no labels of instances")
+	}
+	for _, rule := range p.Spread {
+		if !spread || !rule.Hard() || !rule.Selector.IsZero() {
+			return invalid("preferences.spread", rule.Topology, "a book keeps hard rules among the slots of a reservation")
+		}
+	}
+	return nil
+}

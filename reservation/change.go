@@ -1,0 +1,46 @@
+package reservation
+
+// ChangeKind says what a Change does.
+type ChangeKind string
+
+// The kinds of changes. A host that journals changes refuses kinds that it
+// does not know.
+const (
+	// Put makes or replaces Reservation.
+	Put ChangeKind = "put"
+	// Move puts the slot Slot of reservation ID on Node with Devices, or
+	// nowhere if Node is empty: it is lost. Instances in it stay behind.
+	Move ChangeKind = "move"
+	// Withdraw ends reservation ID now.
+	Withdraw ChangeKind = "withdraw"
+	// Fill puts Claim into the slot Slot of reservation ID.
+	Fill ChangeKind = "fill"
+	// Vacate removes the claim of instance ID.
+	Vacate ChangeKind = "vacate"
+	// Arrive adds Stay.
+	Arrive ChangeKind = "arrive"
+	// Depart removes the stay of instance ID.
+	Depart ChangeKind = "depart"
+	// Tell notes that the instance in Blockers was told to leave for
+	// reservation ID.
+	Tell ChangeKind = "tell"
+	// Settled notes that the slots of reservation ID were reviewed.
+	Settled ChangeKind = "settled"
+)
+
+// Change is one decision as data: everything that was chosen is in it, and
+// Plan.Apply carries it out without looking for anything. Kind says which
+// fields count. Changes are plain JSON, to be journaled.
+type Change struct {
+	Kind ChangeKind `json:"kind"`
+	ID   string     `json:"id,omitempty"`
+
+	Reservation *Reservation `json:"reservation,omitempty"`
+	Claim       *Claim       `json:"claim,omitempty"`
+	Stay        *Stay        `json:"stay,omitempty"`
+
+	Slot     int      `json:"slot,omitempty"`
+	Node     string   `json:"node,omitempty"`
+	Devices  []int    `json:"devices,omitempty"`
+	Blockers []string `json:"blockers,omitempty"`
+}

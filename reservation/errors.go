@@ -1,0 +1,204 @@
+package reservation
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// The decisions that a caller can take. Every error of this package unwraps
+// to one of them; those with data are the structs below.
+var (
+	// ErrInvalid: the call can never succeed as it stands; see InvalidError.
+	ErrInvalid = errors.New("reservation: invalid")
+	// ErrNotFound: nothing of that ID is known.
+	ErrNotFound = errors.New("reservation: not found")
+	// ErrState: the reservation is not in a state for that; see StateError.
+	ErrState = errors.New("reservation: wrong state")
+	// ErrNotOwner: the namespace may not claim; see OwnerError.
+	ErrNotOwner = errors.New("reservation: not an owner")
+	// ErrConflict: the ID is taken by something else; see ConflictError.
+	ErrConflict = errors.New("reservation: conflicting use of an ID")
+	// ErrInUse: claims are in the way; see InUseError.
+	ErrInUse = errors.New("reservation: in use")
+	// ErrVersion: the reservation has changed since; see VersionError.
+	ErrVersion = errors.New("reservation: version has changed")
+	// ErrRefused: there is no room; see RefusedError and ShortError.
+	ErrRefused = errors.New("reservation: refused")
+)
+
+// InvalidError says what is wrong with one value. All mistakes of a call are
+// reported at once, joined with errors.Join.
+type InvalidError struct {
+	// Field is the name of the value, for example "duration".
+	Field string
+	// Value is the offending value as text.
+	Value string
+	// Reason completes "Field Value: …".
+	Reason string
+}
+
+// Error returns "reservation: invalid FIELD VALUE: REASON".
+func (e *InvalidError) Error() string {
+	return fmt.Sprintf("reservation: invalid %s %q: %s", e.Field, e.Value, e.Reason)
+}
+
+// Unwrap returns ErrInvalid.
+func (e *InvalidError) Unwrap() error { return ErrInvalid }
+
+func invalid(field string, value any, reason string) error {
+	return &InvalidError{Field: field, Value: fmt.Sprint(value), Reason: reason}
+}
+
+func notFound(what, id string) error { return fmt.Errorf("%w: %s %q", ErrNotFound, what, id) }
+
+// StateError says in which state a reservation is that does not allow the
+// call.
+type StateError struct {
+	ID    string
+	State State
+	// Action is what was asked, for example "claim".
+	Action string
+}
+
+// Error names the reservation, its state and the action.
+func (e *StateError) Error() string {
+	return fmt.Sprintf("reservation: can not %s %q: it is %s", e.Action, e.ID, e.State)
+}
+
+// Unwrap returns ErrState.
+func (e *StateError) Unwrap() error { return ErrState }
+
+// OwnerError says who may claim from a reservation instead.
+type OwnerError struct {
+	ID        string
+	Namespace string
+	Owners    []string
+}
+
+// Error names the reservation, who asked and who may.
+func (e *OwnerError) Error() string {
+	return fmt.Sprintf("reservation: %q is not for namespace %q but for %q", e.ID, e.Namespace, e.Owners)
+}
+
+// Unwrap returns ErrNotOwner.
+func (e *OwnerError) Unwrap() error { return ErrNotOwner }
+
+// ConflictError says that an ID already stands for something else.
+type ConflictError struct {
+	ID string
+	// Taken says by what.
+	Taken string
+}
+
+// Error names the ID and what has it.
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("reservation: ID %q is taken by %s", e.ID, e.Taken)
+}
+
+// Unwrap returns ErrConflict.
+func (e *ConflictError) Unwrap() error { return ErrConflict }
+
+// InUseError names the instances that are in the way of a release or of a
+// smaller size.
+type InUseError struct {
+	ID        string
+	Instances []string
+}
+
+// Error names the reservation and the instances.
+func (e *InUseError) Error() string {
+	return fmt.Sprintf("reservation: %q is in use by %q", e.ID, e.Instances)
+}
+
+// Unwrap returns ErrInUse.
+func (e *InUseError) Unwrap() error { return ErrInUse }
+
+// VersionError says which version an update was made for and which there is.
+type VersionError struct {
+	ID        string
+	Want, Has uint64
+}
+
+// Error names both versions.
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("reservation: %q has version %d, not %d", e.ID, e.Has, e.Want)
+}
+
+// Unwrap returns ErrVersion.
+func (e *VersionError) Unwrap() error { return ErrVersion }
+
+// RefusedError says why a hold does not fit.
+type RefusedError struct {
+	// Window for which room was sought.
+	Window Window
+	// Shape of one slot or instance.
+	Shape placement.Resources
+	// Missing is how many of Count slots found no room.
+	Missing, Count int
+	// Node came nearest, Largest is the part of the shape that one slot would
+	// find there over the whole window: the largest single fit. Empty and zero
+	// if no node meets the rules.
+	Node    string
+	Largest placement.Resources
+	// Holders are what the Plan counts on Node during the window.
+	Holders []Holder
+	// Earliest is the first start at which all would find room for as long,
+	// as things stand; zero if there is none, or if the call was about a
+	// fixed start.
+	Earliest time.Time
+}
+
+// Error tells the whole story in one line.
+func (e *RefusedError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "reservation: no room for %d of %d × %s in %s", e.Missing, e.Count, e.Shape, e.Window)
+	if e.Node == "" {
+		b.WriteString(": no node meets the rules")
+	} else {
+		fmt.Fprintf(&b, ": the largest single fit is %s on %s", e.Largest, e.Node)
+	}
+	for i, h := range e.Holders {
+		b.WriteString([]string{"; held by ", ", "}[min(i, 1)] + h.ID)
+	}
+	if !e.Earliest.IsZero() {
+		b.WriteString("; the earliest start is " + e.Earliest.Format(time.RFC3339Nano))
+	}
+	return b.String()
+}
+
+// Unwrap returns ErrRefused.
+func (e *RefusedError) Unwrap() error { return ErrRefused }
+
+// ShortError says why no slot of a reservation takes a claim.
+type ShortError struct {
+	ID    string
+	Asked placement.Resources
+	// Left is what the slot with most left still has for claims. A claim
+	// never takes more than that in a dimension of the shape.
+	Left placement.Resources
+	// Rules is how many slots had enough left on a node that the instance's
+	// own rules exclude.
+	Rules int
+	// Excess is how many slots had enough left on a node without room for
+	// what the instance asks beyond the shape's dimensions.
+	Excess int
+}
+
+// Error says what is left.
+func (e *ShortError) Error() string {
+	text := fmt.Sprintf("reservation: %q has no slot for %s: %s left", e.ID, e.Asked, e.Left)
+	if e.Rules > 0 {
+		text += fmt.Sprintf(", %d on nodes excluded by the instance's rules", e.Rules)
+	}
+	if e.Excess > 0 {
+		text += fmt.Sprintf(", %d on nodes without room for the rest", e.Excess)
+	}
+	return text
+}
+
+// Unwrap returns ErrRefused.
+func (e *ShortError) Unwrap() error { return ErrRefused }

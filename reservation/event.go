@@ -1,0 +1,61 @@
+package reservation
+
+import "time"
+
+// EventKind says what has happened.
+type EventKind string
+
+// The kinds of events.
+const (
+	// Started: the reservation can be claimed from now on.
+	Started EventKind = "started"
+	// Expired: the end of an Evict reservation has come and the grace of its
+	// Instances begins.
+	Expired EventKind = "expired"
+	// EvictionDue: the grace is over and the Instance is still there.
+	EvictionDue EventKind = "eviction-due"
+	// Over: the reservation holds nothing any more. Instances are those that
+	// still stand there.
+	Over EventKind = "over"
+	// Overstayed: the Instance should have gone, at the end of its own
+	// duration or of its reservation.
+	Overstayed EventKind = "overstayed"
+	// YieldDue: the Instance stands where Reservation begins at Due, and is
+	// told to leave.
+	YieldDue EventKind = "yield-due"
+	// SlotMoved: a slot went from From to Node, without the Instances in it.
+	SlotMoved EventKind = "slot-moved"
+	// SlotLost: a slot on From found no room anywhere; the reservation is
+	// Degraded. Instances stood in it, Blockers stand where it was.
+	SlotLost EventKind = "slot-lost"
+	// AllLost: the last slot was lost; the reservation is Displaced.
+	AllLost EventKind = "all-lost"
+	// SlotRegained: a lost slot is held again, on Node.
+	SlotRegained EventKind = "slot-regained"
+)
+
+// Event tells what became of a reservation or an instance without its owner
+// asking. Every event is told once, in the order of At.
+type Event struct {
+	// Seq numbers the events of a Book from 1; a gap is what was dropped. A
+	// Plan leaves it 0.
+	Seq  uint64    `json:"seq,omitempty"`
+	Kind EventKind `json:"kind"`
+	// At is when it was due: for deadlines the deadline itself, however late
+	// the Plan was told the time.
+	At time.Time `json:"at"`
+	// Reservation and its Namespace, if it is about one.
+	Reservation string `json:"reservation,omitempty"`
+	Namespace   string `json:"namespace,omitempty"`
+	// Instance that it is about.
+	Instance string `json:"instance,omitempty"`
+	// Instances affected, sorted.
+	Instances []string `json:"instances,omitempty"`
+	// From and Node are where a slot was and is.
+	From string `json:"from,omitempty"`
+	Node string `json:"node,omitempty"`
+	// Blockers are the instances that stand where a slot should be.
+	Blockers []string `json:"blockers,omitempty"`
+	// Due is when a yielding instance has to be gone.
+	Due time.Time `json:"due,omitzero"`
+}

@@ -1,0 +1,112 @@
+package reservation
+
+import (
+	"iter"
+	"slices"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// Load is an amount of resources and of instances.
+type Load struct {
+	Resources placement.Resources `json:"resources,omitzero"`
+	Instances int64               `json:"instances,omitempty"`
+}
+
+// Clone returns a copy that shares nothing with l.
+func (l Load) Clone() Load {
+	l.Resources = l.Resources.Clone()
+	return l
+}
+
+// IsZero reports whether there is nothing.
+func (l Load) IsZero() bool { return l.Instances == 0 && l.Resources.IsZero() }
+
+// Hold is a load on one node over a window of time. Plan counts holds and
+// nothing else: a slot is a hold, and so is an instance.
+type Hold struct {
+	Node   string
+	Window Window
+	Load   Load
+	// Devices are the indices of the GPUs that Load.Resources.GPU is of: all of
+	// a whole number of devices, or the one that a fraction is of.
+	Devices []int
+}
+
+// Room is what a node gives and what is used on it by instances that the Plan
+// was not told of. The host knows both.
+type Room struct {
+	// Allocatable amounts, as placement.Node.Allocatable.
+	Allocatable placement.Resources
+	// MaxInstances caps the instances; 0 is no cap.
+	MaxInstances int64
+	// Used by instances unknown to the Plan. Its GPU is not looked at.
+	Used Load
+	// Devices has one entry per GPU: thousandths of it that are used by
+	// instances unknown to the Plan.
+	Devices []int64
+}
+
+// deviceShare returns what a load takes of each device that it is on.
+func deviceShare(gpu int64) int64 { return min(gpu, placement.Device) }
+
+// lane is one thing that is counted on a node: a dimension, or one GPU.
+type lane struct {
+	name   placement.ResourceName
+	device int
+}
+
+// amounts yields what the hold puts on each lane.
+func (h *Hold) amounts() iter.Seq2[lane, int64] {
+	return func(yield func(lane, int64) bool) {
+		for name, amount := range h.Load.Resources.All() {
+			if amount != 0 && name != placement.NameGPU && !yield(lane{name: name}, amount) {
+				return
+			}
+		}
+		if h.Load.Instances != 0 && !yield(lane{name: placement.NameInstances}, h.Load.Instances) {
+			return
+		}
+		for _, device := range h.Devices {
+			if !yield(lane{placement.NameGPU, device}, deviceShare(h.Load.Resources.GPU)) {
+				return
+			}
+		}
+	}
+}
+
+// chooseDevices returns the devices for an amount of GPU, given what is left
+// of each: for whole devices untouched ones, the preferred first, then by
+// index; for a fraction the preferred one, or else the fitting one with least
+// left. The result is sorted.
+func chooseDevices(left []int64, gpu int64, preferred []int) ([]int, bool) {
+	if gpu < placement.Device {
+		best := -1
+		for i, free := range left {
+			if free >= gpu && (best < 0 || free < left[best]) {
+				best = i
+			}
+		}
+		for _, i := range preferred {
+			if i < len(left) && left[i] >= gpu {
+				best = i
+			}
+		}
+		return []int{best}, best >= 0
+	}
+	var chosen []int
+	take := func(i int) {
+		if int64(len(chosen)) < gpu/placement.Device && i < len(left) && left[i] == placement.Device &&
+			!slices.Contains(chosen, i) {
+			chosen = append(chosen, i)
+		}
+	}
+	for _, i := range preferred {
+		take(i)
+	}
+	for i := range left {
+		take(i)
+	}
+	slices.Sort(chosen)
+	return chosen, int64(len(chosen)) == gpu/placement.Device
+}

@@ -1,0 +1,48 @@
+package reservation_test
+
+import (
+	"iter"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/reservation"
+)
+
+// host is a minimal user of a Plan.
+type host struct {
+	plan *reservation.Plan
+	room map[string]reservation.Room
+}
+
+func newHost(t *testing.T, nodes ...placement.Node) *host {
+	t.Helper()
+	h := &host{plan: reservation.NewPlan(), room: map[string]reservation.Room{}}
+	h.plan.Advance(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC))
+	for _, n := range nodes {
+		require.NoError(t, n.Validate())
+		n = n.Canonical()
+		h.room[n.ID] = reservation.Room{
+			Allocatable: n.Allocatable(), MaxInstances: n.MaxInstances, Devices: make([]int64, n.Devices.Count),
+		}
+	}
+	return h
+}
+
+// Room is part of reservation.Nodes.
+func (h *host) Room(node string) (reservation.Room, bool) {
+	room, ok := h.room[node]
+	return room, ok
+}
+
+// For is part of reservation.Nodes.
+func (h *host) For(want reservation.Want) iter.Seq[string] {
+	if want.Node != "" {
+		return slices.Values([]string{want.Node})
+	}
+	return slices.Values(slices.Sorted(maps.Keys(h.room)))
+}

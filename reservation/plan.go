@@ -1,0 +1,269 @@
+package reservation
+
+import (
+	"iter"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// Nodes is what a Plan asks its host: which nodes there are and what room they
+// have. It is asked during the call that it is passed to and not kept.
+type Nodes interface {
+	// Room returns what a node gives and what is used on it by instances that
+	// the Plan was not told of. It reports false for a node that takes
+	// nothing: unknown, removed or lost.
+	Room(node string) (Room, bool)
+	// For yields the nodes that meet the rules of Want, best first. Room is
+	// not its business: the Plan takes the first that fits.
+	For(want Want) iter.Seq[string]
+}
+
+// Want describes for what a node is sought.
+type Want struct {
+	// ID of the reservation or instance, and its namespace.
+	ID, Namespace string
+	// Shape of what has to fit, and when.
+	Shape  placement.Resources
+	Window Window
+	// Node that it has to be; empty means any.
+	Node        string
+	Preferences placement.Preferences
+	// Taken are the nodes of the other slots of the same reservation, one
+	// entry per slot.
+	Taken []string
+}
+
+// Plan is the pure book of capacity held over time. It holds reservations with
+// their slots on nodes, the instances that claimed them, and those instances
+// beside them that were said to leave; ordinary instances stay with the host,
+// which tells of them through Nodes.
+//
+// A call that decides (Reserve, Update, Release, Claim, Unclaim, Admit, Remove,
+// Settle, NodeChanged, Repair) changes nothing: it returns Changes, and Apply
+// carries them out. Between the two nothing else may be applied. Time passes
+// only in Advance. A Plan is not safe for concurrent use; Book is.
+type Plan struct {
+	now          int64
+	created      uint64
+	reservations map[string]*booked
+	claims       map[string]*tenant // by instance
+	stays        map[string]*guest
+	grounds      map[string]*ground // by node
+	deadlines    deadlines
+	unsettled    map[string]struct{} // reservations, see Settle
+	touched      map[string]struct{} // nodes, see Touched
+	past         []PastReservation
+	events       []Event
+}
+
+// booked is a reservation on the plan, with its next deadline.
+type booked struct {
+	Reservation
+	due deadline
+}
+
+// tenant is an instance in a slot of a reservation, with its deadline.
+type tenant struct {
+	r   *booked
+	due deadline
+}
+
+// guest is a stay on the plan, with its deadline.
+type guest struct {
+	Stay
+	due deadline
+}
+
+// slotRef names a slot of a reservation.
+type slotRef struct {
+	r    *booked
+	slot int
+}
+
+func (ref slotRef) at() *Slot { return &ref.r.Slots[ref.slot] }
+
+// NewPlan returns an empty plan whose time is long ago.
+func NewPlan() *Plan {
+	return &Plan{
+		now:          -forever,
+		reservations: make(map[string]*booked),
+		claims:       make(map[string]*tenant),
+		stays:        make(map[string]*guest),
+		grounds:      make(map[string]*ground),
+		unsettled:    make(map[string]struct{}),
+		touched:      make(map[string]struct{}),
+	}
+}
+
+// Now returns the time that the plan has reached.
+func (p *Plan) Now() time.Time { return instant(p.now) }
+
+// Reservation returns a copy of a reservation.
+func (p *Plan) Reservation(id string) (Reservation, bool) {
+	r, ok := p.reservations[id]
+	if !ok {
+		return Reservation{}, false
+	}
+	return r.Clone(), true
+}
+
+// Reservations yields copies of all reservations in the order of their IDs.
+// The plan must not change meanwhile.
+func (p *Plan) Reservations() iter.Seq[Reservation] {
+	return func(yield func(Reservation) bool) {
+		for _, id := range slices.Sorted(maps.Keys(p.reservations)) {
+			if !yield(p.reservations[id].Clone()) {
+				return
+			}
+		}
+	}
+}
+
+// ClaimOf returns the claim of an instance and the ID of its reservation.
+func (p *Plan) ClaimOf(instance string) (c Claim, reservation string, ok bool) {
+	tenant, ok := p.claims[instance]
+	if !ok {
+		return Claim{}, "", false
+	}
+	slot, i := tenant.r.find(instance)
+	return tenant.r.Slots[slot].Claims[i].clone(), tenant.r.Spec.ID, true
+}
+
+// find returns in which slot an instance stands, and where in its claims.
+func (r *Reservation) find(instance string) (slot, claim int) {
+	for i := range r.Slots {
+		if j := r.Slots[i].claim(instance); j >= 0 {
+			return i, j
+		}
+	}
+	return -1, -1
+}
+
+// Stay returns the stay of an instance that the plan was told of.
+func (p *Plan) Stay(instance string) (Stay, bool) {
+	g, ok := p.stays[instance]
+	if !ok {
+		return Stay{}, false
+	}
+	return g.clone(), true
+}
+
+// Stays yields all stays in the order of their IDs. The plan must not change
+// meanwhile.
+func (p *Plan) Stays() iter.Seq[Stay] {
+	return func(yield func(Stay) bool) {
+		for _, id := range slices.Sorted(maps.Keys(p.stays)) {
+			if !yield(p.stays[id].clone()) {
+				return
+			}
+		}
+	}
+}
+
+// Counts reports whether the plan counts an instance, as a claim or as a stay,
+// so that the host does not.
+func (p *Plan) Counts(instance string) bool {
+	return p.claims[instance] != nil || p.stays[instance] != nil
+}
+
+// Owes returns what a reservation's namespace has to pay for now, nothing for
+// one that is no more; see Reservation.Owes.
+func (p *Plan) Owes(id string) Load {
+	if r, ok := p.reservations[id]; ok {
+		return r.Owes()
+	}
+	return Load{}
+}
+
+// Touched returns the nodes on which something has changed since it was last
+// called, sorted.
+func (p *Plan) Touched() []string {
+	nodes := slices.Sorted(maps.Keys(p.touched))
+	clear(p.touched)
+	return nodes
+}
+
+// Holder is something that the plan counts on a node.
+type Holder struct {
+	// ID of the reservation, or of the instance if Instance is set.
+	ID       string `json:"id"`
+	Instance bool   `json:"instance,omitempty"`
+	// Window over which it counts.
+	Window Window `json:"window"`
+}
+
+// Holders returns what the plan counts on a node during a window: stays and
+// reservations, by ID. O(h) in the holders of the node.
+func (p *Plan) Holders(node string, w Window) []Holder {
+	g, ok := p.grounds[node]
+	if !ok {
+		return nil
+	}
+	var holders []Holder
+	for _, id := range slices.Sorted(maps.Keys(g.stays)) {
+		if h := g.stays[id].hold(); h.Window.Overlaps(w) {
+			holders = append(holders, Holder{id, true, h.Window})
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(g.slots)) {
+		r := p.reservations[id]
+		for i := range r.Slots {
+			if r.Slots[i].Node != node {
+				continue
+			}
+			for h := range r.holds(&r.Slots[i]) {
+				if h.Window.Overlaps(w) {
+					holders = append(holders, Holder{ID: id, Window: h.Window})
+					break
+				}
+			}
+			break // Slots of one reservation have the same window.
+		}
+	}
+	return holders
+}
+
+// PastReservation is what is remembered of a reservation that is no more.
+type PastReservation struct {
+	ID    string `json:"id"`
+	State State  `json:"state"`
+}
+
+// remembered is how many past reservations are known by their last state, so
+// that a late call gets a StateError rather than ErrNotFound.
+const remembered = 1024
+
+func (p *Plan) remember(id string, state State) {
+	if len(p.past) >= 2*remembered {
+		p.past = append(p.past[:0], p.past[len(p.past)-remembered:]...)
+	}
+	p.past = append(p.past, PastReservation{id, state})
+}
+
+// live returns a reservation, or the error that says why action can not be
+// done: it is over or was never there.
+func (p *Plan) live(id, action string) (*booked, error) {
+	if r, ok := p.reservations[id]; ok {
+		return r, nil
+	}
+	for _, past := range slices.Backward(p.past) {
+		if past.ID == id {
+			return nil, &StateError{ID: id, State: past.State, Action: action}
+		}
+	}
+	return nil, notFound("reservation", id)
+}
+
+// generatedID returns an ID for the next reservation that nobody has.
+func (p *Plan) generatedID() string {
+	for n := p.created + 1; ; n++ {
+		id := "reservation-" + strconv.FormatUint(n, 10)
+		if _, taken := p.reservations[id]; !taken {
+			return id
+		}
+	}
+}

@@ -1,0 +1,252 @@
+package reservation
+
+// Apply carries out changes in their order and returns the events that they
+// cause. It never fails and never searches: the changes must have been decided
+// by this plan in its present state, or by another in the same state, as when
+// a journal is replayed.
+func (p *Plan) Apply(changes ...Change) []Event {
+	for i := range changes {
+		p.apply(&changes[i])
+	}
+	p.fire(p.now)
+	return p.takeEvents()
+}
+
+func (p *Plan) apply(c *Change) {
+	switch c.Kind {
+	case Put:
+		p.put(c.Reservation)
+	case Move:
+		p.move(slotRef{p.reservations[c.ID], c.Slot}, c)
+	case Withdraw:
+		p.end(p.reservations[c.ID])
+	case Fill:
+		p.fill(slotRef{p.reservations[c.ID], c.Slot}, c.Claim)
+	case Vacate:
+		p.vacate(c.ID)
+	case Arrive:
+		p.arrive(c.Stay.clone())
+	case Depart:
+		p.depart(p.stays[c.ID])
+	case Tell:
+		for _, id := range c.Blockers {
+			p.tellYielding(p.reservations[c.ID], p.stays[id])
+		}
+	case Settled:
+		delete(p.unsettled, c.ID)
+	}
+}
+
+// put makes a reservation or replaces one of the same ID.
+func (p *Plan) put(record *Reservation) {
+	r, ok := p.reservations[record.Spec.ID]
+	if ok {
+		p.leave(r)
+	} else {
+		r = &booked{due: deadline{id: record.Spec.ID}}
+		p.reservations[record.Spec.ID] = r
+	}
+	r.Reservation = record.Clone()
+	p.created = max(p.created, r.Seq)
+	p.enter(r)
+	if r.Noticed {
+		p.doubt(r)
+	}
+}
+
+// enter counts a reservation that is not counted, and forgets it if it has
+// ended and nobody is in it.
+func (p *Plan) enter(r *booked) {
+	for i := range r.Slots {
+		p.countSlot(slotRef{r, i}, 1)
+	}
+	if r.Phase == Ended && len(r.Slots) == 0 {
+		p.forget(r)
+		return
+	}
+	p.schedule(r)
+}
+
+// leave is the reverse of enter.
+func (p *Plan) leave(r *booked) {
+	for i := range r.Slots {
+		p.countSlot(slotRef{r, i}, -1)
+	}
+}
+
+// forget drops a reservation that counts for nothing.
+func (p *Plan) forget(r *booked) {
+	p.deadlines.cancel(&r.due)
+	delete(p.reservations, r.Spec.ID)
+	delete(p.unsettled, r.Spec.ID)
+	p.remember(r.Spec.ID, r.Phase)
+}
+
+// countSlot counts a slot with all that is in it, or with sign -1 no longer.
+func (p *Plan) countSlot(ref slotRef, sign int) {
+	slot := ref.at()
+	if slot.Node == "" {
+		return
+	}
+	g, id := p.ground(slot.Node), ref.r.Spec.ID
+	g.slots[id] += sign
+	if g.slots[id] == 0 {
+		delete(g.slots, id)
+	}
+	for _, c := range slot.Claims {
+		p.countTenant(ref.r, c, sign)
+		if c.Overstayed && !ref.r.holding() {
+			g.unsure += sign
+		}
+	}
+	for h := range ref.r.holds(slot) {
+		p.count(h, int64(sign))
+	}
+	p.touched[slot.Node] = struct{}{}
+	if sign < 0 {
+		p.drop(slot.Node)
+	}
+}
+
+// countTenant knows an instance of a reservation, or with sign -1 no longer.
+func (p *Plan) countTenant(r *booked, c Claim, sign int) {
+	if sign < 0 {
+		p.deadlines.cancel(&p.claims[c.ID].due)
+		delete(p.claims, c.ID)
+		return
+	}
+	tenant := &tenant{r: r, due: deadline{id: c.ID}}
+	p.claims[c.ID] = tenant
+	if !c.Until.IsZero() && !c.Overstayed {
+		p.deadlines.set(&tenant.due, nanos(c.Until), rankLeave)
+	}
+}
+
+// move puts a slot elsewhere. Instances in it stay where they are, as guests
+// that leave when the reservation would have had them leave.
+func (p *Plan) move(ref slotRef, c *Change) {
+	r, slot := ref.r, ref.at()
+	p.countSlot(ref, -1)
+	e := Event{From: slot.Node, Node: c.Node, Blockers: c.Blockers}
+	for _, claim := range slot.Claims {
+		p.arrive(Stay{
+			ID: claim.ID, Namespace: claim.Namespace, Node: slot.Node,
+			Load: claim.whole(), Devices: claim.Devices, Window: r.window(),
+		})
+		e.Instances = append(e.Instances, claim.ID)
+	}
+	slot.Node, slot.Devices, slot.Claims = c.Node, c.Devices, nil
+	p.countSlot(ref, 1)
+	r.Version++
+	switch {
+	case c.Node == "":
+		e.Kind = SlotLost
+	case e.From == "":
+		e.Kind = SlotRegained
+	default:
+		e.Kind = SlotMoved
+	}
+	p.tell(e, r)
+	if r.Noticed {
+		p.doubt(r)
+	}
+	if r.Missing() == len(r.Slots) {
+		r.Phase = Displaced
+		p.tell(Event{Kind: AllLost}, r)
+		p.schedule(r)
+	}
+}
+
+func (p *Plan) fill(ref slotRef, claim *Claim) {
+	p.countSlot(ref, -1)
+	slot := ref.at()
+	slot.Claims = append(slot.Claims, claim.clone())
+	slot.Spent = ref.r.Spec.Once
+	ref.r.Version++
+	p.countSlot(ref, 1)
+}
+
+func (p *Plan) vacate(instance string) {
+	r := p.claims[instance].r
+	slot, i := r.find(instance)
+	ref := slotRef{r, slot}
+	p.countSlot(ref, -1)
+	claims := ref.at().Claims
+	ref.at().Claims = append(claims[:i:i], claims[i+1:]...)
+	r.Version++
+	if r.holding() || len(ref.at().Claims) > 0 {
+		p.countSlot(ref, 1)
+		return
+	}
+	r.Slots = append(r.Slots[:slot:slot], r.Slots[slot+1:]...)
+	if len(r.Slots) > 0 {
+		return
+	}
+	if r.Phase == Expiring {
+		p.over(r)
+	}
+	p.forget(r)
+}
+
+// arrive counts an instance that will leave.
+func (p *Plan) arrive(s Stay) {
+	g := &guest{Stay: s, due: deadline{id: s.ID}}
+	p.stays[s.ID] = g
+	p.countStay(g, 1)
+	if !s.Window.End.IsZero() && !s.Overstayed {
+		p.deadlines.set(&g.due, s.Window.end(), rankLeave)
+	}
+	if !s.Yield {
+		return
+	}
+	for id := range p.grounds[s.Node].slots {
+		if r := p.reservations[id]; r.Noticed && r.Phase == Pending {
+			p.doubt(r)
+		}
+	}
+}
+
+func (p *Plan) depart(g *guest) {
+	p.countStay(g, -1)
+	p.deadlines.cancel(&g.due)
+	delete(p.stays, g.ID)
+}
+
+// countStay counts an instance beside the reservations, or with sign -1 no
+// longer.
+func (p *Plan) countStay(g *guest, sign int) {
+	ground := p.ground(g.Node)
+	if sign > 0 {
+		ground.stays[g.ID] = g
+	} else {
+		delete(ground.stays, g.ID)
+	}
+	if g.Yield || g.Overstayed {
+		ground.unsure += sign
+	}
+	if g.Yield {
+		p.countYielding(g.hold(), int64(sign))
+	} else {
+		p.count(g.hold(), int64(sign))
+	}
+	p.touched[g.Node] = struct{}{}
+	if sign < 0 {
+		p.drop(g.Node)
+	}
+}
+
+// tellYielding notes that an instance was told to make way for a reservation.
+func (p *Plan) tellYielding(r *booked, g *guest) {
+	g.Told = true
+	p.tell(Event{Kind: YieldDue, Instance: g.ID, Node: g.Node, Due: r.Terms.Start}, r)
+}
+
+// doubt marks a reservation for Settle if somebody may stand in its way.
+func (p *Plan) doubt(r *booked) {
+	for i := range r.Slots {
+		if g, ok := p.grounds[r.Slots[i].Node]; ok && g.unsure > 0 {
+			p.unsettled[r.Spec.ID] = struct{}{}
+			return
+		}
+	}
+}

@@ -1,0 +1,153 @@
+package reservation
+
+import (
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// refused explains why a load finds no room: which node comes nearest and who
+// holds it.
+func (t *trial) refused(want Want, load Load) *RefusedError {
+	refused := &RefusedError{Window: want.Window, Shape: load.Resources.Clone()}
+	nearest := int64(-1)
+	for node := range t.nodes.For(want) {
+		room, ok := t.nodes.Room(node)
+		if !ok {
+			continue
+		}
+		h := Hold{Node: node, Window: want.Window, Load: load}
+		free := t.plan.free(&room, &h)
+		share := int64(math.MaxInt64)
+		for name, asked := range load.Resources.All() {
+			if asked > 0 {
+				share = min(share, placement.Utilization(free.Amount(name), asked))
+			}
+		}
+		if share > nearest {
+			nearest, refused.Node, refused.Largest = share, node, free
+		}
+	}
+	refused.Holders = slices.DeleteFunc(t.plan.Holders(refused.Node, want.Window), func(h Holder) bool {
+		return h.ID == want.ID && !h.Instance // It is not in its own way.
+	})
+	return refused
+}
+
+// maxProbes bounds how many starts are tried for several slots together.
+const maxProbes = 1000
+
+// earliest returns the first start from which a refused reservation would find
+// room for as long as it asks, zero if there is none. It may have to displace
+// others for that, as Reserve does.
+func (t *trial) earliest(r *Reservation) time.Time {
+	mark := len(t.done)
+	defer func() { t.undo(mark) }()
+	want := r.want(nil)
+	var nodes []string
+	for node := range t.nodes.For(want) {
+		nodes = append(nodes, node)
+		endless := Hold{Node: node, Window: Window{Start: want.Window.Start}}
+		for _, ref := range t.plan.displaceable(&endless, r.Spec.Priority) {
+			t.liftSlot(ref)
+		}
+	}
+	first := t.earliestSingle(want, r.load(), want.Window.start())
+	if r.Terms.Count == 1 || first.IsZero() {
+		return first
+	}
+	starts := []int64{nanos(first)}
+	for _, node := range nodes {
+		starts = t.plan.starts(node, nanos(first), starts)
+	}
+	slices.Sort(starts)
+	starts = slices.Compact(starts)
+	for _, start := range starts[:min(len(starts), maxProbes)] {
+		var ok bool
+		if want.Window, ok = r.window().shifted(start); !ok {
+			break
+		}
+		if t.placesAll(want, r.load(), r.Terms.Count) {
+			return want.Window.Start
+		}
+	}
+	return time.Time{}
+}
+
+// placesAll reports whether so many slots would find room.
+func (t *trial) placesAll(want Want, load Load, count int) bool {
+	mark := len(t.done)
+	defer func() { t.undo(mark) }()
+	for range count {
+		h, ok := t.place(want, load)
+		if !ok {
+			return false
+		}
+		want.Taken = append(want.Taken, h.Node)
+	}
+	return true
+}
+
+// earliestSingle returns the first start at or after from at which one load
+// would find room, zero if there is none.
+func (t *trial) earliestSingle(want Want, load Load, from int64) time.Time {
+	earliest := int64(forever)
+	for node := range t.nodes.For(want) {
+		room, ok := t.nodes.Room(node)
+		if !ok {
+			continue
+		}
+		starts := t.plan.starts(node, from, []int64{from})
+		slices.Sort(starts)
+		for _, start := range starts {
+			window, ok := want.Window.shifted(start)
+			if start >= earliest || !ok {
+				break
+			}
+			if _, fits := t.plan.Fit(&room, &Hold{Node: node, Window: window, Load: load}); fits {
+				earliest = start
+			}
+		}
+	}
+	if earliest == forever {
+		return time.Time{}
+	}
+	return instant(earliest)
+}
+
+// starts appends the instants after from at which something on a node ends:
+// what does not fit at one of them does not fit before the next. Where
+// instances yield, that is also the instant after now.
+func (p *Plan) starts(node string, from int64, starts []int64) []int64 {
+	g, ok := p.grounds[node]
+	if !ok {
+		return starts
+	}
+	for i := range g.lanes {
+		if g.lanes[i].yielding > 0 && from <= p.now {
+			starts = append(starts, p.now+1)
+		}
+		starts = g.lanes[i].line.falls(from, starts)
+	}
+	return starts
+}
+
+// Degraded returns the IDs of the reservations that lack slots, the most
+// important first: the order in which Repair is fair.
+func (p *Plan) Degraded() []string {
+	var degraded []*booked
+	for _, r := range slices.Collect(maps.Values(p.reservations)) {
+		if r.State() == Degraded {
+			degraded = append(degraded, r)
+		}
+	}
+	slices.SortFunc(degraded, func(a, b *booked) int { return givesWayBefore(&b.Reservation, &a.Reservation) })
+	ids := make([]string, len(degraded))
+	for i, r := range degraded {
+		ids[i] = r.Spec.ID
+	}
+	return ids
+}

@@ -1,0 +1,146 @@
+package reservation
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+)
+
+// Unsettled reports whether reservations begin, or soon begin, where instances
+// stand that yield or have overstayed. Settle decides what follows.
+func (p *Plan) Unsettled() bool { return len(p.unsettled) > 0 }
+
+// Settle decides for each reservation that begins where instances may be in
+// the way: those that yield are told to leave, the newest first and no more
+// than needed; and where one still stands once the reservation has started,
+// the slot moves, or is lost. It is to be called, and its changes applied,
+// whenever Unsettled reports true after Advance or Apply.
+func (p *Plan) Settle(nodes Nodes) []Change {
+	t := p.try(nodes)
+	defer t.undo(0)
+	told := make(map[string]bool)
+	for _, id := range slices.Sorted(maps.Keys(p.unsettled)) {
+		r := p.reservations[id]
+		blocked := make(map[slotRef][]string)
+		var refs []slotRef
+		for i := range r.Slots {
+			ref := slotRef{r, i}
+			if r.Slots[i].Node == "" || !r.holding() {
+				continue
+			}
+			if due := t.inTheWay(ref, told); len(due) > 0 {
+				t.changes = append(t.changes, Change{Kind: Tell, ID: id, Blockers: due})
+			}
+			if r.Phase == Active && len(r.Slots[i].Claims) == 0 && t.liftUnfit(ref) {
+				refs = append(refs, ref)
+				blocked[ref] = p.blockers(r.Slots[i].Node)
+			}
+		}
+		t.resettle(refs, blocked)
+		t.changes = append(t.changes, Change{Kind: Settled, ID: id})
+	}
+	return t.changes
+}
+
+// inTheWay returns the instances that have to leave the node of a slot before
+// it begins, and were not told.
+func (t *trial) inTheWay(ref slotRef, told map[string]bool) []string {
+	p, h := t.plan, ref.r.slotHold(ref.at().Node, ref.at().Devices)
+	room, ok := t.nodes.Room(h.Node)
+	if !ok {
+		return nil
+	}
+	g := p.grounds[h.Node]
+	var yielding []*guest
+	for _, guest := range g.stays {
+		if guest.Yield && !guest.Told && !told[guest.ID] {
+			yielding = append(yielding, guest)
+		}
+	}
+	slices.SortFunc(yielding, func(a, b *guest) int {
+		return cmp.Or(b.Window.Start.Compare(a.Window.Start), cmp.Compare(a.ID, b.ID))
+	})
+	start := max(h.Window.start(), p.now)
+	overfull := func(staying []*guest) bool {
+		for of, amount := range h.amounts() {
+			free := room.free(of) - g.lane(of).levelAt(start)
+			for _, guest := range staying {
+				free -= guest.amountOn(of)
+			}
+			if free < 0 && amount > 0 {
+				return true
+			}
+		}
+		return false
+	}
+	var due []string
+	for len(yielding) > 0 && overfull(yielding) {
+		due = append(due, yielding[0].ID)
+		told[yielding[0].ID] = true
+		yielding = yielding[1:]
+	}
+	return due
+}
+
+// liftUnfit lifts a slot that no longer fits where it is, and reports whether
+// it did.
+func (t *trial) liftUnfit(ref slotRef) bool {
+	mark := len(t.done)
+	t.liftSlot(ref)
+	own := ref.r.slotHold(ref.at().Node, ref.at().Devices)
+	if t.fit(&own) {
+		t.undo(mark)
+		return false
+	}
+	return true
+}
+
+// blockers returns the instances on a node that yield or have overstayed.
+func (p *Plan) blockers(node string) []string {
+	g := p.grounds[node]
+	var ids []string
+	for id, guest := range g.stays {
+		if guest.Yield || guest.Overstayed {
+			ids = append(ids, id)
+		}
+	}
+	for id := range g.slots {
+		r := p.reservations[id]
+		for c := range r.Claims() {
+			if c.Overstayed && !r.holding() {
+				ids = append(ids, c.ID)
+			}
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// NodeChanged decides what becomes of the slots on a node whose room has
+// changed for the worse. On a node that is gone (Nodes.Room reports false) all
+// of them move or are lost, and instances in them stay behind; on one that has
+// become too small those without instances that do not fit any more, the least
+// important first.
+func (p *Plan) NodeChanged(nodes Nodes, node string) []Change {
+	g, ok := p.grounds[node]
+	if !ok {
+		return nil
+	}
+	_, stands := nodes.Room(node)
+	var refs []slotRef
+	for id := range g.slots {
+		r := p.reservations[id]
+		for i := range r.Slots {
+			if r.holding() && r.Slots[i].Node == node && (!stands || len(r.Slots[i].Claims) == 0) {
+				refs = append(refs, slotRef{r, i})
+			}
+		}
+	}
+	t := p.try(nodes)
+	defer t.undo(0)
+	slices.SortFunc(refs, leastImportantFirst)
+	refs = slices.DeleteFunc(refs, func(ref slotRef) bool { return !t.liftUnfit(ref) })
+	slices.Reverse(refs)
+	t.resettle(refs, nil)
+	return t.changes
+}

@@ -1,0 +1,48 @@
+package reservation
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// Snapshot is the whole state of a Plan as data. Equal states give equal
+// snapshots, and the same JSON byte for byte.
+type Snapshot struct {
+	Now          time.Time         `json:"now"`
+	Created      uint64            `json:"created,omitempty"`
+	Reservations []Reservation     `json:"reservations,omitempty"`
+	Stays        []Stay            `json:"stays,omitempty"`
+	Unsettled    []string          `json:"unsettled,omitempty"`
+	Past         []PastReservation `json:"past,omitempty"`
+}
+
+// Snapshot returns a copy of the state.
+func (p *Plan) Snapshot() Snapshot {
+	return Snapshot{
+		Now:          instant(p.now),
+		Created:      p.created,
+		Reservations: slices.Collect(p.Reservations()),
+		Stays:        slices.Collect(p.Stays()),
+		Unsettled:    slices.Sorted(maps.Keys(p.unsettled)),
+		Past:         slices.Clone(p.past[max(0, len(p.past)-remembered):]),
+	}
+}
+
+// Restore returns a plan in the state of a snapshot that Plan.Snapshot made.
+func Restore(s Snapshot) *Plan {
+	p := NewPlan()
+	p.now, p.created = nanos(s.Now), s.Created
+	for i := range s.Reservations {
+		p.put(&s.Reservations[i])
+	}
+	for _, stay := range s.Stays {
+		p.arrive(stay.clone())
+	}
+	p.past = slices.Clone(s.Past)
+	clear(p.unsettled)
+	for _, id := range s.Unsettled {
+		p.unsettled[id] = struct{}{}
+	}
+	return p
+}

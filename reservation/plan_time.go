@@ -1,0 +1,230 @@
+package reservation
+
+import (
+	"cmp"
+	"container/heap"
+	"time"
+)
+
+// rank orders deadlines of one instant: what frees capacity comes before what
+// needs it.
+type rank int8
+
+const (
+	rankEnd    rank = iota // of a reservation
+	rankGrace              // of one that evicts
+	rankLeave              // of a stay
+	rankNotice             // before a start
+	rankStart              // of a reservation
+)
+
+// deadline is the next thing that time does to a reservation or a stay.
+type deadline struct {
+	at    int64
+	rank  rank
+	id    string
+	place int // in the heap, from 1; 0 is outside
+}
+
+// deadlines is a heap by time, rank and ID.
+type deadlines []*deadline
+
+// Len is part of heap.Interface.
+func (d deadlines) Len() int { return len(d) }
+
+// Less is part of heap.Interface.
+func (d deadlines) Less(i, j int) bool {
+	a, b := d[i], d[j]
+	return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.rank, b.rank), cmp.Compare(a.id, b.id)) < 0
+}
+
+// Swap is part of heap.Interface.
+func (d deadlines) Swap(i, j int) {
+	d[i], d[j] = d[j], d[i]
+	d[i].place, d[j].place = i+1, j+1
+}
+
+// Push is part of heap.Interface.
+func (d *deadlines) Push(x any) {
+	due := x.(*deadline)
+	*d = append(*d, due)
+	due.place = len(*d)
+}
+
+// Pop is part of heap.Interface.
+func (d *deadlines) Pop() any {
+	last := len(*d) - 1
+	due := (*d)[last]
+	(*d)[last] = nil
+	*d = (*d)[:last]
+	due.place = 0
+	return due
+}
+
+// cancel takes a deadline out.
+func (d *deadlines) cancel(due *deadline) {
+	if due.place > 0 {
+		heap.Remove(d, due.place-1)
+	}
+}
+
+// set gives a deadline, which may be in the heap or not, its time and rank.
+func (d *deadlines) set(due *deadline, at int64, r rank) {
+	d.cancel(due)
+	due.at, due.rank = at, r
+	heap.Push(d, due)
+}
+
+// NextDeadline returns when time will next change something, and false if
+// nothing is to come.
+func (p *Plan) NextDeadline() (time.Time, bool) {
+	if len(p.deadlines) == 0 {
+		return time.Time{}, false
+	}
+	return instant(p.deadlines[0].at), true
+}
+
+// Advance moves the plan to a time, if that is later than where it is, and
+// returns what fell due on the way: ordered by time, then ends before graces
+// before starts, then ID. It needs no search and nothing from the host. If
+// Unsettled reports true afterwards, call Settle.
+func (p *Plan) Advance(now time.Time) []Event {
+	p.fire(max(p.now, nanos(now)))
+	return p.takeEvents()
+}
+
+// fire carries out all deadlines up to an instant and makes that the time.
+func (p *Plan) fire(until int64) {
+	for len(p.deadlines) > 0 && p.deadlines[0].at <= until {
+		due := p.deadlines[0]
+		p.now = max(p.now, due.at)
+		if due.rank == rankLeave {
+			p.overstay(due.id)
+			continue
+		}
+		switch r := p.reservations[due.id]; due.rank {
+		case rankEnd:
+			p.end(r)
+		case rankGrace:
+			p.endGrace(r)
+		case rankNotice:
+			r.Noticed = true
+			p.doubt(r)
+			p.schedule(r)
+		default:
+			r.Phase = Active
+			r.Version++
+			p.tell(Event{Kind: Started}, r)
+			p.doubt(r)
+			p.schedule(r)
+		}
+	}
+	p.now = until
+}
+
+// schedule sets the next deadline of a reservation.
+func (p *Plan) schedule(r *booked) {
+	switch start := nanos(r.Terms.Start); {
+	case r.Phase == Pending && r.Spec.Notice > 0 && !r.Noticed:
+		p.deadlines.set(&r.due, max(p.now, start-int64(r.Spec.Notice)), rankNotice)
+	case r.Phase == Pending:
+		p.deadlines.set(&r.due, start, rankStart)
+	case r.Phase == Active || r.Phase == Displaced:
+		p.deadlines.set(&r.due, nanos(r.Terms.End), rankEnd)
+	case r.Phase == Expiring:
+		p.deadlines.set(&r.due, nanos(r.window().End), rankGrace)
+	default:
+		p.deadlines.cancel(&r.due)
+	}
+}
+
+// tell adds an event of now about a reservation.
+func (p *Plan) tell(e Event, r *booked) {
+	e.At, e.Reservation, e.Namespace = instant(p.now), r.Spec.ID, r.Spec.Namespace
+	p.events = append(p.events, e)
+}
+
+func (p *Plan) takeEvents() []Event {
+	events := p.events
+	p.events = nil
+	return events
+}
+
+// end frees the slots of a reservation. Instances in them count on by
+// themselves.
+func (p *Plan) end(r *booked) {
+	if r.Phase == Displaced {
+		p.forget(r)
+		return
+	}
+	p.leave(r)
+	if p.now < nanos(r.Terms.End) {
+		r.Terms.End = instant(p.now)
+	}
+	occupied := r.Slots[:0]
+	for _, slot := range r.Slots {
+		if len(slot.Claims) > 0 {
+			occupied = append(occupied, slot)
+		}
+	}
+	r.Slots = occupied
+	r.Version++
+	if r.Spec.AtEnd == Evict && len(r.Slots) > 0 {
+		r.Phase = Expiring
+		p.tell(Event{Kind: Expired, Instances: r.Instances()}, r)
+	} else {
+		p.over(r)
+	}
+	p.enter(r)
+}
+
+// endGrace asks for what is still there.
+func (p *Plan) endGrace(r *booked) {
+	p.leave(r)
+	for _, id := range r.Instances() {
+		p.tell(Event{Kind: EvictionDue, Instance: id}, r)
+	}
+	r.Version++
+	p.over(r)
+	p.enter(r)
+}
+
+// over makes a reservation, which is not entered, an ended one.
+func (p *Plan) over(r *booked) {
+	r.Phase = Ended
+	instances := r.Instances()
+	p.tell(Event{Kind: Over, Instances: instances}, r)
+	if r.Spec.AtEnd == Keep {
+		return
+	}
+	for _, id := range instances {
+		slot, i := r.find(id)
+		if claim := &r.Slots[slot].Claims[i]; !claim.Overstayed {
+			claim.Overstayed = true
+			p.tell(Event{Kind: Overstayed, Instance: id, Node: r.Slots[slot].Node}, r)
+		}
+	}
+}
+
+// overstay notes that an instance has not left at the end of its own duration.
+func (p *Plan) overstay(instance string) {
+	if tenant, ok := p.claims[instance]; ok {
+		p.deadlines.cancel(&tenant.due)
+		slot, i := tenant.r.find(instance)
+		at := &tenant.r.Slots[slot]
+		at.Claims[i].Overstayed = true
+		if !tenant.r.holding() {
+			p.grounds[at.Node].unsure++
+		}
+		p.tell(Event{Kind: Overstayed, Instance: instance, Node: at.Node}, tenant.r)
+		return
+	}
+	g := p.stays[instance]
+	p.countStay(g, -1)
+	g.Overstayed = true
+	p.countStay(g, 1)
+	p.deadlines.cancel(&g.due)
+	p.events = append(p.events, Event{
+		Kind: Overstayed, At: instant(p.now), Namespace: g.Namespace, Instance: instance, Node: g.Node,
+	})
+}

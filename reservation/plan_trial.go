@@ -1,0 +1,129 @@
+package reservation
+
+import "slices"
+
+// trial is a decision in the making: what it would change is counted on the
+// plan while it looks further, and taken back at the end. What stays are the
+// changes.
+type trial struct {
+	plan  *Plan
+	nodes Nodes
+	done  []counted
+	// staged are the nodes of slots that the trial has put elsewhere.
+	staged  map[slotRef]string
+	changes []Change
+}
+
+type counted struct {
+	hold Hold
+	sign int64
+}
+
+func (p *Plan) try(nodes Nodes) *trial {
+	return &trial{plan: p, nodes: nodes, staged: make(map[slotRef]string)}
+}
+
+func (t *trial) put(h Hold) {
+	t.plan.count(h, 1)
+	t.done = append(t.done, counted{h, 1})
+}
+
+func (t *trial) lift(h Hold) {
+	t.plan.count(h, -1)
+	t.done = append(t.done, counted{h, -1})
+}
+
+// liftSlot takes off all that a slot counts for.
+func (t *trial) liftSlot(ref slotRef) {
+	for h := range ref.r.holds(ref.at()) {
+		t.lift(h)
+	}
+}
+
+// undo takes back what was counted since there were so many entries.
+func (t *trial) undo(to int) {
+	for _, c := range slices.Backward(t.done[to:]) {
+		t.plan.count(c.hold, -c.sign)
+	}
+	t.done = t.done[:to]
+}
+
+// fit sets the devices of a hold and reports whether it fits.
+func (t *trial) fit(h *Hold) bool {
+	room, ok := t.nodes.Room(h.Node)
+	if !ok {
+		return false
+	}
+	devices, ok := t.plan.Fit(&room, h)
+	if ok {
+		h.Devices = devices
+	}
+	return ok
+}
+
+// place puts a load on the first wanted node that has room.
+func (t *trial) place(want Want, load Load) (Hold, bool) {
+	for node := range t.nodes.For(want) {
+		h := Hold{Node: node, Window: want.Window, Load: load}
+		if t.fit(&h) {
+			t.put(h)
+			return h, true
+		}
+	}
+	return Hold{}, false
+}
+
+// want describes the nodes for a slot of a reservation whose other slots are
+// on the nodes taken.
+func (r *Reservation) want(taken []string) Want {
+	return Want{
+		ID: r.Spec.ID, Namespace: r.Spec.Namespace, Shape: r.Terms.Shape, Window: r.window(),
+		Node: r.Spec.Node, Preferences: r.Spec.Preferences, Taken: taken,
+	}
+}
+
+// load returns what one slot of the reservation holds.
+func (r *Reservation) load() Load { return Load{r.Terms.Shape, 1} }
+
+// others returns the nodes of all slots of a reservation but one, as the trial
+// has them.
+func (t *trial) others(ref slotRef) []string {
+	var nodes []string
+	for i := range ref.r.Slots {
+		other := slotRef{ref.r, i}
+		node, moved := t.staged[other]
+		if !moved {
+			node = other.at().Node
+		}
+		if i != ref.slot && node != "" {
+			nodes = append(nodes, node)
+		}
+	}
+	return nodes
+}
+
+// resettle finds new places for slots that were lifted, in this order: where
+// they were, if there is room after all, or elsewhere, or none. Blockers are
+// named where a slot can not stay.
+func (t *trial) resettle(refs []slotRef, blockers map[slotRef][]string) {
+	for _, ref := range refs {
+		t.staged[ref] = ""
+	}
+	for _, ref := range refs {
+		slot := ref.at()
+		own := ref.r.slotHold(slot.Node, slot.Devices)
+		if slot.Node != "" && t.fit(&own) {
+			t.put(own)
+			t.staged[ref] = slot.Node
+			continue
+		}
+		h, placed := t.place(ref.r.want(t.others(ref)), ref.r.load())
+		if !placed && slot.Node == "" {
+			continue
+		}
+		t.staged[ref] = h.Node
+		t.changes = append(t.changes, Change{
+			Kind: Move, ID: ref.r.Spec.ID, Slot: ref.slot, Node: h.Node, Devices: h.Devices, Blockers: blockers[ref],
+		})
+	}
+}

@@ -1,0 +1,210 @@
+package reservation
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// Update decides on new terms for a reservation that has not ended, if it has
+// still that version (0: any). All that it holds stays where it is and has to
+// fit there under the new terms; slots beyond the present ones are sought as
+// in Reserve, and surplus ones are given back, lost ones first, then the last
+// ones without instances. A slot that grows keeps its GPUs and gets more.
+// Start can be changed before it has come; an End that has passed ends the
+// reservation now. A failed update leaves everything exactly as it was.
+//
+// Errors: InvalidError, ErrNotFound, StateError, VersionError, InUseError,
+// RefusedError.
+func (p *Plan) Update(nodes Nodes, id string, version uint64, terms Terms) ([]Change, error) {
+	r, err := p.live(id, "update")
+	switch {
+	case err != nil:
+		return nil, err
+	case !r.holding():
+		return nil, &StateError{id, r.Phase, "update"}
+	case version != 0 && version != r.Version:
+		return nil, &VersionError{id, version, r.Version}
+	}
+	if r.Phase == Active && !terms.End.IsZero() && nanos(terms.End) <= p.now {
+		return []Change{{Kind: Withdraw, ID: id}}, nil
+	}
+	updated := r.Clone()
+	updated.Version++
+	if err := p.change(&updated, terms); err != nil {
+		return nil, err
+	}
+	surplus := updated.shrink()
+	if surplus > 0 {
+		return nil, &InUseError{id, r.Instances()}
+	}
+	t := p.try(nodes)
+	defer t.undo(0)
+	for i := range r.Slots {
+		t.liftSlot(slotRef{r, i})
+	}
+	if err := t.keep(&updated); err != nil {
+		return nil, err
+	}
+	if missing := t.fillUp(&updated); missing > 0 {
+		refused := t.refused(updated.want(nil), updated.load())
+		refused.Missing, refused.Count = missing, updated.Terms.Count
+		return nil, refused
+	}
+	return append(t.changes, Change{Kind: Put, Reservation: &updated}), nil
+}
+
+// change gives a reservation new terms, if they are allowed.
+func (p *Plan) change(r *Reservation, terms Terms) error {
+	if !terms.Start.IsZero() && !terms.Start.Equal(r.Terms.Start) {
+		if r.Phase != Pending {
+			return &StateError{r.Spec.ID, r.State(), "change the start of"}
+		}
+		if !inRange(terms.Start) {
+			return invalid("start", terms.Start, "out of range")
+		}
+		r.Terms.Start = instant(max(nanos(terms.Start), p.now))
+		r.Noticed = false
+	}
+	if !terms.End.IsZero() {
+		r.Terms.End = terms.End.UTC()
+	}
+	if !terms.Shape.IsZero() {
+		if before, after := r.Terms.Shape.GPU, terms.Shape.GPU; before > 0 && after > 0 &&
+			(before < placement.Device) != (after < placement.Device) {
+			return invalid("shape", terms.Shape, "a fraction of a GPU can not become whole ones or the reverse")
+		}
+		r.Terms.Shape = terms.Shape.Clone()
+	}
+	if terms.Count != 0 {
+		r.Terms.Count = terms.Count
+	}
+	return r.Spec.validateTerms(r.Terms)
+}
+
+// shrink drops slots until there are no more than the terms say, and returns
+// how many are still too many.
+func (r *Reservation) shrink() int {
+	for _, droppable := range []func(Slot) bool{
+		func(s Slot) bool { return s.Node == "" },
+		func(s Slot) bool { return len(s.Claims) == 0 },
+	} {
+		for i := len(r.Slots) - 1; i >= 0 && len(r.Slots) > r.Terms.Count; i-- {
+			if droppable(r.Slots[i]) {
+				r.Slots = slices.Delete(r.Slots, i, i+1)
+			}
+		}
+	}
+	return len(r.Slots) - r.Terms.Count
+}
+
+// keep puts the slots of an updated reservation, whose old self is lifted,
+// where they were.
+func (t *trial) keep(r *Reservation) error {
+	for i := range r.Slots {
+		slot := &r.Slots[i]
+		if slot.Node == "" {
+			continue
+		}
+		if !slot.used().Resources.FitsIn(r.Terms.Shape) {
+			return &InUseError{r.Spec.ID, r.Instances()}
+		}
+		if err := t.keepSlot(r, slot); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *trial) keepSlot(r *Reservation, slot *Slot) error {
+	own := r.slotHold(slot.Node, nil)
+	refused := func(h *Hold) error {
+		want := r.want(nil)
+		want.Node = slot.Node
+		refused := t.refused(want, h.Load)
+		refused.Missing, refused.Count = 1, r.Terms.Count
+		return refused
+	}
+	room, ok := t.nodes.Room(slot.Node)
+	if !ok || !t.plan.fitAmounts(&room, &own) {
+		return refused(&own)
+	}
+	if gpu := r.Terms.Shape.GPU; gpu > 0 {
+		preferred := slot.preferredDevices()
+		own.Devices, ok = chooseDevices(t.plan.devicesLeft(&room, &own), gpu, preferred)
+		if !ok || gpu < placement.Device && len(preferred) > 0 && own.Devices[0] != preferred[0] {
+			return refused(&own)
+		}
+	}
+	for _, c := range slot.Claims {
+		for _, device := range c.Devices {
+			if c.Held.Resources.GPU > 0 && !slices.Contains(own.Devices, device) {
+				return &InUseError{r.Spec.ID, r.Instances()}
+			}
+		}
+	}
+	t.put(own)
+	slot.Devices = own.Devices
+	for i := range slot.Claims {
+		h := r.claimHold(slot.Node, &slot.Claims[i])
+		if !t.fit(&h) {
+			return refused(&h)
+		}
+		t.put(h)
+	}
+	return nil
+}
+
+// preferredDevices returns the slot's GPUs, those with instances first.
+func (s *Slot) preferredDevices() []int {
+	var preferred []int
+	for _, c := range s.Claims {
+		if c.Held.Resources.GPU > 0 {
+			preferred = append(preferred, c.Devices...)
+		}
+	}
+	return append(preferred, s.Devices...)
+}
+
+// Release decides that a reservation ends now. If instances stand in it that
+// takes force, and then becomes of them what its AtEnd says.
+//
+// Errors: ErrNotFound, StateError (it has ended), InUseError.
+func (p *Plan) Release(id string, force bool) ([]Change, error) {
+	r, err := p.live(id, "release")
+	switch {
+	case err != nil:
+		return nil, err
+	case !r.holding() && r.Phase != Displaced:
+		return nil, &StateError{id, r.Phase, "release"}
+	case len(r.Instances()) > 0 && !force:
+		return nil, &InUseError{id, r.Instances()}
+	}
+	return []Change{{Kind: Withdraw, ID: id}}, nil
+}
+
+// Repair decides on new places for the lost slots of a degraded reservation,
+// as many as find room. No changes mean that none does. They are not sought
+// by anything else, because holding them again has to be paid for again.
+//
+// Errors: ErrNotFound, StateError.
+func (p *Plan) Repair(nodes Nodes, id string) ([]Change, error) {
+	r, err := p.live(id, "repair")
+	if err == nil && !r.holding() {
+		err = &StateError{id, r.Phase, "repair"}
+	}
+	if err != nil {
+		return nil, errors.Join(err)
+	}
+	t := p.try(nodes)
+	defer t.undo(0)
+	var lost []slotRef
+	for i := range r.Slots {
+		if r.Slots[i].Node == "" {
+			lost = append(lost, slotRef{r, i})
+		}
+	}
+	t.resettle(lost, nil)
+	return t.changes, nil
+}

@@ -1,0 +1,652 @@
+package reservation_test
+
+import (
+	"errors"
+	"math"
+	"runtime"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/reservation"
+)
+
+// desk is a book with a clock that the test moves, and node n1 of 8 cores.
+type desk struct {
+	*reservation.Book
+	t     *testing.T
+	clock time.Time
+	zero  time.Time
+}
+
+func newDesk(t *testing.T, more ...placement.Node) *desk {
+	t.Helper()
+	zero := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	d := &desk{t: t, clock: zero, zero: zero}
+	book, err := reservation.New(reservation.Config{Now: func() time.Time { return d.clock }})
+	require.NoError(t, err)
+	d.Book = book
+	for _, node := range append([]placement.Node{node("n1", 8)}, more...) {
+		require.NoError(t, book.SetNode(node))
+	}
+	return d
+}
+
+func node(id string, cores int64) placement.Node {
+	return placement.Node{ID: id, Capacity: placement.Resources{CPU: cores * placement.Core, Memory: 32 * placement.GiB}}
+}
+
+func cores(n int64) placement.Resources { return placement.Resources{CPU: n * placement.Core} }
+
+// second returns the instant so many seconds after the beginning.
+func (d *desk) second(s float64) time.Time {
+	return d.zero.Add(time.Duration(s * float64(time.Second)))
+}
+
+func (d *desk) at(s float64) { d.clock = d.second(s) }
+
+// spec is a single slot of so many cores for a minute, starting now.
+func spec(id string, n int64) reservation.Spec {
+	return reservation.Spec{ID: id, Namespace: "team", Shape: cores(n), Count: 1, Duration: time.Minute}
+}
+
+func (d *desk) during(id string, n int64, from, to float64) reservation.Spec {
+	s := spec(id, n)
+	s.Start, s.End, s.Duration = d.second(from), d.second(to), 0
+	return s
+}
+
+func (d *desk) reserve(s reservation.Spec) reservation.Reservation {
+	d.t.Helper()
+	r, err := d.Reserve(s)
+	require.NoError(d.t, err)
+	return r
+}
+
+func request(id string, n int64) placement.Request {
+	return placement.Request{ID: id, Namespace: "team", Resources: cores(n)}
+}
+
+func (d *desk) claim(from, id string, n int64) error {
+	_, _, err := d.Claim(from, request(id, n))
+	return err
+}
+
+func (d *desk) lookup(id string) reservation.Reservation {
+	d.t.Helper()
+	r, err := d.Reservation(id)
+	require.NoError(d.t, err)
+	return r
+}
+
+func (d *desk) state(id string) reservation.State {
+	r := d.lookup(id)
+	return r.State()
+}
+
+// freeNow returns the free cores of a node for an instance without an end.
+func (d *desk) freeNow(node string) int64 {
+	d.t.Helper()
+	free, err := d.Free(node, reservation.Window{Start: d.clock})
+	require.NoError(d.t, err)
+	return free.CPU / placement.Core
+}
+
+// kinds returns what has happened since the last sweep, in order.
+func (d *desk) kinds() []reservation.EventKind {
+	var kinds []reservation.EventKind
+	for _, e := range d.Sweep() {
+		kinds = append(kinds, e.Kind)
+	}
+	return kinds
+}
+
+// unchanged runs a call that must fail and checks that it left no trace.
+func (d *desk) unchanged(want error, call func() error) {
+	d.t.Helper()
+	before := d.Snapshot()
+	require.ErrorIs(d.t, call(), want)
+	require.Equal(d.t, before, d.Snapshot())
+}
+
+func TestScenario49ClaimAll(t *testing.T) {
+	d := newDesk(t)
+	d.reserve(spec("r", 4))
+	require.NoError(t, d.claim("r", "i", 4))
+	c, err := d.Reservation("r")
+	require.NoError(t, err)
+	require.Equal(t, []string{"i"}, c.Instances())
+	require.Equal(t, cores(4), c.Slots[0].Claims[0].Held.Resources)
+}
+
+func TestScenario50FutureStart(t *testing.T) {
+	d := newDesk(t)
+	d.reserve(d.during("r", 4, 60, 120))
+	d.at(59.999)
+	d.unchanged(reservation.ErrState, func() error { return d.claim("r", "i", 4) })
+	d.at(60)
+	require.NoError(t, d.claim("r", "i", 4))
+}
+
+func TestScenario51HalfOpen(t *testing.T) {
+	d := newDesk(t)
+	d.reserve(d.during("a", 8, 0, 60))
+	d.reserve(d.during("b", 8, 60, 120))
+	d.unchanged(reservation.ErrRefused, func() error {
+		_, err := d.Reserve(d.during("c", 1, 59.999, 60))
+		return err
+	})
+}
+
+func TestScenario54LastInstant(t *testing.T) {
+	d := newDesk(t)
+	d.reserve(spec("r", 8))
+	d.clock = d.second(60).Add(-time.Nanosecond)
+	require.NoError(t, d.claim("r", "i", 1))
+	d.at(60)
+	err := d.claim("r", "j", 1)
+	var state *reservation.StateError
+	require.ErrorAs(t, err, &state)
+	require.Equal(t, reservation.Ended, state.State)
+}
+
+func TestScenario55LazyExpiry(t *testing.T) {
+	d := newDesk(t)
+	d.reserve(spec("a", 8))
+	d.at(60)
+	d.reserve(spec("b", 8))
+}
+
+func TestScenario58Durations(t *testing.T) {
+	d := newDesk(t)
+	seconds := []int64{0, -1, 9_223_372_037, math.MaxInt64}
+	for _, s := range seconds {
+		d.unchanged(reservation.ErrInvalid, func() error {
+			bad := spec("r", 1)
+			bad.Duration = time.Duration(s) * time.Second // overflows as a caller's would
+			_, err := d.Reserve(bad)
+			return err
+		})
+	}
+	for _, duration := range []time.Duration{math.MaxInt64, math.MinInt64} {
+		d.unchanged(reservation.ErrInvalid, func() error {
+			bad := spec("r", 1)
+			bad.Duration = duration
+			_, err := d.Reserve(bad)
+			return err
+		})
+	}
+}
+
+func TestScenario59OneOfMany(t *testing.T) {
+	d := newDesk(t)
+	var (
+		wg   sync.WaitGroup
+		wins atomic.Int32
+	)
+	for i := range 64 {
+		wg.Go(func() {
+			if _, err := d.Reserve(spec("r"+strconv.Itoa(i), 8)); err == nil {
+				wins.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	require.Equal(t, int32(1), wins.Load())
+}
+
+func TestScenario61Once(t *testing.T) {
+	d := newDesk(t)
+	once := spec("r", 4)
+	once.Once = true
+	d.reserve(once)
+	require.NoError(t, d.claim("r", "i", 2))
+	d.unchanged(reservation.ErrRefused, func() error { return d.claim("r", "j", 2) })
+	require.NoError(t, d.Unclaim("i"))
+	d.unchanged(reservation.ErrRefused, func() error { return d.claim("r", "i", 2) })
+}
+
+func TestScenario62Many(t *testing.T) {
+	d := newDesk(t)
+	d.reserve(spec("r", 6))
+	require.NoError(t, d.claim("r", "i", 4))
+	var short *reservation.ShortError
+	require.ErrorAs(t, d.claim("r", "j", 4), &short)
+	require.Equal(t, cores(2), short.Left)
+	require.NoError(t, d.claim("r", "j", 2))
+}
+
+func TestScenario63OtherDimensions(t *testing.T) {
+	d := newDesk(t)
+	d.reserve(spec("r", 4))
+	req := request("i", 2)
+	req.Resources.Memory = 4 * placement.GiB
+	_, c, err := d.Claim("r", req)
+	require.NoError(t, err)
+	require.Equal(t, cores(2), c.Held.Resources)
+	require.Equal(t, placement.Resources{Memory: 4 * placement.GiB}, c.Excess.Resources)
+
+	req.ID, req.Resources.Memory = "j", 29*placement.GiB
+	d.unchanged(reservation.ErrRefused, func() error {
+		_, _, err := d.Claim("r", req)
+		var short *reservation.ShortError
+		require.ErrorAs(t, err, &short)
+		require.Equal(t, 1, short.Excess)
+		return err
+	})
+}
+
+func TestScenario64NoSpill(t *testing.T) {
+	d := newDesk(t)
+	d.reserve(spec("r", 4))
+	d.unchanged(reservation.ErrRefused, func() error { return d.claim("r", "i", 5) })
+}
+
+func TestScenario65Owners(t *testing.T) {
+	d := newDesk(t)
+	d.reserve(spec("r", 6))
+	stranger := request("i", 1)
+	stranger.Namespace = "stranger"
+	d.unchanged(reservation.ErrNotOwner, func() error {
+		_, _, err := d.Claim("r", stranger)
+		return err
+	})
+	require.Equal(t, int64(2), d.freeNow("n1"))
+	require.NoError(t, d.claim("r", "j", 4)) // 4 used + 2 held
+	require.Equal(t, int64(2), d.freeNow("n1"))
+
+	shared := spec("s", 1)
+	shared.Owners = []string{"stranger"}
+	d.reserve(shared)
+	require.ErrorIs(t, d.claim("s", "k", 1), reservation.ErrNotOwner)
+	_, _, err := d.Claim("s", stranger)
+	require.NoError(t, err)
+}
+
+func TestScenario66Unclaim(t *testing.T) {
+	d := newDesk(t)
+	d.reserve(spec("r", 8))
+	require.NoError(t, d.claim("r", "i", 8))
+	require.NoError(t, d.Unclaim("i"))
+	require.Zero(t, d.freeNow("n1"), "back to the reservation")
+	require.NoError(t, d.claim("r", "i", 8))
+	d.at(60)
+	require.Zero(t, d.freeNow("n1"), "still there")
+	require.Equal(t, reservation.Ended, d.state("r"))
+	require.NoError(t, d.Unclaim("i"))
+	require.Equal(t, int64(8), d.freeNow("n1"), "back to the node")
+	require.ErrorIs(t, d.Unclaim("i"), reservation.ErrNotFound)
+}
+
+func TestScenario68ReleaseTwice(t *testing.T) {
+	d := newDesk(t)
+	d.reserve(spec("other", 2))
+	d.reserve(spec("r", 4))
+	d.at(60)
+	d.reserve(spec("still here", 2))
+	d.reserve(spec("late", 4))
+	var (
+		wg    sync.WaitGroup
+		freed atomic.Int32
+	)
+	for range 8 {
+		wg.Go(func() {
+			if d.Release("late", false) == nil {
+				freed.Add(1)
+			}
+		})
+		wg.Go(func() { d.Sweep() })
+	}
+	wg.Wait()
+	require.Equal(t, int32(1), freed.Load())
+	require.Equal(t, int64(6), d.freeNow("n1"))
+	require.ErrorIs(t, d.Release("late", false), reservation.ErrState)
+	require.ErrorIs(t, d.Release("never", false), reservation.ErrNotFound)
+}
+
+func TestScenario70Evict(t *testing.T) {
+	d := newDesk(t)
+	evict := spec("r", 8)
+	evict.AtEnd, evict.Grace = reservation.Evict, 30*time.Second
+	d.reserve(evict)
+	require.NoError(t, d.claim("r", "i", 8))
+	d.Sweep()
+	d.at(60)
+	require.Equal(t, reservation.Expiring, d.state("r"))
+	require.Equal(t, []reservation.EventKind{reservation.Expired}, d.kinds())
+	require.Zero(t, d.freeNow("n1"))
+	d.at(90)
+	require.Equal(t, []reservation.EventKind{reservation.EvictionDue, reservation.Over, reservation.Overstayed}, d.kinds())
+	require.Empty(t, d.kinds())
+	require.Zero(t, d.freeNow("n1"))
+	require.NoError(t, d.Remove("i"))
+	require.Equal(t, int64(8), d.freeNow("n1"))
+}
+
+func TestScenario71Extend(t *testing.T) {
+	d := newDesk(t)
+	d.reserve(spec("r", 8))
+	r, err := d.Extend("r", d.second(90))
+	require.NoError(t, err)
+	require.Equal(t, d.second(90), r.Terms.End)
+	d.reserve(d.during("next", 8, 90, 100))
+	d.unchanged(reservation.ErrRefused, func() error {
+		_, err := d.Extend("r", d.second(91))
+		var refused *reservation.RefusedError
+		require.ErrorAs(t, err, &refused)
+		require.Len(t, refused.Holders, 1)
+		require.Equal(t, "next", refused.Holders[0].ID)
+		return err
+	})
+}
+
+func TestScenario72ExtendAfterEnd(t *testing.T) {
+	d := newDesk(t)
+	d.reserve(spec("r", 8))
+	d.at(60)
+	require.Empty(t, slices.Collect(d.Reservations()))
+	_, err := d.Extend("r", d.second(90))
+	require.ErrorIs(t, err, reservation.ErrState)
+}
+
+func TestScenario74ResizeBelowUse(t *testing.T) {
+	d := newDesk(t)
+	d.reserve(spec("r", 8))
+	require.NoError(t, d.claim("r", "i", 4))
+	d.unchanged(reservation.ErrInUse, func() error {
+		_, err := d.Resize("r", cores(3), 0)
+		return err
+	})
+	_, err := d.Resize("r", cores(4), 0)
+	require.NoError(t, err)
+	require.Equal(t, int64(4), d.freeNow("n1"))
+}
+
+func TestScenario75EndInThePast(t *testing.T) {
+	d := newDesk(t)
+	d.reserve(spec("r", 8))
+	require.NoError(t, d.claim("r", "i", 4))
+	d.at(30)
+	d.Sweep()
+	r, err := d.Extend("r", d.second(10))
+	require.NoError(t, err)
+	require.Equal(t, reservation.Ended, r.State())
+	require.Equal(t, d.second(30), r.Terms.End)
+	require.Equal(t, []reservation.EventKind{reservation.Over, reservation.Overstayed}, d.kinds())
+	require.Equal(t, int64(4), d.freeNow("n1"))
+}
+
+func TestScenario76StartAfterStart(t *testing.T) {
+	d := newDesk(t)
+	d.reserve(d.during("r", 8, 10, 60))
+	r, err := d.Update("r", 0, reservation.Terms{Start: d.second(20)})
+	require.NoError(t, err)
+	require.Equal(t, d.second(20), r.Terms.Start)
+	d.reserve(d.during("first", 8, 0, 20))
+	d.at(20)
+	d.unchanged(reservation.ErrState, func() error {
+		_, err := d.Update("r", 0, reservation.Terms{Start: d.second(30)})
+		return err
+	})
+}
+
+func TestScenario78NodeLost(t *testing.T) {
+	d := newDesk(t, node("n2", 8))
+	bound := spec("r", 4)
+	bound.Node, bound.Count = "n1", 2
+	d.reserve(bound)
+	require.NoError(t, d.claim("r", "i", 4))
+	d.Sweep()
+	require.NoError(t, d.RemoveNode("n1"))
+	events := d.Sweep()
+	require.Equal(t, reservation.SlotLost, events[0].Kind)
+	require.Equal(t, []string{"i"}, slices.Concat(events[0].Instances, events[1].Instances), "claims are listed")
+	require.Equal(t, reservation.AllLost, events[2].Kind)
+	require.Equal(t, reservation.Displaced, d.state("r"))
+	r := d.lookup("r")
+	require.True(t, r.Owes().IsZero(), "nothing is owed any more")
+	d.at(60)
+	require.Empty(t, slices.Collect(d.Reservations()))
+	require.ErrorIs(t, d.RemoveNode("n1"), reservation.ErrNotFound)
+}
+
+func TestScenario79NodeLostElsewhere(t *testing.T) {
+	d := newDesk(t, node("n2", 4))
+	several := spec("r", 4)
+	several.Count = 2
+	d.reserve(several)
+	d.Sweep()
+	require.NoError(t, d.RemoveNode("n1"))
+	r := d.lookup("r")
+	require.Equal(t, reservation.Degraded, r.State())
+	require.Equal(t, 1, r.Missing())
+	require.Equal(t, "n2", r.Slots[1].Node)
+	require.Equal(t, cores(4), r.Owes().Resources, "the lost part is not owed")
+	require.Equal(t, []reservation.EventKind{reservation.SlotMoved, reservation.SlotLost}, sorted(d.kinds()))
+
+	require.NoError(t, d.SetNode(node("n3", 4)))
+	require.Equal(t, reservation.Active, d.state("r"))
+	require.Equal(t, []reservation.EventKind{reservation.SlotRegained}, d.kinds())
+}
+
+func sorted(kinds []reservation.EventKind) []reservation.EventKind {
+	slices.Sort(kinds)
+	slices.Reverse(kinds)
+	return kinds
+}
+
+func TestScenario82Displacement(t *testing.T) {
+	d := newDesk(t)
+	low := spec("low", 4)
+	low.Priority = 1
+	d.reserve(low)
+	claimed := low
+	claimed.ID = "claimed"
+	d.reserve(claimed)
+	require.NoError(t, d.claim("claimed", "i", 1))
+	d.Sweep()
+
+	equal := spec("equal", 4)
+	equal.Priority = 1
+	d.unchanged(reservation.ErrRefused, func() error {
+		_, err := d.Reserve(equal)
+		return err
+	})
+	high := spec("high", 4)
+	high.Priority = 10
+	d.reserve(high)
+	require.Equal(t, reservation.Displaced, d.state("low"))
+	require.Equal(t, []reservation.EventKind{reservation.SlotLost, reservation.AllLost, reservation.Started}, d.kinds())
+	high.ID = "higher"
+	high.Priority = 11
+	high.Shape = cores(5)
+	d.unchanged(reservation.ErrRefused, func() error {
+		_, err := d.Reserve(high)
+		return err
+	})
+	require.Equal(t, reservation.Active, d.state("claimed"))
+}
+
+func TestScenario83ClaimOnDisplaced(t *testing.T) {
+	d := newDesk(t)
+	d.reserve(spec("low", 8))
+	high := spec("high", 8)
+	high.Priority = 1
+	d.reserve(high)
+	err := d.claim("low", "i", 1)
+	var state *reservation.StateError
+	require.ErrorAs(t, err, &state)
+	require.Equal(t, reservation.Displaced, state.State)
+}
+
+// ledger charges like a quota: by ID, for the whole amount at a time.
+type ledger struct {
+	limit   int64
+	charges map[string]int64
+}
+
+var errQuota = errors.New("quota exceeded")
+
+func (l *ledger) used() (sum int64) {
+	for _, amount := range l.charges {
+		sum += amount
+	}
+	return sum
+}
+
+// set charges an ID with what a reservation owes now.
+func (l *ledger) set(id string, owed reservation.Load) error {
+	amount := owed.Resources.CPU / placement.Core
+	if amount == 0 {
+		delete(l.charges, id)
+		return nil
+	}
+	if grows := amount - l.charges[id]; grows > 0 && l.used()+grows > l.limit {
+		return errQuota
+	}
+	l.charges[id] = amount
+	return nil
+}
+
+func TestScenario84Quota(t *testing.T) {
+	host := newHost(t, node("n1", 16))
+	quota := &ledger{limit: 8, charges: map[string]int64{}}
+	reserve := func(s reservation.Spec) error {
+		changes, err := host.plan.Reserve(host, s)
+		require.NoError(t, err)
+		owed := changes[0].Reservation.Owes()
+		if err := quota.set(s.ID, owed); err != nil {
+			return err // decided, not applied: nothing has happened
+		}
+		host.plan.Apply(changes...)
+		return nil
+	}
+	settle := func(changes []reservation.Change, err error) int64 {
+		require.NoError(t, err)
+		host.plan.Apply(changes...)
+		require.NoError(t, quota.set("r", host.plan.Owes("r")))
+		return quota.used()
+	}
+	require.NoError(t, reserve(spec("r", 8)))
+	require.Equal(t, int64(8), quota.used())
+	require.ErrorIs(t, reserve(spec("more", 1)), errQuota)
+	require.Equal(t, int64(8), settle(host.plan.Claim(host, "r", request("i", 8), nil)))
+	require.Equal(t, int64(8), settle(host.plan.Unclaim("i")))
+	require.Equal(t, int64(0), settle(host.plan.Release("r", false)))
+}
+
+func TestScenario86CreationFails(t *testing.T) {
+	d := newDesk(t)
+	d.reserve(spec("r", 8))
+	require.NoError(t, d.claim("r", "i", 8))
+	require.NoError(t, d.Unclaim("i"))
+	require.NoError(t, d.claim("r", "again", 8))
+}
+
+func TestScenario87SameConsumer(t *testing.T) {
+	d := newDesk(t)
+	d.reserve(spec("r", 8))
+	n1, first, err := d.Claim("r", request("i", 3))
+	require.NoError(t, err)
+	n2, second, err := d.Claim("r", request("i", 3))
+	require.NoError(t, err)
+	require.Equal(t, n1, n2)
+	require.Equal(t, first, second)
+	require.Equal(t, []string{"i"}, func() []string { r := d.lookup("r"); return r.Instances() }())
+	d.unchanged(reservation.ErrConflict, func() error { return d.claim("r", "i", 4) })
+}
+
+func TestScenario92Cycles(t *testing.T) {
+	cycles := 100_000
+	if testing.Short() {
+		cycles = 1000
+	}
+	d := newDesk(t)
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	cycle := func() {
+		d.reserve(reservation.Spec{Shape: cores(8), Count: 1, Duration: time.Second})
+		d.clock = d.clock.Add(time.Second)
+	}
+	for range 3000 { // fills what is remembered
+		cycle()
+	}
+	before := heap()
+	for range cycles {
+		cycle()
+	}
+	after := heap()
+	require.Less(t, after, before+1<<20)
+	s := d.Snapshot()
+	require.Empty(t, s.Reservations)
+	require.Empty(t, s.Stays)
+	_, pending := d.NextDeadline()
+	require.False(t, pending)
+}
+
+func TestScenario93NextDeadline(t *testing.T) {
+	d := newDesk(t)
+	next := func() float64 {
+		at, ok := d.NextDeadline()
+		if !ok {
+			return -1
+		}
+		return at.Sub(d.zero).Seconds()
+	}
+	require.Equal(t, -1.0, next())
+	changed := d.DeadlineChanged()
+	r := d.during("r", 1, 10, 60)
+	r.AtEnd, r.Grace = reservation.Evict, 5*time.Second
+	d.reserve(r)
+	<-changed
+	require.Equal(t, 10.0, next())
+	d.at(10)
+	require.NoError(t, d.claim("r", "i", 1))
+	require.Equal(t, 60.0, next())
+	_, err := d.Extend("r", d.second(80))
+	require.NoError(t, err)
+	require.Equal(t, 80.0, next())
+	d.at(80)
+	d.Sweep()
+	require.Equal(t, 85.0, next())
+	require.NoError(t, d.Remove("i"))
+	require.Equal(t, -1.0, next())
+	changed = d.DeadlineChanged()
+	d.reserve(spec("s", 1))
+	require.Equal(t, 140.0, next())
+	require.NoError(t, d.Release("s", false))
+	require.Equal(t, -1.0, next())
+	<-changed
+}
+
+func TestScenario95Version(t *testing.T) {
+	d := newDesk(t)
+	r := d.reserve(spec("r", 4))
+	_, err := d.Update("r", r.Version, reservation.Terms{Count: 2})
+	require.NoError(t, err)
+	d.unchanged(reservation.ErrVersion, func() error {
+		_, err := d.Update("r", r.Version, reservation.Terms{Count: 1})
+		return err
+	})
+}
+
+func TestScenario96Idempotent(t *testing.T) {
+	d := newDesk(t)
+	first := d.reserve(spec("r", 4))
+	d.at(5)
+	require.Equal(t, first, d.reserve(spec("r", 4)))
+	d.unchanged(reservation.ErrConflict, func() error {
+		_, err := d.Reserve(spec("r", 5))
+		return err
+	})
+}

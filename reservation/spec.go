@@ -1,0 +1,216 @@
+package reservation
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// AtEnd says what happens at the end of a reservation to the instances that
+// still stand in it, and with that how long its capacity is held. The zero
+// value is Drain.
+type AtEnd uint8
+
+// The endings.
+const (
+	// Drain reports the instances that are still there as overstayed. The
+	// reservation holds its capacity in [Start, End).
+	Drain AtEnd = iota
+	// Evict gives them Grace to leave and then reports each as due for
+	// eviction. It holds in [Start, End+Grace).
+	Evict
+	// Keep leaves them as ordinary instances. It holds in [Start, ∞).
+	Keep
+)
+
+func atEndNames() []string { return []string{"drain", "evict", "keep"} }
+
+// String returns the name in lower case.
+func (a AtEnd) String() string {
+	if names := atEndNames(); int(a) < len(names) {
+		return names[a]
+	}
+	return "atEnd(" + strconv.Itoa(int(a)) + ")"
+}
+
+// MarshalText returns the name.
+func (a AtEnd) MarshalText() ([]byte, error) {
+	if int(a) >= len(atEndNames()) {
+		return nil, invalid("atEnd", a, "want drain, evict or keep")
+	}
+	return []byte(a.String()), nil
+}
+
+// UnmarshalText reads the name.
+func (a *AtEnd) UnmarshalText(text []byte) error {
+	i := slices.Index(atEndNames(), string(text))
+	if i < 0 {
+		return invalid("atEnd", string(text), "want drain, evict or keep")
+	}
+	*a = AtEnd(i)
+	return nil
+}
+
+// MaxCount is the largest number of slots of one reservation.
+const MaxCount = 10_000
+
+// Spec asks for Count slots of one Shape over a window of time.
+type Spec struct {
+	// ID of the reservation. Empty has one generated.
+	ID string `json:"id,omitempty"`
+	// Namespace whose quota pays for what is held.
+	Namespace string `json:"namespace,omitempty"`
+	// Shape is what each slot holds, on one node. GPU is a multiple of
+	// placement.Device or a fraction of one.
+	Shape placement.Resources `json:"shape,omitzero"`
+	// Count of slots, 1 to MaxCount. All of them find room or none is held.
+	Count int `json:"count"`
+	// Node that all slots must be on; empty lets the host choose any.
+	Node string `json:"node,omitempty"`
+	// Preferences by which the host chooses nodes, as for instances.
+	Preferences placement.Preferences `json:"preferences,omitzero"`
+	// Start of the window; zero, and anything that has passed, is now.
+	Start time.Time `json:"start,omitzero"`
+	// Duration from Start, or End: one of them is given.
+	Duration time.Duration `json:"duration,omitempty"`
+	End      time.Time     `json:"end,omitzero"`
+	// Priority decides who gives way: a reservation may displace slots of
+	// strictly lower priority in which no instance stands.
+	Priority int32 `json:"priority,omitempty"`
+	// Owners are the namespaces that may claim; none means Namespace.
+	Owners []string `json:"owners,omitempty"`
+	// Once lets each slot be claimed a single time. A slot that was claimed
+	// holds its capacity on, but takes no other claim.
+	Once bool `json:"once,omitempty"`
+	// AtEnd is what happens to instances at the end.
+	AtEnd AtEnd `json:"atEnd,omitempty"`
+	// Grace that Evict gives.
+	Grace time.Duration `json:"grace,omitempty"`
+	// Notice before Start that yielding instances in the way are given.
+	Notice time.Duration `json:"notice,omitempty"`
+}
+
+// Terms are what an update can change in a reservation. In an update, a zero
+// field keeps what there is.
+type Terms struct {
+	Start time.Time           `json:"start,omitzero"`
+	End   time.Time           `json:"end,omitzero"`
+	Shape placement.Resources `json:"shape,omitzero"`
+	Count int                 `json:"count,omitempty"`
+}
+
+// Equal reports whether two specs ask for the same; nil and empty collections
+// are the same.
+func (s Spec) Equal(other Spec) bool {
+	return s.ID == other.ID && s.Namespace == other.Namespace && s.Shape.Equal(other.Shape) &&
+		s.Count == other.Count && s.Node == other.Node && s.Preferences.Equal(other.Preferences) &&
+		s.Start.Equal(other.Start) && s.Duration == other.Duration && s.End.Equal(other.End) &&
+		s.Priority == other.Priority && slices.Equal(s.Owners, other.Owners) && s.Once == other.Once &&
+		s.AtEnd == other.AtEnd && s.Grace == other.Grace && s.Notice == other.Notice
+}
+
+// Clone returns a copy that shares nothing with s.
+func (s Spec) Clone() Spec {
+	s.Shape, s.Preferences = s.Shape.Clone(), s.Preferences.Clone()
+	s.Owners = slices.Clone(s.Owners)
+	return s
+}
+
+// owners returns the namespaces that may claim.
+func (s *Spec) owners() []string {
+	if len(s.Owners) == 0 {
+		return []string{s.Namespace}
+	}
+	return s.Owners
+}
+
+// terms checks s at an instant and resolves Start and End. All mistakes are
+// reported at once.
+func (s *Spec) terms(now int64) (Terms, error) {
+	start := now
+	if !s.Start.IsZero() {
+		start = nanos(s.Start)
+	}
+	end := nanos(s.End)
+	errs := []error{s.validateRules()}
+	switch {
+	case s.Duration != 0 && !s.End.IsZero():
+		errs = append(errs, invalid("end", s.End, "give a duration or an end, not both"))
+	case s.Duration < 0 || s.Duration == 0 && s.End.IsZero():
+		errs = append(errs, invalid("duration", s.Duration, "want more than 0"))
+	case s.Duration > 0:
+		end, _ = addNanos(start, s.Duration)
+		if _, ok := addNanos(start, s.Duration); !ok {
+			errs = append(errs, invalid("duration", s.Duration, "the end is out of range"))
+		}
+	}
+	terms := Terms{Start: instant(max(start, now)), End: instant(end), Shape: s.Shape.Clone(), Count: s.Count}
+	if !s.Start.IsZero() && !inRange(s.Start) {
+		errs = append(errs, invalid("start", s.Start, "out of range"))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return Terms{}, err
+	}
+	if end <= now {
+		return Terms{}, invalid("end", terms.End, "has passed")
+	}
+	return terms, s.validateTerms(terms)
+}
+
+// validateTerms checks what spec and update have in common.
+func (s *Spec) validateTerms(t Terms) error {
+	errs := []error{validateAmounts("shape", t.Shape)}
+	if t.Shape.IsZero() {
+		errs = append(errs, invalid("shape", t.Shape, "want something to hold"))
+	}
+	if t.Count < 1 || t.Count > MaxCount {
+		errs = append(errs, invalid("count", t.Count, "want 1 to 10000"))
+	}
+	for name, amount := range t.Shape.All() {
+		if t.Count > 0 && amount > math.MaxInt64/int64(t.Count) {
+			errs = append(errs, invalid("shape", t.Shape, string(name)+" times the count is out of range"))
+		}
+	}
+	if nanos(t.End) <= nanos(t.Start) {
+		errs = append(errs, invalid("end", t.End, "want an end after the start"))
+	}
+	if _, ok := addNanos(nanos(t.End), max(s.Grace, 0)); !ok || !inRange(t.End) {
+		errs = append(errs, invalid("end", t.End, "out of range"))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Spec) validateRules() error {
+	var errs []error
+	if s.AtEnd > Keep {
+		errs = append(errs, invalid("atEnd", s.AtEnd, "want Drain, Evict or Keep"))
+	}
+	if s.Grace < 0 || s.Grace > 0 && s.AtEnd != Evict {
+		errs = append(errs, invalid("grace", s.Grace, "want at least 0, and only with Evict"))
+	}
+	if s.Notice < 0 {
+		errs = append(errs, invalid("notice", s.Notice, "negative"))
+	}
+	for i, owner := range s.Owners {
+		if owner == "" || slices.Contains(s.Owners[:i], owner) {
+			errs = append(errs, invalid("owners", owner, "want distinct namespaces"))
+		}
+	}
+	if err := s.Preferences.Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("%w: preferences: %w", ErrInvalid, err))
+	}
+	return errors.Join(errs...)
+}
+
+// validateAmounts checks resources as placement does for a request.
+func validateAmounts(field string, r placement.Resources) error {
+	if err := (placement.Request{ID: field, Resources: r}).Validate(); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrInvalid, field, err)
+	}
+	return nil
+}
