@@ -34,12 +34,16 @@ const (
 	ReasonHold
 )
 
-// String returns the kind's name in lower case.
-func (k ReasonKind) String() string {
-	names := [...]string{
+func reasonNames() []string {
+	return []string{
 		"none", "state", "taint", "constraint", "instances", "port", "resource", "affinity", "repulsion",
 		"spread", "hold",
 	}
+}
+
+// String returns the kind's name in lower case.
+func (k ReasonKind) String() string {
+	names := reasonNames()
 	if int(k) < len(names) {
 		return names[k]
 	}
@@ -48,6 +52,16 @@ func (k ReasonKind) String() string {
 
 // MarshalText returns the kind's name.
 func (k ReasonKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText reads the kind's name.
+func (k *ReasonKind) UnmarshalText(text []byte) error {
+	i := slices.Index(reasonNames(), string(text))
+	if i < 0 {
+		return invalid("kind", string(text), "unknown")
+	}
+	*k = ReasonKind(i)
+	return nil
+}
 
 // Reason is one rule that refuses a node. It is comparable; two nodes that
 // fail the same rule have equal reasons.

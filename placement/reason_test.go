@@ -2,6 +2,7 @@ package placement_test
 
 import (
 	"cmp"
+	"encoding/json"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -41,4 +42,16 @@ func TestReasonOrder(t *testing.T) {
 	}
 	require.Len(t, names, 11, "every kind has a name")
 	require.Equal(t, "none", (placement.ReasonHold + 1).String())
+}
+
+func TestReasonJSON(t *testing.T) {
+	reason := placement.Reason{Kind: placement.ReasonResource, Index: -1, Name: placement.NameGPU, Detail: "d"}
+	encoded, err := json.Marshal(reason)
+	require.NoError(t, err)
+	require.Equal(t, `{"kind":"resource","index":-1,"name":"gpu","detail":"d"}`, string(encoded))
+	var decoded placement.Reason
+	require.NoError(t, json.Unmarshal(encoded, &decoded))
+	require.Equal(t, reason, decoded)
+	require.ErrorIs(t, json.Unmarshal([]byte(`{"kind":"weather"}`), &decoded), placement.ErrInvalid)
+	require.Equal(t, reason, decoded, "a failed call changes nothing")
 }
