@@ -1,0 +1,207 @@
+package raft
+
+import (
+	"context"
+	"errors"
+)
+
+// ErrResigned is the cause for which a leadership's context ends when the node
+// gives up the lead of its own accord.
+var ErrResigned = errors.New("raft: leadership is given up")
+
+// Leadership is the right to act as the leader for one reign, as Node.Lead
+// hands it out. Its methods are safe for concurrent use.
+//
+// What it promises (rule 7): no two nodes of a cluster have a valid leadership
+// at the same time, as long as all clocks keep to Config.MaxClockDriftPPM. What
+// it cannot promise is that an effect begun in time also ends in time: a process
+// may be paused between looking and acting. A target that must never see two
+// leaders has to check Term, atomically with the effect, and refuse a lower one
+// than it has seen.
+type Leadership struct {
+	node   *Node
+	reign  *reign
+	ctx    context.Context // that of the work; the one ctx that outlives a call
+	cancel context.CancelCauseFunc
+}
+
+// Lead waits until this node leads and returns its leadership. If it leads
+// already, it returns at once; several callers may share a reign. The
+// leadership's context is derived from ctx.
+//
+// Release must be called when the work has ended. Lead fails with ctx's error
+// or with ErrStopped.
+func (n *Node) Lead(ctx context.Context) (*Leadership, error) {
+	return n.leadAfter(ctx, 0)
+}
+
+// leadAfter is Lead for a reign of a later term.
+func (n *Node) leadAfter(ctx context.Context, term uint64) (*Leadership, error) {
+	l := &Leadership{node: n}
+	l.ctx, l.cancel = context.WithCancelCause(ctx)
+	for {
+		joined, stopped, changed := n.join(l, term)
+		switch {
+		case stopped:
+			l.cancel(ErrStopped)
+			return nil, ErrStopped
+		case ctx.Err() != nil:
+			l.Release()
+			return nil, ctx.Err()
+		case joined:
+			return l, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// join adds l to the reign, if there is one that can be joined. If not, changed
+// is closed when it is worth trying again.
+func (n *Node) join(l *Leadership, after uint64) (joined, stopped bool, changed <-chan struct{}) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.leadsLocked() && n.reign.term > after {
+		l.reign, joined = n.reign, true
+		n.held[l] = struct{}{}
+	}
+	return joined, n.status.Stopped, n.changed
+}
+
+// Context ends when the reign ends, by its own timer at the latest when the
+// lease does, or earlier, when the node is asked to give up the lead, or with
+// the ctx given to Lead. context.Cause tells why: NotLeaderError, ErrResigned,
+// ErrStopped, or what ended the node.
+func (l *Leadership) Context() context.Context { return l.ctx }
+
+// Term returns the term of the reign. It is the fencing token: terms of later
+// reigns, on whatever node, are higher.
+func (l *Leadership) Term() uint64 { return l.reign.term }
+
+// Valid reports whether the lease runs at this instant, by the clock. It may
+// hold for a while after the context has ended, for the work to be wound up.
+func (l *Leadership) Valid() bool { return l.reign.valid() }
+
+// Release says that the application has finished acting as the leader, and ends
+// the context. The node goes on leading; but when it is to give up the lead, it
+// waits for this. More calls do nothing.
+func (l *Leadership) Release() {
+	l.cancel(context.Canceled)
+	n := l.node
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.held, l)
+	if n.yields && len(n.held) == 0 {
+		n.wake()
+	}
+}
+
+// Resign releases this leadership and makes the node give up the lead, as
+// Node.Resign does. It does nothing if the reign has ended.
+func (l *Leadership) Resign(ctx context.Context) error {
+	l.Release()
+	return l.node.resign(ctx, l.reign.term)
+}
+
+// WhileLeader runs fn in each reign of this node: only on the leader, and only
+// while it leads. The ctx of fn ends with the reign; token is the reign's term,
+// greater than that of all reigns before, on whatever node.
+//
+// When the reign ends, WhileLeader waits for fn to return and then for the next
+// reign; what fn returns then is logged at most, because it is an echo of the
+// end. When fn returns before that, its work is over, and WhileLeader returns
+// what fn returned. Otherwise it returns ctx's error, or ErrStopped when Run has
+// ended. When it returns, the node has given up the lead, because nobody would
+// do the leader's work.
+func (n *Node) WhileLeader(ctx context.Context, fn func(ctx context.Context, token uint64) error) error {
+	for last := uint64(0); ; {
+		l, err := n.leadAfter(ctx, last)
+		if err != nil {
+			return err
+		}
+		last = l.Term()
+		over, err := l.do(fn)
+		if over && err != nil && !errors.Is(err, context.Canceled) {
+			n.logger.Warn("raft: work of a leader failed as its reign ended", "term", last, "error", err)
+		}
+		if over {
+			err = ctx.Err()
+		}
+		if !over || err != nil {
+			// This fails only if there is nothing left to give up.
+			_ = l.Resign(context.WithoutCancel(ctx))
+			return err
+		}
+	}
+}
+
+// do runs fn under the leadership and reports whether that ended before fn did.
+func (l *Leadership) do(fn func(ctx context.Context, token uint64) error) (over bool, err error) {
+	defer l.Release()
+	err = fn(l.ctx, l.reign.term)
+	return l.ctx.Err() != nil, err
+}
+
+// leadsLocked reports whether there is a reign to join.
+func (n *Node) leadsLocked() bool {
+	return n.reign != nil && !n.yields && n.reign.valid()
+}
+
+// beginReign publishes a reign.
+func (n *Node) beginReign(r *reign) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.reign, n.yields = r, false
+	n.leading.Store(r)
+}
+
+// endReign ends a reign and the contexts of its leaderships. It does nothing if
+// the reign has ended before. The loop calls it, and the reign's timer.
+func (n *Node) endReign(r *reign, cause error) {
+	n.mu.Lock()
+	if r == nil || n.reign != r {
+		n.mu.Unlock()
+		return
+	}
+	r.finish()
+	held := n.held
+	n.reign, n.yields, n.held = nil, false, make(map[*Leadership]struct{})
+	n.leading.Store(nil)
+	n.retractLocked()
+	n.mu.Unlock()
+
+	n.logger.Info("raft: reign ended", "term", r.term, "cause", cause)
+	for l := range held {
+		l.cancel(cause)
+	}
+}
+
+// yield ends the contexts of a reign but not its lease, and reports whether
+// there was one. Nobody can join the reign any more.
+func (n *Node) yield(cause error) bool {
+	n.mu.Lock()
+	leads := n.leadsLocked()
+	var held []*Leadership
+	if leads {
+		n.yields = true
+		n.leading.Store(nil)
+		n.retractLocked()
+		for l := range n.held {
+			held = append(held, l)
+		}
+	}
+	n.mu.Unlock()
+	for _, l := range held {
+		l.cancel(cause)
+	}
+	return leads
+}
+
+// released reports whether nobody acts under the reign any more.
+func (n *Node) released() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.held) == 0
+}

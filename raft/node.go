@@ -1,0 +1,291 @@
+package raft
+
+import (
+	"context"
+	cryptorand "crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Errors of the shell around the core. They are found with errors.Is.
+var (
+	// ErrStopped says that Run has ended, or is about to.
+	ErrStopped = errors.New("raft: node has stopped")
+	// ErrRunning says that Run was called twice. A node runs once.
+	ErrRunning = errors.New("raft: node was run before")
+	// ErrSaveStalled says that a save took longer than the maximal election
+	// timeout (rule 13). Its goroutine and the store's lock stay until the
+	// operating system gives the write back.
+	ErrSaveStalled = errors.New("raft: save does not return")
+	// ErrSaveFailed says that a save has failed. What is on the disk is
+	// unknown, so that the node has ended (rule 13).
+	ErrSaveFailed = errors.New("raft: save failed")
+	// ErrTransport says that the transport's Serve has ended by itself.
+	ErrTransport = errors.New("raft: transport failed")
+	// ErrUnhealthy says that Config.Healthy has ended the reign.
+	ErrUnhealthy = errors.New("raft: node is unhealthy")
+	// ErrTransferFailed says that no other member has taken over within the
+	// maximal election timeout. The leader then stands for election again.
+	ErrTransferFailed = errors.New("raft: transfer failed")
+)
+
+// Node is one member of a cluster, running: it connects a Core with a clock, a
+// Store and a Transport, and tells the application when it leads.
+//
+// All methods are safe for concurrent use. Those that change something wait
+// until Run has begun, and fail with ErrStopped once it has ended; their ctx
+// bounds the wait, not what was begun.
+type Node struct {
+	cfg    Config
+	now    func() time.Duration
+	logger *slog.Logger
+
+	inbox   *mailbox
+	calls   chan func(*loop) error // to the loop
+	nudge   chan struct{}          // holds a token when the loop must look again
+	stopped chan struct{}          // closed when Run has ended
+
+	leading atomic.Pointer[reign] // what IsLeader looks at, nil: not leading
+	frames  frameCounters
+
+	mu      sync.Mutex // taken last, held for moments only
+	begun   bool
+	status  Status
+	changed chan struct{} // closed and replaced whenever watchers should look
+	reign   *reign        // nil when there is none
+	yields  bool          // reign is being given up; nobody may join it
+	held    map[*Leadership]struct{}
+}
+
+// frameCounters are counted outside the loop.
+type frameCounters struct {
+	malformed, forged, unsent atomic.Uint64
+}
+
+// New returns a node that does nothing until Run. It reports everything that is
+// wrong with the Config, joined; each error is an ErrConfig. The node's clock is,
+// on Linux, CLOCK_BOOTTIME, which counts the time in suspend, and elsewhere Go's
+// monotonic clock.
+func New(cfg Config) (*Node, error) { return NewWithClock(cfg, systemClock()) }
+
+// NewWithClock is New with a clock: the time since an arbitrary instant, which
+// must never step back and be safe for concurrent use. Package rafttest uses it
+// to run nodes in virtual time.
+func NewWithClock(cfg Config, now func() time.Duration) (*Node, error) {
+	cfg = cfg.withDefaults()
+	errs := []error{cfg.validate()}
+	if cfg.Store == nil {
+		errs = append(errs, fmt.Errorf("%w: Store is missing", ErrConfig))
+	}
+	if cfg.Transport == nil {
+		errs = append(errs, fmt.Errorf("%w: Transport is missing", ErrConfig))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	if cfg.Rand == nil {
+		cfg.Rand = rand.NewPCG(randomUint64(), randomUint64())
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	n := &Node{
+		cfg:     cfg,
+		now:     now,
+		logger:  cfg.Logger.With("node", cfg.ID),
+		inbox:   newMailbox(),
+		calls:   make(chan func(*loop) error),
+		nudge:   make(chan struct{}, 1),
+		stopped: make(chan struct{}),
+		changed: make(chan struct{}),
+		held:    make(map[*Leadership]struct{}),
+		status:  Status{Cluster: cfg.Cluster, ID: cfg.ID},
+	}
+	return n, nil
+}
+
+// Run takes part in the cluster until ctx ends and returns nil then. A leader
+// first hands over: it ends the contexts of its leaderships, keeps its lease
+// until all are released or Config.ReleaseTimeout has passed, and waits for its
+// successor for at most the maximal election timeout.
+//
+// Any other end is an error: the store's own (ErrNoState, ErrCorrupt,
+// ErrForeign, ErrLocked), ErrSaveFailed, ErrSaveStalled or ErrTransport. Then
+// there is no hand-over. Run leaves no goroutine behind, save as ErrSaveStalled
+// says. It may be called once.
+func (n *Node) Run(ctx context.Context) error {
+	n.mu.Lock()
+	begun := n.begun
+	n.begun = true
+	n.mu.Unlock()
+	if begun {
+		return ErrRunning
+	}
+	err := n.run(ctx)
+	n.end()
+	return err
+}
+
+// run opens the store and keeps saver and transport running around the loop.
+func (n *Node) run(ctx context.Context) (err error) {
+	state, err := n.openStore()
+	if err != nil {
+		return err
+	}
+	l := &loop{
+		node:  n,
+		saver: startSaver(n.cfg.Store),
+		timer: time.NewTimer(Never),
+		done:  ctx.Done(),
+	}
+	defer func() {
+		l.timer.Stop()
+		err = errors.Join(err, l.saver.close(errors.Is(err, ErrSaveStalled)))
+	}()
+	if err := l.save(state); err != nil {
+		return err
+	}
+	if l.core, err = NewCore(n.cfg, state, randomUint64(), n.now()); err != nil {
+		return err
+	}
+	return n.serve(ctx, l.run)
+}
+
+// openStore opens the store and returns the state to begin with. On failure the
+// store is closed.
+func (n *Node) openStore() (HardState, error) {
+	record, err := n.cfg.Store.Open()
+	if err != nil {
+		return HardState{}, err
+	}
+	if record.Damage != nil {
+		n.logger.Warn("raft: repairing a damaged copy of the state", "error", record.Damage)
+	}
+	var fresh StoreID
+	_, _ = cryptorand.Read(fresh[:]) // It never fails, see crypto/rand.
+	state, err := StartState(n.cfg, record, fresh)
+	if err != nil {
+		return HardState{}, errors.Join(err, n.cfg.Store.Close())
+	}
+	return state, nil
+}
+
+// serve runs the transport for as long as loop runs. The transport outlives
+// ctx, because a leader hands over after that.
+func (n *Node) serve(ctx context.Context, loop func(served <-chan error) error) error {
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	served := make(chan error, 1)
+	n.inbox.open()
+	go func() { served <- n.cfg.Transport.Serve(serving, n.Receive) }()
+	err := loop(served)
+	stop()
+	n.inbox.close()
+	if !errors.Is(err, ErrTransport) { // Else it has returned already.
+		<-served
+	}
+	return err
+}
+
+// end tells everybody that the node has stopped.
+func (n *Node) end() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.status.Stopped, n.status.Role, n.status.Leader = true, Follower, ""
+	close(n.stopped)
+	n.notifyLocked()
+}
+
+// Receive takes one frame that the member from has sent. Run gives it to
+// Transport.Serve; call it only if frames come in by another way as well. It
+// copies what it needs and never blocks. Frames that are no message of that
+// member are dropped and counted, as are the oldest of a member that sends more
+// than is taken (rule 21), and all of them while the node does not run.
+func (n *Node) Receive(from string, frame []byte) {
+	var m Message
+	if err := m.UnmarshalBinary(frame); err != nil {
+		n.frames.malformed.Add(1)
+		return
+	}
+	if m.From != from {
+		n.frames.forged.Add(1)
+		return
+	}
+	n.inbox.put(from, m)
+}
+
+// IsLeader reports whether this node leads at this instant: it holds a valid
+// lease, by the clock, and is not giving it up. It takes no lock. Only
+// Leadership and its context tell how long that lasts.
+func (n *Node) IsLeader() bool {
+	r := n.leading.Load()
+	return r != nil && r.valid()
+}
+
+// Leader returns the member that leads, as far as this node knows. Its Data
+// says, for instance, where to redirect a client to.
+func (n *Node) Leader() (Member, bool) {
+	s := n.snapshot()
+	return s.Configuration.Member(s.Leader)
+}
+
+// Term returns the term that the node is in; 0 before it runs. As a fencing
+// token use Leadership.Term, which belongs to a reign.
+func (n *Node) Term() uint64 { return n.snapshot().Term }
+
+// Campaign makes the node stand for election now, instead of after a timeout. It
+// fails with ErrLeaderAlive while the node is bound to a leader, with
+// ErrNotVoter, or does nothing if the node leads already.
+func (n *Node) Campaign(ctx context.Context) error {
+	return n.call(ctx, func(l *loop, reply chan<- error) error {
+		effects, err := l.core.Campaign(n.now())
+		reply <- err
+		return l.apply(effects)
+	})
+}
+
+// call runs op in the loop and waits for its one reply, which may come later.
+// The error that op returns ends the loop.
+func (n *Node) call(ctx context.Context, op func(l *loop, reply chan<- error) error) error {
+	reply := make(chan error, 1)
+	select {
+	case n.calls <- func(l *loop) error { return op(l, reply) }:
+	case <-n.stopped:
+		return ErrStopped
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-reply:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-n.stopped:
+	}
+	select {
+	case err := <-reply: // The answer came with the end.
+		return err
+	default:
+		return ErrStopped
+	}
+}
+
+// wake makes the loop look again at what others have changed.
+func (n *Node) wake() {
+	select {
+	case n.nudge <- struct{}{}:
+	default:
+	}
+}
+
+// randomUint64 is unpredictable, so that no two processes draw the same.
+func randomUint64() uint64 {
+	var b [8]byte
+	_, _ = cryptorand.Read(b[:]) // It never fails, see crypto/rand.
+	return binary.BigEndian.Uint64(b[:])
+}

@@ -1,0 +1,110 @@
+package raft
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// pendingChange is a membership change that a caller waits for.
+type pendingChange struct {
+	make  func(now time.Duration) (Effects, error)
+	gone  <-chan struct{} // closed when the caller waits no more
+	reply chan<- error
+	made  bool
+	term  uint64 // of the reign that made it
+}
+
+// AddMember adds a member that does not vote; Promote it once it runs. It waits
+// until the change before is acknowledged, makes its own, and waits until a
+// quorum has that on disk.
+//
+// It fails with ErrMemberExists and ErrConfig, and with ErrNotLeader. When the
+// lead is lost while it waits, the next leader decides whether the change stays.
+// Other calls that change the membership behave alike.
+func (n *Node) AddMember(ctx context.Context, m Member) error {
+	return n.change(ctx, func(c *Core, now time.Duration) (Effects, error) { return c.AddMember(now, m) })
+}
+
+// RemoveMember removes a member. It fails with ErrUnknownMember, and with
+// ErrSelf for the leader itself, which must Transfer first.
+func (n *Node) RemoveMember(ctx context.Context, id string) error {
+	return n.change(ctx, func(c *Core, now time.Duration) (Effects, error) { return c.RemoveMember(now, id) })
+}
+
+// Promote makes a member a voter. It fails with ErrUnknownMember, and with
+// ErrMemberSilent unless the member has answered within the minimal election
+// timeout.
+func (n *Node) Promote(ctx context.Context, id string) error {
+	return n.change(ctx, func(c *Core, now time.Duration) (Effects, error) { return c.Promote(now, id) })
+}
+
+// Demote makes a voter a member that does not vote. It fails with
+// ErrUnknownMember, ErrSelf, and with ErrConfig for the last voter.
+func (n *Node) Demote(ctx context.Context, id string) error {
+	return n.change(ctx, func(c *Core, now time.Duration) (Effects, error) { return c.Demote(now, id) })
+}
+
+func (n *Node) change(ctx context.Context, edit func(*Core, time.Duration) (Effects, error)) error {
+	return n.call(ctx, func(l *loop, reply chan<- error) error {
+		l.changes = append(l.changes, &pendingChange{
+			make:  func(now time.Duration) (Effects, error) { return edit(l.core, now) },
+			gone:  ctx.Done(),
+			reply: reply,
+		})
+		return nil
+	})
+}
+
+// advanceChanges makes the waiting changes, one after the other, as far as the
+// core allows. Every step of the loop may allow the next.
+func (l *loop) advanceChanges() error {
+	for len(l.changes) > 0 {
+		c := l.changes[0]
+		outcome, waits, err := l.advanceChange(c)
+		if err != nil {
+			return err
+		}
+		if waits {
+			return nil
+		}
+		c.reply <- outcome
+		l.changes = l.changes[1:]
+	}
+	return nil
+}
+
+// advanceChange returns what to tell the caller, or that the change must wait.
+func (l *loop) advanceChange(c *pendingChange) (outcome error, waits bool, err error) {
+	switch {
+	case c.made:
+		outcome = l.core.mayReconfig()
+		if l.core.Term() != c.term {
+			outcome = &NotLeaderError{Leader: l.core.Leader(), Term: l.core.Term()}
+		}
+	case l.handover != nil:
+		outcome = ErrTransferring
+	case isClosed(c.gone):
+		outcome = context.Canceled // Nobody reads it.
+	default:
+		var effects Effects
+		effects, outcome = c.make(l.node.now())
+		if err := l.apply(effects); err != nil {
+			return nil, false, err
+		}
+		if outcome == nil {
+			c.made, c.term = true, l.core.Term()
+			outcome = l.core.mayReconfig()
+		}
+	}
+	return outcome, errors.Is(outcome, ErrReconfigPending), nil
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}

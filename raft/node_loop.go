@@ -1,0 +1,208 @@
+package raft
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// loop is the one goroutine that steps the core (rule 21). Everything in it
+// belongs to that goroutine.
+type loop struct {
+	node  *Node
+	core  *Core
+	saver *saver
+	timer *time.Timer
+	done  <-chan struct{} // nil once its closing has been noticed
+	frame []byte          // of the message being sent, reused
+
+	reign    *reign           // the last one, which may have ended
+	stopping bool             // the node is to end
+	handover *handover        // nil if nothing is being given up
+	changes  []*pendingChange // membership changes that wait
+
+	refusedFor Reason        // why another member refused this node
+	refusedAt  time.Duration // when it last did
+	traffic    Traffic
+}
+
+// run steps the core until the node has stopped, or cannot go on.
+func (l *loop) run(served <-chan error) (err error) {
+	defer func() { l.endReign(cmp.Or(err, ErrStopped)) }()
+	for {
+		if err := l.settle(); err != nil {
+			return err
+		}
+		if l.stopping && l.handover == nil {
+			return nil
+		}
+		l.arm()
+		select {
+		case <-l.node.inbox.ready:
+		case <-l.node.nudge:
+		case <-l.timer.C:
+		case <-l.done:
+			l.stop()
+		case op := <-l.node.calls:
+			if err := op(l); err != nil {
+				return err
+			}
+		case err := <-served:
+			return l.transportEnded(err)
+		}
+		if err := l.step(); err != nil {
+			return err
+		}
+	}
+}
+
+// step gives the core the next message, or else the time. The clock is read
+// after the message was taken (rule 2).
+func (l *loop) step() error {
+	if m, ok := l.node.inbox.take(); ok {
+		l.traffic.Received++
+		return l.apply(l.core.Step(l.node.now(), m))
+	}
+	return l.apply(l.core.Tick(l.node.now()))
+}
+
+// settle brings everything around the core in line with it.
+func (l *loop) settle() error {
+	if !l.renewed() {
+		// The reign's own timer or the watchdog was first: the core follows.
+		if err := l.apply(l.core.StepDown(l.node.now())); err != nil {
+			return err
+		}
+	}
+	if err := l.advanceHandover(); err != nil {
+		return err
+	}
+	if err := l.advanceChanges(); err != nil {
+		return err
+	}
+	l.publish()
+	return nil
+}
+
+// arm sets the timer to what is due next.
+func (l *loop) arm() {
+	due := l.core.Deadline()
+	if l.handover != nil {
+		due = min(due, l.handover.deadline)
+	}
+	wait := Never
+	if due != Never {
+		wait = due - l.node.now()
+	}
+	l.timer.Reset(wait)
+}
+
+// apply carries out the effects in their order (rule 12). After an error
+// nothing may be sent any more, and the loop ends.
+func (l *loop) apply(effects Effects) error {
+	if effects.Lost != 0 {
+		l.endReign(&NotLeaderError{Leader: l.core.Leader(), Term: l.core.Term()})
+	}
+	if effects.Save {
+		if err := l.save(effects.State); err != nil {
+			return err
+		}
+	}
+	if effects.Refused != 0 {
+		l.refused(effects.Refused)
+	}
+	if cause := l.unfit(effects.Messages); cause != nil {
+		return l.abandon(cause)
+	}
+	if effects.Led != 0 {
+		l.lead(effects.Led)
+	}
+	l.send(effects.Messages)
+	return nil
+}
+
+// renewed passes the core's lease on to the reign, and reports whether the two
+// agree that it runs.
+func (l *loop) renewed() bool {
+	end, running := l.core.Reign()
+	return !running || l.reign != nil && l.reign.term == l.core.Term() && l.reign.renew(end)
+}
+
+// lead begins a reign. Not while the node stops; settle then ends it.
+func (l *loop) lead(term uint64) {
+	end, running := l.core.Reign()
+	if !running || l.stopping {
+		return
+	}
+	n := l.node
+	l.reign = newReign(term, end, n.now, func(r *reign) {
+		n.endReign(r, &NotLeaderError{Term: term})
+		n.wake()
+	})
+	n.beginReign(l.reign)
+	n.logger.Info("raft: reign began", "term", term)
+}
+
+func (l *loop) endReign(cause error) { l.node.endReign(l.reign, cause) }
+
+// send gives messages to the transport.
+func (l *loop) send(messages []Message) {
+	for i := range messages {
+		m := &messages[i]
+		var err error
+		if l.frame, err = m.AppendBinary(l.frame[:0]); err == nil {
+			err = l.node.cfg.Transport.Send(m.To, l.frame)
+		}
+		if err != nil {
+			l.traffic.Unsent++
+			continue
+		}
+		l.traffic.Sent++
+	}
+}
+
+// unfit asks the application before a round of heartbeats leaves, and returns
+// why the node should not lead.
+func (l *loop) unfit(messages []Message) error {
+	healthy := l.node.cfg.Healthy
+	if healthy == nil || !slices.ContainsFunc(messages, func(m Message) bool { return m.Kind == Heartbeat }) {
+		return nil
+	}
+	return healthy()
+}
+
+// abandon gives up the lead without waiting for anybody.
+func (l *loop) abandon(cause error) error {
+	l.node.logger.Warn("raft: node is unfit to lead", "error", cause)
+	l.endReign(fmt.Errorf("%w: %w", ErrUnhealthy, cause))
+	effects, refusal := l.core.Resign(l.node.now())
+	if err := l.apply(effects); err != nil || refusal == nil {
+		return err
+	}
+	return l.apply(l.core.StepDown(l.node.now()))
+}
+
+// refused notes that another member drops this node's messages.
+func (l *loop) refused(why Reason) {
+	if l.refusal() != why {
+		l.node.logger.Warn("raft: another member refuses this node", "reason", why)
+	}
+	l.refusedFor, l.refusedAt = why, l.node.now()
+}
+
+// refusal returns why this node was refused lately.
+func (l *loop) refusal() Reason {
+	if l.node.now()-l.refusedAt > l.node.cfg.ElectionTimeoutMax {
+		return 0
+	}
+	return l.refusedFor
+}
+
+// transportEnded ends a node that nobody can reach any more.
+func (l *loop) transportEnded(err error) error {
+	if err == nil {
+		return fmt.Errorf("%w: Serve has returned", ErrTransport)
+	}
+	return fmt.Errorf("%w: %w", ErrTransport, err)
+}

@@ -1,0 +1,135 @@
+package raft
+
+import "time"
+
+// Status is what a node knows, at one instant.
+type Status struct {
+	// Cluster and ID are the names of the cluster and of this node.
+	Cluster, ID string
+	// StoreID and Incarnation say which store the node uses, and for the how
+	// manieth time. They are zero before Run.
+	StoreID     StoreID
+	Incarnation uint64
+
+	// Role is what the node does in Term.
+	Role Role
+	// Term is the highest term that the node has seen.
+	Term uint64
+	// Leader is who leads the term as far as the node knows, else empty. It is
+	// this node only while Leading.
+	Leader string
+	// Leading says that this node holds a valid lease and is not giving it up;
+	// Lease, how much of the lease is left.
+	Leading bool
+	Lease   time.Duration
+	// Configuration is the newest membership known.
+	Configuration Configuration
+	// Refused says why another member lately refused this node's messages, 0 if
+	// none did: RefusedWiped is mended by removing the member and adding it
+	// again.
+	Refused Reason
+	// Stopped says that Run has ended.
+	Stopped bool
+
+	// Counters count what the election did.
+	Counters Counters
+	// Traffic counts what went in and out.
+	Traffic Traffic
+}
+
+// Traffic counts what went in and out of one Node since it began.
+type Traffic struct {
+	// Sent messages were given to the transport; it refused those Unsent.
+	Sent, Unsent uint64
+	// Received messages were given to the core.
+	Received uint64
+	// Malformed frames were no message, Forged ones not their sender's.
+	Malformed, Forged uint64
+	// Overflowed messages were dropped because more came than was taken, or
+	// because the node did not run.
+	Overflowed uint64
+	// Saves were made durable; SlowSaves outlasted half the minimal election
+	// timeout, which ends a reign. LongestSave took the longest.
+	Saves, SlowSaves uint64
+	LongestSave      time.Duration
+}
+
+// Status returns one consistent snapshot. It copies the configuration, so that
+// it takes time in proportion to the number of members.
+func (n *Node) Status() Status {
+	s := n.snapshot()
+	s.Configuration = s.Configuration.Clone()
+	s.Traffic.Malformed = n.frames.malformed.Load()
+	s.Traffic.Forged = n.frames.forged.Load()
+	s.Traffic.Overflowed = n.inbox.drops()
+	return s
+}
+
+// snapshot returns the status as the loop saw it last, but for the lease, which
+// it looks at now. It shares the configuration.
+func (n *Node) snapshot() Status {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	s := n.status
+	switch {
+	case !s.Leading:
+	case n.leadsLocked():
+		s.Lease = n.reign.left()
+	default: // The timer is late.
+		s.Leading, s.Leader = false, ""
+	}
+	return s
+}
+
+// statusKey is what watchers are told about when it changes: not counters, nor
+// the lease, which change with every heartbeat.
+type statusKey struct {
+	role          Role
+	term          uint64
+	leader        string
+	leading       bool
+	configuration ConfigurationID
+	refused       Reason
+	stopped       bool
+}
+
+func (s *Status) key() statusKey {
+	return statusKey{s.Role, s.Term, s.Leader, s.Leading, s.Configuration.ConfigurationID, s.Refused, s.Stopped}
+}
+
+// publish makes what the loop has done visible.
+func (l *loop) publish() {
+	n, state := l.node, l.core.State()
+	s := Status{
+		Cluster: state.Cluster, ID: state.Node, StoreID: state.StoreID, Incarnation: state.Incarnation,
+		Role: l.core.Role(), Term: state.Term, Leader: l.core.Leader(),
+		Configuration: state.Configuration, Refused: l.refusal(),
+		Counters: l.core.Counters(), Traffic: l.traffic,
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	s.Leading = n.leadsLocked()
+	if s.Leader == s.ID && !s.Leading {
+		s.Leader = ""
+	}
+	before := n.status.key()
+	n.status = s
+	if s.key() != before {
+		n.notifyLocked()
+	}
+}
+
+// retractLocked makes it visible at once that this node leads no more.
+func (n *Node) retractLocked() {
+	n.status.Leading, n.status.Lease = false, 0
+	if n.status.Leader == n.status.ID {
+		n.status.Leader = ""
+	}
+	n.notifyLocked()
+}
+
+// notifyLocked wakes everybody who waits for a change.
+func (n *Node) notifyLocked() {
+	close(n.changed)
+	n.changed = make(chan struct{})
+}
