@@ -119,6 +119,7 @@ type faults struct {
 	reconfigUnconfirmed   bool // rule 18
 	ignoreConfigurationID bool // rule 17
 	dropUnknownCandidates bool // rule 19
+	frozenMembership      bool // no rule: it makes the explorer's world smaller
 }
 
 // peer is what a node knows of one member.

@@ -183,7 +183,7 @@ func (c *Core) confirmed() int {
 // Then stores that have spoken are bound to their names (rule 15), and the level
 // goes up once every member speaks it (rule 20).
 func (c *Core) refresh() {
-	if !c.reigns() {
+	if !c.reigns() || c.faults.frozenMembership {
 		return
 	}
 	if c.hard.Configuration.Term != c.hard.Term {
