@@ -15,14 +15,13 @@ const (
 	Withdraw ChangeKind = "withdraw"
 	// Fill puts Claim into the slot Slot of reservation ID.
 	Fill ChangeKind = "fill"
-	// Vacate removes the claim of instance ID.
+	// Vacate removes the claim of Instance from reservation ID.
 	Vacate ChangeKind = "vacate"
 	// Arrive adds Stay.
 	Arrive ChangeKind = "arrive"
-	// Depart removes the stay of instance ID.
+	// Depart removes the stay of Instance.
 	Depart ChangeKind = "depart"
-	// Tell notes that the instance in Blockers was told to leave for
-	// reservation ID.
+	// Tell notes that Instance was told to leave for reservation ID.
 	Tell ChangeKind = "tell"
 	// Settled notes that the slots of reservation ID were reviewed.
 	Settled ChangeKind = "settled"
@@ -33,7 +32,9 @@ const (
 // fields count. Changes are plain JSON, to be journaled.
 type Change struct {
 	Kind ChangeKind `json:"kind"`
-	ID   string     `json:"id,omitempty"`
+	// ID of a reservation.
+	ID       string `json:"id,omitempty"`
+	Instance string `json:"instance,omitempty"`
 
 	Reservation *Reservation `json:"reservation,omitempty"`
 	Claim       *Claim       `json:"claim,omitempty"`

@@ -23,15 +23,13 @@ func (p *Plan) apply(c *Change) {
 	case Fill:
 		p.fill(slotRef{p.reservations[c.ID], c.Slot}, c.Claim)
 	case Vacate:
-		p.vacate(c.ID)
+		p.vacate(c.Instance)
 	case Arrive:
 		p.arrive(c.Stay.clone())
 	case Depart:
-		p.depart(p.stays[c.ID])
+		p.depart(p.stays[c.Instance])
 	case Tell:
-		for _, id := range c.Blockers {
-			p.tellYielding(p.reservations[c.ID], p.stays[id])
-		}
+		p.tellYielding(p.reservations[c.ID], p.stays[c.Instance])
 	case Settled:
 		delete(p.unsettled, c.ID)
 	}
@@ -122,17 +120,14 @@ func (p *Plan) countTenant(r *booked, c Claim, sign int) {
 	}
 }
 
-// move puts a slot elsewhere. Instances in it stay where they are, as guests
-// that leave when the reservation would have had them leave.
+// move puts a slot elsewhere. Instances in it stay where they are, as stays
+// that end when their claims would have ended.
 func (p *Plan) move(ref slotRef, c *Change) {
 	r, slot := ref.r, ref.at()
 	p.countSlot(ref, -1)
 	e := Event{From: slot.Node, Node: c.Node, Blockers: c.Blockers}
 	for _, claim := range slot.Claims {
-		p.arrive(Stay{
-			ID: claim.ID, Namespace: claim.Namespace, Node: slot.Node,
-			Load: claim.whole(), Devices: claim.Devices, Window: r.window(),
-		})
+		p.arrive(claim.stay(slot.Node, r.window()))
 		e.Instances = append(e.Instances, claim.ID)
 	}
 	slot.Node, slot.Devices, slot.Claims = c.Node, c.Devices, nil

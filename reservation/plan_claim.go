@@ -169,8 +169,9 @@ func (p *Plan) fitExcess(nodes Nodes, r *booked, node string, claim *Claim) bool
 //
 // Errors: ErrNotFound.
 func (p *Plan) Unclaim(instance string) ([]Change, error) {
-	if _, ok := p.claims[instance]; !ok {
+	tenant, ok := p.claims[instance]
+	if !ok {
 		return nil, notFound("instance", instance)
 	}
-	return []Change{{Kind: Vacate, ID: instance}}, nil
+	return []Change{{Kind: Vacate, ID: tenant.r.Spec.ID, Instance: instance}}, nil
 }

@@ -249,7 +249,7 @@ func sameStay(a, b *Stay) bool {
 // Errors: ErrNotFound.
 func (p *Plan) Remove(instance string) ([]Change, error) {
 	if _, ok := p.stays[instance]; ok {
-		return []Change{{Kind: Depart, ID: instance}}, nil
+		return []Change{{Kind: Depart, Instance: instance}}, nil
 	}
 	return p.Unclaim(instance)
 }

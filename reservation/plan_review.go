@@ -28,8 +28,8 @@ func (p *Plan) Settle(nodes Nodes) []Change {
 			if r.Slots[i].Node == "" || !r.holding() {
 				continue
 			}
-			if due := t.inTheWay(ref, told); len(due) > 0 {
-				t.changes = append(t.changes, Change{Kind: Tell, ID: id, Blockers: due})
+			for _, instance := range t.inTheWay(ref, told) {
+				t.changes = append(t.changes, Change{Kind: Tell, ID: id, Instance: instance})
 			}
 			if r.Phase == Active && len(r.Slots[i].Claims) == 0 && t.liftUnfit(ref) {
 				refs = append(refs, ref)

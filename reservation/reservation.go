@@ -171,11 +171,11 @@ func (r *Reservation) Clone() Reservation {
 	c := *r
 	c.Spec = r.Spec.Clone()
 	c.Terms.Shape = r.Terms.Shape.Clone()
-	c.Slots = slices.Clone(r.Slots)
+	c.Slots = copied(r.Slots)
 	for i := range c.Slots {
 		slot := &c.Slots[i]
-		slot.Devices = slices.Clone(slot.Devices)
-		slot.Claims = slices.Clone(slot.Claims)
+		slot.Devices = copied(slot.Devices)
+		slot.Claims = copied(slot.Claims)
 		for j := range slot.Claims {
 			slot.Claims[j] = slot.Claims[j].clone()
 		}
@@ -183,13 +183,17 @@ func (r *Reservation) Clone() Reservation {
 	return c
 }
 
+// copied returns a copy of a list, nil if it is empty: equal states are then
+// equal in memory as well as in JSON.
+func copied[T any](list []T) []T { return append([]T(nil), list...) }
+
 func (c Claim) clone() Claim {
-	c.Held, c.Excess, c.Devices = c.Held.Clone(), c.Excess.Clone(), slices.Clone(c.Devices)
+	c.Held, c.Excess, c.Devices = c.Held.Clone(), c.Excess.Clone(), copied(c.Devices)
 	return c
 }
 
 func (s Stay) clone() Stay {
-	s.Load, s.Devices = s.Load.Clone(), slices.Clone(s.Devices)
+	s.Load, s.Devices = s.Load.Clone(), copied(s.Devices)
 	return s
 }
 
@@ -254,6 +258,17 @@ func (r *Reservation) claimHold(node string, c *Claim) Hold {
 func (c *Claim) whole() Load {
 	sum, _ := c.Held.Resources.Add(c.Excess.Resources)
 	return Load{sum, c.Held.Instances + c.Excess.Instances}
+}
+
+// stay returns the instance as one that has lost its slot, which had that window.
+func (c *Claim) stay(node string, w Window) Stay {
+	if !c.Until.IsZero() && nanos(c.Until) < w.end() {
+		w.End = c.Until
+	}
+	return Stay{
+		ID: c.ID, Namespace: c.Namespace, Node: node, Load: c.whole(), Devices: c.Devices,
+		Window: w, Overstayed: c.Overstayed,
+	}
 }
 
 // used returns what the instances in the slot take of it.

@@ -117,7 +117,7 @@ func (s Spec) Equal(other Spec) bool {
 // Clone returns a copy that shares nothing with s.
 func (s Spec) Clone() Spec {
 	s.Shape, s.Preferences = s.Shape.Clone(), s.Preferences.Clone()
-	s.Owners = slices.Clone(s.Owners)
+	s.Owners = copied(s.Owners)
 	return s
 }
 
