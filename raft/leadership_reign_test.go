@@ -21,15 +21,18 @@ func TestReign(t *testing.T) {
 	}{
 		{"runs out", func(*testing.T, *reign) {}, 100},
 		{"is renewed", func(t *testing.T, r *reign) {
+			t.Helper()
 			require.True(t, r.renew(150))
 			require.True(t, r.renew(120), "an older answer takes nothing away")
 		}, 150},
 		{"is renewed twice", func(t *testing.T, r *reign) {
+			t.Helper()
 			require.True(t, r.renew(150))
 			time.Sleep(140)
 			require.True(t, r.renew(300))
 		}, 300},
 		{"is finished", func(t *testing.T, r *reign) {
+			t.Helper()
 			r.finish()
 			require.False(t, r.renew(500))
 			require.False(t, r.valid())
@@ -70,7 +73,7 @@ func TestReignIsNotRevived(t *testing.T) {
 		require.False(t, r.valid())
 		require.False(t, r.renew(200))
 		require.False(t, r.valid())
-		time.Sleep(100)
+		time.Sleep(100 * time.Nanosecond)
 		synctest.Wait()
 		require.Equal(t, 1, ended)
 	})

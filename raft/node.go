@@ -65,7 +65,7 @@ type Node struct {
 
 // frameCounters are counted outside the loop.
 type frameCounters struct {
-	malformed, forged, unsent atomic.Uint64
+	malformed, forged atomic.Uint64
 }
 
 // New returns a node that does nothing until Run. It reports everything that is
@@ -181,14 +181,13 @@ func (n *Node) openStore() (HardState, error) {
 func (n *Node) serve(ctx context.Context, loop func(served <-chan error) error) error {
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
+	var transport sync.WaitGroup
 	n.inbox.open()
-	go func() { served <- n.cfg.Transport.Serve(serving, n.Receive) }()
+	transport.Go(func() { served <- n.cfg.Transport.Serve(serving, n.Receive) })
 	err := loop(served)
 	stop()
 	n.inbox.close()
-	if !errors.Is(err, ErrTransport) { // Else it has returned already.
-		<-served
-	}
+	transport.Wait()
 	return err
 }
 

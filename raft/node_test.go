@@ -468,6 +468,7 @@ func shortly(ctx context.Context) context.Context {
 }
 
 func watchEverything(ctx context.Context, t *testing.T, c *rafttest.Cluster, id string) {
+	t.Helper()
 	for ctx.Err() == nil {
 		node := c.Node(id)
 		if node == nil {

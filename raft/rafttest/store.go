@@ -50,27 +50,27 @@ func (c *storeCheck) expect(use func(raft.Store) error) error {
 	s := c.open()
 	record, err := s.Open()
 	if err != nil {
-		return fmt.Errorf("Open: %w", err)
+		return fmt.Errorf("method Open: %w", err)
 	}
 	if record.Found && !record.State.Equal(c.last) {
-		err = fmt.Errorf("Open returned %+v, saved was %+v", record.State, c.last)
+		err = fmt.Errorf("method Open returned %+v, saved was %+v", record.State, c.last)
 	}
 	if found := !c.last.Equal(raft.HardState{}); record.Found != found {
-		err = errors.Join(err, fmt.Errorf("Open: Found is %v, want %v", record.Found, found))
+		err = errors.Join(err, fmt.Errorf("method Open: Found is %v, want %v", record.Found, found))
 	}
 	if record.Damage != nil {
-		err = errors.Join(err, fmt.Errorf("Open: unexpected damage: %w", record.Damage))
+		err = errors.Join(err, fmt.Errorf("method Open: unexpected damage: %w", record.Damage))
 	}
 	err = errors.Join(err, use(s))
 	if closing := s.Close(); closing != nil {
-		err = errors.Join(err, fmt.Errorf("Close: %w", closing))
+		err = errors.Join(err, fmt.Errorf("method Close: %w", closing))
 	}
 	return err
 }
 
 func (c *storeCheck) save(s raft.Store, state raft.HardState) error {
 	if err := s.Save(state.Clone()); err != nil {
-		return fmt.Errorf("Save: %w", err)
+		return fmt.Errorf("method Save: %w", err)
 	}
 	c.last = state
 	return nil
@@ -84,11 +84,11 @@ func (c *storeCheck) useWhileClosed() error {
 	s := c.open()
 	var err error
 	if s.Save(storeState(1)) == nil {
-		err = errors.New("Save worked")
+		err = errors.New("method Save worked")
 	}
 	for range 2 {
 		if closing := s.Close(); closing != nil {
-			err = errors.Join(err, fmt.Errorf("Close: %w", closing))
+			err = errors.Join(err, fmt.Errorf("method Close: %w", closing))
 		}
 	}
 	return err
@@ -98,10 +98,13 @@ func (c *storeCheck) excludeOthers() error {
 	return c.expect(func(raft.Store) error {
 		other := c.open()
 		_, err := other.Open()
-		if errors.Is(err, raft.ErrLocked) {
-			return nil
+		switch {
+		case err == nil:
+			return errors.New("a second Open worked")
+		case !errors.Is(err, raft.ErrLocked):
+			return fmt.Errorf("a second Open failed, but not with ErrLocked: %w", err)
 		}
-		return fmt.Errorf("a second Open returned %v, not ErrLocked", err)
+		return nil
 	})
 }
 
@@ -143,10 +146,10 @@ func (c *storeCheck) shareNoMemory() error {
 		state := storeState(7)
 		c.last = state.Clone()
 		if err := s.Save(state); err != nil {
-			return fmt.Errorf("Save: %w", err)
+			return fmt.Errorf("method Save: %w", err)
 		}
 		if !state.Equal(c.last) {
-			return errors.New("Save changed its argument")
+			return errors.New("method Save changed its argument")
 		}
 		state.Configuration.Members[0].Data = "changed after Save"
 		return nil

@@ -41,7 +41,7 @@ func TestCheckStoreFindsBrokenStores(t *testing.T) {
 					h.Configuration.Members[0].Data = "changed"
 				}
 			}
-		}), "Save changed its argument"},
+		}), "method Save changed its argument"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
