@@ -22,6 +22,8 @@ func (x *Index) best(p *probe) (Slot, bool) {
 	switch {
 	case p.strategy == placement.Random:
 		return x.draw(p)
+	case x.cfg.Engine == Auto && len(x.order) >= x.limits.gridNodes && p.strategy != placement.LeastFragmentation:
+		return x.search(p)
 	case p.packing():
 		x.stats.Scans++
 		return x.scanPacked(p)

@@ -88,7 +88,7 @@ func (x *Index) claimPort(slot Slot, port uint16, delta int32) {
 		claims = new(tally)
 		x.ports[port] = claims
 	}
-	claims.add(int32(slot), delta, len(x.nodes))
+	claims.add(int32(slot), delta, len(x.nodes), x.limits.denseTally)
 	if claims.nonzero == 0 {
 		delete(x.ports, port)
 	}

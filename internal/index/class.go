@@ -57,11 +57,6 @@ func sameRules(a, b *placement.Request) bool {
 		placement.EqualPorts(a.Ports, b.Ports) && a.Preferences.Equal(b.Preferences)
 }
 
-// unusedClasses is how many classes are remembered that nobody retains, so
-// that requests with few rule sets compile each once and a stream of ever new
-// rule sets does not grow the table.
-const unusedClasses = 256
-
 // classTable interns classes.
 //
 // Invariant: every known class is in buckets; those with no reference are in
@@ -82,7 +77,8 @@ func (t *classTable) init() {
 }
 
 // Class returns the class of a valid request. It allocates nothing when the
-// class is known. A class that nobody retains may be forgotten after 256 other
+// class is known. A class that nobody retains may be forgotten after some
+// hundred other
 // ones were asked for; what runs keeps its class.
 func (x *Index) Class(req *placement.Request) *Class {
 	t := &x.classes
@@ -123,7 +119,7 @@ func (x *Index) learn(c *Class) {
 	c.link(&t.idle)
 	t.n++
 	t.unused++
-	if t.unused > unusedClasses {
+	if t.unused > x.limits.unusedClasses {
 		x.forget(t.idle.newer)
 	}
 }
@@ -165,7 +161,7 @@ func (x *Index) Release(c *Class) {
 	}
 	c.link(&x.classes.idle)
 	x.classes.unused++
-	if x.classes.unused > unusedClasses {
+	if x.classes.unused > x.limits.unusedClasses {
 		x.forget(x.classes.idle.newer)
 	}
 }

@@ -186,7 +186,7 @@ func without(list []*counter, k *counter) []*counter {
 func (x *Index) count(k *counter, slot Slot, delta int32) {
 	k.all += int64(delta)
 	if domain := k.topology.of(slot); domain != noDomain {
-		k.domains.add(domain, delta, x.size(k.topology))
+		k.domains.add(domain, delta, x.size(k.topology), x.limits.denseTally)
 	}
 }
 

@@ -31,10 +31,13 @@ func (d *dimension) share(free int64) int64 {
 		return 0
 	}
 	if free >= d.reference {
-		return placement.Unit * min(d.reference, 1)
+		return d.unit()
 	}
 	return free >> d.right << d.left
 }
+
+// unit returns placement.Unit, or zero for a dimension that does not count.
+func (d *dimension) unit() int64 { return placement.Unit * min(d.reference, 1) }
 
 func (d *dimension) setReference(reference int64) {
 	d.reference = reference
@@ -98,6 +101,7 @@ func (x *Index) register(name placement.ResourceName) int {
 		x.named[i] = int8(d)
 	}
 	x.assignLanes()
+	x.grids = nil
 	x.free = append(x.free, make([]int64, len(x.nodes), cap(x.nodes)))
 	x.byName = append(x.byName, d)
 	slices.SortFunc(x.byName, func(a, b int) int {

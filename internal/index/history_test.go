@@ -17,7 +17,11 @@ func FuzzRandomHistories(f *testing.F) {
 // runHistory draws a history of changes and questions, and compares every
 // answer of the index with the oracle's.
 func runHistory(t *rapid.T) {
-	h := history{world: newWorld(drawConfig(drawDice(t)))}
+	limits := defaultLimits()
+	if rapid.Bool().Draw(t, "tiny") {
+		limits = tinyLimits()
+	}
+	h := history{world: newWorld(drawConfig(drawDice(t)), limits)}
 	for range rapid.IntRange(0, 12).Draw(t, "nodes") {
 		h.addNode(t)
 	}

@@ -36,7 +36,8 @@ type Config struct {
 // Invariant of every exported method: all columns have one entry per slot; a
 // vacant slot has no bit in present and zeros elsewhere.
 type Index struct {
-	cfg Config
+	cfg    Config
+	limits limits
 
 	// Dimensions: see dimension.go.
 	dims   []dimension
@@ -69,16 +70,22 @@ type Index struct {
 	classes    classTable
 	counters   counterTable
 
+	grids []*grid // most recently used first
+
 	memo  countMemo
 	probe probe
 	left  bitset // candidates of the scan that runs
+	walk  walk
 	stats Stats
 }
 
 // New returns an empty index. The configuration must be valid.
-func New(cfg Config) *Index {
+func New(cfg Config) *Index { return newIndex(cfg, defaultLimits()) }
+
+func newIndex(cfg Config, limits limits) *Index {
 	x := &Index{
 		cfg:        cfg,
+		limits:     limits,
 		labels:     make(map[string]*labelKey),
 		ports:      make(map[uint16]*tally),
 		topologies: make(map[string]*topology),

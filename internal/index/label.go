@@ -55,13 +55,13 @@ func (x *Index) label(slot Slot, key, value string) {
 		nodes = new(slotSet)
 		k.values[value] = nodes
 	}
-	nodes.add(slot, len(x.nodes))
+	nodes.add(slot, x.longestList())
 }
 
 func (x *Index) unlabel(slot Slot, key, value string) {
 	k := x.labels[key]
 	nodes := k.values[value]
-	nodes.remove(slot, len(x.nodes))
+	nodes.remove(slot, x.longestList())
 	if nodes.n > 0 {
 		return
 	}

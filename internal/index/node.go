@@ -106,14 +106,14 @@ func (x *Index) Remove(slot Slot) {
 	at, _ := slices.BinarySearchFunc(x.order, n.join, x.compareJoin)
 	x.order = slices.Delete(x.order, at, at+1)
 	x.describe(slot, n.spec, nil)
+	x.present.remove(slot)
+	x.changed(slot) // while the join number is there to find it by
 	for d := range x.dims {
 		x.free[d][slot] = 0
 	}
 	x.nodes[slot] = node{}
 	x.most[slot], x.whole[slot] = 0, 0
-	for _, set := range []bitset{x.present, x.ready, x.full} {
-		set.remove(slot)
-	}
+	x.ready.remove(slot)
 	x.vacant = append(x.vacant, slot)
 	x.changed(slot)
 }
@@ -122,7 +122,7 @@ func (x *Index) Remove(slot Slot) {
 func (x *Index) SetState(slot Slot, state State) {
 	x.nodes[slot].state = state
 	x.ready.put(slot, state == Ready)
-	x.nodeLog.add(slot)
+	x.nodeLog.add(slot, x.limits.changeLog)
 	x.version++
 }
 
@@ -132,7 +132,7 @@ func (x *Index) describe(slot Slot, before, after *placement.Node) {
 	x.moveDomains(slot, after)
 	x.relabel(slot, before, after)
 	x.retaint(slot, before, after)
-	x.nodeLog.add(slot)
+	x.nodeLog.add(slot, x.limits.changeLog)
 }
 
 // changed brings the columns that are computed from others up to date after
@@ -141,6 +141,9 @@ func (x *Index) changed(slot Slot) {
 	n := &x.nodes[slot]
 	x.full.put(slot, n.spec != nil && n.spec.MaxInstances > 0 && n.instances >= n.spec.MaxInstances)
 	x.packed[slot], x.key[slot] = x.pack(slot)
+	for _, g := range x.grids {
+		g.update(x, slot)
+	}
 	x.version++
 }
 
@@ -149,5 +152,6 @@ func (x *Index) rekey() {
 	for slot := range x.nodes {
 		x.packed[slot], x.key[slot] = x.pack(Slot(slot))
 	}
+	x.grids = nil
 	x.version++
 }

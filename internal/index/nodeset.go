@@ -58,9 +58,6 @@ type setCache struct {
 	scratch bitset
 }
 
-// builtSets bounds the memory of compiled sets to as many bits per node.
-const builtSets = 128
-
 func (s *setCache) init() { s.buckets = make(map[hash][]*nodeSet) }
 
 // acquire returns the set of these rules for one more user.
@@ -102,7 +99,7 @@ func (x *Index) current(set *nodeSet) *nodeSet {
 	x.sets.clock++
 	set.used = x.sets.clock
 	if set.bits == nil {
-		x.sets.evict()
+		x.sets.evict(x.limits.builtSets)
 		x.sets.built = append(x.sets.built, set)
 		x.compile(set)
 		return set
@@ -128,9 +125,9 @@ func (x *Index) current(set *nodeSet) *nodeSet {
 	return set
 }
 
-// evict makes room for one more built set.
-func (s *setCache) evict() {
-	if len(s.built) < builtSets {
+// evict makes room for one more built set among so many.
+func (s *setCache) evict(most int) {
+	if len(s.built) < most {
 		return
 	}
 	oldest := 0
@@ -234,12 +231,12 @@ type changeLog struct {
 	base  uint64 // entries dropped
 }
 
-const changeLogSize = 4096
-
-func (l *changeLog) add(slot Slot) {
-	if len(l.slots) == changeLogSize {
-		l.base += changeLogSize / 2
-		l.slots = append(l.slots[:0], l.slots[changeLogSize/2:]...)
+// add appends a node; the older half of as many entries as the log may have
+// makes room.
+func (l *changeLog) add(slot Slot, most int) {
+	if len(l.slots) == most {
+		l.base += uint64(most / 2)
+		l.slots = append(l.slots[:0], l.slots[most/2:]...)
 	}
 	l.slots = append(l.slots, slot)
 }

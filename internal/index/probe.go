@@ -27,7 +27,7 @@ type probe struct {
 	soft     []softTest
 	low      int64 // bounds of G
 	high     int64
-	packs    [maxDimensions]bool // dimensions that Spread counts as BinPack does
+	packs    dimensionSet // dimensions that count as in BinPack; see grid.go
 }
 
 // portTest is a claimed port that the query claims too.
@@ -65,6 +65,7 @@ func (t *domainTest) reason() placement.Reason {
 type softTest struct {
 	weight  int64
 	set     bitset      // nil for a rule on domains
+	n       int         // members of set
 	rule    *domainRule // nil for a set
 	least   int32       // of a soft MaxSkew: the smallest count
 	targets []int64     // of targets: by domain, how many are wanted
@@ -93,19 +94,28 @@ func (x *Index) prepare(q *Query) *probe {
 	}
 	x.prepareHard(p)
 	x.prepareSoft(p)
-	for d := range x.dims {
-		p.packs[d] = p.strategy != placement.Spread || scarce(x.dims[d].name)
-	}
-	for _, a := range p.asks {
-		if a.dim >= 0 && p.strategy == placement.Spread {
-			p.packs[a.dim] = false
-		}
+	p.packs = x.allDimensions()
+	if p.strategy == placement.Spread {
+		p.packs = x.spared(p.asks)
 	}
 	return p
 }
 
-func scarce(name placement.ResourceName) bool {
-	return name == placement.NameGPU || named(name) < 0
+// spared returns the scarce dimensions, GPUs and custom ones, that are not
+// asked for: Spread leaves them alone.
+func (x *Index) spared(asks []ask) dimensionSet {
+	spared := dimensionSet(0)
+	for d := range x.dims {
+		if name := x.dims[d].name; name == placement.NameGPU || named(name) < 0 {
+			spared |= 1 << d
+		}
+	}
+	for _, a := range asks {
+		if a.dim >= 0 {
+			spared &^= 1 << a.dim
+		}
+	}
+	return spared
 }
 
 // prepareHard turns the hard rules into tests, in filter order.
@@ -189,11 +199,11 @@ func (x *Index) leastCount(k *counter, set *nodeSet) (least int32, domains int) 
 func (x *Index) prepareSoft(p *probe) {
 	for i, term := range p.plan.labels {
 		set := x.current(term.set)
-		p.soft = append(p.soft, softTest{weight: term.weight, set: set.bits, part: PartPreferred, index: i})
+		p.soft = append(p.soft, softTest{weight: term.weight, set: set.bits, n: set.n, part: PartPreferred, index: i})
 	}
 	if x.taints.soft > 0 {
 		if set := x.current(p.plan.dreaded); set.n > 0 {
-			p.soft = append(p.soft, softTest{weight: dreadedWeight, set: set.bits, part: PartTaint})
+			p.soft = append(p.soft, softTest{weight: dreadedWeight, set: set.bits, n: set.n, part: PartTaint})
 			p.low += dreadedWeight * placement.Unit
 		}
 	}
@@ -256,18 +266,19 @@ func (t *softTest) value(slot Slot) int64 {
 // domainValue returns t of a rule on domains for one domain.
 func (t *softTest) domainValue(domain int32) int64 {
 	count := t.rule.counter.domains.at(domain)
-	switch {
-	case t.rule.spread == nil:
-		if count > 0 {
-			return placement.Unit
-		}
-		return 0
-	case t.targets != nil:
+	if t.targets != nil {
 		excess := max(0, int64(count+t.rule.self)-t.targets[domain])
 		return placement.Unit / (1 + excess)
-	default:
+	}
+	return t.countValue(count)
+}
+
+// countValue returns t of a rule without targets for a domain's count.
+func (t *softTest) countValue(count int32) int64 {
+	if t.rule.spread != nil {
 		return placement.Unit / (1 + int64(max(0, count-t.least)))
 	}
+	return placement.Unit * int64(min(count, 1))
 }
 
 // softScore returns G of a node.

@@ -42,8 +42,8 @@ func (x *Index) strategyTermOf(p *probe, free func(d int) int64) int64 {
 	for d := range x.dims {
 		dim := &x.dims[d]
 		share := dim.weight * dim.share(free(d))
-		if p.packs[d] {
-			share = dim.weight*placement.Unit*min(dim.reference, 1) - share
+		if p.packs>>d&1 == 1 {
+			share = dim.weight*dim.unit() - share
 		}
 		sum += share
 	}

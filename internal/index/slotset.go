@@ -12,11 +12,11 @@ type slotSet struct {
 	n    int
 }
 
-// A list becomes bits above the greater of these, and a list again below half.
-const (
-	denseLeast = 64
-	denseShare = 32
-)
+// denseShare is the share of the slots above which a set becomes bits, unless
+// it is small anyway. Below half of that it becomes a list again.
+const denseShare = 32
+
+func (x *Index) longestList() int { return max(x.limits.denseSet, len(x.nodes)/denseShare) }
 
 func (s *slotSet) has(slot Slot) bool {
 	if s.bits != nil {
@@ -26,11 +26,12 @@ func (s *slotSet) has(slot Slot) bool {
 	return found
 }
 
-// add puts in a slot that is no member. total is how many slots there are.
-func (s *slotSet) add(slot Slot, total int) {
+// add puts in a slot that is no member. longest is how many members a list may
+// have.
+func (s *slotSet) add(slot Slot, longest int) {
 	s.n++
-	if s.bits == nil && s.n > max(denseLeast, total/denseShare) {
-		s.bits = make(bitset, words(total))
+	if s.bits == nil && s.n > longest {
+		s.bits = make(bitset, words(int(max(slot, s.list[len(s.list)-1]))+1))
 		for _, member := range s.list {
 			s.bits.set(member)
 		}
@@ -46,7 +47,7 @@ func (s *slotSet) add(slot Slot, total int) {
 }
 
 // remove takes out a member.
-func (s *slotSet) remove(slot Slot, total int) {
+func (s *slotSet) remove(slot Slot, longest int) {
 	s.n--
 	if s.bits == nil {
 		at, _ := slices.BinarySearch(s.list, slot)
@@ -54,7 +55,7 @@ func (s *slotSet) remove(slot Slot, total int) {
 		return
 	}
 	s.bits.remove(slot)
-	if s.n < max(denseLeast, total/denseShare)/2 {
+	if s.n < longest/2 {
 		s.list = make([]Slot, 0, s.n)
 		s.each(func(member Slot) bool {
 			s.list = append(s.list, member)

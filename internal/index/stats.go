@@ -4,6 +4,11 @@ package index
 type Stats struct {
 	// Scans are decisions that looked at every node.
 	Scans uint64
+	// Walks are decisions found by walking a grid, Lists those found by
+	// looking at a few nodes that the rules leave over.
+	Walks, Lists uint64
+	// Grids is how many grids were built.
+	Grids uint64
 	// Draws are Random decisions that a draw among all nodes found.
 	Draws uint64
 	// Counts are refusals counted; those answered from memory are Recalls.

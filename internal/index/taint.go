@@ -40,7 +40,7 @@ func (x *Index) retaint(slot Slot, before, after *placement.Node) {
 	if was != "" {
 		number := x.nodes[slot].taints
 		list := t.lists[number]
-		list.nodes.remove(slot, len(x.nodes))
+		list.nodes.remove(slot, x.longestList())
 		if list.nodes.n == 0 {
 			delete(t.numbers, was)
 			t.lists[number] = nil
@@ -52,7 +52,7 @@ func (x *Index) retaint(slot Slot, before, after *placement.Node) {
 	}
 	number := t.number(is, after)
 	if is != "" {
-		t.lists[number].nodes.add(slot, len(x.nodes))
+		t.lists[number].nodes.add(slot, x.longestList())
 	}
 	x.nodes[slot].taints = number
 }

@@ -1,9 +1,6 @@
 package index
 
-import (
-	"maps"
-	"slices"
-)
+import "slices"
 
 // tally counts things by domain number, sparsely while few domains have any.
 type tally struct {
@@ -13,10 +10,9 @@ type tally struct {
 	total   int64
 }
 
-const (
-	tallyLeast = 256 // domains that are always counted in a plain list
-	tallyShare = 8   // and so are more when one in so many has a count
-)
+// tallyShare is the share of the domains with a count from which a tally
+// becomes a plain list.
+const tallyShare = 8
 
 func (t *tally) at(domain int32) int32 {
 	if t.dense != nil {
@@ -28,10 +24,11 @@ func (t *tally) at(domain int32) int32 {
 	return t.sparse[domain]
 }
 
-// add changes a count by delta; domains is how many domains there are.
-func (t *tally) add(domain, delta int32, domains int) {
+// add changes a count by delta; domains is how many domains there are, and up
+// to dense of them are counted in a plain list anyway.
+func (t *tally) add(domain, delta int32, domains, dense int) {
 	t.total += int64(delta)
-	if t.dense == nil && (domains <= tallyLeast || t.nonzero > domains/tallyShare) {
+	if t.dense == nil && (domains <= dense || t.nonzero > domains/tallyShare) {
 		t.dense = make([]int32, domains)
 		for known, count := range t.sparse {
 			t.dense[known] = count
@@ -79,16 +76,13 @@ func (t *tally) each(yield func(domain, count int32) bool) {
 	}
 }
 
-// domains returns the domains that have a count, ascending.
-func (t *tally) domains() []int32 {
-	if t.dense == nil {
-		return slices.Sorted(maps.Keys(t.sparse))
-	}
-	var domains []int32
-	for domain, count := range t.dense {
-		if count != 0 {
-			domains = append(domains, int32(domain))
+// ranks appends the counts that domains have, each once, ascending.
+func (t *tally) ranks(counts []int32) []int32 {
+	for _, count := range t.each {
+		if !slices.Contains(counts, count) {
+			counts = append(counts, count)
 		}
 	}
-	return domains
+	slices.Sort(counts)
+	return counts
 }

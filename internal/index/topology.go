@@ -113,10 +113,10 @@ func (x *Index) moveDomains(slot Slot, after *placement.Node) {
 				continue
 			}
 			if was != noDomain {
-				k.domains.add(was, -count, len(t.names))
+				k.domains.add(was, -count, len(t.names), x.limits.denseTally)
 			}
 			if is != noDomain {
-				k.domains.add(is, count, len(t.names))
+				k.domains.add(is, count, len(t.names), x.limits.denseTally)
 			}
 		}
 		t.leave(was)

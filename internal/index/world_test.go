@@ -17,7 +17,17 @@ type world struct {
 	queries int
 }
 
-func newWorld(cfg Config) *world { return &world{x: New(cfg), m: newModel(cfg)} }
+func newWorld(cfg Config, limits limits) *world {
+	return &world{x: newIndex(cfg, limits), m: newModel(cfg)}
+}
+
+// tinyLimits make structures change their form all the time.
+func tinyLimits() limits {
+	return limits{
+		gridNodes: 2, gridBlock: 2, listNodes: 1, denseSet: 1, denseTally: 1,
+		unusedClasses: 2, builtSets: 5, changeLog: 4,
+	}
+}
 
 func (w *world) add(n placement.Node) {
 	n = n.Canonical()
@@ -236,6 +246,7 @@ func (w *world) checkRebuilt(t require.TestingT, r placement.Request) {
 	q := w.query(&r)
 	again := &Query{Class: x.Class(&r), Resources: q.Resources, ID: q.ID, Seq: q.Seq}
 	got, ok := w.x.Best(q)
+	w.checkBest(t, q, &r)
 	other, found := x.Best(again)
 	require.Equal(t, ok, found)
 	if ok {
@@ -264,6 +275,7 @@ func (w *world) checkInvariants(t require.TestingT) {
 		require.Equal(t, packed, x.packed[slot])
 		require.Equal(t, key, x.key[slot])
 	}
+	w.checkGrids(t)
 	for _, set := range x.sets.built {
 		x.current(set)
 		n := 0
@@ -287,6 +299,43 @@ func (w *world) checkInvariants(t require.TestingT) {
 		require.Zero(t, c.refs)
 	}
 	require.Equal(t, unused, x.classes.unused)
+}
+
+// checkGrids holds every grid against a new one and its own invariant.
+func (w *world) checkGrids(t require.TestingT) {
+	for _, g := range w.x.grids {
+		entries := 0
+		for number := range g.cells {
+			c := &g.cells[number]
+			low := uint32(noKey)
+			var last gridEntry
+			for b := range c.blocks {
+				at := &c.blocks[b]
+				require.NotEmpty(t, at.entries)
+				require.LessOrEqual(t, len(at.entries), w.x.limits.gridBlock)
+				require.Equal(t, topOf(at.entries), at.top)
+				for i, e := range at.entries {
+					entries++
+					require.True(t, w.x.present.has(e.slot))
+					require.Equal(t, gridPlace{int32(number), e.key}, g.at[e.slot])
+					require.Equal(t, w.x.orderKey(g.packs, e.slot), e.key)
+					require.Equal(t, w.x.packed[e.slot], e.packed)
+					require.Equal(t, c.corner, corner(e.packed))
+					require.Zero(t, misses(c.corner, e.packed))
+					if b > 0 || i > 0 {
+						require.Negative(t, w.x.compareEntry(last, e.key, w.x.nodes[e.slot].join))
+					} else {
+						low = e.key
+					}
+					last = e
+				}
+			}
+			require.Equal(t, low, c.low)
+			known, ok := g.known[c.corner]
+			require.Equal(t, len(c.blocks) > 0, ok && int(known) == number)
+		}
+		require.Equal(t, len(w.m.nodes), entries)
+	}
 }
 
 func (w *world) checkCounter(t require.TestingT, k *counter) {

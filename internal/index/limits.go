@@ -1,0 +1,34 @@
+package index
+
+// limits are the sizes at which structures change their form. They change what
+// a decision costs, never what it is; tests make them tiny.
+type limits struct {
+	// gridNodes is the number of nodes from which a grid pays.
+	gridNodes int
+	// gridBlock is how many entries a block of a grid holds.
+	gridBlock int
+	// listNodes is how many nodes a search looks at one by one rather than
+	// to walk a grid.
+	listNodes int
+	// denseSet is how many slots a set may list before it becomes bits, if
+	// they are also more than one in 32.
+	denseSet int
+	// denseTally is how many domains are always counted in a plain list.
+	denseTally int
+	// unusedClasses is how many classes are remembered that nobody retains,
+	// so that requests with few rule sets compile each once and a stream of
+	// ever new ones does not grow the table.
+	unusedClasses int
+	// builtSets is how many sets of nodes are kept compiled: more than the 65
+	// that one query may need.
+	builtSets int
+	// changeLog is how many changes of nodes' descriptions are remembered.
+	changeLog int
+}
+
+func defaultLimits() limits {
+	return limits{
+		gridNodes: 512, gridBlock: 64, listNodes: 256, denseSet: 64, denseTally: 256,
+		unusedClasses: 256, builtSets: 128, changeLog: 4096,
+	}
+}

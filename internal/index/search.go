@@ -1,0 +1,334 @@
+package index
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// The search finds the node that a scan would find without looking at all:
+//
+//   - where the rules leave few nodes over, it looks at those;
+//   - else it goes through the levels of the soft score, from the top: nodes of
+//     one level differ in R alone, so the first one that fits in the order of
+//     the grid is the best of its level, and no level needs a look whose soft
+//     score can not make up for what the best so far is ahead;
+//   - when the walks take longer than a scan would, it scans.
+
+// maxLevels bounds the levels that are walked one by one.
+const maxLevels = 64
+
+// walk is the state of one search.
+type walk struct {
+	best   Slot
+	rank   rank
+	found  bool
+	visits int // nodes that may still be looked at
+
+	level  int64 // only nodes of this soft score count, if soft is set
+	soft   bool
+	group  int32 // only nodes with so many of the group, if grouped is set
+	groups bool
+
+	levels []int64
+	counts []int32
+}
+
+// search returns the first node in the order of the strategy.
+func (x *Index) search(p *probe) (Slot, bool) {
+	if p.nowhere {
+		return 0, false
+	}
+	w := &x.walk
+	*w = walk{levels: w.levels[:0], counts: w.counts[:0], visits: len(x.nodes)/8 + x.limits.listNodes}
+	if p.plan.eligible.n <= x.limits.listNodes {
+		x.stats.Lists++
+		for slot := range p.eligible.each {
+			x.try(p, slot)
+		}
+		return w.best, w.found
+	}
+	if x.gather(p) {
+		x.stats.Lists++
+		return w.best, w.found
+	}
+	if x.spanAll(p) && x.walkLevels(p) {
+		x.stats.Walks++
+		return w.best, w.found
+	}
+	x.stats.Scans++
+	if p.packing() {
+		return x.scanPacked(p)
+	}
+	return x.scan(p)
+}
+
+// try compares a node with the best so far, if the query fits there.
+func (x *Index) try(p *probe, slot Slot) {
+	w := &x.walk
+	if !x.fits(p, slot) {
+		return
+	}
+	r := x.rankOf(p, slot)
+	if !w.found || x.before(slot, r, w.best, w.rank) {
+		w.best, w.rank, w.found = slot, r, true
+	}
+}
+
+// gather looks at the nodes of the domains that a hard rule leaves over, if
+// one leaves over few. It reports whether it did.
+func (x *Index) gather(p *probe) bool {
+	for i := range p.tests {
+		test := &p.tests[i]
+		t := test.counter.topology
+		if test.low == 0 || test.counter.domains.nonzero > x.limits.listNodes {
+			continue
+		}
+		members := 0
+		for domain := range test.counter.domains.each {
+			if t.key == "" {
+				members++
+			} else {
+				members += int(t.members[domain])
+			}
+		}
+		if members > x.limits.listNodes {
+			continue
+		}
+		for domain := range test.counter.domains.each {
+			x.eachMember(t, domain, func(slot Slot) { x.try(p, slot) })
+		}
+		return true
+	}
+	return false
+}
+
+// eachMember visits the nodes of a domain.
+func (x *Index) eachMember(t *topology, domain int32, visit func(Slot)) {
+	if t.key == "" {
+		visit(Slot(domain))
+		return
+	}
+	for slot := range x.labels[t.key].values[t.names[domain]].each {
+		visit(slot)
+	}
+}
+
+// spanAll lists the soft scores that nodes may have, greatest first. It reports
+// false if there are too many.
+//
+// A term that few nodes stand out in is dealt with at once: these nodes are
+// tried, and the others all have its other value.
+func (x *Index) spanAll(p *probe) bool {
+	w := &x.walk
+	w.levels = append(w.levels, 0)
+	w.soft = len(p.soft) > 0
+	for i := range p.soft {
+		if !x.spanLevels(p, &p.soft[i]) {
+			return false
+		}
+	}
+	slices.SortFunc(w.levels, func(a, b int64) int { return cmp.Compare(b, a) })
+	return true
+}
+
+// spanLevels combines the levels so far with the values of one term.
+func (x *Index) spanLevels(p *probe, test *softTest) bool {
+	var values [maxLevels]int64
+	n := 0
+	add := func(value int64) bool {
+		if slices.Contains(values[:n], value) {
+			return true
+		}
+		if n == maxLevels {
+			return false
+		}
+		values[n] = value
+		n++
+		return true
+	}
+	ok := true
+	switch {
+	case test.rule == nil:
+		add(0)
+		if test.n <= x.limits.listNodes {
+			for slot := range test.set.each {
+				x.try(p, slot)
+			}
+		} else {
+			add(placement.Unit)
+		}
+	case test.rule.counter.topology.key == "" && test.targets == nil:
+		add(test.countValue(0))
+		counter := test.rule.counter
+		if counter.domains.nonzero <= x.limits.listNodes {
+			for domain := range counter.domains.each {
+				x.try(p, Slot(domain))
+			}
+		} else if test.rule.spread == nil {
+			add(placement.Unit)
+		} else {
+			for _, count := range counter.domains.each {
+				ok = ok && add(test.countValue(count))
+			}
+		}
+	case test.rule.counter.topology.key == "":
+		return false
+	default:
+		add(0)
+		t := test.rule.counter.topology
+		for domain := range t.names {
+			ok = ok && (t.members[domain] == 0 || add(test.domainValue(int32(domain))))
+		}
+	}
+	return ok && x.walk.span(test.weight, values[:n])
+}
+
+// span replaces the levels by all sums of a level and a weighted value.
+func (w *walk) span(weight int64, values []int64) bool {
+	base := len(w.levels)
+	for _, value := range values[1:] {
+		for i := range base {
+			w.levels = append(w.levels, w.levels[i]+weight*value)
+		}
+	}
+	for i := range base {
+		w.levels[i] += weight * values[0]
+	}
+	slices.Sort(w.levels)
+	w.levels = slices.Compact(w.levels)
+	return len(w.levels) <= maxLevels
+}
+
+// walkLevels walks the grid once per level that can still win. It reports
+// false when it gave up.
+func (x *Index) walkLevels(p *probe) bool {
+	g := x.gridOf(p.packs)
+	w := &x.walk
+	if p.strategy != placement.Spread {
+		return x.walkSoft(p, g)
+	}
+	// The nodes with the fewest instances of the group come before all else.
+	group := &p.plan.group.domains
+	w.groups = true
+	if group.nonzero < len(x.order) {
+		w.counts = append(w.counts, 0)
+	}
+	for ranked := false; ; ranked = true {
+		for _, count := range w.counts {
+			w.group = count
+			if !x.walkSoft(p, g) {
+				return false
+			}
+			if w.found && w.rank[0] >= -int64(count) {
+				return true
+			}
+		}
+		if ranked {
+			return true
+		}
+		w.counts = group.ranks(w.counts[:0])
+	}
+}
+
+// walkSoft walks the levels of the soft score.
+func (x *Index) walkSoft(p *probe, g *grid) bool {
+	w := &x.walk
+	for _, level := range w.levels {
+		w.level = level
+		limit, worth := x.keyLimit(p)
+		if !worth {
+			return true
+		}
+		if !x.walkGrid(p, g, limit) {
+			return false
+		}
+		if w.found && p.strategy == placement.Affinity && w.rank[0] >= level {
+			return true
+		}
+	}
+	return true
+}
+
+// keyLimit returns the greatest key with which a node of the level can come
+// before the best so far; it reports false if none can.
+func (x *Index) keyLimit(p *probe) (uint32, bool) {
+	w := &x.walk
+	if !w.found {
+		return math.MaxUint32 - 1, true
+	}
+	if p.strategy == placement.Affinity {
+		if w.level != w.rank[0] {
+			return math.MaxUint32 - 1, w.level > w.rank[0]
+		}
+		return uint32(x.bound - w.rank[1]), true
+	}
+	if p.strategy == placement.Spread && -int64(w.group) != w.rank[0] {
+		return math.MaxUint32 - 1, -int64(w.group) > w.rank[0]
+	}
+	// 100·(bound − key) + W·level ≥ S of the best.
+	room := 100*x.bound + x.bound/placement.Unit*w.level - w.rank[1]
+	if room < 0 {
+		return 0, false
+	}
+	return uint32(min(room/100, math.MaxUint32-1)), true
+}
+
+// walkGrid compares the first node that fits, of the level and group at hand,
+// with the best so far; nodes with keys above limit can not win. It reports
+// false when it gave up because it had looked at too many.
+func (x *Index) walkGrid(p *probe, g *grid, limit uint32) bool {
+	w := &x.walk
+	for i := range g.cells {
+		c := &g.cells[i]
+		if c.low > limit || misses(c.corner, p.need) != 0 {
+			continue
+		}
+		slot, key, ok := x.walkCell(p, c, limit)
+		if w.visits < 0 {
+			return false
+		}
+		if !ok {
+			continue
+		}
+		limit = key
+		if r := x.rankOf(p, slot); !w.found || x.before(slot, r, w.best, w.rank) {
+			w.best, w.rank, w.found = slot, r, true
+		}
+	}
+	return true
+}
+
+// walkCell returns the first node of a cell that fits, up to a key.
+func (x *Index) walkCell(p *probe, c *cell, limit uint32) (Slot, uint32, bool) {
+	w := &x.walk
+	for b := range c.blocks {
+		at := &c.blocks[b]
+		w.visits--
+		if misses(at.top, p.need) != 0 {
+			continue
+		}
+		for i := range at.entries {
+			e := &at.entries[i]
+			if e.key > limit {
+				return 0, 0, false
+			}
+			if misses(e.packed, p.need) != 0 || !p.eligible.has(e.slot) || x.full.has(e.slot) {
+				w.visits--
+				continue
+			}
+			w.visits -= 4
+			if w.groups && p.plan.group.domains.at(int32(e.slot)) != w.group ||
+				w.soft && p.softScore(e.slot) != w.level || !x.fitsExactly(p, e.slot) {
+				if w.visits < 0 {
+					return 0, 0, false
+				}
+				continue
+			}
+			return e.slot, e.key, true
+		}
+	}
+	return 0, 0, false
+}
