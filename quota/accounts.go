@@ -1,0 +1,312 @@
+package quota
+
+import (
+	"cmp"
+	"iter"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// Accounts are the pure core: a tree of specs and what is used under each.
+// They know sums and not single charges: whoever charges keeps the amounts and
+// the namespace of each charge and gives back exactly these. Ledger does that
+// by ID.
+//
+// The zero value has no specs and is ready to use. Accounts are not safe for
+// concurrent use, read no clock and must not be copied. Every method that
+// charges takes the time; a time that runs backwards only makes bursts end
+// later. Charging, checking and giving back take time in proportion to the
+// dimensions asked times the levels, at most 17 × 8, and allocate only for a
+// refusal and for what is new: a namespace or a custom dimension.
+type Accounts struct {
+	// RequireQuota refuses charges to a namespace that has no spec while there
+	// is no default. It is asked of the charged namespace, not of ancestors.
+	RequireQuota bool
+
+	// byName has every namespace with a spec or a charge.
+	byName map[string]*account
+	// vacant is what a namespace without spec and charges looks like. It goes
+	// by the name that was last asked for.
+	vacant *account
+	// fallback is the account whose spec is the default, or nil.
+	fallback *account
+	// names of the dimensions by index.
+	names []placement.ResourceName
+	// sets are the names in those sets of dimensions that ever burst together.
+	sets map[dimensionSet]*[]placement.ResourceName
+	// timed are the accounts with a burst that ends or has ended, in no order.
+	timed []*account
+	// bursts counts the limits, in all specs, that admit a burst.
+	bursts int
+	// spare is an account to reuse, so that a namespace without a spec whose
+	// only charge comes and goes costs no garbage.
+	spare *account
+}
+
+// init makes the zero value usable.
+func (a *Accounts) init() {
+	a.byName = map[string]*account{}
+	a.vacant = &account{limits: unlimited()}
+	a.names = namedDimensions()
+	a.sets = map[dimensionSet]*[]placement.ResourceName{}
+}
+
+// find returns the account of a namespace, or vacant, which is only to be read
+// and only until the next call.
+func (a *Accounts) find(ns string) *account {
+	if acc := a.byName[ns]; acc != nil {
+		return acc
+	}
+	if a.vacant == nil {
+		a.init()
+	}
+	a.vacant.name = ns
+	return a.vacant
+}
+
+// open returns acc, which find has found, or a new account if it is vacant.
+func (a *Accounts) open(acc *account) *account {
+	if acc != a.vacant {
+		return acc
+	}
+	if acc, a.spare = a.spare, nil; acc == nil {
+		acc = &account{}
+	}
+	*acc = *a.vacant
+	a.byName[acc.name] = acc
+	return acc
+}
+
+// close drops an account that nothing needs.
+func (a *Accounts) close(acc *account) {
+	if acc.spec == nil && acc.charges == 0 {
+		delete(a.byName, acc.name)
+		acc.held = nil
+		a.spare = acc
+	}
+}
+
+// Check says what Charge would, and changes nothing. An error is invalid input
+// (ErrInvalid); a refusal is in the verdict.
+func (a *Accounts) Check(now time.Time, ns string, amounts Amounts, mode Mode) (Verdict, error) {
+	acc := a.find(ns)
+	var delta vector
+	if err := a.tally(&delta, &amounts, 1); err != nil {
+		return Verdict{}, err
+	}
+	return a.check(now, acc, &delta, &amounts, mode), nil
+}
+
+// CheckResize says whether a charge may change from one amount to another.
+// Only dimensions that grow are looked at; shrinking is always allowed. An
+// error is invalid input (ErrInvalid); a refusal is in the verdict.
+func (a *Accounts) CheckResize(now time.Time, ns string, from, to Amounts, mode Mode) (Verdict, error) {
+	acc := a.find(ns)
+	delta, err := a.step(&from, &to)
+	if err != nil {
+		return Verdict{}, err
+	}
+	return a.check(now, acc, &delta, &to, mode), nil
+}
+
+// Charge checks and charges in one step: in all dimensions and levels, or not
+// at all. A refusal is an ExceededError, with the verdict returned as well.
+func (a *Accounts) Charge(now time.Time, ns string, amounts Amounts, mode Mode) (Verdict, error) {
+	acc := a.find(ns)
+	var delta vector
+	if err := a.tally(&delta, &amounts, 1); err != nil {
+		return Verdict{}, err
+	}
+	verdict := a.check(now, acc, &delta, &amounts, mode)
+	if !verdict.Allowed() {
+		return verdict, &ExceededError{Namespace: ns, Verdict: verdict}
+	}
+	acc = a.open(acc)
+	a.apply(now, acc, &delta)
+	acc.charges++
+	return verdict, nil
+}
+
+// Add charges without asking the limits, and returns what the namespace and
+// its ancestors use too much of now: for charges that exist whatever the limits
+// say, because they were checked before or come from elsewhere. It fails for
+// invalid input (ErrInvalid), and if usage would not fit an int64 any more
+// (ErrExceeded).
+func (a *Accounts) Add(now time.Time, ns string, amounts Amounts) ([]Usage, error) {
+	return a.force(now, ns, &Amounts{}, &amounts, 1)
+}
+
+// Replace changes a charge from one amount to another without asking the
+// limits, and returns what is over now. It fails as Add and Remove do.
+func (a *Accounts) Replace(now time.Time, ns string, from, to Amounts) ([]Usage, error) {
+	return a.force(now, ns, &from, &to, 0)
+}
+
+// Remove gives back a charge. It fails with ErrNotCharged, and changes
+// nothing, if the namespace is not charged that much.
+func (a *Accounts) Remove(ns string, amounts Amounts) error {
+	// Giving back starts no burst, so that the time does not matter.
+	_, err := a.force(time.Time{}, ns, &amounts, &Amounts{}, -1)
+	return err
+}
+
+func (a *Accounts) force(now time.Time, ns string, from, to *Amounts, charges int) ([]Usage, error) {
+	acc := a.find(ns)
+	delta, err := a.step(from, to)
+	if err != nil {
+		return nil, err
+	}
+	if charges <= 0 && !acc.covers(&delta, charges < 0) {
+		return nil, &NotChargedError{Namespace: ns}
+	}
+	if verdict := a.check(now, acc, &delta, to, forced); !verdict.Allowed() {
+		return nil, &ExceededError{Namespace: ns, Verdict: verdict}
+	}
+	acc = a.open(acc)
+	a.apply(now, acc, &delta)
+	acc.charges += charges
+	over := a.overAbove(now, acc)
+	a.close(acc)
+	return over, nil
+}
+
+// check asks acc and all above it. It is the one place where limits decide.
+// delta is the growth on the way to the amounts in to.
+func (a *Accounts) check(now time.Time, acc *account, delta *vector, to *Amounts, mode Mode) Verdict {
+	var violations []Violation
+	var bursting dimensionSet
+	if a.RequireQuota && mode != forced && acc.spec == nil && a.fallback == nil && slices.Max(delta[:]) > 0 {
+		violations = append(violations, Violation{Namespace: acc.name, Reason: Undeclared})
+	}
+	for ; acc != nil; acc = acc.parent {
+		if !acc.simple(delta, len(a.names)) {
+			refused, above := a.checkLevel(now, acc, delta, to, mode)
+			violations = append(violations, refused...)
+			bursting |= above
+		}
+	}
+	if len(violations) > 0 {
+		slices.SortStableFunc(violations, func(x, y Violation) int {
+			return compareNames(x.Resource, y.Resource)
+		})
+		return Verdict{Violations: violations}
+	}
+	if bursting == 0 {
+		return Verdict{}
+	}
+	return Verdict{bursting: a.namesIn(bursting)}
+}
+
+// checkLevel asks one account, and returns in which dimensions it would burst.
+func (a *Accounts) checkLevel(now time.Time, acc *account, delta *vector, to *Amounts, mode Mode) ([]Violation, dimensionSet) {
+	var violations []Violation
+	var bursting dimensionSet
+	for d, name := range a.names {
+		m, growth := acc.meter(d), delta[d]
+		switch {
+		case growth > 0 && m.refuses(now, growth, mode):
+			violation := m.violation(now, growth, to.Amount(name), mode)
+			violation.Namespace, violation.Resource = acc.name, name
+			violations = append(violations, violation)
+		case m.used+growth > m.soft && m.bursts() && to.Amount(name) > 0:
+			bursting |= 1 << d
+		}
+	}
+	return violations, bursting
+}
+
+// apply changes what is charged to acc, and with it the usage of all above.
+func (a *Accounts) apply(now time.Time, acc *account, delta *vector) {
+	for d, growth := range delta[:len(a.names)] {
+		acc.own[d] += growth
+	}
+	for ; acc != nil; acc = acc.parent {
+		a.shift(now, acc, delta, len(a.names))
+	}
+}
+
+// Usage returns what a namespace uses at that time, in each dimension that is
+// used or limited, in the order of Amounts.All. The limits of a namespace
+// without a spec are those of the default.
+func (a *Accounts) Usage(now time.Time, ns string) []Usage {
+	acc := a.find(ns)
+	var rows []Usage
+	for d := range a.names {
+		if m := acc.meter(d); m.used > 0 || m.limited() {
+			rows = append(rows, a.usage(now, acc, d))
+		}
+	}
+	sortUsage(rows)
+	return rows
+}
+
+func (a *Accounts) usage(now time.Time, acc *account, d int) Usage {
+	m := acc.meter(d)
+	row := Usage{
+		Namespace: acc.name,
+		Resource:  a.names[d],
+		Used:      m.used,
+		Soft:      m.soft,
+		Ceiling:   m.ceiling,
+		Since:     m.since,
+		Expired:   m.expired(now),
+	}
+	if m.timed() {
+		row.BurstEnd = m.end()
+	}
+	return row
+}
+
+// over appends what acc uses too much of.
+func (a *Accounts) over(rows []Usage, now time.Time, acc *account) []Usage {
+	if acc.above == 0 {
+		return rows
+	}
+	for d := range a.names {
+		if m := acc.meter(d); m.over(now) {
+			rows = append(rows, a.usage(now, acc, d))
+		}
+	}
+	return rows
+}
+
+// overAbove returns what acc and its ancestors use too much of.
+func (a *Accounts) overAbove(now time.Time, acc *account) []Usage {
+	var rows []Usage
+	for ; acc != nil; acc = acc.parent {
+		rows = a.over(rows, now, acc)
+	}
+	sortUsage(rows)
+	return rows
+}
+
+func sortUsage(rows []Usage) {
+	slices.SortFunc(rows, func(x, y Usage) int {
+		return cmp.Or(cmp.Compare(x.Namespace, y.Namespace), compareNames(x.Resource, y.Resource))
+	})
+}
+
+// Namespaces yields the name of every namespace with a spec or a charge, in
+// order.
+func (a *Accounts) Namespaces() iter.Seq[string] {
+	return slices.Values(slices.Sorted(maps.Keys(a.byName)))
+}
+
+// NextDeadline returns when the next burst after now ends, and false if none
+// will. Nothing has to be done then: growth is refused from that time on. It
+// takes time in proportion to the namespaces that burst under a BurstFor.
+func (a *Accounts) NextDeadline(now time.Time) (time.Time, bool) {
+	var next time.Time
+	for _, acc := range a.timed {
+		for d := range a.names {
+			m := acc.meter(d)
+			if m.timed() && !m.expired(now) && (next.IsZero() || m.end().Before(next)) {
+				next = m.end()
+			}
+		}
+	}
+	return next, !next.IsZero()
+}

@@ -1,0 +1,166 @@
+package quota
+
+import (
+	"math"
+	"time"
+)
+
+// limits are the Limits of a spec by dimension.
+type limits struct {
+	soft, ceiling vector
+	burstFor      [maxDimensions]time.Duration
+}
+
+// unlimited is the absence of any limit. Usage stays countable nevertheless:
+// math.MaxInt64 is a limit too.
+func unlimited() limits {
+	var l limits
+	for d := range l.soft {
+		l.soft[d], l.ceiling[d] = math.MaxInt64, math.MaxInt64
+	}
+	return l
+}
+
+func (l *limits) set(d int, limit Limit) {
+	l.soft[d], l.ceiling[d] = limit.Soft, limit.Ceiling()
+	if l.ceiling[d] > l.soft[d] {
+		l.burstFor[d] = limit.BurstFor
+	}
+}
+
+// account is the books of one namespace.
+type account struct {
+	name string
+	// spec is nil for a namespace without one: its limits and its parent are
+	// then those of the default.
+	spec   *Spec
+	parent *account
+	// children counts the specs that name it as parent.
+	children int
+	// charges counts those to the namespace itself, descendants not included.
+	charges int
+	// held are the charges by ID, where a book keeps them.
+	held map[string]Amounts
+
+	// used is the sum of own and of what all children use.
+	used vector
+	// own is the sum of the charges to the namespace itself.
+	own vector
+	limits
+	// above holds the dimensions in which used is above soft; since says since
+	// when, and is zero in the others.
+	above dimensionSet
+	since [maxDimensions]time.Time
+	// place is 1 + the index in Accounts.timed; 0: it is not there.
+	place int
+}
+
+func (acc *account) meter(d int) meter {
+	return meter{acc.used[d], acc.soft[d], acc.ceiling[d], acc.burstFor[d], acc.since[d]}
+}
+
+// within reports whether acc is other or one of its descendants.
+func (acc *account) within(other *account) bool {
+	for ; acc != nil; acc = acc.parent {
+		if acc == other {
+			return true
+		}
+	}
+	return false
+}
+
+// level counts acc and its ancestors.
+func (acc *account) level() int {
+	level := 0
+	for ; acc != nil; acc = acc.parent {
+		level++
+	}
+	return level
+}
+
+// simple reports whether acc neither refuses the growth nor bursts with it, for
+// the first n dimensions. Almost every charge asks no more than this.
+func (acc *account) simple(delta *vector, n int) bool {
+	soft, used := acc.soft[:n], acc.used[:n]
+	for d, growth := range delta[:n] {
+		if growth > soft[d]-used[d] {
+			return false
+		}
+	}
+	return true
+}
+
+// covers reports whether one of the charges to acc may change by delta, and by
+// all that is left if it is the last and goes.
+func (acc *account) covers(delta *vector, goes bool) bool {
+	last := goes && acc.charges == 1
+	for d, growth := range delta {
+		if left := acc.own[d] + growth; left < 0 || last && left > 0 {
+			return false
+		}
+	}
+	return acc.charges > 0
+}
+
+// shift changes the usage of acc in the first n dimensions.
+func (a *Accounts) shift(now time.Time, acc *account, delta *vector, n int) {
+	var room int64 // its sign becomes that of the least room under soft
+	soft, used := acc.soft[:n], acc.used[:n]
+	for d, growth := range delta[:n] {
+		used[d] += growth
+		room |= soft[d] - used[d]
+	}
+	if room < 0 || acc.above != 0 {
+		a.compare(now, acc)
+	}
+}
+
+// compare keeps above, since and the list of timed accounts true after usage
+// or limits have changed.
+func (a *Accounts) compare(now time.Time, acc *account) {
+	timed := false
+	for d := range acc.used {
+		m := acc.meter(d)
+		if was := acc.above.has(d); was != m.above() {
+			acc.above ^= 1 << d
+			acc.since[d] = time.Time{}
+			if !was {
+				acc.since[d] = now
+			}
+		}
+		timed = timed || m.timed()
+	}
+	switch {
+	case timed == (acc.place > 0):
+	case timed:
+		a.timed = append(a.timed, acc)
+		acc.place = len(a.timed)
+	default:
+		last := len(a.timed) - 1
+		moved := a.timed[last]
+		a.timed[acc.place-1], moved.place = moved, acc.place
+		a.timed[last], a.timed = nil, a.timed[:last]
+		acc.place = 0
+	}
+}
+
+// settle gives an account its limits and its place in the tree. Ancestors that
+// stay notice nothing, so that a burst of theirs goes on.
+func (a *Accounts) settle(now time.Time, acc *account, l *limits, parent *account) {
+	acc.limits = *l
+	a.compare(now, acc)
+
+	old := acc.parent
+	acc.parent = parent
+	plus := acc.used
+	var minus vector
+	for d, used := range plus {
+		minus[d] = -used
+	}
+	for p := old; p != nil && !parent.within(p); p = p.parent {
+		a.shift(now, p, &minus, maxDimensions)
+	}
+	for p := parent; p != nil && !old.within(p); p = p.parent {
+		a.shift(now, p, &plus, maxDimensions)
+	}
+}

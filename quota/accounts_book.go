@@ -1,0 +1,273 @@
+package quota
+
+import (
+	"cmp"
+	"errors"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Charge is what a namespace is charged under an ID.
+type Charge struct {
+	// Namespace that pays.
+	Namespace string `json:"namespace"`
+	// ID of the charge, unique in its namespace.
+	ID string `json:"id"`
+	// Amounts that it holds.
+	Amounts Amounts `json:"amounts"`
+}
+
+func compareCharges(a, b Charge) int {
+	return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.ID, b.ID))
+}
+
+// book is accounts that keep the charges too, by namespace and ID: the pure
+// part of Ledger. Amounts in held are copies that nobody else sees.
+type book struct {
+	Accounts
+	// version counts changes.
+	version uint64
+}
+
+func validateKey(ns, id string) error {
+	if ns == "" {
+		return invalid("namespace", ns, "empty")
+	}
+	if id == "" {
+		return invalid("id", id, "empty")
+	}
+	return nil
+}
+
+func (b *book) charge(now time.Time, ns, id string, amounts *Amounts) (Verdict, error) {
+	if err := validateKey(ns, id); err != nil {
+		return Verdict{}, err
+	}
+	acc := b.find(ns)
+	if _, exists := acc.held[id]; exists {
+		return b.repeat(now, acc, id, amounts)
+	}
+	var delta vector
+	if err := b.tally(&delta, amounts, 1); err != nil {
+		return Verdict{}, err
+	}
+	verdict := b.check(now, acc, &delta, amounts, MayBurst)
+	if !verdict.Allowed() {
+		return verdict, &ExceededError{Namespace: ns, Verdict: verdict, Version: b.version}
+	}
+	b.put(now, acc, id, amounts, &delta)
+	return verdict, nil
+}
+
+// repeat answers a charge under an ID that holds one already.
+func (b *book) repeat(now time.Time, acc *account, id string, amounts *Amounts) (Verdict, error) {
+	before := acc.held[id]
+	delta, err := b.step(&before, amounts)
+	if err != nil {
+		return Verdict{}, err
+	}
+	if !before.Equal(*amounts) {
+		return Verdict{}, &ConflictError{Namespace: acc.name, ID: id, Charged: before.Clone()}
+	}
+	return b.check(now, acc, &delta, amounts, MayBurst), nil
+}
+
+// put enters a charge that does not exist yet. acc is what find has found.
+func (b *book) put(now time.Time, acc *account, id string, amounts *Amounts, delta *vector) {
+	acc = b.open(acc)
+	b.apply(now, acc, delta)
+	acc.charges++
+	if acc.held == nil {
+		acc.held = map[string]Amounts{}
+	}
+	held := *amounts
+	held.Resources.Custom = maps.Clone(held.Resources.Custom)
+	acc.held[id] = held
+	b.version++
+}
+
+func (b *book) release(ns, id string) (amounts Amounts, err error) {
+	if err := validateKey(ns, id); err != nil {
+		return Amounts{}, err
+	}
+	acc := b.find(ns)
+	amounts, ok := acc.held[id]
+	if !ok {
+		return Amounts{}, &NotChargedError{Namespace: ns, ID: id}
+	}
+	var delta vector
+	if err := b.tally(&delta, &amounts, -1); err != nil {
+		return Amounts{}, err
+	}
+	b.apply(time.Time{}, acc, &delta)
+	acc.charges--
+	delete(acc.held, id)
+	b.close(acc)
+	b.version++
+	return amounts, nil
+}
+
+func (b *book) resize(now time.Time, ns, id string, amounts Amounts) (Verdict, error) {
+	if err := validateKey(ns, id); err != nil {
+		return Verdict{}, err
+	}
+	acc := b.find(ns)
+	before, ok := acc.held[id]
+	if !ok {
+		return Verdict{}, &NotChargedError{Namespace: ns, ID: id}
+	}
+	delta, err := b.step(&before, &amounts)
+	if err != nil {
+		return Verdict{}, err
+	}
+	verdict := b.check(now, acc, &delta, &amounts, MayBurst)
+	if !verdict.Allowed() {
+		return verdict, &ExceededError{Namespace: ns, Verdict: verdict, Version: b.version}
+	}
+	if before.Equal(amounts) {
+		return verdict, nil
+	}
+	b.apply(now, acc, &delta)
+	acc.held[id] = amounts.Clone()
+	b.version++
+	return verdict, nil
+}
+
+// load enters charges whatever the limits say, all or none, and returns what
+// is over in the namespaces concerned and their ancestors. A charge that
+// exists in the same amount is left alone.
+func (b *book) load(now time.Time, charges []Charge) ([]Usage, error) {
+	version := b.version
+	var entered []Charge
+	for _, charge := range charges {
+		fresh, err := b.enter(now, charge)
+		if err != nil {
+			for _, undo := range entered {
+				_, _ = b.release(undo.Namespace, undo.ID) // exists: it was just entered
+			}
+			b.version = version
+			return nil, err
+		}
+		if fresh {
+			entered = append(entered, charge)
+		}
+	}
+	concerned := map[*account]bool{}
+	for _, charge := range charges {
+		for acc := b.find(charge.Namespace); acc != nil && !concerned[acc]; acc = acc.parent {
+			concerned[acc] = true
+		}
+	}
+	var rows []Usage
+	for acc := range concerned {
+		rows = b.over(rows, now, acc)
+	}
+	sortUsage(rows)
+	return rows, nil
+}
+
+// enter enters one charge, and reports whether it is new.
+func (b *book) enter(now time.Time, charge Charge) (bool, error) {
+	if err := validateKey(charge.Namespace, charge.ID); err != nil {
+		return false, err
+	}
+	var delta vector
+	if err := b.tally(&delta, &charge.Amounts, 1); err != nil {
+		return false, err
+	}
+	acc := b.find(charge.Namespace)
+	if before, exists := acc.held[charge.ID]; exists {
+		if !before.Equal(charge.Amounts) {
+			return false, &ConflictError{Namespace: charge.Namespace, ID: charge.ID, Charged: before.Clone()}
+		}
+		return false, nil
+	}
+	if verdict := b.check(now, acc, &delta, &charge.Amounts, forced); !verdict.Allowed() {
+		return false, &ExceededError{Namespace: charge.Namespace, Verdict: verdict, Version: b.version}
+	}
+	b.put(now, acc, charge.ID, &charge.Amounts, &delta)
+	return true, nil
+}
+
+// declare creates or updates a spec.
+func (b *book) declare(now time.Time, spec Spec, as func(*Accounts, time.Time, Spec) ([]Usage, error)) ([]Usage, error) {
+	before, declared := b.Spec(spec.Namespace)
+	over, err := as(&b.Accounts, now, spec)
+	if err == nil && !(declared && before.Equal(spec)) {
+		b.version++
+	}
+	return over, err
+}
+
+// undeclare deletes a spec; what uses it is named by ID.
+func (b *book) undeclare(ns string) error {
+	err := b.Delete(ns)
+	var inUse *InUseError
+	switch {
+	case err == nil:
+		b.version++
+	case errors.As(err, &inUse) && inUse.By == ByCharges:
+		inUse.name(slices.Sorted(maps.Keys(b.find(ns).held)))
+	}
+	return err
+}
+
+// heldCharges appends the charges to one namespace in no order. The amounts are
+// not copied: held ones are never written to.
+func (acc *account) heldCharges(into []Charge) []Charge {
+	for id, amounts := range acc.held {
+		into = append(into, Charge{acc.name, id, amounts})
+	}
+	return into
+}
+
+// all returns all charges in no order.
+func (b *book) all() []Charge {
+	var charges []Charge
+	for _, acc := range b.byName {
+		charges = acc.heldCharges(charges)
+	}
+	return charges
+}
+
+// verify compares the accounts with the charges held.
+func (b *book) verify() error {
+	return b.Verify(func(yield func(string, Amounts) bool) {
+		for ns, acc := range b.byName {
+			for _, amounts := range acc.held {
+				if !yield(ns, amounts) {
+					return
+				}
+			}
+		}
+	})
+}
+
+// restore replaces everything by what a snapshot holds.
+func (b *book) restore(snapshot Snapshot) error {
+	restored := book{Accounts: Accounts{RequireQuota: b.RequireQuota}}
+	if err := restored.Restore(snapshot.State); err != nil {
+		return err
+	}
+	for _, charge := range snapshot.Charges {
+		if err := validateKey(charge.Namespace, charge.ID); err != nil {
+			return err
+		}
+		acc := restored.find(charge.Namespace)
+		if _, twice := acc.held[charge.ID]; twice || acc == restored.vacant {
+			return invalid("charges", charge.ID, "given twice, or not counted in the state")
+		}
+		if acc.held == nil {
+			acc.held = map[string]Amounts{}
+		}
+		acc.held[charge.ID] = charge.Amounts.Clone()
+	}
+	if err := restored.verify(); err != nil {
+		return invalid("charges", strconv.Itoa(len(snapshot.Charges)), err.Error())
+	}
+	restored.version = max(b.version, snapshot.Version) + 1
+	*b = restored
+	return nil
+}

@@ -1,0 +1,147 @@
+package quota
+
+import (
+	"cmp"
+	"errors"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// maxDimensions counts all dimensions of a cluster, and the instances.
+const maxDimensions = placement.MaxDimensions + 1
+
+// vector has an amount for each dimension by index.
+type vector [maxDimensions]int64
+
+func (v *vector) add(delta *vector) {
+	for d, amount := range delta {
+		v[d] += amount
+	}
+}
+
+// dimensionSet is a set of dimensions by index.
+type dimensionSet uint32
+
+func (s dimensionSet) has(d int) bool { return s&(1<<d) != 0 }
+
+// namedDimensions have the first indices, in this order; custom dimensions get
+// the others as they appear.
+func namedDimensions() []placement.ResourceName {
+	return []placement.ResourceName{
+		placement.NameInstances, placement.NameCPU, placement.NameMemory,
+		placement.NameDisk, placement.NameNetwork, placement.NameGPU,
+	}
+}
+
+const firstCustom = 6
+
+// compareNames orders dimensions as Amounts.All yields them.
+func compareNames(a, b placement.ResourceName) int {
+	rank := func(name placement.ResourceName) int {
+		if i := slices.Index(namedDimensions(), name); i >= 0 {
+			return i
+		}
+		return firstCustom
+	}
+	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b))
+}
+
+// dimension returns the index of a name. A new custom name takes a free index,
+// or that of one which is neither used nor limited any more and not in taken.
+// Indices depend on what was asked before; they show in no result.
+func (a *Accounts) dimension(name placement.ResourceName, taken dimensionSet) (int, error) {
+	if d := slices.Index(a.names, name); d >= 0 {
+		return d, nil
+	}
+	if err := validateCustomName(name); err != nil {
+		return 0, err
+	}
+	if len(a.names) < maxDimensions {
+		a.names = append(a.names, name)
+		return len(a.names) - 1, nil
+	}
+	for d := firstCustom; d < maxDimensions; d++ {
+		if !taken.has(d) && !a.mentions(d) {
+			a.names[d] = name
+			clear(a.sets)
+			return d, nil
+		}
+	}
+	return 0, invalid("custom", string(name), "there are "+strconv.Itoa(maxDimensions-firstCustom)+" other custom dimensions")
+}
+
+// namesIn returns the names in a set in order. It allocates only for a set that
+// it sees for the first time.
+func (a *Accounts) namesIn(set dimensionSet) *[]placement.ResourceName {
+	if names, ok := a.sets[set]; ok {
+		return names
+	}
+	var names []placement.ResourceName
+	for d, name := range a.names {
+		if set.has(d) {
+			names = append(names, name)
+		}
+	}
+	slices.SortFunc(names, compareNames)
+	a.sets[set] = &names
+	return &names
+}
+
+// mentions reports whether a dimension is used or limited anywhere.
+func (a *Accounts) mentions(d int) bool {
+	for _, acc := range a.byName {
+		if m := acc.meter(d); m.used > 0 || m.limited() {
+			return true
+		}
+	}
+	return false
+}
+
+// tally adds amounts, times a sign of 1 or -1, to v. After an error v is
+// useless. It comes after find, which makes a ready.
+func (a *Accounts) tally(v *vector, amounts *Amounts, sign int64) error {
+	r := &amounts.Resources
+	if amounts.Instances|r.CPU|r.Memory|r.Disk|r.Network|r.GPU < 0 {
+		return amounts.Validate()
+	}
+	v[0] += sign * amounts.Instances
+	v[1] += sign * r.CPU
+	v[2] += sign * r.Memory
+	v[3] += sign * r.Disk
+	v[4] += sign * r.Network
+	v[5] += sign * r.GPU
+	if len(r.Custom) == 0 {
+		return nil
+	}
+	return a.tallyCustom(v, amounts, sign)
+}
+
+func (a *Accounts) tallyCustom(v *vector, amounts *Amounts, sign int64) error {
+	if err := amounts.Validate(); err != nil {
+		return err
+	}
+	var taken dimensionSet
+	for _, name := range slices.Sorted(maps.Keys(amounts.Resources.Custom)) {
+		amount := amounts.Resources.Custom[name]
+		if amount == 0 {
+			continue
+		}
+		d, err := a.dimension(placement.ResourceName(name), taken)
+		if err != nil {
+			return err
+		}
+		taken |= 1 << d
+		v[d] += sign * amount
+	}
+	return nil
+}
+
+// step returns the growth from one amount to another.
+func (a *Accounts) step(from, to *Amounts) (vector, error) {
+	var v vector
+	err := errors.Join(a.tally(&v, from, -1), a.tally(&v, to, 1))
+	return v, err
+}

@@ -1,0 +1,79 @@
+package quota
+
+import (
+	"math"
+	"time"
+)
+
+// meter is one dimension of one account, ready for the questions that arise
+// once usage is near a limit.
+type meter struct {
+	used, soft, ceiling int64
+	burstFor            time.Duration
+	since               time.Time
+}
+
+func (m *meter) above() bool { return m.used > m.soft }
+
+func (m *meter) limited() bool { return m.soft < math.MaxInt64 }
+
+// bursts reports whether usage above soft is not too much in itself.
+func (m *meter) bursts() bool { return m.ceiling > m.soft }
+
+// timed reports whether a burst is going on that ends, or has ended.
+func (m *meter) timed() bool { return m.above() && m.burstFor > 0 }
+
+// end returns when the burst of a timed meter ends.
+func (m *meter) end() time.Time { return m.since.Add(m.burstFor) }
+
+func (m *meter) expired(now time.Time) bool { return m.timed() && !now.Before(m.end()) }
+
+func (m *meter) over(now time.Time) bool { return m.used > m.ceiling || m.expired(now) }
+
+// top returns what usage may rise to.
+func (m *meter) top(mode Mode) int64 {
+	switch mode {
+	case SoftOnly:
+		return m.soft
+	case forced:
+		return math.MaxInt64
+	default:
+		return m.ceiling
+	}
+}
+
+// refuses reports whether usage must not grow by delta.
+func (m *meter) refuses(now time.Time, delta int64, mode Mode) bool {
+	// Neither side overflows: no amount is negative.
+	return delta > m.top(mode)-m.used || mode != forced && m.expired(now)
+}
+
+// violation says why m refuses delta on the way to target.
+func (m *meter) violation(now time.Time, delta, target int64, mode Mode) Violation {
+	top := m.top(mode)
+	v := Violation{
+		Reason:    Hard,
+		Requested: delta,
+		Used:      m.used,
+		Soft:      m.soft,
+		Ceiling:   top,
+		Shortfall: missing(m.used, delta, top),
+	}
+	switch {
+	case target > top:
+		v.Reason = NeverFits
+	case m.expired(now):
+		v.Reason = BurstExpired
+		v.Shortfall = missing(m.used, delta, m.soft)
+		v.BurstEnd = m.end()
+	}
+	return v
+}
+
+// missing returns used + delta - top, at most math.MaxInt64.
+func missing(used, delta, top int64) int64 {
+	if over := used - top; over <= math.MaxInt64-delta {
+		return over + delta
+	}
+	return math.MaxInt64
+}

@@ -1,0 +1,254 @@
+package quota
+
+import (
+	"iter"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Create declares the quota of a namespace. Charges that it has already, from
+// the time without a spec, count from now on; what is over is returned. The
+// same spec again changes nothing. Failure changes nothing either: ErrInvalid
+// for a spec that is wrong in itself, a second default, a parent cycle or too
+// many levels, ErrNotFound for a parent without a spec, ErrConflict if the
+// namespace has another spec.
+func (a *Accounts) Create(now time.Time, spec Spec) ([]Usage, error) {
+	l, err := a.admit(&spec)
+	if err != nil {
+		return nil, err
+	}
+	acc := a.open(a.find(spec.Namespace))
+	if acc.spec == nil {
+		return a.declare(now, acc, &spec, l), nil
+	}
+	if !acc.spec.Equal(spec) {
+		return nil, &ConflictError{Namespace: spec.Namespace}
+	}
+	return nil, nil
+}
+
+// Update replaces the spec of a namespace and returns what is over now, in the
+// namespace, in its ancestors and, for a default, in the namespaces that it is
+// for. A limit may be lowered below usage: nothing is evicted, and usage can
+// not grow in that dimension until it fits. A change of parent moves the usage
+// along. Failure changes nothing: as Create, and ErrNotFound for a namespace
+// without a spec.
+func (a *Accounts) Update(now time.Time, spec Spec) ([]Usage, error) {
+	l, err := a.admit(&spec)
+	if err != nil {
+		return nil, err
+	}
+	acc := a.find(spec.Namespace)
+	if acc.spec == nil {
+		return nil, &NotFoundError{Namespace: spec.Namespace}
+	}
+	return a.declare(now, acc, &spec, l), nil
+}
+
+// Delete withdraws the spec of a namespace. It fails with ErrInUse while the
+// namespace is charged, while other specs name it as their parent, and while
+// it is the default and any namespace without a spec is charged; with
+// ErrNotFound if there is no spec.
+func (a *Accounts) Delete(ns string) error {
+	acc := a.find(ns)
+	if acc.spec == nil {
+		return &NotFoundError{Namespace: ns}
+	}
+	if err := a.inUse(acc); err != nil {
+		return err
+	}
+	if acc == a.fallback {
+		a.fallback = nil
+		free := unlimited()
+		a.settle(time.Time{}, a.vacant, &free, nil)
+	}
+	a.bursts -= acc.spec.bursts()
+	if acc.parent != nil {
+		acc.parent.children--
+	}
+	acc.spec = nil
+	a.close(acc)
+	return nil
+}
+
+func (a *Accounts) inUse(acc *account) error {
+	fault := &InUseError{Namespace: acc.name}
+	switch {
+	case acc.charges > 0:
+		fault.By, fault.Count = ByCharges, acc.charges
+		return fault
+	case acc.children > 0:
+		fault.By = ByChildren
+		fault.name(a.where(func(other *account) bool { return other.spec != nil && other.parent == acc }))
+		return fault
+	case acc == a.fallback:
+		fault.By = ByDefaulted
+		fault.name(a.where(func(other *account) bool { return other.spec == nil }))
+		if fault.Count > 0 {
+			return fault
+		}
+	}
+	return nil
+}
+
+// where returns the names of the accounts that pred holds for, in order.
+func (a *Accounts) where(pred func(*account) bool) []string {
+	var names []string
+	for name, acc := range a.byName {
+		if pred(acc) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// name counts users and keeps the first three.
+func (e *InUseError) name(users []string) {
+	e.Count, e.IDs = len(users), users[:min(3, len(users))]
+}
+
+// Spec returns a copy of the spec of a namespace, and false if it has none.
+func (a *Accounts) Spec(ns string) (Spec, bool) {
+	acc := a.find(ns)
+	if acc.spec == nil {
+		return Spec{}, false
+	}
+	return acc.spec.Clone(), true
+}
+
+// Specs yields copies of all specs in the order of their namespaces.
+func (a *Accounts) Specs() iter.Seq[Spec] {
+	return func(yield func(Spec) bool) {
+		for _, ns := range slices.Sorted(maps.Keys(a.byName)) {
+			if spec, ok := a.Spec(ns); ok && !yield(spec) {
+				return
+			}
+		}
+	}
+}
+
+// admit checks a spec against the others, makes it independent of the caller
+// and returns its limits by dimension.
+func (a *Accounts) admit(spec *Spec) (*limits, error) {
+	*spec = spec.Clone()
+	if err := spec.Validate(); err != nil {
+		return nil, err
+	}
+	if err := a.admitParent(a.find(spec.Namespace), spec); err != nil {
+		return nil, err
+	}
+	if other := a.fallback; spec.Default && other != nil && other.name != spec.Namespace {
+		return nil, invalid("default", "true", "namespace "+strconv.Quote(other.name)+" is the default already")
+	}
+	l := unlimited()
+	var taken dimensionSet
+	for _, name := range slices.Sorted(maps.Keys(spec.Limits)) {
+		d, err := a.dimension(name, taken)
+		if err != nil {
+			return nil, err
+		}
+		taken |= 1 << d
+		l.set(d, spec.Limits[name])
+	}
+	return &l, nil
+}
+
+// admitParent checks that the tree stays one, not too deep, and that its sums
+// stay countable. acc is what find has found for the spec.
+func (a *Accounts) admitParent(acc *account, spec *Spec) error {
+	if spec.Parent == "" {
+		return nil
+	}
+	parent := a.byName[spec.Parent]
+	if parent == nil || parent.spec == nil {
+		return &NotFoundError{Namespace: spec.Parent}
+	}
+	if parent.within(acc) {
+		return invalid("parent", spec.Parent, "it is below "+strconv.Quote(spec.Namespace)+": parents form a cycle")
+	}
+	if parent.level()+a.height(acc) > MaxLevels {
+		return invalid("parent", spec.Parent, "more than "+strconv.Itoa(MaxLevels)+" levels")
+	}
+	moves := spec.Default || acc.parent != parent && acc.used != vector{}
+	if moves && !a.countable() {
+		return invalid("parent", spec.Parent, "usage would not fit an int64")
+	}
+	return nil
+}
+
+// height counts the levels from acc down to its deepest descendant.
+func (a *Accounts) height(acc *account) int {
+	height := 1
+	if acc.children == 0 {
+		return height
+	}
+	for _, other := range a.byName {
+		if other.within(acc) {
+			height = max(height, other.level()-acc.level()+1)
+		}
+	}
+	return height
+}
+
+// countable reports whether the usage of all namespaces together fits an
+// int64, so that it does at any place in a tree.
+func (a *Accounts) countable() bool {
+	var total vector
+	for _, acc := range a.byName {
+		for d, own := range acc.own {
+			if own > math.MaxInt64-total[d] {
+				return false
+			}
+			total[d] += own
+		}
+	}
+	return true
+}
+
+// declare puts an admitted spec in force and returns what is over.
+func (a *Accounts) declare(now time.Time, acc *account, spec *Spec, l *limits) []Usage {
+	var parent *account
+	if spec.Parent != "" {
+		parent = a.byName[spec.Parent]
+		parent.children++
+	}
+	if acc.spec != nil && acc.parent != nil {
+		acc.parent.children--
+	}
+	a.bursts += spec.bursts() - acc.spec.bursts()
+	acc.spec = spec
+	a.settle(now, acc, l, parent)
+	if !spec.Default && acc != a.fallback {
+		return a.overAbove(now, acc)
+	}
+	a.declareDefault(now, acc, l)
+	rows := a.overAbove(now, acc)
+	for _, other := range a.byName {
+		if other.spec == nil {
+			rows = a.over(rows, now, other)
+		}
+	}
+	sortUsage(rows)
+	return rows
+}
+
+// declareDefault gives every namespace without a spec the limits and the
+// parent of acc, or none if acc is the default no longer.
+func (a *Accounts) declareDefault(now time.Time, acc *account, l *limits) {
+	parent := acc.parent
+	a.fallback = acc
+	if !acc.spec.Default {
+		free := unlimited()
+		a.fallback, l, parent = nil, &free, nil
+	}
+	a.settle(now, a.vacant, l, parent)
+	for _, other := range a.byName {
+		if other.spec == nil {
+			a.settle(now, other, l, parent)
+		}
+	}
+}

@@ -1,0 +1,227 @@
+package quota
+
+import (
+	"cmp"
+	"errors"
+	"iter"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// State is all that Accounts know, as plain data: the same charges and specs
+// give the same State, and the same JSON.
+type State struct {
+	// Specs by namespace.
+	Specs []Spec `json:"specs,omitempty"`
+	// Accounts by namespace: those that are charged and those above Soft.
+	Accounts []AccountState `json:"accounts,omitempty"`
+}
+
+// AccountState is what a namespace uses.
+type AccountState struct {
+	// Namespace that uses it.
+	Namespace string `json:"namespace"`
+	// Charges to the namespace itself, and their sum.
+	Charges int     `json:"charges,omitempty"`
+	Used    Amounts `json:"used,omitzero"`
+	// Since is when usage, descendants included, rose above Soft, for each
+	// dimension in which it is above.
+	Since map[placement.ResourceName]time.Time `json:"since,omitempty"`
+}
+
+// State returns a copy of all that the accounts know. RequireQuota is
+// configuration and not part of it.
+func (a *Accounts) State() State {
+	state := State{Specs: slices.Collect(a.Specs())}
+	for ns := range a.Namespaces() {
+		acc := a.byName[ns]
+		one := AccountState{Namespace: ns, Charges: acc.charges, Used: a.own(acc), Since: a.since(acc)}
+		if one.Charges > 0 || one.Since != nil {
+			state.Accounts = append(state.Accounts, one)
+		}
+	}
+	return state
+}
+
+// own returns the sum of the charges to acc itself.
+func (a *Accounts) own(acc *account) Amounts {
+	var sum Amounts
+	for d, name := range a.names {
+		own := acc.own[d]
+		switch {
+		case name == placement.NameInstances:
+			sum.Instances = own
+		case own > 0:
+			sum.Resources = sum.Resources.With(name, own)
+		}
+	}
+	return sum
+}
+
+// since returns since when acc is above Soft, as wall clock time in UTC.
+func (a *Accounts) since(acc *account) map[placement.ResourceName]time.Time {
+	var since map[placement.ResourceName]time.Time
+	for d, name := range a.names {
+		if acc.above.has(d) {
+			if since == nil {
+				since = map[placement.ResourceName]time.Time{}
+			}
+			since[name] = acc.since[d].Round(0).UTC()
+		}
+	}
+	return since
+}
+
+// Restore replaces all that the accounts know by a State. It fails with
+// ErrInvalid, and changes nothing, if the state contradicts itself.
+func (a *Accounts) Restore(state State) error {
+	restored := Accounts{RequireQuota: a.RequireQuota}
+	restored.init()
+	if err := restored.createAll(time.Time{}, state.Specs); err != nil {
+		return err
+	}
+	var errs []error
+	for i, one := range state.Accounts {
+		if i > 0 && one.Namespace <= state.Accounts[i-1].Namespace {
+			errs = append(errs, invalid("accounts", one.Namespace, "not in the order of namespaces"))
+			continue
+		}
+		errs = append(errs, restored.restore(one))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if err := restored.restoreSince(state.Accounts); err != nil {
+		return err
+	}
+	*a = restored
+	return nil
+}
+
+func (a *Accounts) restore(one AccountState) error {
+	if one.Charges < 0 || one.Charges == 0 && !one.Used.Equal(Amounts{}) {
+		return invalid("accounts."+one.Namespace+".charges", strconv.Itoa(one.Charges), "used amounts come from charges")
+	}
+	if one.Charges == 0 {
+		return nil
+	}
+	if _, err := a.Add(time.Time{}, one.Namespace, one.Used); err != nil {
+		return invalid("accounts."+one.Namespace+".used", one.Used.String(), err.Error())
+	}
+	a.byName[one.Namespace].charges = one.Charges
+	return nil
+}
+
+// restoreSince sets since when accounts are above Soft, which has to be given
+// for exactly those dimensions in which they are.
+func (a *Accounts) restoreSince(states []AccountState) error {
+	var errs []error
+	given := map[string]map[placement.ResourceName]time.Time{}
+	for _, one := range states {
+		given[one.Namespace] = one.Since
+		if a.byName[one.Namespace] == nil {
+			errs = append(errs, invalid("accounts", one.Namespace, "neither spec nor charge"))
+		}
+	}
+	for ns := range a.Namespaces() {
+		acc := a.byName[ns]
+		times, known := given[ns], 0
+		for d, name := range a.names {
+			at, ok := times[name]
+			if ok {
+				known++
+			}
+			if acc.above.has(d) != ok {
+				errs = append(errs, invalid("accounts."+ns+".since", string(name), "want the time for each dimension above Soft, and no other"))
+				continue
+			}
+			acc.since[d] = at
+		}
+		if known < len(times) {
+			errs = append(errs, invalid("accounts."+ns+".since", strconv.Itoa(len(times)), "times for dimensions that are not used"))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// createAll creates specs given in any order, parents first. On failure some
+// are created.
+func (a *Accounts) createAll(now time.Time, specs []Spec) error {
+	parents := map[string]string{}
+	for _, spec := range specs {
+		parents[spec.Namespace] = spec.Parent
+	}
+	// How many of the given specs are above; those on a cycle have more than
+	// there are.
+	level := func(spec Spec) int {
+		level := 0
+		for p, ok := parents[spec.Namespace]; ok && level <= len(specs); p, ok = parents[p] {
+			level++
+		}
+		return level
+	}
+	levels := make(map[string]int, len(specs))
+	for _, spec := range specs {
+		levels[spec.Namespace] = level(spec)
+	}
+	var errs []error
+	for _, spec := range slices.SortedFunc(slices.Values(specs), func(x, y Spec) int {
+		return cmp.Or(cmp.Compare(levels[x.Namespace], levels[y.Namespace]), cmp.Compare(x.Namespace, y.Namespace))
+	}) {
+		if levels[spec.Namespace] > len(specs) {
+			errs = append(errs, invalid("parent", spec.Parent, "parents form a cycle above "+strconv.Quote(spec.Namespace)))
+			continue
+		}
+		_, err := a.Create(now, spec)
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// Verify compares what the accounts know with the charges that exist, each
+// given by the namespace that pays and its amounts, in any order. It returns a
+// DriftError for each difference, joined. It takes time in proportion to
+// charges and namespaces.
+func (a *Accounts) Verify(charges iter.Seq2[string, Amounts]) error {
+	type tally struct {
+		charges   int
+		own, used vector
+	}
+	tallies := map[string]*tally{}
+	for ns := range a.byName {
+		tallies[ns] = &tally{}
+	}
+	var errs []error
+	for ns, amounts := range charges {
+		sum := tallies[ns]
+		if sum == nil {
+			errs = append(errs, &DriftError{Namespace: ns, Charged: 1})
+			continue
+		}
+		var delta vector
+		if err := a.tally(&delta, &amounts, 1); err != nil {
+			return err
+		}
+		sum.charges++
+		sum.own.add(&delta)
+		for acc := a.byName[ns]; acc != nil; acc = acc.parent {
+			tallies[acc.name].used.add(&delta)
+		}
+	}
+	for _, ns := range slices.Sorted(maps.Keys(a.byName)) {
+		acc, sum := a.byName[ns], tallies[ns]
+		if acc.charges != sum.charges {
+			errs = append(errs, &DriftError{Namespace: ns, Used: int64(acc.charges), Charged: int64(sum.charges)})
+		}
+		for d, name := range a.names {
+			if acc.used[d] != sum.used[d] || acc.own[d] != sum.own[d] {
+				errs = append(errs, &DriftError{Namespace: ns, Resource: string(name), Used: acc.used[d], Charged: sum.used[d]})
+			}
+		}
+	}
+	return errors.Join(errs...)
+}

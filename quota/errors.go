@@ -1,0 +1,198 @@
+package quota
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// The decisions that a caller can take on an error. Each is what a struct with
+// the data unwraps to.
+var (
+	// ErrExceeded: a limit refuses the charge. See ExceededError.
+	ErrExceeded = errors.New("quota: exceeded")
+	// ErrConflict: something else exists under that name. See ConflictError.
+	ErrConflict = errors.New("quota: conflict")
+	// ErrNotCharged: there is no such charge. See NotChargedError.
+	ErrNotCharged = errors.New("quota: not charged")
+	// ErrNotFound: the namespace has no spec. See NotFoundError.
+	ErrNotFound = errors.New("quota: not found")
+	// ErrInUse: the spec can not be deleted yet. See InUseError.
+	ErrInUse = errors.New("quota: in use")
+	// ErrInvalid: the input is wrong and would be at any time. See
+	// InvalidError.
+	ErrInvalid = errors.New("quota: invalid")
+	// ErrDrift: usage is not the sum of the charges. See DriftError.
+	ErrDrift = errors.New("quota: usage differs from the charges")
+)
+
+// ExceededError is a charge that was refused.
+type ExceededError struct {
+	// Namespace that was to be charged.
+	Namespace string
+	// Verdict holds all that stands against it.
+	Verdict Verdict
+	// Version of the ledger that refused, to wait for a change of with
+	// Ledger.Wait. Accounts leave it 0.
+	Version uint64
+}
+
+// Error names every violation.
+func (e *ExceededError) Error() string {
+	texts := make([]string, len(e.Verdict.Violations))
+	for i, violation := range e.Verdict.Violations {
+		texts[i] = violation.String()
+	}
+	return fmt.Sprintf("quota: %q can not be charged: %s", e.Namespace, strings.Join(texts, "; "))
+}
+
+// Unwrap returns ErrExceeded.
+func (e *ExceededError) Unwrap() error { return ErrExceeded }
+
+// ConflictError is a charge or a spec that stands in the way of another.
+type ConflictError struct {
+	// Namespace of the charge, or of the spec.
+	Namespace string
+	// ID of the charge; empty if a spec is in the way.
+	ID string
+	// Charged is what is charged under that ID.
+	Charged Amounts
+}
+
+// Error says what is in the way.
+func (e *ConflictError) Error() string {
+	if e.ID == "" {
+		return fmt.Sprintf("quota: %q has another spec already", e.Namespace)
+	}
+	return fmt.Sprintf("quota: %q is charged %s for %q already", e.Namespace, e.Charged, e.ID)
+}
+
+// Unwrap returns ErrConflict.
+func (e *ConflictError) Unwrap() error { return ErrConflict }
+
+// NotChargedError is a charge that does not exist.
+type NotChargedError struct {
+	// Namespace that was said to be charged.
+	Namespace string
+	// ID of the charge; Accounts do not know it and leave it empty.
+	ID string
+}
+
+// Error names the charge.
+func (e *NotChargedError) Error() string {
+	if e.ID == "" {
+		return fmt.Sprintf("quota: %q is not charged that much", e.Namespace)
+	}
+	return fmt.Sprintf("quota: %q is not charged for %q", e.Namespace, e.ID)
+}
+
+// Unwrap returns ErrNotCharged.
+func (e *NotChargedError) Unwrap() error { return ErrNotCharged }
+
+// NotFoundError is a namespace without a spec.
+type NotFoundError struct {
+	// Namespace that has none.
+	Namespace string
+}
+
+// Error names the namespace.
+func (e *NotFoundError) Error() string {
+	return fmt.Sprintf("quota: namespace %q has no spec", e.Namespace)
+}
+
+// Unwrap returns ErrNotFound.
+func (e *NotFoundError) Unwrap() error { return ErrNotFound }
+
+// User is what uses a spec, so that it can not be deleted.
+type User string
+
+// What can use a spec.
+const (
+	// ByCharges: the namespace is charged.
+	ByCharges User = "charges"
+	// ByChildren: specs name it as their parent.
+	ByChildren User = "children"
+	// ByDefaulted: it is the default, and namespaces without a spec of their
+	// own are charged.
+	ByDefaulted User = "namespaces without a spec"
+)
+
+// InUseError is a spec that can not be deleted.
+type InUseError struct {
+	// Namespace of the spec.
+	Namespace string
+	// By is what uses it, the first that applies in the order above.
+	By User
+	// Count of the users.
+	Count int
+	// IDs of the first three users in order: charges or namespaces. Accounts
+	// do not know the IDs of charges and leave them out.
+	IDs []string
+}
+
+// Error says what uses the spec.
+func (e *InUseError) Error() string {
+	text := fmt.Sprintf("quota: namespace %q is used by %d %s", e.Namespace, e.Count, e.By)
+	if len(e.IDs) == 0 {
+		return text
+	}
+	quoted := make([]string, len(e.IDs))
+	for i, id := range e.IDs {
+		quoted[i] = strconv.Quote(id)
+	}
+	text += ": " + strings.Join(quoted, ", ")
+	if e.Count > len(e.IDs) {
+		text += " and others"
+	}
+	return text
+}
+
+// Unwrap returns ErrInUse.
+func (e *InUseError) Unwrap() error { return ErrInUse }
+
+// InvalidError says what is wrong with one value. Several are joined with
+// errors.Join; errors.As finds the first.
+type InvalidError struct {
+	// Field is the path of the value, such as "limits.cpu.burstPercent".
+	Field string
+	// Value as text.
+	Value string
+	// Reason completes "Field Value: …".
+	Reason string
+}
+
+// Error returns "quota: invalid FIELD VALUE: REASON".
+func (e *InvalidError) Error() string {
+	return "quota: invalid " + e.Field + " " + strconv.Quote(e.Value) + ": " + e.Reason
+}
+
+// Unwrap returns ErrInvalid.
+func (e *InvalidError) Unwrap() error { return ErrInvalid }
+
+func invalid(field, value, reason string) error {
+	return &InvalidError{Field: field, Value: value, Reason: reason}
+}
+
+// DriftError is a usage that is not the sum of the charges. It shows a fault
+// in this package, or that Accounts were told of other charges than exist.
+type DriftError struct {
+	// Namespace whose usage is wrong.
+	Namespace string
+	// Resource in which it is; empty if the number of charges is.
+	Resource string
+	// Used is what the books say, Charged the sum of the charges.
+	Used, Charged int64
+}
+
+// Error compares both.
+func (e *DriftError) Error() string {
+	what := e.Resource
+	if what == "" {
+		what = "number of charges"
+	}
+	return fmt.Sprintf("quota: the books of %q have a %s of %d, the charges %d", e.Namespace, what, e.Used, e.Charged)
+}
+
+// Unwrap returns ErrDrift.
+func (e *DriftError) Unwrap() error { return ErrDrift }

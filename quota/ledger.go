@@ -1,0 +1,317 @@
+package quota
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Config of a Ledger. The zero value is a ledger without specs.
+type Config struct {
+	// Now tells the time that bursts are measured in; nil means time.Now. It
+	// is called without a lock held, and only where time matters: by changes
+	// of specs, Usage, Import, and by charges while any limit admits a burst.
+	Now func() time.Time
+	// RequireQuota refuses charges to a namespace that has no spec while there
+	// is no default.
+	RequireQuota bool
+	// Specs to begin with, in any order.
+	Specs []Spec
+}
+
+// Ledger holds the quotas of namespaces and what is charged to them by ID. It
+// is safe for concurrent use. The zero value is ready to use; a Ledger must
+// not be copied.
+//
+// Each call takes effect at one instant, as a whole or not at all. What
+// Accounts say about cost is true here too; a call also finds one namespace
+// and one ID in maps.
+type Ledger struct {
+	now func() time.Time
+	// timed says that book.bursts is not zero, for lock to know beforehand.
+	timed atomic.Bool
+
+	mu   sync.Mutex
+	book book
+	// changed is closed when book.version is no longer waitedAt; nil while
+	// nobody waits.
+	changed  chan struct{}
+	waitedAt uint64
+}
+
+// New returns a ledger with the specs of cfg. All mistakes in them are
+// reported at once.
+func New(cfg Config) (*Ledger, error) {
+	l := &Ledger{now: cfg.Now}
+	l.book.RequireQuota = cfg.RequireQuota
+	if err := l.book.createAll(l.clock(), cfg.Specs); err != nil {
+		return nil, err
+	}
+	l.timed.Store(l.book.bursts > 0)
+	return l, nil
+}
+
+func (l *Ledger) clock() time.Time {
+	if l.now == nil {
+		return time.Now()
+	}
+	return l.now()
+}
+
+// lock locks mu and returns the time, or the zero time while no limit admits
+// a burst: reading the clock costs as much as a charge.
+func (l *Ledger) lock() time.Time {
+	if l.timed.Load() {
+		return l.lockTimed()
+	}
+	l.mu.Lock()
+	if l.book.bursts == 0 {
+		return time.Time{}
+	}
+	l.mu.Unlock() // the first burst was declared meanwhile
+	return l.lockTimed()
+}
+
+func (l *Ledger) lockTimed() time.Time {
+	now := l.clock()
+	l.mu.Lock()
+	return now
+}
+
+// unlock tells those who wait if anything changed.
+func (l *Ledger) unlock() {
+	if l.changed != nil && l.book.version != l.waitedAt {
+		close(l.changed)
+		l.changed = nil
+	}
+	l.mu.Unlock()
+}
+
+// Charge charges amounts to a namespace under an ID, in all dimensions and
+// levels or not at all. The same charge again changes nothing and succeeds;
+// another under that ID is a ConflictError, also when a limit would refuse it.
+// A refusal is an ExceededError, with the verdict returned as well; wrong
+// input is an InvalidError.
+func (l *Ledger) Charge(ns, id string, amounts Amounts) (Verdict, error) {
+	now := l.lock()
+	defer l.unlock()
+	return l.book.charge(now, ns, id, &amounts)
+}
+
+// Release gives back what is charged under an ID and returns it. If nothing
+// is, it fails with a NotChargedError.
+func (l *Ledger) Release(ns, id string) (Amounts, error) {
+	l.mu.Lock()
+	defer l.unlock()
+	return l.book.release(ns, id)
+}
+
+// Resize changes the amounts charged under an ID. Dimensions that grow must
+// fit; shrinking is always allowed. On failure everything stays as it was.
+func (l *Ledger) Resize(ns, id string, amounts Amounts) (Verdict, error) {
+	now := l.lock()
+	defer l.unlock()
+	return l.book.resize(now, ns, id, amounts)
+}
+
+// Check says whether a new charge would be admitted now, and changes nothing.
+// An error is wrong input; a refusal is in the verdict.
+func (l *Ledger) Check(ns string, amounts Amounts) (Verdict, error) {
+	now := l.lock()
+	defer l.unlock()
+	return l.book.Check(now, ns, amounts, MayBurst)
+}
+
+// Create declares the quota of a namespace, see Accounts.Create.
+func (l *Ledger) Create(spec Spec) ([]Usage, error) {
+	return l.declare(spec, (*Accounts).Create)
+}
+
+// Update replaces the quota of a namespace, see Accounts.Update.
+func (l *Ledger) Update(spec Spec) ([]Usage, error) {
+	return l.declare(spec, (*Accounts).Update)
+}
+
+func (l *Ledger) declare(spec Spec, as func(*Accounts, time.Time, Spec) ([]Usage, error)) ([]Usage, error) {
+	now := l.lockTimed()
+	defer l.unlock()
+	over, err := l.book.declare(now, spec, as)
+	l.timed.Store(l.book.bursts > 0)
+	return over, err
+}
+
+// Delete withdraws the quota of a namespace, see Accounts.Delete. The
+// InUseError names charges by ID.
+func (l *Ledger) Delete(ns string) error {
+	l.mu.Lock()
+	defer l.unlock()
+	err := l.book.undeclare(ns)
+	l.timed.Store(l.book.bursts > 0)
+	return err
+}
+
+// Spec returns a copy of the spec of a namespace, and false if it has none.
+func (l *Ledger) Spec(ns string) (Spec, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.book.Spec(ns)
+}
+
+// Specs yields copies of all specs in the order of their namespaces, as they
+// are when the iteration begins.
+func (l *Ledger) Specs() iter.Seq[Spec] {
+	return func(yield func(Spec) bool) {
+		l.mu.Lock()
+		specs := slices.Collect(l.book.Specs())
+		l.mu.Unlock()
+		slices.Values(specs)(yield)
+	}
+}
+
+// Namespaces yields the name of every namespace with a spec or a charge, in
+// order, as they are when the iteration begins.
+func (l *Ledger) Namespaces() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		l.mu.Lock()
+		names := l.book.Namespaces()
+		l.mu.Unlock()
+		names(yield)
+	}
+}
+
+// Usage returns what a namespace uses, see Accounts.Usage.
+func (l *Ledger) Usage(ns string) []Usage {
+	now := l.lockTimed()
+	defer l.mu.Unlock()
+	return l.book.Usage(now, ns)
+}
+
+// NextDeadline returns when the next burst ends, see Accounts.NextDeadline.
+func (l *Ledger) NextDeadline() (time.Time, bool) {
+	now := l.lockTimed()
+	defer l.mu.Unlock()
+	return l.book.NextDeadline(now)
+}
+
+// Charged returns what is charged under an ID, and false if nothing is.
+func (l *Ledger) Charged(ns, id string) (Amounts, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	amounts, ok := l.book.find(ns).held[id]
+	return amounts.Clone(), ok
+}
+
+// Charges yields all charges by namespace and ID, as they are when the
+// iteration begins.
+func (l *Ledger) Charges() iter.Seq[Charge] {
+	return l.sorted(l.book.all)
+}
+
+// ChargesOf yields the charges to one namespace by ID, as they are when the
+// iteration begins; charges to its descendants are not among them.
+func (l *Ledger) ChargesOf(ns string) iter.Seq[Charge] {
+	return l.sorted(func() []Charge { return l.book.find(ns).heldCharges(nil) })
+}
+
+// sorted yields what collect finds, in order.
+func (l *Ledger) sorted(collect func() []Charge) iter.Seq[Charge] {
+	return func(yield func(Charge) bool) {
+		l.mu.Lock()
+		charges := collect()
+		l.mu.Unlock()
+		slices.SortFunc(charges, compareCharges)
+		for _, charge := range charges {
+			charge.Amounts = charge.Amounts.Clone()
+			if !yield(charge) {
+				return
+			}
+		}
+	}
+}
+
+// Import charges what another ledger held, whatever the limits say, all or
+// nothing, and returns what is over now in the namespaces concerned and their
+// ancestors. A charge that exists in the same amounts is left alone; in others
+// it is a ConflictError.
+func (l *Ledger) Import(charges iter.Seq[Charge]) ([]Usage, error) {
+	all := slices.Collect(charges)
+	now := l.lockTimed()
+	defer l.unlock()
+	return l.book.load(now, all)
+}
+
+// Snapshot is all that a ledger knows, as plain data with a stable JSON form.
+type Snapshot struct {
+	// Version of the ledger.
+	Version uint64 `json:"version"`
+	// State of its accounts.
+	State State `json:"state"`
+	// Charges by namespace and ID.
+	Charges []Charge `json:"charges,omitempty"`
+}
+
+// Snapshot returns a copy of all that the ledger knows, at one instant.
+func (l *Ledger) Snapshot() Snapshot {
+	l.mu.Lock()
+	snapshot := Snapshot{Version: l.book.version, State: l.book.State(), Charges: l.book.all()}
+	l.mu.Unlock()
+	slices.SortFunc(snapshot.Charges, compareCharges)
+	for i := range snapshot.Charges {
+		snapshot.Charges[i].Amounts = snapshot.Charges[i].Amounts.Clone()
+	}
+	return snapshot
+}
+
+// Restore replaces all that the ledger knows by a snapshot, bursts that are
+// going on included. It fails with ErrInvalid, and changes nothing, if the
+// snapshot contradicts itself.
+func (l *Ledger) Restore(snapshot Snapshot) error {
+	l.mu.Lock()
+	defer l.unlock()
+	err := l.book.restore(snapshot)
+	l.timed.Store(l.book.bursts > 0)
+	return err
+}
+
+// Verify compares usage with the sum of the charges, at every level. An error
+// holds a DriftError for each difference and shows a fault in this package.
+func (l *Ledger) Verify() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.book.verify()
+}
+
+// Version counts the changes so far: charges, releases, resizes and changes of
+// specs that had an effect. It does not move with time or by a refusal.
+func (l *Ledger) Version() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.book.version
+}
+
+// Wait returns nil as soon as the version is above the one given, or
+// ctx.Err() when ctx is done first. With ExceededError.Version no change
+// after the refusal is missed. Time alone changes nothing: see NextDeadline
+// for bursts.
+func (l *Ledger) Wait(ctx context.Context, version uint64) error {
+	for {
+		l.mu.Lock()
+		if l.book.version > version {
+			l.mu.Unlock()
+			return nil
+		}
+		if l.changed == nil {
+			l.changed, l.waitedAt = make(chan struct{}), l.book.version
+		}
+		changed := l.changed
+		l.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

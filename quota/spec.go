@@ -1,0 +1,124 @@
+package quota
+
+import (
+	"errors"
+	"maps"
+	"math"
+	"math/bits"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// MaxLevels is the greatest number of namespaces on the way from one up to its
+// last ancestor, both included.
+const MaxLevels = 8
+
+const maxBurstPercent = 10_000
+
+// Spec declares the quota of a namespace.
+type Spec struct {
+	// Namespace that the spec is for, not empty.
+	Namespace string `json:"namespace"`
+	// Limits by dimension. A dimension without an entry is not limited; a
+	// Limit of zero denies it. placement.NameInstances limits instances.
+	Limits map[placement.ResourceName]Limit `json:"limits,omitempty"`
+	// Parent is the namespace whose limits bind this one as well, and whose
+	// usage includes the usage of this one. It must have a spec. Empty: none.
+	Parent string `json:"parent,omitempty"`
+	// Default makes Limits and Parent those of every namespace that has no
+	// spec of its own. Each such namespace has its own usage. One spec at most
+	// is the default.
+	Default bool `json:"default,omitempty"`
+}
+
+// Limit bounds one dimension of a namespace. The zero value denies it.
+type Limit struct {
+	// Soft is the amount that may be used for any length of time.
+	Soft int64 `json:"soft"`
+	// BurstPercent is how much may be used for a while, in hundredths of Soft.
+	// 0 and 100 allow no burst; 1 to 99, negative numbers and more than 10,000
+	// are invalid.
+	BurstPercent int `json:"burstPercent,omitempty"`
+	// BurstFor bounds how long usage may stay above Soft: after that it can
+	// not grow until it is back at Soft. 0 sets no bound.
+	BurstFor time.Duration `json:"burstFor,omitempty"`
+}
+
+// Ceiling returns the amount that is never exceeded: Soft × BurstPercent / 100
+// rounded down and computed in 128 bits, at most math.MaxInt64.
+func (l Limit) Ceiling() int64 {
+	if l.BurstPercent == 0 {
+		return l.Soft
+	}
+	high, low := bits.Mul64(uint64(l.Soft), uint64(l.BurstPercent))
+	if high >= 100 {
+		return math.MaxInt64
+	}
+	ceiling, _ := bits.Div64(high, low, 100)
+	return int64(min(ceiling, math.MaxInt64))
+}
+
+// Clone returns a copy that shares nothing with s.
+func (s Spec) Clone() Spec {
+	s.Limits = maps.Clone(s.Limits)
+	return s
+}
+
+// Equal reports whether both specs say the same; nil and empty limits do.
+func (s Spec) Equal(other Spec) bool {
+	return s.Namespace == other.Namespace && s.Parent == other.Parent &&
+		s.Default == other.Default && maps.Equal(s.Limits, other.Limits)
+}
+
+// Validate reports every mistake that shows in the spec alone, at once.
+func (s Spec) Validate() error {
+	var errs []error
+	if s.Namespace == "" {
+		errs = append(errs, invalid("namespace", "", "empty"))
+	}
+	if s.Namespace != "" && s.Namespace == s.Parent {
+		errs = append(errs, invalid("parent", s.Parent, "a namespace can not be its own parent"))
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Limits)) {
+		if !slices.Contains(namedDimensions(), name) {
+			errs = append(errs, validateCustomName(name))
+		}
+		errs = append(errs, s.Limits[name].validate(name))
+	}
+	return errors.Join(errs...)
+}
+
+func (l Limit) validate(name placement.ResourceName) error {
+	var errs []error
+	field := "limits." + string(name)
+	if l.Soft < 0 {
+		errs = append(errs, invalid(field+".soft", strconv.FormatInt(l.Soft, 10), "negative"))
+	}
+	if percent := l.BurstPercent; percent != 0 && (percent < 100 || percent > maxBurstPercent) {
+		errs = append(errs, invalid(field+".burstPercent", strconv.Itoa(percent), "want 0 or 100 to 10000"))
+	}
+	if l.BurstFor < 0 {
+		errs = append(errs, invalid(field+".burstFor", l.BurstFor.String(), "negative"))
+	}
+	if l.BurstFor > 0 && l.BurstPercent == 0 {
+		errs = append(errs, invalid(field+".burstFor", l.BurstFor.String(), "needs a burstPercent"))
+	}
+	return errors.Join(errs...)
+}
+
+// bursts counts the limits that usage can be above without being too high.
+func (s *Spec) bursts() int {
+	if s == nil {
+		return 0
+	}
+	count := 0
+	for _, limit := range s.Limits {
+		if limit.Ceiling() > limit.Soft {
+			count++
+		}
+	}
+	return count
+}
