@@ -1,0 +1,140 @@
+package httptransport
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/rads-project/constellation/transport/internal/outbox"
+	"github.com/rads-project/constellation/transport/internal/wire"
+)
+
+// A refusal is an answer other than 204.
+type refusal struct {
+	status int
+	text   string
+	// reason is the counter; nil: not counted.
+	reason *uint64
+}
+
+// ServeHTTP receives the frames of one request and gives them to the handler
+// of Serve. It answers 204, or why it refuses the request; see the package
+// documentation for the codes.
+func (t *Transport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	no := t.serve(w, r)
+	if no == nil {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	if no.reason != nil {
+		t.mu.Lock()
+		*no.reason++
+		t.mu.Unlock()
+	}
+	// What is left of a refused body is not worth reading.
+	w.Header().Set("Connection", "close")
+	http.Error(w, no.text, no.status)
+}
+
+func (t *Transport) serve(w http.ResponseWriter, r *http.Request) *refusal {
+	peer, no := t.judge(r)
+	if no != nil {
+		return no
+	}
+	if !t.enter(peer.Name) {
+		return &refusal{http.StatusServiceUnavailable, "too many requests at once", &t.refused.Busy}
+	}
+	defer t.leave(peer.Name)
+	peer.Knocked.Give()
+	return t.receive(w, r, peer)
+}
+
+// judge decides by the headers alone whether a request is welcome.
+func (t *Transport) judge(r *http.Request) (*outbox.Peer, *refusal) {
+	if r.Method != http.MethodPost {
+		return nil, &refusal{http.StatusMethodNotAllowed, "only POST", &t.refused.Handshake}
+	}
+	version, err := strconv.Atoi(r.Header.Get(headerVersion))
+	if err != nil {
+		return nil, &refusal{http.StatusBadRequest, "no introduction", &t.refused.Handshake}
+	}
+	if version != wire.Version {
+		return nil, &refusal{http.StatusBadRequest, "unknown version", &t.refused.Version}
+	}
+	cluster, errCluster := url.QueryUnescape(r.Header.Get(headerCluster))
+	from, errFrom := url.QueryUnescape(r.Header.Get(headerFrom))
+	to, errTo := url.QueryUnescape(r.Header.Get(headerTo))
+	if errors.Join(errCluster, errFrom, errTo) != nil {
+		return nil, &refusal{http.StatusBadRequest, "garbled introduction", &t.refused.Handshake}
+	}
+	if cluster != t.cfg.Cluster {
+		return nil, &refusal{http.StatusMisdirectedRequest, "other cluster", &t.refused.Cluster}
+	}
+	if to != t.cfg.Name {
+		return nil, &refusal{http.StatusMisdirectedRequest, "other receiver", &t.refused.Receiver}
+	}
+	if !t.authentic(r, from) {
+		return nil, &refusal{http.StatusForbidden, "sender not authenticated", &t.refused.Sender}
+	}
+	peer := t.roster.Peer(from)
+	if peer == nil {
+		return nil, &refusal{http.StatusForbidden, "unknown sender", &t.refused.Sender}
+	}
+	return peer, nil
+}
+
+// authentic reports whether from has sent r.
+func (t *Transport) authentic(r *http.Request, from string) bool {
+	if t.cfg.Insecure {
+		return true
+	}
+	name, err := t.cfg.Authenticate(r)
+	return err == nil && name == from
+}
+
+// enter counts a request of the peer name among those being answered, unless
+// there are too many.
+func (t *Transport) enter(name string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.requests[name] == requestsPerPeer {
+		return false
+	}
+	t.requests[name]++
+	return true
+}
+
+func (t *Transport) leave(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.requests[name]--; t.requests[name] == 0 {
+		delete(t.requests, name)
+	}
+}
+
+// receive gives the frames in the body of r to the handler.
+func (t *Transport) receive(w http.ResponseWriter, r *http.Request, peer *outbox.Peer) *refusal {
+	// Servers that know no deadlines have their own way to bound a request.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
+	frames := wire.NewReader(http.MaxBytesReader(w, r.Body, int64(t.cfg.bodyLimit())), t.cfg.MaxFrame)
+	for {
+		kind, frame, err := frames.Next()
+		var tooLong *http.MaxBytesError
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case errors.Is(err, wire.ErrTooLong) || errors.As(err, &tooLong):
+			return &refusal{http.StatusRequestEntityTooLarge, "frame or body too long", &t.refused.Frame}
+		case errors.Is(err, wire.ErrBroken) || err == nil && kind != wire.Data:
+			return &refusal{http.StatusBadRequest, "broken frame", &t.refused.Frame}
+		case err != nil:
+			return &refusal{http.StatusBadRequest, "body cut short", nil}
+		case !t.give(peer.Name, frame):
+			return &refusal{http.StatusServiceUnavailable, "not serving", nil}
+		}
+		peer.Out.Received()
+	}
+}
