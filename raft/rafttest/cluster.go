@@ -61,8 +61,7 @@ type member struct {
 	err      error         // of Run, once ended is closed
 }
 
-// Start starts a cluster. When the test ends, all nodes are crashed, and Run and
-// Service of all have returned.
+// Start starts a cluster, which runs until Close.
 func Start(tb TB, cfg Config) *Cluster {
 	tb.Helper()
 	if cfg.Nodes == 0 {
@@ -81,7 +80,7 @@ func Start(tb TB, cfg Config) *Cluster {
 	for i := range cfg.Nodes {
 		c.ids = append(c.ids, string(rune('a'+i)))
 	}
-	tb.Cleanup(c.shutDown)
+	tb.Cleanup(c.Close)
 	for _, id := range c.ids {
 		c.network.attach(id)
 		c.members[id] = &member{store: new(raft.MemoryStore)}
@@ -299,14 +298,16 @@ func (c *Cluster) Wait(what string, condition func() bool) {
 	}
 }
 
-// shutDown crashes what still runs.
-func (c *Cluster) shutDown() {
+// Close crashes what still runs and waits until all of it has ended. The end of
+// the test does the same.
+func (c *Cluster) Close() {
 	c.mu.Lock()
 	var running []*member
 	for _, m := range c.members {
 		if m.node != nil {
 			m.endpoint.crash()
 			running = append(running, m)
+			m.node = nil
 		}
 	}
 	c.mu.Unlock()
