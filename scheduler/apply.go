@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/quota"
 )
 
 // listener is told of every change of an entry in order, derived ones at
@@ -71,6 +72,24 @@ func (st *state) change(c Change, tell listener) {
 		}
 	case *Resized:
 		st.resize(c)
+	case *QuotaCreated:
+		over, _ := st.quota.Create(st.now, c.Spec.Clone())
+		st.declared(c.Spec.Namespace, over, tell)
+	case *QuotaUpdated:
+		over, _ := st.quota.Update(st.now, c.Spec.Clone())
+		st.declared(c.Spec.Namespace, over, tell)
+	case *QuotaDeleted:
+		_ = st.quota.Delete(c.Namespace)
+		delete(st.quotaVersions, c.Namespace)
+	}
+}
+
+// declared notes the change of a quota, which was tried before it was
+// recorded.
+func (st *state) declared(namespace string, over []quota.Usage, tell listener) {
+	st.quotaVersions[namespace] = st.seq
+	if len(over) > 0 {
+		tell.tell(&QuotaOver{Usage: over})
 	}
 }
 
@@ -171,18 +190,26 @@ func (st *state) markNode(c *NodeMarked, tell listener) {
 	if c.Mark != MarkLost && c.Mark != MarkReady {
 		return
 	}
+	var over []quota.Usage
 	for _, a := range n.allocations() {
-		st.markInstance(a, n.lost)
+		if now := st.markInstance(a, n.lost); len(now) > 0 {
+			over = now
+		}
 		tell.tell(&InstanceMarked{ID: a.id, Generation: a.generation, NodeID: n.ID, State: a.state.public()})
+	}
+	if len(over) > 0 {
+		tell.tell(&QuotaOver{Usage: over})
 	}
 }
 
 // markInstance loses a running instance with its node, or takes a lost one
-// back. A stale one stays stale.
-func (st *state) markInstance(a *allocation, isLost bool) {
+// back and returns what its namespace uses too much of then. A stale one stays
+// stale.
+func (st *state) markInstance(a *allocation, isLost bool) []quota.Usage {
 	switch {
 	case isLost && a.state == running:
 		a.state, a.version = lost, st.seq
+		st.refund(a)
 		st.index.Leave(a.node.slot, a.class)
 		st.deadlines.cancel(a.eviction)
 		a.eviction = nil
@@ -190,7 +217,9 @@ func (st *state) markInstance(a *allocation, isLost bool) {
 		a.state, a.version = running, st.seq
 		st.index.Join(a.node.slot, a.class)
 		st.timeEviction(a)
+		return st.charge(a)
 	}
+	return nil
 }
 
 func (st *state) removeNode(c *NodeRemoved, tell listener) {
@@ -219,6 +248,7 @@ func (st *state) place(c *Placed) {
 		st.stale[a.id] = append(st.stale[a.id], old)
 	}
 	st.allocations[a.id] = a
+	st.charge(a)
 	st.settleIn(a, st.nodes[c.NodeID])
 }
 
@@ -254,6 +284,7 @@ func (st *state) generation(id string, generation uint64) *allocation {
 
 func (st *state) release(a *allocation) {
 	if a.state == running {
+		st.refund(a)
 		st.index.Leave(a.node.slot, a.class)
 	}
 	st.index.Vacate(a.node.slot, a.class, &a.resources, a.devices)
@@ -273,6 +304,7 @@ func (st *state) release(a *allocation) {
 
 func (st *state) resize(c *Resized) {
 	a := st.allocations[c.ID]
+	st.recharge(a, c.Resources)
 	st.index.Vacate(a.node.slot, a.class, &a.resources, a.devices)
 	if a.asked == nil {
 		asked := a.resources

@@ -5,6 +5,7 @@ import (
 
 	"github.com/rads-project/constellation/internal/index"
 	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/quota"
 )
 
 // Change is one thing that happened to the state. The kinds are sealed: the
@@ -24,9 +25,14 @@ const (
 	kindReleased    changeKind = "released"
 	kindResized     changeKind = "resized"
 
+	kindQuotaCreated changeKind = "quota-created"
+	kindQuotaUpdated changeKind = "quota-updated"
+	kindQuotaDeleted changeKind = "quota-deleted"
+
 	kindInstanceMarked changeKind = "instance-marked"
 	kindEvictionDue    changeKind = "eviction-due"
 	kindOverstayed     changeKind = "overstayed"
+	kindQuotaOver      changeKind = "quota-over"
 )
 
 // newChange returns an empty change of a decided kind, or nil if the kind is
@@ -47,6 +53,12 @@ func newChange(kind changeKind) Change {
 		return new(Released)
 	case kindResized:
 		return new(Resized)
+	case kindQuotaCreated:
+		return new(QuotaCreated)
+	case kindQuotaUpdated:
+		return new(QuotaUpdated)
+	case kindQuotaDeleted:
+		return new(QuotaDeleted)
 	default:
 		return nil
 	}
@@ -114,6 +126,28 @@ type Resized struct {
 	Devices   []uint16            `json:"devices,omitempty"`
 }
 
+// QuotaCreated is the Change of CreateQuota.
+type QuotaCreated struct {
+	Spec quota.Spec `json:"spec"`
+}
+
+// QuotaUpdated is the Change of UpdateQuota.
+type QuotaUpdated struct {
+	Spec quota.Spec `json:"spec"`
+}
+
+// QuotaDeleted is the Change of DeleteQuota.
+type QuotaDeleted struct {
+	Namespace string `json:"namespace"`
+}
+
+// QuotaOver is a derived Change: instances that came back with their node, or
+// a change of a quota, have brought usage above its limits. Nothing is
+// evicted for it.
+type QuotaOver struct {
+	Usage []quota.Usage `json:"usage"`
+}
+
 // InstanceMarked is a derived Change: what became of an instance when its
 // node was lost, came back or was removed.
 type InstanceMarked struct {
@@ -145,6 +179,10 @@ func (*NodeRemoved) changeKind() changeKind    { return kindNodeRemoved }
 func (*Placed) changeKind() changeKind         { return kindPlaced }
 func (*Released) changeKind() changeKind       { return kindReleased }
 func (*Resized) changeKind() changeKind        { return kindResized }
+func (*QuotaCreated) changeKind() changeKind   { return kindQuotaCreated }
+func (*QuotaUpdated) changeKind() changeKind   { return kindQuotaUpdated }
+func (*QuotaDeleted) changeKind() changeKind   { return kindQuotaDeleted }
+func (*QuotaOver) changeKind() changeKind      { return kindQuotaOver }
 func (*InstanceMarked) changeKind() changeKind { return kindInstanceMarked }
 func (*EvictionDue) changeKind() changeKind    { return kindEvictionDue }
 func (*Overstayed) changeKind() changeKind     { return kindOverstayed }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/quota"
 )
 
 // check refuses an entry from a journal that apply could not follow: one that
@@ -45,8 +46,19 @@ func (st *state) checkChange(c Change) error {
 		}
 	case *Resized:
 		return st.checkResized(c)
+	case *QuotaCreated:
+		return st.checkQuota(func(trial *quota.Accounts) error { _, err := trial.Create(st.now, c.Spec); return err })
+	case *QuotaUpdated:
+		return st.checkQuota(func(trial *quota.Accounts) error { _, err := trial.Update(st.now, c.Spec); return err })
+	case *QuotaDeleted:
+		return st.checkQuota(func(trial *quota.Accounts) error { return trial.Delete(c.Namespace) })
 	}
 	return nil
+}
+
+func (st *state) checkQuota(do func(*quota.Accounts) error) error {
+	_, err := st.tryQuota(func(trial *quota.Accounts) ([]quota.Usage, error) { return nil, do(trial) })
+	return err
 }
 
 func (st *state) checkAdded(c *NodeAdded) error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/rads-project/constellation/internal/index"
 	"github.com/rads-project/constellation/placement"
 )
 
@@ -33,9 +34,14 @@ type Config struct {
 	// scheduler is allowed to write. 0 takes the highest that the journal has
 	// seen plus one, for hosts without an election.
 	Token uint64
+	// RequireQuota refuses instances of a namespace that has no quota while
+	// there is no default one.
+	RequireQuota bool
 	// RememberReleased is how many released IDs answer ErrReleased, so that a
 	// delayed retry of a released placement starts nothing. 0 is off.
 	RememberReleased int
+
+	engine index.Engine // of benchmarks
 }
 
 const maxDimensionWeight = 64

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/rads-project/constellation/internal/index"
 	"github.com/rads-project/constellation/placement"
@@ -42,7 +43,7 @@ type found struct {
 
 // find decides where the request goes: to the given node, or if that is nil
 // to the best one.
-func (st *state) find(req *placement.Request, on *node) (found, error) {
+func (st *state) find(now time.Time, req *placement.Request, on *node) (found, error) {
 	q := st.query(req)
 	generation := uint64(1)
 	if replaced := st.stale[req.ID]; len(replaced) > 0 {
@@ -62,13 +63,25 @@ func (st *state) find(req *placement.Request, on *node) (found, error) {
 		return found{existing: old}, nil
 	}
 	choice, err := st.choose(&q, on)
-	if err != nil {
-		return found{}, err
+	if exceeded := st.admits(now, req); exceeded != nil || err != nil {
+		return found{}, both(err, exceeded)
 	}
 	return found{
 		node: st.slots[choice.Slot], class: q.Class, devices: st.index.Devices(&q, choice.Slot, nil),
 		score: choice.Terms.Normalized(), generation: generation,
 	}, nil
+}
+
+// both joins a refusal by capacity and one by quota; one alone stays itself.
+func both(capacity, quota error) error {
+	switch {
+	case quota == nil:
+		return capacity
+	case capacity == nil:
+		return quota
+	default:
+		return errors.Join(capacity, quota)
+	}
 }
 
 func (st *state) choose(q *index.Query, on *node) (index.Choice, error) {
@@ -97,7 +110,7 @@ func (st *state) unschedulable(q *index.Query) error {
 
 // canResize decides on other amounts for a running instance, which keeps its
 // devices: only dimensions that grow need room.
-func (st *state) canResize(a *allocation, to placement.Resources) (*Resized, error) {
+func (st *state) canResize(now time.Time, a *allocation, to placement.Resources) (*Resized, error) {
 	if a.state != running {
 		return nil, &ConflictError{KindAllocation, a.id, "is lost"}
 	}
@@ -105,18 +118,26 @@ func (st *state) canResize(a *allocation, to placement.Resources) (*Resized, err
 	if err := req.Validate(); err != nil {
 		return nil, err
 	}
+	devices, err := st.resizeDevices(a, to.GPU)
+	if err == nil {
+		err = st.roomToGrow(a, to)
+	}
+	if exceeded := st.admitsResize(now, a, to); exceeded != nil || err != nil {
+		return nil, both(err, exceeded)
+	}
+	return &Resized{ID: a.id, Resources: to, Devices: devices}, nil
+}
+
+// roomToGrow refuses growth beyond what is free on the node, GPUs left aside.
+func (st *state) roomToGrow(a *allocation, to placement.Resources) error {
 	free := st.index.Free(a.node.slot)
 	for name, amount := range to.All() {
 		growth := amount - a.resources.Amount(name)
 		if name != placement.NameGPU && growth > 0 && growth > free.Amount(name) {
-			return nil, st.tooLarge(a, name)
+			return st.tooLarge(a, name)
 		}
 	}
-	devices, err := st.resizeDevices(a, to.GPU)
-	if err != nil {
-		return nil, err
-	}
-	return &Resized{ID: a.id, Resources: to, Devices: devices}, nil
+	return nil
 }
 
 func (st *state) tooLarge(a *allocation, name placement.ResourceName) error {

@@ -29,6 +29,14 @@
 // append that fails closes the scheduler. [Open] replays a journal to the
 // very same state, byte for byte in [Scheduler.Snapshot].
 //
+// # Quota
+//
+// Each running instance is charged to its namespace and the parents of that,
+// in the same step as the placement. [Scheduler.CreateQuota] and its sisters
+// declare the limits. A refusal by quota is a quota.ExceededError; where no
+// node fits either, both errors are joined. Instances of a lost node are
+// refunded, and charged again when they come back.
+//
 // # Time
 //
 // The state's time is the latest that [Config.Now] has shown; a clock that
@@ -76,6 +84,9 @@
 //	_add_constraint, _add_affinity               placement.Use and its builder methods, or a literal
 //	node_add_label, node_get_label               Scheduler.SetLabel, RemoveLabel; NodeInfo.Label
 //	node_add_taint, node_has_taint               Scheduler.AddTaint, RemoveTaint; NodeInfo.HasTaint
+//	scheduler_create_quota, _get_, _check_,
+//	_update_quota                                Scheduler.CreateQuota, Quota, CheckQuota, UpdateQuota, DeleteQuota;
+//	                                             the same on quota.Ledger
 //	NodeResources                                NodeInfo; node->name is Node.Name, for people
 //	ResourceRequest.needs_gpu                    Resources.GPU > 0
 //	SchedulingDecision                           Decision, UnschedulableError

@@ -7,12 +7,15 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 
 	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/quota"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -36,6 +39,15 @@ func goldenHistory(t *testing.T, s *Scheduler, c *clock) {
 	}
 	require.NoError(t, s.AddNode(ctx, n))
 	require.NoError(t, s.AddNode(ctx, testNode("n2", 8)))
+	_, err := s.CreateQuota(ctx, quota.Spec{Namespace: "org", Limits: map[placement.ResourceName]quota.Limit{
+		placement.NameCPU: {Soft: 1000, BurstPercent: 400, BurstFor: time.Minute}, placement.NameInstances: {Soft: 10},
+	}})
+	require.NoError(t, err)
+	_, err = s.CreateQuota(ctx, quota.Spec{Namespace: "ml", Parent: "org", Default: true})
+	require.NoError(t, err)
+	_, err = s.CreateQuota(ctx, quota.Spec{Namespace: "old"})
+	require.NoError(t, err)
+	require.NoError(t, s.DeleteQuota(ctx, "old"))
 	c.advance(time.Second)
 	place(t, s, placement.Request{
 		ID: "train-1", Namespace: "ml", Group: "train", Labels: map[string]string{"app": "train"},
@@ -50,7 +62,9 @@ func goldenHistory(t *testing.T, s *Scheduler, c *clock) {
 			Across(placement.EvenlyOver("zone", 2).Needing(1), placement.ShareOver("zone", map[string]int{"a": 70}, 20)),
 	})
 	place(t, s, testRequest("web-1", 2))
-	_, err := s.Resize(ctx, "web-1", placement.Resources{CPU: 3 * placement.Core})
+	_, err = s.UpdateQuota(ctx, quota.Spec{Namespace: "ml", Parent: "org"})
+	require.NoError(t, err)
+	_, err = s.Resize(ctx, "web-1", placement.Resources{CPU: 3 * placement.Core})
 	require.NoError(t, err)
 	require.NoError(t, s.AddTaint(ctx, "n1", noExecute("bad")))
 	require.NoError(t, s.Cordon(ctx, "n2"))
@@ -88,8 +102,10 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 	want, err := os.ReadFile(file)
 	require.NoError(t, err)
-	require.Equal(t, string(want), string(got))
+	require.Empty(t, cmp.Diff(lines(want), lines(got)), name)
 }
+
+func lines(text []byte) []string { return strings.Split(string(text), "\n") }
 
 // goldenRecords reads the entries of a version back.
 func goldenRecords(tb testing.TB, version string) []Record {

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/quota"
 )
 
 // machine drives a scheduler with a journal through random histories, beside
@@ -194,6 +195,34 @@ func (m *machine) resize(t *rapid.T) {
 	}
 }
 
+func (m *machine) setQuota(t *rapid.T) {
+	limit := func(name string) quota.Limit {
+		return quota.Limit{
+			Soft:         rapid.Int64Range(0, 8).Draw(t, name) * 500,
+			BurstPercent: rapid.SampledFrom([]int{0, 150}).Draw(t, "burst"),
+		}
+	}
+	spec := quota.Spec{
+		Namespace: rapid.SampledFrom([]string{"ns", "org"}).Draw(t, "namespace"),
+		Limits:    map[placement.ResourceName]quota.Limit{placement.NameCPU: limit("cpu"), placement.NameGPU: limit("gpu")},
+		Default:   rapid.Bool().Draw(t, "default"),
+	}
+	if spec.Namespace == "ns" && rapid.Bool().Draw(t, "child") {
+		spec.Parent = "org"
+	}
+	m.attempt(t, func() (err error) {
+		switch rapid.IntRange(0, 2).Draw(t, "call") {
+		case 0:
+			_, err = m.s.CreateQuota(t.Context(), spec)
+		case 1:
+			_, err = m.s.UpdateQuota(t.Context(), spec)
+		default:
+			err = m.s.DeleteQuota(t.Context(), spec.Namespace)
+		}
+		return err
+	})
+}
+
 // check asserts the books against the model, and that a replay of the journal
 // gives the same bytes.
 func (m *machine) check(t *rapid.T) {
@@ -208,6 +237,7 @@ func (m *machine) check(t *rapid.T) {
 		require.Equal(t, m.model[a.Request.ID], modelInstance{a.NodeID, a.Request.Resources.CPU, a.State == Lost})
 	}
 	require.Len(t, m.model, seen)
+	require.NoError(t, m.s.VerifyQuota())
 	for n := range m.s.Nodes() {
 		want := stale[n.ID]
 		for _, on := range m.model {
@@ -240,6 +270,7 @@ func machineActions(t *rapid.T) {
 		"mark":    m.markNode,
 		"place":   m.place,
 		"place2":  m.place,
+		"quota":   m.setQuota,
 		"release": m.release,
 		"resize":  m.resize,
 		"time":    func(*rapid.T) { m.clock.advance(20 * time.Second) },

@@ -54,7 +54,7 @@ func (s *Scheduler) decideLocked(req *placement.Request, nodeID string, commit b
 			return Decision{}, err
 		}
 	}
-	f, err := s.state.find(req, on)
+	f, err := s.state.find(s.now, req, on)
 	switch {
 	case err != nil:
 		return Decision{}, err
@@ -112,7 +112,7 @@ func (s *Scheduler) Resize(ctx context.Context, id string, to placement.Resource
 	a, err := s.state.allocation(id)
 	if err == nil {
 		var resized *Resized
-		if resized, err = s.state.canResize(a, to.Clone()); err == nil {
+		if resized, err = s.state.canResize(s.now, a, to.Clone()); err == nil {
 			if !resized.Resources.Equal(a.resources) {
 				s.commitLocked(resized)
 			}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rads-project/constellation/internal/index"
 	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/quota"
 )
 
 // The wire form of a snapshot: the whole state, in an order that depends on
@@ -26,6 +27,8 @@ type snapshotJSON struct {
 	Classes     []placement.Request `json:"classes,omitempty"`     // in order of first use below
 	Allocations []allocationJSON    `json:"allocations,omitempty"` // by ID and generation
 	Released    []string            `json:"released,omitempty"`    // oldest first
+	Quota       quota.State         `json:"quota,omitzero"`
+	Quotas      map[string]uint64   `json:"quotas,omitempty"` // versions of specs by namespace
 }
 
 type nodeJSON struct {
@@ -78,6 +81,7 @@ func (st *state) snapshot() snapshotJSON {
 	wire := snapshotJSON{
 		Version: formatVersion, Seq: st.seq, Time: st.now, Token: st.token, Joins: st.joins,
 		Reference: st.index.Reference(), Released: slices.Clone(st.released.order),
+		Quota: st.quota.State(), Quotas: maps.Clone(st.quotaVersions),
 	}
 	nodes := slices.SortedFunc(maps.Values(st.nodes), func(a, b *node) int { return cmp.Compare(a.join, b.join) })
 	place := make(map[*node]int, len(nodes))
@@ -171,6 +175,13 @@ func (st *state) restore(wire snapshotJSON) error {
 		}
 		st.restoreAllocation(w, &req, nodes[w.Node])
 	}
+	if err := st.quota.Restore(wire.Quota); err != nil {
+		return err
+	}
+	if err := st.verifyQuota(); err != nil {
+		return err
+	}
+	maps.Copy(st.quotaVersions, wire.Quotas)
 	for _, id := range wire.Released {
 		st.released.add(id)
 	}

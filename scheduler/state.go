@@ -8,6 +8,7 @@ import (
 
 	"github.com/rads-project/constellation/internal/index"
 	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/quota"
 )
 
 // state is the pure core: everything a snapshot holds, and the index over it.
@@ -25,6 +26,9 @@ type state struct {
 	released    releasedIDs
 	deadlines   deadlineHeap
 	index       *index.Index
+
+	quota         quota.Accounts
+	quotaVersions map[string]uint64 // of specs, by namespace
 }
 
 // node is one node. What runs on it is a list in order of placement.
@@ -85,10 +89,14 @@ func newState(cfg Config) *state {
 		allocations: make(map[string]*allocation),
 		stale:       make(map[string][]*allocation),
 		released:    releasedIDs{limit: cfg.RememberReleased},
+
+		quota:         quota.Accounts{RequireQuota: cfg.RequireQuota},
+		quotaVersions: make(map[string]uint64),
 		index: index.New(index.Config{
 			Seed:      cfg.Seed,
 			Reference: cfg.Reference.Clone(),
 			Weights:   maps.Clone(cfg.Weights),
+			Engine:    cfg.engine,
 		}),
 	}
 }

@@ -1,0 +1,96 @@
+package scheduler
+
+import (
+	"errors"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/quota"
+)
+
+// A running instance is a charge of its namespace; there is no other record of
+// it. Lost and stale instances charge nobody.
+
+// admits asks the quota of the request's namespace.
+func (st *state) admits(now time.Time, req *placement.Request) error {
+	verdict, err := st.quota.Check(now, req.Namespace, quota.Instance(req.Resources), quota.MayBurst)
+	return st.exceeded(req.Namespace, verdict, err)
+}
+
+func (st *state) admitsResize(now time.Time, a *allocation, to placement.Resources) error {
+	namespace := a.namespace()
+	verdict, err := st.quota.CheckResize(now, namespace, quota.Instance(a.resources), quota.Instance(to), quota.MayBurst)
+	return st.exceeded(namespace, verdict, err)
+}
+
+func (st *state) exceeded(namespace string, verdict quota.Verdict, err error) error {
+	if err != nil || verdict.Allowed() {
+		return err
+	}
+	return &quota.ExceededError{Namespace: namespace, Verdict: verdict, Version: st.seq}
+}
+
+func (a *allocation) namespace() string { return a.class.Request().Namespace }
+
+// charge and refund follow what was decided. They can not fail: an amount
+// that could not be counted was refused before.
+func (st *state) charge(a *allocation) []quota.Usage {
+	over, _ := st.quota.Add(st.now, a.namespace(), quota.Instance(a.resources))
+	return over
+}
+
+func (st *state) refund(a *allocation) {
+	_ = st.quota.Remove(a.namespace(), quota.Instance(a.resources))
+}
+
+func (st *state) recharge(a *allocation, to placement.Resources) {
+	_, _ = st.quota.Replace(st.now, a.namespace(), quota.Instance(a.resources), quota.Instance(to))
+}
+
+// tryQuota does something to a copy of the accounts, to learn what it would
+// do. It takes time in proportion to the namespaces.
+func (st *state) tryQuota(do func(*quota.Accounts) ([]quota.Usage, error)) ([]quota.Usage, error) {
+	trial := quota.Accounts{RequireQuota: st.quota.RequireQuota}
+	if err := trial.Restore(st.quota.State()); err != nil {
+		return nil, err
+	}
+	return do(&trial)
+}
+
+// nameUsers adds to a refusal to delete a quota which allocations use it.
+func (st *state) nameUsers(err error) error {
+	var used *quota.InUseError
+	if !errors.As(err, &used) || used.By != quota.ByCharges {
+		return err
+	}
+	var ids []string
+	for id, a := range st.allocations {
+		if a.state == running && a.namespace() == used.Namespace {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	used.IDs = ids[:min(3, len(ids))]
+	return used
+}
+
+func (st *state) quotaInfo(now time.Time, spec quota.Spec) QuotaInfo {
+	return QuotaInfo{
+		Spec: spec, Usage: st.quota.Usage(now, spec.Namespace), Version: st.quotaVersions[spec.Namespace],
+	}
+}
+
+// charges yields what every running instance charges its namespace.
+func (st *state) charges() iter.Seq2[string, quota.Amounts] {
+	return func(yield func(string, quota.Amounts) bool) {
+		for _, a := range st.allocations {
+			if a.state == running && !yield(a.namespace(), quota.Instance(a.resources)) {
+				return
+			}
+		}
+	}
+}
+
+func (st *state) verifyQuota() error { return st.quota.Verify(st.charges()) }

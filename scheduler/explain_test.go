@@ -1,0 +1,188 @@
+package scheduler
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+func TestExplainReadsLikeASentence(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	for i := range 12 {
+		n := testNode(fmt.Sprint("n", i+1), 4)
+		n.Labels = map[string]string{"region": "us-east-1"}
+		switch {
+		case i < 7:
+			n.Capacity.CPU = 3*placement.Core + int64(i%3)*250
+		case i < 10:
+			n.Taints = []placement.Taint{{Key: "dedicated", Value: "gpu", Effect: placement.NoSchedule}}
+		default:
+			n.Labels["region"] = "eu-west-1"
+		}
+		addNodes(t, s, n)
+	}
+	req := testRequest("a", 4)
+	req.Preferences = placement.Use(placement.BinPack).Require(placement.In("region", "us-east-1", "us-east-2"))
+	e, err := s.Explain(req)
+	require.NoError(t, err)
+	require.Equal(t, "0 of 12 nodes fit: 3 have taint dedicated=gpu:NoSchedule, "+
+		"2 are not in region us-east-1|us-east-2, 7 lack cpu (nearest n3 lacks 500m)", e.String())
+	_, err = s.Place(t.Context(), req)
+	require.Len(t, refusals(t, err), 3)
+
+	data, err := json.Marshal(e)
+	require.NoError(t, err)
+	var decoded map[string]any
+	require.NoError(t, json.Unmarshal(data, &decoded))
+	require.EqualValues(t, 12, decoded["total"])
+}
+
+func TestExplainHelp(t *testing.T) {
+	full := func(t *testing.T, priority int32) *Scheduler {
+		t.Helper()
+		s := newTestScheduler(t, Config{})
+		addNodes(t, s, testNode("n1", 2), testNode("n2", 4))
+		req := testRequest("a", 4)
+		req.Priority = priority
+		place(t, s, req)
+		return s
+	}
+	req := testRequest("b", 4)
+	t.Run("waiting", func(t *testing.T) {
+		e, err := full(t, 0).Explain(req)
+		require.NoError(t, err)
+		require.Equal(t, Help{Waiting: "n2", MoreNodes: "n2"}, e.Help)
+	})
+	t.Run("preemption", func(t *testing.T) {
+		s := full(t, -1)
+		before := snapshot(t, s)
+		e, err := s.Explain(req)
+		require.NoError(t, err)
+		require.Equal(t, Help{Waiting: "n2", Preemption: "n2", MoreNodes: "n2"}, e.Help)
+		require.Equal(t, before, snapshot(t, s))
+		info, err := s.Node("n2")
+		require.NoError(t, err)
+		require.Zero(t, info.Available.CPU, "asking takes nothing away")
+	})
+	t.Run("nothing", func(t *testing.T) {
+		e, err := full(t, 0).Explain(testRequest("b", 5))
+		require.NoError(t, err)
+		require.Equal(t, Help{}, e.Help)
+	})
+	t.Run("uncordoning is no waiting", func(t *testing.T) {
+		s := full(t, 0)
+		require.NoError(t, s.Cordon(t.Context(), "n2"))
+		e, err := s.Explain(req)
+		require.NoError(t, err)
+		require.Equal(t, Help{MoreNodes: "n2"}, e.Help)
+	})
+}
+
+func TestExplainNodeListsAllFailures(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	n := testNode("n1", 2)
+	n.Taints = []placement.Taint{{Key: "k", Effect: placement.NoSchedule}}
+	addNodes(t, s, n)
+	require.NoError(t, s.Cordon(t.Context(), "n1"))
+	req := testRequest("a", 4)
+	req.Preferences = placement.Use(placement.BinPack).Require(placement.Exists("zone"), placement.Equal("disk", "ssd"))
+	v, err := s.ExplainNode(req, "n1")
+	require.NoError(t, err)
+	require.False(t, v.Fits)
+	var kinds []placement.ReasonKind
+	for _, f := range v.Failures {
+		kinds = append(kinds, f.Reason.Kind)
+	}
+	require.Equal(t, []placement.ReasonKind{
+		placement.ReasonState, placement.ReasonTaint, placement.ReasonConstraint, placement.ReasonConstraint,
+		placement.ReasonResource,
+	}, kinds)
+	require.Equal(t, int64(2*placement.Core), v.Failures[4].Shortfall)
+	_, err = s.ExplainNode(req, "n2")
+	require.ErrorIs(t, err, ErrNotFound)
+
+	e, err := s.Explain(req)
+	require.NoError(t, err)
+	require.Equal(t, v, *e.NearestMiss)
+	require.Len(t, e.First, 1)
+	require.Len(t, e.Failed, 5)
+}
+
+func TestExplainShowsEveryTermOfTheScore(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, zoned("n1", "a"), zoned("n2", "b"))
+	req := testRequest("a", 1)
+	req.Preferences = placement.Use(placement.BinPack).
+		Prefer(placement.Equal("zone", "b"), 10).
+		Near(placement.Attract(placement.Equal("app", "x")).Within("zone").Weighing(5)).
+		Across(placement.EvenlyOver("zone", 1).Weighing(3))
+	e, err := s.Explain(req)
+	require.NoError(t, err)
+	require.Equal(t, 2, e.Fit)
+	require.Equal(t, "n2", e.Candidates[0].NodeID)
+	require.Equal(t, []SoftTerm{
+		{"zone = b", 10, placement.Unit}, {"near app = x over zone", 5, 0}, {"spread over zone", 3, placement.Unit},
+	}, e.Candidates[0].Soft)
+	for _, c := range e.Candidates {
+		var soft int64
+		for _, term := range c.Soft {
+			soft += term.Weight * term.Value
+		}
+		require.Equal(t, c.Terms.Soft, soft)
+		require.Equal(t, c.Terms.Normalized(), c.Score)
+	}
+	d, err := s.Schedule(req)
+	require.NoError(t, err)
+	require.Equal(t, e.Candidates[0].Score, d.Score)
+	require.Contains(t, e.String(), "2 of 2 nodes fit; best n2 with")
+}
+
+// TestExplanationsAddUp holds the counts of refusals and explanations to the
+// sum of the verdicts on single nodes.
+func TestExplanationsAddUp(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := newTestScheduler(t, Config{})
+		for i := range rapid.IntRange(1, 8).Draw(t, "nodes") {
+			n := zoned(fmt.Sprint("n", i), rapid.SampledFrom([]string{"a", "b"}).Draw(t, "zone"))
+			n.Capacity.CPU = rapid.Int64Range(1, 4).Draw(t, "cores") * placement.Core
+			n.Devices.Count = rapid.IntRange(0, 2).Draw(t, "devices")
+			addNodes(t, s, n)
+			if rapid.Bool().Draw(t, "cordoned") {
+				require.NoError(t, s.Cordon(t.Context(), n.ID))
+			}
+		}
+		for range rapid.IntRange(0, 8).Draw(t, "instances") {
+			_, _ = s.Place(t.Context(), drawRequest(t))
+		}
+		req := drawRequest(t)
+		req.ID = "new"
+		e, err := s.Explain(req)
+		require.NoError(t, err)
+		first, failed, fit := make(map[placement.Reason]int), make(map[placement.Reason]int), 0
+		for n := range s.Nodes() {
+			v, err := s.ExplainNode(req, n.ID)
+			require.NoError(t, err)
+			if v.Fits {
+				fit++
+				continue
+			}
+			first[v.Failures[0].Reason]++
+			for _, f := range v.Failures {
+				failed[f.Reason]++
+			}
+		}
+		require.Equal(t, fit, e.Fit)
+		require.Equal(t, reasonCounts(first), e.First)
+		require.Equal(t, reasonCounts(failed), e.Failed)
+		if _, err := s.Place(t.Context(), req); fit == 0 {
+			var refused *UnschedulableError
+			require.ErrorAs(t, err, &refused)
+			require.Equal(t, e.First, refused.Reasons)
+		}
+	})
+}

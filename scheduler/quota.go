@@ -1,0 +1,121 @@
+package scheduler
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/quota"
+)
+
+// QuotaInfo is the quota of a namespace and what is used of it.
+type QuotaInfo struct {
+	quota.Spec
+	// Usage in each dimension that is used or limited, in the order of
+	// quota.Amounts.All.
+	Usage []quota.Usage
+	// Version is the sequence number of the last change of the spec.
+	Version uint64
+}
+
+// CreateQuota declares the quota of a namespace. What runs in it already
+// counts from now on; what is over is returned. Errors are those of
+// quota.Accounts.Create.
+func (s *Scheduler) CreateQuota(ctx context.Context, spec quota.Spec) ([]quota.Usage, error) {
+	return s.declare(ctx, (*quota.Accounts).Create, spec, &QuotaCreated{Spec: spec.Clone()})
+}
+
+// UpdateQuota replaces the quota of a namespace and returns what is over now.
+// Nothing is evicted for that; usage can not grow until it fits again. Errors
+// are those of quota.Accounts.Update.
+func (s *Scheduler) UpdateQuota(ctx context.Context, spec quota.Spec) ([]quota.Usage, error) {
+	return s.declare(ctx, (*quota.Accounts).Update, spec, &QuotaUpdated{Spec: spec.Clone()})
+}
+
+// declaration is quota.Accounts.Create or Update.
+type declaration func(*quota.Accounts, time.Time, quota.Spec) ([]quota.Usage, error)
+
+func (s *Scheduler) declare(ctx context.Context, as declaration, spec quota.Spec, c Change) ([]quota.Usage, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	over, err := s.state.tryQuota(func(trial *quota.Accounts) ([]quota.Usage, error) {
+		return as(trial, s.now, spec)
+	})
+	// The same spec again is no change.
+	if old, ok := s.state.quota.Spec(spec.Namespace); err == nil && (!ok || !old.Equal(spec)) {
+		s.commitLocked(c)
+	}
+	if err := s.settle(ctx, err); err != nil {
+		return nil, err
+	}
+	return over, nil
+}
+
+// DeleteQuota withdraws the quota of a namespace. Errors are those of
+// quota.Accounts.Delete; a quota.InUseError names allocations that use it.
+func (s *Scheduler) DeleteQuota(ctx context.Context, namespace string) error {
+	return s.change(ctx, func(st *state) (Change, error) {
+		_, err := st.tryQuota(func(trial *quota.Accounts) ([]quota.Usage, error) {
+			return nil, trial.Delete(namespace)
+		})
+		if err != nil {
+			return nil, st.nameUsers(err)
+		}
+		return &QuotaDeleted{Namespace: namespace}, nil
+	})
+}
+
+// CheckQuota says whether one more instance of these amounts would be
+// admitted in the namespace now, and changes nothing. An error is invalid
+// input; a refusal is in the verdict.
+func (s *Scheduler) CheckQuota(namespace string, r placement.Resources) (v quota.Verdict, err error) {
+	err = s.read(func(st *state) error {
+		v, err = st.quota.Check(s.now, namespace, quota.Instance(r), quota.MayBurst)
+		return err
+	})
+	return v, err
+}
+
+// Quota returns the quota of a namespace, and a quota.NotFoundError if none
+// is declared for it.
+func (s *Scheduler) Quota(namespace string) (info QuotaInfo, err error) {
+	err = s.read(func(st *state) error {
+		spec, ok := st.quota.Spec(namespace)
+		if !ok {
+			return &quota.NotFoundError{Namespace: namespace}
+		}
+		info = st.quotaInfo(s.now, spec)
+		return nil
+	})
+	return info, err
+}
+
+// Quotas yields the quotas by namespace, as they were when the iteration
+// began. It yields nothing of a closed scheduler.
+func (s *Scheduler) Quotas() iter.Seq[QuotaInfo] {
+	return snapshotOf(s, func(st *state) []QuotaInfo {
+		var infos []QuotaInfo
+		for spec := range st.quota.Specs() {
+			infos = append(infos, st.quotaInfo(s.now, spec))
+		}
+		return infos
+	})
+}
+
+// QuotaUsage returns what a namespace uses, also one without a quota of its
+// own, in each dimension that is used or limited.
+func (s *Scheduler) QuotaUsage(namespace string) (usage []quota.Usage, err error) {
+	err = s.read(func(st *state) error {
+		usage = st.quota.Usage(s.now, namespace)
+		return nil
+	})
+	return usage, err
+}
+
+// VerifyQuota compares the usage of all namespaces with the sum of what runs
+// in them. It returns nil unless the library is wrong.
+func (s *Scheduler) VerifyQuota() error {
+	return s.read(func(st *state) error { return st.verifyQuota() })
+}
