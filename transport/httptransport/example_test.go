@@ -48,7 +48,7 @@ func Example() {
 	// A frame may be lost, for instance while b does not serve yet: who wants
 	// an answer says it again.
 	for again := time.NewTicker(20 * time.Millisecond); ctx.Err() == nil; {
-		if err := a.Send("b", []byte("hello")); err != nil {
+		if err := a.Send("b", []byte("hello")); err != nil && ctx.Err() == nil {
 			fmt.Println(err)
 		}
 		select {
