@@ -90,8 +90,8 @@ func (b *Book) keepLocked(events []Event) {
 		e.Seq = b.seq
 		b.events = append(b.events, e)
 	}
-	if surplus := len(b.events) - b.backlog; surplus > 0 {
-		b.events = slices.Delete(b.events, 0, surplus)
+	if len(b.events) >= 2*b.backlog { // so that dropping is cheap on average
+		b.events = b.events[:copy(b.events, b.events[len(b.events)-b.backlog:])]
 	}
 	b.wakeLocked()
 }
@@ -212,7 +212,8 @@ func (b *Book) Claim(reservation string, req placement.Request) (node string, c 
 	}
 	err = b.decide(func() ([]Change, error) {
 		changes, err := b.plan.Claim(&b.nodes, reservation, req, func(node string) bool {
-			return b.nodes.meets(node, &req.Preferences)
+			known, ok := b.nodes.byID[node]
+			return ok && known.meets(&req.Preferences)
 		})
 		for _, change := range changes {
 			c = change.Claim.clone()
@@ -305,7 +306,7 @@ func (b *Book) Sweep() []Event {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.catchUpLocked(now)
-	events := b.events
+	events := b.events[max(0, len(b.events)-b.backlog):]
 	b.events = nil
 	return events
 }
@@ -354,8 +355,7 @@ func (b *Book) Free(node string, w Window) (free placement.Resources, err error)
 		if !ok {
 			return nil, notFound("node", node)
 		}
-		all := Hold{Node: node, Window: w, Load: Load{Resources: room.Allocatable}}
-		free = b.plan.free(&room, &all)
+		free = b.plan.free(node, &room, &Load{Resources: room.Allocatable}, b.plan.span(w))
 		return nil, nil
 	})
 	return free, err

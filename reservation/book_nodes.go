@@ -1,6 +1,7 @@
 package reservation
 
 import (
+	"cmp"
 	"iter"
 	"slices"
 
@@ -10,7 +11,7 @@ import (
 // bookNodes are the nodes of a Book: a Nodes that yields by ID.
 type bookNodes struct {
 	byID  map[string]*bookNode
-	order []string // sorted
+	order []*bookNode // by ID
 }
 
 type bookNode struct {
@@ -26,8 +27,7 @@ func (n *bookNodes) set(node placement.Node) {
 	if !ok {
 		known = &bookNode{}
 		n.byID[node.ID] = known
-		i, _ := slices.BinarySearch(n.order, node.ID)
-		n.order = slices.Insert(n.order, i, node.ID)
+		n.order = slices.Insert(n.order, n.index(node.ID), known)
 	}
 	known.node = node
 	known.room.Allocatable = node.Allocatable()
@@ -37,13 +37,22 @@ func (n *bookNodes) set(node placement.Node) {
 	known.room.Devices = devices
 }
 
+// index returns where in the order the node of an ID is or would be.
+func (n *bookNodes) index(id string) int {
+	i, _ := slices.BinarySearchFunc(n.order, id, func(known *bookNode, id string) int {
+		return cmp.Compare(known.node.ID, id)
+	})
+	return i
+}
+
 func (n *bookNodes) remove(id string) bool {
-	i, ok := slices.BinarySearch(n.order, id)
-	if ok {
-		n.order = slices.Delete(n.order, i, i+1)
-		delete(n.byID, id)
+	if _, ok := n.byID[id]; !ok {
+		return false
 	}
-	return ok
+	i := n.index(id)
+	n.order = slices.Delete(n.order, i, i+1)
+	delete(n.byID, id)
+	return true
 }
 
 func (n *bookNodes) use(id string, used Load, devices []int64) error {
@@ -78,27 +87,33 @@ func (n *bookNodes) Room(node string) (Room, bool) {
 }
 
 // For is part of Nodes.
-func (n *bookNodes) For(want Want) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		spread := n.spread(&want)
-		for _, id := range n.order {
-			if (want.Node == "" || want.Node == id) && n.meets(id, &want.Preferences) && spread(id) && !yield(id) {
+func (n *bookNodes) For(want *Want) iter.Seq2[string, Room] {
+	return func(yield func(string, Room) bool) {
+		spread := n.spread(want)
+		among := n.order
+		if want.Node != "" {
+			among = among[:0:0]
+			if known, ok := n.byID[want.Node]; ok {
+				among = []*bookNode{known}
+			}
+		}
+		for _, known := range among {
+			if known.meets(&want.Preferences) && spread(known) && !yield(known.node.ID, known.room) {
 				return
 			}
 		}
 	}
 }
 
-// meets reports whether a node satisfies the required constraints and has no
+// meets reports whether the node satisfies the required constraints and has no
 // taint that keeps an instance away.
-func (n *bookNodes) meets(id string, rules *placement.Preferences) bool {
-	node := &n.byID[id].node
+func (known *bookNode) meets(rules *placement.Preferences) bool {
 	for _, c := range rules.Required {
-		if !node.Meets(c) {
+		if !known.node.Meets(c) {
 			return false
 		}
 	}
-	for _, taint := range node.Taints {
+	for _, taint := range known.node.Taints {
 		if taint.Effect != placement.PreferNoSchedule && !placement.Tolerated(taint, rules.Tolerations) {
 			return false
 		}
@@ -108,25 +123,27 @@ func (n *bookNodes) meets(id string, rules *placement.Preferences) bool {
 
 // spread returns a function that reports whether one more slot on a node keeps
 // the hard spread rules, given where the others are.
-func (n *bookNodes) spread(want *Want) func(id string) bool {
+func (n *bookNodes) spread(want *Want) func(*bookNode) bool {
 	rules := want.Preferences.Spread
 	counts := make([]map[string]int, len(rules))
 	for i, rule := range rules {
 		counts[i] = make(map[string]int)
-		for _, id := range n.order {
-			if domain, ok := n.domain(id, rule.Topology); ok && n.meets(id, &want.Preferences) {
+		for _, known := range n.order {
+			if domain, ok := known.domain(rule.Topology); ok && known.meets(&want.Preferences) {
 				counts[i][domain] += 0
 			}
 		}
 		for _, id := range want.Taken {
-			if domain, ok := n.domain(id, rule.Topology); ok {
-				counts[i][domain]++
+			if known, ok := n.byID[id]; ok {
+				if domain, ok := known.domain(rule.Topology); ok {
+					counts[i][domain]++
+				}
 			}
 		}
 	}
-	return func(id string) bool {
+	return func(known *bookNode) bool {
 		for i, rule := range rules {
-			domain, ok := n.domain(id, rule.Topology)
+			domain, ok := known.domain(rule.Topology)
 			if !ok || !keepsRule(rule, counts[i], domain) {
 				return false
 			}
@@ -135,11 +152,10 @@ func (n *bookNodes) spread(want *Want) func(id string) bool {
 	}
 }
 
-// domain returns the domain of a node, itself where there is no topology.
-func (n *bookNodes) domain(id, topology string) (string, bool) {
-	known, ok := n.byID[id]
-	if !ok || topology == "" {
-		return id, ok
+// domain returns the domain of the node, itself where there is no topology.
+func (known *bookNode) domain(topology string) (string, bool) {
+	if topology == "" {
+		return known.node.ID, true
 	}
 	return known.node.Label(topology)
 }

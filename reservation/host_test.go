@@ -40,9 +40,12 @@ func (h *host) Room(node string) (reservation.Room, bool) {
 }
 
 // For is part of reservation.Nodes.
-func (h *host) For(want reservation.Want) iter.Seq[string] {
-	if want.Node != "" {
-		return slices.Values([]string{want.Node})
+func (h *host) For(want *reservation.Want) iter.Seq2[string, reservation.Room] {
+	return func(yield func(string, reservation.Room) bool) {
+		for _, id := range slices.Sorted(maps.Keys(h.room)) {
+			if (want.Node == "" || want.Node == id) && !yield(id, h.room[id]) {
+				return
+			}
+		}
 	}
-	return slices.Values(slices.Sorted(maps.Keys(h.room)))
 }

@@ -17,9 +17,10 @@ type Nodes interface {
 	// the Plan was not told of. It reports false for a node that takes
 	// nothing: unknown, removed or lost.
 	Room(node string) (Room, bool)
-	// For yields the nodes that meet the rules of Want, best first. Room is
-	// not its business: the Plan takes the first that fits.
-	For(want Want) iter.Seq[string]
+	// For yields the nodes that meet the rules of want, best first, with their
+	// rooms. Whether there is room is not its business: the Plan takes the
+	// first that fits.
+	For(want *Want) iter.Seq2[string, Room]
 }
 
 // Want describes for what a node is sought.

@@ -91,14 +91,14 @@ func (g *ground) grown(of lane) *groundLane {
 	return &g.lanes[len(g.lanes)-1]
 }
 
-// peak returns the greatest amount on a lane in [from, to), now being the
-// time of the plan.
-func (l *groundLane) peak(from, to, now int64) int64 {
+// peak returns the greatest amount on a lane in a span, now being the time of
+// the plan.
+func (l *groundLane) peak(s span, now int64) int64 {
 	if l == nil {
 		return 0
 	}
-	peak := l.line.peak(from, to)
-	if l.yielding > 0 && from <= now {
+	peak := l.line.peak(s.from, s.to)
+	if l.yielding > 0 && s.from <= now {
 		peak = max(peak, l.yielding+l.line.peak(now, now+1))
 	}
 	return peak
@@ -161,10 +161,10 @@ func (p *Plan) Peak(node string, w Window) (Load, []int64) {
 	if !ok {
 		return peak, nil
 	}
-	from, to := max(w.start(), p.now), w.end()
+	s := p.span(w)
 	for i := range g.lanes {
 		l := &g.lanes[i]
-		amount := l.peak(from, to, p.now)
+		amount := l.peak(s, p.now)
 		switch l.name {
 		case placement.NameInstances:
 			peak.Instances = amount
@@ -179,30 +179,38 @@ func (p *Plan) Peak(node string, w Window) (Load, []int64) {
 	return peak, devices
 }
 
+// span is a window from now on, in instants.
+type span struct{ from, to int64 }
+
+func (p *Plan) span(w Window) span { return span{max(w.start(), p.now), w.end()} }
+
 // Fit reports whether a hold fits beside all that counts on its node, used by
 // instances unknown to the plan as room says, at every instant of its window
 // from now on. If it asks for GPUs, Fit returns the devices: those of the hold
 // if it names some, chosen ones if not. O(log h) in the holds of the node per
 // dimension and GPU.
 func (p *Plan) Fit(room *Room, h *Hold) ([]int, bool) {
-	if !p.fitAmounts(room, h) {
+	return p.fit(h.Node, room, &h.Load, p.span(h.Window), h.Devices)
+}
+
+func (p *Plan) fit(node string, room *Room, load *Load, s span, pinned []int) ([]int, bool) {
+	g := p.grounds[node]
+	if !g.fit(room, load, s, p.now) {
 		return nil, false
 	}
-	gpu := h.Load.Resources.GPU
+	gpu := load.Resources.GPU
 	if gpu == 0 {
 		return nil, true
 	}
-	devices, ok := chooseDevices(p.devicesLeft(room, h), gpu, h.Devices)
-	if !ok || h.Devices != nil && !slices.Equal(devices, h.Devices) {
+	devices, ok := chooseDevices(g.devicesLeft(room, s, p.now), gpu, pinned)
+	if !ok || pinned != nil && !slices.Equal(devices, pinned) {
 		return nil, false
 	}
 	return devices, true
 }
 
-// fitAmounts is Fit for all lanes but GPUs.
-func (p *Plan) fitAmounts(room *Room, h *Hold) bool {
-	g := p.grounds[h.Node]
-	from, to := max(h.Window.start(), p.now), h.Window.end()
+// fit reports whether a load fits in all lanes but those of GPUs.
+func (g *ground) fit(room *Room, load *Load, s span, now int64) bool {
 	fits := func(name placement.ResourceName, amount, allocatable, used int64) bool {
 		if amount == 0 {
 			return true
@@ -216,9 +224,9 @@ func (p *Plan) fitAmounts(room *Room, h *Hold) bool {
 		if l == nil || l.yielding == 0 && l.line.highest() <= spare-amount {
 			return true
 		}
-		return l.peak(from, to, p.now) <= spare-amount
+		return l.peak(s, now) <= spare-amount
 	}
-	asked, allocatable, used := &h.Load.Resources, &room.Allocatable, &room.Used.Resources
+	asked, allocatable, used := &load.Resources, &room.Allocatable, &room.Used.Resources
 	if !fits(placement.NameCPU, asked.CPU, allocatable.CPU, used.CPU) ||
 		!fits(placement.NameMemory, asked.Memory, allocatable.Memory, used.Memory) ||
 		!fits(placement.NameDisk, asked.Disk, allocatable.Disk, used.Disk) ||
@@ -231,42 +239,37 @@ func (p *Plan) fitAmounts(room *Room, h *Hold) bool {
 		}
 	}
 	return room.MaxInstances == 0 ||
-		fits(placement.NameInstances, h.Load.Instances, room.MaxInstances, room.Used.Instances)
+		fits(placement.NameInstances, load.Instances, room.MaxInstances, room.Used.Instances)
 }
 
-// devicesLeft returns what is left of each GPU over the hold's window.
-func (p *Plan) devicesLeft(room *Room, h *Hold) []int64 {
-	g := p.grounds[h.Node]
-	from, to := max(h.Window.start(), p.now), h.Window.end()
+// devicesLeft returns what is left of each GPU over a span.
+func (g *ground) devicesLeft(room *Room, s span, now int64) []int64 {
 	left := make([]int64, len(room.Devices))
-	for i, used := range room.Devices {
-		left[i] = placement.Device - used - g.lane(lane{placement.NameGPU, i}).peak(from, to, p.now)
+	for i := range left {
+		of := lane{placement.NameGPU, i}
+		left[i] = room.free(of) - g.lane(of).peak(s, now)
 	}
 	return left
 }
 
-// free returns how much of the shape of a hold, which does not fit, would
-// still fit in each dimension.
-func (p *Plan) free(room *Room, h *Hold) placement.Resources {
+// free returns how much of a load, which may not fit, would fit in each
+// dimension by itself; nothing if the node can not take so many instances.
+func (p *Plan) free(node string, room *Room, load *Load, s span) placement.Resources {
 	var free placement.Resources
-	if room.MaxInstances > 0 {
-		one := Hold{Node: h.Node, Window: h.Window, Load: Load{Instances: h.Load.Instances}}
-		if !p.fitAmounts(room, &one) {
-			return free
-		}
+	g := p.grounds[node]
+	if !g.fit(room, &Load{Instances: load.Instances}, s, p.now) {
+		return free
 	}
-	g := p.grounds[h.Node]
-	from, to := max(h.Window.start(), p.now), h.Window.end()
-	for name, asked := range h.Load.Resources.All() {
+	for name, asked := range load.Resources.All() {
 		if asked == 0 || name == placement.NameGPU {
 			continue
 		}
-		spare := room.Allocatable.Amount(name) - room.Used.Resources.Amount(name)
-		spare = max(0, spare) - g.lane(lane{name: name}).peak(from, to, p.now)
+		of := lane{name: name}
+		spare := max(0, room.free(of)) - g.lane(of).peak(s, p.now)
 		free = free.With(name, min(asked, max(0, spare)))
 	}
-	for _, left := range p.devicesLeft(room, h) {
-		switch asked := h.Load.Resources.GPU; {
+	for _, left := range g.devicesLeft(room, s, p.now) {
+		switch asked := load.Resources.GPU; {
 		case asked < placement.Device:
 			free.GPU = max(free.GPU, min(asked, left))
 		case left == placement.Device:

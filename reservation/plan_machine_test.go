@@ -57,11 +57,14 @@ func (m *machine) Room(node string) (Room, bool) {
 }
 
 // For is part of Nodes.
-func (m *machine) For(want Want) iter.Seq[string] {
-	if want.Node != "" {
-		return slices.Values([]string{want.Node})
+func (m *machine) For(want *Want) iter.Seq2[string, Room] {
+	return func(yield func(string, Room) bool) {
+		for _, id := range machineNodes() {
+			if room, ok := m.Room(id); ok && (want.Node == "" || want.Node == id) && !yield(id, room) {
+				return
+			}
+		}
 	}
-	return slices.Values(machineNodes())
 }
 
 // counts is one thing that counts on a node over [from, to).

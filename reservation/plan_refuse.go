@@ -14,13 +14,9 @@ import (
 func (t *trial) refused(want Want, load Load) *RefusedError {
 	refused := &RefusedError{Window: want.Window, Shape: load.Resources.Clone()}
 	nearest := int64(-1)
-	for node := range t.nodes.For(want) {
-		room, ok := t.nodes.Room(node)
-		if !ok {
-			continue
-		}
-		h := Hold{Node: node, Window: want.Window, Load: load}
-		free := t.plan.free(&room, &h)
+	s := t.plan.span(want.Window)
+	for node, room := range t.nodes.For(&want) {
+		free := t.plan.free(node, &room, &load, s)
 		share := int64(math.MaxInt64)
 		for name, asked := range load.Resources.All() {
 			if asked > 0 {
@@ -48,7 +44,7 @@ func (t *trial) earliest(r *Reservation) time.Time {
 	defer func() { t.undo(mark) }()
 	want := r.want(nil)
 	var nodes []string
-	for node := range t.nodes.For(want) {
+	for node := range t.nodes.For(&want) {
 		nodes = append(nodes, node)
 		endless := Hold{Node: node, Window: Window{Start: want.Window.Start}}
 		for _, ref := range t.plan.displaceable(&endless, r.Spec.Priority) {
@@ -95,11 +91,7 @@ func (t *trial) placesAll(want Want, load Load, count int) bool {
 // would find room, zero if there is none.
 func (t *trial) earliestSingle(want Want, load Load, from int64) time.Time {
 	earliest := int64(forever)
-	for node := range t.nodes.For(want) {
-		room, ok := t.nodes.Room(node)
-		if !ok {
-			continue
-		}
+	for node, room := range t.nodes.For(&want) {
 		starts := t.plan.starts(node, from, []int64{from})
 		slices.Sort(starts)
 		for _, start := range starts {
@@ -107,7 +99,7 @@ func (t *trial) earliestSingle(want Want, load Load, from int64) time.Time {
 			if start >= earliest || !ok {
 				break
 			}
-			if _, fits := t.plan.Fit(&room, &Hold{Node: node, Window: window, Load: load}); fits {
+			if _, fits := t.plan.fit(node, &room, &load, t.plan.span(window), nil); fits {
 				earliest = start
 			}
 		}

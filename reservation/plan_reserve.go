@@ -101,7 +101,7 @@ func (t *trial) displace(want Want, r *Reservation) (Hold, []slotRef, bool) {
 		best    Hold
 		victims []slotRef
 	)
-	for node := range t.nodes.For(want) {
+	for node := range t.nodes.For(&want) {
 		h := Hold{Node: node, Window: want.Window, Load: r.load()}
 		if found := t.victims(&h, r.Spec.Priority); found != nil && (victims == nil || compareVictims(found, victims) < 0) {
 			best, victims = h, found

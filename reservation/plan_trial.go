@@ -63,9 +63,10 @@ func (t *trial) fit(h *Hold) bool {
 
 // place puts a load on the first wanted node that has room.
 func (t *trial) place(want Want, load Load) (Hold, bool) {
-	for node := range t.nodes.For(want) {
-		h := Hold{Node: node, Window: want.Window, Load: load}
-		if t.fit(&h) {
+	s := t.plan.span(want.Window)
+	for node, room := range t.nodes.For(&want) {
+		if devices, ok := t.plan.fit(node, &room, &load, s, nil); ok {
+			h := Hold{node, want.Window, load, devices}
 			t.put(h)
 			return h, true
 		}

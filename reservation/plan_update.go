@@ -127,12 +127,13 @@ func (t *trial) keepSlot(r *Reservation, slot *Slot) error {
 		return refused
 	}
 	room, ok := t.nodes.Room(slot.Node)
-	if !ok || !t.plan.fitAmounts(&room, &own) {
+	g, s := t.plan.grounds[slot.Node], t.plan.span(own.Window)
+	if !ok || !g.fit(&room, &own.Load, s, t.plan.now) {
 		return refused(&own)
 	}
 	if gpu := r.Terms.Shape.GPU; gpu > 0 {
 		preferred := slot.preferredDevices()
-		own.Devices, ok = chooseDevices(t.plan.devicesLeft(&room, &own), gpu, preferred)
+		own.Devices, ok = chooseDevices(g.devicesLeft(&room, s, t.plan.now), gpu, preferred)
 		if !ok || gpu < placement.Device && len(preferred) > 0 && own.Devices[0] != preferred[0] {
 			return refused(&own)
 		}
