@@ -1,0 +1,140 @@
+// Command replay places a trace of a real GPU cluster, or generated work of
+// the same proportions, with one or several strategies, and reports how much
+// of the cluster they fill and how fast they decide. README.md shows its use.
+//
+// The files, in the order of what happens: options.go reads the command line,
+// trace.go or generate.go gives nodes and tasks, workload.go makes the list of
+// arrivals, replay.go places them, curve.go follows the allocation, report.go
+// and plot.go show the outcome.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(status)
+}
+
+// run is the whole program. It returns the exit status: 0, 2 for a mistake on
+// the command line, 1 for every other failure.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	opts, err := parseOptions(args, stdout)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		_, _ = fmt.Fprintf(stderr, "replay: %v\nreplay -help lists the flags\n", err)
+		return 2
+	}
+	if err := execute(ctx, opts, stdout, stderr); err != nil {
+		_, _ = fmt.Fprintln(stderr, "replay:", err)
+		return 1
+	}
+	return 0
+}
+
+func execute(ctx context.Context, opts options, stdout, stderr io.Writer) error {
+	nodes, tasks, err := input(opts)
+	if err != nil {
+		return err
+	}
+	c, err := measure(joinOrder(nodes, opts), tasks)
+	if err != nil {
+		return err
+	}
+	var summaries []summary
+	for _, strategy := range opts.strategies {
+		s, err := replaySeeds(ctx, c, tasks, strategy, opts, stderr)
+		if err != nil {
+			return err
+		}
+		summaries = append(summaries, s)
+	}
+	if opts.plot != "" {
+		if err := writePlot(opts.plot, c.load, summaries); err != nil {
+			return err
+		}
+	}
+	if opts.json {
+		return writeJSON(stdout, summaries)
+	}
+	return writeTable(stdout, summaries)
+}
+
+// joinOrder returns the nodes in the order in which they join.
+func joinOrder(nodes []placement.Node, opts options) []placement.Node {
+	ordered := slices.Clone(nodes)
+	if opts.reverse {
+		slices.Reverse(ordered)
+	}
+	return ordered
+}
+
+// input reads the nodes and the tasks from where the options say; what no
+// option names is generated.
+func input(opts options) ([]placement.Node, []placement.Request, error) {
+	nodes, err := inputNodes(opts)
+	if err != nil {
+		return nil, nil, err
+	}
+	tasks, err := inputTasks(opts)
+	return nodes, tasks, err
+}
+
+func inputNodes(opts options) ([]placement.Node, error) {
+	switch {
+	case opts.nodes != "":
+		return readFile(opts.nodes, parseNodes)
+	case opts.trace == "":
+		return generateNodes(opts.allNodes), nil
+	case opts.allNodes:
+		return readTrace(opts.trace, "openb_node_list_all_node", parseNodes)
+	default:
+		return readTrace(opts.trace, "openb_node_list_gpu_node", parseNodes)
+	}
+}
+
+func inputTasks(opts options) ([]placement.Request, error) {
+	switch {
+	case opts.tasks != "":
+		return readFile(opts.tasks, parseTasks)
+	case opts.trace == "":
+		return generateTasks(), nil
+	default:
+		return readTrace(opts.trace, "openb_pod_list_"+opts.list, parseTasks)
+	}
+}
+
+// replaySeeds runs one strategy with every seed and sums up.
+func replaySeeds(
+	ctx context.Context, c cluster, tasks []placement.Request, strategy placement.Strategy, opts options, stderr io.Writer,
+) (summary, error) {
+	var outcomes []outcome
+	for i := range opts.seeds {
+		seed := opts.seed + uint64(i)
+		arriving, err := arrivals(c, tasks, opts.load, seed)
+		if err != nil {
+			return summary{}, err
+		}
+		step := progress(stderr, fmt.Sprintf("%s, seed %d", strategy, seed), len(arriving))
+		o, err := replay(ctx, c, arriving, strategy, seed, step)
+		if err != nil {
+			return summary{}, err
+		}
+		outcomes = append(outcomes, o)
+	}
+	return summarize(strategy, len(c.nodes), outcomes), nil
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/scheduler"
+)
+
+// outcome is what one run came to.
+type outcome struct {
+	tasks, placed int
+	refused       map[string]int // tasks by reason
+	latencies     []time.Duration
+	curve         curve
+}
+
+// replay places the arrivals one by one on an empty cluster. A refused task
+// is counted and the run goes on; nothing ever leaves. It calls observe after
+// each arrival, with an empty decision for a refused one.
+func replay(
+	ctx context.Context, c cluster, arriving []placement.Request, strategy placement.Strategy, seed uint64,
+	observe func(scheduler.Decision),
+) (outcome, error) {
+	s, err := scheduler.New(scheduler.Config{Seed: seed})
+	if err != nil {
+		return outcome{}, err
+	}
+	for _, n := range c.nodes {
+		if err := s.AddNode(ctx, n); err != nil {
+			return outcome{}, err
+		}
+	}
+	o := outcome{tasks: len(arriving), refused: make(map[string]int), latencies: make([]time.Duration, 0, len(arriving))}
+	var asked, used placement.Resources
+	for _, req := range arriving {
+		req.Preferences.Strategy = strategy
+		began := time.Now()
+		d, err := s.Place(ctx, req)
+		o.latencies = append(o.latencies, time.Since(began))
+
+		asked.CPU += req.Resources.CPU
+		asked.GPU += req.Resources.GPU
+		if err == nil {
+			o.placed++
+			used.CPU += req.Resources.CPU
+			used.GPU += req.Resources.GPU
+		} else if refusal, ok := errors.AsType[*scheduler.UnschedulableError](err); ok {
+			o.refused[reason(refusal)]++
+		} else {
+			return outcome{}, err
+		}
+		arrived := roundedPercent(asked.Amount(c.load), c.total.Amount(c.load))
+		o.curve.add(arrived, share{percent(used.GPU, c.total.GPU), percent(used.CPU, c.total.CPU)})
+		observe(d)
+	}
+	return o, nil
+}
+
+// reason names what refused the task on most nodes; of equals the one that is
+// checked first.
+func reason(refusal *scheduler.UnschedulableError) string {
+	var most scheduler.ReasonCount
+	for _, r := range refusal.Reasons {
+		if r.Nodes > most.Nodes {
+			most = r
+		}
+	}
+	switch most.Reason.Kind {
+	case placement.ReasonResource:
+		return string(most.Reason.Name)
+	case placement.ReasonConstraint:
+		return placement.LabelGPUModel // the only label that tasks ask for
+	default:
+		return most.Reason.Kind.String()
+	}
+}

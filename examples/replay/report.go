@@ -1,0 +1,155 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+
+	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/scheduler"
+)
+
+// summary is what a strategy came to: means over the seeds, and the latencies
+// of all their decisions together.
+type summary struct {
+	Strategy             placement.Strategy `json:"strategy"`
+	Nodes                int                `json:"nodes"`
+	Tasks                float64            `json:"tasks"`
+	Placed               float64            `json:"placed"`
+	Refused              float64            `json:"refused"`
+	GPUAllocationPercent float64            `json:"gpu_allocation_percent"`
+	CPUAllocationPercent float64            `json:"cpu_allocation_percent"`
+	DecisionsPerSecond   float64            `json:"decisions_per_second"`
+	P50                  time.Duration      `json:"p50_ns"`
+	P99                  time.Duration      `json:"p99_ns"`
+
+	reasons map[string]float64 // refused tasks by reason
+	curve   curve
+}
+
+// summarize takes the outcomes of one strategy with each seed, at least one.
+func summarize(strategy placement.Strategy, nodes int, outcomes []outcome) summary {
+	s := summary{Strategy: strategy, Nodes: nodes, reasons: make(map[string]float64)}
+	n := float64(len(outcomes))
+	var latencies []time.Duration
+	var curves []curve
+	for _, o := range outcomes {
+		s.Tasks += float64(o.tasks) / n
+		s.Placed += float64(o.placed) / n
+		s.Refused += float64(o.tasks-o.placed) / n
+		for reason, count := range o.refused {
+			s.reasons[reason] += float64(count) / n
+		}
+		end := o.curve.end()
+		s.GPUAllocationPercent += end.gpu / n
+		s.CPUAllocationPercent += end.cpu / n
+		latencies = append(latencies, o.latencies...)
+		curves = append(curves, o.curve)
+	}
+	s.curve = merge(curves)
+	s.DecisionsPerSecond = rate(latencies)
+	slices.Sort(latencies)
+	s.P50, s.P99 = quantile(latencies, 50), quantile(latencies, 99)
+	return s
+}
+
+// rate returns how many decisions a second allows that take so long each.
+func rate(latencies []time.Duration) float64 {
+	var total time.Duration
+	for _, l := range latencies {
+		total += l
+	}
+	if total == 0 {
+		return 0
+	}
+	return math.Round(float64(len(latencies)) / total.Seconds())
+}
+
+// quantile returns the smallest of the sorted latencies that percent of them
+// do not exceed; 0 if there are none.
+func quantile(sorted []time.Duration, percent int) time.Duration {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[(len(sorted)*percent+99)/100-1]
+}
+
+// writeJSON prints one object, or an array of several.
+func writeJSON(w io.Writer, summaries []summary) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	if len(summaries) == 1 {
+		return encoder.Encode(summaries[0])
+	}
+	return encoder.Encode(summaries)
+}
+
+// writeTable prints one line for each strategy.
+func writeTable(w io.Writer, summaries []summary) error {
+	t := table.NewWriter()
+	t.SetStyle(table.StyleLight)
+	t.Style().Format.Header = text.FormatDefault
+	t.AppendHeader(table.Row{"strategy", "tasks", "placed", "refused", "GPU %", "CPU %", "decisions/s", "p50", "p99"})
+	var numbers []table.ColumnConfig
+	for column := 2; column <= 9; column++ {
+		numbers = append(numbers, table.ColumnConfig{Number: column, Align: text.AlignRight, AlignHeader: text.AlignRight})
+	}
+	t.SetColumnConfigs(numbers)
+	for _, s := range summaries {
+		t.AppendRow(table.Row{
+			s.Strategy, count(s.Tasks), count(s.Placed), count(s.Refused) + reasons(s.reasons),
+			fmt.Sprintf("%.2f", s.GPUAllocationPercent), fmt.Sprintf("%.2f", s.CPUAllocationPercent),
+			count(s.DecisionsPerSecond), s.P50, s.P99,
+		})
+	}
+	_, err := fmt.Fprintf(w, "%d nodes\n%s\n", summaries[0].Nodes, t.Render())
+	return err
+}
+
+// count formats a mean of counts, with one decimal where it needs one.
+func count(mean float64) string {
+	return strconv.FormatFloat(math.Round(mean*10)/10, 'f', -1, 64)
+}
+
+// reasons formats refusals by reason, the most frequent first.
+func reasons(counts map[string]float64) string {
+	if len(counts) == 0 {
+		return ""
+	}
+	order := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), strings.Compare(a, b))
+	})
+	for i, reason := range order {
+		order[i] = reason + " " + count(counts[reason])
+	}
+	return " (" + strings.Join(order, ", ") + ")"
+}
+
+// progress returns what to call after each arrival of a run: on a terminal it
+// moves a bar, elsewhere it does nothing.
+func progress(stderr io.Writer, label string, total int) func(scheduler.Decision) {
+	f, ok := stderr.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return func(scheduler.Decision) {}
+	}
+	bar := progressbar.NewOptions(total,
+		progressbar.OptionSetWriter(stderr), progressbar.OptionSetDescription(label),
+		progressbar.OptionShowCount(), progressbar.OptionClearOnFinish(),
+		progressbar.OptionThrottle(100*time.Millisecond))
+	return func(scheduler.Decision) {
+		_ = bar.Add(1) // a bar that can not be drawn is no reason to stop
+	}
+}
