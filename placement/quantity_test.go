@@ -77,6 +77,8 @@ func TestParseQuantity(t *testing.T) {
 		{cpu, strings.Repeat("9", 400), bad},
 		{memory, "0.5", bad},
 		{memory, "8388608TiB", bad},
+		{memory, "16777216TiB", bad},
+		{memory, "16777216.5TiB", bad},
 		{memory, "1gib", bad},
 		{memory, "1000m", bad},
 		{memory, "0.0000000000009094947017729282379150390625TiB", bad}, // one byte, in more decimals than are read

@@ -89,6 +89,36 @@ func TestResourcesFitsIn(t *testing.T) {
 	}
 }
 
+func TestResourcesEqual(t *testing.T) {
+	for _, name := range []placement.ResourceName{
+		placement.NameCPU, placement.NameMemory, placement.NameDisk, placement.NameNetwork, placement.NameGPU, "x",
+	} {
+		zero, one := placement.Resources{}, placement.Resources{}.With(name, 1)
+		require.False(t, zero.Equal(one), name)
+		require.False(t, one.Equal(zero), name)
+		require.False(t, one.IsZero(), name)
+		require.True(t, one.Equal(one.Clone()), name)
+	}
+	require.True(t, placement.Resources{}.Equal(placement.Resources{Custom: map[string]int64{"x": 0}}))
+}
+
+func TestResourcesAllStopsAnywhere(t *testing.T) {
+	r := placement.Resources{Custom: map[string]int64{"b": 1, "a": 1}}
+	names := []placement.ResourceName{
+		placement.NameCPU, placement.NameMemory, placement.NameDisk, placement.NameNetwork, placement.NameGPU, "a", "b",
+	}
+	for last := range names {
+		var seen []placement.ResourceName
+		for name := range r.All() {
+			seen = append(seen, name)
+			if len(seen) == last+1 {
+				break
+			}
+		}
+		require.Equal(t, names[:last+1], seen)
+	}
+}
+
 func TestResourcesValidate(t *testing.T) {
 	many := make(map[string]int64)
 	for i := range 12 {
