@@ -1,0 +1,208 @@
+package reservation_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/reservation"
+)
+
+// lasting is a request of an instance that lasts so many seconds; 0 is for
+// ever.
+func lasting(id string, n int64, seconds float64) placement.Request {
+	req := request(id, n)
+	req.Duration = time.Duration(seconds * float64(time.Second))
+	return req
+}
+
+func yielding(id string, n int64) placement.Request {
+	req := request(id, n)
+	req.Yield = true
+	return req
+}
+
+func TestBackfillEndsBeforeTheStart(t *testing.T) {
+	d := newDesk(t)
+	d.reserve(d.during("launch", 8, 3600, 7200))
+	d.unchanged(reservation.ErrRefused, func() error {
+		_, err := d.Place(request("for ever", 1))
+		return err
+	})
+	var refused *reservation.RefusedError
+	_, err := d.Place(lasting("too long", 1, 3600.001))
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, d.second(7200), refused.Earliest)
+	require.Equal(t, []reservation.Holder{{ID: "launch", Window: reservation.Window{Start: d.second(3600), End: d.second(7200)}}}, refused.Holders)
+	require.Equal(t, reservation.Window{Start: d.second(0), End: d.second(3600.001)}, refused.Window)
+
+	stay, err := d.Place(lasting("just right", 8, 3600))
+	require.NoError(t, err)
+	require.Equal(t, "n1", stay.Node)
+	again, err := d.Place(lasting("just right", 8, 3600))
+	require.NoError(t, err)
+	require.Equal(t, stay, again)
+	_, err = d.Place(lasting("just right", 7, 3600))
+	require.ErrorIs(t, err, reservation.ErrConflict)
+}
+
+func TestOverstayMovesTheSlotThatBegins(t *testing.T) {
+	d := newDesk(t, node("n2", 8))
+	_, err := d.Place(lasting("batch", 8, 60))
+	require.NoError(t, err)
+	d.reserve(d.during("next", 8, 60, 120))
+	d.reserve(d.during("elsewhere", 8, 0, 60)) // n2, until then
+	d.Sweep()
+	d.at(60)
+	events := d.Sweep()
+	require.Equal(t, []reservation.EventKind{
+		reservation.Over, reservation.Overstayed, reservation.Started, reservation.SlotMoved,
+	}, kindsOf(events))
+	require.Equal(t, []string{"batch"}, events[3].Blockers)
+	require.Equal(t, "n2", events[3].Node)
+	require.Zero(t, d.freeNow("n1"), "an overstay counts until it is gone")
+	require.NoError(t, d.Remove("batch"))
+	require.Equal(t, int64(8), d.freeNow("n1"))
+}
+
+func TestOverstayWithoutRoomElsewhereDisplaces(t *testing.T) {
+	d := newDesk(t)
+	_, err := d.Place(lasting("batch", 8, 60))
+	require.NoError(t, err)
+	d.reserve(d.during("next", 8, 60, 120))
+	d.at(60)
+	events := d.Sweep()
+	require.Equal(t, []reservation.EventKind{
+		reservation.Overstayed, reservation.Started, reservation.SlotLost, reservation.AllLost,
+	}, kindsOf(events))
+	require.Equal(t, []string{"batch"}, events[2].Blockers)
+}
+
+func TestOverstayedClaimIsABlocker(t *testing.T) {
+	d := newDesk(t)
+	d.reserve(d.during("first", 8, 0, 60))
+	require.NoError(t, d.claim("first", "i", 1))
+	d.reserve(d.during("next", 8, 60, 120))
+	d.Sweep()
+	d.at(61)
+	events := d.Sweep()
+	require.Equal(t, []reservation.EventKind{
+		reservation.Over, reservation.Overstayed, reservation.Started, reservation.SlotLost, reservation.AllLost,
+	}, kindsOf(events))
+	require.Equal(t, d.second(60), events[0].At, "told late, but as of when it was due")
+	require.Equal(t, []string{"i"}, events[3].Blockers)
+}
+
+func TestYieldStandsOnFutureHolds(t *testing.T) {
+	d := newDesk(t, node("n2", 1))
+	launch := d.during("launch", 6, 60, 120)
+	launch.Notice = 10 * time.Second
+	d.reserve(launch)
+	for _, id := range []string{"old", "new"} {
+		_, err := d.Place(yielding(id, 4))
+		require.NoError(t, err)
+		d.at(1)
+	}
+	d.unchanged(reservation.ErrRefused, func() error {
+		_, err := d.Place(yielding("one too many", 2))
+		return err
+	})
+	d.Sweep()
+	next, _ := d.NextDeadline()
+	require.Equal(t, d.second(50), next)
+
+	d.at(50)
+	events := d.Sweep()
+	require.Equal(t, []reservation.EventKind{reservation.YieldDue, reservation.YieldDue}, kindsOf(events))
+	require.Equal(t, "new", events[0].Instance, "the newest leaves first")
+	require.Equal(t, d.second(60), events[0].Due)
+	require.NoError(t, d.Remove("new"))
+	require.NoError(t, d.Remove("old"))
+	d.at(60)
+	require.Equal(t, []reservation.EventKind{reservation.Started}, d.kinds())
+	require.NoError(t, d.claim("launch", "i", 6))
+}
+
+func TestYieldTellsNoMoreThanNeeded(t *testing.T) {
+	d := newDesk(t)
+	d.reserve(d.during("launch", 4, 60, 120))
+	_, err := d.Place(yielding("old", 4))
+	require.NoError(t, err)
+	d.at(1)
+	_, err = d.Place(yielding("new", 4))
+	require.NoError(t, err)
+	d.Sweep()
+	d.at(60)
+	events := d.Sweep()
+	require.Equal(t, []reservation.EventKind{
+		reservation.Started, reservation.YieldDue, reservation.SlotLost, reservation.AllLost,
+	}, kindsOf(events), "without notice it is too late at once")
+	require.Equal(t, "new", events[1].Instance)
+	require.Equal(t, []string{"new", "old"}, events[2].Blockers)
+}
+
+func TestYieldInsideTheNoticeIsToldAtOnce(t *testing.T) {
+	d := newDesk(t)
+	launch := d.during("launch", 8, 60, 120)
+	launch.Notice = 30 * time.Second
+	d.reserve(launch)
+	d.at(40)
+	d.Sweep()
+	_, err := d.Place(yielding("late", 1))
+	require.NoError(t, err)
+	require.Equal(t, []reservation.EventKind{reservation.YieldDue}, d.kinds())
+}
+
+func TestYieldGivesNoRoomToWhatBeginsNow(t *testing.T) {
+	d := newDesk(t)
+	_, err := d.Place(yielding("y", 4))
+	require.NoError(t, err)
+	var refused *reservation.RefusedError
+	_, err = d.Reserve(spec("now", 8))
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, d.zero.Add(1), refused.Earliest, "it can be told to leave for anything later")
+	d.reserve(d.during("later", 8, 0.001, 10))
+}
+
+func TestClaimPastItsDurationIsOverstayed(t *testing.T) {
+	d := newDesk(t)
+	d.reserve(spec("r", 8))
+	_, c, err := d.Claim("r", lasting("i", 4, 10))
+	require.NoError(t, err)
+	require.Equal(t, d.second(10), c.Until)
+	d.Sweep()
+	d.at(10)
+	require.Equal(t, []reservation.EventKind{reservation.Overstayed}, d.kinds())
+	d.at(60)
+	require.Equal(t, []reservation.EventKind{reservation.Over}, d.kinds(), "it is told once")
+	require.Equal(t, int64(4), d.freeNow("n1"))
+}
+
+func TestKeepLeavesInstancesAlone(t *testing.T) {
+	d := newDesk(t)
+	keep := spec("r", 8)
+	keep.AtEnd = reservation.Keep
+	d.reserve(keep)
+	d.unchanged(reservation.ErrRefused, func() error {
+		_, err := d.Reserve(d.during("next", 4, 60, 120)) // it may be there for ever
+		return err
+	})
+	require.NoError(t, d.claim("r", "i", 4))
+	d.Sweep()
+	d.at(60)
+	require.Equal(t, []reservation.EventKind{reservation.Over}, d.kinds())
+	require.Equal(t, int64(4), d.freeNow("n1"), "what was not claimed is free")
+	d.reserve(d.during("next", 4, 60, 120))
+	require.NoError(t, d.Remove("i"))
+	require.Equal(t, int64(4), d.freeNow("n1"))
+}
+
+func kindsOf(events []reservation.Event) []reservation.EventKind {
+	var kinds []reservation.EventKind
+	for _, e := range events {
+		kinds = append(kinds, e.Kind)
+	}
+	return kinds
+}
