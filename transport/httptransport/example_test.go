@@ -19,7 +19,7 @@ func Example() {
 		t, err := httptransport.New(httptransport.Config{Cluster: "example", Name: name, Insecure: true})
 		mux := http.NewServeMux()
 		mux.Handle("/internal/cluster", t)
-		mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "the service itself") })
+		mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "the service itself") })
 		return t, httptest.NewServer(mux), err
 	}
 	a, serverA, errA := member("a")

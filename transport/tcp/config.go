@@ -26,9 +26,10 @@ const (
 	// writeTimeout is how long a peer may take to accept a write.
 	writeTimeout = time.Second
 	// pingInterval is the time between pings. A side that hears nothing for
-	// idleTimeout gives the connection up.
-	pingInterval = time.Second
-	idleTimeout  = 5 * pingInterval
+	// idleTimeout gives the connection up. It is short because after a cut a
+	// new connection is faster than what TCP sends again on the old one.
+	pingInterval = 500 * time.Millisecond
+	idleTimeout  = 4 * pingInterval
 	// batchSize is how many bytes of frames are written at once.
 	batchSize = 32 << 10
 )

@@ -10,8 +10,8 @@
 // counted; a frame that is too long or broken closes the connection.
 //
 // The transport connects as soon as it serves and again after every failure,
-// with exponential backoff between 50 ms and 2 s and jitter; it tries at once
-// when the peer itself connects. It pings each peer every second, which gives
+// with exponential backoff between 50 ms and 1 s and jitter; it tries at once
+// when the peer itself connects. It pings each peer twice a second, which gives
 // the round-trip estimate and finds peers that are gone without a word.
 //
 // # Limits
@@ -22,7 +22,7 @@
 //     of more than [Config.MaxPending] such connections the oldest goes first,
 //     so that a flood of silent ones does not keep members out.
 //   - A member has one accepted connection; a newer one replaces it. An idle
-//     one, or one that takes longer than 5 s for a frame, is closed.
+//     one, or one that takes longer than 2 s for a frame, is closed.
 //   - Memory per peer: the queue, and one frame and a few KiB of buffers in
 //     each direction.
 //

@@ -104,13 +104,13 @@ func TestAttemptsAtADeadPeerAreDamped(t *testing.T) {
 		serve(t, a)
 		time.Sleep(time.Minute)
 		attempts := n.attempts("dead")
-		require.Less(t, len(attempts), 70)
-		require.Greater(t, len(attempts), 30)
+		require.Less(t, len(attempts), 130)
+		require.Greater(t, len(attempts), 60)
 		waits := map[time.Duration]bool{}
 		for i := 10; i < len(attempts); i++ {
 			wait := attempts[i].Sub(attempts[i-1])
-			require.LessOrEqual(t, wait, 2*second)
-			require.GreaterOrEqual(t, wait, second)
+			require.LessOrEqual(t, wait, second)
+			require.GreaterOrEqual(t, wait, second/2)
 			waits[wait] = true
 		}
 		require.Greater(t, len(waits), 20, "waits have jitter")
@@ -138,7 +138,7 @@ func TestConnectionStormIsDamped(t *testing.T) {
 			}
 		}
 		for slot, attempts := range slots {
-			require.LessOrEqual(t, attempts, members/4, "at %v", slot)
+			require.LessOrEqual(t, attempts, members/3, "at %v", slot)
 		}
 	})
 }
@@ -241,7 +241,7 @@ func TestSilentPeerIsGivenUp(t *testing.T) {
 		for err == nil { // It reads, but answers no ping.
 			_, err = conn.Read(buf)
 		}
-		require.Equal(t, 5*second, time.Since(start))
+		require.Equal(t, 2*second, time.Since(start))
 		require.NoError(t, silent.Close())
 	})
 }
@@ -256,7 +256,7 @@ func TestRefusalIsReportedToTheHost(t *testing.T) {
 		time.Sleep(time.Minute)
 		ps := peerStats(t, a, "b")
 		require.ErrorContains(t, ps.LastError, "unknown sender")
-		require.Less(t, ps.Failures, uint64(70))
+		require.Less(t, ps.Failures, uint64(130))
 		require.Equal(t, ps.Failures, b.Stats().Refused.Sender)
 	})
 }

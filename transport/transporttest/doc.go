@@ -11,8 +11,8 @@
 //		})
 //	}
 //
-// Each case is a subtest named after the rule that it checks, and its failure
-// prints that rule. The package example is a complete transport, small enough
+// Each case is a subtest named after the rule that it checks; a failure, and
+// go test -v, print that rule. The package example is a complete transport, small enough
 // to read, that passes.
 //
 // The checks wait for what must happen, up to 30 s each, look out for what

@@ -45,8 +45,9 @@ func Run(t *testing.T, cfg Config) {
 	}
 	for _, c := range checks() {
 		t.Run(c.name, func(t *testing.T) {
+			t.Logf("The rule: %s", c.rule)
 			if err := c.against(t, cfg, patience); err != nil {
-				t.Errorf("%v\n\nThe rule: %s", err, c.rule)
+				t.Error(err)
 			}
 		})
 	}
@@ -68,6 +69,7 @@ func (c check) against(tb testing.TB, cfg Config, patience time.Duration) error 
 // The traffic is a subtest, so that the network's own cleanup comes first.
 func leavesNoGoroutine(t *testing.T, cfg Config) {
 	t.Helper()
+	t.Log("The rule: once Serve has returned, no goroutine is left (rule 7).")
 	before := runtime.NumGoroutine()
 	t.Run("Traffic", func(t *testing.T) {
 		c := check{run: everyoneToEveryone}
@@ -79,7 +81,7 @@ func leavesNoGoroutine(t *testing.T, cfg Config) {
 	defer poll.Stop()
 	for deadline := time.Now().Add(patience); runtime.NumGoroutine() > before; <-poll.C {
 		if time.Now().After(deadline) {
-			t.Errorf("%s\n\nThe rule: once Serve has returned no goroutine is left (rule 7).", leftover(before))
+			t.Error(leftover(before))
 			return
 		}
 	}

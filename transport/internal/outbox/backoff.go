@@ -10,7 +10,7 @@ const (
 	// BackoffFirst is the longest wait before the second attempt.
 	BackoffFirst = 50 * time.Millisecond
 	// BackoffLast is the longest wait before any attempt.
-	BackoffLast = 2 * time.Second
+	BackoffLast = time.Second
 )
 
 // A Backoff says how long to wait between attempts: a time drawn uniformly
