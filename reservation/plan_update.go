@@ -80,7 +80,7 @@ func (p *Plan) change(r *Reservation, terms Terms) error {
 	if terms.Count != 0 {
 		r.Terms.Count = terms.Count
 	}
-	return r.Spec.validateTerms(r.Terms)
+	return errors.Join(validateSize(r.Terms.Shape, r.Terms.Count), r.Spec.validateWindow(r.Terms))
 }
 
 // shrink drops slots until there are no more than the terms say, and returns
@@ -196,7 +196,7 @@ func (p *Plan) Repair(nodes Nodes, id string) ([]Change, error) {
 		err = &StateError{id, r.Phase, "repair"}
 	}
 	if err != nil {
-		return nil, errors.Join(err)
+		return nil, err
 	}
 	t := p.try(nodes)
 	defer t.undo(0)

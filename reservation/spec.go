@@ -132,55 +132,63 @@ func (s *Spec) owners() []string {
 // terms checks s at an instant and resolves Start and End. All mistakes are
 // reported at once.
 func (s *Spec) terms(now int64) (Terms, error) {
+	errs := []error{s.validateRules(), validateSize(s.Shape, s.Count)}
 	start := now
 	if !s.Start.IsZero() {
 		start = nanos(s.Start)
+		if !inRange(s.Start) {
+			errs = append(errs, invalid("start", s.Start, "out of range"))
+		}
 	}
-	end := nanos(s.End)
-	errs := []error{s.validateRules()}
+	end, inTime := nanos(s.End), inRange(s.End)
+	if s.End.IsZero() {
+		end, inTime = addNanos(start, max(s.Duration, 0))
+	}
 	switch {
 	case s.Duration != 0 && !s.End.IsZero():
 		errs = append(errs, invalid("end", s.End, "give a duration or an end, not both"))
-	case s.Duration < 0 || s.Duration == 0 && s.End.IsZero():
+	case s.Duration <= 0 && s.End.IsZero():
 		errs = append(errs, invalid("duration", s.Duration, "want more than 0"))
-	case s.Duration > 0:
-		end, _ = addNanos(start, s.Duration)
-		if _, ok := addNanos(start, s.Duration); !ok {
-			errs = append(errs, invalid("duration", s.Duration, "the end is out of range"))
-		}
-	}
-	terms := Terms{Start: instant(max(start, now)), End: instant(end), Shape: s.Shape.Clone(), Count: s.Count}
-	if !s.Start.IsZero() && !inRange(s.Start) {
-		errs = append(errs, invalid("start", s.Start, "out of range"))
+	case !inTime && s.End.IsZero():
+		errs = append(errs, invalid("duration", s.Duration, "the end is out of range"))
+	case !inTime:
+		errs = append(errs, invalid("end", s.End, "out of range"))
+	case end <= now:
+		errs = append(errs, invalid("end", instant(end), "has passed"))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return Terms{}, err
 	}
-	if end <= now {
-		return Terms{}, invalid("end", terms.End, "has passed")
-	}
-	return terms, s.validateTerms(terms)
+	terms := Terms{Start: instant(max(start, now)), End: instant(end), Shape: s.Shape.Clone(), Count: s.Count}
+	return terms, s.validateWindow(terms)
 }
 
-// validateTerms checks what spec and update have in common.
-func (s *Spec) validateTerms(t Terms) error {
-	errs := []error{validateAmounts("shape", t.Shape)}
-	if t.Shape.IsZero() {
-		errs = append(errs, invalid("shape", t.Shape, "want something to hold"))
-	}
-	if t.Count < 1 || t.Count > MaxCount {
-		errs = append(errs, invalid("count", t.Count, "want 1 to 10000"))
-	}
-	for name, amount := range t.Shape.All() {
-		if t.Count > 0 && amount > math.MaxInt64/int64(t.Count) {
-			errs = append(errs, invalid("shape", t.Shape, string(name)+" times the count is out of range"))
-		}
-	}
+// validateWindow checks what the end is to the start and the grace.
+func (s *Spec) validateWindow(t Terms) error {
 	if nanos(t.End) <= nanos(t.Start) {
-		errs = append(errs, invalid("end", t.End, "want an end after the start"))
+		return invalid("end", t.End, "want an end after the start")
 	}
-	if _, ok := addNanos(nanos(t.End), max(s.Grace, 0)); !ok || !inRange(t.End) {
-		errs = append(errs, invalid("end", t.End, "out of range"))
+	if _, ok := addNanos(nanos(t.End), s.Grace); !ok || !inRange(t.End) {
+		return invalid("end", t.End, "out of range, with the grace")
+	}
+	return nil
+}
+
+func validateSize(shape placement.Resources, count int) error {
+	if err := validateAmounts("shape", shape); err != nil {
+		return err
+	}
+	var errs []error
+	if shape.IsZero() {
+		errs = append(errs, invalid("shape", shape, "want something to hold"))
+	}
+	if count < 1 || count > MaxCount {
+		errs = append(errs, invalid("count", count, "want 1 to 10000"))
+	}
+	for name, amount := range shape.All() {
+		if count > 0 && amount > math.MaxInt64/int64(count) {
+			errs = append(errs, invalid("shape", shape, string(name)+" times the count is out of range"))
+		}
 	}
 	return errors.Join(errs...)
 }
