@@ -362,7 +362,8 @@ func TestHealthy(t *testing.T) {
 				return nil
 			}
 		}})
-		leader := c.WaitLeader()
+		leader, _ := boundCluster(c)
+		time.Sleep(etMax)
 		l := lead(t, c.Node(leader))
 		begun := time.Now()
 		sick.Store(&leader)
