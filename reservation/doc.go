@@ -1,4 +1,127 @@
 // Package reservation promises capacity for now or for later and keeps the
-// promise: a Plan is the pure book of what is held on which node and when, and
-// a Book is the same, safe for concurrent use and with a clock.
+// promise.
+//
+// A reservation is a number of slots of one shape over a closed-open window of
+// time: "three times 8 cores and a GPU, from nine to ten". Each slot is held on
+// a concrete node, with concrete GPUs; nothing else is placed there while it is
+// needed. Owners claim slots for their instances, in parts and repeatedly.
+//
+//	book, err := reservation.New(reservation.Config{})
+//	err = book.SetNode(placement.Node{ID: "n1", Capacity: placement.Resources{CPU: 32 * placement.Core}})
+//	r, err := book.Reserve(reservation.Spec{
+//		Namespace: "team-launch", Count: 3, Shape: placement.Resources{CPU: 8 * placement.Core},
+//		Start: nine, Duration: time.Hour,
+//	})
+//	node, claim, err := book.Claim(r.Spec.ID, placement.Request{ID: "web-1", Namespace: "team-launch", …}) // after nine
+//
+// # Plan and Book
+//
+// Plan is the pure core: its time is moved by Advance, what it has to know
+// about nodes it asks its host through Nodes, and every decision comes back as
+// Changes, plain data that Apply carries out without looking for anything. A
+// host that has its own index, rules, quota and journal embeds a Plan and puts
+// itself between deciding and applying:
+//
+//	changes, err := plan.Reserve(nodes, spec) // nothing has changed yet
+//	… charge changes[len(changes)-1].Reservation.Owes(), journal the changes …
+//	events := plan.Apply(changes...)
+//
+// Book is a Plan with a mutex, a clock and nodes of its own, for hosts that
+// want only that.
+//
+// # Who counts what
+//
+// The Plan counts slots, the instances in them (claims), and those instances
+// beside them that it is told of because they will leave (stays). All else is
+// counted by the host and told as Room.Used. An instance that the Plan knows
+// (Counts) stays with it until Remove or Unclaim says that it is gone, even
+// when its reservation has ended or its node is lost.
+//
+// A slot counts as a whole until its reservation ends, whoever stands in it.
+// An instance in it counts beside it with its Excess only: what it takes in
+// dimensions that the shape does not have. So for any window
+//
+//	free = allocatable − used by others − Peak over the window
+//
+// and with the window from now for ever that is what an instance without an
+// end may take. One with a Duration looks at its own window only: it fills the
+// time before a reservation begins (backfill).
+//
+// # Time axis
+//
+// Windows are closed-open: what ends at an instant makes room for what begins
+// at it. How long capacity is held depends on what becomes of instances at the
+// end: Drain holds [Start, End), Evict [Start, End+Grace), Keep [Start, ∞).
+// Each node has a skyline per dimension and per GPU, the sum of its holds over
+// time; it answers the peak over a window in O(log n).
+//
+// The states of a reservation:
+//
+//	Pending ──Start──▶ Active ──End──▶ Ended ──instances gone──▶ forgotten
+//	                        └─Evict─▶ Expiring ──Grace──▶ Ended
+//
+// Pending and Active with fewer slots than asked for is Degraded; when the last
+// slot is lost it is Displaced for good. An ended reservation is forgotten with
+// its last instance; the last 1024 are remembered by their state.
+//
+// # When promises break
+//
+// A slot moves or is lost only where it can not stay: when its node is lost or
+// shrinks, when a reservation of higher priority displaces it (never one with
+// an instance in it), or when an instance is still there at its start that
+// should have gone: one past its Duration (overstayed), or one that was placed
+// with Yield and told to leave a Notice before. It then goes to another node
+// if there is room; the events SlotMoved and SlotLost name who is in the way.
+// What is never oversold is use: instances and claims.
+//
+// # Quota
+//
+// The Plan charges nobody. Reservation.Owes says what the reservation's
+// namespace has to pay for now; it changes with changes and events that name
+// the reservation, and setting the charge of a reservation's ID to Plan.Owes
+// after each is all that a host has to do. A claim converts what is held, so
+// it changes nothing there; its Excess is the claimant's.
+//
+// # Driving a Book
+//
+// Nothing depends on anybody watching the time: every call first does what has
+// fallen due. A host that wants to hear of it in time sleeps until
+// NextDeadline, wakes on DeadlineChanged and calls Sweep:
+//
+//	for {
+//		changed := book.DeadlineChanged()
+//		for _, e := range book.Sweep() {
+//			…
+//		}
+//		var due <-chan time.Time
+//		if next, ok := book.NextDeadline(); ok {
+//			due = time.After(time.Until(next))
+//		}
+//		select {
+//		case <-due:
+//		case <-changed:
+//		case <-ctx.Done():
+//			return
+//		}
+//	}
+//
+// # Concurrency
+//
+// All methods of Book may be called at once. Iterators yield from a snapshot
+// without a lock. A Plan, its Nodes and everything else is for one goroutine
+// at a time.
+//
+// # Determinism
+//
+// The same calls with the same times give the same decisions, events and
+// snapshots, byte for byte. Nothing depends on the order of maps, on the clock
+// or on chance. A plan that is given only the times and the changes of another
+// ends in the same state.
+//
+// # What it does not do
+//
+// It starts, stops and moves no instances; it says when one should have gone.
+// It keeps no quota and no journal. It does not move slots to make room, except
+// by displacement. Preferences are for Nodes to interpret; those of a Book keep
+// required constraints, taints and hard spread rules and refuse all others.
 package reservation

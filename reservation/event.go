@@ -18,7 +18,7 @@ const (
 	// still stand there.
 	Over EventKind = "over"
 	// Overstayed: the Instance should have gone, at the end of its own
-	// duration or of its reservation.
+	// duration or of its Drain reservation.
 	Overstayed EventKind = "overstayed"
 	// YieldDue: the Instance stands where Reservation begins at Due, and is
 	// told to leave.

@@ -49,3 +49,19 @@ func (h *host) For(want *reservation.Want) iter.Seq2[string, reservation.Room] {
 		}
 	}
 }
+
+// oneNode is the least that a Plan asks of its host: n1 with 8 cores.
+type oneNode struct{}
+
+// Room is part of reservation.Nodes.
+func (oneNode) Room(node string) (reservation.Room, bool) {
+	return reservation.Room{Allocatable: placement.Resources{CPU: 8 * placement.Core}}, node == "n1"
+}
+
+// For is part of reservation.Nodes.
+func (n oneNode) For(*reservation.Want) iter.Seq2[string, reservation.Room] {
+	return func(yield func(string, reservation.Room) bool) {
+		room, _ := n.Room("n1")
+		yield("n1", room)
+	}
+}

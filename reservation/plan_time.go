@@ -201,7 +201,9 @@ func (p *Plan) over(r *booked) {
 		slot, i := r.find(id)
 		if claim := &r.Slots[slot].Claims[i]; !claim.Overstayed {
 			claim.Overstayed = true
-			p.tell(Event{Kind: Overstayed, Instance: id, Node: r.Slots[slot].Node}, r)
+			if r.Spec.AtEnd == Drain {
+				p.tell(Event{Kind: Overstayed, Instance: id, Node: r.Slots[slot].Node}, r)
+			}
 		}
 	}
 }

@@ -68,7 +68,7 @@ func (p *Plan) change(r *Reservation, terms Terms) error {
 		r.Noticed = false
 	}
 	if !terms.End.IsZero() {
-		r.Terms.End = terms.End.UTC()
+		r.Terms.End = terms.End.Round(0).UTC()
 	}
 	if !terms.Shape.IsZero() {
 		if before, after := r.Terms.Shape.GPU, terms.Shape.GPU; before > 0 && after > 0 &&

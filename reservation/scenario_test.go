@@ -322,7 +322,7 @@ func TestScenario70Evict(t *testing.T) {
 	require.Equal(t, []reservation.EventKind{reservation.Expired}, d.kinds())
 	require.Zero(t, d.freeNow("n1"))
 	d.at(90)
-	require.Equal(t, []reservation.EventKind{reservation.EvictionDue, reservation.Over, reservation.Overstayed}, d.kinds())
+	require.Equal(t, []reservation.EventKind{reservation.EvictionDue, reservation.Over}, d.kinds())
 	require.Empty(t, d.kinds())
 	require.Zero(t, d.freeNow("n1"))
 	require.NoError(t, d.Remove("i"))

@@ -114,8 +114,10 @@ func (s Spec) Equal(other Spec) bool {
 		s.AtEnd == other.AtEnd && s.Grace == other.Grace && s.Notice == other.Notice
 }
 
-// Clone returns a copy that shares nothing with s.
+// Clone returns a copy that shares nothing with s, with its times in UTC.
 func (s Spec) Clone() Spec {
+	// Round drops a reading of the monotonic clock.
+	s.Start, s.End = s.Start.Round(0).UTC(), s.End.Round(0).UTC()
 	s.Shape, s.Preferences = s.Shape.Clone(), s.Preferences.Clone()
 	s.Owners = copied(s.Owners)
 	return s

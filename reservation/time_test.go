@@ -56,7 +56,6 @@ func TestOneInstantEndsBeforeGraceBeforeStart(t *testing.T) {
 		"60 over z end",
 		"60 eviction-due b gracei",
 		"60 over b grace",
-		"60 overstayed b gracei",
 		"60 overstayed stay",
 		"60 started a start",
 		"70 over a start",
