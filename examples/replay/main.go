@@ -4,8 +4,8 @@
 //
 // The files, in the order of what happens: options.go reads the command line,
 // trace.go or generate.go gives nodes and tasks, workload.go makes the list of
-// arrivals, replay.go places them, curve.go follows the allocation, report.go
-// and plot.go show the outcome.
+// arrivals, replay.go places them, curve.go follows the allocation, progress.go,
+// report.go and plot.go show how it goes and went.
 package main
 
 import (

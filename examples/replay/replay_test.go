@@ -30,7 +30,7 @@ func readInput(t *testing.T, opts options) ([]placement.Node, []placement.Reques
 func world(t *testing.T, opts options, seed uint64) (cluster, []placement.Request) {
 	t.Helper()
 	nodes, tasks := readInput(t, opts)
-	c, err := measure(nodes, tasks)
+	c, err := measure(joinOrder(nodes, opts), tasks)
 	require.NoError(t, err)
 	arriving, err := arrivals(c, tasks, perMille(1300), seed)
 	require.NoError(t, err)
@@ -47,6 +47,7 @@ func TestBinPackIsTheOracle(t *testing.T) {
 	}{
 		{"generated", options{}, 42},
 		{"generated, all nodes", options{allNodes: true}, 1},
+		{"generated, reversed", options{reverse: true}, 3},
 		{"default list", options{trace: traceDir, list: "default"}, 42},
 		{"list with models", options{trace: traceDir, list: "gpuspec10"}, 43},
 		{"list with many devices", options{trace: traceDir, list: "multigpu20"}, 44},
@@ -142,6 +143,19 @@ func TestReplayCountsRefusals(t *testing.T) {
 	require.Equal(t, share{gpu: 25, cpu: 40}, o.curve[25].value())
 	require.Equal(t, 3, o.curve[25].count)
 	require.Equal(t, share{gpu: 50, cpu: 50}, o.curve.end())
+}
+
+// Equal nodes are a tie, which goes to the first to join.
+func TestReverse(t *testing.T) {
+	nodes, tasks := gpuNodes(3), tasksOf(placement.Resources{GPU: 500})
+	for reverse, want := range map[bool]string{false: "n0", true: "n2"} {
+		c, err := measure(joinOrder(nodes, options{reverse: reverse}), tasks)
+		require.NoError(t, err)
+		_, err = replay(t.Context(), c, tasks, placement.BinPack, 1, func(d scheduler.Decision) {
+			require.Equal(t, want, d.NodeID)
+		})
+		require.NoError(t, err)
+	}
 }
 
 func TestReplayFailures(t *testing.T) {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"maps"
 	"math"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,11 +14,8 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
-	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
 
 	"github.com/rads-project/constellation/placement"
-	"github.com/rads-project/constellation/scheduler"
 )
 
 // summary is what a strategy came to: means over the seeds, and the latencies
@@ -136,20 +132,4 @@ func reasons(counts map[string]float64) string {
 		order[i] = reason + " " + count(counts[reason])
 	}
 	return " (" + strings.Join(order, ", ") + ")"
-}
-
-// progress returns what to call after each arrival of a run: on a terminal it
-// moves a bar, elsewhere it does nothing.
-func progress(stderr io.Writer, label string, total int) func(scheduler.Decision) {
-	f, ok := stderr.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return func(scheduler.Decision) {}
-	}
-	bar := progressbar.NewOptions(total,
-		progressbar.OptionSetWriter(stderr), progressbar.OptionSetDescription(label),
-		progressbar.OptionShowCount(), progressbar.OptionClearOnFinish(),
-		progressbar.OptionThrottle(100*time.Millisecond))
-	return func(scheduler.Decision) {
-		_ = bar.Add(1) // a bar that can not be drawn is no reason to stop
-	}
 }
