@@ -292,4 +292,7 @@ func TestKindAndRoleNames(t *testing.T) {
 		require.NotContains(t, r.String(), "Role")
 	}
 	require.Equal(t, "Role(9)", Role(9).String())
+	require.Contains(t, RefusedWiped.String(), "store")
+	require.Contains(t, RefusedTwin.String(), "processes")
+	require.Equal(t, "Reason(9)", Reason(9).String())
 }

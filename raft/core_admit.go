@@ -109,8 +109,9 @@ func (c *Core) identify(p *peer, m *Message) bool {
 			incarnation: m.Incarnation, boot: m.Boot, store: m.StoreID,
 			since: c.now, twinsUntil: p.twinsUntil,
 		}
-	case m.Incarnation == p.incarnation && m.Boot != p.boot:
-		p.boot, p.twinsUntil = m.Boot, c.now+c.cfg.ElectionTimeoutMax
+	case m.Boot != p.boot && (m.Incarnation == p.incarnation || m.StoreID != p.store):
+		p.incarnation, p.boot, p.store = m.Incarnation, m.Boot, m.StoreID
+		p.twinsUntil = c.now + c.cfg.ElectionTimeoutMax
 	case m.Incarnation < p.incarnation && c.now-p.since < c.cfg.ElectionTimeoutMax:
 		c.counters.Dropped.Late++
 		return false

@@ -34,7 +34,7 @@ func TestScenario098_WhoCampaigns(t *testing.T) {
 		{"only voter", voters(1), nil},
 		{"listener", []Member{{ID: "A"}, {ID: "B", Voter: true}}, ErrNotVoter},
 		{"not named", voters(3)[1:], ErrUnknownMember},
-		{"wiped", []Member{{ID: "A", Voter: true, StoreID: other}, {ID: "B", Voter: true}}, ErrUnknownMember},
+		{"wiped", []Member{{ID: "A", Voter: true, StoreID: other}, {ID: "B", Voter: true}}, ErrWiped},
 		{"no configuration", nil, ErrUnknownMember},
 	}
 	for _, tt := range tests {

@@ -68,12 +68,15 @@ func (c *Core) Resign(now time.Duration) (Effects, error) {
 	return c.end(), nil
 }
 
-// successor returns the voter to hand over to.
+// successor returns the voter to hand over to. One with an older configuration
+// would not be voted for (rule 17).
 func (c *Core) successor() (string, bool) {
 	best, latest := "", time.Duration(math.MinInt64)
 	for i, m := range c.hard.Configuration.Members {
-		if i != c.self && m.Voter && c.answers(i) && c.peers[i].acked > latest {
-			best, latest = m.ID, c.peers[i].acked
+		p := &c.peers[i]
+		able := i != c.self && m.Voter && c.answers(i) && p.shown == c.hard.Configuration.ConfigurationID
+		if able && p.acked > latest {
+			best, latest = m.ID, p.acked
 		}
 	}
 	return best, best != "" && c.hard.Term+1 < termLimit

@@ -31,8 +31,8 @@ func (c *Core) quorum() int { return c.voters/2 + 1 }
 // Campaign begins an election now instead of when the leader has been silent
 // for long enough. It begins with pre-votes like any other (rule 6). It does
 // nothing while this node campaigns already, and fails with ErrLeaderAlive while
-// it is bound by a promise or leads, with ErrUnknownMember, ErrNotVoter or
-// ErrTermLimit.
+// it is bound by a promise or leads, with ErrUnknownMember, ErrWiped, ErrNotVoter
+// or ErrTermLimit.
 func (c *Core) Campaign(now time.Duration) (Effects, error) {
 	c.begin(now)
 	err := c.mayCampaign()
@@ -44,9 +44,12 @@ func (c *Core) Campaign(now time.Duration) (Effects, error) {
 
 // mayCampaign reports why this node must not try to win the next term.
 func (c *Core) mayCampaign() error {
+	_, named := c.hard.Configuration.index(c.cfg.ID)
 	switch {
-	case c.self < 0:
+	case !named:
 		return &MemberError{ID: c.cfg.ID, Reason: ErrUnknownMember}
+	case c.self < 0:
+		return &MemberError{ID: c.cfg.ID, Reason: ErrWiped}
 	case !c.isVoter():
 		return &MemberError{ID: c.cfg.ID, Reason: ErrNotVoter}
 	case c.role == Leader:

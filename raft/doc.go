@@ -1,2 +1,77 @@
-// Package raft elects one leader among the members of a cluster.
+// Package raft elects one leader among the members of a cluster, provably one
+// at a time, and tells the application while it leads and under which fencing
+// token. It is the election of Raft with the parts that are usually options
+// always on: pre-vote, promises to the leader, a lease with a bound on clock
+// drift, transfer, and single-server changes of the membership.
+//
+// A [Node] runs in a service: it connects a [Core] with a clock, a [Store] and a
+// [Transport]. Core is the protocol alone, a pure state machine for those who
+// bring their own loop. Package rafttest has an in-memory cluster in virtual
+// time for the tests of an embedder.
+//
+// # What is promised
+//
+//   - At most one node is ever leader of a term, and terms never decrease, also
+//     across crashes and restarts.
+//   - Two reigns never overlap in true time, as long as every clock runs within
+//     [Config].MaxClockDriftPPM. A reign is the time in which a node holds a
+//     valid lease of its term; there is at most one in a term.
+//   - The term is the fencing token: it is greater in every later reign, also
+//     where clocks break their bound. Whoever acts on a resource that must not
+//     be touched twice checks the token there, atomically with the effect.
+//   - With a majority connected, there is a leader within a few election
+//     timeouts, and a leader that a majority answers is not disturbed.
+//
+// # The rules
+//
+// The code numbers the rules that it keeps, and the tests name them:
+//
+//	1       a promise outlives what caused it              core_promise.go
+//	2, 3    the lease; a reign begins with the first one   core_lease.go
+//	4       silence after a restart                        core_promise.go
+//	5       transfer                                       core_transfer.go
+//	6, 9    pre-vote, and asking again                     core_vote.go
+//	7       what the application is told                   leadership.go
+//	8, 11   messages, terms, votes                         message.go, core_admit.go
+//	10      priorities                                     core.go
+//	12      the order of effects                           core.go
+//	13      saving                                         node_saver.go
+//	14      the state file                                 filestore.go
+//	15, 16  identity and start                             core_admit.go, core_start.go
+//	17–20   membership                                     core_membership.go
+//	21–24   the shell                                      node.go, leadership.go, watch.go
+//
+// In short: a node that has answered a leader helps nobody else to win for as
+// long as the leader asked it to (rule 1), and the leader acts only while a
+// majority's promises certainly last (rule 2). Two majorities share a node, so
+// a second leader begins only after the first one's lease has ended.
+//
+// The base is Ongaro's dissertation, "Consensus: Bridging Theory and Practice"
+// (2014). Membership follows Schultz, Dardik and Tripakis, "Design and Analysis
+// of a Logless Dynamic Reconfiguration Protocol" (OPODIS 2021).
+//
+// # Concurrency
+//
+// A Node is safe for concurrent use; one goroutine steps its core. A Core, a
+// Configuration under construction and a FileStore are for one goroutine at a
+// time. A Configuration that a Core has returned is immutable and may be shared.
+//
+// # Determinism
+//
+// A Core reads no clock and no global randomness: the same calls with the same
+// [Config].Rand give the same effects, byte for byte. All its effects are in
+// member order.
+//
+// # What it does not do
+//
+//   - It replicates no log. The wire format and the vote leave room for one.
+//   - It does not make an effect safe that began before a pause of the process:
+//     a lease can end at any instruction. That is what the token is for.
+//   - It does not detect a store that is wiped before a leader has bound it to
+//     its member's name, nor with certainty a store that is copied: safety
+//     assumes one disk per identity, and that the disk keeps what it has synced.
+//   - It does not authenticate. The transport does; messages carry their own
+//     identity besides.
+//   - Two voters tolerate no failure. A priority moves elections, it does not
+//     depose a leader.
 package raft

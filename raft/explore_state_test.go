@@ -184,7 +184,9 @@ func (e *encoder) world() {
 			e.name(id)
 		}
 	}
-	e.byte(byte(w.token))
+	if w.tokenMatters() {
+		e.byte(byte(w.token))
+	}
 	e.byte(byte(w.crashes))
 	e.byte(byte(w.transfers))
 	e.byte(byte(w.campaigns))
@@ -200,6 +202,19 @@ func (w *world) settled(term uint64) bool {
 		}
 	}
 	return true
+}
+
+// tokenMatters reports whether a reign could still begin that is not above the
+// latest one.
+func (w *world) tokenMatters() bool {
+	for i := range w.nodes {
+		c := w.nodes[i].core
+		waits := c.role == Candidate || c.role == Leader && !c.reign.running && !c.reign.ended
+		if c.hard.Term < w.token || c.hard.Term == w.token && (waits || c.faults.renewAfterTransfer) {
+			return true
+		}
+	}
+	return false
 }
 
 // inFlight writes the messages in an order of their own.

@@ -70,6 +70,18 @@ const (
 	RefusedTwin
 )
 
+// String returns the reason for people.
+func (r Reason) String() string {
+	switch r {
+	case RefusedWiped:
+		return "another store is bound to this name"
+	case RefusedTwin:
+		return "two processes speak under this name"
+	default:
+		return fmt.Sprintf("Reason(%d)", uint8(r))
+	}
+}
+
 // Position is the last entry of a log (rule 8). It is zero until there is one.
 type Position struct {
 	Term, Index uint64
