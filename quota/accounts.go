@@ -176,11 +176,11 @@ func (a *Accounts) force(now time.Time, ns string, from, to *Amounts, charges in
 // check asks acc and all above it. It is the one place where limits decide.
 // delta is the growth on the way to the amounts in to.
 func (a *Accounts) check(now time.Time, acc *account, delta *vector, to *Amounts, mode Mode) Verdict {
+	if a.RequireQuota && mode != forced && acc.spec == nil && a.fallback == nil && slices.Max(delta[:]) > 0 {
+		return Verdict{Violations: []Violation{{Namespace: acc.name, Reason: Undeclared}}}
+	}
 	var violations []Violation
 	var bursting dimensionSet
-	if a.RequireQuota && mode != forced && acc.spec == nil && a.fallback == nil && slices.Max(delta[:]) > 0 {
-		violations = append(violations, Violation{Namespace: acc.name, Reason: Undeclared})
-	}
 	for ; acc != nil; acc = acc.parent {
 		if !acc.simple(delta, len(a.names)) {
 			refused, above := a.checkLevel(now, acc, delta, to, mode)

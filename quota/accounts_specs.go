@@ -16,18 +16,21 @@ import (
 // many levels, ErrNotFound for a parent without a spec, ErrConflict if the
 // namespace has another spec.
 func (a *Accounts) Create(now time.Time, spec Spec) ([]Usage, error) {
-	l, err := a.admit(&spec)
+	if err := spec.Validate(); err != nil {
+		return nil, err
+	}
+	acc := a.find(spec.Namespace)
+	if acc.spec != nil {
+		if acc.spec.Equal(spec) {
+			return nil, nil
+		}
+		return nil, &ConflictError{Namespace: spec.Namespace}
+	}
+	l, err := a.admit(acc, &spec)
 	if err != nil {
 		return nil, err
 	}
-	acc := a.open(a.find(spec.Namespace))
-	if acc.spec == nil {
-		return a.declare(now, acc, &spec, l), nil
-	}
-	if !acc.spec.Equal(spec) {
-		return nil, &ConflictError{Namespace: spec.Namespace}
-	}
-	return nil, nil
+	return a.declare(now, a.open(acc), &spec, l), nil
 }
 
 // Update replaces the spec of a namespace and returns what is over now, in the
@@ -37,13 +40,16 @@ func (a *Accounts) Create(now time.Time, spec Spec) ([]Usage, error) {
 // along. Failure changes nothing: as Create, and ErrNotFound for a namespace
 // without a spec.
 func (a *Accounts) Update(now time.Time, spec Spec) ([]Usage, error) {
-	l, err := a.admit(&spec)
-	if err != nil {
+	if err := spec.Validate(); err != nil {
 		return nil, err
 	}
 	acc := a.find(spec.Namespace)
 	if acc.spec == nil {
 		return nil, &NotFoundError{Namespace: spec.Namespace}
+	}
+	l, err := a.admit(acc, &spec)
+	if err != nil {
+		return nil, err
 	}
 	return a.declare(now, acc, &spec, l), nil
 }
@@ -131,14 +137,11 @@ func (a *Accounts) Specs() iter.Seq[Spec] {
 	}
 }
 
-// admit checks a spec against the others, makes it independent of the caller
-// and returns its limits by dimension.
-func (a *Accounts) admit(spec *Spec) (*limits, error) {
+// admit checks a valid spec for acc against the others, makes it independent of
+// the caller and returns its limits by dimension.
+func (a *Accounts) admit(acc *account, spec *Spec) (*limits, error) {
 	*spec = spec.Clone()
-	if err := spec.Validate(); err != nil {
-		return nil, err
-	}
-	if err := a.admitParent(a.find(spec.Namespace), spec); err != nil {
+	if err := a.admitParent(acc, spec); err != nil {
 		return nil, err
 	}
 	if other := a.fallback; spec.Default && other != nil && other.name != spec.Namespace {
@@ -158,7 +161,7 @@ func (a *Accounts) admit(spec *Spec) (*limits, error) {
 }
 
 // admitParent checks that the tree stays one, not too deep, and that its sums
-// stay countable. acc is what find has found for the spec.
+// stay countable.
 func (a *Accounts) admitParent(acc *account, spec *Spec) error {
 	if spec.Parent == "" {
 		return nil

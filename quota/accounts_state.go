@@ -3,6 +3,7 @@ package quota
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"iter"
 	"maps"
 	"slices"
@@ -82,7 +83,7 @@ func (a *Accounts) Restore(state State) error {
 	restored := Accounts{RequireQuota: a.RequireQuota}
 	restored.init()
 	if err := restored.createAll(time.Time{}, state.Specs); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	var errs []error
 	for i, one := range state.Accounts {
@@ -219,7 +220,7 @@ func (a *Accounts) Verify(charges iter.Seq2[string, Amounts]) error {
 		}
 		for d, name := range a.names {
 			if acc.used[d] != sum.used[d] || acc.own[d] != sum.own[d] {
-				errs = append(errs, &DriftError{Namespace: ns, Resource: string(name), Used: acc.used[d], Charged: sum.used[d]})
+				errs = append(errs, &DriftError{Namespace: ns, Resource: name, Used: acc.used[d], Charged: sum.used[d]})
 			}
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/rads-project/constellation/placement"
 )
 
 // The decisions that a caller can take on an error. Each is what a struct with
@@ -180,14 +182,14 @@ type DriftError struct {
 	// Namespace whose usage is wrong.
 	Namespace string
 	// Resource in which it is; empty if the number of charges is.
-	Resource string
+	Resource placement.ResourceName
 	// Used is what the books say, Charged the sum of the charges.
 	Used, Charged int64
 }
 
 // Error compares both.
 func (e *DriftError) Error() string {
-	what := e.Resource
+	what := string(e.Resource)
 	if what == "" {
 		what = "number of charges"
 	}

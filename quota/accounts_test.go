@@ -1,0 +1,263 @@
+package quota_test
+
+import (
+	"encoding/json"
+	"iter"
+	"math"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/quota"
+)
+
+// newAccounts returns accounts in which team, under org, bursts from 10 to 20
+// cores for a minute.
+func newAccounts(t *testing.T) (*quota.Accounts, time.Time) {
+	t.Helper()
+	now := newClock().Now()
+	var a quota.Accounts
+	for _, spec := range []quota.Spec{
+		{Namespace: "org"},
+		{Namespace: "team", Parent: "org", Limits: limits{placement.NameCPU: {Soft: 10 * core, BurstPercent: 200, BurstFor: time.Minute}}},
+	} {
+		_, err := a.Create(now, spec)
+		require.NoError(t, err)
+	}
+	return &a, now
+}
+
+// list yields charges as Verify wants them.
+func list(charges ...quota.Charge) iter.Seq2[string, quota.Amounts] {
+	return func(yield func(string, quota.Amounts) bool) {
+		for _, c := range charges {
+			if !yield(c.Namespace, c.Amounts) {
+				return
+			}
+		}
+	}
+}
+
+func TestAccountsSteps(t *testing.T) {
+	a, now := newAccounts(t)
+	verdict, err := a.Check(now, "team", milli(21*core), quota.MayBurst)
+	require.NoError(t, err)
+	require.Equal(t, quota.NeverFits, verdict.Violations[0].Reason)
+
+	_, err = a.Charge(now, "team", milli(8*core), quota.MayBurst)
+	require.NoError(t, err)
+	_, err = a.Charge(now, "team", milli(3*core), quota.SoftOnly)
+	violation := requireRefused(t, err, placement.NameCPU, quota.Hard)
+	require.EqualValues(t, 10*core, violation.Ceiling)
+	require.EqualValues(t, core, violation.Shortfall)
+	verdict, err = a.Charge(now, "team", milli(2*core), quota.SoftOnly)
+	require.NoError(t, err)
+	require.Empty(t, verdict.Bursting())
+	verdict, err = a.Charge(now, "team", milli(3*core), quota.MayBurst)
+	require.NoError(t, err)
+	require.Equal(t, []placement.ResourceName{placement.NameCPU}, verdict.Bursting())
+	_, err = a.Charge(now, "team", milli(1), quota.SoftOnly)
+	requireRefused(t, err, placement.NameCPU, quota.Hard)
+
+	over, err := a.Add(now, "team", milli(8*core))
+	require.NoError(t, err, "what exists is charged, whatever the limit")
+	require.Len(t, over, 1)
+	require.EqualValues(t, 21*core, over[0].Used)
+	require.True(t, over[0].Over())
+	require.True(t, over[0].Bursting())
+
+	verdict, err = a.CheckResize(now, "team", milli(8*core), milli(9*core), quota.MayBurst)
+	require.NoError(t, err)
+	require.EqualValues(t, core, verdict.Violations[0].Requested)
+	verdict, err = a.CheckResize(now, "team", milli(8*core), milli(7*core), quota.MayBurst)
+	require.NoError(t, err)
+	require.True(t, verdict.Allowed())
+	over, err = a.Replace(now, "team", milli(8*core), milli(7*core))
+	require.NoError(t, err)
+	require.Empty(t, over)
+	over, err = a.Replace(now.Add(time.Minute), "team", milli(7*core), milli(7*core))
+	require.NoError(t, err)
+	require.Len(t, over, 1, "the burst has expired")
+
+	require.NoError(t, a.Verify(list(
+		quota.Charge{Namespace: "team", Amounts: milli(7 * core)}, quota.Charge{Namespace: "team", Amounts: milli(8 * core)},
+		quota.Charge{Namespace: "team", Amounts: milli(2 * core)}, quota.Charge{Namespace: "team", Amounts: milli(3 * core)},
+	)))
+	for _, n := range []int64{7, 8, 2, 3} {
+		require.NoError(t, a.Remove("team", milli(n*core)))
+	}
+	require.NoError(t, a.Verify(list()))
+}
+
+// TestReplaceKeepsBurst: a charge that changes does not end the burst that it
+// is part of, as giving it back and charging it again would.
+func TestReplaceKeepsBurst(t *testing.T) {
+	a, now := newAccounts(t)
+	_, err := a.Charge(now, "team", milli(12*core), quota.MayBurst)
+	require.NoError(t, err)
+	_, err = a.Replace(now.Add(30*time.Second), "team", milli(12*core), milli(13*core))
+	require.NoError(t, err)
+	end, ok := a.NextDeadline(now)
+	require.True(t, ok)
+	require.Equal(t, now.Add(time.Minute), end)
+	_, ok = a.NextDeadline(end)
+	require.False(t, ok, "it has come")
+}
+
+func TestRemoveOnlyWhatIsCharged(t *testing.T) {
+	a, now := newAccounts(t)
+	_, err := a.Charge(now, "org", milli(core), quota.MayBurst)
+	require.NoError(t, err)
+	_, err = a.Charge(now, "team", milli(2*core), quota.MayBurst)
+	require.NoError(t, err)
+	_, err = a.Charge(now, "team", milli(3*core), quota.MayBurst)
+	require.NoError(t, err)
+	before := a.State()
+	tests := []struct {
+		name    string
+		ns      string
+		amounts quota.Amounts
+	}{
+		{"what a child is charged", "org", milli(2 * core)},
+		{"a part of the last charge", "org", milli(1)},
+		{"more than all", "team", milli(6 * core)},
+		{"another dimension", "team", quota.Instance(placement.Resources{Memory: 1})},
+		{"nothing, of nobody", "nobody", quota.Amounts{}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			require.ErrorIs(t, a.Remove(tt.ns, tt.amounts), quota.ErrNotCharged)
+			_, err := a.Replace(now, "nobody", tt.amounts, quota.Amounts{})
+			require.ErrorIs(t, err, quota.ErrNotCharged)
+			require.Equal(t, before, a.State())
+		})
+	}
+	require.ErrorIs(t, a.Remove("team", milli(-1)), quota.ErrInvalid)
+	require.NoError(t, a.Remove("org", milli(core)))
+}
+
+func TestAddNeverOverflows(t *testing.T) {
+	a, now := newAccounts(t)
+	_, err := a.Add(now, "org", quota.Amounts{Resources: placement.Resources{Memory: math.MaxInt64}})
+	require.NoError(t, err)
+	before := a.State()
+	_, err = a.Add(now, "team", quota.Amounts{Resources: placement.Resources{Memory: 1}})
+	violation := requireRefused(t, err, placement.NameMemory, quota.Hard)
+	require.Equal(t, "org", violation.Namespace)
+	require.Equal(t, before, a.State())
+}
+
+// TestForgottenNamespace: what comes back starts from nothing.
+func TestForgottenNamespace(t *testing.T) {
+	var a quota.Accounts
+	now := newClock().Now()
+	_, err := a.Create(now, quota.Spec{Namespace: "default", Default: true, Limits: limits{
+		placement.NameCPU: {Soft: core, BurstPercent: 200, BurstFor: time.Minute},
+	}})
+	require.NoError(t, err)
+	for i := range 3 {
+		began := now.Add(time.Duration(i) * time.Hour)
+		_, err := a.Charge(began, "x", milli(2*core), quota.MayBurst)
+		require.NoError(t, err)
+		end, _ := a.NextDeadline(began)
+		require.Equal(t, began.Add(time.Minute), end)
+		require.Equal(t, []string{"default", "x"}, slices.Collect(a.Namespaces()))
+		require.NoError(t, a.Remove("x", milli(2*core)))
+		require.Equal(t, []string{"default"}, slices.Collect(a.Namespaces()))
+		_, ok := a.NextDeadline(began)
+		require.False(t, ok)
+	}
+}
+
+func TestVerifyFindsDrift(t *testing.T) {
+	a, now := newAccounts(t)
+	_, err := a.Charge(now, "team", milli(core), quota.MayBurst)
+	require.NoError(t, err)
+	require.NoError(t, a.Verify(list(quota.Charge{Namespace: "team", Amounts: milli(core)})))
+
+	err = a.Verify(list(quota.Charge{Namespace: "team", Amounts: milli(2 * core)}))
+	require.ErrorIs(t, err, quota.ErrDrift)
+	var drift *quota.DriftError
+	require.ErrorAs(t, err, &drift)
+	require.Equal(t, &quota.DriftError{Namespace: "org", Resource: placement.NameCPU, Used: core, Charged: 2 * core}, drift)
+	require.ErrorIs(t, a.Verify(list()), quota.ErrDrift)
+	require.ErrorIs(t, a.Verify(list(quota.Charge{Namespace: "org", Amounts: milli(core)})), quota.ErrDrift, "the wrong payer")
+	err = a.Verify(list(quota.Charge{Namespace: "nobody"}, quota.Charge{Namespace: "team", Amounts: milli(core)}))
+	require.EqualError(t, err, `quota: the books of "nobody" have a number of charges of 0, the charges 1`)
+	require.ErrorIs(t, a.Verify(list(quota.Charge{Namespace: "team", Amounts: milli(-1)})), quota.ErrInvalid)
+}
+
+func TestStateIsStable(t *testing.T) {
+	a, now := newAccounts(t)
+	_, err := a.Charge(now, "team", quota.Instance(placement.Resources{CPU: 11 * core, Custom: map[string]int64{"x": 1}}), quota.MayBurst)
+	require.NoError(t, err)
+	_, err = a.Add(now, "free", quota.Amounts{})
+	require.NoError(t, err)
+	data, err := json.Marshal(a.State())
+	require.NoError(t, err)
+	require.Equal(t, `{"specs":[{"namespace":"org"},`+
+		`{"namespace":"team","limits":{"cpu":{"soft":10000,"burstPercent":200,"burstFor":60000000000}},"parent":"org"}],`+
+		`"accounts":[{"namespace":"free","charges":1},`+
+		`{"namespace":"team","charges":1,"used":{"resources":{"cpu":11000,"x":1},"instances":1},"since":{"cpu":"2026-01-02T03:04:05Z"}}]}`,
+		string(data))
+
+	var state quota.State
+	require.NoError(t, json.Unmarshal(data, &state))
+	var restored quota.Accounts
+	require.NoError(t, restored.Restore(state))
+	require.Equal(t, a.State(), restored.State())
+	require.Equal(t, a.Usage(now, "org"), restored.Usage(now, "org"))
+	end, ok := restored.NextDeadline(now)
+	require.True(t, ok)
+	require.Equal(t, now.Add(time.Minute), end)
+}
+
+func TestAmounts(t *testing.T) {
+	tests := []struct {
+		amounts quota.Amounts
+		text    string
+	}{
+		{quota.Amounts{}, "none"},
+		{quota.Amounts{Instances: 2}, "instances=2"},
+		{milli(1500), "cpu=1500m instances=1"},
+		{quota.Amounts{Resources: placement.Resources{Custom: map[string]int64{"x": 3}}}, "x=3"},
+	}
+	for _, tt := range tests {
+		require.Equal(t, tt.text, tt.amounts.String())
+		for name, amount := range tt.amounts.All() {
+			require.Equal(t, tt.amounts.Amount(name), amount)
+		}
+		require.True(t, tt.amounts.Equal(tt.amounts.Clone()))
+		require.NoError(t, tt.amounts.Validate())
+	}
+	require.False(t, milli(1).Equal(quota.Amounts{Resources: placement.Resources{CPU: 1}}))
+}
+
+// TestNoGarbage: in steady state neither charges nor refusals by Check of what
+// bursts allocate.
+func TestNoGarbage(t *testing.T) {
+	a, now := newAccounts(t)
+	steps := func() {
+		_, _ = a.Charge(now, "team", milli(12*core), quota.MayBurst) // bursts
+		_, _ = a.Charge(now, "free", milli(core), quota.MayBurst)    // a namespace that comes and goes
+		_, _ = a.Check(now, "team", milli(core), quota.MayBurst)
+		_, _ = a.Replace(now, "team", milli(12*core), milli(11*core))
+		_ = a.Remove("free", milli(core))
+		_ = a.Remove("team", milli(11*core))
+	}
+	steps()
+	require.Zero(t, testing.AllocsPerRun(100, steps))
+
+	l, _ := newLedger(t, limits{placement.NameCPU: {Soft: core, BurstPercent: 300}})
+	calls := func() {
+		_, _ = l.Charge("ns", "a", milli(2*core))
+		_, _ = l.Check("ns", milli(core))
+		_, _ = l.Resize("ns", "a", milli(3*core))
+		_, _ = l.Release("ns", "a")
+	}
+	calls()
+	require.Zero(t, testing.AllocsPerRun(100, calls))
+}
