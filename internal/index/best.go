@@ -22,7 +22,7 @@ func (x *Index) best(p *probe) (Slot, bool) {
 	switch {
 	case p.strategy == placement.Random:
 		return x.draw(p)
-	case x.cfg.Engine == Auto && len(x.order) >= x.limits.gridNodes && p.strategy != placement.LeastFragmentation:
+	case x.cfg.Engine == Auto && len(x.byJoin) >= x.limits.gridNodes && p.strategy != placement.LeastFragmentation:
 		return x.search(p)
 	case p.packing():
 		x.stats.Scans++
@@ -74,7 +74,7 @@ const drawAttempts = 16
 // order, so that they depend on nothing else: neither on slots nor on earlier
 // draws. Rejected draws leave the rest uniform.
 func (x *Index) draw(p *probe) (Slot, bool) {
-	if len(x.order) == 0 {
+	if len(x.byJoin) == 0 {
 		return 0, false
 	}
 	var fit bitset // the feasible nodes of the greatest soft score
@@ -82,7 +82,7 @@ func (x *Index) draw(p *probe) (Slot, bool) {
 		fit = x.favourites(p)
 	}
 	for attempt := range uint64(drawAttempts) {
-		slot := x.order[x.random(p.query, attempt, len(x.order))]
+		slot := x.byJoin[x.random(p.query, attempt, len(x.byJoin))]
 		if fit != nil && fit.has(slot) || fit == nil && x.fits(p, slot) {
 			x.stats.Draws++
 			return slot, true
@@ -97,7 +97,7 @@ func (x *Index) draw(p *probe) (Slot, bool) {
 		return 0, false
 	}
 	nth := x.random(p.query, drawAttempts, n)
-	for _, slot := range x.order {
+	for _, slot := range x.byJoin {
 		if fit.has(slot) {
 			if nth == 0 {
 				return slot, true

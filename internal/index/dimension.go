@@ -101,7 +101,7 @@ func (x *Index) register(name placement.ResourceName) int {
 		x.named[i] = int8(d)
 	}
 	x.assignLanes()
-	x.grids = nil
+	x.orders = nil
 	x.free = append(x.free, make([]int64, len(x.nodes), cap(x.nodes)))
 	x.byName = append(x.byName, d)
 	slices.SortFunc(x.byName, func(a, b int) int {

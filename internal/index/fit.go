@@ -57,7 +57,7 @@ func (x *Index) Evaluate(q *Query, slot Slot, held *Held) (placement.Terms, bool
 	for _, a := range p.asks {
 		ok = ok && x.missing(slot, a, held) <= 0
 	}
-	terms.Strategy = x.strategyTermOf(p, func(d int) int64 {
+	terms.Strategy = x.strategyTermOf(p.packs, func(d int) int64 {
 		return satSub(x.spare(slot, d), held.Resources.Amount(x.dims[d].name))
 	})
 	return terms, ok

@@ -1,13 +1,14 @@
 package index
 
 import (
+	"cmp"
 	"math"
 	"math/bits"
 	"slices"
 )
 
-// grid keeps the nodes so that the first in the order of a strategy among
-// those with room is found without looking at the rest.
+// grid keeps the nodes of an order so that the first one with room is found
+// without looking at the rest.
 //
 // Nodes lie in cells by the magnitude of what they have free: the number of
 // bits of each lane of their packed word. A request with no room in a cell's
@@ -16,33 +17,26 @@ import (
 // that know the greatest of each lane, so that the first one that fits is
 // near the front.
 //
-// The key of the order is W·2²⁰ − R: R of BinPack, or R of Spread for one set
-// of scarce dimensions that are not asked. Because references are those of
-// the cluster and not of the request, one grid serves every request of the
-// same order.
-//
-// Invariant: every present node is in exactly one cell, that of its packed
-// word, with its current key and word; no block is empty; every block's top is
-// the lane by lane maximum of its entries.
+// Invariant, brought up to date: every node of the order's set is in exactly
+// one cell, that of its packed word, with its current key and word; no block
+// is empty; every block's top is the lane by lane maximum of its entries.
 type grid struct {
-	packs dimensionSet
 	cells []cell
 	known map[uint64]int32 // cell numbers by corner
 	spare []int32          // numbers of cells without nodes
 	at    []gridPlace      // by slot
+	n     int              // entries
+	seen  uint64           // position in Index.bookLog
 }
 
-// dimensionSet has one bit per registered dimension.
-type dimensionSet uint16
-
 type gridPlace struct {
+	key  int64
 	cell int32 // -1 for none
-	key  uint32
 }
 
 type cell struct {
 	corner uint64 // the greatest packed word that lies in the cell
-	low    uint32 // the key of the first entry; noKey if there is none
+	low    int64  // the key of the first entry; noKey if there is none
 	blocks []block
 }
 
@@ -53,50 +47,34 @@ type block struct {
 
 type gridEntry struct {
 	packed uint64
-	key    uint32
+	key    int64
 	slot   Slot
 }
 
-// noKey is above every key: K is at most 16 · 64 · 2²⁰.
-const noKey = math.MaxUint32
+// noKey is above every key.
+const noKey = math.MaxInt64
 
-func newGrid(x *Index, packs dimensionSet) *grid {
-	g := &grid{packs: packs, known: make(map[uint64]int32), at: make([]gridPlace, len(x.nodes), cap(x.nodes))}
+// newGrid sorts the nodes of an order into a grid.
+func (x *Index) newGrid(o *order) *grid {
+	g := &grid{known: make(map[uint64]int32), at: make([]gridPlace, len(x.nodes), cap(x.nodes)), seen: x.bookLog.end()}
+	var slots []Slot
+	for _, slot := range x.byJoin {
+		g.at[slot].key = x.orderKey(o, slot)
+		if o.has(slot) {
+			slots = append(slots, slot)
+		}
+	}
 	for slot := range g.at {
 		g.at[slot].cell = -1
 	}
 	// In the order of keys every insertion is at the end.
-	slots := slices.Clone(x.order)
-	keys := make([]uint32, len(x.nodes))
+	slices.SortStableFunc(slots, func(a, b Slot) int { return cmp.Compare(g.at[a].key, g.at[b].key) })
 	for _, slot := range slots {
-		keys[slot] = x.orderKey(packs, slot)
+		g.insert(x, slot, g.at[slot].key)
 	}
-	slices.SortStableFunc(slots, func(a, b Slot) int { return int(int64(keys[a]) - int64(keys[b])) })
-	for _, slot := range slots {
-		g.insert(x, slot, keys[slot])
-	}
+	x.stats.Grids++
 	return g
 }
-
-// orderKey returns W·2²⁰ − R of a node where the dimensions of packs count as
-// in BinPack and the others as in Spread.
-func (x *Index) orderKey(packs dimensionSet, slot Slot) uint32 {
-	if packs == x.allDimensions() {
-		return x.key[slot]
-	}
-	sum := int64(0)
-	for d := range x.dims {
-		dim := &x.dims[d]
-		share := dim.weight * dim.share(x.free[d][slot])
-		if packs>>d&1 == 0 {
-			share = dim.weight*dim.unit() - share
-		}
-		sum += share
-	}
-	return uint32(sum)
-}
-
-func (x *Index) allDimensions() dimensionSet { return 1<<len(x.dims) - 1 }
 
 // corner returns the greatest word with as many bits in every lane as packed.
 func corner(packed uint64) uint64 {
@@ -108,33 +86,48 @@ func corner(packed uint64) uint64 {
 	return c
 }
 
-// update brings a node's entry up to date; a vacant slot has none.
-func (g *grid) update(x *Index, slot Slot) {
+// repair brings the grid up to date with what changed since it was used last.
+// It reports false if that is no longer known.
+func (g *grid) repair(x *Index, o *order) bool {
+	changed, ok := x.bookLog.since(g.seen)
+	if !ok {
+		return false
+	}
 	for len(g.at) < len(x.nodes) {
 		g.at = append(g.at, gridPlace{cell: -1})
 	}
-	place := g.at[slot]
-	if !x.present.has(slot) {
-		if place.cell >= 0 {
-			g.remove(x, slot)
-		}
-		return
+	for _, slot := range changed {
+		g.update(x, o, slot)
 	}
-	key := x.orderKey(g.packs, slot)
+	g.seen = x.bookLog.end()
+	return true
+}
+
+// update brings a node's entry up to date.
+func (g *grid) update(x *Index, o *order, slot Slot) {
+	place := g.at[slot]
+	in := o.has(slot) && x.present.has(slot)
+	key := int64(0)
+	if in {
+		key = x.orderKey(o, slot)
+	}
 	if place.cell >= 0 {
 		b, i := g.find(x, &g.cells[place.cell], place.key, slot)
-		if place.key == key && g.cells[place.cell].blocks[b].entries[i].packed == x.packed[slot] {
+		if in && place.key == key && g.cells[place.cell].blocks[b].entries[i].packed == x.packed[slot] {
 			return
 		}
-		g.removeAt(place.cell, b, i)
+		g.remove(place.cell, b, i)
+		g.at[slot].cell = -1
 	}
-	g.insert(x, slot, key)
+	if in {
+		g.insert(x, slot, key)
+	}
 }
 
 // find returns where a node is, or would be, in a cell.
-func (g *grid) find(x *Index, c *cell, key uint32, slot Slot) (b, i int) {
+func (g *grid) find(x *Index, c *cell, key int64, slot Slot) (b, i int) {
 	join := x.nodes[slot].join
-	b, _ = slices.BinarySearchFunc(c.blocks, key, func(b block, key uint32) int {
+	b, _ = slices.BinarySearchFunc(c.blocks, key, func(b block, key int64) int {
 		return x.compareEntry(b.entries[len(b.entries)-1], key, join)
 	})
 	if b == len(c.blocks) {
@@ -144,14 +137,14 @@ func (g *grid) find(x *Index, c *cell, key uint32, slot Slot) (b, i int) {
 		b--
 		return b, len(c.blocks[b].entries)
 	}
-	i, _ = slices.BinarySearchFunc(c.blocks[b].entries, key, func(e gridEntry, key uint32) int {
+	i, _ = slices.BinarySearchFunc(c.blocks[b].entries, key, func(e gridEntry, key int64) int {
 		return x.compareEntry(e, key, join)
 	})
 	return b, i
 }
 
 // compareEntry orders an entry against a key and a join number.
-func (x *Index) compareEntry(e gridEntry, key uint32, join uint64) int {
+func (x *Index) compareEntry(e gridEntry, key int64, join uint64) int {
 	switch {
 	case e.key < key:
 		return -1
@@ -167,11 +160,12 @@ func (x *Index) compareEntry(e gridEntry, key uint32, join uint64) int {
 	return 0
 }
 
-func (g *grid) insert(x *Index, slot Slot, key uint32) {
+func (g *grid) insert(x *Index, slot Slot, key int64) {
 	packed := x.packed[slot]
 	number := g.cellOf(corner(packed))
 	c := &g.cells[number]
-	g.at[slot] = gridPlace{number, key}
+	g.at[slot] = gridPlace{key, number}
+	g.n++
 	entry := gridEntry{packed, key, slot}
 	if len(c.blocks) == 0 {
 		c.blocks = append(c.blocks, block{top: packed, entries: []gridEntry{entry}})
@@ -203,17 +197,11 @@ func (c *cell) split(b int, atEnd bool) {
 	c.blocks = slices.Insert(c.blocks, b+1, block{topOf(second), second})
 }
 
-func (g *grid) remove(x *Index, slot Slot) {
-	place := g.at[slot]
-	b, i := g.find(x, &g.cells[place.cell], place.key, slot)
-	g.removeAt(place.cell, b, i)
-	g.at[slot].cell = -1
-}
-
-func (g *grid) removeAt(number int32, b, i int) {
+func (g *grid) remove(number int32, b, i int) {
 	c := &g.cells[number]
 	at := &c.blocks[b]
 	packed := at.entries[i].packed
+	g.n--
 	at.entries = slices.Delete(at.entries, i, i+1)
 	switch {
 	case len(at.entries) == 0:
@@ -266,27 +254,4 @@ func topOf(entries []gridEntry) uint64 {
 		top = maxLanes(top, entries[i].packed)
 	}
 	return top
-}
-
-// maxGrids is how many orders are kept at a time: BinPack's, and Spread's for
-// some sets of scarce dimensions.
-const maxGrids = 4
-
-// gridOf returns the grid of an order and builds it if need be; the one that
-// was not used for longest makes room.
-func (x *Index) gridOf(packs dimensionSet) *grid {
-	for i, g := range x.grids {
-		if g.packs == packs {
-			copy(x.grids[1:i+1], x.grids[:i])
-			x.grids[0] = g
-			return g
-		}
-	}
-	if len(x.grids) == maxGrids {
-		x.grids = x.grids[:maxGrids-1]
-	}
-	g := newGrid(x, packs)
-	x.grids = slices.Insert(x.grids, 0, g)
-	x.stats.Grids++
-	return g
 }

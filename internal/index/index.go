@@ -57,7 +57,7 @@ type Index struct {
 	whole   []int32   // untouched GPUs, holds subtracted
 	held    bitset    // nodes with holds
 	vacant  []Slot
-	order   []Slot // present nodes by join number
+	byJoin  []Slot // present nodes by join number
 	version uint64 // counts all changes that a query can see
 
 	// What rules look at.
@@ -70,7 +70,9 @@ type Index struct {
 	classes    classTable
 	counters   counterTable
 
-	grids []*grid // most recently used first
+	orders       []*order  // most recently used first; see order.go
+	bookLog      changeLog // nodes whose amounts or description changed
+	scratchTerms []labelTerm
 
 	memo  countMemo
 	probe probe

@@ -7,6 +7,12 @@ type limits struct {
 	gridNodes int
 	// gridBlock is how many entries a block of a grid holds.
 	gridBlock int
+	// gridCost is what it costs to put one node into a grid, in nodes that a
+	// search looks at.
+	gridCost int
+	// orders is how many orders are remembered, grids how many of them have a
+	// grid: at least two.
+	orders, grids int
 	// listNodes is how many nodes a search looks at one by one rather than
 	// to walk a grid.
 	listNodes int
@@ -28,7 +34,8 @@ type limits struct {
 
 func defaultLimits() limits {
 	return limits{
-		gridNodes: 512, gridBlock: 64, listNodes: 256, denseSet: 64, denseTally: 256,
+		gridNodes: 512, gridBlock: 64, gridCost: 64, orders: 32, grids: 6,
+		listNodes: 256, denseSet: 64, denseTally: 256,
 		unusedClasses: 256, builtSets: 128, changeLog: 4096,
 	}
 }

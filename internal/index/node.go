@@ -37,8 +37,8 @@ func (x *Index) Add(n *placement.Node, join uint64) Slot {
 	x.nodes[slot] = node{spec: n, join: join}
 	x.present.set(slot)
 	x.ready.set(slot)
-	at, _ := slices.BinarySearchFunc(x.order, join, x.compareJoin)
-	x.order = slices.Insert(x.order, at, slot)
+	at, _ := slices.BinarySearchFunc(x.byJoin, join, x.compareJoin)
+	x.byJoin = slices.Insert(x.byJoin, at, slot)
 
 	allocatable := n.Allocatable()
 	amounts := x.registerAll(&allocatable)
@@ -103,17 +103,18 @@ func (x *Index) Update(slot Slot, n *placement.Node) {
 func (x *Index) Remove(slot Slot) {
 	n := &x.nodes[slot]
 	x.SetHeld(slot, Held{})
-	at, _ := slices.BinarySearchFunc(x.order, n.join, x.compareJoin)
-	x.order = slices.Delete(x.order, at, at+1)
+	at, _ := slices.BinarySearchFunc(x.byJoin, n.join, x.compareJoin)
+	x.byJoin = slices.Delete(x.byJoin, at, at+1)
 	x.describe(slot, n.spec, nil)
 	x.present.remove(slot)
-	x.changed(slot) // while the join number is there to find it by
+	x.ready.remove(slot)
+	n.spec = nil
+	x.forgetNode(slot)
 	for d := range x.dims {
 		x.free[d][slot] = 0
 	}
 	x.nodes[slot] = node{}
 	x.most[slot], x.whole[slot] = 0, 0
-	x.ready.remove(slot)
 	x.vacant = append(x.vacant, slot)
 	x.changed(slot)
 }
@@ -122,8 +123,28 @@ func (x *Index) Remove(slot Slot) {
 func (x *Index) SetState(slot Slot, state State) {
 	x.nodes[slot].state = state
 	x.ready.put(slot, state == Ready)
+	x.bookLog.add(slot, max(x.limits.changeLog, len(x.nodes)/2))
 	x.nodeLog.add(slot, x.limits.changeLog)
 	x.version++
+}
+
+// forgetNode takes a node that goes out of every grid, while its join number is
+// there to find it by.
+func (x *Index) forgetNode(slot Slot) {
+	x.changed(slot)
+	for _, o := range x.orders {
+		if o.grid == nil {
+			continue
+		}
+		if o.abandoned() {
+			o.grid = nil
+			continue
+		}
+		x.refresh(o)
+		if !o.grid.repair(x, o) {
+			o.grid = nil
+		}
+	}
 }
 
 // describe keeps up the structures on labels and taints when the node's
@@ -141,9 +162,7 @@ func (x *Index) changed(slot Slot) {
 	n := &x.nodes[slot]
 	x.full.put(slot, n.spec != nil && n.spec.MaxInstances > 0 && n.instances >= n.spec.MaxInstances)
 	x.packed[slot], x.key[slot] = x.pack(slot)
-	for _, g := range x.grids {
-		g.update(x, slot)
-	}
+	x.bookLog.add(slot, max(x.limits.changeLog, len(x.nodes)/2))
 	x.version++
 }
 
@@ -152,6 +171,6 @@ func (x *Index) rekey() {
 	for slot := range x.nodes {
 		x.packed[slot], x.key[slot] = x.pack(Slot(slot))
 	}
-	x.grids = nil
+	x.orders = nil
 	x.version++
 }

@@ -27,7 +27,7 @@ type probe struct {
 	soft     []softTest
 	low      int64 // bounds of G
 	high     int64
-	packs    dimensionSet // dimensions that count as in BinPack; see grid.go
+	packs    dimensionSet // dimensions that count as in BinPack; see order.go
 }
 
 // portTest is a claimed port that the query claims too.
@@ -64,13 +64,13 @@ func (t *domainTest) reason() placement.Reason {
 // softTest is a soft term: a set of nodes, or a rule on domains.
 type softTest struct {
 	weight  int64
-	set     bitset      // nil for a rule on domains
-	n       int         // members of set
+	set     *nodeSet    // nil for a rule on domains
 	rule    *domainRule // nil for a set
 	least   int32       // of a soft MaxSkew: the smallest count
 	targets []int64     // of targets: by domain, how many are wanted
 	part    PartKind
 	index   int
+	folded  bool // counted in the key of the order that is searched
 }
 
 // prepare makes a query ready. The probe is scratch of the index.
@@ -199,11 +199,11 @@ func (x *Index) leastCount(k *counter, set *nodeSet) (least int32, domains int) 
 func (x *Index) prepareSoft(p *probe) {
 	for i, term := range p.plan.labels {
 		set := x.current(term.set)
-		p.soft = append(p.soft, softTest{weight: term.weight, set: set.bits, n: set.n, part: PartPreferred, index: i})
+		p.soft = append(p.soft, softTest{weight: term.weight, set: set, part: PartPreferred, index: i})
 	}
 	if x.taints.soft > 0 {
 		if set := x.current(p.plan.dreaded); set.n > 0 {
-			p.soft = append(p.soft, softTest{weight: dreadedWeight, set: set.bits, n: set.n, part: PartTaint})
+			p.soft = append(p.soft, softTest{weight: dreadedWeight, set: set, part: PartTaint})
 			p.low += dreadedWeight * placement.Unit
 		}
 	}
@@ -251,7 +251,7 @@ func (x *Index) wanted(rule *domainRule) []int64 {
 // value returns t of a soft term on a node, from 0 to placement.Unit.
 func (t *softTest) value(slot Slot) int64 {
 	if t.rule == nil {
-		if t.set.has(slot) {
+		if t.set.bits.has(slot) {
 			return placement.Unit
 		}
 		return 0
@@ -286,6 +286,17 @@ func (p *probe) softScore(slot Slot) int64 {
 	sum := int64(0)
 	for i := range p.soft {
 		sum += p.soft[i].weight * p.soft[i].value(slot)
+	}
+	return sum
+}
+
+// unfolded returns the part of G that the order searched does not hold.
+func (p *probe) unfolded(slot Slot) int64 {
+	sum := int64(0)
+	for i := range p.soft {
+		if !p.soft[i].folded {
+			sum += p.soft[i].weight * p.soft[i].value(slot)
+		}
 	}
 	return sum
 }

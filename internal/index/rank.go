@@ -33,16 +33,17 @@ func (x *Index) strategyTerm(p *probe, slot Slot) int64 {
 	if p.strategy != placement.Spread {
 		return x.bound - int64(x.key[slot])
 	}
-	return x.strategyTermOf(p, func(d int) int64 { return x.free[d][slot] })
+	return x.strategyTermOf(p.packs, func(d int) int64 { return x.free[d][slot] })
 }
 
-// strategyTermOf returns R where so much is free of each dimension.
-func (x *Index) strategyTermOf(p *probe, free func(d int) int64) int64 {
+// strategyTermOf returns R where so much is free of each dimension: those of
+// packs count as in BinPack, the others as in Spread.
+func (x *Index) strategyTermOf(packs dimensionSet, free func(d int) int64) int64 {
 	sum := int64(0)
 	for d := range x.dims {
 		dim := &x.dims[d]
 		share := dim.weight * dim.share(free(d))
-		if p.packs>>d&1 == 1 {
+		if packs>>d&1 == 1 {
 			share = dim.weight*dim.unit() - share
 		}
 		sum += share

@@ -22,15 +22,15 @@ const maxLevels = 64
 
 // walk is the state of one search.
 type walk struct {
-	best   Slot
-	rank   rank
-	found  bool
-	visits int // nodes that may still be looked at
+	best  Slot
+	rank  rank
+	found bool
 
-	level  int64 // only nodes of this soft score count, if soft is set
-	soft   bool
-	group  int32 // only nodes with so many of the group, if grouped is set
-	groups bool
+	visits int // nodes that may still be looked at
+	order  *order
+	level  int64 // only nodes of this soft score, folded terms apart, count
+	group  int32 // and only those with so many of the group, for Spread
+	soft   bool  // there are terms that are not folded
 
 	levels []int64
 	counts []int32
@@ -42,19 +42,19 @@ func (x *Index) search(p *probe) (Slot, bool) {
 		return 0, false
 	}
 	w := &x.walk
-	*w = walk{levels: w.levels[:0], counts: w.counts[:0], visits: len(x.nodes)/8 + x.limits.listNodes}
-	if p.plan.eligible.n <= x.limits.listNodes {
-		x.stats.Lists++
-		for slot := range p.eligible.each {
-			x.try(p, slot)
-		}
-		return w.best, w.found
-	}
-	if x.gather(p) {
+	budget := len(x.nodes)/8 + x.limits.listNodes
+	*w = walk{levels: w.levels[:0], counts: w.counts[:0], visits: budget}
+	if x.list(p) {
 		x.stats.Lists++
 		return w.best, w.found
 	}
-	if x.spanAll(p) && x.walkLevels(p) {
+	use, own := x.ordering(p)
+	w.order = use
+	done := x.spanAll(p) && x.walkAll(p)
+	if spent := budget - w.visits; own != nil && spent > x.limits.listNodes {
+		own.wasted += spent
+	}
+	if done {
 		x.stats.Walks++
 		return w.best, w.found
 	}
@@ -77,32 +77,39 @@ func (x *Index) try(p *probe, slot Slot) {
 	}
 }
 
-// gather looks at the nodes of the domains that a hard rule leaves over, if
-// one leaves over few. It reports whether it did.
-func (x *Index) gather(p *probe) bool {
+// list looks at the nodes that one of the hard rules leaves over, if these are
+// few. It reports whether it did.
+func (x *Index) list(p *probe) bool {
+	if p.plan.eligible.n <= x.limits.listNodes {
+		for slot := range p.eligible.each {
+			x.try(p, slot)
+		}
+		return true
+	}
 	for i := range p.tests {
 		test := &p.tests[i]
-		t := test.counter.topology
-		if test.low == 0 || test.counter.domains.nonzero > x.limits.listNodes {
-			continue
-		}
-		members := 0
-		for domain := range test.counter.domains.each {
-			if t.key == "" {
-				members++
-			} else {
-				members += int(t.members[domain])
-			}
-		}
-		if members > x.limits.listNodes {
+		if test.low == 0 || x.members(test.counter) > x.limits.listNodes {
 			continue
 		}
 		for domain := range test.counter.domains.each {
-			x.eachMember(t, domain, func(slot Slot) { x.try(p, slot) })
+			x.eachMember(test.counter.topology, domain, func(slot Slot) { x.try(p, slot) })
 		}
 		return true
 	}
 	return false
+}
+
+// members returns how many nodes are in domains with a count, or some number
+// above listNodes.
+func (x *Index) members(k *counter) int {
+	if k.topology.key == "" || k.domains.nonzero > x.limits.listNodes {
+		return k.domains.nonzero
+	}
+	members := 0
+	for domain := range k.domains.each {
+		members += int(k.topology.members[domain])
+	}
+	return members
 }
 
 // eachMember visits the nodes of a domain.
@@ -124,9 +131,14 @@ func (x *Index) eachMember(t *topology, domain int32, visit func(Slot)) {
 func (x *Index) spanAll(p *probe) bool {
 	w := &x.walk
 	w.levels = append(w.levels, 0)
-	w.soft = len(p.soft) > 0
 	for i := range p.soft {
-		if !x.spanLevels(p, &p.soft[i]) {
+		test := &p.soft[i]
+		test.folded = test.rule == nil && slices.Contains(w.order.terms, labelTerm{test.set, test.weight})
+		if test.folded {
+			continue
+		}
+		w.soft = true
+		if !x.spanLevels(p, test) {
 			return false
 		}
 	}
@@ -153,8 +165,8 @@ func (x *Index) spanLevels(p *probe, test *softTest) bool {
 	switch {
 	case test.rule == nil:
 		add(0)
-		if test.n <= x.limits.listNodes {
-			for slot := range test.set.each {
+		if test.set.n <= x.limits.listNodes {
+			for slot := range test.set.bits.each {
 				x.try(p, slot)
 			}
 		} else {
@@ -202,24 +214,22 @@ func (w *walk) span(weight int64, values []int64) bool {
 	return len(w.levels) <= maxLevels
 }
 
-// walkLevels walks the grid once per level that can still win. It reports
-// false when it gave up.
-func (x *Index) walkLevels(p *probe) bool {
-	g := x.gridOf(p.packs)
-	w := &x.walk
+// walkAll walks the grid once per level that can still win. It reports false
+// when it gave up.
+func (x *Index) walkAll(p *probe) bool {
 	if p.strategy != placement.Spread {
-		return x.walkSoft(p, g)
+		return x.walkLevels(p)
 	}
 	// The nodes with the fewest instances of the group come before all else.
+	w := &x.walk
 	group := &p.plan.group.domains
-	w.groups = true
-	if group.nonzero < len(x.order) {
+	if group.nonzero < len(x.byJoin) {
 		w.counts = append(w.counts, 0)
 	}
 	for ranked := false; ; ranked = true {
 		for _, count := range w.counts {
 			w.group = count
-			if !x.walkSoft(p, g) {
+			if !x.walkLevels(p) {
 				return false
 			}
 			if w.found && w.rank[0] >= -int64(count) {
@@ -233,56 +243,68 @@ func (x *Index) walkLevels(p *probe) bool {
 	}
 }
 
-// walkSoft walks the levels of the soft score.
-func (x *Index) walkSoft(p *probe, g *grid) bool {
+// walkLevels walks the levels of the soft score, from the top.
+func (x *Index) walkLevels(p *probe) bool {
 	w := &x.walk
 	for _, level := range w.levels {
 		w.level = level
-		limit, worth := x.keyLimit(p)
-		if !worth {
-			return true
+		limit := x.keyLimit(p)
+		if limit < 0 && len(w.order.terms) == 0 {
+			return true // keys are not negative, and the next levels are lower
 		}
-		if !x.walkGrid(p, g, limit) {
+		if !x.walkGrid(p, limit) {
 			return false
-		}
-		if w.found && p.strategy == placement.Affinity && w.rank[0] >= level {
-			return true
 		}
 	}
 	return true
 }
 
 // keyLimit returns the greatest key with which a node of the level can come
-// before the best so far; it reports false if none can.
-func (x *Index) keyLimit(p *probe) (uint32, bool) {
+// before the best so far, or a negative number if none can.
+func (x *Index) keyLimit(p *probe) int64 {
 	w := &x.walk
-	if !w.found {
-		return math.MaxUint32 - 1, true
+	switch {
+	case !w.found:
+		return noKey - 1
+	case p.strategy == placement.Affinity:
+		return x.lexicalLimit()
+	case p.strategy == placement.Spread && -int64(w.group) > w.rank[0]:
+		return noKey - 1
+	case p.strategy == placement.Spread && -int64(w.group) < w.rank[0]:
+		return math.MinInt64
 	}
-	if p.strategy == placement.Affinity {
-		if w.level != w.rank[0] {
-			return math.MaxUint32 - 1, w.level > w.rank[0]
+	// S = 100·bound − key + W·level of what is not folded.
+	return 100*x.bound + x.bound/placement.Unit*w.level - w.rank[1]
+}
+
+// lexicalLimit is keyLimit for strategy Affinity.
+func (x *Index) lexicalLimit() int64 {
+	w := &x.walk
+	behind := w.rank[0] - w.level // of the soft score, to be made up for
+	if w.order.lexical {
+		terms := behind / placement.Unit // rounded down: no more than needed
+		if behind%placement.Unit < 0 {
+			terms--
 		}
-		return uint32(x.bound - w.rank[1]), true
+		return x.bound - softScale*terms
 	}
-	if p.strategy == placement.Spread && -int64(w.group) != w.rank[0] {
-		return math.MaxUint32 - 1, -int64(w.group) > w.rank[0]
+	switch {
+	case behind < 0:
+		return noKey - 1
+	case behind > 0:
+		return -1
 	}
-	// 100·(bound − key) + W·level ≥ S of the best.
-	room := 100*x.bound + x.bound/placement.Unit*w.level - w.rank[1]
-	if room < 0 {
-		return 0, false
-	}
-	return uint32(min(room/100, math.MaxUint32-1)), true
+	return 100 * (x.bound - w.rank[1])
 }
 
 // walkGrid compares the first node that fits, of the level and group at hand,
 // with the best so far; nodes with keys above limit can not win. It reports
 // false when it gave up because it had looked at too many.
-func (x *Index) walkGrid(p *probe, g *grid, limit uint32) bool {
+func (x *Index) walkGrid(p *probe, limit int64) bool {
 	w := &x.walk
-	for i := range g.cells {
-		c := &g.cells[i]
+	cells := w.order.grid.cells
+	for i := range cells {
+		c := &cells[i]
 		if c.low > limit || misses(c.corner, p.need) != 0 {
 			continue
 		}
@@ -302,7 +324,7 @@ func (x *Index) walkGrid(p *probe, g *grid, limit uint32) bool {
 }
 
 // walkCell returns the first node of a cell that fits, up to a key.
-func (x *Index) walkCell(p *probe, c *cell, limit uint32) (Slot, uint32, bool) {
+func (x *Index) walkCell(p *probe, c *cell, limit int64) (Slot, int64, bool) {
 	w := &x.walk
 	for b := range c.blocks {
 		at := &c.blocks[b]
@@ -320,8 +342,8 @@ func (x *Index) walkCell(p *probe, c *cell, limit uint32) (Slot, uint32, bool) {
 				continue
 			}
 			w.visits -= 4
-			if w.groups && p.plan.group.domains.at(int32(e.slot)) != w.group ||
-				w.soft && p.softScore(e.slot) != w.level || !x.fitsExactly(p, e.slot) {
+			if p.plan.group != nil && p.plan.group.domains.at(int32(e.slot)) != w.group ||
+				w.soft && p.unfolded(e.slot) != w.level || !x.fitsExactly(p, e.slot) {
 				if w.visits < 0 {
 					return 0, 0, false
 				}

@@ -24,7 +24,7 @@ type Stats struct {
 // Stats returns counters and sizes.
 func (x *Index) Stats() Stats {
 	s := x.stats
-	s.Nodes = len(x.order)
+	s.Nodes = len(x.byJoin)
 	s.Classes, s.Live = x.classes.n, len(x.classes.alive)
 	s.Counters = x.counters.n
 	s.Unanchored = len(x.counters.others) + len(x.counters.holders.others)

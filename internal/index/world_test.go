@@ -24,7 +24,8 @@ func newWorld(cfg Config, limits limits) *world {
 // tinyLimits make structures change their form all the time.
 func tinyLimits() limits {
 	return limits{
-		gridNodes: 2, gridBlock: 2, listNodes: 1, denseSet: 1, denseTally: 1,
+		gridNodes: 2, gridBlock: 2, gridCost: 0, orders: 4, grids: 3,
+		listNodes: 1, denseSet: 1, denseTally: 1,
 		unusedClasses: 2, builtSets: 5, changeLog: 4,
 	}
 }
@@ -268,7 +269,7 @@ func (w *world) checkInvariants(t require.TestingT) {
 	x := w.x
 	require.Equal(t, len(w.m.nodes), x.present.count())
 	for i, n := range w.m.nodes {
-		require.Equal(t, n.slot, x.order[i])
+		require.Equal(t, n.slot, x.byJoin[i])
 	}
 	for slot := range x.nodes {
 		packed, key := x.pack(Slot(slot))
@@ -303,11 +304,16 @@ func (w *world) checkInvariants(t require.TestingT) {
 
 // checkGrids holds every grid against a new one and its own invariant.
 func (w *world) checkGrids(t require.TestingT) {
-	for _, g := range w.x.grids {
-		entries := 0
+	for _, o := range w.x.orders {
+		if o.grid == nil || o.abandoned() {
+			continue
+		}
+		w.x.refresh(o)
+		w.x.upToDate(o)
+		g, entries := o.grid, 0
 		for number := range g.cells {
 			c := &g.cells[number]
-			low := uint32(noKey)
+			low := int64(noKey)
 			var last gridEntry
 			for b := range c.blocks {
 				at := &c.blocks[b]
@@ -316,9 +322,9 @@ func (w *world) checkGrids(t require.TestingT) {
 				require.Equal(t, topOf(at.entries), at.top)
 				for i, e := range at.entries {
 					entries++
-					require.True(t, w.x.present.has(e.slot))
-					require.Equal(t, gridPlace{int32(number), e.key}, g.at[e.slot])
-					require.Equal(t, w.x.orderKey(g.packs, e.slot), e.key)
+					require.True(t, w.x.present.has(e.slot) && o.has(e.slot))
+					require.Equal(t, gridPlace{e.key, int32(number)}, g.at[e.slot])
+					require.Equal(t, w.x.orderKey(o, e.slot), e.key)
 					require.Equal(t, w.x.packed[e.slot], e.packed)
 					require.Equal(t, c.corner, corner(e.packed))
 					require.Zero(t, misses(c.corner, e.packed))
@@ -334,7 +340,12 @@ func (w *world) checkGrids(t require.TestingT) {
 			known, ok := g.known[c.corner]
 			require.Equal(t, len(c.blocks) > 0, ok && int(known) == number)
 		}
-		require.Equal(t, len(w.m.nodes), entries)
+		require.Equal(t, g.n, entries)
+		if o.set == nil {
+			require.Equal(t, len(w.m.nodes), entries)
+		} else {
+			require.Equal(t, o.set.n, entries)
+		}
 	}
 }
 

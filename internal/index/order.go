@@ -1,0 +1,151 @@
+package index
+
+import (
+	"slices"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// order is an order of the nodes of a set by what does not depend on what
+// runs in other nodes: the strategy term and the soft terms on labels and
+// taints. Because references are those of the cluster and not of the request,
+// every request with the same rules has the same order, whatever it asks for.
+//
+// The plain orders are those of all nodes by the strategy term: BinPack's, and
+// Spread's for each set of scarce dimensions that are not asked. Every search
+// can use one of them, testing its rules node by node. An order of its own for
+// a rule set finds its node without such tests; it gets a grid when searches
+// with these rules have wasted as much time as building the grid takes.
+type order struct {
+	packs   dimensionSet
+	lexical bool        // soft terms before all else, as strategy Affinity wants
+	set     *nodeSet    // nil for all nodes
+	terms   []labelTerm // soft terms that count
+	grid    *grid
+	wasted  int // nodes looked at in vain
+}
+
+// dimensionSet has one bit per registered dimension.
+type dimensionSet uint16
+
+func (x *Index) allDimensions() dimensionSet { return 1<<len(x.dims) - 1 }
+
+func (o *order) has(slot Slot) bool { return o.set == nil || o.set.bits.has(slot) }
+
+func (o *order) equal(other *order) bool {
+	return o.packs == other.packs && o.lexical == other.lexical && o.set == other.set &&
+		slices.Equal(o.terms, other.terms)
+}
+
+// softScale is above every strategy term: R is at most 16·64·2²⁰.
+const softScale = 1 << 31
+
+// orderKey returns the place of a node in the order, the smaller the earlier:
+// 100·(W·2²⁰ − R) − W·G, or for lexical orders W·2²⁰ − R − 2³¹·G/2²⁰.
+func (x *Index) orderKey(o *order, slot Slot) int64 {
+	behind := int64(x.key[slot])
+	if o.packs != x.allDimensions() {
+		behind = x.bound - x.strategyTermOf(o.packs, func(d int) int64 { return x.free[d][slot] })
+	}
+	soft := int64(0)
+	for _, term := range o.terms {
+		if term.set.bits.has(slot) {
+			soft += term.weight
+		}
+	}
+	if o.lexical {
+		return behind - softScale*soft
+	}
+	return 100*behind - x.bound*soft
+}
+
+// ordering returns the order to search in: the query's own if that has a grid,
+// else a plain one. own is where waste is noted, nil if the plain one is as
+// good.
+func (x *Index) ordering(p *probe) (use, own *order) {
+	terms := x.foldable(p)
+	if len(terms) > 0 || p.plan.eligible.n < len(x.byJoin)-len(x.byJoin)/8 {
+		own = x.remember(&order{
+			packs: p.packs, set: p.plan.eligible, terms: terms,
+			lexical: p.strategy == placement.Affinity && len(terms) > 0,
+		})
+		if own.grid != nil || own.wasted > x.limits.gridCost*own.set.n {
+			x.upToDate(own)
+			return own, own
+		}
+	}
+	plain := x.remember(&order{packs: p.packs})
+	x.upToDate(plain)
+	return plain, own
+}
+
+// foldable returns the soft terms that an order can hold: those on labels and
+// taints that more than a few nodes stand out in. The result is scratch.
+func (x *Index) foldable(p *probe) []labelTerm {
+	terms := x.scratchTerms[:0]
+	for i := range p.soft {
+		if test := &p.soft[i]; test.rule == nil && test.set.n > x.limits.listNodes {
+			terms = append(terms, labelTerm{test.set, test.weight})
+		}
+	}
+	x.scratchTerms = terms
+	return terms
+}
+
+// remember returns the order that equals o, and moves it to the front.
+func (x *Index) remember(o *order) *order {
+	for i, known := range x.orders {
+		if known.equal(o) {
+			copy(x.orders[1:i+1], x.orders[:i])
+			x.orders[0] = known
+			return known
+		}
+	}
+	kept := *o
+	kept.terms = slices.Clone(o.terms)
+	if len(x.orders) == x.limits.orders {
+		x.orders = x.orders[:x.limits.orders-1]
+	}
+	x.orders = slices.Insert(x.orders, 0, &kept)
+	return &kept
+}
+
+// upToDate repairs the grid of an order or builds it. The sets of the order
+// must be up to date.
+func (x *Index) upToDate(o *order) {
+	if o.grid == nil || !o.grid.repair(x, o) {
+		x.build(o)
+	}
+}
+
+// refresh brings the sets of an order up to date.
+func (x *Index) refresh(o *order) {
+	if o.set != nil {
+		x.current(o.set)
+	}
+	for _, term := range o.terms {
+		x.current(term.set)
+	}
+}
+
+// abandoned reports whether no rule uses a set of the order any more.
+func (o *order) abandoned() bool {
+	return o.set != nil && o.set.users == 0 ||
+		slices.ContainsFunc(o.terms, func(term labelTerm) bool { return term.set.users == 0 })
+}
+
+// build gives an order a new grid; the one that was used least recently goes.
+func (x *Index) build(o *order) {
+	o.grid = nil
+	grids := 0
+	for _, other := range x.orders {
+		if other.grid == nil {
+			continue
+		}
+		if grids++; grids == x.limits.grids {
+			other.grid, other.wasted = nil, 0
+		}
+	}
+	o.grid = x.newGrid(o)
+	o.wasted = 0
+}
