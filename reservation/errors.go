@@ -144,7 +144,7 @@ type RefusedError struct {
 	// if no node meets the rules.
 	Node    string
 	Largest placement.Resources
-	// Holders are what the Plan counts on Node during the window.
+	// Holders are what the Plan counts on Node while there is no room.
 	Holders []Holder
 	// Earliest is the first start at which all would find room for as long,
 	// as things stand; zero if there is none, or if the call was about a

@@ -14,6 +14,7 @@ import (
 func (t *trial) refused(want Want, load Load) *RefusedError {
 	refused := &RefusedError{Window: want.Window, Shape: load.Resources.Clone()}
 	nearest := int64(-1)
+	var nearestRoom Room
 	s := t.plan.span(want.Window)
 	for node, room := range t.nodes.For(&want) {
 		free := t.plan.free(node, &room, &load, s)
@@ -24,13 +25,35 @@ func (t *trial) refused(want Want, load Load) *RefusedError {
 			}
 		}
 		if share > nearest {
-			nearest, refused.Node, refused.Largest = share, node, free
+			nearest, nearestRoom = share, room
+			refused.Node, refused.Largest = node, free
 		}
 	}
-	refused.Holders = slices.DeleteFunc(t.plan.Holders(refused.Node, want.Window), func(h Holder) bool {
+	refused.Holders = t.inTheWayOf(refused.Node, &nearestRoom, want, &load)
+	return refused
+}
+
+// inTheWayOf returns what counts on a node at those times of a window at which
+// a load does not fit.
+func (t *trial) inTheWayOf(node string, room *Room, want Want, load *Load) []Holder {
+	p, s := t.plan, t.plan.span(want.Window)
+	holders := slices.DeleteFunc(p.Holders(node, Window{instant(s.from), want.Window.End}), func(h Holder) bool {
 		return h.ID == want.ID && !h.Instance // It is not in its own way.
 	})
-	return refused
+	starts := []int64{s.from}
+	for _, h := range holders {
+		starts = append(starts, max(s.from, h.Window.start()))
+	}
+	starts = slices.DeleteFunc(starts, func(at int64) bool {
+		_, fits := p.fit(node, room, load, span{at, at + 1}, nil)
+		return fits
+	})
+	if len(starts) == 0 {
+		return holders // No GPU is free all the time, though one is at any time.
+	}
+	return slices.DeleteFunc(holders, func(h Holder) bool {
+		return !slices.ContainsFunc(starts, func(at int64) bool { return h.Window.start() <= at && at < h.Window.end() })
+	})
 }
 
 // maxProbes bounds how many starts are tried for several slots together.

@@ -28,7 +28,7 @@ func (p *Plan) Settle(nodes Nodes) []Change {
 			if r.Slots[i].Node == "" || !r.holding() {
 				continue
 			}
-			for _, instance := range t.inTheWay(ref, told) {
+			for _, instance := range t.mustLeave(ref, told) {
 				t.changes = append(t.changes, Change{Kind: Tell, ID: id, Instance: instance})
 			}
 			if r.Phase == Active && len(r.Slots[i].Claims) == 0 && t.liftUnfit(ref) {
@@ -42,9 +42,9 @@ func (p *Plan) Settle(nodes Nodes) []Change {
 	return t.changes
 }
 
-// inTheWay returns the instances that have to leave the node of a slot before
+// mustLeave returns the instances that have to leave the node of a slot before
 // it begins, and were not told.
-func (t *trial) inTheWay(ref slotRef, told map[string]bool) []string {
+func (t *trial) mustLeave(ref slotRef, told map[string]bool) []string {
 	p, h := t.plan, ref.r.slotHold(ref.at().Node, ref.at().Devices)
 	room, ok := t.nodes.Room(h.Node)
 	if !ok {
