@@ -60,7 +60,7 @@ func anyConfiguration() *rapid.Generator[Configuration] {
 func anyMessage() *rapid.Generator[Message] {
 	return rapid.Custom(func(t *rapid.T) Message {
 		return Message{
-			Kind:    Kind(rapid.IntRange(0, int(kindLimit)).Draw(t, "kind")),
+			Kind:    Kind(rapid.IntRange(0, int(Refusal)+1).Draw(t, "kind")),
 			Cluster: rapid.SampledFrom([]string{"test", "other"}).Draw(t, "cluster"),
 			From:    anyName().Draw(t, "from"), To: anyName().Draw(t, "to"),
 			StoreID:     anyStoreID().Draw(t, "store"),
@@ -115,10 +115,10 @@ func TestMessageRoundTrip(t *testing.T)   { rapid.Check(t, checkMessageRoundTrip
 func FuzzMessageRoundTrip(f *testing.F)   { f.Fuzz(rapid.MakeFuzz(checkMessageRoundTrip)) }
 func FuzzHardStateRoundTrip(f *testing.F) { f.Fuzz(rapid.MakeFuzz(checkHardStateRoundTrip)) }
 func TestHardStateRoundTrip(t *testing.T) { rapid.Check(t, checkHardStateRoundTrip) }
-func exampleMessage(t testing.TB) (m Message) {
-	t.Helper()
+func exampleMessage(tb testing.TB) Message {
+	tb.Helper()
 	c, err := NewConfiguration(append(voters(3), Member{ID: "D", Data: "d:1", Priority: -2})...)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return Message{
 		Kind: VoteRequest, Cluster: "test", From: "A", To: "B", StoreID: testStore("A"), Incarnation: 2, Boot: 3,
 		Term: 4, Sequence: 5, Promise: 150 * ms, Transfer: 3, Level: 1, ConfigurationID: c.ConfigurationID,
@@ -284,7 +284,7 @@ func TestEncodingDoesNotAllocate(t *testing.T) {
 }
 
 func TestKindAndRoleNames(t *testing.T) {
-	for k := PreVoteRequest; k < kindLimit; k++ {
+	for k := PreVoteRequest; k <= Refusal; k++ {
 		require.NotContains(t, k.String(), "Kind")
 	}
 	require.Equal(t, "Kind(99)", Kind(99).String())

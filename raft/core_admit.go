@@ -58,7 +58,7 @@ func (c *Core) admit(m *Message) (sender int, ok bool) {
 // the message alone tells.
 func (m *Message) wellFormed() bool {
 	switch {
-	case m.Kind == 0 || m.Kind >= kindLimit || m.From == "" || m.StoreID == StoreID{} || m.Incarnation == 0:
+	case m.Kind < PreVoteRequest || m.Kind > Refusal || m.From == "" || m.StoreID == StoreID{} || m.Incarnation == 0:
 		return false
 	case m.Term >= termLimit || m.Term == 0 && !m.mayLackTerm() || m.ConfigurationID.Term > m.Term:
 		return false

@@ -19,7 +19,7 @@ const ms = time.Millisecond
 // checks the oracles after every call of a core. It is made for scenarios that
 // a reader can follow; what it lacks on purpose is random faults.
 type cluster struct {
-	t       testing.TB
+	t       *testing.T
 	now     time.Duration // true time
 	servers []*server     // in ID order
 	random  *rand.Rand
@@ -86,7 +86,7 @@ func (h *eventHeap) Pop() any {
 	return last
 }
 
-// voters returns n members that vote: A, B, C …
+// voters returns n members that vote: A, B, C and so on.
 func voters(n int) []Member {
 	members := make([]Member, n)
 	for i := range members {
@@ -108,13 +108,13 @@ func testConfig(id string, members ...Member) Config {
 }
 
 // newCluster starts n voters.
-func newCluster(t testing.TB, n int) *cluster {
+func newCluster(t *testing.T, n int) *cluster {
 	t.Helper()
 	return newClusterOf(t, 1, voters(n)...)
 }
 
 // newClusterOf starts these members.
-func newClusterOf(t testing.TB, seed uint64, members ...Member) *cluster {
+func newClusterOf(t *testing.T, seed uint64, members ...Member) *cluster {
 	t.Helper()
 	c := &cluster{t: t, random: rand.New(rand.NewPCG(seed, 0)), oracle: newOracle()}
 	for _, m := range members {

@@ -18,32 +18,58 @@ func TestNegativeControls(t *testing.T) {
 		schedule func(c *cluster)
 		oracle   string // that must break
 	}{
-		{"rule 4: silence after a restart", 3,
-			func(s *server) { s.core.faults.noBlackout = true }, restartAfterAnswering, "O6"},
-		{"rule 12: save before send", 3,
-			func(s *server) { s.early = true }, func(c *cluster) { c.run(300 * ms) }, "O4"},
-		{"rule 2: lease from the sending", 3,
-			func(s *server) { s.core.faults.leaseFromReceipt = true }, lateAnswer, "O6"},
-		{"rule 8: votes are a set", 5,
-			func(s *server) { s.core.faults.countDuplicateVotes = true }, doubledVotes, "O1"},
-		{"rule 8: the vote survives a heartbeat", 3,
-			func(s *server) { s.core.faults.resetVoteOnEqualTerm = true }, lateRequest, "O1"},
-		{"rule 6: a grant ends the pre-campaign", 3,
-			func(s *server) { s.core.faults.keepPreCampaign = true }, latePreVote, "O6"},
-		{"rule 1: a promise survives a term", 3,
-			func(s *server) { s.core.faults.clearPromiseOnTerm = true }, higherTermAfterAnswering, "O6"},
-		{"rule 1: no campaign while bound", 3,
-			func(s *server) { s.core.faults.campaignWhileBound = true }, campaignAfterAnswering, "O6"},
-		{"rule 5: no lease after TimeoutNow", 3,
-			func(s *server) { s.core.faults.renewAfterTransfer = true }, lateTimeoutNow, "O6"},
-		{"rule 4: promises as long as asked", 3,
-			func(s *server) { s.core.faults.ownPromiseLength = true }, mixedTimeouts, "O6"},
-		{"rule 2: margin of twice the skew", 3,
-			func(s *server) { s.core.lease = s.core.cfg.ElectionTimeoutMin }, skewedClocks, "O6"},
-		{"rule 18: quorum before a change", 4,
-			func(s *server) { s.core.faults.reconfigUnconfirmed = true }, overlappingChanges, "O6"},
-		{"rule 17: no vote for an older configuration", 5,
-			func(s *server) { s.core.faults.ignoreConfigurationID = true }, outdatedConfiguration, "O6"},
+		{
+			"rule 4: silence after a restart", 3,
+			func(s *server) { s.core.faults.noBlackout = true }, restartAfterAnswering, "O6",
+		},
+		{
+			"rule 12: save before send", 3,
+			func(s *server) { s.early = true }, func(c *cluster) { c.run(300 * ms) }, "O4",
+		},
+		{
+			"rule 2: lease from the sending", 3,
+			func(s *server) { s.core.faults.leaseFromReceipt = true }, lateAnswer, "O6",
+		},
+		{
+			"rule 8: votes are a set", 5,
+			func(s *server) { s.core.faults.countDuplicateVotes = true }, doubledVotes, "O1",
+		},
+		{
+			"rule 8: the vote survives a heartbeat", 3,
+			func(s *server) { s.core.faults.resetVoteOnEqualTerm = true }, lateRequest, "O1",
+		},
+		{
+			"rule 6: a grant ends the pre-campaign", 3,
+			func(s *server) { s.core.faults.keepPreCampaign = true }, latePreVote, "O6",
+		},
+		{
+			"rule 1: a promise survives a term", 3,
+			func(s *server) { s.core.faults.clearPromiseOnTerm = true }, higherTermAfterAnswering, "O6",
+		},
+		{
+			"rule 1: no campaign while bound", 3,
+			func(s *server) { s.core.faults.campaignWhileBound = true }, campaignAfterAnswering, "O6",
+		},
+		{
+			"rule 5: no lease after TimeoutNow", 3,
+			func(s *server) { s.core.faults.renewAfterTransfer = true }, lateTimeoutNow, "O6",
+		},
+		{
+			"rule 4: promises as long as asked", 3,
+			func(s *server) { s.core.faults.ownPromiseLength = true }, mixedTimeouts, "O6",
+		},
+		{
+			"rule 2: margin of twice the skew", 3,
+			func(s *server) { s.core.lease = s.core.cfg.ElectionTimeoutMin }, skewedClocks, "O6",
+		},
+		{
+			"rule 18: quorum before a change", 4,
+			func(s *server) { s.core.faults.reconfigUnconfirmed = true }, overlappingChanges, "O6",
+		},
+		{
+			"rule 17: no vote for an older configuration", 5,
+			func(s *server) { s.core.faults.ignoreConfigurationID = true }, outdatedConfiguration, "O6",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 // solo is one core, whose peers are the test.
 type solo struct {
 	*Core
-	t   testing.TB
+	t   *testing.T
 	now time.Duration
 	// last is the effects of the latest call.
 	last Effects
@@ -19,12 +19,12 @@ type solo struct {
 
 // newSolo returns node A of n voters, past the silence after a start. Its
 // election timeout is off until a test sets it.
-func newSolo(t testing.TB, n int) *solo {
+func newSolo(t *testing.T, n int) *solo {
 	t.Helper()
 	return newSoloOf(t, testConfig("A", voters(n)...))
 }
 
-func newSoloOf(t testing.TB, cfg Config) *solo {
+func newSoloOf(t *testing.T, cfg Config) *solo {
 	t.Helper()
 	cfg.Rand = rand.NewPCG(1, 1)
 	state, err := StartState(cfg, Record{}, testStore(cfg.ID))

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var updateTranscripts = flag.Bool("update-transcripts", false, "rewrite testdata/*.txt") //nolint:gochecknoglobals // A flag.
+var update = flag.Bool("update", false, "rewrite testdata/*.txt")
 
 // Transcripts are reviewed as diffs: what is sent and who leads, line by line,
 // with the time in milliseconds.
@@ -94,7 +94,7 @@ func TestTranscripts(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			got := strings.Join(tt.run(t).log, "\n") + "\n"
 			path := filepath.Join("testdata", tt.name+".txt")
-			if *updateTranscripts {
+			if *update {
 				require.NoError(t, os.WriteFile(path, []byte(got), 0o644))
 			}
 			want, err := os.ReadFile(path)

@@ -30,7 +30,7 @@ type scope struct {
 // nodes.
 type explorer struct {
 	scope
-	t     testing.TB
+	t     *testing.T
 	seen  map[uint64]struct{}
 	enc   encoder
 	depth int
@@ -43,7 +43,7 @@ type zeros struct{}
 
 func (zeros) Uint64() uint64 { return 0 }
 
-func newExplorer(t testing.TB, s scope) *explorer {
+func newExplorer(t *testing.T, s scope) *explorer {
 	t.Helper()
 	return &explorer{scope: s, t: t, seen: make(map[uint64]struct{})}
 }
@@ -103,7 +103,10 @@ func (w *world) flying() string {
 func (x *explorer) elected() *world {
 	x.t.Helper()
 	w := x.follow([][2]string{
-		{"timeout of A", "A>B"}, {"deliver A->B", "B>A"}, {"deliver B->A", "A>B"}, {"deliver A->B", "B>A"},
+		{"timeout of A", "A>B"},
+		{"deliver A->B", "B>A"},
+		{"deliver B->A", "A>B"},
+		{"deliver A->B", "B>A"},
 		{"deliver B->A", "A>B"},
 	}...)
 	require.True(x.t, w.nodes[0].core.reigns())
@@ -115,8 +118,12 @@ func (x *explorer) elected() *world {
 func (x *explorer) latePreVote() *world {
 	x.t.Helper()
 	return x.follow([][2]string{
-		{"timeout of B", "B>C"}, {"tick", "B>C"}, {"tick", "B>C"},
-		{"timeout of C", "B>C C>A"}, {"deliver C->A", "B>C A>C"}, {"deliver A->C", "B>C C>B"},
+		{"timeout of B", "B>C"},
+		{"tick", "B>C"},
+		{"tick", "B>C"},
+		{"timeout of C", "B>C C>A"},
+		{"deliver C->A", "B>C A>C"},
+		{"deliver A->C", "B>C C>B"},
 	}...)
 }
 
@@ -125,12 +132,22 @@ func (x *explorer) latePreVote() *world {
 func (x *explorer) lateAnswer() *world {
 	x.t.Helper()
 	return x.follow([][2]string{
-		{"timeout of A", "A>B"}, {"deliver A->B", "B>A"}, {"deliver B->A", "A>B"}, // A asks B for its vote.
-		{"timeout of C", "A>B C>B"}, {"deliver C->B", "A>B B>C"}, {"deliver B->C", "A>B"},
-		{"tick", "A>B"}, {"tick", "A>B"},
-		{"timeout of C", "A>B C>B"}, {"deliver C->B", "A>B B>C"}, {"deliver B->C", "A>B"}, // C is in term 2.
-		{"timeout of B", "A>B B>C"}, {"deliver A->B", "B>C B>A"},
-		{"deliver B->A", "B>C A>B"}, {"deliver A->B", "B>C B>A"}, {"deliver B->A", "B>C"},
+		{"timeout of A", "A>B"},
+		{"deliver A->B", "B>A"},
+		{"deliver B->A", "A>B"}, // A asks B for its vote.
+		{"timeout of C", "A>B C>B"},
+		{"deliver C->B", "A>B B>C"},
+		{"deliver B->C", "A>B"},
+		{"tick", "A>B"},
+		{"tick", "A>B"},
+		{"timeout of C", "A>B C>B"},
+		{"deliver C->B", "A>B B>C"},
+		{"deliver B->C", "A>B"}, // C is in term 2.
+		{"timeout of B", "A>B B>C"},
+		{"deliver A->B", "B>C B>A"},
+		{"deliver B->A", "B>C A>B"},
+		{"deliver A->B", "B>C B>A"},
+		{"deliver B->A", "B>C"},
 	}...)
 }
 

@@ -31,8 +31,6 @@ const (
 	TimeoutNow
 	// Refusal tells a member why its messages are dropped (rule 15).
 	Refusal
-
-	kindLimit
 )
 
 // String returns the kind's name.
