@@ -81,8 +81,7 @@ func ExampleBook_Place() {
 	}))
 	batch := placement.Request{ID: "batch", Resources: placement.Resources{CPU: 8 * placement.Core}, Duration: 2 * time.Hour}
 	_, err := book.Place(batch)
-	var refused *reservation.RefusedError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*reservation.RefusedError](err); ok {
 		fmt.Println("in the way:", refused.Holders[0].ID)
 		fmt.Println("would fit:", refused.Largest)
 		fmt.Println("earliest start:", refused.Earliest.Format("15:04"))

@@ -89,6 +89,7 @@ func (m *machine) onNode(node string) []counts {
 			to += int64(r.Spec.Grace)
 		case Keep:
 			to = forever
+		case Drain:
 		}
 		holding := r.Phase == Pending || r.Phase == Active
 		for _, slot := range r.Slots {
@@ -259,6 +260,7 @@ func (m *machine) hear(t *rapid.T, events []Event) {
 			}
 			require.False(t, m.told[key], "%s twice", key)
 			m.told[key] = true
+		default: // A slot may move more than once.
 		}
 	}
 }
@@ -332,6 +334,9 @@ func (m *machine) checkReservation(t *rapid.T, r *Reservation) {
 		require.True(t, now.Before(r.Terms.End.Add(r.Spec.Grace)))
 	case Ended:
 		require.NotEmpty(t, r.Instances(), "an ended reservation without instances is forgotten")
+	default:
+		require.Equal(t, Displaced, r.Phase)
+		require.Equal(t, len(r.Slots), r.Missing())
 	}
 	if r.holding() {
 		require.Len(t, r.Slots, r.Terms.Count)

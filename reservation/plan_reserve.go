@@ -139,19 +139,21 @@ func (t *trial) victims(h *Hold, priority int32) []slotRef {
 		return nil
 	}
 	// Whoever is not in the way comes back, the most important first.
-	for i := len(lifted) - 1; i >= 0; i-- {
+	var victims []slotRef
+	for _, ref := range slices.Backward(lifted) {
 		mark := len(t.done)
-		for own := range lifted[i].r.holds(lifted[i].at()) {
+		for own := range ref.r.holds(ref.at()) {
 			t.put(own)
 		}
 		if again := (Hold{h.Node, h.Window, h.Load, nil}); t.fit(&again) {
 			*h = again
-			lifted = slices.Delete(lifted, i, i+1)
 		} else {
 			t.undo(mark)
+			victims = append(victims, ref)
 		}
 	}
-	return lifted
+	slices.Reverse(victims)
+	return victims
 }
 
 // displaceable returns the slots on the node of a hold that overlap with its

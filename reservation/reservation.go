@@ -209,6 +209,7 @@ func (r *Reservation) window() Window {
 		w.End = w.End.Add(r.Spec.Grace)
 	case Keep:
 		w.End = time.Time{}
+	case Drain:
 	}
 	return w
 }

@@ -9,38 +9,33 @@ package main
 import (
 	"flag"
 	"fmt"
-	"io"
 	"os"
 )
 
 func main() {
 	svg := flag.String("svg", "", "also draw the timeline to this file")
 	flag.Parse()
-	if err := run(os.Stdout, *svg); err != nil {
+	text, err := run(*svg)
+	fmt.Print(text)
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-// run tells the story and draws its timeline, to a file as well if one is
+// run returns the story with its timeline, and draws that to a file if one is
 // named.
-func run(w io.Writer, svg string) error {
-	s, err := newStory(w)
+func run(svg string) (string, error) {
+	s, err := newStory()
 	if err != nil {
-		return err
+		return "", err
 	}
 	if err := s.tell(); err != nil {
-		return err
+		return s.text.String(), err
 	}
-	fmt.Fprintln(w)
-	s.timeline.print(w)
-	if svg == "" {
-		return nil
+	s.text.WriteString("\n" + s.timeline.text())
+	if svg != "" {
+		err = os.WriteFile(svg, []byte(s.timeline.svg()), 0o600)
 	}
-	f, err := os.Create(svg)
-	if err != nil {
-		return err
-	}
-	s.timeline.draw(f)
-	return f.Close()
+	return s.text.String(), err
 }

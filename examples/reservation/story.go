@@ -3,7 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
+	"strings"
 	"time"
 
 	"github.com/rads-project/constellation/placement"
@@ -12,7 +12,7 @@ import (
 
 // story is a morning on a book, told line by line.
 type story struct {
-	w        io.Writer
+	text     strings.Builder
 	now      time.Time
 	book     *reservation.Book
 	timeline timeline
@@ -22,8 +22,8 @@ func at(hour, minute int) time.Time { return time.Date(2030, 1, 7, hour, minute,
 
 func cores(n int64) placement.Resources { return placement.Resources{CPU: n * placement.Core} }
 
-func newStory(w io.Writer) (*story, error) {
-	s := &story{w: w, now: at(8, 0), timeline: timeline{from: at(8, 0), to: at(12, 0)}}
+func newStory() (*story, error) {
+	s := &story{now: at(8, 0), timeline: timeline{from: at(8, 0), to: at(12, 0)}}
 	book, err := reservation.New(reservation.Config{Now: func() time.Time { return s.now }})
 	if err != nil {
 		return nil, err
@@ -190,7 +190,7 @@ func (s *story) hold() {
 }
 
 func (s *story) say(format string, args ...any) {
-	fmt.Fprintf(s.w, "%s  %s\n", clock(s.now), fmt.Sprintf(format, args...))
+	fmt.Fprintf(&s.text, "%s  %s\n", clock(s.now), fmt.Sprintf(format, args...))
 }
 
 func clock(t time.Time) string { return t.Format("15:04") }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -86,22 +85,24 @@ func (t *timeline) rows() [][]bar {
 // cell is the time that one character stands for.
 const cell = 5 * time.Minute
 
-// print writes the timeline as text.
-func (t *timeline) print(w io.Writer) {
+// text returns the timeline as text.
+func (t *timeline) text() string {
+	var b strings.Builder
 	perHour := int(time.Hour / cell)
-	fmt.Fprintf(w, "%-13s", "")
+	fmt.Fprintf(&b, "%-13s", "")
 	for hour := t.from; hour.Before(t.to); hour = hour.Add(time.Hour) {
-		fmt.Fprintf(w, "%-*s", perHour, "|"+clock(hour))
+		fmt.Fprintf(&b, "%-*s", perHour, "|"+clock(hour))
 	}
-	fmt.Fprintln(w)
+	fmt.Fprintln(&b)
 	for _, row := range t.rows() {
 		line := []rune(strings.Repeat(" ", int(t.to.Sub(t.from)/cell)))
-		for _, b := range row {
-			for i := int(b.from.Sub(t.from) / cell); i < int(b.to.Sub(t.from)/cell); i++ {
-				line[i] = []rune("░█▒")[b.kind]
+		for _, bar := range row {
+			for i := int(bar.from.Sub(t.from) / cell); i < int(bar.to.Sub(t.from)/cell); i++ {
+				line[i] = []rune("░█▒")[bar.kind]
 			}
 		}
-		fmt.Fprintf(w, "%-3s %-8s %s\n", row[0].node, row[0].label, strings.TrimRight("|"+string(line), " "))
+		fmt.Fprintf(&b, "%-3s %-8s %s\n", row[0].node, row[0].label, strings.TrimRight("|"+string(line), " "))
 	}
-	fmt.Fprintln(w, "\n░ held   █ running   ▒ overstayed   one character is", cell)
+	fmt.Fprintln(&b, "\n░ held   █ running   ▒ overstayed   one character is", cell)
+	return b.String()
 }
