@@ -194,8 +194,9 @@ func (b *book) enter(now time.Time, charge Charge) (bool, error) {
 // declare creates or updates a spec.
 func (b *book) declare(now time.Time, spec Spec, as func(*Accounts, time.Time, Spec) ([]Usage, error)) ([]Usage, error) {
 	before, declared := b.Spec(spec.Namespace)
+	same := declared && before.Equal(spec)
 	over, err := as(&b.Accounts, now, spec)
-	if err == nil && !(declared && before.Equal(spec)) {
+	if err == nil && !same {
 		b.version++
 	}
 	return over, err
@@ -204,11 +205,10 @@ func (b *book) declare(now time.Time, spec Spec, as func(*Accounts, time.Time, S
 // undeclare deletes a spec; what uses it is named by ID.
 func (b *book) undeclare(ns string) error {
 	err := b.Delete(ns)
-	var inUse *InUseError
-	switch {
-	case err == nil:
+	if err == nil {
 		b.version++
-	case errors.As(err, &inUse) && inUse.By == ByCharges:
+	}
+	if inUse, ok := errors.AsType[*InUseError](err); ok && inUse.By == ByCharges {
 		inUse.name(slices.Sorted(maps.Keys(b.find(ns).held)))
 	}
 	return err

@@ -86,8 +86,7 @@ func (a Amounts) Validate() error {
 // validateCustomName holds names to the rules of package placement.
 func validateCustomName(name placement.ResourceName) error {
 	one := placement.Resources{Custom: map[string]int64{string(name): 1}}
-	var fault *placement.InvalidError
-	if errors.As(one.Validate(), &fault) {
+	if fault, ok := errors.AsType[*placement.InvalidError](one.Validate()); ok {
 		return invalid("custom", fault.Value, fault.Reason)
 	}
 	return nil

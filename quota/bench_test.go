@@ -180,6 +180,7 @@ func BenchmarkCharge(b *testing.B) {
 }
 
 func benchmarkCharge(b *testing.B, c charger, live int, churned bool) {
+	b.Helper()
 	amounts := placement.Resources{CPU: 500, Memory: placement.GiB, Disk: placement.GiB, Network: placement.Mbps, GPU: 250}
 	charged := make([]string, live)
 	for i := range charged {

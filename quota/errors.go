@@ -117,7 +117,7 @@ const (
 	ByChildren User = "children"
 	// ByDefaulted: it is the default, and namespaces without a spec of their
 	// own are charged.
-	ByDefaulted User = "namespaces without a spec"
+	ByDefaulted User = "namespaces without a spec of their own"
 )
 
 // InUseError is a spec that can not be deleted.
@@ -135,7 +135,7 @@ type InUseError struct {
 
 // Error says what uses the spec.
 func (e *InUseError) Error() string {
-	text := fmt.Sprintf("quota: namespace %q is used by %d %s", e.Namespace, e.Count, e.By)
+	text := fmt.Sprintf("quota: namespace %q still has %s, %d in all", e.Namespace, e.By, e.Count)
 	if len(e.IDs) == 0 {
 		return text
 	}

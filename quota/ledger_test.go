@@ -118,7 +118,9 @@ func TestParentChangeKeepsBurst(t *testing.T) {
 	c := newClock()
 	burst := limits{placement.NameCPU: {Soft: core, BurstPercent: 500, BurstFor: time.Minute}}
 	l, err := quota.New(quota.Config{Now: c.Now, Specs: []quota.Spec{
-		{Namespace: "org", Limits: burst}, {Namespace: "a", Parent: "org"}, {Namespace: "b", Parent: "org", Limits: burst},
+		{Namespace: "org", Limits: burst},
+		{Namespace: "a", Parent: "org"},
+		{Namespace: "b", Parent: "org", Limits: burst},
 		{Namespace: "web", Parent: "a"},
 	}})
 	require.NoError(t, err)
@@ -147,6 +149,8 @@ func TestDefault(t *testing.T) {
 	require.Equal(t, "x", requireRefused(t, err, placement.NameCPU, quota.Hard).Namespace, "each has usage of its own")
 	require.EqualValues(t, 3*core, used(l, "org", placement.NameCPU))
 	require.EqualValues(t, 2*core, l.Usage("nobody yet")[0].Soft)
+	require.True(t, l.Usage("nobody yet")[0].Limited())
+	require.False(t, l.Usage("x")[0].Limited(), "instances")
 
 	var inUse *quota.InUseError
 	_, err = l.Release("tenant", "1")
@@ -586,15 +590,15 @@ func TestErrorsAreSentences(t *testing.T) {
 	c.advance(time.Minute)
 	_, err = l.Charge("team", "c", quota.Instance(placement.Resources{CPU: 500, Memory: 5 * placement.GiB}))
 	require.EqualError(t, err, `quota: "team" can not be charged: `+
-		`instances: 1 requested, but org uses 2 of 2 and 1 are missing; `+
+		`instances: 1 requested, but org uses 2 of 2 and lacks 1; `+
 		`cpu: 500m requested, but team uses 3, has been above its soft limit of 2 for too long and must first give back 1; `+
 		`memory: 5GiB requested, but org allows at most 4GiB in all`)
 	_, err = l.Charge("team", "a", quota.Amounts{})
 	require.EqualError(t, err, `quota: "team" is charged cpu=3 instances=1 for "a" already`)
 	_, err = l.Release("team", "x")
 	require.EqualError(t, err, `quota: "team" is not charged for "x"`)
-	require.EqualError(t, l.Delete("team"), `quota: namespace "team" is used by 2 charges: "a", "b"`)
-	require.EqualError(t, l.Delete("org"), `quota: namespace "org" is used by 1 children: "team"`)
+	require.EqualError(t, l.Delete("team"), `quota: namespace "team" still has charges, 2 in all: "a", "b"`)
+	require.EqualError(t, l.Delete("org"), `quota: namespace "org" still has children, 1 in all: "team"`)
 	require.EqualError(t, l.Delete("x"), `quota: namespace "x" has no spec`)
 	_, err = l.Update(quota.Spec{Namespace: "org", Parent: "team"})
 	require.EqualError(t, err, `quota: invalid parent "team": it is below "org": parents form a cycle`)

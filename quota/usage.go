@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"math"
 	"time"
 
 	"github.com/rads-project/constellation/placement"
@@ -26,6 +27,9 @@ type Usage struct {
 	// Expired reports whether BurstEnd has come.
 	Expired bool `json:"expired,omitempty"`
 }
+
+// Limited reports whether there is a limit.
+func (u Usage) Limited() bool { return u.Soft < math.MaxInt64 }
 
 // Bursting reports whether usage is above Soft where a burst is allowed.
 func (u Usage) Bursting() bool { return u.Used > u.Soft && u.Ceiling > u.Soft }

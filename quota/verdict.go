@@ -111,7 +111,8 @@ type Violation struct {
 	BurstEnd time.Time `json:"burstEnd,omitzero"`
 }
 
-// String says it in words, as in "cpu: 3 requested, but org uses 8 of 10".
+// String says it in words, as in "cpu: 3 requested, but org uses 8 of 10 and
+// lacks 1".
 func (v Violation) String() string {
 	amount := func(n int64) string { return placement.FormatQuantity(v.Resource, n) }
 	switch v.Reason {
@@ -124,7 +125,7 @@ func (v Violation) String() string {
 		return fmt.Sprintf("%s: %s requested, but %s uses %s, has been above its soft limit of %s for too long and must first give back %s",
 			v.Resource, amount(v.Requested), v.Namespace, amount(v.Used), amount(v.Soft), amount(v.Used-v.Soft))
 	default:
-		return fmt.Sprintf("%s: %s requested, but %s uses %s of %s and %s are missing",
+		return fmt.Sprintf("%s: %s requested, but %s uses %s of %s and lacks %s",
 			v.Resource, amount(v.Requested), v.Namespace, amount(v.Used), amount(v.Ceiling), amount(v.Shortfall))
 	}
 }
