@@ -181,11 +181,8 @@ func (n *Node) checkOvercommit(found *mistakes) {
 		default:
 			found.addWithin("overcommit", validateCustomName(string(name)))
 		}
-		capacity, reserved := n.Capacity.Amount(name), n.Reserved.Amount(name)
-		if capacity < 0 || reserved < 0 {
-			continue // Reported with the amounts.
-		}
-		if _, ok := ratio.Scale(max(capacity-reserved, 0)); !ok {
+		free := n.Capacity.Amount(name) - n.Reserved.Amount(name)
+		if _, ok := ratio.Scale(max(free, 0)); !ok {
 			found.add(field, ratio.String(), "want a positive ratio whose result fits an int64")
 		}
 	}

@@ -152,6 +152,7 @@ func TestRatioScale(t *testing.T) {
 		{"too large", placement.Ratio{math.MaxInt64, 1}, 2, 0, false},
 		{"just too large", placement.Ratio{2, 1}, 1 << 62, 0, false},
 		{"quotient above 64 bits", placement.Ratio{math.MaxInt64, 1}, math.MaxInt64, 0, false},
+		{"quotient of just 64 bits", placement.Ratio{8, 2}, 1 << 62, 0, false},
 		{"zero amount", placement.Ratio{1, 1}, 0, 0, true},
 		{"zero ratio", placement.Ratio{}, 1, 0, false},
 		{"negative ratio", placement.Ratio{-1, 1}, 1, 0, false},

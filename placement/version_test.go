@@ -43,7 +43,7 @@ func TestVersionInvalidRanges(t *testing.T) {
 	tests := []string{
 		"", " ", ",", "1.4", "~> 1.4", "^1", ">", ">= 1.4,", ">= 1.4 < 2", "=> 1", "== 1", "> = 1",
 		">= 1.4.0.0", ">= 01", ">= 1.02", ">= 1.0.0-01", ">= 1.4-rc", ">= 1+b", ">= 1.0.0-", ">= 1.0.0+",
-		">= 1.0.0-a..b", ">= 1.0.0-a_b", ">= vv1", ">= V1", ">= -1", ">= 1.x", ">= ١",
+		">= 1.0.0-a..b", ">= 1.0.0-a_b", ">= 1.0.0-a@b", ">= 1.0.0-é", ">= 1.0.0+a b", ">= 1.0.0-a/b", ">= vv1", ">= V1", ">= -1", ">= 1.x", ">= ١",
 	}
 	for _, versions := range tests {
 		t.Run(versions, func(t *testing.T) {
@@ -64,7 +64,7 @@ func genVersion() *rapid.Generator[string] {
 	return rapid.OneOf(
 		rapid.StringMatching(`v?(0|[1-9][0-9]{0,1})(\.(0|[1-9]))?(\.(0|[1-9]))?`),
 		rapid.StringMatching(`(0|1)\.(0|1)\.(0|1)(-(0|1|10|2|a|b|A|-)(\.(0|1|a|b)){0,2})?(\+[0-9a-z-]{1,3})?`),
-		rapid.StringMatching(`[v0-2.+a-]{0,8}`),
+		rapid.StringMatching(`[v0-2.+a_@-]{0,8}`),
 	)
 }
 
