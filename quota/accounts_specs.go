@@ -16,21 +16,33 @@ import (
 // many levels, ErrNotFound for a parent without a spec, ErrConflict if the
 // namespace has another spec.
 func (a *Accounts) Create(now time.Time, spec Spec) ([]Usage, error) {
-	if err := spec.Validate(); err != nil {
-		return nil, err
-	}
-	acc := a.find(spec.Namespace)
-	if acc.spec != nil {
-		if acc.spec.Equal(spec) {
-			return nil, nil
-		}
-		return nil, &ConflictError{Namespace: spec.Namespace}
-	}
-	l, err := a.admit(acc, &spec)
-	if err != nil {
+	acc, l, err := a.creates(&spec)
+	if err != nil || l == nil {
 		return nil, err
 	}
 	return a.declare(now, a.open(acc), &spec, l), nil
+}
+
+// CheckCreate returns the error that Create would, and changes nothing.
+func (a *Accounts) CheckCreate(spec Spec) error {
+	_, _, err := a.creates(&spec)
+	return err
+}
+
+// creates returns what find finds, and the limits; nil if the spec is the one
+// that is in force.
+func (a *Accounts) creates(spec *Spec) (*account, *limits, error) {
+	if err := spec.Validate(); err != nil {
+		return nil, nil, err
+	}
+	acc := a.find(spec.Namespace)
+	if acc.spec == nil {
+		return a.admit(acc, spec)
+	}
+	if acc.spec.Equal(*spec) {
+		return acc, nil, nil
+	}
+	return nil, nil, &ConflictError{Namespace: spec.Namespace}
 }
 
 // Update replaces the spec of a namespace and returns what is over now, in the
@@ -40,18 +52,28 @@ func (a *Accounts) Create(now time.Time, spec Spec) ([]Usage, error) {
 // along. Failure changes nothing: as Create, and ErrNotFound for a namespace
 // without a spec.
 func (a *Accounts) Update(now time.Time, spec Spec) ([]Usage, error) {
-	if err := spec.Validate(); err != nil {
-		return nil, err
-	}
-	acc := a.find(spec.Namespace)
-	if acc.spec == nil {
-		return nil, &NotFoundError{Namespace: spec.Namespace}
-	}
-	l, err := a.admit(acc, &spec)
+	acc, l, err := a.updates(&spec)
 	if err != nil {
 		return nil, err
 	}
 	return a.declare(now, acc, &spec, l), nil
+}
+
+// CheckUpdate returns the error that Update would, and changes nothing.
+func (a *Accounts) CheckUpdate(spec Spec) error {
+	_, _, err := a.updates(&spec)
+	return err
+}
+
+func (a *Accounts) updates(spec *Spec) (*account, *limits, error) {
+	if err := spec.Validate(); err != nil {
+		return nil, nil, err
+	}
+	acc := a.find(spec.Namespace)
+	if acc.spec == nil {
+		return nil, nil, &NotFoundError{Namespace: spec.Namespace}
+	}
+	return a.admit(acc, spec)
 }
 
 // Delete withdraws the spec of a namespace. It fails with ErrInUse while the
@@ -59,13 +81,10 @@ func (a *Accounts) Update(now time.Time, spec Spec) ([]Usage, error) {
 // it is the default and any namespace without a spec is charged; with
 // ErrNotFound if there is no spec.
 func (a *Accounts) Delete(ns string) error {
-	acc := a.find(ns)
-	if acc.spec == nil {
-		return &NotFoundError{Namespace: ns}
-	}
-	if err := a.inUse(acc); err != nil {
+	if err := a.CheckDelete(ns); err != nil {
 		return err
 	}
+	acc := a.byName[ns]
 	if acc == a.fallback {
 		a.fallback = nil
 		free := unlimited()
@@ -78,6 +97,15 @@ func (a *Accounts) Delete(ns string) error {
 	acc.spec = nil
 	a.close(acc)
 	return nil
+}
+
+// CheckDelete returns the error that Delete would, and changes nothing.
+func (a *Accounts) CheckDelete(ns string) error {
+	acc := a.find(ns)
+	if acc.spec == nil {
+		return &NotFoundError{Namespace: ns}
+	}
+	return a.inUse(acc)
 }
 
 func (a *Accounts) inUse(acc *account) error {
@@ -138,26 +166,26 @@ func (a *Accounts) Specs() iter.Seq[Spec] {
 }
 
 // admit checks a valid spec for acc against the others, makes it independent of
-// the caller and returns its limits by dimension.
-func (a *Accounts) admit(acc *account, spec *Spec) (*limits, error) {
+// the caller and returns acc with the limits.
+func (a *Accounts) admit(acc *account, spec *Spec) (*account, *limits, error) {
 	*spec = spec.Clone()
 	if err := a.admitParent(acc, spec); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if other := a.fallback; spec.Default && other != nil && other.name != spec.Namespace {
-		return nil, invalid("default", "true", "namespace "+strconv.Quote(other.name)+" is the default already")
+		return nil, nil, invalid("default", "true", "namespace "+strconv.Quote(other.name)+" is the default already")
 	}
 	l := unlimited()
 	var taken dimensionSet
 	for _, name := range slices.Sorted(maps.Keys(spec.Limits)) {
 		d, err := a.dimension(name, taken)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		taken |= 1 << d
 		l.set(d, spec.Limits[name])
 	}
-	return &l, nil
+	return acc, &l, nil
 }
 
 // admitParent checks that the tree stays one, not too deep, and that its sums

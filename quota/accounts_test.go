@@ -172,6 +172,35 @@ func TestForgottenNamespace(t *testing.T) {
 	}
 }
 
+// TestChecksOfSpecs: the error beforehand is the error of the call.
+func TestChecksOfSpecs(t *testing.T) {
+	a, now := newAccounts(t)
+	_, err := a.Charge(now, "team", milli(core), quota.MayBurst)
+	require.NoError(t, err)
+	before := a.State()
+	specs := []quota.Spec{
+		{},
+		{Namespace: "team", Parent: "nowhere"},
+		{Namespace: "org", Parent: "team"},
+		{Namespace: "org"},
+		{Namespace: "new", Parent: "team", Default: true, Limits: limits{"x": {Soft: 1}}},
+	}
+	for _, spec := range specs {
+		create, update, del := a.CheckCreate(spec), a.CheckUpdate(spec), a.CheckDelete(spec.Namespace)
+		require.Equal(t, before, a.State())
+		trial := func() *quota.Accounts {
+			var trial quota.Accounts
+			require.NoError(t, trial.Restore(before))
+			return &trial
+		}
+		_, err := trial().Create(now, spec)
+		require.Equal(t, err, create)
+		_, err = trial().Update(now, spec)
+		require.Equal(t, err, update)
+		require.Equal(t, trial().Delete(spec.Namespace), del)
+	}
+}
+
 func TestVerifyFindsDrift(t *testing.T) {
 	a, now := newAccounts(t)
 	_, err := a.Charge(now, "team", milli(core), quota.MayBurst)
