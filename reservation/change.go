@@ -3,8 +3,7 @@ package reservation
 // ChangeKind says what a Change does.
 type ChangeKind string
 
-// The kinds of changes. A host that journals changes refuses kinds that it
-// does not know.
+// The kinds of changes. Reading an unknown kind from JSON is an error.
 const (
 	// Put makes or replaces Reservation.
 	Put ChangeKind = "put"
@@ -26,6 +25,17 @@ const (
 	// Settled notes that the slots of reservation ID were reviewed.
 	Settled ChangeKind = "settled"
 )
+
+// UnmarshalText reads a kind and refuses unknown ones.
+func (k *ChangeKind) UnmarshalText(text []byte) error {
+	switch kind := ChangeKind(text); kind {
+	case Put, Move, Withdraw, Fill, Vacate, Arrive, Depart, Tell, Settled:
+		*k = kind
+		return nil
+	default:
+		return invalid("change", kind, "unknown kind")
+	}
+}
 
 // Change is one decision as data: everything that was chosen is in it, and
 // Plan.Apply carries it out without looking for anything. Kind says which

@@ -187,7 +187,8 @@ func (p *Plan) Release(id string, force bool) ([]Change, error) {
 
 // Repair decides on new places for the lost slots of a degraded reservation,
 // as many as find room. No changes mean that none does. They are not sought
-// by anything else, because holding them again has to be paid for again.
+// by anything else, because holding them again has to be paid for again: each
+// change holds one more slot.
 //
 // Errors: ErrNotFound, StateError.
 func (p *Plan) Repair(nodes Nodes, id string) ([]Change, error) {

@@ -282,6 +282,13 @@ func TestErrorTexts(t *testing.T) {
 	}
 }
 
+func TestUnknownChangesAreRefused(t *testing.T) {
+	var change reservation.Change
+	require.NoError(t, json.Unmarshal([]byte(`{"kind":"withdraw","id":"r"}`), &change))
+	require.Equal(t, reservation.Change{Kind: reservation.Withdraw, ID: "r"}, change)
+	require.ErrorIs(t, json.Unmarshal([]byte(`{"kind":"explode"}`), &change), reservation.ErrInvalid)
+}
+
 func TestAtEndText(t *testing.T) {
 	for _, a := range []reservation.AtEnd{reservation.Drain, reservation.Evict, reservation.Keep} {
 		text, err := a.MarshalText()
