@@ -32,15 +32,10 @@ type Leadership struct {
 // Release must be called when the work has ended. Lead fails with ctx's error
 // or with ErrStopped.
 func (n *Node) Lead(ctx context.Context) (*Leadership, error) {
-	return n.leadAfter(ctx, 0)
-}
-
-// leadAfter is Lead for a reign of a later term.
-func (n *Node) leadAfter(ctx context.Context, term uint64) (*Leadership, error) {
 	l := &Leadership{node: n}
 	l.ctx, l.cancel = context.WithCancelCause(ctx)
 	for {
-		joined, stopped, changed := n.join(l, term)
+		joined, stopped, changed := n.join(l)
 		switch {
 		case stopped:
 			l.cancel(ErrStopped)
@@ -60,10 +55,10 @@ func (n *Node) leadAfter(ctx context.Context, term uint64) (*Leadership, error) 
 
 // join adds l to the reign, if there is one that can be joined. If not, changed
 // is closed when it is worth trying again.
-func (n *Node) join(l *Leadership, after uint64) (joined, stopped bool, changed <-chan struct{}) {
+func (n *Node) join(l *Leadership) (joined, stopped bool, changed <-chan struct{}) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.leadsLocked() && n.reign.term > after {
+	if n.leadsLocked() {
 		l.reign, joined = n.reign, true
 		n.held[l] = struct{}{}
 	}
@@ -116,15 +111,14 @@ func (l *Leadership) Resign(ctx context.Context) error {
 // ended. When it returns, the node has given up the lead, because nobody would
 // do the leader's work.
 func (n *Node) WhileLeader(ctx context.Context, fn func(ctx context.Context, token uint64) error) error {
-	for last := uint64(0); ; {
-		l, err := n.leadAfter(ctx, last)
+	for {
+		l, err := n.Lead(ctx)
 		if err != nil {
 			return err
 		}
-		last = l.Term()
 		over, err := l.do(fn)
 		if over && err != nil && !errors.Is(err, context.Canceled) {
-			n.logger.Warn("raft: work of a leader failed as its reign ended", "term", last, "error", err)
+			n.logger.Warn("raft: work of a leader failed as its reign ended", "term", l.Term(), "error", err)
 		}
 		if over {
 			err = ctx.Err()

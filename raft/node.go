@@ -75,8 +75,8 @@ type frameCounters struct {
 func New(cfg Config) (*Node, error) { return NewWithClock(cfg, systemClock()) }
 
 // NewWithClock is New with a clock: the time since an arbitrary instant, which
-// must never step back and be safe for concurrent use. Package rafttest uses it
-// to run nodes in virtual time.
+// must never step back and be safe for concurrent use. In a testing/synctest
+// bubble, for instance, that is time.Since of an instant in the bubble.
 func NewWithClock(cfg Config, now func() time.Duration) (*Node, error) {
 	cfg = cfg.withDefaults()
 	errs := []error{cfg.validate()}
@@ -238,8 +238,9 @@ func (n *Node) Leader() (Member, bool) {
 func (n *Node) Term() uint64 { return n.snapshot().Term }
 
 // Campaign makes the node stand for election now, instead of after a timeout. It
-// fails with ErrLeaderAlive while the node is bound to a leader, with
-// ErrNotVoter, or does nothing if the node leads already.
+// does not wait for the outcome, and does nothing while the node campaigns. It
+// fails with ErrLeaderAlive while the node is bound to a leader or leads, and
+// with ErrUnknownMember or ErrNotVoter if it may not lead.
 func (n *Node) Campaign(ctx context.Context) error {
 	return n.call(ctx, func(l *loop, reply chan<- error) error {
 		effects, err := l.core.Campaign(n.now())

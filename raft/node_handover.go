@@ -98,10 +98,12 @@ func (l *loop) advanceHandover() error {
 	case !h.sent && (now >= h.deadline || l.node.released()):
 		return l.sendHandover(now)
 	case !h.sent:
-	case l.core.Term() > h.term && leader == h.to, l.core.Term() > h.term && h.to == "" && leader != "":
-		l.endHandover(nil)
 	case l.core.Term() > h.term && leader != "":
-		l.endHandover(fmt.Errorf("%w: %q leads", ErrTransferFailed, leader))
+		var outcome error
+		if h.to != "" && leader != h.to {
+			outcome = fmt.Errorf("%w: %q leads", ErrTransferFailed, leader)
+		}
+		l.endHandover(outcome)
 	case now >= h.deadline:
 		l.endHandover(ErrTransferFailed)
 	}

@@ -3,7 +3,6 @@ package raft
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -22,6 +21,7 @@ type loop struct {
 	handover *handover        // nil if nothing is being given up
 	changes  []*pendingChange // membership changes that wait
 
+	asked      time.Duration // the round of heartbeats that Healthy was asked for
 	refusedFor Reason        // why another member refused this node
 	refusedAt  time.Duration // when it last did
 	traffic    Traffic
@@ -112,7 +112,7 @@ func (l *loop) apply(effects Effects) error {
 	if effects.Refused != 0 {
 		l.refused(effects.Refused)
 	}
-	if cause := l.unfit(effects.Messages); cause != nil {
+	if cause := l.unfit(); cause != nil {
 		return l.abandon(cause)
 	}
 	if effects.Led != 0 {
@@ -126,20 +126,17 @@ func (l *loop) apply(effects Effects) error {
 // agree that it runs.
 func (l *loop) renewed() bool {
 	end, running := l.core.Reign()
-	return !running || l.reign != nil && l.reign.term == l.core.Term() && l.reign.renew(end)
+	return !running || l.reign.renew(end)
 }
 
-// lead begins a reign. Not while the node stops; settle then ends it.
+// lead begins a reign, unless the same call of the core has ended it.
 func (l *loop) lead(term uint64) {
 	end, running := l.core.Reign()
-	if !running || l.stopping {
+	if !running {
 		return
 	}
 	n := l.node
-	l.reign = newReign(term, end, n.now, func(r *reign) {
-		n.endReign(r, &NotLeaderError{Term: term})
-		n.wake()
-	})
+	l.reign = newReign(term, end, n.now, func(r *reign) { n.endReign(r, &NotLeaderError{Term: term}) })
 	n.beginReign(l.reign)
 	n.logger.Info("raft: reign began", "term", term)
 }
@@ -163,13 +160,14 @@ func (l *loop) send(messages []Message) {
 }
 
 // unfit asks the application before a round of heartbeats leaves, and returns
-// why the node should not lead.
-func (l *loop) unfit(messages []Message) error {
-	healthy := l.node.cfg.Healthy
-	if healthy == nil || !slices.ContainsFunc(messages, func(m Message) bool { return m.Kind == Heartbeat }) {
+// why the node should not lead. A lone node has rounds, too, but no messages.
+func (l *loop) unfit() error {
+	round := l.core.reign.heartbeatAt
+	if l.node.cfg.Healthy == nil || l.core.Role() != Leader || round == l.asked {
 		return nil
 	}
-	return healthy()
+	l.asked = round
+	return l.node.cfg.Healthy()
 }
 
 // abandon gives up the lead without waiting for anybody.

@@ -120,6 +120,7 @@ func TestClusterWipeAndRejoin(t *testing.T) {
 			require.True(t, err == nil || errors.Is(err, raft.ErrMemberSilent), "%v", err)
 			return err == nil
 		})
+		c.Wait("nobody to refuse it any more", func() bool { return c.Node(lost).Status().Refused == 0 })
 	})
 }
 
