@@ -75,7 +75,7 @@ func cloneMap[K comparable, V any](m map[K]V) map[K]V {
 func cloneSlice[T any](s []T) []T { return append([]T(nil), s...) }
 
 // Validate reports every mistake in the request at once. It allocates nothing
-// for a valid request.
+// for a valid request of at most 16 ports.
 func (r Request) Validate() error {
 	var found mistakes
 	if r.ID == "" {
@@ -92,9 +92,7 @@ func (r Request) Validate() error {
 	if gpu := r.Resources.GPU; gpu > Device && gpu%Device != 0 {
 		found.addAmount("resources.gpu", gpu, "want whole devices or a fraction of one")
 	}
-	if len(r.Ports) > 0 {
-		checkPorts(&found, r.Ports)
-	}
+	checkPorts(&found, r.Ports)
 	if r.Duration < 0 {
 		found.add("duration", r.Duration.String(), "negative")
 	}
@@ -102,17 +100,24 @@ func (r Request) Validate() error {
 	return found.join()
 }
 
+// checkPorts compares few ports with each other, which is cheapest, and keeps
+// a set of many.
 func checkPorts(found *mistakes, ports []uint16) {
-	var seen [1 << 16 / 64]uint64
+	const few = 16
+	var seen map[uint16]bool
+	if len(ports) > few {
+		seen = make(map[uint16]bool, len(ports))
+	}
 	for i, port := range ports {
-		word, bit := port/64, uint64(1)<<(port%64)
 		switch {
 		case port == 0:
 			found.addAt("ports", i, invalid("", "0", "want 1 to 65535"))
-		case seen[word]&bit != 0:
+		case seen[port] || seen == nil && slices.Contains(ports[:i], port):
 			found.addAt("ports", i, invalidAmount("", int64(port), "given twice"))
 		}
-		seen[word] |= bit
+		if seen != nil {
+			seen[port] = true
+		}
 	}
 }
 

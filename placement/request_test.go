@@ -44,6 +44,7 @@ func TestRequestValidate(t *testing.T) {
 		{"text that is not UTF-8", q{ID: "\xff", Namespace: "\xff", Group: "\xff"}, []string{"id", "namespace", "group"}},
 		{"all namespaces", q{ID: "a", Namespace: placement.AllNamespaces}, []string{"namespace"}},
 		{"ports", q{ID: "a", Ports: []uint16{80, 0, 80, 65535, 80, 0}}, []string{"ports[1]", "ports[2]", "ports[4]", "ports[5]"}},
+		{"many ports", q{ID: "a", Ports: append(slices.Clone(allPorts), 80, 0)}, []string{"ports[65535]", "ports[65536]"}},
 		{"duration", q{ID: "a", Duration: -time.Nanosecond}, []string{"duration"}},
 		{"rules", q{ID: "a", Preferences: placement.Use(9).Require(placement.Exists("k"), placement.Exists(""))}, []string{"preferences.strategy", "preferences.required[1]"}},
 		{
