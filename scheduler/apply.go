@@ -2,11 +2,13 @@ package scheduler
 
 import (
 	"container/heap"
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/rads-project/constellation/placement"
 	"github.com/rads-project/constellation/quota"
+	"github.com/rads-project/constellation/reservation"
 )
 
 // listener is told of every change of an entry in order, derived ones at
@@ -19,37 +21,77 @@ func (l listener) tell(c Change) {
 	}
 }
 
-// apply brings the state through one entry. It never searches, reads a clock
-// or fails: everything that was decided is in the entry.
+// apply brings the state through one entry, and adds to it what its changes
+// make necessary. Applying what is in the entry never searches, reads a clock
+// or fails; only the consequences are decided here, once.
 func (st *state) apply(e *entry, tell listener) {
-	st.seq, st.token = e.seq, e.token
-	st.advance(e.time, tell)
+	st.begin(e, tell)
 	for _, c := range e.changes {
-		tell.tell(c)
-		st.change(c, tell)
+		st.step(c, tell)
 	}
-	st.advance(e.time, tell) // what the changes themselves have made due
+	for c := st.consequence(); c != nil; c = st.consequence() {
+		e.changes = append(e.changes, c)
+		st.step(c, tell)
+	}
+	st.roomier = false
 }
 
-// advance lets time pass and derives what falls due on the way.
-func (st *state) advance(to time.Time, tell listener) {
-	for len(st.deadlines) > 0 && !st.deadlines[0].at.After(to) {
-		d := heap.Pop(&st.deadlines).(*deadline)
-		if d.at.After(st.now) {
-			st.now = d.at
+// replayEntry brings the state through an entry that was applied before, with its
+// consequences in it. It refuses one that the state can not follow.
+func (st *state) replayEntry(e *entry) error {
+	if e.time.Before(st.now) {
+		return fmt.Errorf("time %s is before %s", e.time, st.now)
+	}
+	st.begin(e, nil)
+	for _, c := range e.changes {
+		if err := st.check(c); err != nil {
+			return err
 		}
-		a := d.allocation
-		a.version = st.seq
-		switch d.kind {
-		case dueEviction:
-			taint, _ := a.evictingTaint()
-			tell.tell(&EvictionDue{ID: a.id, NodeID: a.node.ID, Taint: taint})
-		case dueEnd:
-			a.overstayed = true
-			tell.tell(&Overstayed{ID: a.id, NodeID: a.node.ID})
+		st.step(c, nil)
+	}
+	st.roomier = false
+	return nil
+}
+
+func (st *state) begin(e *entry, tell listener) {
+	st.seq, st.token = e.seq, e.token
+	st.advance(e.time, tell)
+}
+
+// step applies one change and what it has made due by itself.
+func (st *state) step(c Change, tell listener) {
+	tell.tell(c)
+	st.change(c, tell)
+	st.advance(st.now, tell)
+}
+
+// advance lets time pass and derives what falls due on the way, in the order
+// of time; at one instant, what ends comes before what evicts.
+func (st *state) advance(to time.Time, tell listener) {
+	for {
+		at, due := st.nextDeadline()
+		if !due || at.After(to) {
+			break
+		}
+		if at.After(st.now) {
+			st.now = at
+		}
+		if planned, plans := st.plan.NextDeadline(); plans && planned.Equal(at) {
+			st.follow(st.plan.Advance(at), tell)
+		} else {
+			st.evict(tell)
 		}
 	}
 	st.now = to
+	st.follow(st.plan.Advance(to), tell)
+}
+
+// evict tells of the earliest eviction, which is due.
+func (st *state) evict(tell listener) {
+	a := heap.Pop(&st.deadlines).(*deadline).allocation
+	a.version = st.seq
+	taint, _ := a.evictingTaint()
+	tell.tell(&EvictionDue{ID: a.id, NodeID: a.node.ID, Taint: taint})
 }
 
 func (st *state) change(c Change, tell listener) {
@@ -57,21 +99,23 @@ func (st *state) change(c Change, tell listener) {
 	case *NodeAdded:
 		st.addNode(c)
 	case *NodeUpdated:
-		st.updateNode(c)
+		st.updateNode(c, tell)
 	case *NodeMarked:
 		st.markNode(c, tell)
 	case *NodeRemoved:
 		st.removeNode(c, tell)
 	case *Placed:
-		st.place(c)
+		st.place(c, tell)
 	case *Released:
 		a := st.generation(c.ID, c.Generation)
-		st.release(a)
-		if a.state != stale {
+		st.release(a, tell)
+		if a.state != stale && !c.Unclaimed {
 			st.released.add(a.id)
 		}
 	case *Resized:
-		st.resize(c)
+		st.resize(c, tell)
+	case *PlanChanged:
+		st.applyPlan(c.Changes, tell)
 	case *QuotaCreated:
 		over, _ := st.quota.Create(st.now, c.Spec.Clone())
 		st.declared(c.Spec.Namespace, over, tell)
@@ -98,6 +142,7 @@ func (st *state) addNode(c *NodeAdded) {
 	n := st.insertNode(c.Node, c.Join)
 	n.version, n.tainted = st.seq, st.taintTimes(nil, nil, n.Taints)
 	st.joins = c.Join
+	st.roomier = true
 }
 
 // insertNode takes a node into the tables, ready and empty.
@@ -113,7 +158,9 @@ func (st *state) insertNode(described placement.Node, join uint64) *node {
 	return n
 }
 
-func (st *state) updateNode(c *NodeUpdated) {
+func (st *state) updateNode(c *NodeUpdated, tell listener) {
+	st.applyPlan(c.Moves, tell)
+	st.roomier = true
 	n := st.nodes[c.Node.ID]
 	canonical := c.Node.Canonical()
 	n.tainted = st.taintTimes(n.Taints, n.tainted, canonical.Taints)
@@ -169,13 +216,15 @@ func (st *state) timeEviction(a *allocation) {
 	st.deadlines.cancel(a.eviction)
 	a.eviction = nil
 	if !at.IsZero() && a.state == running {
-		a.eviction = st.deadlines.add(at, dueEviction, a)
+		a.eviction = st.deadlines.add(at, a)
 	}
 }
 
 func (st *state) markNode(c *NodeMarked, tell listener) {
+	st.applyPlan(c.Moves, tell)
 	n := st.nodes[c.NodeID]
 	n.version = st.seq
+	st.roomier = c.Mark == MarkUncordoned || c.Mark == MarkReady
 	switch c.Mark {
 	case MarkCordoned:
 		n.cordoned = true
@@ -192,7 +241,7 @@ func (st *state) markNode(c *NodeMarked, tell listener) {
 	}
 	var over []quota.Usage
 	for _, a := range n.allocations() {
-		if now := st.markInstance(a, n.lost); len(now) > 0 {
+		if now := st.markInstance(a, n.lost, tell); len(now) > 0 {
 			over = now
 		}
 		tell.tell(&InstanceMarked{ID: a.id, Generation: a.generation, NodeID: n.ID, State: a.state.public()})
@@ -205,17 +254,20 @@ func (st *state) markNode(c *NodeMarked, tell listener) {
 // markInstance loses a running instance with its node, or takes a lost one
 // back and returns what its namespace uses too much of then. A stale one stays
 // stale.
-func (st *state) markInstance(a *allocation, isLost bool) []quota.Usage {
+func (st *state) markInstance(a *allocation, isLost bool, tell listener) []quota.Usage {
 	switch {
 	case isLost && a.state == running:
-		a.state, a.version = lost, st.seq
 		st.refund(a)
+		a.covered = nil
+		st.leave(a, tell)
+		a.state, a.version = lost, st.seq
 		st.index.Leave(a.node.slot, a.class)
 		st.deadlines.cancel(a.eviction)
 		a.eviction = nil
 	case !isLost && a.state == lost:
 		a.state, a.version = running, st.seq
 		st.index.Join(a.node.slot, a.class)
+		st.stay(a, tell)
 		st.timeEviction(a)
 		return st.charge(a)
 	}
@@ -223,17 +275,20 @@ func (st *state) markInstance(a *allocation, isLost bool) []quota.Usage {
 }
 
 func (st *state) removeNode(c *NodeRemoved, tell listener) {
+	st.applyPlan(c.Moves, tell)
 	n := st.nodes[c.NodeID]
 	for _, a := range n.allocations() {
-		st.release(a)
+		st.release(a, tell)
 		tell.tell(&InstanceMarked{ID: a.id, Generation: a.generation, NodeID: n.ID, State: Removed})
 	}
 	st.index.Remove(n.slot)
 	st.slots[n.slot] = nil
 	delete(st.nodes, n.ID)
+	delete(st.planned, n)
+	delete(st.reserved, n)
 }
 
-func (st *state) place(c *Placed) {
+func (st *state) place(c *Placed, tell listener) {
 	class := c.class
 	if class == nil {
 		class = st.index.Class(&c.Request)
@@ -244,24 +299,26 @@ func (st *state) place(c *Placed) {
 	}
 	if old := st.allocations[a.id]; old != nil {
 		old.state, old.version = stale, st.seq
-		st.deadlines.cancel(old.end)
 		st.stale[a.id] = append(st.stale[a.id], old)
 	}
 	st.allocations[a.id] = a
-	st.charge(a)
 	st.settleIn(a, st.nodes[c.NodeID])
+	if c.Claim != nil {
+		covered := amountsOf(c.Claim.Claim.Held)
+		a.covered = &covered
+		st.applyPlan([]reservation.Change{*c.Claim}, tell)
+	}
+	st.charge(a)
+	st.stay(a, tell)
 }
 
-// settleIn enters an instance in the books of its node, and its deadlines.
+// settleIn enters an instance in the books of its node, and its eviction.
 func (st *state) settleIn(a *allocation, n *node) {
 	n.link(a)
 	st.index.Retain(a.class)
 	st.index.Occupy(n.slot, a.class, &a.resources, a.devices)
 	if a.state == running {
 		st.index.Join(n.slot, a.class)
-	}
-	if d := a.class.Request().Duration; d > 0 && !a.overstayed && a.state != stale {
-		a.end = st.deadlines.add(a.placed.Add(d), dueEnd, a)
 	}
 	if len(n.Taints) > 0 {
 		st.timeEviction(a)
@@ -282,14 +339,14 @@ func (st *state) generation(id string, generation uint64) *allocation {
 	return nil
 }
 
-func (st *state) release(a *allocation) {
+func (st *state) release(a *allocation, tell listener) {
 	if a.state == running {
 		st.refund(a)
+		st.leave(a, tell)
 		st.index.Leave(a.node.slot, a.class)
 	}
 	st.index.Vacate(a.node.slot, a.class, &a.resources, a.devices)
 	st.index.Release(a.class)
-	st.deadlines.cancel(a.end)
 	st.deadlines.cancel(a.eviction)
 	a.node.unlink(a)
 	if a.state != stale {
@@ -302,9 +359,10 @@ func (st *state) release(a *allocation) {
 	}
 }
 
-func (st *state) resize(c *Resized) {
+func (st *state) resize(c *Resized, tell listener) {
 	a := st.allocations[c.ID]
 	st.recharge(a, c.Resources)
+	st.leave(a, tell)
 	st.index.Vacate(a.node.slot, a.class, &a.resources, a.devices)
 	if a.asked == nil {
 		asked := a.resources
@@ -312,4 +370,5 @@ func (st *state) resize(c *Resized) {
 	}
 	a.resources, a.devices, a.version = c.Resources.Clone(), c.Devices, st.seq
 	st.index.Occupy(a.node.slot, a.class, &a.resources, a.devices)
+	st.stay(a, tell)
 }

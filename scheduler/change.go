@@ -6,6 +6,7 @@ import (
 	"github.com/rads-project/constellation/internal/index"
 	"github.com/rads-project/constellation/placement"
 	"github.com/rads-project/constellation/quota"
+	"github.com/rads-project/constellation/reservation"
 )
 
 // Change is one thing that happened to the state. The kinds are sealed: the
@@ -29,10 +30,13 @@ const (
 	kindQuotaUpdated changeKind = "quota-updated"
 	kindQuotaDeleted changeKind = "quota-deleted"
 
+	kindPlanChanged changeKind = "plan-changed"
+
 	kindInstanceMarked changeKind = "instance-marked"
 	kindEvictionDue    changeKind = "eviction-due"
 	kindOverstayed     changeKind = "overstayed"
 	kindQuotaOver      changeKind = "quota-over"
+	kindReservation    changeKind = "reservation"
 )
 
 // newChange returns an empty change of a decided kind, or nil if the kind is
@@ -59,6 +63,8 @@ func newChange(kind changeKind) Change {
 		return new(QuotaUpdated)
 	case kindQuotaDeleted:
 		return new(QuotaDeleted)
+	case kindPlanChanged:
+		return new(PlanChanged)
 	default:
 		return nil
 	}
@@ -78,6 +84,8 @@ type NodeAdded struct {
 type NodeUpdated struct {
 	Node      placement.Node      `json:"node"`
 	Reference placement.Resources `json:"reference,omitzero"`
+	// Moves of slots of reservations that the node has no room for any more.
+	Moves []reservation.Change `json:"moves,omitempty"`
 }
 
 // Mark is what NodeMarked says of a node.
@@ -95,28 +103,36 @@ const (
 type NodeMarked struct {
 	NodeID string `json:"nodeID"`
 	Mark   Mark   `json:"mark"`
+	// Moves of slots of reservations away from a lost node.
+	Moves []reservation.Change `json:"moves,omitempty"`
 }
 
 // NodeRemoved is the Change of RemoveNode.
 type NodeRemoved struct {
 	NodeID string `json:"nodeID"`
+	// Moves of slots of reservations away from the node.
+	Moves []reservation.Change `json:"moves,omitempty"`
 }
 
-// Placed is the Change of Place and Allocate.
+// Placed is the Change of Place, Allocate and PlaceFromReservation.
 type Placed struct {
 	Request    placement.Request `json:"request"`
 	NodeID     string            `json:"nodeID"`
 	Devices    []uint16          `json:"devices,omitempty"`
 	Score      int               `json:"score"`
 	Generation uint64            `json:"generation"`
+	// Claim of a slot, for PlaceFromReservation.
+	Claim *reservation.Change `json:"claim,omitempty"`
 
 	class *index.Class // of Request, where the decision knows it already
 }
 
-// Released is the Change of Release.
+// Released is the Change of Release and Unclaim.
 type Released struct {
 	ID         string `json:"id"`
 	Generation uint64 `json:"generation"`
+	// Unclaimed says that the instance never ran.
+	Unclaimed bool `json:"unclaimed,omitempty"`
 }
 
 // Resized is the Change of Resize.
@@ -148,6 +164,17 @@ type QuotaOver struct {
 	Usage []quota.Usage `json:"usage"`
 }
 
+// PlanChanged is the Change of the calls on reservations, and of what else
+// makes slots move: see reservation.Change.
+type PlanChanged struct {
+	Changes []reservation.Change `json:"changes"`
+}
+
+// ReservationEvent is a derived Change: what became of a reservation.
+type ReservationEvent struct {
+	reservation.Event
+}
+
 // InstanceMarked is a derived Change: what became of an instance when its
 // node was lost, came back or was removed.
 type InstanceMarked struct {
@@ -165,27 +192,30 @@ type EvictionDue struct {
 	Taint  placement.Taint `json:"taint"`
 }
 
-// Overstayed is a derived Change: the instance is past its Duration and
-// still there.
+// Overstayed is a derived Change: the instance is past its Duration, or the
+// end of the reservation that it stands in, and still there.
 type Overstayed struct {
-	ID     string `json:"id"`
-	NodeID string `json:"nodeID"`
+	ID          string `json:"id"`
+	NodeID      string `json:"nodeID"`
+	Reservation string `json:"reservation,omitempty"`
 }
 
-func (*NodeAdded) changeKind() changeKind      { return kindNodeAdded }
-func (*NodeUpdated) changeKind() changeKind    { return kindNodeUpdated }
-func (*NodeMarked) changeKind() changeKind     { return kindNodeMarked }
-func (*NodeRemoved) changeKind() changeKind    { return kindNodeRemoved }
-func (*Placed) changeKind() changeKind         { return kindPlaced }
-func (*Released) changeKind() changeKind       { return kindReleased }
-func (*Resized) changeKind() changeKind        { return kindResized }
-func (*QuotaCreated) changeKind() changeKind   { return kindQuotaCreated }
-func (*QuotaUpdated) changeKind() changeKind   { return kindQuotaUpdated }
-func (*QuotaDeleted) changeKind() changeKind   { return kindQuotaDeleted }
-func (*QuotaOver) changeKind() changeKind      { return kindQuotaOver }
-func (*InstanceMarked) changeKind() changeKind { return kindInstanceMarked }
-func (*EvictionDue) changeKind() changeKind    { return kindEvictionDue }
-func (*Overstayed) changeKind() changeKind     { return kindOverstayed }
+func (*NodeAdded) changeKind() changeKind        { return kindNodeAdded }
+func (*NodeUpdated) changeKind() changeKind      { return kindNodeUpdated }
+func (*NodeMarked) changeKind() changeKind       { return kindNodeMarked }
+func (*NodeRemoved) changeKind() changeKind      { return kindNodeRemoved }
+func (*Placed) changeKind() changeKind           { return kindPlaced }
+func (*Released) changeKind() changeKind         { return kindReleased }
+func (*Resized) changeKind() changeKind          { return kindResized }
+func (*QuotaCreated) changeKind() changeKind     { return kindQuotaCreated }
+func (*QuotaUpdated) changeKind() changeKind     { return kindQuotaUpdated }
+func (*QuotaDeleted) changeKind() changeKind     { return kindQuotaDeleted }
+func (*PlanChanged) changeKind() changeKind      { return kindPlanChanged }
+func (*ReservationEvent) changeKind() changeKind { return kindReservation }
+func (*QuotaOver) changeKind() changeKind        { return kindQuotaOver }
+func (*InstanceMarked) changeKind() changeKind   { return kindInstanceMarked }
+func (*EvictionDue) changeKind() changeKind      { return kindEvictionDue }
+func (*Overstayed) changeKind() changeKind       { return kindOverstayed }
 
 // Event is a Change with its place in the history.
 type Event struct {

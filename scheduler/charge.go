@@ -34,15 +34,26 @@ func (st *state) exceeded(namespace string, verdict quota.Verdict, err error) er
 
 func (a *allocation) namespace() string { return a.class.Request().Namespace }
 
+// chargeOf returns what an instance charges its namespace: itself, less what
+// the slot that it stands in covers.
+func (st *state) chargeOf(a *allocation) quota.Amounts {
+	amounts := quota.Instance(a.resources)
+	if a.covered != nil {
+		amounts.Resources, _ = amounts.Resources.Sub(a.covered.Resources)
+		amounts.Instances -= a.covered.Instances
+	}
+	return amounts
+}
+
 // charge and refund follow what was decided. They can not fail: an amount
 // that could not be counted was refused before.
 func (st *state) charge(a *allocation) []quota.Usage {
-	over, _ := st.quota.Add(st.now, a.namespace(), quota.Instance(a.resources))
+	over, _ := st.quota.Add(st.now, a.namespace(), st.chargeOf(a))
 	return over
 }
 
 func (st *state) refund(a *allocation) {
-	_ = st.quota.Remove(a.namespace(), quota.Instance(a.resources))
+	_ = st.quota.Remove(a.namespace(), st.chargeOf(a))
 }
 
 func (st *state) recharge(a *allocation, to placement.Resources) {
@@ -82,11 +93,16 @@ func (st *state) quotaInfo(now time.Time, spec quota.Spec) QuotaInfo {
 	}
 }
 
-// charges yields what every running instance charges its namespace.
+// charges yields what every running instance and every reservation charges.
 func (st *state) charges() iter.Seq2[string, quota.Amounts] {
 	return func(yield func(string, quota.Amounts) bool) {
 		for _, a := range st.allocations {
-			if a.state == running && !yield(a.namespace(), quota.Instance(a.resources)) {
+			if a.state == running && !yield(a.namespace(), st.chargeOf(a)) {
+				return
+			}
+		}
+		for r := range st.plan.Reservations() {
+			if owes := r.Owes(); !owes.IsZero() && !yield(r.Spec.Namespace, amountsOf(owes)) {
 				return
 			}
 		}

@@ -1,43 +1,31 @@
 package scheduler
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/rads-project/constellation/placement"
 	"github.com/rads-project/constellation/quota"
 )
 
-// check refuses an entry from a journal that apply could not follow: one that
-// names what is not there, or repeats what is. Entries of this process were
-// decided on the state itself and need no check.
-func (st *state) check(e *entry) error {
-	if e.time.Before(st.now) {
-		return fmt.Errorf("time %s is before %s", e.time, st.now)
-	}
-	if len(e.changes) > 1 {
-		return fmt.Errorf("%d changes in one entry", len(e.changes))
-	}
-	for _, c := range e.changes {
-		if err := st.checkChange(c); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (st *state) checkChange(c Change) error {
+// check refuses a change from a journal that the state could not follow: one
+// that names what is not there, or repeats what is. Changes of this process
+// were decided on the state itself and need no check.
+func (st *state) check(c Change) error {
 	switch c := c.(type) {
 	case *NodeAdded:
 		return st.checkAdded(c)
 	case *NodeUpdated:
 		_, err := st.admitUpdate(c.Node)
-		return err
+		return errors.Join(err, st.checkPlan(c.Moves))
 	case *NodeMarked:
 		_, err := st.node(c.NodeID)
-		return err
+		return errors.Join(err, st.checkPlan(c.Moves))
 	case *NodeRemoved:
 		_, err := st.node(c.NodeID)
-		return err
+		return errors.Join(err, st.checkPlan(c.Moves))
+	case *PlanChanged:
+		return st.checkPlan(c.Changes)
 	case *Placed:
 		return st.checkPlaced(c)
 	case *Released:
@@ -74,7 +62,10 @@ func (st *state) checkPlaced(c *Placed) error {
 	if old := st.allocations[c.Request.ID]; old != nil && (old.state != lost || c.Generation <= old.generation) {
 		return &ConflictError{KindAllocation, c.Request.ID, "is placed"}
 	}
-	return st.checkInstance(&c.Request, n, c.Devices, c.Generation)
+	if err := st.checkInstance(&c.Request, n, c.Devices, c.Generation); err != nil || c.Claim == nil {
+		return err
+	}
+	return st.checkClaim(c)
 }
 
 func (st *state) checkInstance(req *placement.Request, n *node, devices []uint16, generation uint64) error {

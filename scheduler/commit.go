@@ -61,9 +61,10 @@ func (s *Scheduler) advanceLocked(wanted bool) ([]Event, error) {
 		s.now = now
 	}
 	var events []Event
-	if due, ok := s.state.deadlines.next(); ok && !due.After(s.now) {
+	if due, ok := s.state.nextDeadline(); ok && !due.After(s.now) {
 		events = s.applyLocked(&entry{seq: s.state.seq + 1, time: s.now, token: s.token}, wanted)
 	}
+	s.state.plan.Advance(s.now) // nothing is due: only so that it decides at the present
 	return events, nil
 }
 

@@ -6,27 +6,16 @@ import (
 	"time"
 )
 
-// deadline is an instant at which something becomes due by itself.
+// deadline is the instant at which an instance should leave its node because
+// of a taint.
 type deadline struct {
 	at         time.Time
-	kind       deadlineKind
 	allocation *allocation
-	place      int // in the heap
+	place      int // in the heap, -1 once it is out
 }
 
-// deadlineKind orders what falls due at the same instant.
-type deadlineKind uint8
-
-const (
-	dueEnd deadlineKind = iota
-	dueEviction
-)
-
 func compareDeadlines(a, b *deadline) int {
-	return cmp.Or(
-		a.at.Compare(b.at),
-		cmp.Compare(a.kind, b.kind),
-		compareAllocations(a.allocation, b.allocation))
+	return cmp.Or(a.at.Compare(b.at), compareAllocations(a.allocation, b.allocation))
 }
 
 // deadlineHeap holds what is to come, the earliest first. A deadline that has
@@ -58,8 +47,8 @@ func (h *deadlineHeap) Pop() any {
 }
 
 // add enters a deadline and returns it.
-func (h *deadlineHeap) add(at time.Time, kind deadlineKind, a *allocation) *deadline {
-	d := &deadline{at: at, kind: kind, allocation: a}
+func (h *deadlineHeap) add(at time.Time, a *allocation) *deadline {
+	d := &deadline{at: at, allocation: a}
 	heap.Push(h, d)
 	return d
 }
@@ -77,4 +66,14 @@ func (h deadlineHeap) next() (time.Time, bool) {
 		return time.Time{}, false
 	}
 	return h[0].at, true
+}
+
+// nextDeadline returns when time will next change something.
+func (st *state) nextDeadline() (time.Time, bool) {
+	eviction, evicts := st.deadlines.next()
+	planned, plans := st.plan.NextDeadline()
+	if plans && (!evicts || planned.Before(eviction)) {
+		return planned, true
+	}
+	return eviction, evicts
 }

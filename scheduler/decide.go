@@ -8,6 +8,7 @@ import (
 
 	"github.com/rads-project/constellation/internal/index"
 	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/reservation"
 )
 
 // The methods of this file decide: they look at the state, change nothing,
@@ -15,19 +16,12 @@ import (
 
 // supported refuses what requests can say but the scheduler can not do yet.
 func supported(req *placement.Request) error {
-	if req.Yield {
-		return unsupported("yield")
-	}
 	if req.Preferences.Strategy == placement.LeastFragmentation {
-		return unsupported("preferences.strategy leastfragmentation")
+		return errors.Join(ErrUnsupported, &placement.InvalidError{
+			Field: "preferences.strategy", Value: req.Preferences.Strategy.String(), Reason: "not supported yet",
+		})
 	}
 	return nil
-}
-
-func unsupported(what string) error {
-	return errors.Join(ErrUnsupported, &placement.InvalidError{
-		Field: what, Value: "", Reason: "not supported yet",
-	})
 }
 
 // found is where a request goes: to a place on a node, or to the allocation
@@ -39,37 +33,51 @@ type found struct {
 	devices    []uint16
 	score      int
 	generation uint64
+	claim      *reservation.Change
 }
 
 // find decides where the request goes: to the given node, or if that is nil
 // to the best one.
 func (st *state) find(now time.Time, req *placement.Request, on *node) (found, error) {
 	q := st.query(req)
-	generation := uint64(1)
+	generation, existing, err := st.identify(req, &q)
+	switch {
+	case err != nil:
+		return found{}, err
+	case existing != nil && on != nil && on != existing.node:
+		return found{}, &ConflictError{KindAllocation, req.ID, "is placed on node " + existing.node.ID}
+	case existing != nil:
+		return found{existing: existing}, nil
+	}
+	to, err := st.choose(now, req, &q, on)
+	if exceeded := st.admits(now, req); exceeded != nil || err != nil {
+		return found{}, both(err, exceeded)
+	}
+	return found{
+		node: st.slots[to.Slot], class: q.Class, devices: st.index.Devices(&q, to.Slot, to.held),
+		score: to.Terms.Normalized(), generation: generation,
+	}, nil
+}
+
+// identify looks the request's ID up: it returns the allocation that exists
+// already, or the generation of a new one.
+func (st *state) identify(req *placement.Request, q *index.Query) (generation uint64, existing *allocation, err error) {
+	generation = 1
 	if replaced := st.stale[req.ID]; len(replaced) > 0 {
 		generation = replaced[len(replaced)-1].generation + 1
 	}
 	switch old := st.allocations[req.ID]; {
 	case old == nil && st.released.known[req.ID]:
-		return found{}, &ReleasedError{req.ID}
+		return 0, nil, &ReleasedError{req.ID}
 	case old == nil:
+		return generation, nil, nil
 	case !old.answers(req, q.Class):
-		return found{}, &ConflictError{KindAllocation, req.ID, "is placed with another request"}
+		return 0, nil, &ConflictError{KindAllocation, req.ID, "is placed with another request"}
 	case old.state == lost:
-		generation = old.generation + 1
-	case on != nil && on != old.node:
-		return found{}, &ConflictError{KindAllocation, req.ID, "is placed on node " + old.node.ID}
+		return old.generation + 1, nil, nil
 	default:
-		return found{existing: old}, nil
+		return old.generation, old, nil
 	}
-	choice, err := st.choose(&q, on)
-	if exceeded := st.admits(now, req); exceeded != nil || err != nil {
-		return found{}, both(err, exceeded)
-	}
-	return found{
-		node: st.slots[choice.Slot], class: q.Class, devices: st.index.Devices(&q, choice.Slot, nil),
-		score: choice.Terms.Normalized(), generation: generation,
-	}, nil
 }
 
 // both joins a refusal by capacity and one by quota; one alone stays itself.
@@ -84,18 +92,40 @@ func both(capacity, quota error) error {
 	}
 }
 
-func (st *state) choose(q *index.Query, on *node) (index.Choice, error) {
-	if on == nil {
-		if choice, ok := st.index.Best(q); ok {
-			return choice, nil
-		}
-		return index.Choice{}, st.unschedulable(q)
+// choose returns the place that the request takes, or the refusal.
+func (st *state) choose(now time.Time, req *placement.Request, q *index.Query, on *node) (spot, error) {
+	window, bounded := ownWindow(now, req)
+	if on != nil {
+		return st.chooseOn(q, on, window, bounded)
 	}
+	choice, ok := st.index.Best(q)
+	if bounded && len(st.reserved) > 0 {
+		var ordinary *spot
+		if ok {
+			ordinary = &spot{Choice: choice}
+		}
+		if best := st.backfill(q, window, ordinary); best != nil {
+			return *best, nil
+		}
+	}
+	if !ok {
+		return spot{}, st.unschedulable(q)
+	}
+	return spot{Choice: choice}, nil
+}
+
+func (st *state) chooseOn(q *index.Query, on *node, window reservation.Window, bounded bool) (spot, error) {
 	if terms, ok := st.index.Evaluate(q, on.slot, nil); ok {
-		return index.Choice{Slot: on.slot, Terms: terms}, nil
+		return spot{Choice: index.Choice{Slot: on.slot, Terms: terms}}, nil
+	}
+	if bounded && st.reserved[on] {
+		held := st.held(on, window)
+		if terms, ok := st.index.Evaluate(q, on.slot, &held); ok {
+			return spot{index.Choice{Slot: on.slot, Terms: terms}, &held}, nil
+		}
 	}
 	failures := st.index.Verdict(q, on.slot).Failures
-	return index.Choice{}, &UnschedulableError{
+	return spot{}, &UnschedulableError{
 		ID: q.ID, Version: st.seq, Total: 1, Reasons: []ReasonCount{{failures[0].Reason, 1}},
 	}
 }
@@ -113,6 +143,9 @@ func (st *state) unschedulable(q *index.Query) error {
 func (st *state) canResize(now time.Time, a *allocation, to placement.Resources) (*Resized, error) {
 	if a.state != running {
 		return nil, &ConflictError{KindAllocation, a.id, "is lost"}
+	}
+	if a.covered != nil {
+		return nil, &ConflictError{KindAllocation, a.id, "stands in a reservation, which has its own size"}
 	}
 	req := placement.Request{ID: a.id, Resources: to}
 	if err := req.Validate(); err != nil {
@@ -228,18 +261,41 @@ func (st *state) admitUpdate(n placement.Node) (*NodeUpdated, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := old.keepsDevices(canonical.Devices); err != nil {
+	if err := st.keepsDevices(old, canonical.Devices); err != nil {
 		return nil, err
 	}
-	return &NodeUpdated{Node: canonical, Reference: reference}, nil
+	return &NodeUpdated{
+		Node: canonical, Reference: reference,
+		Moves: st.plan.NodeChanged(&ground{st: st, changed: &canonical}, n.ID),
+	}, nil
 }
 
-// keepsDevices refuses to take away a device that an instance uses.
-func (n *node) keepsDevices(to placement.Devices) error {
+// movesFrom decides where slots of reservations go from a node that is about
+// to be lost or removed.
+func (st *state) movesFrom(nodeID string) []reservation.Change {
+	return st.plan.NodeChanged(&ground{st: st, gone: nodeID}, nodeID)
+}
+
+// keepsDevices refuses to take away a device that an instance uses, or that is
+// held in the slot of one.
+func (st *state) keepsDevices(n *node, to placement.Devices) error {
+	inUse := func(by string) error {
+		return &ConflictError{KindNode, n.ID, "has a device in use by " + by + " that the update takes away"}
+	}
 	for a := n.first; a != nil; a = a.next {
 		for _, d := range a.devices {
 			if int(d) >= to.Count {
-				return &ConflictError{KindNode, n.ID, "has a device in use by " + a.id + " that the update takes away"}
+				return inUse(a.id)
+			}
+		}
+	}
+	if !st.planned[n] {
+		return nil
+	}
+	for r := range st.plan.Reservations() {
+		for _, slot := range r.Slots {
+			if slot.Node == n.ID && len(slot.Claims) > 0 && len(slot.Devices) > 0 && slices.Max(slot.Devices) >= to.Count {
+				return inUse(slot.Claims[0].ID)
 			}
 		}
 	}

@@ -37,6 +37,14 @@
 // node fits either, both errors are joined. Instances of a lost node are
 // refunded, and charged again when they come back.
 //
+// # Reservations
+//
+// [Scheduler.Reserve] holds capacity on concrete nodes, now or from a later
+// time on; ordinary placements keep off it. [Scheduler.PlaceFromReservation]
+// uses a slot. A request with a Duration may stand where capacity is held for
+// after it, and one that yields until it is told to leave. Slots move or are
+// lost with their nodes; what is lost is held again when there is room.
+//
 // # Time
 //
 // The state's time is the latest that [Config.Now] has shown; a clock that
@@ -87,6 +95,9 @@
 //	scheduler_create_quota, _get_, _check_,
 //	_update_quota                                Scheduler.CreateQuota, Quota, CheckQuota, UpdateQuota, DeleteQuota;
 //	                                             the same on quota.Ledger
+//	scheduler_reserve_resources,
+//	_release_reservation,
+//	_create_from_reservation                     Scheduler.Reserve, ReleaseReservation, PlaceFromReservation
 //	NodeResources                                NodeInfo; node->name is Node.Name, for people
 //	ResourceRequest.needs_gpu                    Resources.GPU > 0
 //	SchedulingDecision                           Decision, UnschedulableError

@@ -21,13 +21,18 @@ type Hooks struct {
 	Instance func(Event, *InstanceMarked)
 	// EvictionDue is called when an instance should leave its node.
 	EvictionDue func(Event, *EvictionDue)
-	// Overstayed is called when an instance is past its Duration.
+	// Overstayed is called when an instance is past its Duration or its
+	// reservation.
 	Overstayed func(Event, *Overstayed)
+	// Reservation is called for what becomes of reservations.
+	Reservation func(Event, *ReservationEvent)
+	// QuotaOver is called when usage has come above a limit.
+	QuotaOver func(Event, *QuotaOver)
 }
 
 func (h *Hooks) any() bool {
 	return h.Event != nil || h.Placed != nil || h.Released != nil || h.Instance != nil ||
-		h.EvictionDue != nil || h.Overstayed != nil
+		h.EvictionDue != nil || h.Overstayed != nil || h.Reservation != nil || h.QuotaOver != nil
 }
 
 func (h *Hooks) call(e Event) {
@@ -45,6 +50,10 @@ func (h *Hooks) call(e Event) {
 		callHook(h.EvictionDue, e, c)
 	case *Overstayed:
 		callHook(h.Overstayed, e, c)
+	case *ReservationEvent:
+		callHook(h.Reservation, e, c)
+	case *QuotaOver:
+		callHook(h.QuotaOver, e, c)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/rads-project/constellation/placement"
 	"github.com/rads-project/constellation/quota"
+	"github.com/rads-project/constellation/reservation"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -75,7 +76,35 @@ func goldenHistory(t *testing.T, s *Scheduler, c *clock) {
 	require.NoError(t, err)
 	require.NoError(t, s.MarkReady(ctx, "n1"))
 	require.NoError(t, s.Release(ctx, "web-1"))
+	goldenReservations(t, s, c)
 	_, err = s.RemoveNode(ctx, "n2")
+	require.NoError(t, err)
+}
+
+func goldenReservations(t *testing.T, s *Scheduler, c *clock) {
+	t.Helper()
+	ctx := t.Context()
+	launch := reservation.Spec{
+		ID: "launch", Namespace: "web", Shape: placement.Resources{CPU: 2 * placement.Core}, Count: 2,
+		Start: c.Now().Add(time.Hour), Duration: time.Hour, Owners: []string{"web", "ops"}, Priority: 3,
+		Preferences: placement.Use(placement.BinPack).TolerateExists("dedicated").TolerateExists("bad"),
+	}
+	_, err := s.Reserve(ctx, launch)
+	require.NoError(t, err)
+	_, err = s.Reserve(ctx, reservation.Spec{
+		ID: "now", Namespace: "ns", Shape: placement.Resources{CPU: placement.Core}, Count: 1, Node: "n2",
+		Duration: 10 * time.Minute, AtEnd: reservation.Evict, Grace: time.Minute,
+	})
+	require.NoError(t, err)
+	_, err = s.PlaceFromReservation(ctx, "now", testRequest("claimed", 1))
+	require.NoError(t, err)
+	require.NoError(t, s.Unclaim(ctx, "claimed"))
+	_, err = s.PlaceFromReservation(ctx, "now", testRequest("claimed", 1))
+	require.NoError(t, err)
+	_, err = s.Extend(ctx, "now", c.Now().Add(20*time.Minute))
+	require.NoError(t, err)
+	c.advance(30 * time.Minute)
+	_, err = s.Sweep(ctx)
 	require.NoError(t, err)
 }
 

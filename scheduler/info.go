@@ -108,6 +108,8 @@ type Allocation struct {
 	// EvictionAt is when a NoExecute taint asks the instance to leave; zero
 	// if none does.
 	EvictionAt time.Time `json:"evictionAt,omitzero"`
+	// Reservation whose slot the instance stands in, if it does.
+	Reservation string `json:"reservation,omitempty"`
 	// Overstayed reports that the instance is past its Duration.
 	Overstayed bool `json:"overstayed,omitempty"`
 }

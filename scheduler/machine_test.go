@@ -12,6 +12,7 @@ import (
 
 	"github.com/rads-project/constellation/placement"
 	"github.com/rads-project/constellation/quota"
+	"github.com/rads-project/constellation/reservation"
 )
 
 // machine drives a scheduler with a journal through random histories, beside
@@ -22,6 +23,7 @@ type machine struct {
 	journal *MemoryJournal
 	model   map[string]modelInstance // by ID
 	nodes   map[string]bool          // ID to lost
+	shrunk  map[string]bool          // nodes whose capacity was ever changed
 }
 
 type modelInstance struct {
@@ -33,7 +35,7 @@ type modelInstance struct {
 func newMachine(t *rapid.T) *machine {
 	m := &machine{
 		clock: newClock(), journal: new(MemoryJournal),
-		model: make(map[string]modelInstance), nodes: make(map[string]bool),
+		model: make(map[string]modelInstance), nodes: make(map[string]bool), shrunk: make(map[string]bool),
 	}
 	var err error
 	m.s, err = Open(t.Context(), m.config())
@@ -94,6 +96,7 @@ func (m *machine) addNode(t *rapid.T) {
 	n.Labels = map[string]string{"zone": rapid.SampledFrom([]string{"a", "b"}).Draw(t, "zone")}
 	if rapid.Bool().Draw(t, "update") {
 		m.attempt(t, func() error { _, err := m.s.UpdateNode(t.Context(), n); return err })
+		m.shrunk[n.ID] = true
 		return
 	}
 	if m.attempt(t, func() error { return m.s.AddNode(t.Context(), n) }) {
@@ -223,6 +226,82 @@ func (m *machine) setQuota(t *rapid.T) {
 	})
 }
 
+func (m *machine) reserve(t *rapid.T) {
+	spec := reservation.Spec{
+		ID:        rapid.SampledFrom([]string{"r1", "r2", "r3"}).Draw(t, "reservation"),
+		Namespace: "ns",
+		Shape: placement.Resources{
+			CPU: rapid.Int64Range(0, 4).Draw(t, "cpu") * 500,
+			GPU: rapid.SampledFrom([]int64{0, 0, 500, 1000}).Draw(t, "gpu"),
+		},
+		Count:    rapid.IntRange(1, 3).Draw(t, "count"),
+		Start:    m.clock.Now().Add(time.Duration(rapid.IntRange(0, 3).Draw(t, "start")) * 20 * time.Second),
+		Duration: time.Duration(rapid.IntRange(1, 4).Draw(t, "duration")) * 20 * time.Second,
+		Priority: rapid.Int32Range(0, 1).Draw(t, "priority"),
+		AtEnd:    rapid.SampledFrom([]reservation.AtEnd{reservation.Drain, reservation.Evict, reservation.Keep}).Draw(t, "atEnd"),
+		Once:     rapid.Bool().Draw(t, "once"),
+	}
+	if spec.AtEnd == reservation.Evict {
+		spec.Grace = 20 * time.Second
+	}
+	m.attempt(t, func() error { _, err := m.s.Reserve(t.Context(), spec); return err })
+}
+
+func (m *machine) changeReservation(t *rapid.T) {
+	id := rapid.SampledFrom([]string{"r1", "r2", "r3"}).Draw(t, "reservation")
+	m.attempt(t, func() (err error) {
+		switch rapid.IntRange(0, 2).Draw(t, "call") {
+		case 0:
+			end := m.clock.Now().Add(time.Duration(rapid.IntRange(-1, 4).Draw(t, "end")) * 20 * time.Second)
+			_, err = m.s.Extend(t.Context(), id, end)
+		case 1:
+			shape := placement.Resources{CPU: rapid.Int64Range(0, 4).Draw(t, "cpu") * 500}
+			_, err = m.s.ResizeReservation(t.Context(), id, shape, rapid.IntRange(0, 3).Draw(t, "count"))
+		default:
+			err = m.s.ReleaseReservation(t.Context(), id, rapid.Bool().Draw(t, "force"))
+		}
+		return err
+	})
+}
+
+func (m *machine) claim(t *rapid.T) {
+	req := drawRequest(t)
+	req.Preferences = placement.Preferences{}
+	id := rapid.SampledFrom([]string{"r1", "r2", "r3"}).Draw(t, "reservation")
+	old, existed := m.model[req.ID]
+	var d Decision
+	ok := m.attempt(t, func() (err error) {
+		d, err = m.s.PlaceFromReservation(t.Context(), id, req)
+		return err
+	})
+	if ok && (!existed || old.lost) {
+		m.model[req.ID] = modelInstance{node: d.NodeID, cpu: req.Resources.CPU}
+	}
+}
+
+func (m *machine) unclaim(t *rapid.T) {
+	id := drawID(t)
+	if m.attempt(t, func() error { return m.s.Unclaim(t.Context(), id) }) {
+		delete(m.model, id)
+	}
+}
+
+// checkHolds asserts that holds on a node fit beside what runs there, unless
+// instances that outstayed their welcome or a smaller node are in the way.
+func (m *machine) checkHolds(t *rapid.T, n NodeInfo) {
+	if len(n.Over()) > 0 || m.shrunk[n.ID] {
+		return
+	}
+	for a := range m.s.Allocations() {
+		if a.NodeID == n.ID && (a.Overstayed || a.State != Running) {
+			return
+		}
+	}
+	for name, held := range n.Held.All() {
+		require.LessOrEqual(t, n.Allocated.Amount(name)+held, n.Total.Amount(name), "%s on %s", name, n.ID)
+	}
+}
+
 // check asserts the books against the model, and that a replay of the journal
 // gives the same bytes.
 func (m *machine) check(t *rapid.T) {
@@ -246,6 +325,7 @@ func (m *machine) check(t *rapid.T) {
 			}
 		}
 		require.Equal(t, want, n.Allocated.CPU, n.ID)
+		m.checkHolds(t, n)
 	}
 }
 
@@ -271,6 +351,10 @@ func machineActions(t *rapid.T) {
 		"place":   m.place,
 		"place2":  m.place,
 		"quota":   m.setQuota,
+		"reserve": m.reserve,
+		"terms":   m.changeReservation,
+		"claim":   m.claim,
+		"unclaim": m.unclaim,
 		"release": m.release,
 		"resize":  m.resize,
 		"time":    func(*rapid.T) { m.clock.advance(20 * time.Second) },

@@ -61,11 +61,11 @@ func (s *Scheduler) RemoveNode(ctx context.Context, nodeID string) ([]Allocation
 	var gone []Allocation
 	if err == nil {
 		for _, a := range n.allocations() {
-			info := a.info()
+			info := s.state.info(a)
 			info.State = Removed
 			gone = append(gone, info)
 		}
-		s.commitLocked(&NodeRemoved{NodeID: nodeID})
+		s.commitLocked(&NodeRemoved{NodeID: nodeID, Moves: s.state.movesFrom(nodeID)})
 	}
 	if err := s.settle(ctx, err); err != nil {
 		return nil, err
@@ -104,7 +104,11 @@ func (s *Scheduler) mark(ctx context.Context, nodeID string, mark Mark, done fun
 		if err != nil || done(n) {
 			return nil, err
 		}
-		return &NodeMarked{NodeID: nodeID, Mark: mark}, nil
+		c := &NodeMarked{NodeID: nodeID, Mark: mark}
+		if mark == MarkLost {
+			c.Moves = st.movesFrom(nodeID)
+		}
+		return c, nil
 	})
 }
 

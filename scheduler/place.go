@@ -67,14 +67,20 @@ func (s *Scheduler) decideLocked(req *placement.Request, nodeID string, commit b
 			Generation: f.generation, Version: s.state.seq, Token: s.token,
 		}, nil
 	}
+	return s.placeLocked(req, f), nil
+}
+
+// placeLocked commits what was found for a request.
+func (s *Scheduler) placeLocked(req *placement.Request, f found) Decision {
 	placed := &Placed{
-		Request: *req, NodeID: f.node.ID, Devices: f.devices, Score: f.score, Generation: f.generation, class: f.class,
+		Request: *req, NodeID: f.node.ID, Devices: f.devices, Score: f.score, Generation: f.generation,
+		Claim: f.claim, class: f.class,
 	}
 	if s.listeningLocked() {
 		placed.Request = req.Clone() // outlives the call
 	}
 	s.commitLocked(placed)
-	return s.state.allocations[req.ID].decision(), nil
+	return s.state.allocations[req.ID].decision()
 }
 
 // Release says that the instance is gone and frees what it used, whether it
@@ -130,7 +136,7 @@ func (s *Scheduler) Allocation(id string) (info Allocation, err error) {
 	err = s.read(func(st *state) error {
 		a, err := st.allocation(id)
 		if err == nil {
-			info = a.info()
+			info = st.info(a)
 		}
 		return err
 	})
@@ -148,7 +154,7 @@ func (s *Scheduler) Allocations() iter.Seq[Allocation] {
 		all := st.all()
 		infos := make([]Allocation, len(all))
 		for i, a := range all {
-			infos[i] = a.info()
+			infos[i] = st.info(a)
 		}
 		return infos
 	})

@@ -12,6 +12,7 @@ import (
 	"github.com/rads-project/constellation/internal/index"
 	"github.com/rads-project/constellation/placement"
 	"github.com/rads-project/constellation/quota"
+	"github.com/rads-project/constellation/reservation"
 )
 
 // The wire form of a snapshot: the whole state, in an order that depends on
@@ -29,6 +30,8 @@ type snapshotJSON struct {
 	Released    []string            `json:"released,omitempty"`    // oldest first
 	Quota       quota.State         `json:"quota,omitzero"`
 	Quotas      map[string]uint64   `json:"quotas,omitempty"` // versions of specs by namespace
+
+	Reservations reservation.Snapshot `json:"reservations,omitzero"`
 }
 
 type nodeJSON struct {
@@ -81,8 +84,10 @@ func (st *state) snapshot() snapshotJSON {
 	wire := snapshotJSON{
 		Version: formatVersion, Seq: st.seq, Time: st.now, Token: st.token, Joins: st.joins,
 		Reference: st.index.Reference(), Released: slices.Clone(st.released.order),
-		Quota: st.quota.State(), Quotas: maps.Clone(st.quotaVersions),
+		Quota: st.quota.State(), Quotas: maps.Clone(st.quotaVersions), Reservations: st.plan.Snapshot(),
 	}
+	// The plan may have been brought to the present without an entry.
+	wire.Reservations.Now = st.now
 	nodes := slices.SortedFunc(maps.Values(st.nodes), func(a, b *node) int { return cmp.Compare(a.join, b.join) })
 	place := make(map[*node]int, len(nodes))
 	for i, n := range nodes {
@@ -141,10 +146,9 @@ func (st *state) replay(cfg Config, r Record) error {
 		if e.seq != st.seq+1 {
 			return &FormatError{r.Seq, fmt.Sprintf("follows record %d", st.seq)}
 		}
-		if err := st.check(e); err != nil {
+		if err := st.replayEntry(e); err != nil {
 			return &FormatError{r.Seq, err.Error()}
 		}
-		st.apply(e, nil)
 		return nil
 	default:
 		return &FormatError{r.Seq, fmt.Sprintf("unknown kind %d", r.Kind)}
@@ -175,6 +179,9 @@ func (st *state) restore(wire snapshotJSON) error {
 		}
 		st.restoreAllocation(w, &req, nodes[w.Node])
 	}
+	if err := st.restorePlan(wire.Reservations); err != nil {
+		return err
+	}
 	if err := st.quota.Restore(wire.Quota); err != nil {
 		return err
 	}
@@ -189,6 +196,33 @@ func (st *state) restore(wire snapshotJSON) error {
 	for len(st.deadlines) > 0 && !st.deadlines[0].at.After(st.now) {
 		heap.Pop(&st.deadlines)
 	}
+	return nil
+}
+
+// restorePlan restores the reservations, after the instances in them, and what
+// they cover and charge. The charges themselves are in the quota.
+func (st *state) restorePlan(wire reservation.Snapshot) error {
+	for i := range wire.Reservations {
+		if err := st.checkReservation(&wire.Reservations[i]); err != nil {
+			return err
+		}
+	}
+	for _, stay := range wire.Stays {
+		if a := st.allocations[stay.ID]; a == nil || a.node.ID != stay.Node || !a.resources.Equal(stay.Load.Resources) {
+			return fmt.Errorf("instance %q does not stay on node %q", stay.ID, stay.Node)
+		}
+	}
+	st.plan = reservation.Restore(wire)
+	for r := range st.plan.Reservations() {
+		if owes := amountsOf(r.Owes()); !owes.Equal(quota.Amounts{}) {
+			st.payments[r.Spec.ID] = payment{r.Spec.Namespace, owes}
+		}
+		for claim := range r.Claims() {
+			covered := amountsOf(claim.Held)
+			st.allocations[claim.ID].covered = &covered
+		}
+	}
+	st.touch()
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/rads-project/constellation/internal/index"
 	"github.com/rads-project/constellation/placement"
 	"github.com/rads-project/constellation/quota"
+	"github.com/rads-project/constellation/reservation"
 )
 
 // state is the pure core: everything a snapshot holds, and the index over it.
@@ -29,6 +30,12 @@ type state struct {
 
 	quota         quota.Accounts
 	quotaVersions map[string]uint64 // of specs, by namespace
+
+	plan     *reservation.Plan
+	planned  map[*node]bool     // nodes on which the plan counts anything
+	reserved map[*node]bool     // nodes on which it holds more than what runs
+	payments map[string]payment // of reservations by ID
+	roomier  bool               // room may have come up in the entry being applied
 }
 
 // node is one node. What runs on it is a list in order of placement.
@@ -57,8 +64,8 @@ type allocation struct {
 	generation uint64
 	version    uint64
 	token      uint64
+	covered    *quota.Amounts // by the slot of the reservation that it stands in
 	eviction   *deadline
-	end        *deadline
 	score      uint16
 	state      allocationState
 	overstayed bool
@@ -92,6 +99,11 @@ func newState(cfg Config) *state {
 
 		quota:         quota.Accounts{RequireQuota: cfg.RequireQuota},
 		quotaVersions: make(map[string]uint64),
+
+		plan:     reservation.NewPlan(),
+		planned:  make(map[*node]bool),
+		reserved: make(map[*node]bool),
+		payments: make(map[string]payment),
 		index: index.New(index.Config{
 			Seed:      cfg.Seed,
 			Reference: cfg.Reference.Clone(),
@@ -183,7 +195,7 @@ func (a *allocation) decision() Decision {
 	}
 }
 
-func (a *allocation) info() Allocation {
+func (st *state) info(a *allocation) Allocation {
 	info := Allocation{
 		Request: a.request().Clone(), NodeID: a.node.ID, Devices: deviceList(a.devices), Score: int(a.score),
 		State: a.state.public(), Generation: a.generation, Version: a.version, Token: a.token,
@@ -192,6 +204,7 @@ func (a *allocation) info() Allocation {
 	if a.eviction != nil {
 		info.EvictionAt = a.eviction.at
 	}
+	_, info.Reservation, _ = st.plan.ClaimOf(a.id)
 	return info
 }
 

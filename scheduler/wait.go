@@ -9,7 +9,7 @@ import (
 // deadline if that is now another one.
 func (s *Scheduler) signalLocked() {
 	s.wakeChangedLocked()
-	next, _ := s.state.deadlines.next()
+	next, _ := s.state.nextDeadline()
 	if next.Equal(s.earliest) {
 		return
 	}
@@ -67,7 +67,7 @@ func (s *Scheduler) Wait(ctx context.Context, version uint64) error {
 func (s *Scheduler) NextDeadline() (time.Time, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.state.deadlines.next()
+	return s.state.nextDeadline()
 }
 
 // DeadlineChanged returns a channel that receives when NextDeadline may have

@@ -1,0 +1,88 @@
+package scheduler
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/rads-project/constellation/internal/index"
+	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/reservation"
+)
+
+// ownWindow returns over which window a request needs room, and false if it
+// needs it for ever: a request with a Duration until that is over, one that
+// yields just now.
+func ownWindow(now time.Time, req *placement.Request) (reservation.Window, bool) {
+	switch {
+	case req.Yield:
+		return reservation.Window{Start: now, End: now.Add(1)}, true
+	case req.Duration > 0:
+		return reservation.Window{Start: now, End: now.Add(req.Duration)}, true
+	default:
+		return reservation.Window{}, false
+	}
+}
+
+// spot is a place that a query could take.
+type spot struct {
+	index.Choice
+	held *index.Held // in place of the node's own; nil is its own
+}
+
+// backfill looks for a better place than the best among nodes on which the
+// query does not fit for ever, because capacity is held: what is held outside
+// of the request's own window does not count. It takes time in proportion to
+// the nodes with holds.
+func (st *state) backfill(q *index.Query, w reservation.Window, best *spot) *spot {
+	for _, n := range slices.SortedFunc(maps.Keys(st.reserved), byJoin) {
+		if st.index.Fits(q, n.slot) {
+			continue
+		}
+		held := st.held(n, w)
+		terms, ok := st.index.Evaluate(q, n.slot, &held)
+		if !ok {
+			continue
+		}
+		candidate := &spot{index.Choice{Slot: n.slot, Terms: terms}, &held}
+		if best == nil || st.better(q, candidate, best) {
+			best = candidate
+		}
+	}
+	return best
+}
+
+func byJoin(a, b *node) int { return cmp.Compare(a.join, b.join) }
+
+// better orders places as the index does: for Spread by instances of the
+// group, then by score, then by the order of joining. Random has no order
+// beyond soft rules; an ordinary place stays.
+func (st *state) better(q *index.Query, a, b *spot) bool {
+	strategy := q.Class.Request().Preferences.Strategy
+	if strategy == placement.Random {
+		return a.Terms.Soft > b.Terms.Soft
+	}
+	if strategy == placement.Spread {
+		if order := cmp.Compare(st.group(q, a.Slot), st.group(q, b.Slot)); order != 0 {
+			return order < 0
+		}
+	}
+	if order := cmp.Compare(placement.Score(a.Terms), placement.Score(b.Terms)); order != 0 {
+		return order > 0
+	}
+	return st.slots[a.Slot].join < st.slots[b.Slot].join
+}
+
+// group counts the instances of the request's namespace and group on a node.
+func (st *state) group(q *index.Query, slot index.Slot) int {
+	count := 0
+	req := q.Class.Request()
+	for a := st.slots[slot].first; a != nil; a = a.next {
+		other := a.class.Request()
+		if a.state == running && other.Namespace == req.Namespace && other.Group == req.Group {
+			count++
+		}
+	}
+	return count
+}

@@ -1,0 +1,148 @@
+package scheduler
+
+import (
+	"iter"
+
+	"github.com/rads-project/constellation/internal/index"
+	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/reservation"
+)
+
+// ground is the cluster as the plan of reservations sees it.
+type ground struct {
+	st *state
+	// changed replaces the node of its ID for a decision on what follows from
+	// an update; gone is the ID of a node that is about to be lost or removed.
+	changed *placement.Node
+	gone    string
+}
+
+// Room implements reservation.Nodes.
+func (g *ground) Room(id string) (reservation.Room, bool) {
+	n, ok := g.st.nodes[id]
+	if !ok || n.lost || id == g.gone {
+		return reservation.Room{}, false
+	}
+	described := n.Node
+	if g.changed != nil && g.changed.ID == id {
+		described = g.changed
+	}
+	return g.st.room(n, described), true
+}
+
+// For implements reservation.Nodes: it yields the nodes that take work and
+// meet the rules, the best for the strategy first. The slots that the
+// reservation has already count for its spread and affinity rules like
+// instances.
+func (g *ground) For(want *reservation.Want) iter.Seq2[string, reservation.Room] {
+	return func(yield func(string, reservation.Room) bool) {
+		st := g.st
+		req := placement.Request{
+			ID: want.ID, Namespace: want.Namespace, Group: "reservation " + want.ID, Preferences: want.Preferences,
+		}
+		q := st.query(&req)
+		for _, id := range want.Taken {
+			if n, ok := st.nodes[id]; ok {
+				st.index.Join(n.slot, q.Class)
+				defer st.index.Leave(n.slot, q.Class)
+			}
+		}
+		offer := func(slot index.Slot) bool {
+			n := st.slots[slot]
+			if want.Node != "" && n.ID != want.Node {
+				return true
+			}
+			room, ok := g.Room(n.ID)
+			return !ok || yield(n.ID, room)
+		}
+		if n, ok := st.nodes[want.Node]; ok {
+			if st.index.Fits(&q, n.slot) {
+				offer(n.slot)
+			}
+			return
+		}
+		// Most often the best node with room for ever will do.
+		shaped := q
+		shaped.Resources = &want.Shape
+		best, found := st.index.Best(&shaped)
+		if found && !offer(best.Slot) {
+			return
+		}
+		for _, choice := range st.index.Top(&q, len(st.nodes)) {
+			if (!found || choice.Slot != best.Slot) && !offer(choice.Slot) {
+				return
+			}
+		}
+	}
+}
+
+// room returns what a node gives and what is used there by instances that the
+// plan does not count itself.
+func (st *state) room(n *node, described *placement.Node) reservation.Room {
+	counted := st.counted(n)
+	room := reservation.Room{
+		Allocatable:  described.Allocatable(),
+		MaxInstances: described.MaxInstances,
+		Devices:      make([]int64, described.Devices.Count),
+	}
+	room.Used.Resources, _ = st.index.Used(n.slot).Sub(counted.Resources)
+	room.Used.Instances = st.index.Instances(n.slot) - counted.instances
+	for i, free := range st.index.DeviceFree(n.slot) {
+		if i < len(room.Devices) {
+			room.Devices[i] = placement.Device - free - counted.device(i)
+		}
+	}
+	return room
+}
+
+// counted is what instances on a node use that the plan counts, as claims or
+// as stays.
+type counted struct {
+	index.Held
+	instances int64
+}
+
+func (c *counted) device(i int) int64 {
+	if i < len(c.Devices) {
+		return c.Devices[i]
+	}
+	return 0
+}
+
+func (st *state) counted(n *node) counted {
+	var c counted
+	if !st.planned[n] {
+		return c
+	}
+	for a := n.first; a != nil; a = a.next {
+		if a.state != running || !st.plan.Counts(a.id) {
+			continue
+		}
+		c.Resources, _ = c.Resources.Add(a.resources)
+		c.instances++
+		for _, d := range a.devices {
+			for len(c.Devices) <= int(d) {
+				c.Devices = append(c.Devices, 0)
+			}
+			c.Devices[d] += min(a.resources.GPU, placement.Device)
+		}
+	}
+	return c
+}
+
+// held returns what the plan keeps free on a node over a window, beside what
+// runs there: its peak less the instances that it counts itself.
+func (st *state) held(n *node, w reservation.Window) index.Held {
+	peak, devices := st.plan.Peak(n.ID, w)
+	counted := st.counted(n)
+	held := index.Held{Resources: peak.Resources, Devices: devices}
+	for name, amount := range counted.Resources.All() {
+		if amount != 0 {
+			held.Resources = held.Resources.With(name, max(0, held.Resources.Amount(name)-amount))
+		}
+	}
+	for i := range held.Devices {
+		held.Devices[i] = max(0, held.Devices[i]-counted.device(i))
+	}
+	return held
+}

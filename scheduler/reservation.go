@@ -1,0 +1,154 @@
+package scheduler
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/reservation"
+)
+
+// Reserve holds capacity on concrete nodes over a window of time: all slots of
+// the spec or none. Slots are chosen like instances by the spec's preferences;
+// where there is no room, reservations of lower priority give way. The
+// namespace is charged for all of it now, also for a future start, within its
+// soft limits. The same spec under the same ID returns what there is.
+//
+// Errors: those of reservation.Plan.Reserve and quota.ExceededError.
+func (s *Scheduler) Reserve(ctx context.Context, spec reservation.Spec) (reservation.Reservation, error) {
+	id := spec.ID
+	return s.plan(ctx, &id, func(st *state) ([]reservation.Change, error) {
+		changes, err := st.plan.Reserve(&ground{st: st}, spec)
+		if len(changes) > 0 {
+			id = changes[len(changes)-1].Reservation.Spec.ID
+		}
+		return st.affordable(s.now, changes, err)
+	})
+}
+
+// PlaceFromReservation places an instance in a slot of an active reservation.
+// In the dimensions of the slot's shape it takes from the slot, and never more
+// than is left there; other dimensions come from the node. What the slot
+// covers is paid for by the reservation's namespace, the rest by the
+// instance's. The same request again returns the existing decision.
+//
+// Errors: those of Place and of reservation.Plan.Claim.
+func (s *Scheduler) PlaceFromReservation(ctx context.Context, id string, req placement.Request) (Decision, error) {
+	if err := req.Validate(); err != nil {
+		return Decision{}, err
+	}
+	if err := s.enter(ctx); err != nil {
+		return Decision{}, err
+	}
+	var d Decision
+	f, err := s.state.findClaim(s.now, id, &req)
+	switch {
+	case err != nil:
+	case f.existing != nil:
+		d = f.existing.decision()
+	default:
+		d = s.placeLocked(&req, f)
+	}
+	if err := s.settle(ctx, err); err != nil {
+		return Decision{}, err
+	}
+	return d, nil
+}
+
+// Unclaim takes back a placement from a reservation that came to nothing: the
+// slot has that part again, and the ID can be placed again. Release says that
+// an instance which did run is gone.
+func (s *Scheduler) Unclaim(ctx context.Context, id string) error {
+	return s.change(ctx, func(st *state) (Change, error) {
+		a, err := st.allocation(id)
+		if err != nil {
+			return nil, err
+		}
+		if a.covered == nil {
+			return nil, &ConflictError{KindAllocation, id, "stands in no reservation"}
+		}
+		return &Released{ID: id, Generation: a.generation, Unclaimed: true}, nil
+	})
+}
+
+// Extend moves the end of a reservation. An end that has passed ends it now.
+// A failed update leaves it exactly as it was.
+//
+// Errors: those of reservation.Plan.Update.
+func (s *Scheduler) Extend(ctx context.Context, id string, end time.Time) (reservation.Reservation, error) {
+	return s.UpdateReservation(ctx, id, 0, reservation.Terms{End: end})
+}
+
+// ResizeReservation changes the shape and the number of a reservation's slots;
+// zero keeps what there is. A failed update leaves it exactly as it was.
+//
+// Errors: those of reservation.Plan.Update and quota.ExceededError.
+func (s *Scheduler) ResizeReservation(ctx context.Context, id string, shape placement.Resources, count int) (reservation.Reservation, error) {
+	return s.UpdateReservation(ctx, id, 0, reservation.Terms{Shape: shape, Count: count})
+}
+
+// UpdateReservation gives a reservation new terms if it has still that version
+// (0: any); zero fields keep what there is. A failed update leaves it exactly
+// as it was.
+//
+// Errors: those of reservation.Plan.Update and quota.ExceededError.
+func (s *Scheduler) UpdateReservation(ctx context.Context, id string, version uint64, terms reservation.Terms) (reservation.Reservation, error) {
+	return s.plan(ctx, &id, func(st *state) ([]reservation.Change, error) {
+		changes, err := st.plan.Update(&ground{st: st}, id, version, terms)
+		return st.affordable(s.now, changes, err)
+	})
+}
+
+// ReleaseReservation ends a reservation now. With force also one in which
+// instances stand, of which becomes what its AtEnd says.
+//
+// Errors: those of reservation.Plan.Release.
+func (s *Scheduler) ReleaseReservation(ctx context.Context, id string, force bool) error {
+	_, err := s.plan(ctx, &id, func(st *state) ([]reservation.Change, error) {
+		return st.plan.Release(id, force)
+	})
+	return err
+}
+
+// plan decides on changes of the plan, applies them and returns the
+// reservation of an ID, which deciding may set, as it is then.
+func (s *Scheduler) plan(ctx context.Context, id *string, decide func(*state) ([]reservation.Change, error)) (reservation.Reservation, error) {
+	if err := s.enter(ctx); err != nil {
+		return reservation.Reservation{}, err
+	}
+	changes, err := decide(s.state)
+	if err == nil && len(changes) > 0 {
+		s.commitLocked(&PlanChanged{Changes: changes})
+	}
+	r, ok := s.state.plan.Reservation(*id)
+	if !ok {
+		r = reservation.Reservation{Spec: reservation.Spec{ID: *id}, Phase: reservation.Ended}
+	}
+	if err := s.settle(ctx, err); err != nil {
+		return reservation.Reservation{}, err
+	}
+	return r, nil
+}
+
+// Reservation returns a reservation, and reservation.ErrNotFound if there is
+// none of that ID any more.
+func (s *Scheduler) Reservation(id string) (r reservation.Reservation, err error) {
+	err = s.read(func(st *state) error {
+		var ok bool
+		if r, ok = st.plan.Reservation(id); !ok {
+			return &NotFoundError{KindReservation, id}
+		}
+		return nil
+	})
+	return r, err
+}
+
+// Reservations yields all reservations by ID, as they were when the iteration
+// began. It yields nothing of a closed scheduler.
+func (s *Scheduler) Reservations() iter.Seq[reservation.Reservation] {
+	return snapshotOf(s, func(st *state) []reservation.Reservation {
+		return slices.Collect(st.plan.Reservations())
+	})
+}
