@@ -31,7 +31,7 @@
 //   - For each peer at most 64 frames wait, each for at most a second.
 //   - A request that has no answer within 2 s is given up. After a failure the
 //     next one waits, with exponential backoff between 50 ms and 1 s and
-//     jitter, unless the peer itself sends something.
+//     jitter; a request from the peer itself hurries one attempt.
 //   - A body has at most 256 KiB, or one frame if that is longer, and must
 //     arrive within 5 s.
 //   - Of one peer at most two requests are answered at once.

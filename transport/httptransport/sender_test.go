@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -99,17 +100,20 @@ func (n *pipeNet) client(t *testing.T) *http.Client {
 	})
 }
 
-// mount serves handler as the host name until the test ends.
-func (n *pipeNet) mount(t *testing.T, name string, handler http.Handler) {
+// mount serves handler as the host name until stop is called or the test
+// ends.
+func (n *pipeNet) mount(t *testing.T, name string, handler http.Handler) (stop func()) {
 	t.Helper()
 	l := n.listen(name)
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Second}
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(l) }()
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		_ = server.Close()
 		require.ErrorIs(t, <-done, http.ErrServerClosed)
 	})
+	t.Cleanup(stop)
+	return stop
 }
 
 // member mounts a member under its name.
@@ -258,6 +262,32 @@ func TestFloodOfConnections(t *testing.T) {
 	})
 }
 
+// That a peer has sent while it was reached does not hurry the attempts after
+// its end.
+func TestPeerThatGoesIsNotTriedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipeNet()
+		a := n.member(t, "a", "b")
+		b := newTransport(t, func(cfg *httptransport.Config) {
+			cfg.Name, cfg.Peers, cfg.Client = "b", map[string]string{"a": "http://a/"}, n.client(t)
+		})
+		stop := n.mount(t, "b", b)
+		serve(t, a)
+		serve(t, b)
+		synctest.Wait()
+		require.NoError(t, b.Send("a", nil))
+		require.NoError(t, a.Send("b", nil))
+		synctest.Wait()
+		require.NoError(t, a.Stats().Peers[0].LastError)
+		stop()
+		for range 3 {
+			require.NoError(t, a.Send("b", nil))
+			synctest.Wait()
+		}
+		require.Equal(t, uint64(1), a.Stats().Peers[0].Failures)
+	})
+}
+
 // A body that does not come is cut off.
 func TestSlowBodyIsCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -356,18 +386,36 @@ func TestOwnClient(t *testing.T) {
 	b := newTransport(t, func(cfg *httptransport.Config) {
 		cfg.Name, cfg.Peers = "b", map[string]string{"a": "http://127.0.0.1:1/"}
 	})
-	server := httptest.NewServer(b)
+	var connections atomic.Int64
+	server := httptest.NewUnstartedServer(b)
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			connections.Add(1)
+		case http.StateClosed:
+			connections.Add(-1)
+		default:
+		}
+	}
+	server.Start()
 	defer server.Close()
 	a := newTransport(t, func(cfg *httptransport.Config) { cfg.Peers = map[string]string{"b": server.URL} })
 	_, stopA := serve(t, a)
 	arrivals, stopB := serve(t, b)
-	again := time.NewTicker(20 * time.Millisecond)
-	defer again.Stop()
-	for deadline := time.Now().Add(30 * time.Second); a.Stats().Peers[0].RoundTrip == 0; <-again.C {
-		require.False(t, time.Now().After(deadline), "no frame has arrived")
-		require.NoError(t, a.Send("b", []byte("hello")))
+	eventually := func(what string, condition func() bool) {
+		again := time.NewTicker(20 * time.Millisecond)
+		defer again.Stop()
+		for deadline := time.Now().Add(30 * time.Second); !condition(); <-again.C {
+			require.False(t, time.Now().After(deadline), what)
+		}
 	}
+	eventually("a frame arrives", func() bool {
+		require.NoError(t, a.Send("b", []byte("hello")))
+		return a.Stats().Peers[0].RoundTrip > 0
+	})
+	require.Positive(t, connections.Load())
 	stopA()
+	eventually("the client's connections end with Serve", func() bool { return connections.Load() == 0 })
 	stopB()
 	require.Contains(t, drain(arrivals), arrival{"a", "hello"})
 }

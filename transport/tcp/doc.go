@@ -10,8 +10,8 @@
 // counted; a frame that is too long or broken closes the connection.
 //
 // The transport connects as soon as it serves and again after every failure,
-// with exponential backoff between 50 ms and 1 s and jitter; it tries at once
-// when the peer itself connects. It pings each peer twice a second, which gives
+// with exponential backoff between 50 ms and 1 s and jitter; a
+// connection from the peer itself hurries one attempt. It pings each peer twice a second, which gives
 // the round-trip estimate and finds peers that are gone without a word.
 //
 // # Limits

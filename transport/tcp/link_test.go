@@ -66,6 +66,8 @@ func TestPeerThatNeverReads(t *testing.T) {
 				defer func() { _ = conn.Close() }()
 				if _, err := wire.ReadHello(conn); err == nil {
 					_, _ = conn.Write(wire.Accepted.Append(nil))
+					// It takes the first ping, and nothing after that.
+					_, _, _ = wire.NewReader(conn, 100).Next()
 				}
 			}
 		}()
@@ -91,6 +93,7 @@ func TestPeerThatNeverReads(t *testing.T) {
 		b = peerStats(t, a, "b")
 		require.Zero(t, b.Queued, "frames that have waited for a second are dropped")
 		require.Positive(t, b.Dropped.Stale)
+		require.Positive(t, b.Dropped.Lost)
 		require.Positive(t, b.Reconnects, "a connection whose peer takes nothing is given up")
 		require.Equal(t, uint64(frames), b.Dropped.Total()+b.Sent)
 		require.Positive(t, b.Failures)
@@ -156,6 +159,23 @@ func TestPeerThatComesBackIsReachedAtOnce(t *testing.T) {
 		require.NoError(t, a.Send("b", []byte("welcome back")))
 		synctest.Wait()
 		require.Equal(t, []arrival{{"a", "welcome back"}}, drain(atB))
+	})
+}
+
+// That a peer has connected while it was connected to does not hurry the
+// attempts after its end.
+func TestPeerThatGoesIsNotTriedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipeNet()
+		a, b := n.member(t, "a", "b"), n.member(t, "b", "a")
+		serve(t, a)
+		_, stop := serve(t, b)
+		synctest.Wait()
+		before := len(n.attempts("b"))
+		gone := time.Now()
+		stop()
+		time.Sleep(second)
+		require.GreaterOrEqual(t, n.attempts("b")[before].Sub(gone), 25*ms)
 	})
 }
 
@@ -300,9 +320,12 @@ func TestServeEndsWithItsListener(t *testing.T) {
 		require.NoError(t, err)
 		served := make(chan error, 1)
 		go func() { served <- a.Serve(t.Context(), func(string, []byte) {}) }()
-		synctest.Wait()
+		conn := n.connectToA(t)
+		start := time.Now()
 		require.NoError(t, l.Close())
 		require.ErrorIs(t, <-served, net.ErrClosed)
+		require.Zero(t, time.Since(start), "open connections do not hold it up")
+		requireClosed(t, conn, 0)
 	})
 }
 

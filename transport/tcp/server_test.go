@@ -239,6 +239,29 @@ func TestStuckHandlerBoundsConnections(t *testing.T) {
 	})
 }
 
+// A connection that waits for its seat when the peer is removed gets none.
+func TestRemovedPeerGetsNoSeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipeNet()
+		a := n.member(t, "a", "b")
+		stuck := make(chan struct{})
+		serveWith(t, a, func(string, []byte) { <-stuck })
+		first, waiting := n.connectToA(t), n.connectToA(t)
+		require.Equal(t, wire.Accepted, introduce(t, first, good()))
+		_, err := first.Write(wire.Append(nil, wire.Data, nil))
+		require.NoError(t, err)
+		_, err = waiting.Write(good().Append(nil))
+		require.NoError(t, err)
+		synctest.Wait()
+		require.NoError(t, a.RemovePeer("b"))
+		close(stuck)
+		verdict, err := wire.ReadVerdict(waiting)
+		require.NoError(t, err)
+		require.Equal(t, wire.RefusedBusy, verdict)
+		requireClosed(t, waiting, 0)
+	})
+}
+
 // Whatever a stranger writes, it is cut off, no frame of it arrives, and a
 // member's frames do.
 func FuzzIntroduction(f *testing.F) {

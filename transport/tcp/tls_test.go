@@ -121,6 +121,26 @@ func TestTLSRefusals(t *testing.T) {
 	})
 }
 
+// A session that is resumed would not show a certificate, which may have
+// expired since.
+func TestTLSSessionsAreNotResumed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, ca := newPipeNet(), newAuthority(t)
+		serve(t, n.secureMember(t, "a", &tls.Config{
+			Certificates: []tls.Certificate{issue(t, ca, "a")}, RootCAs: ca.Pool(),
+		}, "b"))
+		client := &tls.Config{
+			Certificates: []tls.Certificate{issue(t, ca, "b")}, RootCAs: ca.Pool(), ServerName: "a",
+			ClientSessionCache: tls.NewLRUClientSessionCache(1),
+		}
+		for range 3 {
+			conn := tls.Client(n.connectToA(t), client)
+			require.Equal(t, wire.Accepted, introduce(t, conn, good()))
+			require.False(t, conn.ConnectionState().DidResume)
+		}
+	})
+}
+
 // A stranger that has taken a member's address gets no frame either.
 func TestTLSRefusesImpostorsAtTheAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -20,6 +20,9 @@ const (
 type Backoff struct {
 	rng   *rand.Rand
 	bound time.Duration
+	// hurried says that an attempt has been made ahead of its time since the
+	// last success. See [Peer.Pause].
+	hurried bool
 }
 
 // NewBackoff returns the backoff with which the member from connects to to.
@@ -38,4 +41,4 @@ func (b *Backoff) Next() time.Duration {
 }
 
 // Reset begins anew, after a success.
-func (b *Backoff) Reset() { b.bound = BackoffFirst }
+func (b *Backoff) Reset() { b.bound, b.hurried = BackoffFirst, false }

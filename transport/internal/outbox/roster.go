@@ -213,12 +213,18 @@ func (p *Peer) Address() string {
 }
 
 // Pause waits until it is time to try again: the backoff is over, the peer has
-// a new address or has knocked, or ctx ends.
+// a new address or has knocked, or ctx ends. Knocking helps once until the
+// next success, for a peer may be alive and yet out of reach.
 func (p *Peer) Pause(ctx context.Context, b *Backoff) {
+	knocked := p.Knocked
+	if b.hurried {
+		knocked = nil
+	}
 	select {
 	case <-ctx.Done():
 	case <-p.Moved:
-	case <-p.Knocked:
+	case <-knocked:
+		b.hurried = true
 	case <-time.After(b.Next()):
 	}
 }

@@ -73,8 +73,27 @@ func TestPauseEndsEarly(t *testing.T) {
 		require.Zero(t, time.Since(start))
 		require.NoError(t, r.Set("a", "moved again"))
 		require.Equal(t, "moved again", p.Address(), "and so there is nothing new to know")
+		start = time.Now()
 		p.Pause(t.Context(), outbox.NewBackoff("self", "a"))
 		require.Positive(t, time.Since(start))
 		require.LessOrEqual(t, time.Since(start), outbox.BackoffFirst)
+	})
+}
+
+func TestKnockingHelpsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := outbox.NewRoster(10, map[string]string{"a": ""}).Peer("a")
+		b := outbox.NewBackoff("self", "a")
+		hurries := func() bool {
+			start := time.Now()
+			p.Knocked.Give()
+			p.Pause(t.Context(), b)
+			return time.Since(start) == 0
+		}
+		require.True(t, hurries())
+		require.False(t, hurries())
+		require.False(t, hurries())
+		b.Reset()
+		require.True(t, hurries())
 	})
 }
