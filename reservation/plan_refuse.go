@@ -82,8 +82,6 @@ func (t *trial) earliest(r *Reservation) time.Time {
 	for _, node := range nodes {
 		starts = t.plan.starts(node, nanos(first), starts)
 	}
-	slices.Sort(starts)
-	starts = slices.Compact(starts)
 	for _, start := range starts[:min(len(starts), maxProbes)] {
 		var ok bool
 		if want.Window, ok = r.window().shifted(start); !ok {
@@ -115,9 +113,7 @@ func (t *trial) placesAll(want Want, load Load, count int) bool {
 func (t *trial) earliestSingle(want Want, load Load, from int64) time.Time {
 	earliest := int64(forever)
 	for node, room := range t.nodes.For(&want) {
-		starts := t.plan.starts(node, from, []int64{from})
-		slices.Sort(starts)
-		for _, start := range starts {
+		for _, start := range t.plan.starts(node, from, []int64{from}) {
 			window, ok := want.Window.shifted(start)
 			if start >= earliest || !ok {
 				break
@@ -133,8 +129,8 @@ func (t *trial) earliestSingle(want Want, load Load, from int64) time.Time {
 	return instant(earliest)
 }
 
-// starts appends the instants after from at which something on a node ends:
-// what does not fit at one of them does not fit before the next. Where
+// starts adds to sorted instants those after from at which something on a node
+// ends: what does not fit at one of them does not fit before the next. Where
 // instances yield, that is also the instant after now.
 func (p *Plan) starts(node string, from int64, starts []int64) []int64 {
 	g, ok := p.grounds[node]
@@ -147,7 +143,8 @@ func (p *Plan) starts(node string, from int64, starts []int64) []int64 {
 		}
 		starts = g.lanes[i].line.falls(from, starts)
 	}
-	return starts
+	slices.Sort(starts)
+	return slices.Compact(starts)
 }
 
 // Degraded returns the IDs of the reservations that lack slots, the most
