@@ -49,7 +49,7 @@ type Accounts struct {
 // init makes the zero value usable.
 func (a *Accounts) init() {
 	a.byName = map[string]*account{}
-	a.vacant = &account{limits: unlimited()}
+	a.vacant = &account{limits: unlimited(), room: unlimited().soft}
 	a.names = namedDimensions()
 	a.sets = map[dimensionSet]*[]placement.ResourceName{}
 }
@@ -176,17 +176,18 @@ func (a *Accounts) force(now time.Time, ns string, from, to *Amounts, charges in
 // check asks acc and all above it. It is the one place where limits decide.
 // delta is the growth on the way to the amounts in to.
 func (a *Accounts) check(now time.Time, acc *account, delta *vector, to *Amounts, mode Mode) Verdict {
+	if acc.simple(delta, len(a.names)) && (!a.RequireQuota || acc.spec != nil) {
+		return Verdict{}
+	}
 	if a.RequireQuota && mode != forced && acc.spec == nil && a.fallback == nil && slices.Max(delta[:]) > 0 {
 		return Verdict{Violations: []Violation{{Namespace: acc.name, Reason: Undeclared}}}
 	}
 	var violations []Violation
 	var bursting dimensionSet
 	for ; acc != nil; acc = acc.parent {
-		if !acc.simple(delta, len(a.names)) {
-			refused, above := a.checkLevel(now, acc, delta, to, mode)
-			violations = append(violations, refused...)
-			bursting |= above
-		}
+		refused, above := a.checkLevel(now, acc, delta, to, mode)
+		violations = append(violations, refused...)
+		bursting |= above
 	}
 	if len(violations) > 0 {
 		slices.SortStableFunc(violations, func(x, y Violation) int {

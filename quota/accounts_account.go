@@ -42,11 +42,13 @@ type account struct {
 	// held are the charges by ID, where a book keeps them.
 	held map[string]Amounts
 
-	// used is the sum of own and of what all children use.
-	used vector
 	// own is the sum of the charges to the namespace itself.
 	own vector
 	limits
+	// room is what usage may grow by up to soft, negative above it. It is kept
+	// instead of usage, which is soft - room, because almost every charge asks
+	// for nothing else.
+	room vector
 	// above holds the dimensions in which used is above soft; since says since
 	// when, and is zero in the others.
 	above dimensionSet
@@ -55,8 +57,11 @@ type account struct {
 	place int
 }
 
+// used returns the sum of own and of what all children use.
+func (acc *account) used(d int) int64 { return acc.soft[d] - acc.room[d] }
+
 func (acc *account) meter(d int) meter {
-	return meter{acc.used[d], acc.soft[d], acc.ceiling[d], acc.burstFor[d], acc.since[d]}
+	return meter{acc.used(d), acc.soft[d], acc.ceiling[d], acc.burstFor[d], acc.since[d]}
 }
 
 // within reports whether acc is other or one of its descendants.
@@ -78,13 +83,16 @@ func (acc *account) level() int {
 	return level
 }
 
-// simple reports whether acc neither refuses the growth nor bursts with it, for
-// the first n dimensions. Almost every charge asks no more than this.
+// simple reports whether neither acc nor any account above it refuses the
+// growth or bursts with it, for the first n dimensions. Almost every charge
+// asks no more than this.
 func (acc *account) simple(delta *vector, n int) bool {
-	soft, used := acc.soft[:n], acc.used[:n]
-	for d, growth := range delta[:n] {
-		if growth > soft[d]-used[d] {
-			return false
+	for ; acc != nil; acc = acc.parent {
+		room := acc.room[:n]
+		for d, growth := range delta[:n] {
+			if growth > room[d] {
+				return false
+			}
 		}
 	}
 	return true
@@ -104,13 +112,13 @@ func (acc *account) covers(delta *vector, goes bool) bool {
 
 // shift changes the usage of acc in the first n dimensions.
 func (a *Accounts) shift(now time.Time, acc *account, delta *vector, n int) {
-	var room int64 // its sign becomes that of the least room under soft
-	soft, used := acc.soft[:n], acc.used[:n]
+	var least int64 // gets the sign of the least room
+	room := acc.room[:n]
 	for d, growth := range delta[:n] {
-		used[d] += growth
-		room |= soft[d] - used[d]
+		room[d] -= growth
+		least |= room[d]
 	}
-	if room < 0 || acc.above != 0 {
+	if least < 0 || acc.above != 0 {
 		a.compare(now, acc)
 	}
 }
@@ -119,7 +127,7 @@ func (a *Accounts) shift(now time.Time, acc *account, delta *vector, n int) {
 // or limits have changed.
 func (a *Accounts) compare(now time.Time, acc *account) {
 	timed := false
-	for d := range acc.used {
+	for d := range acc.room {
 		m := acc.meter(d)
 		if was := acc.above.has(d); was != m.above() {
 			acc.above ^= 1 << d
@@ -147,16 +155,15 @@ func (a *Accounts) compare(now time.Time, acc *account) {
 // settle gives an account its limits and its place in the tree. Ancestors that
 // stay notice nothing, so that a burst of theirs goes on.
 func (a *Accounts) settle(now time.Time, acc *account, l *limits, parent *account) {
-	acc.limits = *l
-	a.compare(now, acc)
-
 	old := acc.parent
 	acc.parent = parent
-	plus := acc.used
-	var minus vector
-	for d, used := range plus {
-		minus[d] = -used
+	var plus, minus vector
+	for d := range acc.room {
+		plus[d], minus[d] = acc.used(d), -acc.used(d)
+		acc.room[d] = l.soft[d] - plus[d]
 	}
+	acc.limits = *l
+	a.compare(now, acc)
 	for p := old; p != nil && !parent.within(p); p = p.parent {
 		a.shift(now, p, &minus, maxDimensions)
 	}

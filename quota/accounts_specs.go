@@ -204,7 +204,7 @@ func (a *Accounts) admitParent(acc *account, spec *Spec) error {
 	if parent.level()+a.height(acc) > MaxLevels {
 		return invalid("parent", spec.Parent, "more than "+strconv.Itoa(MaxLevels)+" levels")
 	}
-	moves := spec.Default || acc.parent != parent && acc.used != vector{}
+	moves := spec.Default || acc.parent != parent && acc.room != acc.soft
 	if moves && !a.countable() {
 		return invalid("parent", spec.Parent, "usage would not fit an int64")
 	}

@@ -219,8 +219,8 @@ func (a *Accounts) Verify(charges iter.Seq2[string, Amounts]) error {
 			errs = append(errs, &DriftError{Namespace: ns, Used: int64(acc.charges), Charged: int64(sum.charges)})
 		}
 		for d, name := range a.names {
-			if acc.used[d] != sum.used[d] || acc.own[d] != sum.own[d] {
-				errs = append(errs, &DriftError{Namespace: ns, Resource: name, Used: acc.used[d], Charged: sum.used[d]})
+			if acc.used(d) != sum.used[d] || acc.own[d] != sum.own[d] {
+				errs = append(errs, &DriftError{Namespace: ns, Resource: name, Used: acc.used(d), Charged: sum.used[d]})
 			}
 		}
 	}
