@@ -50,8 +50,9 @@ type Change struct {
 	Claim       *Claim       `json:"claim,omitempty"`
 	Stay        *Stay        `json:"stay,omitempty"`
 
-	Slot     int      `json:"slot,omitempty"`
-	Node     string   `json:"node,omitempty"`
-	Devices  []int    `json:"devices,omitempty"`
-	Blockers []string `json:"blockers,omitempty"`
+	Slot    int    `json:"slot,omitempty"`
+	Node    string `json:"node,omitempty"`
+	Devices []int  `json:"devices,omitempty"`
+	// Because names who took the place of a slot that moves.
+	Because []string `json:"because,omitempty"`
 }

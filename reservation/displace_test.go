@@ -31,6 +31,9 @@ func TestDisplacedSlotMovesIfItCan(t *testing.T) {
 	bound := prior("high", 8, 1)
 	bound.Node = "n1"
 	d.reserve(bound)
+	events := d.Sweep()
+	require.Equal(t, reservation.SlotMoved, events[1].Kind)
+	require.Equal(t, []string{"high"}, events[1].Because)
 	low := d.lookup("low")
 	require.Equal(t, reservation.Active, low.State())
 	require.Equal(t, "n2", low.Slots[0].Node)

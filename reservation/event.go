@@ -26,7 +26,7 @@ const (
 	// SlotMoved: a slot went from From to Node, without the Instances in it.
 	SlotMoved EventKind = "slot-moved"
 	// SlotLost: a slot on From found no room anywhere; the reservation is
-	// Degraded. Instances stood in it, Blockers stand where it was.
+	// Degraded. Instances stood in it.
 	SlotLost EventKind = "slot-lost"
 	// AllLost: the last slot was lost; the reservation is Displaced.
 	AllLost EventKind = "all-lost"
@@ -54,8 +54,9 @@ type Event struct {
 	// From and Node are where a slot was and is.
 	From string `json:"from,omitempty"`
 	Node string `json:"node,omitempty"`
-	// Blockers are the instances that stand where a slot should be.
-	Blockers []string `json:"blockers,omitempty"`
+	// Because names who took the place of a slot: the reservation that
+	// displaced it, or the instances that should have gone.
+	Because []string `json:"because,omitempty"`
 	// Due is when a yielding instance has to be gone.
 	Due time.Time `json:"due,omitzero"`
 }

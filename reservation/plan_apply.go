@@ -125,12 +125,12 @@ func (p *Plan) countTenant(r *booked, c Claim, sign int) {
 func (p *Plan) move(ref slotRef, c *Change) {
 	r, slot := ref.r, ref.at()
 	p.countSlot(ref, -1)
-	e := Event{From: slot.Node, Node: c.Node, Blockers: c.Blockers}
+	e := Event{From: slot.Node, Node: c.Node, Because: c.Because}
 	for _, claim := range slot.Claims {
 		p.arrive(claim.stay(slot.Node, r.window()))
 		e.Instances = append(e.Instances, claim.ID)
 	}
-	slot.Node, slot.Devices, slot.Claims = c.Node, c.Devices, nil
+	slot.Node, slot.Devices, slot.Claims = c.Node, copied(c.Devices), nil
 	p.countSlot(ref, 1)
 	r.Version++
 	switch {

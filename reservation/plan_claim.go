@@ -39,7 +39,7 @@ func (p *Plan) Claim(nodes Nodes, id string, req placement.Request, allows func(
 		}
 	}
 	if p.Counts(req.ID) {
-		return nil, &ConflictError{req.ID, "another claim"}
+		return nil, &ConflictError{req.ID, "another instance"}
 	}
 	var until time.Time
 	if req.Duration > 0 {

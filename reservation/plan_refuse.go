@@ -1,7 +1,6 @@
 package reservation
 
 import (
-	"maps"
 	"math"
 	"slices"
 	"time"
@@ -145,21 +144,4 @@ func (p *Plan) starts(node string, from int64, starts []int64) []int64 {
 	}
 	slices.Sort(starts)
 	return slices.Compact(starts)
-}
-
-// Degraded returns the IDs of the reservations that lack slots, the most
-// important first: the order in which Repair is fair.
-func (p *Plan) Degraded() []string {
-	var degraded []*booked
-	for _, r := range slices.Collect(maps.Values(p.reservations)) {
-		if r.State() == Degraded {
-			degraded = append(degraded, r)
-		}
-	}
-	slices.SortFunc(degraded, func(a, b *booked) int { return givesWayBefore(&b.Reservation, &a.Reservation) })
-	ids := make([]string, len(degraded))
-	for i, r := range degraded {
-		ids[i] = r.Spec.ID
-	}
-	return ids
 }

@@ -21,7 +21,6 @@ func (p *Plan) Settle(nodes Nodes) []Change {
 	told := make(map[string]bool)
 	for _, id := range slices.Sorted(maps.Keys(p.unsettled)) {
 		r := p.reservations[id]
-		blocked := make(map[slotRef][]string)
 		var refs []slotRef
 		for i := range r.Slots {
 			ref := slotRef{r, i}
@@ -31,12 +30,13 @@ func (p *Plan) Settle(nodes Nodes) []Change {
 			for _, instance := range t.mustLeave(ref, told) {
 				t.changes = append(t.changes, Change{Kind: Tell, ID: id, Instance: instance})
 			}
-			if r.Phase == Active && len(r.Slots[i].Claims) == 0 && t.liftUnfit(ref) {
+			if r.Phase == Active && len(r.Slots[i].Claims) == 0 && t.evictUnfit(ref) {
 				refs = append(refs, ref)
-				blocked[ref] = p.blockers(r.Slots[i].Node)
 			}
 		}
-		t.resettle(refs, blocked)
+		for _, ref := range refs {
+			t.resettle(ref, p.overdue(ref.at().Node))
+		}
 		t.changes = append(t.changes, Change{Kind: Settled, ID: id})
 	}
 	return t.changes
@@ -82,9 +82,9 @@ func (t *trial) mustLeave(ref slotRef, told map[string]bool) []string {
 	return due
 }
 
-// liftUnfit lifts a slot that no longer fits where it is, and reports whether
+// evictUnfit evicts a slot that no longer fits where it is, and reports whether
 // it did.
-func (t *trial) liftUnfit(ref slotRef) bool {
+func (t *trial) evictUnfit(ref slotRef) bool {
 	mark := len(t.done)
 	t.liftSlot(ref)
 	own := ref.r.slotHold(ref.at().Node, ref.at().Devices)
@@ -92,11 +92,13 @@ func (t *trial) liftUnfit(ref slotRef) bool {
 		t.undo(mark)
 		return false
 	}
+	t.staged[ref] = ""
 	return true
 }
 
-// blockers returns the instances on a node that yield or have overstayed.
-func (p *Plan) blockers(node string) []string {
+// overdue returns the instances on a node that should have gone: those that
+// yield and those that have overstayed.
+func (p *Plan) overdue(node string) []string {
 	g := p.grounds[node]
 	var ids []string
 	for id, guest := range g.stays {
@@ -139,8 +141,9 @@ func (p *Plan) NodeChanged(nodes Nodes, node string) []Change {
 	t := p.try(nodes)
 	defer t.undo(0)
 	slices.SortFunc(refs, leastImportantFirst)
-	refs = slices.DeleteFunc(refs, func(ref slotRef) bool { return !t.liftUnfit(ref) })
-	slices.Reverse(refs)
-	t.resettle(refs, nil)
+	refs = slices.DeleteFunc(refs, func(ref slotRef) bool { return !t.evictUnfit(ref) })
+	for _, ref := range slices.Backward(refs) {
+		t.resettle(ref, nil)
+	}
 	return t.changes
 }

@@ -103,28 +103,29 @@ func (t *trial) others(ref slotRef) []string {
 	return nodes
 }
 
-// resettle finds new places for slots that were lifted, in this order: where
-// they were, if there is room after all, or elsewhere, or none. Blockers are
-// named where a slot can not stay.
-func (t *trial) resettle(refs []slotRef, blockers map[slotRef][]string) {
-	for _, ref := range refs {
-		t.staged[ref] = ""
+// evict takes a slot off its node until it is resettled.
+func (t *trial) evict(ref slotRef) {
+	t.liftSlot(ref)
+	t.staged[ref] = ""
+}
+
+// resettle finds a place for a slot that was evicted or lost: where it was, if
+// there is room after all, or elsewhere, or none. Because names who took its
+// place.
+func (t *trial) resettle(ref slotRef, because []string) {
+	slot := ref.at()
+	own := ref.r.slotHold(slot.Node, slot.Devices)
+	if slot.Node != "" && t.fit(&own) {
+		t.put(own)
+		t.staged[ref] = slot.Node
+		return
 	}
-	for _, ref := range refs {
-		slot := ref.at()
-		own := ref.r.slotHold(slot.Node, slot.Devices)
-		if slot.Node != "" && t.fit(&own) {
-			t.put(own)
-			t.staged[ref] = slot.Node
-			continue
-		}
-		h, placed := t.place(ref.r.want(t.others(ref)), ref.r.load())
-		if !placed && slot.Node == "" {
-			continue
-		}
-		t.staged[ref] = h.Node
-		t.changes = append(t.changes, Change{
-			Kind: Move, ID: ref.r.Spec.ID, Slot: ref.slot, Node: h.Node, Devices: h.Devices, Blockers: blockers[ref],
-		})
+	h, placed := t.place(ref.r.want(t.others(ref)), ref.r.load())
+	if !placed && slot.Node == "" {
+		return
 	}
+	t.staged[ref] = h.Node
+	t.changes = append(t.changes, Change{
+		Kind: Move, ID: ref.r.Spec.ID, Slot: ref.slot, Node: h.Node, Devices: h.Devices, Because: because,
+	})
 }

@@ -47,9 +47,7 @@ func (p *Plan) Update(nodes Nodes, id string, version uint64, terms Terms) ([]Ch
 	if err := t.keep(&updated); err != nil {
 		return nil, err
 	}
-	if missing := t.fillUp(&updated); missing > 0 {
-		refused := t.refused(updated.want(nil), updated.load())
-		refused.Missing, refused.Count = missing, updated.Terms.Count
+	if refused := t.fillUp(&updated); refused != nil {
 		return nil, refused
 	}
 	return append(t.changes, Change{Kind: Put, Reservation: &updated}), nil
@@ -183,30 +181,4 @@ func (p *Plan) Release(id string, force bool) ([]Change, error) {
 		return nil, &InUseError{id, r.Instances()}
 	}
 	return []Change{{Kind: Withdraw, ID: id}}, nil
-}
-
-// Repair decides on new places for the lost slots of a degraded reservation,
-// as many as find room. No changes mean that none does. They are not sought
-// by anything else, because holding them again has to be paid for again: each
-// change holds one more slot.
-//
-// Errors: ErrNotFound, StateError.
-func (p *Plan) Repair(nodes Nodes, id string) ([]Change, error) {
-	r, err := p.live(id, "repair")
-	if err == nil && !r.holding() {
-		err = &StateError{id, r.Phase, "repair"}
-	}
-	if err != nil {
-		return nil, err
-	}
-	t := p.try(nodes)
-	defer t.undo(0)
-	var lost []slotRef
-	for i := range r.Slots {
-		if r.Slots[i].Node == "" {
-			lost = append(lost, slotRef{r, i})
-		}
-	}
-	t.resettle(lost, nil)
-	return t.changes, nil
 }

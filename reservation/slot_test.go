@@ -167,9 +167,11 @@ func TestSpreadAmongSlots(t *testing.T) {
 	distinct := d.lookup("distinct")
 	require.Equal(t, 1, distinct.Missing(), "the rule holds for moves too")
 
-	s.ID, s.Count = "one too many", 4
+	s.ID, s.Count = "one too many", 3
 	d.unchanged(reservation.ErrRefused, func() error {
 		_, err := d.Reserve(s)
+		require.ErrorContains(t, err, "no room for 1 of 3 × cpu=1")
+		require.ErrorContains(t, err, "no node meets the rules")
 		return err
 	})
 }

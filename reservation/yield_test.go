@@ -60,7 +60,7 @@ func TestOverstayMovesTheSlotThatBegins(t *testing.T) {
 	require.Equal(t, []reservation.EventKind{
 		reservation.Over, reservation.Overstayed, reservation.Started, reservation.SlotMoved,
 	}, kindsOf(events))
-	require.Equal(t, []string{"batch"}, events[3].Blockers)
+	require.Equal(t, []string{"batch"}, events[3].Because)
 	require.Equal(t, "n2", events[3].Node)
 	require.Zero(t, d.freeNow("n1"), "an overstay counts until it is gone")
 	require.NoError(t, d.Remove("batch"))
@@ -77,10 +77,10 @@ func TestOverstayWithoutRoomElsewhereDisplaces(t *testing.T) {
 	require.Equal(t, []reservation.EventKind{
 		reservation.Overstayed, reservation.Started, reservation.SlotLost, reservation.AllLost,
 	}, kindsOf(events))
-	require.Equal(t, []string{"batch"}, events[2].Blockers)
+	require.Equal(t, []string{"batch"}, events[2].Because)
 }
 
-func TestOverstayedClaimIsABlocker(t *testing.T) {
+func TestOverstayedClaimTakesThePlaceOfTheNext(t *testing.T) {
 	d := newDesk(t)
 	d.reserve(d.during("first", 8, 0, 60))
 	require.NoError(t, d.claim("first", "i", 1))
@@ -92,7 +92,7 @@ func TestOverstayedClaimIsABlocker(t *testing.T) {
 		reservation.Over, reservation.Overstayed, reservation.Started, reservation.SlotLost, reservation.AllLost,
 	}, kindsOf(events))
 	require.Equal(t, d.second(60), events[0].At, "told late, but as of when it was due")
-	require.Equal(t, []string{"i"}, events[3].Blockers)
+	require.Equal(t, []string{"i"}, events[3].Because)
 }
 
 func TestYieldStandsOnFutureHolds(t *testing.T) {
@@ -140,7 +140,7 @@ func TestYieldTellsNoMoreThanNeeded(t *testing.T) {
 		reservation.Started, reservation.YieldDue, reservation.SlotLost, reservation.AllLost,
 	}, kindsOf(events), "without notice it is too late at once")
 	require.Equal(t, "new", events[1].Instance)
-	require.Equal(t, []string{"new", "old"}, events[2].Blockers)
+	require.Equal(t, []string{"new", "old"}, events[2].Because)
 }
 
 func TestYieldInsideTheNoticeIsToldAtOnce(t *testing.T) {

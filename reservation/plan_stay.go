@@ -1,0 +1,72 @@
+package reservation
+
+import "github.com/rads-project/constellation/placement"
+
+// Admit decides on an instance beside all reservations, which leaves after its
+// Duration, or when told if it yields, or at an unknown time. It goes to the
+// first node of Nodes.For with room, over its own window only. An instance
+// that yields needs room just now: it may stand on what others hold from later
+// on. No changes mean that it is already there.
+//
+// Errors: InvalidError, ConflictError, RefusedError.
+func (p *Plan) Admit(nodes Nodes, req placement.Request) ([]Change, error) {
+	if err := validateRequest(req); err != nil {
+		return nil, err
+	}
+	window := Window{Start: instant(p.now)}
+	if req.Duration > 0 {
+		end, ok := addNanos(p.now, req.Duration)
+		if !ok {
+			return nil, invalid("duration", req.Duration, "the end is out of range")
+		}
+		window.End = instant(end)
+	}
+	stay := &Stay{
+		ID: req.ID, Namespace: req.Namespace, Load: Load{req.Resources.Clone(), 1}, Window: window, Yield: req.Yield,
+	}
+	if g, ok := p.stays[req.ID]; ok && sameStay(&g.Stay, stay) {
+		return nil, nil
+	}
+	if p.Counts(req.ID) {
+		return nil, &ConflictError{req.ID, "another instance"}
+	}
+	t := p.try(nodes)
+	defer t.undo(0)
+	want := Want{
+		ID: req.ID, Namespace: req.Namespace, Shape: req.Resources, Window: window, Preferences: req.Preferences,
+	}
+	if req.Yield {
+		want.Window.End = instant(p.now + 1)
+	}
+	h, ok := t.place(want, stay.Load)
+	if !ok {
+		refused := t.refused(want, stay.Load)
+		refused.Missing, refused.Count = 1, 1
+		refused.Earliest = t.earliestSingle(want, stay.Load, p.now)
+		return nil, refused
+	}
+	stay.Node, stay.Devices = h.Node, h.Devices
+	return []Change{{Kind: Arrive, Stay: stay}}, nil
+}
+
+func sameStay(a, b *Stay) bool {
+	length := func(w Window) int64 {
+		if w.End.IsZero() {
+			return forever
+		}
+		return w.end() - w.start()
+	}
+	return a.Namespace == b.Namespace && a.Yield == b.Yield && a.Load.Resources.Equal(b.Load.Resources) &&
+		length(a.Window) == length(b.Window)
+}
+
+// Remove decides that an instance is gone, whether it stood in a slot or
+// beside.
+//
+// Errors: ErrNotFound.
+func (p *Plan) Remove(instance string) ([]Change, error) {
+	if _, ok := p.stays[instance]; ok {
+		return []Change{{Kind: Depart, Instance: instance}}, nil
+	}
+	return p.Unclaim(instance)
+}
