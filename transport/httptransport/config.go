@@ -35,7 +35,8 @@ type Config struct {
 	Name string
 	// Peers are the URLs at which the other members have mounted their
 	// transports, by name. [Transport.SetPeer] adds and changes them at run
-	// time.
+	// time. A request from a name that is not among them is refused, so make
+	// a new member known to all before it joins the cluster.
 	Peers map[string]string
 	// Client makes the requests. Redirects are not followed. Nil is a client
 	// of the transport's own, without a proxy and with the system's

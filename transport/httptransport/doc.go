@@ -24,7 +24,9 @@
 // [Config.Authenticate] says who has sent a request; the name must be the one
 // that the request claims. [Certificate] is the one for mutual TLS; a service
 // with tokens or a mesh writes its own. The server's identity is the business
-// of [Config.Client]: its TLS configuration must verify the peers' servers.
+// of [Config.Client]: its TLS configuration must verify the peers' servers. A
+// TLS handshake that fails, over a wrong or expired certificate for instance,
+// ends in the host's server and is counted there, if at all.
 //
 // # Limits
 //

@@ -45,7 +45,9 @@ type Config struct {
 	// be a plain listener, TLS is added by the transport.
 	Listener net.Listener
 	// Peers are the addresses of the other members, "host:port", by name.
-	// [Transport.SetPeer] adds and changes them at run time.
+	// [Transport.SetPeer] adds and changes them at run time. A connection
+	// from a name that is not among them is refused, so make a new member
+	// known to all before it joins the cluster.
 	Peers map[string]string
 	// TLS is mutual TLS for all connections, at least version 1.3: the
 	// member's certificate (Certificates or GetCertificate, which also serves

@@ -27,8 +27,7 @@ var errMoved = errors.New("tcp: the address was set anew")
 func (l *link) run(ctx context.Context) {
 	backoff := outbox.NewBackoff(l.cfg.Name, l.peer.Name)
 	for {
-		began := time.Now()
-		err := l.session(ctx)
+		err := l.session(ctx, backoff)
 		if ctx.Err() != nil {
 			return
 		}
@@ -36,17 +35,12 @@ func (l *link) run(ctx context.Context) {
 			continue
 		}
 		l.peer.Out.Failed(err)
-		// Only a connection that lasted shows that the trouble is over; one
-		// that is made and lost at once must not be made again at once.
-		if time.Since(began) > outbox.BackoffLast {
-			backoff.Reset()
-		}
 		l.peer.Pause(ctx, backoff)
 	}
 }
 
 // session makes one connection and uses it until it fails.
-func (l *link) session(ctx context.Context) error {
+func (l *link) session(ctx context.Context, backoff *outbox.Backoff) error {
 	dialCtx, cancel := context.WithTimeout(ctx, dialTimeout)
 	raw, err := l.cfg.Dial(dialCtx, "tcp", l.peer.Address())
 	cancel()
@@ -61,6 +55,7 @@ func (l *link) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	connected := time.Now()
 	l.peer.Out.Connected()
 	l.peer.Out.Reached()
 
@@ -74,6 +69,11 @@ func (l *link) session(ctx context.Context) error {
 	// That the peer connected while the connection stood says nothing about
 	// the time after it.
 	l.peer.Knocked.Forget()
+	// Only a connection that lasted shows that the trouble is over; one that
+	// is made and lost at once must not be made again at once.
+	if time.Since(connected) > outbox.BackoffLast {
+		backoff.Reset()
+	}
 	return err
 }
 

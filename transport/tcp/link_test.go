@@ -123,6 +123,33 @@ func TestAttemptsAtADeadPeerAreDamped(t *testing.T) {
 	})
 }
 
+// A peer that accepts and never introduces itself costs time at each attempt;
+// that does not make the pauses shorter.
+func TestAttemptsAtASilentPeerAreDamped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipeNet()
+		a := n.member(t, "a", "silent")
+		l := n.listen("silent")
+		go func() {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				defer func() { _ = conn.Close() }()
+			}
+		}()
+		defer func() { _ = l.Close() }()
+		serve(t, a)
+		time.Sleep(time.Minute)
+		attempts := n.attempts("silent")
+		for i := 10; i < len(attempts); i++ {
+			require.GreaterOrEqual(t, attempts[i].Sub(attempts[i-1]), 2*second+second/2)
+		}
+		require.Greater(t, len(attempts), 15)
+	})
+}
+
 // Fifty members lose one peer at the same instant. Their attempts must not
 // come in step.
 func TestConnectionStormIsDamped(t *testing.T) {
