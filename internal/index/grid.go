@@ -3,15 +3,14 @@ package index
 import (
 	"cmp"
 	"math"
-	"math/bits"
 	"slices"
 )
 
 // grid keeps the nodes of an order so that the first one with room is found
 // without looking at the rest.
 //
-// Nodes lie in cells by the magnitude of what they have free: the number of
-// bits of each lane of their packed word. A request with no room in a cell's
+// Nodes lie in cells by the magnitude of what they have free: the exponent of
+// each lane of their packed word. A request with no room in a cell's
 // upper corner has none in the cell; in most other cells it fits everywhere.
 // Within a cell nodes are sorted by key and then by join number, in blocks
 // that know the greatest of each lane, so that the first one that fits is
@@ -76,14 +75,10 @@ func (x *Index) newGrid(o *order) *grid {
 	return g
 }
 
-// corner returns the greatest word with as many bits in every lane as packed.
+// corner returns the greatest word of the same magnitude in every lane.
 func corner(packed uint64) uint64 {
-	c := uint64(0)
-	for lane := range laneCount {
-		value := packed >> (lane * laneStep) & laneMax
-		c |= (1<<bits.Len64(value) - 1) << (lane * laneStep)
-	}
-	return c
+	const mantissas = (1<<mantissa - 1) * (guards >> laneBits)
+	return packed | mantissas
 }
 
 // repair brings the grid up to date with what changed since it was used last.

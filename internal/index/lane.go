@@ -1,24 +1,43 @@
 package index
 
-import "github.com/rads-project/constellation/placement"
+import (
+	"math/bits"
+
+	"github.com/rads-project/constellation/placement"
+)
 
 // A packed word says in one comparison that a request does not fit on a node:
-// six lanes of ten bits, each the nine leading bits of a free share below a
+// six lanes of ten bits, each an amount as a small float of nine bits below a
 // guard bit that is zero. GPUs take two lanes, for the most that is left on
 // one and for how many are untouched; dimensions without a lane are not in the
 // word.
 //
 // Invariant: what fits passes, since every lane is monotone in its amount.
-// What passes may still not fit, by less than a quantum or in a dimension
-// without a lane: an exact check follows.
+// What passes may still not fit, by less than a sixteenth of the amount or in
+// a dimension without a lane: an exact check follows.
 const (
 	laneCount = 6
 	laneBits  = 9
 	laneStep  = laneBits + 1
 	laneMax   = 1<<laneBits - 1
-	laneShift = 20 - laneBits // from a share to a lane
+	laneScale = 32 // amounts are brought to so many bits of their reference
 	guards    = 1<<9 | 1<<19 | 1<<29 | 1<<39 | 1<<49 | 1<<59
 )
+
+// mantissa is the number of bits of a lane's mantissa. Lanes of the same
+// exponent, from one power of two to the next, are one magnitude of a cell.
+const mantissa = 4
+
+// small returns a number of up to 33 bits as a float of nine: itself below 16,
+// else its five leading bits.
+func small(n uint64) uint64 {
+	length := bits.Len64(n)
+	if length <= mantissa {
+		return n
+	}
+	exponent := length - mantissa - 1
+	return uint64(exponent+1)<<mantissa | n>>exponent&(1<<mantissa-1)
+}
 
 // misses returns zero if every lane of packed is at least that of need.
 func misses(packed, need uint64) uint64 {
@@ -41,18 +60,27 @@ func (x *Index) assignLanes() {
 	}
 }
 
-// lane returns the lane of an amount of a dimension.
+// laneOf returns the lane of an amount. Above the reference it is one that no
+// node reaches.
 func (d *dimension) laneOf(amount int64) uint64 {
-	return uint64(min(d.share(amount)>>laneShift, laneMax))
+	switch {
+	case amount <= 0:
+		return 0
+	case amount > d.reference:
+		return laneMax
+	}
+	return small(uint64(amount) >> d.laneRight << d.laneLeft)
 }
 
-// put returns word with a lane set that was zero.
+// putLane returns word with a lane set that was zero.
 func putLane(word uint64, lane int8, value uint64) uint64 {
 	return word | value<<(int(lane)*laneStep)
 }
 
-func mostLane(most int64) uint64   { return uint64(min(max(most, 0)>>1, laneMax)) }
-func wholeLane(whole int64) uint64 { return uint64(min(whole, laneMax)) }
+func mostLane(most int64) uint64 { return small(uint64(max(most, 0))) }
+
+// wholeLane spreads small counts over magnitudes.
+func wholeLane(whole int64) uint64 { return small(uint64(whole) << mantissa) }
 
 // pack returns the packed word of a node and its key K, the sum of weighted
 // free shares: the smaller, the fuller the node.
@@ -68,7 +96,7 @@ func (x *Index) pack(slot Slot) (packed uint64, key uint32) {
 			packed = putLane(packed, dim.lane, mostLane(int64(x.most[slot])))
 			packed = putLane(packed, dim.lane+1, wholeLane(int64(x.whole[slot])))
 		default:
-			packed = putLane(packed, dim.lane, uint64(min(share>>laneShift, laneMax)))
+			packed = putLane(packed, dim.lane, dim.laneOf(x.free[d][slot]))
 		}
 	}
 	return packed, uint32(sum)
