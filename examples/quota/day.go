@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -32,7 +31,7 @@ func specs() []quota.Spec {
 
 // day is what happens on a ledger, told line by line.
 type day struct {
-	w      io.Writer
+	out    strings.Builder
 	now    time.Time
 	ledger *quota.Ledger
 }
@@ -43,7 +42,7 @@ func (d *day) tell() error {
 		if err := chapter(); err != nil {
 			return err
 		}
-		fmt.Fprintln(d.w)
+		d.out.WriteByte('\n')
 	}
 	return nil
 }
@@ -176,7 +175,7 @@ func (d *day) usage() error {
 }
 
 func (d *day) say(format string, args ...any) {
-	fmt.Fprintf(d.w, d.now.Format("15:04  ")+format+"\n", args...)
+	fmt.Fprintf(&d.out, d.now.Format("15:04  ")+format+"\n", args...)
 }
 
 func instance(cores, gib int64) quota.Amounts {

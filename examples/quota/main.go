@@ -7,6 +7,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -24,7 +25,7 @@ func main() {
 
 // run tells the day.
 func run(w io.Writer) error {
-	d := &day{w: w, now: time.Date(2030, 1, 7, 9, 0, 0, 0, time.UTC)}
+	d := &day{now: time.Date(2030, 1, 7, 9, 0, 0, 0, time.UTC)}
 	ledger, err := quota.New(quota.Config{
 		Now:          func() time.Time { return d.now },
 		RequireQuota: true,
@@ -34,5 +35,7 @@ func run(w io.Writer) error {
 		return err
 	}
 	d.ledger = ledger
-	return d.tell()
+	told := d.tell()
+	_, err = io.WriteString(w, d.out.String())
+	return errors.Join(told, err)
 }
