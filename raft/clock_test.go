@@ -13,7 +13,7 @@ import (
 
 // Scenario 40: a jump of the wall clock has no effect, because nothing reads it.
 // Only clock.go calls time.Now, and uses its monotonic reading alone.
-func TestScenario40NobodyReadsTheWallClock(t *testing.T) {
+func TestScenario040_NobodyReadsTheWallClock(t *testing.T) {
 	entries, err := os.ReadDir(".")
 	require.NoError(t, err)
 	readers := make(map[string]int)

@@ -163,7 +163,7 @@ func (n *Node) endReign(r *reign, cause error) {
 	held := n.held
 	n.reign, n.yields, n.held = nil, false, make(map[*Leadership]struct{})
 	n.leading.Store(nil)
-	n.retractLocked()
+	n.notifyLocked()
 	n.mu.Unlock()
 
 	n.logger.Info("raft: reign ended", "term", r.term, "cause", cause)
@@ -181,7 +181,7 @@ func (n *Node) yield(cause error) bool {
 	if leads {
 		n.yields = true
 		n.leading.Store(nil)
-		n.retractLocked()
+		n.notifyLocked()
 		for l := range n.held {
 			held = append(held, l)
 		}

@@ -58,7 +58,7 @@ func TestLeadContextHasParent(t *testing.T) {
 
 // Rule 7: the context ends by its own timer with the lease, while the loop of the
 // node is stuck.
-func TestRule7ContextEndsWithoutLoop(t *testing.T) {
+func TestRule7_ContextEndsWithoutLoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stuck := make(chan struct{})
 		var block atomic.Bool
@@ -90,7 +90,7 @@ func TestRule7ContextEndsWithoutLoop(t *testing.T) {
 }
 
 // Scenario 95: the leader stops, and another leads in milliseconds.
-func TestScenario95GracefulStop(t *testing.T) {
+func TestScenario095_GracefulStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := rafttest.Start(t, rafttest.Config{Nodes: 5})
 		leader := c.WaitLeader()
@@ -105,7 +105,7 @@ func TestScenario95GracefulStop(t *testing.T) {
 
 // Scenario 95 with two nodes and with one. Rule 23: two cannot replace a lost
 // one, so that the successor leads only until it misses the other.
-func TestScenario95SmallClusters(t *testing.T) {
+func TestScenario095_SmallClusters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := rafttest.Start(t, rafttest.Config{Nodes: 2})
 		leader := c.WaitLeader()
@@ -141,7 +141,7 @@ func lead1(t *testing.T, node *raft.Node) <-chan *raft.Leadership {
 }
 
 // Scenario 96: only a leader can resign or transfer.
-func TestScenario96ResignOnFollower(t *testing.T) {
+func TestScenario096_ResignOnFollower(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := rafttest.Start(t, rafttest.Config{})
 		leader := c.WaitLeader()
@@ -161,7 +161,7 @@ func TestScenario96ResignOnFollower(t *testing.T) {
 
 // Scenario 97, rule 22: a hand-over waits until the application has wound up, and
 // the lease is held until then.
-func TestScenario97HandOverWaitsForRelease(t *testing.T) {
+func TestScenario097_HandOverWaitsForRelease(t *testing.T) {
 	handOvers := map[string]func(*rafttest.Cluster, *raft.Leadership, string) error{
 		"Resign": func(c *rafttest.Cluster, _ *raft.Leadership, leader string) error {
 			return c.Node(leader).Resign(context.Background())
@@ -191,6 +191,8 @@ func TestScenario97HandOverWaitsForRelease(t *testing.T) {
 					time.Sleep(10 * time.Millisecond)
 					require.True(t, l.Valid())
 					require.Empty(t, leading(c))
+					_, known := node.Leader()
+					require.False(t, known)
 				}
 				l.Release()
 				require.NoError(t, <-outcome)
@@ -216,7 +218,7 @@ func leading(c *rafttest.Cluster) []string {
 
 // Rule 22: an application that does not release delays the hand-over by
 // ReleaseTimeout at most.
-func TestRule22ReleaseTimeout(t *testing.T) {
+func TestRule22_ReleaseTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := rafttest.Start(t, rafttest.Config{Edit: func(cfg *raft.Config) {
 			cfg.ReleaseTimeout = 2 * time.Second
@@ -232,7 +234,7 @@ func TestRule22ReleaseTimeout(t *testing.T) {
 }
 
 // Scenario 87: a transfer takes two round trips and no election timeout.
-func TestScenario87Transfer(t *testing.T) {
+func TestScenario087_Transfer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := rafttest.Start(t, rafttest.Config{Nodes: 5})
 		leader := c.WaitLeader()
@@ -248,7 +250,7 @@ func TestScenario87Transfer(t *testing.T) {
 }
 
 // Scenario 89: a transfer that cannot be is refused, and nothing has changed.
-func TestScenario89TransferRefused(t *testing.T) {
+func TestScenario089_TransferRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := rafttest.Start(t, rafttest.Config{})
 		leader, _ := boundCluster(c)
@@ -269,7 +271,7 @@ func TestScenario89TransferRefused(t *testing.T) {
 
 // Scenarios 90 and 91: the target is dead. The call returns an error, and a later
 // reign accepts work and transfers.
-func TestScenario90TransferToDeadNode(t *testing.T) {
+func TestScenario090_TransferToDeadNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := rafttest.Start(t, rafttest.Config{Edit: patient})
 		leader := c.WaitLeader()
@@ -298,7 +300,7 @@ func TestScenario90TransferToDeadNode(t *testing.T) {
 func patient(cfg *raft.Config) { cfg.ReleaseTimeout = time.Hour }
 
 // Scenario 91: the leader is deposed while the application winds up.
-func TestScenario91DeposedDuringTransfer(t *testing.T) {
+func TestScenario091_DeposedDuringTransfer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := rafttest.Start(t, rafttest.Config{Edit: patient})
 		leader := c.WaitLeader()

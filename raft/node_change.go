@@ -12,7 +12,6 @@ type pendingChange struct {
 	gone  <-chan struct{} // closed when the caller waits no more
 	reply chan<- error
 	made  bool
-	term  uint64 // of the reign that made it
 }
 
 // AddMember adds a member that does not vote; Promote it once it runs. It waits
@@ -79,9 +78,6 @@ func (l *loop) advanceChange(c *pendingChange) (outcome error, waits bool, err e
 	switch {
 	case c.made:
 		outcome = l.core.mayReconfig()
-		if l.core.Term() != c.term {
-			outcome = &NotLeaderError{Leader: l.core.Leader(), Term: l.core.Term()}
-		}
 	case l.handover != nil:
 		outcome = ErrTransferring
 	case isClosed(c.gone):
@@ -93,7 +89,7 @@ func (l *loop) advanceChange(c *pendingChange) (outcome error, waits bool, err e
 			return nil, false, err
 		}
 		if outcome == nil {
-			c.made, c.term = true, l.core.Term()
+			c.made = true
 			outcome = l.core.mayReconfig()
 		}
 	}

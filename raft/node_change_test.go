@@ -64,7 +64,7 @@ func TestMembershipRefusals(t *testing.T) {
 }
 
 // Scenario 103: a leader that is to go transfers first; its successor removes it.
-func TestScenario103RemoveLeader(t *testing.T) {
+func TestScenario103_RemoveLeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := rafttest.Start(t, rafttest.Config{})
 		leader, next := boundCluster(c)
@@ -88,6 +88,30 @@ func TestMembershipChangeWithoutQuorum(t *testing.T) {
 		require.ErrorIs(t, c.Node(leader).AddMember(ctx, raft.Member{ID: "x"}), context.DeadlineExceeded)
 		// The second waits behind the first.
 		require.ErrorIs(t, c.Node(leader).AddMember(t.Context(), raft.Member{ID: "y"}), raft.ErrNotLeader)
+	})
+}
+
+// A change whose caller has gone before it was made is not made.
+func TestMembershipChangeOfGoneCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := rafttest.Start(t, rafttest.Config{})
+		leader, _ := boundCluster(c)
+		node := c.Node(leader)
+		c.Isolate(leader)
+		first := make(chan error)
+		go func() { first <- node.AddMember(t.Context(), raft.Member{ID: "x"}) }()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		require.ErrorIs(t, node.AddMember(ctx, raft.Member{ID: "y"}), context.DeadlineExceeded)
+		c.Heal()
+		require.NoError(t, <-first)
+		time.Sleep(etMax)
+		configuration := node.Status().Configuration
+		_, found := configuration.Member("x")
+		require.True(t, found)
+		_, found = configuration.Member("y")
+		require.False(t, found)
 	})
 }
 

@@ -93,8 +93,6 @@ func (l *loop) advanceHandover() error {
 	now := l.node.now()
 	leader := l.core.Leader()
 	switch {
-	case !h.sent && !l.reign.valid():
-		l.endHandover(&NotLeaderError{Leader: leader, Term: l.core.Term()})
 	case !h.sent && (now >= h.deadline || l.node.released()):
 		return l.sendHandover(now)
 	case !h.sent:
@@ -110,7 +108,8 @@ func (l *loop) advanceHandover() error {
 	return nil
 }
 
-// sendHandover ends the lease and asks the successor to campaign.
+// sendHandover ends the lease and asks the successor to campaign. If the lead was
+// lost meanwhile, the core refuses.
 func (l *loop) sendHandover(now time.Duration) error {
 	h := l.handover
 	var effects Effects

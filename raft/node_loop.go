@@ -129,13 +129,11 @@ func (l *loop) renewed() bool {
 	return !running || l.reign.renew(end)
 }
 
-// lead begins a reign, unless the same call of the core has ended it.
+// lead begins a reign. If the same call of the core has ended it, it is over
+// from the start.
 func (l *loop) lead(term uint64) {
-	end, running := l.core.Reign()
-	if !running {
-		return
-	}
 	n := l.node
+	end, _ := l.core.Reign()
 	l.reign = newReign(term, end, n.now, func(r *reign) { n.endReign(r, &NotLeaderError{Term: term}) })
 	n.beginReign(l.reign)
 	n.logger.Info("raft: reign began", "term", term)
@@ -174,11 +172,8 @@ func (l *loop) unfit() error {
 func (l *loop) abandon(cause error) error {
 	l.node.logger.Warn("raft: node is unfit to lead", "error", cause)
 	l.endReign(fmt.Errorf("%w: %w", ErrUnhealthy, cause))
-	effects, refusal := l.core.Resign(l.node.now())
-	if err := l.apply(effects); err != nil || refusal == nil {
-		return err
-	}
-	return l.apply(l.core.StepDown(l.node.now()))
+	effects, _ := l.core.Resign(l.node.now()) // It fails if there is no reign to end.
+	return l.apply(effects)
 }
 
 // refused notes that another member drops this node's messages.

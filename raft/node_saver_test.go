@@ -58,7 +58,7 @@ func sickCluster(t *testing.T) (*rafttest.Cluster, map[string]*sickStore) {
 
 // Scenario 81: after a save that failed nothing leaves the node any more. A
 // leader's reign ends, Run ends with the error, and the save is not tried again.
-func TestScenario81FailedSave(t *testing.T) {
+func TestScenario081_FailedSave(t *testing.T) {
 	t.Run("leader", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c, stores := sickCluster(t)
@@ -108,7 +108,7 @@ func TestScenario81FailedSave(t *testing.T) {
 
 // Scenario 83: a follower whose disk takes twice the election timeout disturbs
 // nobody else.
-func TestScenario83SlowDiskOfFollower(t *testing.T) {
+func TestScenario083_SlowDiskOfFollower(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, stores := sickCluster(t)
 		leader, slow := boundCluster(c)
@@ -135,7 +135,7 @@ func TestScenario83SlowDiskOfFollower(t *testing.T) {
 
 // Rule 13: a save that outlasts the watchdog ends the reign, though the lease
 // would have lasted longer.
-func TestRule13SlowSaveEndsReign(t *testing.T) {
+func TestRule13_SlowSaveEndsReign(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, stores := sickCluster(t)
 		leader, _ := boundCluster(c)
@@ -157,7 +157,7 @@ func TestRule13SlowSaveEndsReign(t *testing.T) {
 
 // Scenario 112, rule 13: with a save that does not come back, Run returns once
 // the maximal election timeout has passed. The store stays locked until then.
-func TestScenario112StopDuringBlockedSave(t *testing.T) {
+func TestScenario112_StopDuringBlockedSave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, stores := sickCluster(t)
 		leader, _ := boundCluster(c)
@@ -179,7 +179,7 @@ func TestScenario112StopDuringBlockedSave(t *testing.T) {
 }
 
 // Rule 23: the win of a lone node waits for its own save.
-func TestRule23LoneNodeSavesBeforeItLeads(t *testing.T) {
+func TestRule23_LoneNodeSavesBeforeItLeads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := new(sickStore)
 		node, stop := background(t, lone(store))

@@ -69,7 +69,7 @@ func background(t *testing.T, cfg raft.Config) (node *raft.Node, stop func() err
 }
 
 // Scenario 79: a state that cannot be read ends Run with a clear error.
-func TestScenario79RefusesCorruptState(t *testing.T) {
+func TestScenario079_RefusesCorruptState(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "raft")
 	require.NoError(t, os.WriteFile(path, make([]byte, 8192), 0o600))
 	cfg := lone(&raft.FileStore{Path: path})
@@ -172,7 +172,7 @@ func TestRunLocksStore(t *testing.T) {
 
 // Scenario 80: a stop and a start keep identity, term and vote; the incarnation
 // goes up (rule 15).
-func TestScenario80RestartKeepsState(t *testing.T) {
+func TestScenario080_RestartKeepsState(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "raft")
 	var before raft.Status
 	for incarnation := uint64(1); incarnation <= 3; incarnation++ {
@@ -204,7 +204,7 @@ func lead(t *testing.T, node *raft.Node) *raft.Leadership {
 
 // Scenario 84: a node whose disk was wiped is refused under its bound name, and
 // says so.
-func TestScenario84WipedDiskIsRefused(t *testing.T) {
+func TestScenario084_WipedDiskIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := rafttest.Start(t, rafttest.Config{})
 		leader, lost := boundCluster(c)
@@ -235,7 +235,7 @@ func others(c *rafttest.Cluster, id string) []string {
 }
 
 // Scenario 86: a follower that restarts at once disturbs nobody.
-func TestScenario86RestartedFollowerDoesNotElect(t *testing.T) {
+func TestScenario086_RestartedFollowerDoesNotElect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := rafttest.Start(t, rafttest.Config{})
 		leader, follower := boundCluster(c)
@@ -256,7 +256,7 @@ func TestScenario86RestartedFollowerDoesNotElect(t *testing.T) {
 
 // Scenario 39: a process that was suspended does not act as the leader before it
 // has looked at the clock, though none of its timers has fired.
-func TestScenario39SuspendedLeader(t *testing.T) {
+func TestScenario039_SuspendedLeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asleep := make(map[string]*atomic.Int64)
 		c := rafttest.Start(t, rafttest.Config{Clock: func(id string, clock func() time.Duration) func() time.Duration {
@@ -283,7 +283,7 @@ func TestScenario39SuspendedLeader(t *testing.T) {
 
 // Scenario 112: Run returns and leaves nothing behind, whatever goes on. That no
 // goroutine is left, synctest.Test checks at its end.
-func TestScenario112Stop(t *testing.T) {
+func TestScenario112_Stop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, pause := range []time.Duration{0, etMin / 2, etMin, etMin + 20*time.Millisecond, etMax, 3 * etMax} {
 			t.Logf("after %v", pause)
@@ -342,7 +342,7 @@ func (f failing) Serve(ctx context.Context, _ func(string, []byte)) error {
 }
 
 // Scenario 114: frames that come before or after Run are dropped and counted.
-func TestScenario114FramesOutsideRun(t *testing.T) {
+func TestScenario114_FramesOutsideRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := raft.Message{Kind: raft.Heartbeat, Cluster: "c", From: "b", To: "a", Term: 5, StoreID: raft.StoreID{1}, Incarnation: 1}
 		frame, err := m.AppendBinary(nil)
@@ -384,6 +384,54 @@ func TestReceiveChecksFrames(t *testing.T) {
 	})
 }
 
+// Scenario 116: there is one way in. While the loop waits for the disk, neither
+// messages nor calls change anything; then all of them count.
+func TestScenario116_OneInboundPath(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, stores := sickCluster(t)
+		leader, _ := boundCluster(c)
+		node := c.Node(leader)
+		term := node.Term()
+		stores[leader].takes.Store(int64(etMax / 4))
+		go func() { _ = node.AddMember(t.Context(), raft.Member{ID: "x"}) }()
+		synctest.Wait()
+		before := node.Status()
+
+		follower := c.Node(others(c, leader)[0]).Status()
+		claim := raft.Message{
+			Kind: raft.Heartbeat, Cluster: "rafttest", From: follower.ID, To: leader, Term: term + 5,
+			StoreID: follower.StoreID, Incarnation: follower.Incarnation + 1, Boot: 1, Sequence: 1, Level: 1, Promise: etMin,
+		}
+		frame, err := claim.AppendBinary(nil)
+		require.NoError(t, err)
+		resigned := make(chan error)
+		go func() { resigned <- node.Resign(t.Context()) }()
+		for range 10 {
+			node.Receive(follower.ID, frame)
+		}
+		synctest.Wait()
+		during := node.Status()
+		require.Equal(t, before.Term, during.Term)
+		require.Equal(t, before.Role, during.Role)
+		require.True(t, during.Leading)
+
+		if err := <-resigned; err != nil { // The claim may have come first.
+			require.ErrorIs(t, err, raft.ErrNotLeader)
+		}
+		c.Wait("the claim to count", func() bool { return node.Term() >= term+5 })
+	})
+}
+
+// A status belongs to the caller.
+func TestStatusIsACopy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		node, _ := background(t, lone(new(raft.MemoryStore)))
+		lead(t, node)
+		node.Status().Configuration.Members[0].Data = "changed"
+		require.Empty(t, node.Status().Configuration.Members[0].Data)
+	})
+}
+
 // Idle cost: a node has three goroutines, and none after Run.
 func TestGoroutines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -403,7 +451,7 @@ func TestGoroutines(t *testing.T) {
 // Scenarios 115 and 116: every accessor and every call, from many goroutines,
 // while leaders come and go. The race detector is the judge; besides, no two
 // nodes hold a valid leadership at once, and terms never go back.
-func TestScenario115AccessorsDuringElections(t *testing.T) {
+func TestScenario115_AccessorsDuringElections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := rafttest.Start(t, rafttest.Config{Seed: 1})
 		ctx, cancel := context.WithCancel(t.Context())

@@ -75,7 +75,7 @@ func (n *Node) snapshot() Status {
 	case !s.Leading:
 	case n.leadsLocked():
 		s.Lease = n.reign.left()
-	default: // The timer is late.
+	default: // The reign has ended, or is ending, since.
 		s.Leading, s.Leader = false, ""
 	}
 	return s
@@ -117,15 +117,6 @@ func (l *loop) publish() {
 	if s.key() != before {
 		n.notifyLocked()
 	}
-}
-
-// retractLocked makes it visible at once that this node leads no more.
-func (n *Node) retractLocked() {
-	n.status.Leading, n.status.Lease = false, 0
-	if n.status.Leader == n.status.ID {
-		n.status.Leader = ""
-	}
-	n.notifyLocked()
 }
 
 // notifyLocked wakes everybody who waits for a change.

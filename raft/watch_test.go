@@ -14,7 +14,7 @@ import (
 )
 
 // Scenario 106: the events of a node are in order and end in the true state.
-func TestScenario106WatchTellsEveryStep(t *testing.T) {
+func TestScenario106_WatchTellsEveryStep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := new(sickStore) // Its saves take time, so that the reader keeps up.
 		store.takes.Store(int64(time.Millisecond))
@@ -46,7 +46,7 @@ func TestScenario106WatchTellsEveryStep(t *testing.T) {
 }
 
 // Scenario 106: a higher term takes the lead away, and watchers hear of it.
-func TestScenario106WatchTellsLoss(t *testing.T) {
+func TestScenario106_WatchTellsLoss(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := rafttest.Start(t, rafttest.Config{})
 		leader := c.WaitLeader()
@@ -70,7 +70,7 @@ func TestScenario106WatchTellsLoss(t *testing.T) {
 
 // Scenario 109: a late subscriber gets the current state at once, and two do not
 // take from each other.
-func TestScenario109Subscribers(t *testing.T) {
+func TestScenario109_Subscribers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := rafttest.Start(t, rafttest.Config{})
 		leader := c.WaitLeader()
@@ -94,7 +94,7 @@ func TestScenario109Subscribers(t *testing.T) {
 }
 
 // Scenario 111: heartbeats are no events.
-func TestScenario111NoEventPerHeartbeat(t *testing.T) {
+func TestScenario111_NoEventPerHeartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := rafttest.Start(t, rafttest.Config{})
 		boundCluster(c)
