@@ -22,7 +22,10 @@ func (x *Index) best(p *probe) (Slot, bool) {
 	switch {
 	case p.strategy == placement.Random:
 		return x.draw(p)
-	case x.cfg.Engine == Auto && len(x.byJoin) >= x.limits.gridNodes && p.strategy != placement.LeastFragmentation:
+	case p.strategy == placement.LeastFragmentation:
+		x.stats.Gradients++
+		return x.scan(p)
+	case x.cfg.Engine == Auto && len(x.byJoin) >= x.limits.gridNodes:
 		return x.search(p)
 	case p.packing():
 		x.stats.Scans++

@@ -87,17 +87,11 @@ func (x *Index) Devices(q *Query, slot Slot, held *Held) []uint16 {
 	n := &x.nodes[slot]
 	holds := x.deviceHolds(slot, held)
 	if asked < placement.Device {
-		best, least := -1, int64(0)
-		for i := range n.spec.Devices.Count {
-			left := n.deviceLeft(i, holds)
-			if left >= asked && (best < 0 || left < least) {
-				best, least = i, left
-			}
-		}
-		if best < 0 {
+		device := n.tightest(asked, holds)
+		if device < 0 {
 			return nil
 		}
-		return []uint16{uint16(best)}
+		return []uint16{uint16(device)}
 	}
 	devices := make([]uint16, 0, asked/placement.Device)
 	for i := range n.spec.Devices.Count {
@@ -106,6 +100,19 @@ func (x *Index) Devices(q *Query, slot Slot, held *Held) []uint16 {
 		}
 	}
 	return devices
+}
+
+// tightest returns the GPU with the least left that is enough for a fraction,
+// the first of several, -1 if there is none.
+func (n *node) tightest(asked int64, holds []int64) int {
+	best, least := -1, int64(0)
+	for i := range n.spec.Devices.Count {
+		left := n.deviceLeft(i, holds)
+		if left >= asked && (best < 0 || left < least) {
+			best, least = i, left
+		}
+	}
+	return best
 }
 
 func (x *Index) deviceHolds(slot Slot, held *Held) []int64 {

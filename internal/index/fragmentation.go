@@ -1,17 +1,244 @@
 package index
 
-import "github.com/rads-project/constellation/placement"
+import (
+	"math"
+	"slices"
+
+	"github.com/rads-project/constellation/placement"
+)
 
 // Kind is one sort of the typical work that LeastFragmentation expects.
 type Kind struct {
+	// Resources of one instance; GPU as in a request.
 	Resources placement.Resources
 	// Models of GPUs that it runs on; none means any.
 	Models []string
-	// Count is how often it occurs.
+	// Count is how often it occurs, at least 1. The sum over the mix is at
+	// most 2³⁰.
 	Count int64
 }
 
-// SetMix sets the typical mix of work for LeastFragmentation.
-func (x *Index) SetMix(kinds []Kind) {}
+// fragmentation measures what a node's free GPUs are worth to the typical mix
+// of work, after Weng et al., "Beware of Fragmentation" (USENIX ATC 2023):
+//
+//	F(node) = Σ count(kind) · idle thousandths of GPUs that the kind can not use there
+//
+// which is all that is idle for a kind that asks for no GPU or does not fit,
+// and for others what is left on GPUs with less left than it asks of one. The
+// gradient of a request on a node is ΔF = F(after) − F(before); strategy
+// LeastFragmentation takes the least. It is not linear in what is free, so no
+// order of nodes serves all requests; but it changes only where something was
+// placed or freed, so it is remembered by node, per shape of request.
+//
+// Invariant: base[slot] and every gradient are current or unknown.
+type fragmentation struct {
+	kinds  []mixKind
+	asks   []int64 // distinct amounts that kinds ask of one GPU, ascending
+	base   []int64 // F by slot
+	seen   uint64  // position in Index.bookLog of base
+	shapes map[hash]*shapeGradients
+	clock  uint64
+}
 
-func (x *Index) gradient(p *probe, slot Slot) int64 { return 0 }
+// mixKind is a Kind made ready.
+type mixKind struct {
+	asks   []ask // without GPUs
+	gpu    int64
+	each   int // place in fragmentation.asks, if gpu is not zero
+	models []string
+	count  int64
+}
+
+// shapeGradients are the gradients of one shape of request by slot.
+type shapeGradients struct {
+	asks    []ask
+	by      []int64
+	seen    uint64
+	lastUse uint64
+}
+
+// unknown stands for a value that is computed when it is asked for.
+const unknown = math.MinInt64
+
+// gradientBytes bounds what is remembered of gradients.
+const gradientBytes = 64 << 20
+
+// SetMix sets the typical mix of work for strategy LeastFragmentation; none
+// makes it pack by amounts alone. The mix must be valid. Dimensions that no
+// node has keep a kind from fitting anywhere.
+func (x *Index) SetMix(kinds []Kind) {
+	f := &x.fragmentation
+	*f = fragmentation{shapes: make(map[hash]*shapeGradients)}
+	for _, kind := range kinds {
+		if gpu := kind.Resources.GPU; gpu > 0 {
+			f.asks = append(f.asks, min(gpu, placement.Device))
+		}
+	}
+	slices.Sort(f.asks)
+	f.asks = slices.Compact(f.asks)
+	for _, kind := range kinds {
+		amounts := kind.Resources
+		amounts.GPU = 0
+		each, _ := slices.BinarySearch(f.asks, min(kind.Resources.GPU, placement.Device))
+		f.kinds = append(f.kinds, mixKind{
+			asks: x.asksOf(&amounts, nil), gpu: kind.Resources.GPU, each: each,
+			models: slices.Clone(kind.Models), count: kind.Count,
+		})
+	}
+	x.version++
+}
+
+// gradient returns ΔF of the query on a node that it fits on.
+func (x *Index) gradient(p *probe, slot Slot) int64 {
+	f := &x.fragmentation
+	if len(f.kinds) == 0 {
+		return 0
+	}
+	gradients := x.gradients(p).by
+	if gradients[slot] == unknown {
+		if f.base[slot] == unknown {
+			f.base[slot] = x.measureFragments(slot, nil)
+		}
+		gradients[slot] = x.measureFragments(slot, p.asks) - f.base[slot]
+	}
+	return gradients[slot]
+}
+
+// gradients returns what is remembered of the query's shape, with what changed
+// since made unknown.
+func (x *Index) gradients(p *probe) *shapeGradients {
+	if p.gradients != nil {
+		return p.gradients
+	}
+	f := &x.fragmentation
+	f.base = x.outdate(f.base, f.seen)
+	f.seen = x.bookLog.end()
+	h := hashStart
+	for _, a := range p.asks {
+		h = h.word(uint64(a.dim)).word(uint64(a.amount))
+	}
+	shape := f.shapes[h]
+	if shape == nil || !slices.Equal(shape.asks, p.asks) {
+		f.evict(len(x.nodes))
+		shape = &shapeGradients{asks: slices.Clone(p.asks)}
+		f.shapes[h] = shape
+	}
+	shape.by = x.outdate(shape.by, shape.seen)
+	shape.seen = x.bookLog.end()
+	f.clock++
+	shape.lastUse = f.clock
+	p.gradients = shape
+	return shape
+}
+
+// outdate makes the values unknown of nodes that changed since a position in
+// the log, of all if that is no longer known.
+func (x *Index) outdate(values []int64, seen uint64) []int64 {
+	changed, ok := x.bookLog.since(seen)
+	if !ok {
+		values = values[:0]
+	}
+	for len(values) < len(x.nodes) {
+		values = append(values, unknown)
+	}
+	for _, slot := range changed {
+		values[slot] = unknown
+	}
+	return values
+}
+
+// evict forgets the shape that was not used for longest when there are too
+// many for gradientBytes.
+func (f *fragmentation) evict(nodes int) {
+	if len(f.shapes) < max(1, gradientBytes/(8*max(1, nodes))) {
+		return
+	}
+	var oldest hash
+	least := uint64(math.MaxUint64)
+	for h, shape := range f.shapes {
+		if shape.lastUse < least {
+			oldest, least = h, shape.lastUse
+		}
+	}
+	delete(f.shapes, oldest)
+}
+
+// measureFragments returns F of a node as it is, or with asks placed there.
+func (x *Index) measureFragments(slot Slot, asks []ask) int64 {
+	f := &x.fragmentation
+	var taken vector
+	gpu := int64(0)
+	for _, a := range asks {
+		if a.name == placement.NameGPU {
+			gpu = a.amount
+		} else {
+			taken[a.dim] = a.amount
+		}
+	}
+	g := x.gpusAfter(slot, gpu)
+	sum := int64(0)
+	for i := range f.kinds {
+		kind := &f.kinds[i]
+		lost := g.idle
+		if kind.gpu > 0 && gpuMissing(kind.gpu, g.most, g.whole) <= 0 && x.runs(kind, slot, &taken) {
+			lost = g.below[kind.each]
+		}
+		sum += kind.count * lost
+	}
+	return sum
+}
+
+// gpuState is what is idle on the GPUs of a node.
+type gpuState struct {
+	idle, most, whole int64
+	below             []int64 // by fragmentation.asks: idle on GPUs with less left
+}
+
+// gpusAfter returns what is idle once so much of the GPUs is taken. The result
+// is scratch.
+func (x *Index) gpusAfter(slot Slot, gpu int64) gpuState {
+	f := &x.fragmentation
+	n := &x.nodes[slot]
+	holds := x.deviceHolds(slot, nil)
+	fraction := -1
+	if gpu > 0 && gpu < placement.Device {
+		fraction = n.tightest(gpu, holds)
+	}
+	whole := gpu / placement.Device
+	g := gpuState{below: append(x.scratchBelow[:0], make([]int64, len(f.asks))...)}
+	x.scratchBelow = g.below
+	for i := range n.spec.Devices.Count {
+		left := max(0, n.deviceLeft(i, holds))
+		if i == fraction {
+			left -= gpu
+		} else if left == placement.Device && whole > 0 {
+			left = 0
+			whole--
+		}
+		g.idle += left
+		g.most = max(g.most, left)
+		if left == placement.Device {
+			g.whole++
+		}
+		for j := len(f.asks) - 1; j >= 0 && left < f.asks[j]; j-- {
+			g.below[j] += left
+		}
+	}
+	return g
+}
+
+// runs reports whether a kind fits on a node beside what is taken, GPUs apart.
+func (x *Index) runs(kind *mixKind, slot Slot, taken *vector) bool {
+	for _, a := range kind.asks {
+		dim := a.dim
+		if dim < 0 {
+			if dim = x.lookup(a.name); dim < 0 {
+				return false
+			}
+		}
+		if x.free[dim][slot]-taken[dim] < a.amount {
+			return false
+		}
+	}
+	return len(kind.models) == 0 || slices.Contains(kind.models, x.nodes[slot].spec.Devices.Model)
+}

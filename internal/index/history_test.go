@@ -50,6 +50,10 @@ func runHistory(t *rapid.T) {
 			h.x.SetReference(r)
 			h.m.refer(r)
 		},
+		"mix": func(t *rapid.T) {
+			h.m.mix = drawMix(drawDice(t))
+			h.x.SetMix(h.m.mix)
+		},
 		"ask":     h.ask,
 		"rebuild": func(t *rapid.T) { h.checkRebuilt(t, h.drawRequest(drawDice(t))) },
 		"":        func(t *rapid.T) { h.checkBooks(t) },

@@ -74,6 +74,9 @@ type Index struct {
 	bookLog      changeLog // nodes whose amounts or description changed
 	scratchTerms []labelTerm
 
+	fragmentation fragmentation
+	scratchBelow  []int64
+
 	memo  countMemo
 	probe probe
 	left  bitset // candidates of the scan that runs

@@ -485,5 +485,60 @@ func (m *model) best(x *Index, q *Query, r *placement.Request) *modelNode {
 	return fit[x.random(q, drawAttempts, len(fit))]
 }
 
-// gradient is ΔF; see fragmentation.go.
-func (m *model) gradient(*placement.Request, *modelNode) int64 { return 0 }
+// gradient is ΔF: the fragments after placing the request minus those before.
+func (m *model) gradient(r *placement.Request, n *modelNode) int64 {
+	before := n.deviceLeft(&n.held)
+	after := slices.Clone(before)
+	if gpu := r.Resources.GPU; gpu > 0 && gpu < 1000 {
+		best := -1
+		for i, left := range after {
+			if left >= gpu && (best < 0 || left < after[best]) {
+				best = i
+			}
+		}
+		after[best] -= gpu
+	} else {
+		for i := range after {
+			if gpu >= 1000 && after[i] == 1000 {
+				after[i] = 0
+				gpu -= 1000
+			}
+		}
+	}
+	return m.fragments(n, after, r.Resources) - m.fragments(n, before, placement.Resources{})
+}
+
+// fragments is F of a node with so much left of each GPU and so much taken of
+// the rest.
+func (m *model) fragments(n *modelNode, devices []int64, taken placement.Resources) int64 {
+	sum := int64(0)
+	for _, kind := range m.mix {
+		idle, small, whole, fraction := int64(0), int64(0), int64(0), false
+		gpu := kind.Resources.GPU
+		for _, left := range devices {
+			left = max(0, left)
+			idle += left
+			if left < min(gpu, 1000) {
+				small += left
+			}
+			if left == 1000 {
+				whole++
+			}
+			fraction = fraction || left >= gpu
+		}
+		runs := gpu > 0 && (gpu < 1000 && fraction || gpu >= 1000 && whole*1000 >= gpu)
+		for name, amount := range kind.Resources.All() {
+			if name != placement.NameGPU && amount > 0 {
+				runs = runs && n.free(name, &n.held)-taken.Amount(name) >= amount
+			}
+		}
+		if len(kind.Models) > 0 {
+			runs = runs && slices.Contains(kind.Models, n.spec.Devices.Model)
+		}
+		if runs {
+			idle = small
+		}
+		sum += kind.Count * idle
+	}
+	return sum
+}

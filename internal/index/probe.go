@@ -15,19 +15,20 @@ type Query struct {
 // about the cluster as a whole is looked up once. It is valid until the index
 // changes.
 type probe struct {
-	query    *Query
-	plan     *plan
-	strategy placement.Strategy
-	asks     []ask
-	need     uint64 // packed word of asks
-	nowhere  bool   // asks for a dimension that no node has
-	ports    []portTest
-	eligible bitset
-	tests    []domainTest
-	soft     []softTest
-	low      int64 // bounds of G
-	high     int64
-	packs    dimensionSet // dimensions that count as in BinPack; see order.go
+	query     *Query
+	plan      *plan
+	strategy  placement.Strategy
+	asks      []ask
+	need      uint64 // packed word of asks
+	nowhere   bool   // asks for a dimension that no node has
+	ports     []portTest
+	eligible  bitset
+	tests     []domainTest
+	soft      []softTest
+	low       int64 // bounds of G
+	high      int64
+	gradients *shapeGradients // of LeastFragmentation, once asked for
+	packs     dimensionSet    // dimensions that count as in BinPack; see order.go
 }
 
 // portTest is a claimed port that the query claims too.

@@ -9,6 +9,8 @@ type Stats struct {
 	Walks, Lists uint64
 	// Grids is how many grids were built.
 	Grids uint64
+	// Gradients are decisions of LeastFragmentation, from remembered ΔF.
+	Gradients uint64
 	// Draws are Random decisions that a draw among all nodes found.
 	Draws uint64
 	// Counts are refusals counted; those answered from memory are Recalls.

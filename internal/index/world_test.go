@@ -154,8 +154,11 @@ func (w *world) checkNode(t require.TestingT, q *Query, r *placement.Request, n 
 		require.Equal(t, terms, verdict.Terms)
 		require.Equal(t, parts, verdict.Parts)
 		w.checkDevices(t, r, n, w.x.Devices(q, n.slot, nil), &n.held)
-		if r.Preferences.Strategy == placement.Spread {
+		switch r.Preferences.Strategy {
+		case placement.Spread:
 			require.Equal(t, w.m.group(r, n), verdict.Group)
+		case placement.LeastFragmentation:
+			require.Equal(t, w.m.gradient(r, n), verdict.Gradient)
 		}
 	}
 	got, ok := w.x.Evaluate(q, n.slot, nil)
@@ -222,6 +225,7 @@ func (w *world) rebuilt() (*Index, map[Slot]Slot) {
 		reference = reference.With(name, amount)
 	}
 	x.SetReference(reference)
+	x.SetMix(w.m.mix)
 	slots := map[Slot]Slot{}
 	for _, n := range slices.Backward(w.m.nodes) {
 		spec := n.spec
