@@ -24,9 +24,13 @@ func (s *Scheduler) listeningLocked() bool {
 	return s.cfg.Journal != nil || s.hooked || s.history.watchers > 0
 }
 
-// commitLocked applies the changes as one entry at the present.
-func (s *Scheduler) commitLocked(changes ...Change) {
-	e := &entry{seq: s.state.seq + 1, time: s.now, token: s.token, changes: changes}
+// commitLocked applies a change as one entry at the present.
+func (s *Scheduler) commitLocked(c Change) {
+	e := &s.scratch.entry
+	if s.listeningLocked() {
+		e = new(entry)
+	}
+	*e = entry{seq: s.state.seq + 1, time: s.now, token: s.token, changes: append(e.changes[:0], c)}
 	s.applyLocked(e, false)
 }
 

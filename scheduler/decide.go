@@ -39,8 +39,9 @@ type found struct {
 // find decides where the request goes: to the given node, or if that is nil
 // to the best one.
 func (st *state) find(now time.Time, req *placement.Request, on *node) (found, error) {
-	q := st.query(req)
-	generation, existing, err := st.identify(req, &q)
+	st.asked = st.query(req) // kept, since the index makes it escape
+	q := &st.asked
+	generation, existing, err := st.identify(req, q)
 	switch {
 	case err != nil:
 		return found{}, err
@@ -49,12 +50,12 @@ func (st *state) find(now time.Time, req *placement.Request, on *node) (found, e
 	case existing != nil:
 		return found{existing: existing}, nil
 	}
-	to, err := st.choose(now, req, &q, on)
+	to, err := st.choose(now, req, q, on)
 	if exceeded := st.admits(now, req); exceeded != nil || err != nil {
 		return found{}, both(err, exceeded)
 	}
 	return found{
-		node: st.slots[to.Slot], class: q.Class, devices: st.index.Devices(&q, to.Slot, to.held),
+		node: st.slots[to.Slot], class: q.Class, devices: st.index.Devices(q, to.Slot, to.held),
 		score: to.Terms.Normalized(), generation: generation,
 	}, nil
 }

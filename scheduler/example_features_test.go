@@ -231,7 +231,7 @@ func ExampleScheduler_CreateQuota() {
 	fmt.Println(err)
 	// Output:
 	// true false
-	// quota: "team" can not be charged: cpu: 3 requested, but team uses 3 of 4 and 2 are missing
+	// quota: "team" can not be charged: cpu: 3 requested, but team uses 3 of 4 and lacks 2
 }
 
 func ExampleOpen() {

@@ -39,7 +39,8 @@ func (s *Scheduler) decide(ctx context.Context, req *placement.Request, nodeID s
 	if err := s.enter(ctx); err != nil {
 		return Decision{}, err
 	}
-	d, err := s.decideLocked(req, nodeID, commit)
+	s.scratch.request = *req // so that the caller's does not escape
+	d, err := s.decideLocked(&s.scratch.request, nodeID, commit)
 	if err := s.settle(ctx, err); err != nil {
 		return Decision{}, err
 	}
@@ -72,12 +73,14 @@ func (s *Scheduler) decideLocked(req *placement.Request, nodeID string, commit b
 
 // placeLocked commits what was found for a request.
 func (s *Scheduler) placeLocked(req *placement.Request, f found) Decision {
-	placed := &Placed{
+	placed := &s.scratch.placed
+	if s.listeningLocked() { // and the change outlives the call
+		*req = req.Clone()
+		placed = new(Placed)
+	}
+	*placed = Placed{
 		Request: *req, NodeID: f.node.ID, Devices: f.devices, Score: f.score, Generation: f.generation,
 		Claim: f.claim, class: f.class,
-	}
-	if s.listeningLocked() {
-		placed.Request = req.Clone() // outlives the call
 	}
 	s.commitLocked(placed)
 	return s.state.allocations[req.ID].decision()
@@ -86,13 +89,19 @@ func (s *Scheduler) placeLocked(req *placement.Request, f found) Decision {
 // Release says that the instance is gone and frees what it used, whether it
 // was running or lost. A second release is a NotFoundError.
 func (s *Scheduler) Release(ctx context.Context, id string) error {
-	return s.change(ctx, func(st *state) (Change, error) {
-		a, err := st.allocation(id)
-		if err != nil {
-			return nil, err
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	a, err := s.state.allocation(id)
+	if err == nil {
+		released := &s.scratch.released
+		if s.listeningLocked() {
+			released = new(Released)
 		}
-		return &Released{ID: id, Generation: a.generation}, nil
-	})
+		*released = Released{ID: id, Generation: a.generation}
+		s.commitLocked(released)
+	}
+	return s.settle(ctx, err)
 }
 
 // ReleaseGeneration says that one generation of an instance is gone, for

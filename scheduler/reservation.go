@@ -43,13 +43,14 @@ func (s *Scheduler) PlaceFromReservation(ctx context.Context, id string, req pla
 		return Decision{}, err
 	}
 	var d Decision
-	f, err := s.state.findClaim(s.now, id, &req)
+	s.scratch.request = req
+	f, err := s.state.findClaim(s.now, id, &s.scratch.request)
 	switch {
 	case err != nil:
 	case f.existing != nil:
 		d = f.existing.decision()
 	default:
-		d = s.placeLocked(&req, f)
+		d = s.placeLocked(&s.scratch.request, f)
 	}
 	if err := s.settle(ctx, err); err != nil {
 		return Decision{}, err

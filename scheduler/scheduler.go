@@ -23,12 +23,22 @@ type Scheduler struct {
 
 	mu       sync.Mutex // guards all below
 	state    *state
+	scratch  scratch
 	now      time.Time // the latest that the clock has shown, not before state.now
 	outbox   outbox
 	history  history
 	changed  chan struct{} // closed at the next change; nil while nobody waits
 	earliest time.Time     // deadline last announced
 	failure  error         // why the scheduler is closed
+}
+
+// scratch is reused by calls that nobody listens to, which keep nothing of it:
+// placing and releasing then cost no garbage but the allocation's record.
+type scratch struct {
+	request  placement.Request
+	placed   Placed
+	released Released
+	entry    entry
 }
 
 // New returns an empty scheduler without a journal. It starts nothing and

@@ -27,6 +27,7 @@ type state struct {
 	released    releasedIDs
 	deadlines   deadlineHeap
 	index       *index.Index
+	asked       index.Query // the latest; see find
 
 	quota         quota.Accounts
 	quotaVersions map[string]uint64 // of specs, by namespace
