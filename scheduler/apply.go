@@ -116,6 +116,8 @@ func (st *state) change(c Change, tell listener) {
 		st.resize(c, tell)
 	case *PlanChanged:
 		st.applyPlan(c.Changes, tell)
+	case *MixChanged:
+		st.setMix(c.Mix)
 	case *QuotaCreated:
 		over, _ := st.quota.Create(st.now, c.Spec.Clone())
 		st.declared(c.Spec.Namespace, over, tell)

@@ -57,10 +57,11 @@ func byJoin(a, b *node) int { return cmp.Compare(a.join, b.join) }
 
 // better orders places as the index does: for Spread by instances of the
 // group, then by score, then by the order of joining. Random has no order
-// beyond soft rules; an ordinary place stays.
+// beyond soft rules, and neither has LeastFragmentation one that is known
+// here: an ordinary place stays.
 func (st *state) better(q *index.Query, a, b *spot) bool {
 	strategy := q.Class.Request().Preferences.Strategy
-	if strategy == placement.Random {
+	if strategy == placement.Random || strategy == placement.LeastFragmentation {
 		return a.Terms.Soft > b.Terms.Soft
 	}
 	if strategy == placement.Spread {

@@ -31,6 +31,7 @@ const (
 	kindQuotaDeleted changeKind = "quota-deleted"
 
 	kindPlanChanged changeKind = "plan-changed"
+	kindMixChanged  changeKind = "mix-changed"
 
 	kindInstanceMarked changeKind = "instance-marked"
 	kindEvictionDue    changeKind = "eviction-due"
@@ -65,6 +66,8 @@ func newChange(kind changeKind) Change {
 		return new(QuotaDeleted)
 	case kindPlanChanged:
 		return new(PlanChanged)
+	case kindMixChanged:
+		return new(MixChanged)
 	default:
 		return nil
 	}
@@ -170,6 +173,11 @@ type PlanChanged struct {
 	Changes []reservation.Change `json:"changes"`
 }
 
+// MixChanged is the Change of SetMix.
+type MixChanged struct {
+	Mix []MixKind `json:"mix,omitempty"`
+}
+
 // ReservationEvent is a derived Change: what became of a reservation.
 type ReservationEvent struct {
 	reservation.Event
@@ -211,6 +219,7 @@ func (*QuotaCreated) changeKind() changeKind     { return kindQuotaCreated }
 func (*QuotaUpdated) changeKind() changeKind     { return kindQuotaUpdated }
 func (*QuotaDeleted) changeKind() changeKind     { return kindQuotaDeleted }
 func (*PlanChanged) changeKind() changeKind      { return kindPlanChanged }
+func (*MixChanged) changeKind() changeKind       { return kindMixChanged }
 func (*ReservationEvent) changeKind() changeKind { return kindReservation }
 func (*QuotaOver) changeKind() changeKind        { return kindQuotaOver }
 func (*InstanceMarked) changeKind() changeKind   { return kindInstanceMarked }

@@ -26,6 +26,8 @@ func (st *state) check(c Change) error {
 		return errors.Join(err, st.checkPlan(c.Moves))
 	case *PlanChanged:
 		return st.checkPlan(c.Changes)
+	case *MixChanged:
+		return validateMix(c.Mix)
 	case *Placed:
 		return st.checkPlaced(c)
 	case *Released:

@@ -34,6 +34,9 @@ type Config struct {
 	// scheduler is allowed to write. 0 takes the highest that the journal has
 	// seen plus one, for hosts without an election.
 	Token uint64
+	// Mix is the typical work to begin with, for the strategy
+	// LeastFragmentation; SetMix changes it.
+	Mix []MixKind
 	// RequireQuota refuses instances of a namespace that has no quota while
 	// there is no default one.
 	RequireQuota bool
@@ -47,7 +50,7 @@ type Config struct {
 const maxDimensionWeight = 64
 
 func (c Config) validate() error {
-	errs := []error{c.Reference.Validate()}
+	errs := []error{c.Reference.Validate(), validateMix(c.Mix)}
 	for name, weight := range c.Weights {
 		if weight < 1 || weight > maxDimensionWeight {
 			errs = append(errs, &placement.InvalidError{

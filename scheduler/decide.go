@@ -14,16 +14,6 @@ import (
 // The methods of this file decide: they look at the state, change nothing,
 // and return a Change to apply or the refusal.
 
-// supported refuses what requests can say but the scheduler can not do yet.
-func supported(req *placement.Request) error {
-	if req.Preferences.Strategy == placement.LeastFragmentation {
-		return errors.Join(ErrUnsupported, &placement.InvalidError{
-			Field: "preferences.strategy", Value: req.Preferences.Strategy.String(), Reason: "not supported yet",
-		})
-	}
-	return nil
-}
-
 // found is where a request goes: to a place on a node, or to the allocation
 // that exists already under its ID.
 type found struct {

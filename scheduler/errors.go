@@ -20,8 +20,6 @@ var (
 	ErrReleased = errors.New("scheduler: released")
 	// ErrInUse: it can not go while something depends on it.
 	ErrInUse = errors.New("scheduler: in use")
-	// ErrUnsupported: the request uses a field that does not work yet.
-	ErrUnsupported = errors.New("scheduler: not supported")
 	// ErrClosed: the scheduler has been closed.
 	ErrClosed = errors.New("scheduler: closed")
 	// ErrJournal: the journal failed, and the scheduler with it. See

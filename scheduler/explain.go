@@ -123,9 +123,6 @@ func (s *Scheduler) explain(req *placement.Request, look func(*state, *index.Que
 	if err := req.Validate(); err != nil {
 		return err
 	}
-	if err := supported(req); err != nil {
-		return err
-	}
 	if err := s.enter(context.Background()); err != nil {
 		return err
 	}

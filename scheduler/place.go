@@ -33,9 +33,6 @@ func (s *Scheduler) decide(ctx context.Context, req *placement.Request, nodeID s
 	if err := req.Validate(); err != nil {
 		return Decision{}, err
 	}
-	if err := supported(req); err != nil {
-		return Decision{}, err
-	}
 	if err := s.enter(ctx); err != nil {
 		return Decision{}, err
 	}

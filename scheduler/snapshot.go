@@ -32,6 +32,7 @@ type snapshotJSON struct {
 	Quotas      map[string]uint64   `json:"quotas,omitempty"` // versions of specs by namespace
 
 	Reservations reservation.Snapshot `json:"reservations,omitzero"`
+	Mix          []MixKind            `json:"mix,omitempty"`
 }
 
 type nodeJSON struct {
@@ -85,6 +86,7 @@ func (st *state) snapshot() snapshotJSON {
 		Version: formatVersion, Seq: st.seq, Time: st.now, Token: st.token, Joins: st.joins,
 		Reference: st.index.Reference(), Released: slices.Clone(st.released.order),
 		Quota: st.quota.State(), Quotas: maps.Clone(st.quotaVersions), Reservations: st.plan.Snapshot(),
+		Mix: st.mix,
 	}
 	// The plan may have been brought to the present without an entry.
 	wire.Reservations.Now = st.now
@@ -158,6 +160,10 @@ func (st *state) replay(cfg Config, r Record) error {
 func (st *state) restore(wire snapshotJSON) error {
 	st.seq, st.now, st.token, st.joins = wire.Seq, wire.Time, wire.Token, wire.Joins
 	st.index.SetReference(wire.Reference)
+	if err := validateMix(wire.Mix); err != nil {
+		return err
+	}
+	st.setMix(wire.Mix)
 	nodes := make([]*node, len(wire.Nodes))
 	for i, w := range wire.Nodes {
 		if err := st.checkAdded(&NodeAdded{Node: w.Node}); err != nil {

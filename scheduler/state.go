@@ -28,6 +28,7 @@ type state struct {
 	deadlines   deadlineHeap
 	index       *index.Index
 	asked       index.Query // the latest; see find
+	mix         []MixKind
 
 	quota         quota.Accounts
 	quotaVersions map[string]uint64 // of specs, by namespace
@@ -92,7 +93,7 @@ func (s allocationState) public() AllocationState {
 }
 
 func newState(cfg Config) *state {
-	return &state{
+	st := &state{
 		nodes:       make(map[string]*node),
 		allocations: make(map[string]*allocation),
 		stale:       make(map[string][]*allocation),
@@ -112,6 +113,8 @@ func newState(cfg Config) *state {
 			Engine:    cfg.engine,
 		}),
 	}
+	st.setMix(cloneMix(cfg.Mix))
+	return st
 }
 
 func (n *node) state() NodeState {

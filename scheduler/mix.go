@@ -1,0 +1,76 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/rads-project/constellation/internal/index"
+	"github.com/rads-project/constellation/placement"
+)
+
+// MixKind is one sort of the typical work of a cluster, for the strategy
+// LeastFragmentation: it keeps free what this work can use.
+type MixKind struct {
+	// Resources of one instance.
+	Resources placement.Resources `json:"resources,omitzero"`
+	// Models of GPUs that it runs on; none means any.
+	Models []string `json:"models,omitempty"`
+	// Count is how often it occurs, relative to the other kinds; at least 1.
+	Count int64 `json:"count"`
+}
+
+// The counts of a mix add up to at most 2³⁰, so that no gradient overflows.
+const maxMixCount = 1 << 30
+
+func validateMix(mix []MixKind) error {
+	var (
+		errs []error
+		sum  int64
+	)
+	for i, kind := range mix {
+		field := fmt.Sprintf("mix[%d]", i)
+		req := placement.Request{ID: field, Resources: kind.Resources}
+		if err := req.Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", field, err))
+		}
+		if kind.Count < 1 || kind.Count > maxMixCount-sum {
+			errs = append(errs, &placement.InvalidError{
+				Field: field + ".count", Value: fmt.Sprint(kind.Count), Reason: "want at least 1, and at most 2^30 in sum",
+			})
+			continue
+		}
+		sum += kind.Count
+	}
+	return errors.Join(errs...)
+}
+
+func cloneMix(mix []MixKind) []MixKind {
+	mix = slices.Clone(mix)
+	for i, kind := range mix {
+		mix[i].Resources, mix[i].Models = kind.Resources.Clone(), slices.Clone(kind.Models)
+	}
+	return mix
+}
+
+// SetMix changes the typical mix of work, from which the strategy
+// LeastFragmentation decides what a free GPU is worth. No kinds make it pack
+// by amounts alone.
+func (s *Scheduler) SetMix(ctx context.Context, mix []MixKind) error {
+	if err := validateMix(mix); err != nil {
+		return err
+	}
+	return s.change(ctx, func(*state) (Change, error) {
+		return &MixChanged{Mix: cloneMix(mix)}, nil
+	})
+}
+
+func (st *state) setMix(mix []MixKind) {
+	st.mix = mix
+	kinds := make([]index.Kind, len(mix))
+	for i, kind := range mix {
+		kinds[i] = index.Kind(kind)
+	}
+	st.index.SetMix(kinds)
+}
