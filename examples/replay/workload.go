@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/scheduler"
 )
 
 // cluster is the nodes in the order of joining, with what they have together.
@@ -15,12 +16,13 @@ type cluster struct {
 	nodes []placement.Node
 	total placement.Resources // CPU and GPU only
 	load  placement.ResourceName
+	mix   []scheduler.MixKind // what work is typical
 }
 
 // measure adds up the cluster and chooses the dimension in which load is
 // measured: GPUs, or CPU where there are no GPUs or nobody asks for them.
 func measure(nodes []placement.Node, tasks []placement.Request) (cluster, error) {
-	c := cluster{nodes: nodes, load: placement.NameGPU}
+	c := cluster{nodes: nodes, load: placement.NameGPU, mix: typicalMix(tasks)}
 	for _, n := range nodes {
 		c.total.CPU += n.Capacity.CPU
 		c.total.GPU += n.Capacity.GPU
