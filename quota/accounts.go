@@ -19,7 +19,7 @@ import (
 // concurrent use, read no clock and must not be copied. Every method that
 // charges takes the time; a time that runs backwards only makes bursts end
 // later. Charging, checking and giving back take time in proportion to the
-// dimensions asked times the levels, at most 17 × 8, and allocate only for a
+// dimensions in use times the levels, at most 17 × 8, and allocate only for a
 // refusal and for what is new: a namespace or a custom dimension.
 type Accounts struct {
 	// RequireQuota refuses charges to a namespace that has no spec while there
@@ -84,7 +84,7 @@ func (a *Accounts) open(acc *account) *account {
 func (a *Accounts) close(acc *account) {
 	if acc.spec == nil && acc.charges == 0 {
 		delete(a.byName, acc.name)
-		acc.held = nil
+		acc.held = nil // may have been large
 		a.spare = acc
 	}
 }

@@ -244,6 +244,34 @@ func TestStateIsStable(t *testing.T) {
 	require.Equal(t, now.Add(time.Minute), end)
 }
 
+func TestAccountsRestoreRefusesContradictions(t *testing.T) {
+	a, now := newAccounts(t)
+	_, err := a.Charge(now, "team", milli(core), quota.MayBurst)
+	require.NoError(t, err)
+	before := a.State()
+	tests := []struct {
+		name  string
+		state quota.State
+	}{
+		{"negative count", quota.State{Accounts: []quota.AccountState{{Namespace: "x", Charges: -1}}}},
+		{"usage of no charge", quota.State{Accounts: []quota.AccountState{{Namespace: "x", Used: milli(1)}}}},
+		{"negative usage", quota.State{Accounts: []quota.AccountState{{Namespace: "x", Charges: 1, Used: milli(-1)}}}},
+		{"neither spec nor charge", quota.State{Accounts: []quota.AccountState{{Namespace: "x"}}}},
+		{"more than can be counted", quota.State{
+			Specs: []quota.Spec{{Namespace: "p"}, {Namespace: "x", Parent: "p"}},
+			Accounts: []quota.AccountState{
+				{Namespace: "p", Charges: 1, Used: milli(math.MaxInt64)}, {Namespace: "x", Charges: 1, Used: milli(1)},
+			},
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			require.ErrorIs(t, a.Restore(tt.state), quota.ErrInvalid)
+			require.Equal(t, before, a.State())
+		})
+	}
+}
+
 func TestAmounts(t *testing.T) {
 	tests := []struct {
 		amounts quota.Amounts

@@ -112,6 +112,20 @@ func TestParentChangeMovesUsage(t *testing.T) {
 	require.EqualValues(t, 3*core, used(l, "b", placement.NameCPU), "what is released is released where it counts now")
 }
 
+func TestFormerParentCanBeDeleted(t *testing.T) {
+	l := organisation(t, nil, nil, nil)
+	require.ErrorIs(t, l.Delete("a"), quota.ErrInUse)
+	for _, ns := range []string{"a/web", "a/db"} {
+		_, err := l.Update(quota.Spec{Namespace: ns, Parent: "b"})
+		require.NoError(t, err)
+	}
+	require.NoError(t, l.Delete("a"))
+	require.ErrorIs(t, l.Delete("b"), quota.ErrInUse)
+	require.NoError(t, l.Delete("a/web"))
+	require.NoError(t, l.Delete("a/db"))
+	require.NoError(t, l.Delete("b"))
+}
+
 // TestParentChangeKeepsBurst: an ancestor that a move leaves above Soft has
 // been there all the time.
 func TestParentChangeKeepsBurst(t *testing.T) {
@@ -358,6 +372,36 @@ func TestCustomDimensions(t *testing.T) {
 	require.Len(t, names, 11)
 }
 
+// TestNewNamesTakeDifferentPlaces: several new names in one call, when all
+// places are taken by names that are not used any more.
+func TestNewNamesTakeDifferentPlaces(t *testing.T) {
+	l, _ := newLedger(t, nil)
+	fill := func(prefix string) quota.Amounts {
+		custom := map[string]int64{}
+		for i := range int64(11) {
+			custom[prefix+fmt.Sprint(i)] = i + 1
+		}
+		return quota.Amounts{Resources: placement.Resources{Custom: custom}}
+	}
+	for _, prefix := range []string{"a", "b"} {
+		charge(t, l, "x", fill(prefix))
+		for name, amount := range fill(prefix).Resources.All() {
+			require.Equal(t, amount, used(l, "ns", name), name)
+		}
+		_, err := l.Release("ns", "x")
+		require.NoError(t, err)
+	}
+	spec := quota.Spec{Namespace: "ns", Limits: limits{}}
+	for name, amount := range fill("c").Resources.Custom {
+		spec.Limits[placement.ResourceName(name)] = quota.Limit{Soft: amount, BurstPercent: 200}
+	}
+	_, err := l.Update(spec)
+	require.NoError(t, err)
+	charge(t, l, "x", fill("c"))
+	verdict := charge(t, l, "y", fill("c"))
+	require.Len(t, verdict.Bursting(), 11)
+}
+
 // TestBurstingNamesOutliveDimensions: a verdict keeps its names when a name
 // that it does not mention is replaced.
 func TestBurstingNamesOutliveDimensions(t *testing.T) {
@@ -372,6 +416,16 @@ func TestBurstingNamesOutliveDimensions(t *testing.T) {
 		charge(t, l, fmt.Sprint(i), quota.Amounts{Resources: placement.Resources{Custom: map[string]int64{fmt.Sprint(i): 1}}})
 	}
 	require.Equal(t, []placement.ResourceName{"a", "b"}, verdict.Bursting())
+
+	// Another name in the place of one of them bursts under its own name.
+	for _, id := range []string{"9", "10"} { // the two that took these places
+		_, err = l.Release("ns", id)
+		require.NoError(t, err)
+	}
+	_, err = l.Update(quota.Spec{Namespace: "ns", Limits: limits{"c": {Soft: 1, BurstPercent: 200}, "d": {Soft: 1, BurstPercent: 200}}})
+	require.NoError(t, err)
+	verdict = charge(t, l, "new", quota.Amounts{Resources: placement.Resources{Custom: map[string]int64{"c": 2, "d": 2}}})
+	require.Equal(t, []placement.ResourceName{"c", "d"}, verdict.Bursting())
 }
 
 func TestOrderDoesNotMatter(t *testing.T) {
@@ -500,6 +554,14 @@ func TestWait(t *testing.T) {
 					require.NoError(t, <-told)
 				}
 				require.NoError(t, l.Wait(t.Context(), exceeded.Version), "a change before the call counts")
+
+				go func() { told <- l.Wait(t.Context(), l.Version()) }()
+				synctest.Wait()
+				_, err = l.Charge("free", "b", milli(1))
+				require.NoError(t, err)
+				require.NoError(t, <-told)
+				_, err = l.Charge("free", "c", milli(1))
+				require.NoError(t, err, "with nobody waiting")
 			})
 		})
 	}
@@ -562,6 +624,27 @@ func TestClockIsReadBeforeTheLock(t *testing.T) {
 	require.NoError(t, err)
 	charge(t, l, "a", milli(2))
 	require.Equal(t, newClock().Now(), l.Usage("ns")[1].Since)
+}
+
+// TestClockIsReadOnlyForBursts: without a limit that admits one, a charge costs
+// no reading of the clock.
+func TestClockIsReadOnlyForBursts(t *testing.T) {
+	readings := 0
+	l, err := quota.New(quota.Config{Now: func() time.Time { readings++; return newClock().Now() }})
+	require.NoError(t, err)
+	read := func() int {
+		before := readings
+		charge(t, l, "a", milli(1))
+		_, err := l.Release("ns", "a")
+		require.NoError(t, err)
+		return readings - before
+	}
+	require.Zero(t, read())
+	_, err = l.Create(quota.Spec{Namespace: "other", Limits: limits{placement.NameCPU: {Soft: 1000, BurstPercent: 150}}})
+	require.NoError(t, err)
+	require.Equal(t, 1, read())
+	require.NoError(t, l.Delete("other"))
+	require.Zero(t, read())
 }
 
 func TestNewReportsAllMistakes(t *testing.T) {
