@@ -484,8 +484,6 @@ func TestScenario35NeverFits(t *testing.T) {
 	require.True(t, verdict.WaitingHelps())
 }
 
-// TestScenario36 is TestMachine.
-
 func TestScenario37SnapshotIsOneInstant(t *testing.T) {
 	l, _ := newLedger(t, cpuLimit(1<<40))
 	var all sync.WaitGroup
