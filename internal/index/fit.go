@@ -57,9 +57,11 @@ func (x *Index) Evaluate(q *Query, slot Slot, held *Held) (placement.Terms, bool
 	for _, a := range p.asks {
 		ok = ok && x.missing(slot, a, held) <= 0
 	}
-	terms.Strategy = x.strategyTermOf(p.packs, func(d int) int64 {
-		return satSub(x.spare(slot, d), held.Resources.Amount(x.dims[d].name))
-	})
+	terms.Strategy = 0
+	for d := range x.dims {
+		free := satSub(x.spare(slot, d), held.Resources.Amount(x.dims[d].name))
+		terms.Strategy += x.dims[d].term(p.packs, d, free)
+	}
 	return terms, ok
 }
 

@@ -2,6 +2,7 @@ package index
 
 import (
 	"cmp"
+	"math"
 	"math/big"
 	"slices"
 	"sort"
@@ -505,7 +506,15 @@ func (m *model) gradient(r *placement.Request, n *modelNode) int64 {
 			}
 		}
 	}
-	return m.fragments(n, after, r.Resources) - m.fragments(n, before, placement.Resources{})
+	gradient := m.fragments(n, after, r.Resources) - m.fragments(n, before, placement.Resources{})
+	unit := int64(0)
+	for _, kind := range m.mix {
+		unit += 100 * kind.Count
+	}
+	if unit == 0 {
+		return 0
+	}
+	return int64(math.Ceil(float64(gradient) / float64(unit)))
 }
 
 // fragments is F of a node with so much left of each GPU and so much taken of

@@ -45,7 +45,7 @@ const softScale = 1 << 31
 func (x *Index) orderKey(o *order, slot Slot) int64 {
 	behind := int64(x.key[slot])
 	if o.packs != x.allDimensions() {
-		behind = x.bound - x.strategyTermOf(o.packs, func(d int) int64 { return x.free[d][slot] })
+		behind = x.bound - x.spreadTerm(o.packs, slot)
 	}
 	soft := int64(0)
 	for _, term := range o.terms {

@@ -33,22 +33,26 @@ func (x *Index) strategyTerm(p *probe, slot Slot) int64 {
 	if p.strategy != placement.Spread {
 		return x.bound - int64(x.key[slot])
 	}
-	return x.strategyTermOf(p.packs, func(d int) int64 { return x.free[d][slot] })
+	return x.spreadTerm(p.packs, slot)
 }
 
-// strategyTermOf returns R where so much is free of each dimension: those of
-// packs count as in BinPack, the others as in Spread.
-func (x *Index) strategyTermOf(packs dimensionSet, free func(d int) int64) int64 {
+// spreadTerm returns R of a node where the dimensions of packs count as in
+// BinPack, the others as in Spread.
+func (x *Index) spreadTerm(packs dimensionSet, slot Slot) int64 {
 	sum := int64(0)
 	for d := range x.dims {
-		dim := &x.dims[d]
-		share := dim.weight * dim.share(free(d))
-		if packs>>d&1 == 1 {
-			share = dim.weight*dim.unit() - share
-		}
-		sum += share
+		sum += x.dims[d].term(packs, d, x.free[d][slot])
 	}
 	return sum
+}
+
+// term returns what so much free of dimension d adds to R, d being that number among the dimensions.
+func (d *dimension) term(packs dimensionSet, number int, free int64) int64 {
+	share := d.share(free)
+	if packs>>number&1 == 1 {
+		share = d.unit() - share
+	}
+	return d.weight * share
 }
 
 // terms returns the parts of a node's score.

@@ -46,8 +46,16 @@ func (x *Index) scan(p *probe) (Slot, bool) {
 		best     Slot
 		bestRank rank
 		found    bool
+		group    *tally
 	)
+	if p.plan.group != nil {
+		group = &p.plan.group.domains
+	}
 	for slot := range x.candidates(p).each {
+		// The group comes before all else: no need to score what is behind.
+		if group != nil && found && -int64(group.at(int32(slot))) < bestRank[0] {
+			continue
+		}
 		r := x.rankOf(p, slot)
 		if !found || x.before(slot, r, best, bestRank) {
 			best, bestRank, found = slot, r, true

@@ -1,13 +1,13 @@
 package index
 
-import "slices"
-
 // tally counts things by domain number, sparsely while few domains have any.
 type tally struct {
 	sparse  map[int32]int32
 	dense   []int32
 	nonzero int
 	total   int64
+	// levels[c] is how many domains count c, for c > 0; nil until ranks asks.
+	levels []int32
 }
 
 // tallyShare is the share of the domains with a count from which a tally
@@ -59,6 +59,18 @@ func (t *tally) add(domain, delta int32, domains, dense int) {
 	} else if before != 0 && after == 0 {
 		t.nonzero--
 	}
+	if t.levels != nil {
+		t.levels[before]--
+		t.enter(after)
+	}
+}
+
+// enter counts a domain under its count.
+func (t *tally) enter(count int32) {
+	for int(count) >= len(t.levels) {
+		t.levels = append(t.levels, 0)
+	}
+	t.levels[count]++
 }
 
 // each calls yield with every domain that has a count, in no fixed order: what
@@ -76,13 +88,20 @@ func (t *tally) each(yield func(domain, count int32) bool) {
 	}
 }
 
-// ranks appends the counts that domains have, each once, ascending.
+// ranks appends the counts that domains have, each once, ascending. The first
+// call takes time in proportion to the domains, later ones to the greatest
+// count there ever was.
 func (t *tally) ranks(counts []int32) []int32 {
-	for _, count := range t.each {
-		if !slices.Contains(counts, count) {
-			counts = append(counts, count)
+	if t.levels == nil {
+		t.levels = make([]int32, 1)
+		for _, count := range t.each {
+			t.enter(count)
 		}
 	}
-	slices.Sort(counts)
+	for count := 1; count < len(t.levels); count++ {
+		if t.levels[count] > 0 {
+			counts = append(counts, int32(count))
+		}
+	}
 	return counts
 }
