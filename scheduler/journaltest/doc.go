@@ -1,0 +1,34 @@
+// Package journaltest checks that a [scheduler.Journal] keeps the contract
+// that a scheduler relies on. A service that writes its own journal runs it
+// from a test:
+//
+//	func TestConformance(t *testing.T) {
+//		journaltest.Run(t, journaltest.Config{
+//			New: func(tb testing.TB) func() scheduler.Journal {
+//				dir := tb.TempDir() // Whatever keeps one journal.
+//				return func() scheduler.Journal { return open(tb, dir) }
+//			},
+//		})
+//	}
+//
+// Each case is a subtest named after the rule that it checks; a failure, and
+// go test -v, print that rule.
+//
+// # The contract in short
+//
+// A journal is a list of records and one number, the highest token that was
+// acquired. Acquire raises the number; Append adds to the list if its token
+// is that number, all of the records or none, in one atomic step; Records
+// gives the newest snapshot and every entry after it. All of it is there
+// again after a restart, byte for byte.
+//
+// # Concurrency
+//
+// Run uses its journals from several goroutines at once, as the contract
+// allows; run it with the race detector too.
+//
+// # What it does not do
+//
+// It does not pull the plug: whether what was appended survives a crash of
+// the machine, a full disk or a flipped bit is for tests of the store itself.
+package journaltest

@@ -1,0 +1,226 @@
+package journaltest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rads-project/constellation/scheduler"
+)
+
+// plain is a journal that keeps the contract, except for one fault.
+type plain struct {
+	fault string
+
+	mu       sync.Mutex
+	token    uint64
+	snapshot *scheduler.Record
+	entries  map[uint64]scheduler.Record
+}
+
+func (p *plain) Acquire(ctx context.Context, token uint64) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := ctx.Err(); err != nil && p.fault != "acquires under an ended context" {
+		return err
+	}
+	switch {
+	case p.fault == "acquires any token":
+	case p.fault == "acquires the same token twice" && token == p.token:
+	case p.fault == "keeps tokens as signed numbers" && int64(token) <= int64(p.token),
+		p.fault != "keeps tokens as signed numbers" && token <= p.token:
+		return p.fenced(token)
+	}
+	p.token = token
+	return nil
+}
+
+func (p *plain) fenced(token uint64) error {
+	switch p.fault {
+	case "hides the highest token":
+		return &scheduler.FencedError{Token: token}
+	case "refuses without a FencedError":
+		return scheduler.ErrFenced
+	}
+	return &scheduler.FencedError{Token: token, Highest: p.token}
+}
+
+func (p *plain) Records(ctx context.Context) iter.Seq2[scheduler.Record, error] {
+	return func(yield func(scheduler.Record, error) bool) {
+		p.mu.Lock()
+		list := p.listLocked()
+		p.mu.Unlock()
+		for i, r := range list {
+			if err := ctx.Err(); err != nil && p.fault != "reads under an ended context" {
+				yield(scheduler.Record{}, err)
+				return
+			}
+			if p.fault == "skips a record" && i == 2 {
+				continue
+			}
+			if !yield(r, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (p *plain) listLocked() []scheduler.Record {
+	var list []scheduler.Record
+	if p.snapshot != nil {
+		list = append(list, *p.snapshot)
+	}
+	order := slices.Sorted(maps.Keys(p.entries))
+	if p.fault == "sorts keys as text" {
+		slices.SortFunc(order, func(a, b uint64) int {
+			if fmt.Sprint(a) < fmt.Sprint(b) {
+				return -1
+			}
+			return 1
+		})
+	}
+	for _, seq := range order {
+		list = append(list, p.entries[seq])
+	}
+	return list
+}
+
+func (p *plain) Append(ctx context.Context, token uint64, records []scheduler.Record) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := ctx.Err(); err != nil && p.fault != "appends under an ended context" {
+		return err
+	}
+	switch {
+	case p.fault == "appends without a look at the token":
+	case p.fault == "refuses lower tokens only" && token > p.token:
+	case p.fault == "takes snapshots of anybody" && len(records) == 1 && records[0].Kind == scheduler.RecordSnapshot:
+	case p.fault == "takes empty batches of anybody" && len(records) == 0:
+	case token != p.token:
+		if p.fault == "looks at the token after the first record" && len(records) > 1 {
+			p.keepLocked(records[0])
+		}
+		return p.fenced(token)
+	}
+	if p.fault == "has a limit of records" && len(records) > 128 {
+		return errors.New("too many records")
+	}
+	for _, r := range records {
+		p.keepLocked(r)
+	}
+	return nil
+}
+
+func (p *plain) keepLocked(r scheduler.Record) {
+	if p.fault != "keeps the caller's bytes" {
+		r.Data = slices.Clone(r.Data)
+	}
+	switch {
+	case p.fault == "keeps data as text":
+		r.Data = []byte(fmt.Sprintf("%q", r.Data))
+	case p.fault == "cuts long records":
+		r.Data = r.Data[:min(len(r.Data), 1<<20)]
+	case p.fault == "keeps the tail of a longer snapshot" && r.Kind == scheduler.RecordSnapshot && p.snapshot != nil:
+		r.Data = append(r.Data, p.snapshot.Data[min(len(r.Data), len(p.snapshot.Data)):]...)
+	}
+	if r.Kind != scheduler.RecordSnapshot {
+		if p.entries == nil {
+			p.entries = make(map[uint64]scheduler.Record)
+		}
+		p.entries[r.Seq] = r
+		return
+	}
+	if p.snapshot != nil && r.Seq < p.snapshot.Seq && p.fault != "lets an older snapshot win" ||
+		p.snapshot != nil && p.fault == "keeps the first snapshot" {
+		return
+	}
+	p.snapshot = &r
+	maps.DeleteFunc(p.entries, func(seq uint64, _ scheduler.Record) bool {
+		switch p.fault {
+		case "keeps what a snapshot replaces":
+			return false
+		case "deletes what comes after a snapshot":
+			return true
+		case "keeps the entry of the snapshot's own Seq":
+			return seq < r.Seq
+		}
+		return seq <= r.Seq
+	})
+}
+
+// restart is what a process that starts anew finds.
+func (p *plain) restart() scheduler.Journal {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	next := &plain{fault: p.fault, token: p.token, snapshot: p.snapshot, entries: maps.Clone(p.entries)}
+	switch p.fault {
+	case "forgets the token":
+		next.token = 0
+	case "forgets the last batch":
+		delete(next.entries, uint64(len(next.entries)))
+	case "forgets the snapshot":
+		next.snapshot = nil
+	}
+	return next
+}
+
+func (p *plain) config() Config {
+	return Config{New: func(testing.TB) func() scheduler.Journal {
+		j := p
+		return func() scheduler.Journal {
+			restarted := j.restart()
+			j = restarted.(*plain)
+			return j
+		}
+	}}
+}
+
+func TestGoodJournalPasses(t *testing.T) { Run(t, new(plain).config()) }
+
+func TestEachFaultIsFound(t *testing.T) {
+	tests := []struct{ fault, check string }{
+		{"acquires any token", "AcquireExcludes"},
+		{"acquires the same token twice", "AcquireExcludes"},
+		{"acquires the same token twice", "RaceForTheToken"},
+		{"keeps tokens as signed numbers", "AcquireJumps"},
+		{"hides the highest token", "AcquireExcludes"},
+		{"refuses without a FencedError", "AcquireExcludes"},
+		{"forgets the token", "AcquireExcludes"},
+		{"appends without a look at the token", "DeposedCannotAppend"},
+		{"refuses lower tokens only", "AppendNeedsAcquire"},
+		{"takes empty batches of anybody", "DeposedCannotAppend"},
+		{"takes snapshots of anybody", "DeposedSnapshot"},
+		{"looks at the token after the first record", "FencedBatch"},
+		{"has a limit of records", "BigBatch"},
+		{"skips a record", "InOrder"},
+		{"sorts keys as text", "InOrder"},
+		{"forgets the last batch", "InOrder"},
+		{"keeps the caller's bytes", "SameBytes"},
+		{"keeps data as text", "SameBytes"},
+		{"cuts long records", "BigRecord"},
+		{"keeps the tail of a longer snapshot", "BigRecord"},
+		{"keeps what a snapshot replaces", "SnapshotReplaces"},
+		{"deletes what comes after a snapshot", "SnapshotReplaces"},
+		{"keeps the entry of the snapshot's own Seq", "SnapshotReplaces"},
+		{"forgets the snapshot", "SnapshotReplaces"},
+		{"keeps the first snapshot", "NewestSnapshot"},
+		{"lets an older snapshot win", "NewestSnapshot"},
+		{"acquires under an ended context", "ContextEnded"},
+		{"reads under an ended context", "ContextEnded"},
+		{"appends under an ended context", "ContextEnded"},
+	}
+	for _, test := range tests {
+		t.Run(test.fault+": "+test.check, func(t *testing.T) {
+			i := slices.IndexFunc(checks(), func(c check) bool { return c.name == test.check })
+			require.GreaterOrEqual(t, i, 0)
+			require.Error(t, checks()[i].against(t, (&plain{fault: test.fault}).config()))
+		})
+	}
+}
