@@ -93,6 +93,16 @@ func (n Node) Canonical() Node {
 	return n
 }
 
+// Equal reports whether both describe the same node; order of taints, nil and
+// empty collections, and what Canonical fills in do not matter.
+func (n Node) Equal(other Node) bool {
+	n, other = n.Canonical(), other.Canonical()
+	return n.ID == other.ID && n.Name == other.Name && n.Devices == other.Devices &&
+		n.MaxInstances == other.MaxInstances && n.Capacity.Equal(other.Capacity) && n.Reserved.Equal(other.Reserved) &&
+		maps.Equal(n.Overcommit, other.Overcommit) && maps.Equal(n.Labels, other.Labels) &&
+		slices.Equal(n.Taints, other.Taints)
+}
+
 // Label returns the value of a label, the read-only LabelGPUModel included.
 func (n *Node) Label(key string) (string, bool) {
 	if key == LabelGPUModel {

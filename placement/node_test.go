@@ -209,3 +209,29 @@ func FuzzNodeJSON(f *testing.F) {
 		require.Equal(t, canonical, again)
 	})
 }
+
+func TestNodeEqual(t *testing.T) {
+	n := placement.Node{
+		ID: "n1", Name: "first", Capacity: placement.Resources{CPU: 4, Custom: map[string]int64{"x": 1}},
+		Reserved: placement.Resources{CPU: 1}, Devices: placement.Devices{Count: 1, Model: "m"}, MaxInstances: 2,
+		Overcommit: map[placement.ResourceName]placement.Ratio{placement.NameCPU: {Numerator: 2, Denominator: 1}},
+		Labels:     map[string]string{"a": "b"},
+		Taints:     []placement.Taint{{Key: "k", Effect: placement.NoSchedule}, {Key: "a", Effect: placement.NoSchedule}},
+	}
+	require.True(t, n.Equal(n.Canonical()))
+	for name, change := range map[string]func(*placement.Node){
+		"id":         func(n *placement.Node) { n.ID = "n2" },
+		"name":       func(n *placement.Node) { n.Name = "" },
+		"capacity":   func(n *placement.Node) { n.Capacity.CPU++ },
+		"reserved":   func(n *placement.Node) { n.Reserved.CPU++ },
+		"devices":    func(n *placement.Node) { n.Devices.Model = "" },
+		"instances":  func(n *placement.Node) { n.MaxInstances++ },
+		"overcommit": func(n *placement.Node) { n.Overcommit = nil },
+		"labels":     func(n *placement.Node) { n.Labels = nil },
+		"taints":     func(n *placement.Node) { n.Taints = n.Taints[:1] },
+	} {
+		other := n
+		change(&other)
+		require.False(t, n.Equal(other), name)
+	}
+}

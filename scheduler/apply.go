@@ -104,6 +104,8 @@ func (st *state) change(c Change, tell listener) {
 		st.markNode(c, tell)
 	case *NodeRemoved:
 		st.removeNode(c, tell)
+	case *NodeAdopted:
+		st.applyAdoption(c, tell)
 	case *Placed:
 		st.place(c, tell)
 	case *Released:
@@ -133,7 +135,7 @@ func (st *state) change(c Change, tell listener) {
 // declared notes the change of a quota, which was tried before it was
 // recorded.
 func (st *state) declared(namespace string, over []quota.Usage, tell listener) {
-	st.quotaVersions[namespace] = st.seq
+	st.quotaVersions[namespace], st.over = st.seq, over
 	if len(over) > 0 {
 		tell.tell(&QuotaOver{Usage: over})
 	}
@@ -145,6 +147,9 @@ func (st *state) addNode(c *NodeAdded) {
 	n.version, n.tainted = st.seq, st.taintTimes(nil, nil, n.Taints)
 	st.joins = c.Join
 	st.roomier = true
+	if n.unreported = c.Unreported; n.unreported {
+		st.index.SetState(n.slot, n.indexState())
+	}
 }
 
 // insertNode takes a node into the tables, ready and empty.
@@ -363,14 +368,14 @@ func (st *state) release(a *allocation, tell listener) {
 
 func (st *state) resize(c *Resized, tell listener) {
 	a := st.allocations[c.ID]
-	st.recharge(a, c.Resources)
 	st.leave(a, tell)
 	st.index.Vacate(a.node.slot, a.class, &a.resources, a.devices)
 	if a.asked == nil {
 		asked := a.resources
 		a.asked = &asked
 	}
-	a.resources, a.devices, a.version = c.Resources.Clone(), c.Devices, st.seq
+	st.recharge(a, c.Resources.Clone())
+	a.devices, a.version = c.Devices, st.seq
 	st.index.Occupy(a.node.slot, a.class, &a.resources, a.devices)
 	st.stay(a, tell)
 }

@@ -22,6 +22,7 @@ const (
 	kindNodeUpdated changeKind = "node-updated"
 	kindNodeMarked  changeKind = "node-marked"
 	kindNodeRemoved changeKind = "node-removed"
+	kindNodeAdopted changeKind = "node-adopted"
 	kindPlaced      changeKind = "placed"
 	kindReleased    changeKind = "released"
 	kindResized     changeKind = "resized"
@@ -52,6 +53,8 @@ func newChange(kind changeKind) Change {
 		return new(NodeMarked)
 	case kindNodeRemoved:
 		return new(NodeRemoved)
+	case kindNodeAdopted:
+		return new(NodeAdopted)
 	case kindPlaced:
 		return new(Placed)
 	case kindReleased:
@@ -80,6 +83,8 @@ type NodeAdded struct {
 	Join uint64 `json:"join"`
 	// Reference of the score after the node has joined.
 	Reference placement.Resources `json:"reference,omitzero"`
+	// Unreported nodes take no work before AdoptNode.
+	Unreported bool `json:"unreported,omitempty"`
 }
 
 // NodeUpdated is the Change of UpdateNode and of changes of labels and
@@ -115,6 +120,17 @@ type NodeRemoved struct {
 	NodeID string `json:"nodeID"`
 	// Moves of slots of reservations away from the node.
 	Moves []reservation.Change `json:"moves,omitempty"`
+}
+
+// NodeAdopted is the Change of AdoptNode: the node as it is now, and the
+// instances that were not known.
+type NodeAdopted struct {
+	Node placement.Node `json:"node"`
+	// Join of a node that was not known.
+	Join      uint64               `json:"join,omitempty"`
+	Reference placement.Resources  `json:"reference,omitzero"`
+	Moves     []reservation.Change `json:"moves,omitempty"`
+	Instances []Report             `json:"instances,omitempty"`
 }
 
 // Placed is the Change of Place, Allocate and PlaceFromReservation.
@@ -212,6 +228,7 @@ func (*NodeAdded) changeKind() changeKind        { return kindNodeAdded }
 func (*NodeUpdated) changeKind() changeKind      { return kindNodeUpdated }
 func (*NodeMarked) changeKind() changeKind       { return kindNodeMarked }
 func (*NodeRemoved) changeKind() changeKind      { return kindNodeRemoved }
+func (*NodeAdopted) changeKind() changeKind      { return kindNodeAdopted }
 func (*Placed) changeKind() changeKind           { return kindPlaced }
 func (*Released) changeKind() changeKind         { return kindReleased }
 func (*Resized) changeKind() changeKind          { return kindResized }

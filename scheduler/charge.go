@@ -56,18 +56,11 @@ func (st *state) refund(a *allocation) {
 	_ = st.quota.Remove(a.namespace(), st.chargeOf(a))
 }
 
+// recharge gives an instance other amounts.
 func (st *state) recharge(a *allocation, to placement.Resources) {
-	_, _ = st.quota.Replace(st.now, a.namespace(), quota.Instance(a.resources), quota.Instance(to))
-}
-
-// tryQuota does something to a copy of the accounts, to learn what it would
-// do. It takes time in proportion to the namespaces.
-func (st *state) tryQuota(do func(*quota.Accounts) ([]quota.Usage, error)) ([]quota.Usage, error) {
-	trial := quota.Accounts{RequireQuota: st.quota.RequireQuota}
-	if err := trial.Restore(st.quota.State()); err != nil {
-		return nil, err
-	}
-	return do(&trial)
+	before := st.chargeOf(a)
+	a.resources = to
+	_, _ = st.quota.Replace(st.now, a.namespace(), before, st.chargeOf(a))
 }
 
 // nameUsers adds to a refusal to delete a quota which allocations use it.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/rads-project/constellation/placement"
-	"github.com/rads-project/constellation/quota"
 )
 
 // check refuses a change from a journal that the state could not follow: one
@@ -28,6 +27,8 @@ func (st *state) check(c Change) error {
 		return st.checkPlan(c.Changes)
 	case *MixChanged:
 		return validateMix(c.Mix)
+	case *NodeAdopted:
+		return st.checkAdopted(c)
 	case *Placed:
 		return st.checkPlaced(c)
 	case *Released:
@@ -37,18 +38,13 @@ func (st *state) check(c Change) error {
 	case *Resized:
 		return st.checkResized(c)
 	case *QuotaCreated:
-		return st.checkQuota(func(trial *quota.Accounts) error { _, err := trial.Create(st.now, c.Spec); return err })
+		return st.quota.CheckCreate(c.Spec)
 	case *QuotaUpdated:
-		return st.checkQuota(func(trial *quota.Accounts) error { _, err := trial.Update(st.now, c.Spec); return err })
+		return st.quota.CheckUpdate(c.Spec)
 	case *QuotaDeleted:
-		return st.checkQuota(func(trial *quota.Accounts) error { return trial.Delete(c.Namespace) })
+		return st.quota.CheckDelete(c.Namespace)
 	}
 	return nil
-}
-
-func (st *state) checkQuota(do func(*quota.Accounts) error) error {
-	_, err := st.tryQuota(func(trial *quota.Accounts) ([]quota.Usage, error) { return nil, do(trial) })
-	return err
 }
 
 func (st *state) checkAdded(c *NodeAdded) error {

@@ -40,6 +40,9 @@ type Config struct {
 	// RequireQuota refuses instances of a namespace that has no quota while
 	// there is no default one.
 	RequireQuota bool
+	// RequireReports keeps new work off nodes of AddNode until AdoptNode has
+	// told what runs there.
+	RequireReports bool
 	// RememberReleased is how many released IDs answer ErrReleased, so that a
 	// delayed retry of a released placement starts nothing. 0 is off.
 	RememberReleased int

@@ -14,6 +14,8 @@ const (
 	NodeReady    NodeState = "ready"
 	NodeCordoned NodeState = "cordoned"
 	NodeLost     NodeState = "lost"
+	// NodeUnreported: it waits for AdoptNode; see Config.RequireReports.
+	NodeUnreported NodeState = "unreported"
 )
 
 // NodeInfo is a node with what runs on it, at one instant.

@@ -16,7 +16,8 @@ const (
 	// RecordEntry is what one call changed.
 	RecordEntry RecordKind = iota + 1
 	// RecordSnapshot is the whole state after the entry of the same Seq. All
-	// records with smaller or equal Seq that came before it may be deleted.
+	// records with smaller or equal Seq that came before it may be deleted,
+	// and a snapshot with a smaller Seq than one that is there is void.
 	RecordSnapshot
 )
 
@@ -107,6 +108,9 @@ func (j *MemoryJournal) Append(ctx context.Context, token uint64, records []Reco
 		if r.Kind != RecordSnapshot {
 			j.entries = append(j.entries, r)
 			continue
+		}
+		if j.snapshot != nil && r.Seq < j.snapshot.Seq {
+			continue // from somebody who was slow
 		}
 		j.snapshot = &r
 		keep, found := slices.BinarySearchFunc(j.entries, r.Seq, func(e Record, seq uint64) int {

@@ -15,7 +15,11 @@ import (
 // others O(1).
 func (s *Scheduler) AddNode(ctx context.Context, n placement.Node) error {
 	return s.change(ctx, func(st *state) (Change, error) {
-		return optional(st.admitNew(n))
+		c, err := st.admitNew(n)
+		if err == nil {
+			c.Unreported = s.cfg.RequireReports
+		}
+		return optional(c, err)
 	})
 }
 

@@ -3,7 +3,6 @@ package scheduler
 import (
 	"context"
 	"iter"
-	"time"
 
 	"github.com/rads-project/constellation/placement"
 	"github.com/rads-project/constellation/quota"
@@ -23,29 +22,26 @@ type QuotaInfo struct {
 // counts from now on; what is over is returned. Errors are those of
 // quota.Accounts.Create.
 func (s *Scheduler) CreateQuota(ctx context.Context, spec quota.Spec) ([]quota.Usage, error) {
-	return s.declare(ctx, (*quota.Accounts).Create, spec, &QuotaCreated{Spec: spec.Clone()})
+	return s.declare(ctx, (*quota.Accounts).CheckCreate, spec, &QuotaCreated{Spec: spec.Clone()})
 }
 
 // UpdateQuota replaces the quota of a namespace and returns what is over now.
 // Nothing is evicted for that; usage can not grow until it fits again. Errors
 // are those of quota.Accounts.Update.
 func (s *Scheduler) UpdateQuota(ctx context.Context, spec quota.Spec) ([]quota.Usage, error) {
-	return s.declare(ctx, (*quota.Accounts).Update, spec, &QuotaUpdated{Spec: spec.Clone()})
+	return s.declare(ctx, (*quota.Accounts).CheckUpdate, spec, &QuotaUpdated{Spec: spec.Clone()})
 }
 
-// declaration is quota.Accounts.Create or Update.
-type declaration func(*quota.Accounts, time.Time, quota.Spec) ([]quota.Usage, error)
-
-func (s *Scheduler) declare(ctx context.Context, as declaration, spec quota.Spec, c Change) ([]quota.Usage, error) {
+func (s *Scheduler) declare(ctx context.Context, check func(*quota.Accounts, quota.Spec) error, spec quota.Spec, c Change) ([]quota.Usage, error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
-	over, err := s.state.tryQuota(func(trial *quota.Accounts) ([]quota.Usage, error) {
-		return as(trial, s.now, spec)
-	})
+	var over []quota.Usage
+	err := check(&s.state.quota, spec)
 	// The same spec again is no change.
 	if old, ok := s.state.quota.Spec(spec.Namespace); err == nil && (!ok || !old.Equal(spec)) {
 		s.commitLocked(c)
+		over = s.state.over
 	}
 	if err := s.settle(ctx, err); err != nil {
 		return nil, err
@@ -57,10 +53,7 @@ func (s *Scheduler) declare(ctx context.Context, as declaration, spec quota.Spec
 // quota.Accounts.Delete; a quota.InUseError names allocations that use it.
 func (s *Scheduler) DeleteQuota(ctx context.Context, namespace string) error {
 	return s.change(ctx, func(st *state) (Change, error) {
-		_, err := st.tryQuota(func(trial *quota.Accounts) ([]quota.Usage, error) {
-			return nil, trial.Delete(namespace)
-		})
-		if err != nil {
+		if err := st.quota.CheckDelete(namespace); err != nil {
 			return nil, st.nameUsers(err)
 		}
 		return &QuotaDeleted{Namespace: namespace}, nil

@@ -41,7 +41,9 @@ type nodeJSON struct {
 	Version  uint64         `json:"version"`
 	Cordoned bool           `json:"cordoned,omitempty"`
 	Lost     bool           `json:"lost,omitempty"`
-	Tainted  []time.Time    `json:"tainted,omitempty"`
+	// Unreported nodes wait for AdoptNode.
+	Unreported bool        `json:"unreported,omitempty"`
+	Tainted    []time.Time `json:"tainted,omitempty"`
 }
 
 type allocationJSON struct {
@@ -95,7 +97,7 @@ func (st *state) snapshot() snapshotJSON {
 	for i, n := range nodes {
 		place[n] = i
 		wire.Nodes = append(wire.Nodes, nodeJSON{
-			Node: *n.Node, Join: n.join, Version: n.version, Cordoned: n.cordoned, Lost: n.lost,
+			Node: *n.Node, Join: n.join, Version: n.version, Cordoned: n.cordoned, Lost: n.lost, Unreported: n.unreported,
 			Tainted: slices.Clone(n.tainted),
 		})
 	}
@@ -234,7 +236,8 @@ func (st *state) restorePlan(wire reservation.Snapshot) error {
 
 func (st *state) restoreNode(w nodeJSON) *node {
 	n := st.insertNode(w.Node, w.Join)
-	n.version, n.cordoned, n.lost, n.tainted = w.Version, w.Cordoned, w.Lost, w.Tainted
+	n.version, n.tainted = w.Version, w.Tainted
+	n.cordoned, n.lost, n.unreported = w.Cordoned, w.Lost, w.Unreported
 	st.index.SetState(n.slot, n.indexState())
 	return n
 }

@@ -32,6 +32,7 @@ type state struct {
 
 	quota         quota.Accounts
 	quotaVersions map[string]uint64 // of specs, by namespace
+	over          []quota.Usage     // what the latest change of a spec has left over its limits
 
 	plan     *reservation.Plan
 	planned  map[*node]bool     // nodes on which the plan counts anything
@@ -47,6 +48,7 @@ type node struct {
 	join            uint64
 	version         uint64
 	cordoned, lost  bool
+	unreported      bool        // takes no work before AdoptNode
 	tainted         []time.Time // when each of Taints was added
 	first, last     *allocation
 }
@@ -121,6 +123,8 @@ func (n *node) state() NodeState {
 	switch {
 	case n.lost:
 		return NodeLost
+	case n.unreported:
+		return NodeUnreported
 	case n.cordoned:
 		return NodeCordoned
 	default:
@@ -132,6 +136,8 @@ func (n *node) indexState() index.State {
 	switch {
 	case n.lost:
 		return index.Lost
+	case n.unreported:
+		return index.Unreported
 	case n.cordoned:
 		return index.Cordoned
 	default:

@@ -1,0 +1,197 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// Report is an instance that a worker says runs on its node.
+type Report struct {
+	// Request that the instance was placed with.
+	Request placement.Request `json:"request"`
+	// Devices that it uses, in ascending order.
+	Devices []int `json:"devices,omitempty"`
+	// Generation of its decision; 0 is taken as 1.
+	Generation uint64 `json:"generation,omitempty"`
+}
+
+// Adoption is what became of a node's report. All lists are of instance IDs,
+// sorted.
+type Adoption struct {
+	// Adopted instances are on the books now, and were not before.
+	Adopted []string
+	// Known instances were on the books of the node already.
+	Known []string
+	// Conflicts run here but are on the books of another node, or with
+	// another request: the worker should stop them. They are never moved.
+	Conflicts []string
+	// Released instances were released not long ago; see
+	// Config.RememberReleased. The worker should stop them.
+	Released []string
+	// Missing instances are on the books of the node and were not reported.
+	// They stay there until they are released.
+	Missing []string
+	// Over are the dimensions in which more runs than the node has. That is
+	// accepted; nothing more lands there until there is room.
+	Over []placement.ResourceName
+}
+
+// AdoptNode takes in a node with all that its worker reports as running, in
+// one step: for a leader that has no journal of those before it. The node is
+// added, or updated if it is known, and ready; instances that are not known
+// are entered without asking for room, rules or quota. The same report again
+// changes nothing. With Config.RequireReports a node takes nothing new before
+// that. It returns InvalidErrors for what is wrong with the node or a report,
+// all at once, and then changes nothing.
+func (s *Scheduler) AdoptNode(ctx context.Context, n placement.Node, running []Report) (Adoption, error) {
+	if err := s.enter(ctx); err != nil {
+		return Adoption{}, err
+	}
+	c, adoption, err := s.state.adopt(n, running)
+	if err == nil {
+		if c != nil {
+			s.commitLocked(c)
+		}
+		adoption.Over = s.state.nodeInfo(s.state.nodes[n.ID]).Over()
+	}
+	if err := s.settle(ctx, err); err != nil {
+		return Adoption{}, err
+	}
+	return adoption, nil
+}
+
+// adopt decides on a report. It returns no change if nothing is new.
+func (st *state) adopt(n placement.Node, running []Report) (*NodeAdopted, Adoption, error) {
+	c, err := st.adoptable(n)
+	if err != nil {
+		return nil, Adoption{}, err
+	}
+	var (
+		adoption Adoption
+		errs     []error
+		reported = make(map[string]bool)
+	)
+	for i, r := range running {
+		if err := c.validate(r); err != nil || reported[r.Request.ID] {
+			errs = append(errs, fmt.Errorf("report %d of instance %q: %w", i, r.Request.ID, errors.Join(err, twice(reported[r.Request.ID]))))
+			continue
+		}
+		reported[r.Request.ID] = true
+		switch list := st.sort(c, &adoption, r); {
+		case list != nil:
+			*list = append(*list, r.Request.ID)
+		default:
+			r.Request = r.Request.Clone()
+			r.Devices, r.Generation = slices.Clone(r.Devices), max(r.Generation, 1)
+			adoption.Adopted = append(adoption.Adopted, r.Request.ID)
+			c.Instances = append(c.Instances, r)
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, Adoption{}, err
+	}
+	old := st.nodes[n.ID]
+	if old != nil {
+		for _, a := range old.allocations() {
+			if a.state != stale && !reported[a.id] {
+				adoption.Missing = append(adoption.Missing, a.id)
+			}
+		}
+	}
+	for _, list := range [][]string{adoption.Adopted, adoption.Known, adoption.Conflicts, adoption.Released} {
+		slices.Sort(list)
+	}
+	if old != nil && !old.lost && !old.unreported && len(c.Instances) == 0 && old.Equal(c.Node) {
+		return nil, adoption, nil
+	}
+	return c, adoption, nil
+}
+
+func twice(again bool) error {
+	if again {
+		return &placement.InvalidError{Field: "id", Reason: "reported twice"}
+	}
+	return nil
+}
+
+// adoptable returns the change for a node of which nothing runs.
+func (st *state) adoptable(n placement.Node) (*NodeAdopted, error) {
+	if _, known := st.nodes[n.ID]; known {
+		updated, err := st.admitUpdate(n)
+		if err != nil {
+			return nil, err
+		}
+		return &NodeAdopted{Node: updated.Node, Reference: updated.Reference, Moves: updated.Moves}, nil
+	}
+	added, err := st.admitNew(n)
+	if err != nil {
+		return nil, err
+	}
+	return &NodeAdopted{Node: added.Node, Join: added.Join, Reference: added.Reference}, nil
+}
+
+func (c *NodeAdopted) validate(r Report) error {
+	if err := r.Request.Validate(); err != nil {
+		return err
+	}
+	n := node{Node: &c.Node}
+	if err := n.checkDevices(r.Request.Resources.GPU, packed(r.Devices)); err != nil {
+		return &placement.InvalidError{Field: "devices", Value: fmt.Sprint(r.Devices), Reason: err.Error()}
+	}
+	return nil
+}
+
+// sort returns the list that a reported instance belongs to, nil if it is new.
+func (st *state) sort(c *NodeAdopted, adoption *Adoption, r Report) *[]string {
+	a := st.allocations[r.Request.ID]
+	switch {
+	case a == nil && st.released.known[r.Request.ID]:
+		return &adoption.Released
+	case a == nil && st.generation(r.Request.ID, max(r.Generation, 1)) == nil:
+		return nil
+	case a != nil && a.node.ID == c.Node.ID && a.answers(&r.Request, st.index.Class(&r.Request)) &&
+		(r.Generation == 0 || r.Generation == a.generation):
+		return &adoption.Known
+	default:
+		return &adoption.Conflicts
+	}
+}
+
+// applyAdoption enters a node and what was reported of it.
+func (st *state) applyAdoption(c *NodeAdopted, tell listener) {
+	if _, known := st.nodes[c.Node.ID]; known {
+		st.updateNode(&NodeUpdated{Node: c.Node, Reference: c.Reference, Moves: c.Moves}, tell)
+	} else {
+		st.addNode(&NodeAdded{Node: c.Node, Reference: c.Reference, Join: c.Join})
+	}
+	n := st.nodes[c.Node.ID]
+	n.unreported = false
+	if n.lost {
+		st.markNode(&NodeMarked{NodeID: n.ID, Mark: MarkReady}, tell)
+	}
+	st.index.SetState(n.slot, n.indexState())
+	for _, r := range c.Instances {
+		st.place(&Placed{Request: r.Request, NodeID: n.ID, Devices: packed(r.Devices), Generation: r.Generation}, tell)
+	}
+}
+
+func (st *state) checkAdopted(c *NodeAdopted) error {
+	if _, err := st.adoptable(c.Node); err != nil {
+		return err
+	}
+	errs := []error{st.checkPlan(c.Moves)}
+	seen := make(map[string]bool)
+	for _, r := range c.Instances {
+		err := c.validate(r)
+		if st.allocations[r.Request.ID] != nil || seen[r.Request.ID] || r.Generation == 0 {
+			err = errors.Join(err, &ConflictError{KindAllocation, r.Request.ID, "is there twice"})
+		}
+		seen[r.Request.ID] = true
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,110 @@
+package scheduler
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+func reports(requests ...placement.Request) []Report {
+	var list []Report
+	for _, r := range requests {
+		list = append(list, Report{Request: r})
+	}
+	return list
+}
+
+func TestAdoptNode(t *testing.T) {
+	journal := new(MemoryJournal)
+	s := open(t, Config{Journal: journal, RememberReleased: 4})
+	createQuota(t, s, cpuQuota("ns", 1))
+	addNodes(t, s, testNode("n2", 8))
+	other := testRequest("elsewhere", 1)
+	other.Namespace = "free"
+	place(t, s, other)
+	gone := testRequest("gone", 1)
+	gone.Namespace = "free"
+	place(t, s, gone)
+	require.NoError(t, s.Release(t.Context(), "gone"))
+
+	running := reports(testRequest("b", 3), testRequest("a", 3), other, gone)
+	adoption, err := s.AdoptNode(t.Context(), testNode("n1", 4), running)
+	require.NoError(t, err)
+	require.Equal(t, Adoption{
+		Adopted: []string{"a", "b"}, Conflicts: []string{"elsewhere"}, Released: []string{"gone"},
+		Over: []placement.ResourceName{placement.NameCPU},
+	}, adoption)
+	require.Equal(t, int64(6), usedCores(t, s, "ns"), "charged, whatever the limit")
+	elsewhere, err := s.Allocation("elsewhere")
+	require.NoError(t, err)
+	require.Equal(t, "n2", elsewhere.NodeID, "never moved")
+
+	before := snapshot(t, s)
+	again, err := s.AdoptNode(t.Context(), testNode("n1", 4), running)
+	require.NoError(t, err)
+	require.Equal(t, []string{"a", "b"}, again.Known)
+	require.Empty(t, again.Adopted)
+	require.Equal(t, before, snapshot(t, s), "idempotent")
+
+	adoption, err = s.AdoptNode(t.Context(), testNode("n1", 4), running[:1])
+	require.NoError(t, err)
+	require.Equal(t, []string{"a"}, adoption.Missing)
+	retry, err := s.Place(t.Context(), testRequest("b", 3))
+	require.NoError(t, err)
+	require.Equal(t, "n1", retry.NodeID, "the client's retry finds it")
+
+	require.Equal(t, snapshot(t, s), snapshot(t, open(t, Config{Journal: journal, RememberReleased: 4})))
+	require.NoError(t, s.VerifyQuota())
+}
+
+func TestAdoptLostNode(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, testNode("n1", 4), testNode("n2", 8))
+	place(t, s, testRequest("a", 2))
+	place(t, s, testRequest("b", 2))
+	require.NoError(t, s.MarkLost(t.Context(), "n1"))
+	place(t, s, testRequest("b", 2))
+	adoption, err := s.AdoptNode(t.Context(), testNode("n1", 4), []Report{
+		{Request: testRequest("a", 2), Generation: 1}, {Request: testRequest("b", 2), Generation: 1},
+	})
+	require.NoError(t, err)
+	require.Equal(t, []string{"a"}, adoption.Known)
+	require.Equal(t, []string{"b"}, adoption.Conflicts, "it was placed anew")
+	a, err := s.Allocation("a")
+	require.NoError(t, err)
+	require.Equal(t, Running, a.State)
+}
+
+func TestNothingNewBeforeTheReport(t *testing.T) {
+	s := newTestScheduler(t, Config{RequireReports: true})
+	addNodes(t, s, testNode("n1", 4))
+	_, err := s.Place(t.Context(), testRequest("a", 1))
+	require.Equal(t, []string{"1 is unreported"}, refusals(t, err))
+	info, err := s.Node("n1")
+	require.NoError(t, err)
+	require.Equal(t, NodeUnreported, info.State)
+	_, err = s.AdoptNode(t.Context(), testNode("n1", 4), nil)
+	require.NoError(t, err)
+	place(t, s, testRequest("a", 1))
+}
+
+func TestBadReports(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	before := snapshot(t, s)
+	n := testNode("n1", 4)
+	n.Devices.Count = 1
+	gpu := testRequest("gpu", 1)
+	gpu.Resources.GPU = 500
+	_, err := s.AdoptNode(t.Context(), n, []Report{
+		{Request: gpu, Devices: []int{1}}, {Request: testRequest("", 1)}, {Request: testRequest("a", 1)}, {Request: testRequest("a", 1)},
+	})
+	require.ErrorIs(t, err, placement.ErrInvalid)
+	for _, part := range []string{"report 0", "report 1", "report 3"} {
+		require.ErrorContains(t, err, part)
+	}
+	_, err = s.AdoptNode(t.Context(), placement.Node{}, nil)
+	require.ErrorIs(t, err, placement.ErrInvalid)
+	require.Equal(t, before, snapshot(t, s))
+}

@@ -1,0 +1,12 @@
+module github.com/rads-project/constellation/scheduler/boltjournal
+
+go 1.26.0
+
+require github.com/rads-project/constellation v0.0.0
+
+require (
+	go.etcd.io/bbolt v1.5.0 // indirect
+	golang.org/x/sys v0.45.0 // indirect
+)
+
+replace github.com/rads-project/constellation => ../..
