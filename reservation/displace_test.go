@@ -71,6 +71,30 @@ func TestDisplacesWhereItHurtsLeast(t *testing.T) {
 	require.Equal(t, "n2", d.reserve(prior("high", 8, 9)).Slots[0].Node)
 }
 
+func TestDisplacesTheFewest(t *testing.T) {
+	d := newDesk(t, node("n2", 8))
+	low := prior("low", 4, 0)
+	low.Count = 3 // two on n1, one on n2
+	d.reserve(low)
+	require.Equal(t, "n2", d.reserve(prior("high", 8, 1)).Slots[0].Node)
+}
+
+func TestTheLastStateIsRemembered(t *testing.T) {
+	d := newDesk(t)
+	state := func() reservation.State {
+		var wrong *reservation.StateError
+		require.ErrorAs(t, d.claim("low", "i", 1), &wrong)
+		return wrong.State
+	}
+	d.reserve(prior("low", 8, 0))
+	d.reserve(prior("high", 8, 1))
+	d.at(60)
+	require.Equal(t, reservation.Displaced, state())
+	d.reserve(prior("low", 8, 0))
+	d.at(120)
+	require.Equal(t, reservation.Ended, state())
+}
+
 func TestDisplacesOnlyWhatOverlaps(t *testing.T) {
 	d := newDesk(t)
 	before, after := d.during("before", 8, 0, 10), d.during("after", 8, 20, 30)

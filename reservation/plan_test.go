@@ -190,6 +190,20 @@ func TestRepairIsADecisionOfItsOwn(t *testing.T) {
 	require.ErrorIs(t, err, reservation.ErrState)
 }
 
+func TestTheMostImportantIsRepairedFirst(t *testing.T) {
+	h := newHost(t, node("n1", 8))
+	for i, id := range []string{"low", "high", "newer"} {
+		s := spec(id, 2)
+		s.Priority = int32(i % 2)
+		h.plan.Apply(reservation.Change{Kind: reservation.Put, Reservation: &reservation.Reservation{
+			Spec: s, Seq: uint64(i + 1), Phase: reservation.Active,
+			Terms: reservation.Terms{End: h.second(60), Shape: cores(2), Count: 2},
+			Slots: []reservation.Slot{{Node: "n1"}, {}},
+		}})
+	}
+	require.Equal(t, []string{"high", "low", "newer"}, h.plan.Degraded())
+}
+
 func TestGeneratedIDs(t *testing.T) {
 	d := newDesk(t)
 	anonymous := spec("", 1)

@@ -126,7 +126,7 @@ func (p *Plan) fire(until int64) {
 func (p *Plan) schedule(r *booked) {
 	switch start := nanos(r.Terms.Start); {
 	case r.Phase == Pending && r.Spec.Notice > 0 && !r.Noticed:
-		p.deadlines.set(&r.due, max(p.now, start-int64(r.Spec.Notice)), rankNotice)
+		p.deadlines.set(&r.due, start-int64(r.Spec.Notice), rankNotice)
 	case r.Phase == Pending:
 		p.deadlines.set(&r.due, start, rankStart)
 	case r.Phase == Active || r.Phase == Displaced:

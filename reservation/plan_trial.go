@@ -86,17 +86,17 @@ func (r *Reservation) want(taken []string) Want {
 // load returns what one slot of the reservation holds.
 func (r *Reservation) load() Load { return Load{r.Terms.Shape, 1} }
 
-// others returns the nodes of all slots of a reservation but one, as the trial
-// has them.
-func (t *trial) others(ref slotRef) []string {
+// taken returns the nodes of all slots of a reservation that have one, as the
+// trial has them.
+func (t *trial) taken(r *booked) []string {
 	var nodes []string
-	for i := range ref.r.Slots {
-		other := slotRef{ref.r, i}
-		node, moved := t.staged[other]
+	for i := range r.Slots {
+		ref := slotRef{r, i}
+		node, moved := t.staged[ref]
 		if !moved {
-			node = other.at().Node
+			node = ref.at().Node
 		}
-		if i != ref.slot && node != "" {
+		if node != "" {
 			nodes = append(nodes, node)
 		}
 	}
@@ -120,7 +120,7 @@ func (t *trial) resettle(ref slotRef, because []string) {
 		t.staged[ref] = slot.Node
 		return
 	}
-	h, placed := t.place(ref.r.want(t.others(ref)), ref.r.load())
+	h, placed := t.place(ref.r.want(t.taken(ref.r)), ref.r.load())
 	if !placed && slot.Node == "" {
 		return
 	}

@@ -165,13 +165,16 @@ func (s *Spec) terms(now int64) (Terms, error) {
 	return terms, s.validateWindow(terms)
 }
 
-// validateWindow checks what the end is to the start and the grace.
+// validateWindow checks start and end with notice and grace.
 func (s *Spec) validateWindow(t Terms) error {
 	if nanos(t.End) <= nanos(t.Start) {
 		return invalid("end", t.End, "want an end after the start")
 	}
 	if _, ok := addNanos(nanos(t.End), s.Grace); !ok || !inRange(t.End) {
 		return invalid("end", t.End, "out of range, with the grace")
+	}
+	if nanos(t.Start) < -forever+int64(s.Notice) {
+		return invalid("notice", s.Notice, "out of range, before the start")
 	}
 	return nil
 }

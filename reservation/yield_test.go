@@ -143,6 +143,21 @@ func TestYieldTellsNoMoreThanNeeded(t *testing.T) {
 	require.Equal(t, []string{"new", "old"}, events[2].Because)
 }
 
+func TestYieldIsToldAgainstTheNewStart(t *testing.T) {
+	d := newDesk(t)
+	launch := d.during("launch", 8, 60, 120)
+	launch.Notice = 30 * time.Second
+	d.reserve(launch)
+	d.at(40)
+	_, err := d.Update("launch", 0, reservation.Terms{Start: d.second(100)})
+	require.NoError(t, err)
+	_, err = d.Place(yielding("y", 1))
+	require.NoError(t, err)
+	require.Empty(t, d.kinds(), "there is time again")
+	d.at(70)
+	require.Equal(t, []reservation.EventKind{reservation.YieldDue}, d.kinds())
+}
+
 func TestYieldInsideTheNoticeIsToldAtOnce(t *testing.T) {
 	d := newDesk(t)
 	launch := d.during("launch", 8, 60, 120)
