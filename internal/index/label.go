@@ -8,7 +8,32 @@ import (
 //
 // Invariant: no value without nodes, no key without values.
 type labelKey struct {
-	values map[string]*slotSet
+	values map[string]posting
+}
+
+// posting is the nodes of one label value. Many values, host names above all,
+// have one node only, and then need no set.
+type posting struct {
+	only Slot     // while more is nil
+	more *slotSet // of at least one node
+}
+
+// each calls yield with every node in ascending order until it returns false.
+func (p posting) each(yield func(Slot) bool) {
+	if p.more == nil {
+		yield(p.only)
+		return
+	}
+	p.more.each(yield)
+}
+
+// joinInto sets the nodes' bits in dst.
+func (p posting) joinInto(dst bitset) {
+	if p.more == nil {
+		dst.set(p.only)
+		return
+	}
+	p.more.joinInto(dst)
 }
 
 // relabel moves a node from the values that it had to those that it has.
@@ -47,23 +72,30 @@ func labelOf(n *placement.Node, key string) (string, bool) {
 func (x *Index) label(slot Slot, key, value string) {
 	k := x.labels[key]
 	if k == nil {
-		k = &labelKey{values: make(map[string]*slotSet)}
+		k = &labelKey{values: make(map[string]posting)}
 		x.labels[key] = k
 	}
-	nodes := k.values[value]
-	if nodes == nil {
-		nodes = new(slotSet)
+	nodes, known := k.values[value]
+	switch {
+	case !known:
+		k.values[value] = posting{only: slot}
+		return
+	case nodes.more == nil:
+		nodes.more = new(slotSet)
+		nodes.more.add(nodes.only, x.longestList())
 		k.values[value] = nodes
 	}
-	nodes.add(slot, x.longestList())
+	nodes.more.add(slot, x.longestList())
 }
 
 func (x *Index) unlabel(slot Slot, key, value string) {
 	k := x.labels[key]
 	nodes := k.values[value]
-	nodes.remove(slot, x.longestList())
-	if nodes.n > 0 {
-		return
+	if nodes.more != nil {
+		nodes.more.remove(slot, x.longestList())
+		if nodes.more.n > 0 {
+			return
+		}
 	}
 	delete(k.values, value)
 	if len(k.values) == 0 {
@@ -106,7 +138,7 @@ func (x *Index) meeting(c placement.Constraint, dst bitset) {
 	switch absent := c.MatchValue("", false); c.Operator() {
 	case placement.OpEqual, placement.OpIn, placement.OpNotEqual, placement.OpNotIn:
 		for _, value := range c.Values() {
-			if nodes := k.values[value]; nodes != nil {
+			if nodes, ok := k.values[value]; ok {
 				nodes.joinInto(dst)
 			}
 		}

@@ -46,7 +46,7 @@ func (x *Index) spreadTerm(packs dimensionSet, slot Slot) int64 {
 	return sum
 }
 
-// term returns what so much free of dimension d adds to R, d being that number among the dimensions.
+// term returns what so much free of the dimension of that number adds to R.
 func (d *dimension) term(packs dimensionSet, number int, free int64) int64 {
 	share := d.share(free)
 	if packs>>number&1 == 1 {
