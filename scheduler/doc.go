@@ -61,6 +61,9 @@
 // [Scheduler.MarkReady] those that were not placed anew run again; the others
 // are stale and hold capacity until [Scheduler.ReleaseGeneration].
 //
+// A leader without the journal of those before it takes nodes in with
+// [Scheduler.AdoptNode], from what their workers report as running.
+//
 // # Concurrency
 //
 // A Scheduler is safe for concurrent use. One mutex orders all calls; it is

@@ -7,6 +7,7 @@ import (
 
 	"github.com/rads-project/constellation/internal/index"
 	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/quota"
 )
 
 // explainedCandidates is how many of the best nodes an Explanation shows.
@@ -30,6 +31,9 @@ type Explanation struct {
 	// one whose largest shortfall, relative to the largest nodes, is the
 	// smallest, then the one that joined first. Empty if a node fits.
 	NearestMiss *NodeVerdict `json:"nearestMiss,omitempty"`
+	// Exceeded is what stands against the request in the quota of its
+	// namespace, whatever the nodes say.
+	Exceeded []quota.Violation `json:"exceeded,omitempty"`
 	// Help says what would make room. Empty if a node fits.
 	Help Help `json:"help,omitzero"`
 	// Candidates are the best nodes that fit, the best first, at most five.
@@ -94,7 +98,9 @@ func (s *Scheduler) Explain(req placement.Request) (Explanation, error) {
 	var e Explanation
 	err := s.explain(&req, func(st *state, q *index.Query) error {
 		e = st.explain(q)
-		return nil
+		verdict, err := st.quota.Check(s.now, req.Namespace, quota.Instance(req.Resources), quota.MayBurst)
+		e.Exceeded = verdict.Violations
+		return err
 	})
 	if err != nil {
 		return Explanation{}, err

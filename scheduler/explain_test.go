@@ -142,6 +142,17 @@ func TestExplainShowsEveryTermOfTheScore(t *testing.T) {
 	require.Contains(t, e.String(), "2 of 2 nodes fit; best n2 with")
 }
 
+func TestExplainTellsOfTheQuota(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, testNode("n1", 8))
+	createQuota(t, s, cpuQuota("ns", 2))
+	e, err := s.Explain(testRequest("a", 4))
+	require.NoError(t, err)
+	require.Equal(t, 1, e.Fit)
+	require.Len(t, e.Exceeded, 1)
+	require.Contains(t, e.String(), "against quota: cpu: 4 requested")
+}
+
 // TestExplanationsAddUp holds the counts of refusals and explanations to the
 // sum of the verdicts on single nodes.
 func TestExplanationsAddUp(t *testing.T) {

@@ -28,6 +28,13 @@ func (e Explanation) String() string {
 		fmt.Fprintf(&b, "%s%s with %d of 1000", separator, v.NodeID, v.Score)
 	}
 	b.WriteString(e.Help.phrase())
+	for i, v := range e.Exceeded {
+		separator := ", "
+		if i == 0 {
+			separator = "; against quota: "
+		}
+		b.WriteString(separator + v.String())
+	}
 	return b.String()
 }
 

@@ -81,6 +81,8 @@ func goldenHistory(t *testing.T, s *Scheduler, c *clock) {
 		{Resources: placement.Resources{CPU: placement.Core, GPU: 500}, Models: []string{"A100"}, Count: 3},
 		{Resources: placement.Resources{CPU: placement.Core}, Count: 1},
 	}))
+	_, err = s.AdoptNode(ctx, testNode("n3", 4), []Report{{Request: testRequest("adopted", 2), Generation: 3}})
+	require.NoError(t, err)
 	_, err = s.RemoveNode(ctx, "n2")
 	require.NoError(t, err)
 }
