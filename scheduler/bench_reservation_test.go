@@ -2,7 +2,6 @@ package scheduler
 
 import (
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
@@ -38,39 +37,11 @@ func heldCluster(b *testing.B, nodes int, holds bool) (*Scheduler, *clock) {
 }
 
 // BenchmarkPlaceBesideReservations compares placing and releasing instances
-// without a Duration with and without holds, in turns, and reports the ratio
-// of the medians.
+// without a Duration with and without holds.
 func BenchmarkPlaceBesideReservations(b *testing.B) {
-	ids := benchmarkNames()
-	var took [2][]time.Duration
-	var clusters [2]*Scheduler
-	for i, holds := range []bool{false, true} {
-		clusters[i], _ = heldCluster(b, 1000, holds)
-	}
-	i := 0
-	for b.Loop() {
-		for k, s := range clusters {
-			start := time.Now()
-			for j := range 32 {
-				req := benchmarkRequest(ids, i*32+j, "distinct", "none")
-				req.Resources.Disk = 0
-				if _, err := s.Place(b.Context(), req); err != nil {
-					b.Fatal(err)
-				}
-				if err := s.Release(b.Context(), req.ID); err != nil {
-					b.Fatal(err)
-				}
-			}
-			took[k] = append(took[k], time.Since(start)/32)
-		}
-		i++
-	}
-	median := func(list []time.Duration) float64 {
-		slices.Sort(list)
-		return float64(list[len(list)/2])
-	}
-	b.ReportMetric(median(took[1]), "held-ns")
-	b.ReportMetric(median(took[1])/median(took[0]), "ratio")
+	without, _ := heldCluster(b, 1000, false)
+	with, _ := heldCluster(b, 1000, true)
+	inTurns(b, without, with)
 }
 
 // BenchmarkReserve admits and releases one more slot.

@@ -175,28 +175,56 @@ func engines() map[string]index.Engine {
 	return map[string]index.Engine{"index": index.Auto, "columns": index.Columns}
 }
 
-// BenchmarkPlaceQuota is BenchmarkPlace with and without a quota of three
-// levels that binds every request.
-func BenchmarkPlaceQuota(b *testing.B) {
-	for _, on := range []bool{false, true} {
-		b.Run(fmt.Sprintf("nodes=100000/quota=%t", on), func(b *testing.B) {
-			s := benchmarkCluster(b, 100_000, Config{})
-			for i, namespace := range []string{"org", "unit", "bench"} {
-				if !on {
-					break
+// inTurns places and releases on two schedulers in turns, and reports the
+// median cost on each and how they compare, so that a busy machine is the same
+// for both.
+func inTurns(b *testing.B, without, with *Scheduler) {
+	b.Helper()
+	const turn = 32
+	ids := benchmarkNames()
+	var took [2][]time.Duration
+	i := 0
+	for b.Loop() {
+		for k, s := range []*Scheduler{without, with} {
+			start := time.Now()
+			for j := range turn {
+				req := benchmarkRequest(ids, i*turn+j, "distinct", "none")
+				req.Resources.Disk = 0
+				if _, err := s.Place(b.Context(), req); err != nil {
+					b.Fatal(err)
 				}
-				spec := quota.Spec{Namespace: namespace, Limits: make(map[placement.ResourceName]quota.Limit)}
-				for _, name := range []placement.ResourceName{placement.NameCPU, placement.NameMemory, placement.NameDisk, placement.NameNetwork, placement.NameInstances} {
-					spec.Limits[name] = quota.Limit{Soft: 1 << 50}
+				if err := s.Release(b.Context(), req.ID); err != nil {
+					b.Fatal(err)
 				}
-				if i > 0 {
-					spec.Parent = []string{"org", "unit"}[i-1]
-				}
-				createQuota(b, s, spec)
 			}
-			placeAndRelease(b, s, "distinct", "none")
-		})
+			took[k] = append(took[k], time.Since(start)/turn)
+		}
+		i++
 	}
+	median := func(list []time.Duration) float64 {
+		slices.Sort(list)
+		return float64(list[len(list)/2])
+	}
+	b.ReportMetric(median(took[0]), "without-ns")
+	b.ReportMetric(median(took[1]), "with-ns")
+	b.ReportMetric(median(took[1])/median(took[0]), "ratio")
+}
+
+// BenchmarkPlaceQuota compares placing and releasing with and without a quota
+// of three levels that binds every request.
+func BenchmarkPlaceQuota(b *testing.B) {
+	without, with := benchmarkCluster(b, 100_000, Config{}), benchmarkCluster(b, 100_000, Config{})
+	for i, namespace := range []string{"org", "unit", "bench"} {
+		spec := quota.Spec{Namespace: namespace, Limits: make(map[placement.ResourceName]quota.Limit)}
+		for _, name := range []placement.ResourceName{placement.NameCPU, placement.NameMemory, placement.NameDisk, placement.NameNetwork, placement.NameInstances} {
+			spec.Limits[name] = quota.Limit{Soft: 1 << 50}
+		}
+		if i > 0 {
+			spec.Parent = []string{"org", "unit"}[i-1]
+		}
+		createQuota(b, with, spec)
+	}
+	inTurns(b, without, with)
 }
 
 func BenchmarkSchedule(b *testing.B) {
