@@ -59,6 +59,10 @@ type plainNode struct {
 }
 
 func newStand(nodes int, rules string) *stand {
+	return newStandOf(nodes, rules, 10*nodes/eligibleShare(rules))
+}
+
+func newStandOf(nodes int, rules string, instances int) *stand {
 	s := &stand{x: New(Config{}), random: rand.New(rand.NewPCG(1, 2))}
 	for i := range nodes {
 		n := placement.Node{
@@ -78,7 +82,7 @@ func newStand(nodes int, rules string) *stand {
 		s.slots = append(s.slots, s.x.Add(&n, uint64(i)))
 		s.plain = append(s.plain, plainNode{&n, n.Allocatable()})
 	}
-	for range 10 * nodes / eligibleShare(rules) {
+	for range instances {
 		r := s.request(rules)
 		s.place(&r, "index")
 	}
@@ -124,6 +128,24 @@ func (s *stand) request(rules string) placement.Request {
 			Near(placement.Repel(placement.Equal("app", r.Group))).Across(placement.EvenlyOver("zone", 2))
 	case "prefer":
 		r.Preferences = placement.Preferences{}.Prefer(placement.Equal("disk", "hdd"), 50).Prefer(placement.Equal("zone", "2"), -10)
+	case "taint":
+		r.Preferences = placement.Preferences{}.TolerateExists("")
+	case "ports":
+		r.Ports = []uint16{uint16(1 + s.random.IntN(60_000))}
+	case "near":
+		r.Labels = map[string]string{"app": r.Group}
+		r.Preferences = placement.Preferences{}.Near(placement.Attract(placement.Equal("app", r.Group)).Within("rack"))
+	case "share":
+		r.Preferences = placement.Preferences{}.Across(
+			placement.ShareOver("zone", map[string]int{"0": 50}, 40), placement.EvenlyOver("rack", 1).Weighing(20))
+	case "affinity":
+		r.Labels = map[string]string{"app": r.Group}
+		r.Preferences = placement.Use(placement.Affinity).
+			Near(placement.Attract(placement.Equal("app", r.Group)).Within("zone").Weighing(30))
+	case "random":
+		r.Preferences = placement.Use(placement.Random)
+	case "fragmentation":
+		r.Preferences = placement.Use(placement.LeastFragmentation)
 	}
 	return r
 }
@@ -137,7 +159,7 @@ func (s *stand) place(r *placement.Request, engine string) bool {
 	if engine == "plain" {
 		slot, ok = s.plainBest(r)
 	} else {
-		q := Query{Class: c, Resources: &r.Resources}
+		q := Query{Class: c, Resources: &r.Resources, ID: r.ID}
 		var choice Choice
 		choice, ok = s.x.Best(&q)
 		slot = choice.Slot

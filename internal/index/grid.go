@@ -14,22 +14,30 @@ import (
 // upper corner has none in the cell; in most other cells it fits everywhere.
 // Within a cell nodes are sorted by key and then by join number, in blocks
 // that know the greatest of each lane, so that the first one that fits is
-// near the front.
+// near the front. The order of a rule on domains has cells of its own for each
+// domain, so that only those are walked that the rule leaves.
 //
 // Invariant, brought up to date: every node of the order's set is in exactly
-// one cell, that of its packed word, with its current key and word; no block
-// is empty; every block's top is the lane by lane maximum of its entries.
+// one cell, that of its domain and packed word, with its current key and word;
+// no block is empty; every block's top is the lane by lane maximum of its
+// entries.
 type grid struct {
+	parts []gridPart
+	at    []gridPlace // by slot
+	n     int         // entries
+	seen  uint64      // position in Index.bookLog
+}
+
+// gridPart is the cells of one domain, or all of them.
+type gridPart struct {
 	cells []cell
 	known map[uint64]int32 // cell numbers by corner
 	spare []int32          // numbers of cells without nodes
-	at    []gridPlace      // by slot
-	n     int              // entries
-	seen  uint64           // position in Index.bookLog
 }
 
 type gridPlace struct {
 	key  int64
+	part int32
 	cell int32 // -1 for none
 }
 
@@ -55,7 +63,7 @@ const noKey = math.MaxInt64
 
 // newGrid sorts the nodes of an order into a grid.
 func (x *Index) newGrid(o *order) *grid {
-	g := &grid{known: make(map[uint64]int32), at: make([]gridPlace, len(x.nodes), cap(x.nodes)), seen: x.bookLog.end()}
+	g := &grid{at: make([]gridPlace, len(x.nodes), cap(x.nodes)), seen: x.bookLog.end()}
 	var slots []Slot
 	for _, slot := range x.byJoin {
 		g.at[slot].key = x.orderKey(o, slot)
@@ -69,7 +77,7 @@ func (x *Index) newGrid(o *order) *grid {
 	// In the order of keys every insertion is at the end.
 	slices.SortStableFunc(slots, func(a, b Slot) int { return cmp.Compare(g.at[a].key, g.at[b].key) })
 	for _, slot := range slots {
-		g.insert(x, slot, g.at[slot].key)
+		g.insert(x, slot, o.part(slot), g.at[slot].key)
 	}
 	x.stats.Grids++
 	return g
@@ -107,15 +115,16 @@ func (g *grid) update(x *Index, o *order, slot Slot) {
 		key = x.orderKey(o, slot)
 	}
 	if place.cell >= 0 {
-		b, i := g.find(x, &g.cells[place.cell], place.key, slot)
-		if in && place.key == key && g.cells[place.cell].blocks[b].entries[i].packed == x.packed[slot] {
+		c := &g.parts[place.part].cells[place.cell]
+		b, i := g.find(x, c, place.key, slot)
+		if in && place.part == o.part(slot) && place.key == key && c.blocks[b].entries[i].packed == x.packed[slot] {
 			return
 		}
-		g.remove(place.cell, b, i)
+		g.remove(place, b, i)
 		g.at[slot].cell = -1
 	}
 	if in {
-		g.insert(x, slot, key)
+		g.insert(x, slot, o.part(slot), key)
 	}
 }
 
@@ -155,11 +164,14 @@ func (x *Index) compareEntry(e gridEntry, key int64, join uint64) int {
 	return 0
 }
 
-func (g *grid) insert(x *Index, slot Slot, key int64) {
+func (g *grid) insert(x *Index, slot Slot, part int32, key int64) {
+	for int(part) >= len(g.parts) {
+		g.parts = append(g.parts, gridPart{known: make(map[uint64]int32)})
+	}
 	packed := x.packed[slot]
-	number := g.cellOf(corner(packed))
-	c := &g.cells[number]
-	g.at[slot] = gridPlace{key, number}
+	number := g.parts[part].cellOf(corner(packed))
+	c := &g.parts[part].cells[number]
+	g.at[slot] = gridPlace{key, part, number}
 	g.n++
 	entry := gridEntry{packed, key, slot}
 	if len(c.blocks) == 0 {
@@ -192,8 +204,9 @@ func (c *cell) split(b int, atEnd bool) {
 	c.blocks = slices.Insert(c.blocks, b+1, block{topOf(second), second})
 }
 
-func (g *grid) remove(number int32, b, i int) {
-	c := &g.cells[number]
+func (g *grid) remove(place gridPlace, b, i int) {
+	part := &g.parts[place.part]
+	c := &part.cells[place.cell]
 	at := &c.blocks[b]
 	packed := at.entries[i].packed
 	g.n--
@@ -209,12 +222,12 @@ func (g *grid) remove(number int32, b, i int) {
 		return
 	}
 	c.low = noKey
-	delete(g.known, c.corner)
-	g.spare = append(g.spare, number)
+	delete(part.known, c.corner)
+	part.spare = append(part.spare, place.cell)
 }
 
 // cellOf returns the number of the cell with this corner, a new one if need be.
-func (g *grid) cellOf(corner uint64) int32 {
+func (g *gridPart) cellOf(corner uint64) int32 {
 	if number, ok := g.known[corner]; ok {
 		return number
 	}

@@ -13,6 +13,8 @@ type limits struct {
 	// orders is how many orders are remembered, grids how many of them have a
 	// grid: at least two.
 	orders, grids int
+	// parts is how many domains a grid is divided by.
+	parts int
 	// listNodes is how many nodes a search looks at one by one rather than
 	// to walk a grid.
 	listNodes int
@@ -34,7 +36,7 @@ type limits struct {
 
 func defaultLimits() limits {
 	return limits{
-		gridNodes: 512, gridBlock: 64, gridCost: 64, orders: 32, grids: 6,
+		gridNodes: 512, gridBlock: 64, gridCost: 64, orders: 32, grids: 6, parts: 64,
 		listNodes: 256, denseSet: 64, denseTally: 256,
 		unusedClasses: 256, builtSets: 128, changeLog: 4096,
 	}

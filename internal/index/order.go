@@ -21,8 +21,10 @@ type order struct {
 	lexical bool        // soft terms before all else, as strategy Affinity wants
 	set     *nodeSet    // nil for all nodes
 	terms   []labelTerm // soft terms that count
-	grid    *grid
-	wasted  int // nodes looked at in vain
+	// topology by whose domains the grid is divided, nil for none.
+	topology *topology
+	grid     *grid
+	wasted   int // nodes looked at in vain
 }
 
 // dimensionSet has one bit per registered dimension.
@@ -34,7 +36,15 @@ func (o *order) has(slot Slot) bool { return o.set == nil || o.set.bits.has(slot
 
 func (o *order) equal(other *order) bool {
 	return o.packs == other.packs && o.lexical == other.lexical && o.set == other.set &&
-		slices.Equal(o.terms, other.terms)
+		o.topology == other.topology && slices.Equal(o.terms, other.terms)
+}
+
+// part returns the number of the part of the grid that a node lies in.
+func (o *order) part(slot Slot) int32 {
+	if o.topology == nil {
+		return 0
+	}
+	return o.topology.of(slot) - noDomain
 }
 
 // softScale is above every strategy term: R is at most 16·64·2²⁰.
@@ -64,12 +74,16 @@ func (x *Index) orderKey(o *order, slot Slot) int64 {
 // good.
 func (x *Index) ordering(p *probe) (use, own *order) {
 	terms := x.foldable(p)
-	if len(terms) > 0 || p.plan.eligible.n < len(x.byJoin)-len(x.byJoin)/8 {
-		own = x.remember(&order{
-			packs: p.packs, set: p.plan.eligible, terms: terms,
-			lexical: p.strategy == placement.Affinity && len(terms) > 0,
-		})
-		if own.grid != nil || own.wasted > x.limits.gridCost*own.set.n {
+	wanted := order{
+		packs: p.packs, terms: terms, topology: x.divider(p),
+		lexical: p.strategy == placement.Affinity && len(terms) > 0,
+	}
+	if p.plan.eligible.n < len(x.byJoin)-len(x.byJoin)/8 {
+		wanted.set = p.plan.eligible
+	}
+	if wanted.set != nil || len(terms) > 0 || wanted.topology != nil {
+		own = x.remember(&wanted)
+		if own.grid != nil || own.wasted > x.limits.gridCost*p.plan.eligible.n {
 			x.upToDate(own)
 			return own, own
 		}
@@ -77,6 +91,22 @@ func (x *Index) ordering(p *probe) (use, own *order) {
 	plain := x.remember(&order{packs: p.packs})
 	x.upToDate(plain)
 	return plain, own
+}
+
+// divider returns the topology of the first rule on domains that is not about
+// single nodes, if its domains are few.
+func (x *Index) divider(p *probe) *topology {
+	for i := range p.tests {
+		if t := p.tests[i].counter.topology; t.key != "" && len(t.names) <= x.limits.parts {
+			return t
+		}
+	}
+	for i := range p.soft {
+		if rule := p.soft[i].rule; rule != nil && rule.counter.topology.key != "" && len(rule.counter.topology.names) <= x.limits.parts {
+			return rule.counter.topology
+		}
+	}
+	return nil
 }
 
 // foldable returns the soft terms that an order can hold: those on labels and
@@ -130,7 +160,7 @@ func (x *Index) refresh(o *order) {
 
 // abandoned reports whether no rule uses a set of the order any more.
 func (o *order) abandoned() bool {
-	return o.set != nil && o.set.users == 0 ||
+	return o.set != nil && o.set.users == 0 || o.topology != nil && len(o.topology.users) == 0 ||
 		slices.ContainsFunc(o.terms, func(term labelTerm) bool { return term.set.users == 0 })
 }
 

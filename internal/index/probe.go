@@ -50,7 +50,10 @@ type domainTest struct {
 const noLimit = 1<<31 - 1
 
 func (t *domainTest) passes(slot Slot) bool {
-	domain := t.counter.topology.of(slot)
+	return t.passesDomain(t.counter.topology.of(slot))
+}
+
+func (t *domainTest) passesDomain(domain int32) bool {
 	if domain == noDomain {
 		return !t.keyed
 	}

@@ -31,6 +31,7 @@ type walk struct {
 	level  int64 // only nodes of this soft score, folded terms apart, count
 	group  int32 // and only those with so many of the group, for Spread
 	soft   bool  // there are terms that are not folded
+	apart  bool  // all of these are about the domains that divide the grid
 
 	levels []int64
 	counts []int32
@@ -42,7 +43,7 @@ func (x *Index) search(p *probe) (Slot, bool) {
 		return 0, false
 	}
 	w := &x.walk
-	budget := len(x.nodes)/8 + x.limits.listNodes
+	budget := x.budget(p)
 	*w = walk{levels: w.levels[:0], counts: w.counts[:0], visits: budget}
 	if x.list(p) {
 		x.stats.Lists++
@@ -63,6 +64,15 @@ func (x *Index) search(p *probe) (Slot, bool) {
 		return x.scanPacked(p)
 	}
 	return x.scan(p)
+}
+
+// budget returns how many nodes a search may look at before a scan is cheaper:
+// one that only compares packed words is fast, one that scores nodes is not.
+func (x *Index) budget(p *probe) int {
+	if p.packing() {
+		return len(x.nodes)/8 + x.limits.listNodes
+	}
+	return 2*len(x.nodes) + x.limits.listNodes
 }
 
 // try compares a node with the best so far, if the query fits there.
@@ -131,6 +141,7 @@ func (x *Index) eachMember(t *topology, domain int32, visit func(Slot)) {
 func (x *Index) spanAll(p *probe) bool {
 	w := &x.walk
 	w.levels = append(w.levels, 0)
+	w.apart = true
 	for i := range p.soft {
 		test := &p.soft[i]
 		test.folded = test.rule == nil && slices.Contains(w.order.terms, labelTerm{test.set, test.weight})
@@ -138,6 +149,7 @@ func (x *Index) spanAll(p *probe) bool {
 			continue
 		}
 		w.soft = true
+		w.apart = w.apart && test.rule != nil && test.rule.counter.topology == w.order.topology
 		if !x.spanLevels(p, test) {
 			return false
 		}
@@ -302,7 +314,43 @@ func (x *Index) lexicalLimit() int64 {
 // false when it gave up because it had looked at too many.
 func (x *Index) walkGrid(p *probe, limit int64) bool {
 	w := &x.walk
-	cells := w.order.grid.cells
+	parts := w.order.grid.parts
+	for i := range parts {
+		if w.order.topology != nil && !x.open(p, int32(i)+noDomain) {
+			continue
+		}
+		var ok bool
+		if limit, ok = x.walkPart(p, parts[i].cells, limit); !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// open reports whether the rules on the domains that divide the grid leave a
+// domain for the level at hand.
+func (x *Index) open(p *probe, domain int32) bool {
+	w := &x.walk
+	for i := range p.tests {
+		if test := &p.tests[i]; test.counter.topology == w.order.topology && !test.passesDomain(domain) {
+			return false
+		}
+	}
+	if !w.soft || !w.apart {
+		return true
+	}
+	sum := int64(0)
+	for i := range p.soft {
+		if test := &p.soft[i]; !test.folded && domain != noDomain {
+			sum += test.weight * test.domainValue(domain)
+		}
+	}
+	return sum == w.level
+}
+
+// walkPart walks the cells of a part; it returns the limit that is left.
+func (x *Index) walkPart(p *probe, cells []cell, limit int64) (int64, bool) {
+	w := &x.walk
 	for i := range cells {
 		c := &cells[i]
 		if c.low > limit || misses(c.corner, p.need) != 0 {
@@ -310,7 +358,7 @@ func (x *Index) walkGrid(p *probe, limit int64) bool {
 		}
 		slot, key, ok := x.walkCell(p, c, limit)
 		if w.visits < 0 {
-			return false
+			return limit, false
 		}
 		if !ok {
 			continue
@@ -320,7 +368,7 @@ func (x *Index) walkGrid(p *probe, limit int64) bool {
 			w.best, w.rank, w.found = slot, r, true
 		}
 	}
-	return true
+	return limit, true
 }
 
 // walkCell returns the first node of a cell that fits, up to a key.

@@ -24,7 +24,7 @@ func newWorld(cfg Config, limits limits) *world {
 // tinyLimits make structures change their form all the time.
 func tinyLimits() limits {
 	return limits{
-		gridNodes: 2, gridBlock: 2, gridCost: 0, orders: 4, grids: 3,
+		gridNodes: 2, gridBlock: 2, gridCost: 0, orders: 4, grids: 3, parts: 4,
 		listNodes: 1, denseSet: 1, denseTally: 1,
 		unusedClasses: 2, builtSets: 5, changeLog: 4,
 	}
@@ -306,6 +306,17 @@ func (w *world) checkInvariants(t require.TestingT) {
 	require.Equal(t, unused, x.classes.unused)
 }
 
+// places yields every cell of a grid.
+func (g *grid) places(yield func(gridPlace) bool) {
+	for part := range g.parts {
+		for number := range g.parts[part].cells {
+			if !yield(gridPlace{part: int32(part), cell: int32(number)}) {
+				return
+			}
+		}
+	}
+}
+
 // checkGrids holds every grid against a new one and its own invariant.
 func (w *world) checkGrids(t require.TestingT) {
 	for _, o := range w.x.orders {
@@ -315,8 +326,9 @@ func (w *world) checkGrids(t require.TestingT) {
 		w.x.refresh(o)
 		w.x.upToDate(o)
 		g, entries := o.grid, 0
-		for number := range g.cells {
-			c := &g.cells[number]
+		for place := range g.places {
+			number := place.cell
+			c := &g.parts[place.part].cells[number]
 			low := int64(noKey)
 			var last gridEntry
 			for b := range c.blocks {
@@ -327,8 +339,9 @@ func (w *world) checkGrids(t require.TestingT) {
 				for i, e := range at.entries {
 					entries++
 					require.True(t, w.x.present.has(e.slot) && o.has(e.slot))
-					require.Equal(t, gridPlace{e.key, int32(number)}, g.at[e.slot])
+					require.Equal(t, gridPlace{e.key, place.part, number}, g.at[e.slot])
 					require.Equal(t, w.x.orderKey(o, e.slot), e.key)
+					require.Equal(t, o.part(e.slot), place.part)
 					require.Equal(t, w.x.packed[e.slot], e.packed)
 					require.Equal(t, c.corner, corner(e.packed))
 					require.Zero(t, misses(c.corner, e.packed))
@@ -341,8 +354,8 @@ func (w *world) checkGrids(t require.TestingT) {
 				}
 			}
 			require.Equal(t, low, c.low)
-			known, ok := g.known[c.corner]
-			require.Equal(t, len(c.blocks) > 0, ok && int(known) == number)
+			known, ok := g.parts[place.part].known[c.corner]
+			require.Equal(t, len(c.blocks) > 0, ok && known == number)
 		}
 		require.Equal(t, g.n, entries)
 		if o.set == nil {
