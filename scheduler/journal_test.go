@@ -246,9 +246,7 @@ func TestSnapshotReplacesEntries(t *testing.T) {
 	require.NoError(t, s.MarkLost(t.Context(), "n2"))
 	require.Equal(t, "n3", place(t, s, testRequest("b", 2)).NodeID)
 
-	record, err := s.Snapshot()
-	require.NoError(t, err)
-	require.NoError(t, journal.Append(t.Context(), s.Token(), []Record{record}))
+	require.NoError(t, s.Checkpoint(t.Context()))
 	require.NoError(t, s.Cordon(t.Context(), "n3"))
 	require.Len(t, records(t, journal), 2)
 	before := snapshot(t, s)
@@ -261,4 +259,22 @@ func TestSnapshotReplacesEntries(t *testing.T) {
 	require.True(t, ok)
 	require.Equal(t, next, restored)
 	require.Equal(t, 1, strings.Count(before, `"overstayed"`)+strings.Count(before, `"lost":true`))
+}
+
+func TestCheckpointFailures(t *testing.T) {
+	require.Error(t, newTestScheduler(t, Config{}).Checkpoint(t.Context()), "no journal")
+
+	journal := &gatedJournal{gate: make(chan struct{})}
+	close(journal.gate)
+	s := open(t, Config{Journal: journal})
+	addNodes(t, s, testNode("n1", 8))
+	journal.fail = errors.New("too large")
+	require.ErrorIs(t, s.Checkpoint(t.Context()), ErrJournal)
+	journal.fail = nil
+	place(t, s, testRequest("a", 1))
+
+	open(t, Config{Journal: journal})
+	require.ErrorIs(t, s.Checkpoint(t.Context()), ErrFenced)
+	_, err := s.Node("n1")
+	require.ErrorIs(t, err, ErrFenced, "a deposed scheduler closes")
 }

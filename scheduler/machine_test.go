@@ -332,9 +332,7 @@ func (m *machine) check(t *rapid.T) {
 func (m *machine) reopen(t *rapid.T) {
 	before := snapshot(t, m.s)
 	if rapid.Bool().Draw(t, "checkpoint") {
-		record, err := m.s.Snapshot()
-		require.NoError(t, err)
-		require.NoError(t, m.journal.Append(t.Context(), m.s.Token(), []Record{record}))
+		require.NoError(t, m.s.Checkpoint(t.Context()))
 	}
 	next, err := Open(t.Context(), m.config())
 	require.NoError(t, err)

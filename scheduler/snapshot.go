@@ -3,7 +3,9 @@ package scheduler
 import (
 	"cmp"
 	"container/heap"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -81,6 +83,30 @@ func (s *Scheduler) Snapshot() (Record, error) {
 		return Record{}, fmt.Errorf("scheduler: encode snapshot: %w", err)
 	}
 	return Record{Seq: seq, Kind: RecordSnapshot, Data: data}, nil
+}
+
+// Checkpoint appends a snapshot to the journal, which may then delete what
+// came before, and Open needs not read it. A JournalError leaves the scheduler
+// as it was, unless its token is fenced: that closes it.
+func (s *Scheduler) Checkpoint(ctx context.Context) error {
+	if s.cfg.Journal == nil {
+		return errors.New("scheduler: Checkpoint needs a journal")
+	}
+	record, err := s.Snapshot()
+	if err != nil {
+		return err
+	}
+	err = s.cfg.Journal.Append(ctx, s.token, []Record{record})
+	if err == nil {
+		return nil
+	}
+	err = &JournalError{Unknown: !errors.Is(err, ErrFenced), Cause: err}
+	if errors.Is(err, ErrFenced) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.failLocked(err)
+	}
+	return err
 }
 
 func (st *state) snapshot() snapshotJSON {
