@@ -17,7 +17,6 @@ type tenure struct {
 	transferring bool
 
 	heartbeatAt time.Duration
-	firstRound  uint64
 	// rounds holds when each of the latest heartbeats was first sent, by
 	// sequence number modulo its length. It covers more than a lease.
 	rounds []time.Duration
@@ -38,13 +37,12 @@ func (c *Core) win() {
 	c.electionAt = Never
 	c.counters.Wins++
 	c.reign = tenure{
-		rounds:     c.reign.rounds,
-		graceEnd:   c.now + c.cfg.ElectionTimeoutMax,
-		firstRound: c.sequence + 1,
+		rounds:   c.reign.rounds,
+		graceEnd: c.now + c.cfg.ElectionTimeoutMax,
 	}
 	for i := range c.peers {
 		p := &c.peers[i]
-		p.acked, p.confirmed = longAgo, false
+		p.acked = longAgo
 		if c.campaign.granted.has(i) {
 			p.acked = c.campaign.sentAt
 		}
@@ -143,10 +141,11 @@ func (c *Core) onHeartbeatAnswer(sender int, m *Message) {
 	c.renew()
 }
 
-// sentAt returns when a heartbeat of this term was sent, if it is remembered.
+// sentAt returns when a heartbeat was sent, if it is remembered. What is no
+// heartbeat of this term was sent before all that are.
 func (c *Core) sentAt(sequence uint64) (time.Duration, bool) {
 	length := uint64(len(c.reign.rounds))
-	if sequence < c.reign.firstRound || sequence > c.sequence || c.sequence-sequence >= length {
+	if sequence > c.sequence || c.sequence-sequence >= length {
 		return 0, false
 	}
 	return c.reign.rounds[sequence%length], true

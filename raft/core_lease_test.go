@@ -264,3 +264,50 @@ func TestStepDown(t *testing.T) {
 	require.Equal(t, Follower, s.Role())
 	require.Zero(t, s.StepDown(s.now).Lost)
 }
+
+// Rule 2: what comes late or in the wrong order neither lengthens a lease nor
+// lowers what is known of a member.
+func TestLateAnswersDoNotCount(t *testing.T) {
+	s := newSolo(t, 3)
+	s.win()
+	first := s.heartbeatAnswer("C")
+	for range 2 * len(s.reign.rounds) {
+		s.wait(50 * ms)
+		s.step(s.heartbeatAnswer("B"))
+	}
+	s.step(first)
+	require.Equal(t, longAgo, s.peers[2].acked, "its round is forgotten, and its place taken")
+
+	older := s.heartbeatAnswer("C")
+	s.wait(50 * ms)
+	s.step(s.heartbeatAnswer("C"))
+	acked := s.peers[2].acked
+	s.step(older)
+	require.Equal(t, acked, s.peers[2].acked)
+
+	unsent := s.heartbeatAnswer("B")
+	unsent.Sequence++
+	before := s.peers[1].acked
+	s.step(unsent)
+	require.Equal(t, before, s.peers[1].acked)
+}
+
+// Rule 1: only time lowers a promise.
+func TestPromiseIsNeverLowered(t *testing.T) {
+	s := newSolo(t, 3)
+	long := s.from("B", Heartbeat, 1)
+	long.Promise = time.Second
+	s.step(long)
+	until := s.promise.until
+	s.step(s.from("B", Heartbeat, 1))
+	require.Equal(t, until, s.promise.until)
+
+	// A leader has promised itself as much as it asks of others.
+	s = newSolo(t, 3)
+	s.win()
+	s.StepDown(s.now)
+	require.False(t, s.asked(s.from("B", VoteRequest, 2)))
+	s.now += 150 * ms
+	s.electionAt = Never
+	require.True(t, s.asked(s.from("B", VoteRequest, 2)))
+}

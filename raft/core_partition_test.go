@@ -65,8 +65,8 @@ func TestScenario071_TerribleNetwork(t *testing.T) {
 		}
 		c.run(200 * 300 * ms)
 		c.heal()
-		c.elect()
-		l := c.leader()
+		c.run(600 * ms) // Until what is in flight has arrived.
+		l := c.elect()
 		c.run(20 * 300 * ms)
 		require.Same(t, l, c.leader())
 	}

@@ -14,25 +14,25 @@ type promise struct {
 }
 
 // free is the one guard of rule 1. It reports whether this node may help asker
-// to win term: with a vote, a pre-vote, a vote for itself, or by adopting the
-// term from a request.
-func (c *Core) free(asker string, term, transfer uint64) bool {
+// to win: with a vote, a pre-vote, a vote for itself, or by adopting the term
+// from a request.
+func (c *Core) free(asker string, transfer uint64) bool {
 	switch {
 	case c.faults.campaignWhileBound && asker == c.cfg.ID:
 		return true
 	case c.promise.until <= c.now || c.promise.to == asker:
 		return true
 	default:
-		return c.released(term, transfer)
+		return c.released(transfer)
 	}
 }
 
 // released reports whether a transfer flag lifts the promise. Rule 5: the flag
 // names the term whose leader has given up its lease for good, and releases only
-// promises to that leader, only for the next term.
-func (c *Core) released(term, transfer uint64) bool {
-	return transfer == c.hard.Term && term == transfer+1 &&
-		c.leader != "" && c.promise.to == c.leader
+// promises to that leader. That it is for the next term only is part of what
+// makes a message well formed.
+func (c *Core) released(transfer uint64) bool {
+	return transfer == c.hard.Term && c.leader != "" && c.promise.to == c.leader
 }
 
 // bind gives a promise for as long as was asked for: rule 4, a leader counts on

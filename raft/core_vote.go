@@ -56,7 +56,7 @@ func (c *Core) mayCampaign() error {
 		return &MemberError{ID: c.cfg.ID, Reason: ErrLeaderAlive}
 	case c.hard.Term+1 >= termLimit:
 		return ErrTermLimit
-	case !c.free(c.cfg.ID, c.hard.Term+1, 0):
+	case !c.free(c.cfg.ID, 0):
 		return &MemberError{ID: c.promise.to, Reason: ErrLeaderAlive}
 	default:
 		return nil
@@ -80,7 +80,7 @@ func (c *Core) preCampaign() {
 // which passes the same guard as any other (rule 1).
 func (c *Core) elect(transfer uint64) {
 	c.follow()
-	bound := !c.free(c.cfg.ID, c.hard.Term+1, transfer) && !c.faults.keepPreCampaign
+	bound := !c.free(c.cfg.ID, transfer) && !c.faults.keepPreCampaign
 	if bound || !c.isVoter() || c.hard.Term+1 >= termLimit {
 		return
 	}
@@ -144,7 +144,7 @@ func (c *Core) onPreVoteRequest(m *Message) {
 	if c.reigns() {
 		return // Rule 1.
 	}
-	granted := m.Term > c.hard.Term && c.free(m.From, m.Term, 0) && c.eligible(m)
+	granted := m.Term > c.hard.Term && c.free(m.From, 0) && c.eligible(m)
 	c.answer(m, PreVoteAnswer, granted)
 }
 
@@ -158,7 +158,7 @@ func (c *Core) onVoteRequest(m *Message) {
 		// Repeating a vote is no new promise, and needs no guard.
 		c.answer(m, VoteAnswer, true)
 		return
-	case c.free(m.From, m.Term, m.Transfer):
+	case c.free(m.From, m.Transfer):
 		if m.Term > c.hard.Term {
 			c.adopt(m.Term)
 		}
@@ -220,7 +220,7 @@ func (c *Core) mayVote(m *Message) bool {
 // sequence number keeps out what was granted to an earlier one.
 func (c *Core) onVoteAnswer(sender int, m *Message) {
 	current := c.role == PreCandidate && m.Kind == PreVoteAnswer ||
-		c.role == Candidate && m.Kind == VoteAnswer && m.Term == c.hard.Term
+		c.role == Candidate && m.Kind == VoteAnswer
 	if !current || m.Sequence != c.campaign.sequence || !c.hard.Configuration.Members[sender].Voter {
 		return
 	}

@@ -370,3 +370,38 @@ func TestTermsDoNotWrap(t *testing.T) {
 	require.Empty(t, s.last.Messages)
 	require.EqualValues(t, uint64(math.MaxUint64-1), s.Term())
 }
+
+// Rule 8: who has heard the leader of a term votes for nobody else in it.
+func TestNoVoteBesideTheLeader(t *testing.T) {
+	s := newSolo(t, 3)
+	s.step(s.from("C", Heartbeat, 1))
+	require.Empty(t, s.hard.Vote)
+	s.now += 200 * ms
+	s.electionAt = Never
+	require.False(t, s.asked(s.from("B", VoteRequest, 1)))
+	require.True(t, s.asked(s.from("C", VoteRequest, 1)))
+}
+
+// Rule 9: a refusal is an answer, also from a voter that stays in a lower term.
+func TestRefusalOfALowerTermIsAnAnswer(t *testing.T) {
+	s := newSolo(t, 5)
+	s.step(s.from("B", HeartbeatAnswer, 4))
+	s.campaignNow()
+	s.electionAt = Never
+	bound := s.from("B", VoteAnswer, 3)
+	bound.Sequence = s.campaign.sequence
+	s.step(bound)
+	s.wait(50 * ms)
+	require.Len(t, s.sent(VoteRequest), 3)
+	for _, m := range s.sent(VoteRequest) {
+		require.NotEqual(t, "B", m.To)
+	}
+}
+
+// Rule 8: requests carry the end of the log.
+func TestRequestsCarryThePosition(t *testing.T) {
+	s := newSolo(t, 3)
+	s.position = Position{2, 7}
+	s.campaignNow()
+	require.Equal(t, Position{2, 7}, s.sent(VoteRequest)[0].Last)
+}
