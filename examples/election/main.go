@@ -6,7 +6,8 @@
 //
 //	go run ./examples/election
 //
-// With -listen it is one member of a cluster of several processes:
+// With -listen it is one member of a cluster of several processes, on one
+// machine or on several:
 //
 //	P=a=127.0.0.1:7001,b=127.0.0.1:7002,c=127.0.0.1:7003
 //	election -listen 127.0.0.1:7001 -peers $P -data /tmp/a -http 127.0.0.1:8001 &
@@ -14,9 +15,18 @@
 //	election -listen 127.0.0.1:7003 -peers $P -data /tmp/c -http 127.0.0.1:8003 &
 //	curl http://127.0.0.1:8001/status
 //
-// It prints a line for each change. An interrupt ends it; a leader hands over
-// first. With -tls-cert, -tls-key and -tls-ca members know each other by their
-// certificates, in which a member's name is a DNS name.
+// It prints a line for each change. An interrupt or SIGTERM ends it; a leader
+// hands over first. Started again with the same -data it goes on from the state
+// that it finds there. Where -listen is not what others connect to, -id says
+// which of the peers this one is. With -tls-cert, -tls-key and -tls-ca members
+// know each other by their certificates, in which a member's name is a DNS name;
+// the files are read for each connection, so that they may be replaced.
+//
+// With -journal and -register the leader has work to do: see [work] for what a
+// lease can promise and what only a fencing token can.
+//
+// The exit status is 2 after a mistake in the arguments and 1 after any other
+// failure.
 package main
 
 import (
@@ -28,31 +38,59 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/rads-project/constellation/raft"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+	context.AfterFunc(ctx, stop) // A second signal ends the process at once.
+	err := run(ctx, os.Args[1:], os.Stdout)
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "election:", err)
-		stop()
-		os.Exit(1)
+	}
+	os.Exit(exitStatus(err))
+}
+
+// usageError is a mistake in the arguments.
+type usageError struct{ error }
+
+// Unwrap returns the mistake.
+func (e usageError) Unwrap() error { return e.error }
+
+// exitStatus is what the process ends with after err.
+func exitStatus(err error) int {
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, new(usageError)), errors.Is(err, raft.ErrConfig):
+		return 2
+	default:
+		return 1
 	}
 }
 
 // run does what the arguments say until it is done or ctx ends.
-func run(ctx context.Context, args []string, out, usage io.Writer) error {
+func run(ctx context.Context, args []string, out io.Writer) error {
 	var o options
 	flags := flag.NewFlagSet("election", flag.ContinueOnError)
-	flags.SetOutput(usage)
+	flags.SetOutput(io.Discard)
 	o.register(flags)
-	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		flags.SetOutput(out)
+		flags.PrintDefaults()
 		return nil
-	} else if err != nil {
-		return err
-	}
-	if o.listen == "" {
+	case err != nil:
+		return usageError{fmt.Errorf("%w (-help lists the flags)", err)}
+	case flags.NArg() > 0:
+		return usageError{fmt.Errorf("what is %q? (-help lists the flags)", flags.Arg(0))}
+	case flags.NFlag() == 0:
 		return demo(ctx, newPrinter(out))
 	}
-	return member(ctx, o, newPrinter(out))
+	c, err := o.cluster()
+	if err != nil {
+		return usageError{err}
+	}
+	return member(ctx, o, c, newPrinter(out))
 }

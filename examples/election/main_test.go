@@ -1,24 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/json"
-	"encoding/pem"
 	"io"
-	"math/big"
-	"net"
-	"net/http"
 	"os"
-	"path/filepath"
 	"regexp"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,11 +13,22 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// asMember in the environment makes the test binary the program itself, so that
+// tests can start it in processes of its own.
+const asMember = "ELECTION_TEST_AS_MEMBER"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asMember) != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
 // The demonstration tells this story, whoever wins.
 func TestDemo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		require.NoError(t, run(t.Context(), nil, &out, io.Discard))
+		require.NoError(t, run(t.Context(), nil, &out))
 		story := regexp.MustCompile(`(?s)leads with term 1\n` +
 			`.*--- . is killed\n.*leads with term 2\n` +
 			`.*--- . hands over to .\n.*leads no more.*leads with term 3\n` +
@@ -44,162 +42,50 @@ func TestDemoInterrupted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
-		require.ErrorIs(t, run(ctx, nil, io.Discard, io.Discard), context.DeadlineExceeded)
+		require.ErrorIs(t, run(ctx, nil, io.Discard), context.DeadlineExceeded)
 	})
 }
 
 func TestMistakes(t *testing.T) {
-	listen := []string{"-listen", "127.0.0.1:0"}
+	const listen, peers, data = "-listen=127.0.0.1:0", "-peers=a=127.0.0.1:0", "-data=/dev/null/none"
 	tests := []struct {
-		name string
-		args []string
-		want string
+		name   string
+		args   []string
+		status int
+		want   string
 	}{
-		{"unknown flag", []string{"-nonsense"}, "not defined"},
-		{"no peers", listen, "is not name=address"},
-		{"peers without addresses", append(listen, "-peers", "a,b"), `"a" is not name=address`},
-		{"not among them", append(listen, "-peers", "a=x:1"), "does not name this member"},
-		{"no directory", append(listen, "-peers", "a=x:1", "-id", "a"), "-data is missing"},
-		{"half of TLS", append(listen, "-peers", "a=x:1", "-id", "a", "-data", t.TempDir(), "-tls-ca", "x"), "no such file"},
+		{"unknown flag", []string{"-nonsense"}, 2, "flag provided but not defined: -nonsense (-help lists the flags)"},
+		{"argument without a flag", []string{listen, "demo"}, 2, `what is "demo"?`},
+		{"nothing but an address", []string{listen}, 2, "-peers is missing\n-data is missing"},
+		{"no address", []string{peers, data}, 2, "-listen is missing"},
+		{"peers without addresses", []string{listen, data, "-peers=a,b"}, 2, `"a" is not name=address`},
+		{"peer without a port", []string{listen, data, "-peers=a=host"}, 2, "missing port"},
+		{"peer named twice", []string{listen, data, "-peers=a=127.0.0.1:0,a=x:1"}, 2, `"a"`},
+		{"not among the peers", []string{listen, data, "-peers=a=x:1"}, 2, "does not name this member"},
+		{"another name than the peers'", []string{listen, data, peers, "-id=b"}, 2, `does not name this member, by -id "b"`},
+		{"no time", []string{listen, data, peers, "-timeout=-1s"}, 2, "-timeout -1s is not above 0"},
+		{"too much time", []string{listen, "-data=" + t.TempDir(), peers, "-timeout=9h"}, 2, "election timeout"},
+		{"no time at all", []string{listen, data, peers, "-timeout=soon"}, 2, `invalid value "soon"`},
+		{"a third of TLS", []string{listen, data, peers, "-tls-ca=x"}, 2, "go together"},
+		{"directory that cannot be made", []string{listen, data, peers}, 1, "/dev/null"},
+		{
+			"no such certificate",
+			[]string{listen, "-data=" + t.TempDir(), peers, "-tls-cert=x", "-tls-key=x", "-tls-ca=x"},
+			1, "no such file",
+		},
+		{"address of nobody here", []string{"-listen=192.0.2.1:1", "-data=" + t.TempDir(), "-peers=a=192.0.2.1:1"}, 1, "listen"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			require.ErrorContains(t, run(t.Context(), tt.args, io.Discard, io.Discard), tt.want)
+			err := run(t.Context(), tt.args, io.Discard)
+			require.ErrorContains(t, err, tt.want)
+			require.Equal(t, tt.status, exitStatus(err))
 		})
 	}
-	require.NoError(t, run(t.Context(), []string{"-help"}, io.Discard, io.Discard))
 }
 
-// Three members over TCP with TLS. The leader ends and hands over.
-func TestMembers(t *testing.T) {
-	certificates := newAuthority(t)
-	raftAddresses, statusAddresses := freeAddresses(t, 3), freeAddresses(t, 3)
-	names := []string{"a", "b", "c"}
-	peers := make([]string, len(names))
-	for i, name := range names {
-		peers[i] = name + "=" + raftAddresses[i]
-	}
-	stop := make(map[string]func() error)
-	directories := make([]string, len(names))
-	for i := range directories {
-		directories[i] = filepath.Join(t.TempDir(), "state")
-	}
-	led := make(chan string, 10)
-	for i, name := range names {
-		certificate, key := certificates.issue(t, name)
-		ctx, cancel := context.WithCancel(t.Context())
-		reader, writer := io.Pipe()
-		ended := make(chan error, 1)
-		go func() {
-			err := run(ctx, []string{
-				"-listen", raftAddresses[i], "-peers", strings.Join(peers, ","),
-				"-data", directories[i], "-http", statusAddresses[i],
-				"-tls-cert", certificate, "-tls-key", key, "-tls-ca", certificates.file,
-			}, writer, io.Discard)
-			_ = writer.Close()
-			ended <- err
-		}()
-		go func() {
-			for lines := bufio.NewScanner(reader); lines.Scan(); {
-				if strings.Contains(lines.Text(), "this node leads with token") {
-					led <- name
-				}
-			}
-		}()
-		stop[name] = func() error { cancel(); return <-ended }
-	}
-	first := <-led
-	require.NoError(t, stop[first]())
-	for second := first; second == first; {
-		second = <-led
-	}
-	for i, name := range names {
-		if name == first {
-			continue
-		}
-		s := fetch(t, statusAddresses[i])
-		require.Equal(t, name, s.ID)
-		require.NotZero(t, s.Term)
-		require.Len(t, s.Members, 3)
-	}
-	for _, name := range names {
-		if name != first {
-			require.NoError(t, stop[name]())
-		}
-	}
-}
-
-// freeAddresses returns addresses that nobody listens on.
-func freeAddresses(t *testing.T, n int) []string {
-	t.Helper()
-	addresses := make([]string, n)
-	for i := range addresses {
-		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		defer func() { require.NoError(t, listener.Close()) }()
-		addresses[i] = listener.Addr().String()
-	}
-	return addresses
-}
-
-func fetch(t *testing.T, address string) status {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/status", nil)
-	require.NoError(t, err)
-	response, err := http.DefaultClient.Do(request)
-	require.NoError(t, err)
-	defer func() { require.NoError(t, response.Body.Close()) }()
-	require.Equal(t, http.StatusOK, response.StatusCode)
-	var s status
-	require.NoError(t, json.NewDecoder(response.Body).Decode(&s))
-	return s
-}
-
-// authority signs the certificates of members.
-type authority struct {
-	file        string
-	certificate *x509.Certificate
-	key         *ecdsa.PrivateKey
-}
-
-func newAuthority(t *testing.T) authority {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	certificate := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, certificate, certificate, key.Public(), key)
-	require.NoError(t, err)
-	a := authority{certificate: certificate, key: key, file: filepath.Join(t.TempDir(), "ca.pem")}
-	writePEM(t, a.file, "CERTIFICATE", der)
-	return a
-}
-
-// issue returns files with a certificate for a member, and its key.
-func (a authority) issue(t *testing.T, name string) (certificate, key string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
-		NotBefore: a.certificate.NotBefore, NotAfter: a.certificate.NotAfter,
-		KeyUsage:    x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}, a.certificate, private.Public(), a.key)
-	require.NoError(t, err)
-	encoded, err := x509.MarshalPKCS8PrivateKey(private)
-	require.NoError(t, err)
-	dir := t.TempDir()
-	certificate, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	writePEM(t, certificate, "CERTIFICATE", der)
-	writePEM(t, key, "PRIVATE KEY", encoded)
-	return certificate, key
-}
-
-func writePEM(t *testing.T, path, kind string, der []byte) {
-	t.Helper()
-	require.NoError(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
+func TestHelp(t *testing.T) {
+	var out bytes.Buffer
+	require.NoError(t, run(t.Context(), []string{"-help"}, &out))
+	require.Contains(t, out.String(), "-tls-cert file")
 }

@@ -1,11 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
 	"net"
-	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -13,12 +12,19 @@ import (
 	"github.com/rads-project/constellation/transport/tcp"
 )
 
+// retryWork is how long a leader whose work has failed leaves it to others.
+const retryWork = time.Second
+
+// service is a running member.
+type service struct {
+	*printer
+	node    *raft.Node
+	carrier *tcp.Transport
+	work    work
+}
+
 // member runs one member of a cluster until ctx ends.
-func member(ctx context.Context, o options, p *printer) error {
-	c, err := o.cluster()
-	if err != nil {
-		return err
-	}
+func member(ctx context.Context, o options, c cluster, out *printer) error {
 	store, err := o.store()
 	if err != nil {
 		return err
@@ -28,7 +34,7 @@ func member(ctx context.Context, o options, p *printer) error {
 		return err
 	}
 	if security == nil {
-		p.printf("warning: without -tls-cert, -tls-key and -tls-ca anybody can claim to be a member")
+		out.printf("%s: without -tls-cert, -tls-key and -tls-ca anybody can claim to be a member", c.id)
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", o.listen)
 	if err != nil {
@@ -45,19 +51,28 @@ func member(ctx context.Context, o options, p *printer) error {
 	node, err := raft.New(raft.Config{
 		Cluster: "election", ID: c.id,
 		// A state on disk wins over this, so that it may stay for ever.
-		Start:     raft.Bootstrap(0, c.members...),
-		Store:     store,
-		Transport: carrier,
+		Start:              raft.Bootstrap(0, c.members...),
+		ElectionTimeoutMin: o.timeout,
+		Store:              store,
+		Transport:          carrier,
 	})
 	if err != nil {
 		return err
 	}
-	return runMember(ctx, node, o.http, p)
+	s := &service{out, node, carrier, work{name: c.id, register: o.registerAt}}
+	if o.journal != "" {
+		if s.work.journal, err = os.OpenFile(o.journal, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600); err != nil {
+			return err
+		}
+		defer func() { _ = s.work.journal.Close() }()
+	}
+	return s.run(ctx, o.http)
 }
 
-// runMember runs the node and, beside it, what looks at it.
-func runMember(ctx context.Context, node *raft.Node, address string, p *printer) error {
-	ctx, stop := context.WithCancel(ctx)
+// run runs the node and, beside it, what looks at it and what it leads.
+func (s *service) run(ctx context.Context, address string) error {
+	// What is beside the node ends with the node, which hands over after ctx.
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var beside sync.WaitGroup
 	defer beside.Wait()
 	defer stop()
@@ -66,76 +81,54 @@ func runMember(ctx context.Context, node *raft.Node, address string, p *printer)
 		if err != nil {
 			return err
 		}
-		beside.Go(func() { serveStatus(ctx, listener, node) })
+		beside.Go(func() { s.serveStatus(running, listener) })
 	}
-	beside.Go(func() { report(ctx, node, p) })
-	beside.Go(func() { lead(ctx, node, p) })
-	return node.Run(ctx)
+	beside.Go(func() { s.lead(running) })
+	var reporting sync.WaitGroup
+	defer reporting.Wait() // before stop, so that it prints the end
+	reporting.Go(func() { s.report(running) })
+	return s.node.Run(ctx)
 }
 
-// lead is the work that only the leader does.
-func lead(ctx context.Context, node *raft.Node, p *printer) {
-	_ = node.WhileLeader(ctx, func(ctx context.Context, token uint64) error {
-		p.printf("this node leads with token %d", token)
-		<-ctx.Done()
-		p.printf("this node leads no more: %v", context.Cause(ctx))
-		return nil
-	}) // It ends with the node.
-}
-
-// report prints a line for each change.
-func report(ctx context.Context, node *raft.Node, p *printer) {
-	for s := range node.Watch(context.WithoutCancel(ctx)) { // until the node has stopped
-		if s.Stopped {
-			p.printf("%s: stopped", s.ID)
-			return
+// lead does the leader's work in each reign.
+func (s *service) lead(ctx context.Context) {
+	for {
+		l, err := s.node.Lead(ctx)
+		if err != nil {
+			return // The node has stopped.
 		}
-		leader := s.Leader
-		if leader == "" {
-			leader = "unknown"
+		s.printf("%s: leads with token %d", s.work.name, l.Term())
+		if err := s.work.do(l); err != nil {
+			s.printf("%s: gives up token %d: %v", s.work.name, l.Term(), err)
+			_ = l.Resign(ctx) // It fails if there is nothing to give up any more.
+			pause(ctx, retryWork)
+			continue
 		}
-		p.printf("%s: %v, term %d, leader %s, configuration %v", s.ID, s.Role, s.Term, leader, s.Configuration.ConfigurationID)
+		s.printf("%s: leads no more with token %d: %v", s.work.name, l.Term(), context.Cause(l.Context()))
+		l.Release()
 	}
 }
 
-// status is the answer to GET /status.
-type status struct {
-	ID            string        `json:"id"`
-	Role          string        `json:"role"`
-	Term          uint64        `json:"term"`
-	Leader        string        `json:"leader,omitempty"`
-	LeaderAddress string        `json:"leaderAddress,omitempty"`
-	Leading       bool          `json:"leading"`
-	LeaseMillis   int64         `json:"leaseMillis"`
-	Configuration string        `json:"configuration"`
-	Members       []raft.Member `json:"members"`
-	Counters      raft.Counters `json:"counters"`
-	Traffic       raft.Traffic  `json:"traffic"`
-}
-
-func newStatus(s raft.Status) status {
-	leader, _ := s.Configuration.Member(s.Leader)
-	return status{
-		ID: s.ID, Role: s.Role.String(), Term: s.Term,
-		Leader: s.Leader, LeaderAddress: leader.Data,
-		Leading: s.Leading, LeaseMillis: s.Lease.Milliseconds(),
-		Configuration: s.Configuration.String(), Members: s.Configuration.Members,
-		Counters: s.Counters, Traffic: s.Traffic,
+// pause waits for d or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 
-// serveStatus answers GET /status until ctx ends.
-func serveStatus(ctx context.Context, listener net.Listener, node *raft.Node) {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		encoder := json.NewEncoder(w)
-		encoder.SetIndent("", "  ")
-		_ = encoder.Encode(newStatus(node.Status())) // The client has gone.
-	})
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: time.Second}
-	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		_ = listener.Close()
+// report prints a line for each change but those that lead reports.
+func (s *service) report(ctx context.Context) {
+	for now := range s.node.Watch(ctx) {
+		switch {
+		case now.Stopped:
+			s.printf("%s: stopped", now.ID)
+		case now.Leading, now.Term == 0: // It leads, or has not begun.
+		default:
+			s.printf("%s: %v in term %d, leader %s, configuration %v", now.ID, now.Role, now.Term,
+				cmp.Or(now.Leader, "unknown"), now.Configuration.ConfigurationID)
+		}
 	}
 }

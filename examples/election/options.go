@@ -6,9 +6,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/rads-project/constellation/raft"
 )
@@ -16,18 +18,23 @@ import (
 // options are the flags of a member.
 type options struct {
 	id, listen, peers, data, http string
+	timeout                       time.Duration
 	tlsCert, tlsKey, tlsCA        string
+	journal, registerAt           string
 }
 
 func (o *options) register(flags *flag.FlagSet) {
-	flags.StringVar(&o.id, "id", "", "name of this member (default: the one in -peers with the address of -listen)")
-	flags.StringVar(&o.listen, "listen", "", "address for the other members; without it, a demonstration runs")
-	flags.StringVar(&o.peers, "peers", "", "all members, name=address,…")
-	flags.StringVar(&o.data, "data", "", "directory for the state of this member")
-	flags.StringVar(&o.http, "http", "", "address to answer GET /status on (default: none)")
-	flags.StringVar(&o.tlsCert, "tls-cert", "", "file with this member's certificate, in PEM")
-	flags.StringVar(&o.tlsKey, "tls-key", "", "file with its key")
-	flags.StringVar(&o.tlsCA, "tls-ca", "", "file with the authorities that sign members' certificates")
+	flags.StringVar(&o.id, "id", "", "`name` of this member (default: the one in -peers with the address of -listen)")
+	flags.StringVar(&o.listen, "listen", "", "`address` to listen on for the other members")
+	flags.StringVar(&o.peers, "peers", "", "all members, as `name=address,...`")
+	flags.StringVar(&o.data, "data", "", "`directory` for the state of this member")
+	flags.StringVar(&o.http, "http", "", "`address` to answer GET /status on (default: none)")
+	flags.DurationVar(&o.timeout, "timeout", 300*time.Millisecond, "minimal election timeout; the maximal one is twice that")
+	flags.StringVar(&o.tlsCert, "tls-cert", "", "PEM `file` with this member's certificate")
+	flags.StringVar(&o.tlsKey, "tls-key", "", "PEM `file` with its key")
+	flags.StringVar(&o.tlsCA, "tls-ca", "", "PEM `file` with the authorities that sign members' certificates")
+	flags.StringVar(&o.journal, "journal", "", "`file` that the leader appends to (default: none)")
+	flags.StringVar(&o.registerAt, "register", "", "`address`, or path of a socket, of a register that the leader writes to (default: none)")
 }
 
 // cluster is what the options say about the members.
@@ -37,44 +44,78 @@ type cluster struct {
 	others  map[string]string // addresses by name
 }
 
+// cluster checks all options but the contents of files, and reports everything
+// that is wrong.
 func (o *options) cluster() (cluster, error) {
+	var errs []error
+	for _, required := range []struct{ name, value string }{
+		{"-listen", o.listen}, {"-peers", o.peers}, {"-data", o.data},
+	} {
+		if required.value == "" {
+			errs = append(errs, fmt.Errorf("%s is missing", required.name))
+		}
+	}
+	if o.timeout <= 0 {
+		errs = append(errs, fmt.Errorf("-timeout %v is not above 0", o.timeout))
+	}
+	if given := o.secure(); given && (o.tlsCert == "" || o.tlsKey == "" || o.tlsCA == "") {
+		errs = append(errs, errors.New("-tls-cert, -tls-key and -tls-ca go together"))
+	}
 	c := cluster{id: o.id, others: make(map[string]string)}
-	for entry := range strings.SplitSeq(o.peers, ",") {
+	if o.peers != "" {
+		errs = append(errs, c.parse(o.peers, o.listen))
+	}
+	return c, errors.Join(errs...)
+}
+
+// parse takes in the members. If this one's name is not known yet, it is the one
+// that listens there.
+func (c *cluster) parse(peers, listen string) error {
+	for entry := range strings.SplitSeq(peers, ",") {
 		name, address, found := strings.Cut(entry, "=")
 		if !found {
-			return cluster{}, fmt.Errorf("-peers: %q is not name=address", entry)
+			return fmt.Errorf("-peers: %q is not name=address", entry)
 		}
-		if c.id == "" && address == o.listen {
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			return fmt.Errorf("-peers: %w", err)
+		}
+		if c.id == "" && address == listen {
 			c.id = name
 		}
 		c.members = append(c.members, raft.Member{ID: name, Voter: true, Data: address})
 		c.others[name] = address
 	}
+	if _, err := raft.NewConfiguration(c.members...); err != nil {
+		return fmt.Errorf("-peers: %w", err)
+	}
 	if _, found := c.others[c.id]; !found {
-		return cluster{}, fmt.Errorf("-peers does not name this member, by the name %q or the address %s", o.id, o.listen)
+		return fmt.Errorf("-peers does not name this member, by -id %q or by -listen %s", c.id, listen)
 	}
 	delete(c.others, c.id)
-	return c, nil
+	return nil
 }
 
 // store returns the store in the data directory, which it makes.
 func (o *options) store() (raft.Store, error) {
-	if o.data == "" {
-		return nil, errors.New("-data is missing")
-	}
 	if err := os.MkdirAll(o.data, 0o700); err != nil {
 		return nil, err
 	}
 	return &raft.FileStore{Path: filepath.Join(o.data, "raft")}, nil
 }
 
+// secure reports whether any flag asks for TLS.
+func (o *options) secure() bool { return o.tlsCert != "" || o.tlsKey != "" || o.tlsCA != "" }
+
 // tls returns mutual TLS, nil if no flag asks for it.
 func (o *options) tls() (*tls.Config, error) {
-	if o.tlsCert == "" && o.tlsKey == "" && o.tlsCA == "" {
+	if !o.secure() {
 		return nil, nil
 	}
-	certificate, err := tls.LoadX509KeyPair(o.tlsCert, o.tlsKey)
-	if err != nil {
+	certificate := func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		c, err := tls.LoadX509KeyPair(o.tlsCert, o.tlsKey)
+		return &c, err
+	}
+	if _, err := certificate(nil); err != nil { // Fail now and not at each connection.
 		return nil, err
 	}
 	authorities, err := os.ReadFile(o.tlsCA)
@@ -86,8 +127,8 @@ func (o *options) tls() (*tls.Config, error) {
 		return nil, fmt.Errorf("no certificate in %s", o.tlsCA)
 	}
 	return &tls.Config{
-		Certificates: []tls.Certificate{certificate},
-		RootCAs:      pool, ClientCAs: pool,
+		GetCertificate: certificate,
+		RootCAs:        pool, ClientCAs: pool,
 		MinVersion: tls.VersionTLS13,
 	}, nil
 }
