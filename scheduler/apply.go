@@ -89,6 +89,7 @@ func (st *state) advance(to time.Time, tell listener) {
 // evict tells of the earliest eviction, which is due.
 func (st *state) evict(tell listener) {
 	a := heap.Pop(&st.deadlines).(*deadline).allocation
+	st.preserve(a.node)
 	a.version = st.seq
 	taint, _ := a.evictingTaint()
 	tell.tell(&EvictionDue{ID: a.id, NodeID: a.node.ID, Taint: taint})
@@ -155,7 +156,7 @@ func (st *state) addNode(c *NodeAdded) {
 // insertNode takes a node into the tables, ready and empty.
 func (st *state) insertNode(described placement.Node, join uint64) *node {
 	canonical := described.Canonical()
-	n := &node{Node: &canonical, join: join}
+	n := &node{Node: &canonical, join: join, captured: st.captures}
 	st.nodes[n.ID] = n
 	n.slot = st.index.Add(n.Node, join)
 	if grow := int(n.slot) + 1 - len(st.slots); grow > 0 {
@@ -169,6 +170,7 @@ func (st *state) updateNode(c *NodeUpdated, tell listener) {
 	st.applyPlan(c.Moves, tell)
 	st.roomier = true
 	n := st.nodes[c.Node.ID]
+	st.preserve(n)
 	canonical := c.Node.Canonical()
 	n.tainted = st.taintTimes(n.Taints, n.tainted, canonical.Taints)
 	n.Node, n.version = &canonical, st.seq
@@ -230,6 +232,7 @@ func (st *state) timeEviction(a *allocation) {
 func (st *state) markNode(c *NodeMarked, tell listener) {
 	st.applyPlan(c.Moves, tell)
 	n := st.nodes[c.NodeID]
+	st.preserve(n)
 	n.version = st.seq
 	st.roomier = c.Mark == MarkUncordoned || c.Mark == MarkReady
 	switch c.Mark {
@@ -284,6 +287,7 @@ func (st *state) markInstance(a *allocation, isLost bool, tell listener) []quota
 func (st *state) removeNode(c *NodeRemoved, tell listener) {
 	st.applyPlan(c.Moves, tell)
 	n := st.nodes[c.NodeID]
+	st.preserve(n)
 	for _, a := range n.allocations() {
 		st.release(a, tell)
 		tell.tell(&InstanceMarked{ID: a.id, Generation: a.generation, NodeID: n.ID, State: Removed})
@@ -305,6 +309,7 @@ func (st *state) place(c *Placed, tell listener) {
 		placed: st.now, generation: c.Generation, version: st.seq, token: st.token, score: uint16(c.Score),
 	}
 	if old := st.allocations[a.id]; old != nil {
+		st.preserve(old.node)
 		old.state, old.version = stale, st.seq
 		st.stale[a.id] = append(st.stale[a.id], old)
 	}
@@ -321,6 +326,7 @@ func (st *state) place(c *Placed, tell listener) {
 
 // settleIn enters an instance in the books of its node, and its eviction.
 func (st *state) settleIn(a *allocation, n *node) {
+	st.preserve(n)
 	n.link(a)
 	st.index.Retain(a.class)
 	st.index.Occupy(n.slot, a.class, &a.resources, a.devices)
@@ -347,6 +353,7 @@ func (st *state) generation(id string, generation uint64) *allocation {
 }
 
 func (st *state) release(a *allocation, tell listener) {
+	st.preserve(a.node)
 	if a.state == running {
 		st.refund(a)
 		st.leave(a, tell)
@@ -368,6 +375,7 @@ func (st *state) release(a *allocation, tell listener) {
 
 func (st *state) resize(c *Resized, tell listener) {
 	a := st.allocations[c.ID]
+	st.preserve(a.node)
 	st.leave(a, tell)
 	st.index.Vacate(a.node.slot, a.class, &a.resources, a.devices)
 	if a.asked == nil {

@@ -205,8 +205,9 @@ func (st *state) resizeDevices(a *allocation, amount int64) ([]uint16, error) {
 // deviceLeft returns what is left of each device of a node, holds subtracted.
 func (st *state) deviceLeft(n *node) []int64 {
 	left := slices.Clone(st.index.DeviceFree(n.slot))
-	for i, held := range st.index.Held(n.slot).Devices {
-		left[i] -= held
+	held := st.index.Held(n.slot).Devices // of devices that are gone too, zero
+	for i := range min(len(left), len(held)) {
+		left[i] -= held[i]
 	}
 	return left
 }

@@ -35,6 +35,7 @@ func (st *state) follow(events []reservation.Event, tell listener) {
 			}
 		}
 		if a := st.allocations[e.Instance]; a != nil {
+			st.preserve(a.node)
 			a.version = st.seq
 			a.overstayed = a.overstayed || e.Kind == reservation.Overstayed
 		}
@@ -184,6 +185,7 @@ func packed(devices []int) []uint16 {
 // it has lost that.
 func (st *state) uncover(a *allocation) {
 	if a != nil && a.covered != nil && a.state == running {
+		st.preserve(a.node)
 		before := st.chargeOf(a)
 		a.covered = nil
 		_, _ = st.quota.Replace(st.now, a.namespace(), before, st.chargeOf(a))

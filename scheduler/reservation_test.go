@@ -338,3 +338,18 @@ func TestPriorityDisplacesHoldsOnly(t *testing.T) {
 	require.ErrorIs(t, err, ErrUnschedulable, "instances never displace holds")
 	require.NoError(t, s.VerifyQuota())
 }
+
+func TestResizeAfterAHeldDeviceIsGone(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	n := testNode("n1", 8)
+	n.Devices.Count = 1
+	addNodes(t, s, n)
+	place(t, s, onlyCPU("a", 1))
+	spec := holding("r", 0, 1)
+	spec.Shape = placement.Resources{GPU: placement.Device}
+	reserve(t, s, spec)
+	_, err := s.UpdateNode(t.Context(), testNode("n1", 8))
+	require.NoError(t, err)
+	_, err = s.Resize(t.Context(), "a", placement.Resources{CPU: placement.Core, GPU: placement.Device})
+	require.ErrorIs(t, err, ErrUnschedulable)
+}

@@ -21,6 +21,8 @@ type Scheduler struct {
 	done     chan struct{} // closed by Close and by a failure
 	deadline chan struct{} // see DeadlineChanged
 
+	snapshots sync.Mutex // held by the one snapshot that is in the making; locked before mu
+
 	mu       sync.Mutex // guards all below
 	state    *state
 	scratch  scratch

@@ -1,7 +1,6 @@
 package scheduler
 
 import (
-	"cmp"
 	"container/heap"
 	"context"
 	"encoding/json"
@@ -11,7 +10,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/rads-project/constellation/internal/index"
 	"github.com/rads-project/constellation/placement"
 	"github.com/rads-project/constellation/quota"
 	"github.com/rads-project/constellation/reservation"
@@ -65,24 +63,33 @@ type allocationJSON struct {
 }
 
 // Snapshot returns the whole state as a record: equal states give equal
-// bytes. A replay of the journal up to the same Seq gives the same.
+// bytes. A replay of the journal up to the same Seq gives the same. Decisions
+// go on meanwhile; it takes time and memory linear in the state.
 func (s *Scheduler) Snapshot() (Record, error) {
-	var (
-		wire snapshotJSON
-		seq  uint64
-	)
+	s.snapshots.Lock()
+	defer s.snapshots.Unlock()
+	var c *capture
 	err := s.read(func(st *state) error {
-		wire, seq = st.snapshot(), st.seq
+		c = st.capture()
 		return nil
 	})
 	if err != nil {
 		return Record{}, err
 	}
-	data, err := json.Marshal(wire)
+	for s.captureSome(c) {
+		continue
+	}
+	data, err := json.Marshal(c.finish())
 	if err != nil {
 		return Record{}, fmt.Errorf("scheduler: encode snapshot: %w", err)
 	}
-	return Record{Seq: seq, Kind: RecordSnapshot, Data: data}, nil
+	return Record{Seq: c.wire.Seq, Kind: RecordSnapshot, Data: data}, nil
+}
+
+func (s *Scheduler) captureSome(c *capture) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state.captureSome(c, captureTurn)
 }
 
 // Checkpoint appends a snapshot to the journal, which may then delete what
@@ -107,41 +114,6 @@ func (s *Scheduler) Checkpoint(ctx context.Context) error {
 		s.failLocked(err)
 	}
 	return err
-}
-
-func (st *state) snapshot() snapshotJSON {
-	wire := snapshotJSON{
-		Version: formatVersion, Seq: st.seq, Time: st.now, Token: st.token, Joins: st.joins,
-		Reference: st.index.Reference(), Released: slices.Clone(st.released.order),
-		Quota: st.quota.State(), Quotas: maps.Clone(st.quotaVersions), Reservations: st.plan.Snapshot(),
-		Mix: st.mix,
-	}
-	// The plan may have been brought to the present without an entry.
-	wire.Reservations.Now = st.now
-	nodes := slices.SortedFunc(maps.Values(st.nodes), func(a, b *node) int { return cmp.Compare(a.join, b.join) })
-	place := make(map[*node]int, len(nodes))
-	for i, n := range nodes {
-		place[n] = i
-		wire.Nodes = append(wire.Nodes, nodeJSON{
-			Node: *n.Node, Join: n.join, Version: n.version, Cordoned: n.cordoned, Lost: n.lost, Unreported: n.unreported,
-			Tainted: slices.Clone(n.tainted),
-		})
-	}
-	classes := make(map[*index.Class]int)
-	for _, a := range st.all() {
-		class, known := classes[a.class]
-		if !known {
-			class = len(classes)
-			classes[a.class] = class
-			wire.Classes = append(wire.Classes, *a.class.Request())
-		}
-		wire.Allocations = append(wire.Allocations, allocationJSON{
-			ID: a.id, Class: class, Node: place[a.node], Resources: a.resources, Asked: a.asked,
-			Devices: a.devices, Placed: a.placed, Generation: a.generation, Version: a.version,
-			Token: a.token, Score: a.score, State: a.state, Overstayed: a.overstayed,
-		})
-	}
-	return wire
 }
 
 // all returns every allocation by ID and generation, stale ones included.

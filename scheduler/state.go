@@ -29,6 +29,8 @@ type state struct {
 	index       *index.Index
 	asked       index.Query // the latest; see find
 	mix         []MixKind
+	capturing   *capture // the one under way, or nil
+	captures    uint64   // begun so far
 
 	quota         quota.Accounts
 	quotaVersions map[string]uint64 // of specs, by namespace
@@ -51,6 +53,7 @@ type node struct {
 	unreported      bool        // takes no work before AdoptNode
 	tainted         []time.Time // when each of Taints was added
 	first, last     *allocation
+	captured        uint64 // the latest capture that has it
 }
 
 // allocation is one instance on the books of a node. Records of a million
