@@ -189,6 +189,12 @@ func TestStartState(t *testing.T) {
 	require.EqualValues(t, 41, state.Term, "the first leader's term is 42")
 	require.Len(t, state.Configuration.Members, 3)
 
+	// A node that joined in vain keeps its term.
+	later := HardState{Identity: Identity{"test", "A", fresh, 1}, Term: 50}
+	later, err = StartState(bootstrap, Record{State: later, Found: true}, fresh)
+	require.NoError(t, err)
+	require.EqualValues(t, 50, later.Term)
+
 	// A stored configuration wins over flags.
 	bootstrap.Start = Bootstrap(99, voters(5)...)
 	state, err = StartState(bootstrap, Record{State: state, Found: true}, fresh)

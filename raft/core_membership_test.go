@@ -372,3 +372,63 @@ func TestRule15_StoresAreBound(t *testing.T) {
 	c.run(time.Second)
 	require.Equal(t, version+1, c.leader().core.Configuration().Version)
 }
+
+// heartbeatWith returns a heartbeat of B that brings a configuration.
+func (s *solo) heartbeatWith(next Configuration) Message {
+	m := s.from("B", Heartbeat, max(1, next.Term))
+	m.Configuration, m.ConfigurationID, m.Digest = next, next.ConfigurationID, next.Digest()
+	return m
+}
+
+// A member campaigns from when it learns that it is a voter, and no longer.
+func TestElectionTimeoutFollowsTheVote(t *testing.T) {
+	s := newSoloOf(t, testConfig("A", Member{ID: "A"}, Member{ID: "B", Voter: true}))
+	next := s.hard.Configuration.Clone()
+	next.Version, next.Members[0].Voter = 2, true
+	require.True(t, s.asked(s.heartbeatWith(next)))
+	require.NotEqual(t, Never, s.electionAt)
+	next = next.Clone()
+	next.Version, next.Members[0].Voter = 3, false
+	require.True(t, s.asked(s.heartbeatWith(next)))
+	require.Equal(t, Never, s.electionAt)
+
+	next = next.Clone()
+	next.Version = 4
+	forged := s.heartbeatWith(next)
+	forged.Digest++
+	s.unchanged(forged)
+	require.EqualValues(t, 1, s.Counters().Dropped.Malformed)
+}
+
+// Rule 15: a refusal counts only from a configuration that is not older.
+func TestRefusalFromAnOlderConfiguration(t *testing.T) {
+	s := newSolo(t, 3)
+	m := s.from("B", Refusal, 1)
+	m.Reason = RefusedWiped
+	s.step(m)
+	require.Equal(t, RefusedWiped, s.last.Refused)
+	next := s.hard.Configuration
+	next.Version++
+	s.install(next)
+	s.step(m)
+	require.Zero(t, s.last.Refused)
+}
+
+// Rule 17: a voter with an older configuration could not win, so that nobody
+// hands over to it.
+func TestResignPassesOverAnOlderConfiguration(t *testing.T) {
+	s := newSolo(t, 3)
+	s.win()
+	s.confirm()
+	_, err := s.AddMember(s.now, Member{ID: "L"})
+	require.NoError(t, err)
+	older := s.heartbeatAnswer("B")
+	older.ConfigurationID.Version--
+	older.Digest++
+	s.step(older)
+	s.step(s.heartbeatAnswer("C"))
+	e, err := s.Resign(s.now)
+	require.NoError(t, err)
+	require.Len(t, e.Messages, 1)
+	require.Equal(t, "C", e.Messages[0].To, "although B comes first by ID")
+}
