@@ -4,7 +4,7 @@
 //
 // A Cluster uses the clock of package time only. Inside a testing/synctest
 // bubble that is virtual time: a test that crashes the leader and waits for the
-// next one takes less than a millisecond.
+// next one takes a millisecond or two.
 //
 //	func TestFailover(t *testing.T) {
 //		synctest.Test(t, func(t *testing.T) {

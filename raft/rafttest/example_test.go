@@ -30,7 +30,7 @@ func (s *counter) add(token uint64) error {
 }
 
 // This is how to test the fail-over of a service: in a synctest bubble, where
-// seconds take microseconds.
+// seconds take milliseconds.
 func TestServiceFailsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s counter // Only one node at a time uses it, or the race detector tells.
