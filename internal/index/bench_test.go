@@ -216,6 +216,7 @@ func (s *stand) plainBest(r *placement.Request) (Slot, bool) {
 }
 
 func (s *stand) run(b *testing.B, rules, engine string) {
+	b.Helper()
 	s.x.cfg.Engine = Auto
 	if engine == "columns" {
 		s.x.cfg.Engine = Columns

@@ -58,3 +58,15 @@ func (b bitset) invert() {
 		b[w] = ^b[w]
 	}
 }
+
+func (b bitset) intersect(other bitset) {
+	for w := range b {
+		b[w] &= other[w]
+	}
+}
+
+func (b bitset) unite(other bitset) {
+	for w := range b {
+		b[w] |= other[w]
+	}
+}

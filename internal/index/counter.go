@@ -72,6 +72,7 @@ func (s subject) anchor() (pair, bool) {
 				return pair{operand.Key(), operand.Values()[0]}, true
 			}
 		}
+	default:
 	}
 	return pair{}, false
 }

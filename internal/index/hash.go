@@ -11,8 +11,8 @@ import (
 type hash uint64
 
 const (
-	hashStart  hash = 0x9E3779B97F4A7C15
-	hashFactor      = 0xD6E8FEB86659FD93
+	hashStart  = hash(0x9E3779B97F4A7C15)
+	hashFactor = 0xD6E8FEB86659FD93
 )
 
 func (h hash) word(v uint64) hash {

@@ -108,51 +108,51 @@ func (x *Index) unlabel(slot Slot, key, value string) {
 // time in proportion to the bits and, for operators other than equality, to
 // the values of the label.
 func (x *Index) meeting(c placement.Constraint, dst bitset) {
-	clear(dst)
-	switch c.Operator() {
+	switch op := c.Operator(); op {
 	case placement.OpAnd, placement.OpOr:
 		part := make(bitset, len(dst))
 		for i, operand := range c.Operands() {
 			x.meeting(operand, part)
-			for w := range dst {
-				switch {
-				case i == 0:
-					dst[w] = part[w]
-				case c.Operator() == placement.OpAnd:
-					dst[w] &= part[w]
-				default:
-					dst[w] |= part[w]
-				}
+			switch {
+			case i == 0:
+				copy(dst, part)
+			case op == placement.OpAnd:
+				dst.intersect(part)
+			default:
+				dst.unite(part)
 			}
 		}
-		return
 	case placement.OpNot:
 		x.meeting(c.Operands()[0], dst)
 		dst.invert()
-		return
+	default:
+		x.meetingLabel(c, dst)
 	}
-	k := x.labels[c.Key()]
-	if k == nil {
-		k = &labelKey{}
+}
+
+// meetingLabel is meeting for a constraint on one label. Where the absence of
+// the label meets it, the nodes that do not are joined and then inverted.
+func (x *Index) meetingLabel(c placement.Constraint, dst bitset) {
+	clear(dst)
+	absent := c.MatchValue("", false)
+	var values map[string]posting
+	if k := x.labels[c.Key()]; k != nil {
+		values = k.values
 	}
-	switch absent := c.MatchValue("", false); c.Operator() {
-	case placement.OpEqual, placement.OpIn, placement.OpNotEqual, placement.OpNotIn:
-		for _, value := range c.Values() {
-			if nodes, ok := k.values[value]; ok {
+	if listed := c.Values(); len(listed) > 0 {
+		for _, value := range listed {
+			if nodes, ok := values[value]; ok {
 				nodes.joinInto(dst)
 			}
 		}
-		if absent {
-			dst.invert()
-		}
-	default:
-		for value, nodes := range k.values {
+	} else {
+		for value, nodes := range values {
 			if absent != c.MatchValue(value, true) {
 				nodes.joinInto(dst)
 			}
 		}
-		if absent {
-			dst.invert()
-		}
+	}
+	if absent {
+		dst.invert()
 	}
 }

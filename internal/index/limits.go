@@ -36,7 +36,7 @@ type limits struct {
 
 func defaultLimits() limits {
 	return limits{
-		gridNodes: 512, gridBlock: 64, gridCost: 64, orders: 32, grids: 6, parts: 64,
+		gridNodes: 512, gridBlock: 64, gridCost: 16, orders: 32, grids: 6, parts: 64,
 		listNodes: 256, denseSet: 64, denseTally: 256,
 		unusedClasses: 256, builtSets: 128, changeLog: 4096,
 	}

@@ -156,9 +156,7 @@ func (x *Index) compile(set *nodeSet) {
 	for _, c := range set.required {
 		x.sets.scratch = x.sets.scratch.resized(n)
 		x.meeting(c, x.sets.scratch)
-		for w := range set.bits {
-			set.bits[w] &= x.sets.scratch[w]
-		}
+		set.bits.intersect(x.sets.scratch)
 	}
 	if set.kind == dreaded {
 		clear(set.bits)

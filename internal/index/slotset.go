@@ -18,14 +18,6 @@ const denseShare = 32
 
 func (x *Index) longestList() int { return max(x.limits.denseSet, len(x.nodes)/denseShare) }
 
-func (s *slotSet) has(slot Slot) bool {
-	if s.bits != nil {
-		return s.bits.has(slot)
-	}
-	_, found := slices.BinarySearch(s.list, slot)
-	return found
-}
-
 // add puts in a slot that is no member. longest is how many members a list may
 // have.
 func (s *slotSet) add(slot Slot, longest int) {

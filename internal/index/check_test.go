@@ -1,0 +1,300 @@
+package index
+
+import (
+	"slices"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// checkBest compares the pick and its score.
+func (w *world) checkBest(t require.TestingT, q *Query, r *placement.Request) (Choice, bool) {
+	want := w.m.best(w.x, q, r)
+	got, ok := w.x.Best(q)
+	require.Equal(t, want != nil, ok, "feasible")
+	if !ok {
+		return got, false
+	}
+	require.Equal(t, want.spec.ID, w.x.nodes[got.Slot].spec.ID, "pick of %v", r)
+	terms, _ := w.m.terms(r, want, nil)
+	require.Equal(t, terms, got.Terms)
+	require.True(t, w.x.Fits(q, got.Slot))
+	return got, true
+}
+
+// check compares all answers about one request.
+func (w *world) check(t require.TestingT, r placement.Request, held Held) {
+	q := w.query(&r)
+	w.checkBest(t, q, &r)
+	fit, tallies := w.m.ranked(&r)
+	require.Equal(t, tallies, w.x.Count(q), "counts of %v", r)
+	require.Equal(t, tallies, w.x.Count(q), "remembered counts")
+	if r.Preferences.Strategy != placement.Random {
+		top := w.x.Top(q, 3)
+		require.Len(t, top, min(3, len(fit)))
+		for i, choice := range top {
+			require.Equal(t, fit[i].slot, choice.Slot)
+		}
+	}
+	for _, n := range w.m.nodes {
+		w.checkNode(t, q, &r, n, held)
+	}
+}
+
+func (w *world) checkNode(t require.TestingT, q *Query, r *placement.Request, n *modelNode, held Held) {
+	failures := w.m.failures(r, n, nil)
+	verdict := w.x.Verdict(q, n.slot)
+	require.Equal(t, failures, verdict.Failures, "verdict of %v on %v", r, n.spec)
+	require.Equal(t, len(failures) == 0, w.x.Fits(q, n.slot))
+	terms, parts := w.m.terms(r, n, nil)
+	if len(failures) == 0 {
+		require.Equal(t, terms, verdict.Terms)
+		require.Equal(t, parts, verdict.Parts)
+		w.checkDevices(t, r, n, w.x.Devices(q, n.slot, nil), &n.held)
+		switch r.Preferences.Strategy {
+		case placement.Spread:
+			require.Equal(t, w.m.group(r, n), verdict.Group)
+		case placement.LeastFragmentation:
+			require.Equal(t, w.m.gradient(r, n), verdict.Gradient)
+		default:
+		}
+	}
+	got, ok := w.x.Evaluate(q, n.slot, nil)
+	require.Equal(t, len(failures) == 0, ok)
+	require.Equal(t, terms, got)
+	got, ok = w.x.Evaluate(q, n.slot, &held)
+	require.Equal(t, len(w.m.failures(r, n, &held)) == 0, ok)
+	want, _ := w.m.terms(r, n, &held)
+	require.Equal(t, want, got)
+	if ok {
+		w.checkDevices(t, r, n, w.x.Devices(q, n.slot, &held), &held)
+	}
+}
+
+// checkDevices says what section 3 of the design says about devices.
+func (w *world) checkDevices(t require.TestingT, r *placement.Request, n *modelNode, got []uint16, held *Held) {
+	var want []uint16
+	left := n.deviceLeft(held)
+	if asked := r.Resources.GPU; asked > 0 && asked < 1000 {
+		best := -1
+		for i := range left {
+			if left[i] >= asked && (best < 0 || left[i] < left[best]) {
+				best = i
+			}
+		}
+		want = []uint16{uint16(best)}
+	} else {
+		for i := range left {
+			if left[i] == 1000 && int64(len(want)) < asked/1000 {
+				want = append(want, uint16(i))
+			}
+		}
+	}
+	require.Equal(t, want, got)
+}
+
+// checkBooks compares what the index says of each node.
+func (w *world) checkBooks(t require.TestingT) {
+	for _, n := range w.m.nodes {
+		require.Equal(t, int64(len(n.instances)), w.x.Instances(n.slot))
+		free, used, held := w.x.Free(n.slot), w.x.Used(n.slot), w.x.Held(n.slot)
+		for name := range w.m.reference {
+			require.Equal(t, n.free(name, &n.held), free.Amount(name), name)
+			allocatable := n.spec.Allocatable()
+			require.Equal(t, allocatable.Amount(name)-n.free(name, nil), used.Amount(name))
+		}
+		require.True(t, held.Resources.Equal(n.held.Resources))
+		require.Equal(t, len(n.deviceLeft(nil)), len(w.x.DeviceFree(n.slot)))
+		for i, left := range n.deviceLeft(nil) {
+			require.Equal(t, left, w.x.DeviceFree(n.slot)[i])
+		}
+	}
+	reference := w.x.Reference()
+	for name, amount := range w.m.reference {
+		require.Equal(t, amount, reference.Amount(name), name)
+	}
+}
+
+// rebuilt returns an index made from scratch out of what the model holds.
+func (w *world) rebuilt() (*Index, map[Slot]Slot) {
+	x := New(w.m.cfg)
+	var reference placement.Resources
+	for name, amount := range w.m.reference {
+		reference = reference.With(name, amount)
+	}
+	x.SetReference(reference)
+	x.SetMix(w.m.mix)
+	slots := map[Slot]Slot{}
+	for _, n := range slices.Backward(w.m.nodes) {
+		spec := n.spec
+		slot := x.Add(&spec, n.join)
+		slots[n.slot] = slot
+		x.SetState(slot, n.state)
+		x.SetHeld(slot, n.held)
+		for _, instance := range n.instances {
+			c := x.Class(&instance.request)
+			x.Retain(c)
+			x.Occupy(slot, c, &instance.request.Resources, instance.devices)
+			if instance.counts {
+				x.Join(slot, c)
+			}
+		}
+	}
+	return x, slots
+}
+
+// checkRebuilt compares answers, columns and counts with a rebuild.
+func (w *world) checkRebuilt(t require.TestingT, r placement.Request) {
+	x, slots := w.rebuilt()
+	q := w.query(&r)
+	again := &Query{Class: x.Class(&r), Resources: q.Resources, ID: q.ID, Seq: q.Seq}
+	got, ok := w.x.Best(q)
+	w.checkBest(t, q, &r)
+	other, found := x.Best(again)
+	require.Equal(t, ok, found)
+	if ok {
+		require.Equal(t, slots[got.Slot], other.Slot)
+		require.Equal(t, got.Terms, other.Terms)
+	}
+	require.Equal(t, w.x.Count(q), x.Count(again))
+	for was, is := range slots {
+		require.Equal(t, x.key[is], w.x.key[was])
+		require.Equal(t, x.most[is], w.x.most[was])
+		require.Equal(t, x.whole[is], w.x.whole[was])
+		require.Equal(t, x.full.has(is), w.x.full.has(was))
+	}
+	w.checkInvariants(t)
+}
+
+// checkInvariants compares every derived structure with what it derives from.
+func (w *world) checkInvariants(t require.TestingT) {
+	x := w.x
+	require.Equal(t, len(w.m.nodes), x.present.count())
+	for i, n := range w.m.nodes {
+		require.Equal(t, n.slot, x.byJoin[i])
+	}
+	for slot := range x.nodes {
+		packed, key := x.pack(Slot(slot))
+		require.Equal(t, packed, x.packed[slot])
+		require.Equal(t, key, x.key[slot])
+	}
+	w.checkGrids(t)
+	for _, set := range x.sets.built {
+		x.current(set)
+		n := 0
+		for slot := range x.nodes {
+			in := x.belongs(set, Slot(slot))
+			require.Equal(t, in, set.bits.has(Slot(slot)))
+			if in {
+				n++
+			}
+		}
+		require.Equal(t, n, set.n)
+	}
+	for _, topology := range x.topologies {
+		for _, k := range topology.users {
+			w.checkCounter(t, k)
+		}
+	}
+	unused := 0
+	for c := x.classes.idle.older; c != &x.classes.idle; c = c.older {
+		unused++
+		require.Zero(t, c.refs)
+	}
+	require.Equal(t, unused, x.classes.unused)
+}
+
+// places yields every cell of a grid.
+func (g *grid) places(yield func(gridPlace) bool) {
+	for part := range g.parts {
+		for number := range g.parts[part].cells {
+			if !yield(gridPlace{part: int32(part), cell: int32(number)}) {
+				return
+			}
+		}
+	}
+}
+
+// checkGrids holds every grid against a new one and its own invariant.
+func (w *world) checkGrids(t require.TestingT) {
+	for _, o := range w.x.orders {
+		if o.grid == nil || o.abandoned() {
+			continue
+		}
+		w.x.refresh(o)
+		w.x.upToDate(o)
+		g, entries := o.grid, 0
+		for place := range g.places {
+			number := place.cell
+			c := &g.parts[place.part].cells[number]
+			low := int64(noKey)
+			var last gridEntry
+			for b := range c.blocks {
+				at := &c.blocks[b]
+				require.NotEmpty(t, at.entries)
+				require.LessOrEqual(t, len(at.entries), w.x.limits.gridBlock)
+				require.Equal(t, topOf(at.entries), at.top)
+				for i, e := range at.entries {
+					entries++
+					require.True(t, w.x.present.has(e.slot) && o.has(e.slot))
+					require.Equal(t, gridPlace{e.key, place.part, number}, g.at[e.slot])
+					require.Equal(t, w.x.orderKey(o, e.slot), e.key)
+					require.Equal(t, o.part(e.slot), place.part)
+					require.Equal(t, w.x.packed[e.slot], e.packed)
+					require.Equal(t, c.corner, corner(e.packed))
+					require.Zero(t, misses(c.corner, e.packed))
+					if b > 0 || i > 0 {
+						require.Negative(t, w.x.compareEntry(last, e.key, w.x.nodes[e.slot].join))
+					} else {
+						low = e.key
+					}
+					last = e
+				}
+			}
+			require.Equal(t, low, c.low)
+			known, ok := g.parts[place.part].known[c.corner]
+			require.Equal(t, len(c.blocks) > 0, ok && known == number)
+		}
+		require.Equal(t, g.n, entries)
+		if o.set == nil {
+			require.Equal(t, len(w.m.nodes), entries)
+		} else {
+			require.Equal(t, o.set.n, entries)
+		}
+	}
+}
+
+func (w *world) checkCounter(t require.TestingT, k *counter) {
+	counts := map[int32]int32{}
+	all := int64(0)
+	for _, n := range w.m.nodes {
+		for _, instance := range n.instances {
+			if !instance.counts || !k.countsInstance(&instance.request) {
+				continue
+			}
+			all++
+			if domain := k.topology.of(n.slot); domain != noDomain {
+				counts[domain]++
+			}
+		}
+	}
+	require.Equal(t, all, k.all)
+	nonzero := 0
+	for domain, count := range k.domains.each {
+		nonzero++
+		require.Equal(t, counts[domain], count)
+	}
+	require.Len(t, counts, nonzero)
+	require.Equal(t, nonzero, k.domains.nonzero)
+}
+
+func (k *counter) countsInstance(r *placement.Request) bool {
+	c := &Class{request: *r}
+	if k.of.kind != ofHolders {
+		return k.of.covers(c)
+	}
+	return slices.ContainsFunc(r.Preferences.Affinity, func(term placement.AffinityTerm) bool {
+		return term.Repel && term.Required() && term.Topology == k.topology.key && c.subject(term, ofHolders).equal(k.of)
+	})
+}
