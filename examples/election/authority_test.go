@@ -23,7 +23,7 @@ type authority struct {
 	key         *ecdsa.PrivateKey
 }
 
-func newAuthority(t *testing.T) authority {
+func newAuthority(t *testing.T) *authority {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
@@ -34,13 +34,13 @@ func newAuthority(t *testing.T) authority {
 	}
 	der, err := x509.CreateCertificate(rand.Reader, certificate, certificate, key.Public(), key)
 	require.NoError(t, err)
-	a := authority{certificate: certificate, key: key, file: filepath.Join(t.TempDir(), "ca.pem")}
+	a := &authority{certificate: certificate, key: key, file: filepath.Join(t.TempDir(), "ca.pem")}
 	writePEM(t, a.file, "CERTIFICATE", der)
 	return a
 }
 
 // issue returns files with a certificate for a member, and its key.
-func (a authority) issue(t *testing.T, name string) (certificate, key string) {
+func (a *authority) issue(t *testing.T, name string) (certificate, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)

@@ -16,18 +16,30 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// network is what the members of a fleet talk over. It can be cut.
-type network interface {
+// site is where the members of a fleet run.
+type site interface {
 	// listen returns the address that a member listens on and the one at which
 	// the others find it.
 	listen(name string) (own, public string)
 	// command returns the command that runs the given one where the member is.
 	command(name string, command []string) []string
+}
+
+// network is a site that can be cut.
+type network interface {
+	site
 	// cut lets nothing pass any more from one member to another.
 	cut(t *testing.T, from, to string)
 	// heal ends all cuts.
 	heal(t *testing.T)
 }
+
+// addresses is a site on this machine: an address for each member.
+type addresses map[string]string
+
+func (a addresses) listen(name string) (own, public string) { return a[name], a[name] }
+
+func (a addresses) command(_ string, command []string) []string { return command }
 
 // loopback is a network on 127.0.0.1, with a proxy before each member. A proxy
 // knows who connects from the introduction at the beginning of each connection.

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,7 +21,7 @@ func long() bool { return os.Getenv("CONSTELLATION_LONG") != "" }
 // trial is a fleet on a network, and what its leaders leave behind.
 type trial struct {
 	*fleet
-	network  network
+	network  network // nil: it cannot be cut
 	journal  string
 	register *testRegister
 	pauses   []interruption
@@ -44,7 +45,13 @@ func TestProcesses(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			names := []string{"a", "b", "c"}
-			r := newTrial(t, names, tt.make(t, names), tt.tls)
+			network := tt.make(t, names)
+			p := plan{site: network, names: names, timeout: 300 * time.Millisecond}
+			if tt.tls {
+				p.authority = newAuthority(t)
+			}
+			r := newTrial(t, p)
+			r.network = network
 			r.startAll(t)
 			for i := range cycles {
 				t.Logf("cycle %d", i+1)
@@ -57,31 +64,37 @@ func TestProcesses(t *testing.T) {
 	}
 }
 
-func newTrial(t *testing.T, names []string, network network, secure bool) *trial {
+// plan says how the members of a trial are started.
+type plan struct {
+	site      site
+	names     []string
+	absent    []string          // more members, which are not started
+	timeout   time.Duration     // the minimal election timeout
+	authority *authority        // nil: no TLS
+	http      map[string]string // where each answers GET /status; nil: nowhere
+}
+
+func newTrial(t *testing.T, p plan) *trial {
 	t.Helper()
 	dir := t.TempDir()
-	r := &trial{network: network, journal: filepath.Join(dir, "journal"), register: newTestRegister(t)}
-	var authority authority
-	if secure {
-		authority = newAuthority(t)
-	}
+	r := &trial{journal: filepath.Join(dir, "journal"), register: newTestRegister(t)}
 	var peers []string
-	for _, name := range names {
-		_, public := network.listen(name)
+	for _, name := range slices.Concat(p.names, p.absent) {
+		_, public := p.site.listen(name)
 		peers = append(peers, name+"="+public)
 	}
 	commands := make(map[string][]string)
-	for _, name := range names {
-		own, _ := network.listen(name)
+	for _, name := range p.names {
+		own, _ := p.site.listen(name)
 		args := []string{
-			"-id", name, "-listen", own, "-peers", strings.Join(peers, ","), "-timeout", "300ms",
-			"-data", filepath.Join(dir, name), "-journal", r.journal, "-register", r.register.path,
+			"-id", name, "-listen", own, "-peers", strings.Join(peers, ","), "-timeout", p.timeout.String(),
+			"-data", filepath.Join(dir, name), "-journal", r.journal, "-register", r.register.path, "-http", p.http[name],
 		}
-		if secure {
-			certificate, key := authority.issue(t, name)
-			args = append(args, "-tls-cert", certificate, "-tls-key", key, "-tls-ca", authority.file)
+		if p.authority != nil {
+			certificate, key := p.authority.issue(t, name)
+			args = append(args, "-tls-cert", certificate, "-tls-key", key, "-tls-ca", p.authority.file)
 		}
-		commands[name] = network.command(name, program(t, args...))
+		commands[name] = p.site.command(name, program(t, args...))
 	}
 	r.fleet = newFleet(t, commands)
 	return r
