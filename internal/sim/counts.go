@@ -1,0 +1,66 @@
+package sim
+
+import "time"
+
+// Counts say what happened in worlds.
+type Counts struct {
+	// Simulated is how much time passed.
+	Simulated time.Duration
+	// Steps were made: messages, timers, saves and faults.
+	Steps int
+	// Faults of each kind that took place.
+	Faults [faultKinds]int
+
+	// Messages were sent. Of them the network lost some, brought some twice, some
+	// before earlier ones of the same link, and some later than a minimal
+	// election timeout.
+	Messages, Lost, Duplicated, Overtaken, Delayed int
+	// Saves became durable. SlowSaves outlasted the watchdog; StalledSaves and
+	// FailedSaves ended the process.
+	Saves, SlowSaves, StalledSaves, FailedSaves int
+	// CutOld and CutNew saves were cut short by a crash, and left the old record
+	// or the new one.
+	CutOld, CutNew int
+	// Starts of processes.
+	Starts int
+	// Reigns that began.
+	Reigns int
+}
+
+func (c *Counts) cut(written bool) {
+	if written {
+		c.CutNew++
+	} else {
+		c.CutOld++
+	}
+}
+
+// Add adds what happened elsewhere.
+func (c *Counts) Add(o Counts) {
+	c.Simulated += o.Simulated
+	for i, n := range o.Faults {
+		c.Faults[i] += n
+	}
+	sums := [...]struct {
+		to   *int
+		more int
+	}{
+		{&c.Steps, o.Steps},
+		{&c.Messages, o.Messages},
+		{&c.Lost, o.Lost},
+		{&c.Duplicated, o.Duplicated},
+		{&c.Overtaken, o.Overtaken},
+		{&c.Delayed, o.Delayed},
+		{&c.Saves, o.Saves},
+		{&c.SlowSaves, o.SlowSaves},
+		{&c.StalledSaves, o.StalledSaves},
+		{&c.FailedSaves, o.FailedSaves},
+		{&c.CutOld, o.CutOld},
+		{&c.CutNew, o.CutNew},
+		{&c.Starts, o.Starts},
+		{&c.Reigns, o.Reigns},
+	}
+	for _, s := range sums {
+		*s.to += s.more
+	}
+}

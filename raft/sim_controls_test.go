@@ -1,0 +1,28 @@
+package raft
+
+// Control switches one rule off, to show that a test would notice.
+type Control struct {
+	Rule string
+	Off  func(c *Core)
+}
+
+// Controls are those that random faults can catch within seconds, each to be
+// applied to every core that starts. TestNegativeControls has all of them, with
+// a schedule for each.
+func Controls() []Control {
+	return []Control{
+		{"rule 1: a promise survives a term", func(c *Core) { c.faults.clearPromiseOnTerm = true }},
+		{"rule 1: no campaign while bound", func(c *Core) { c.faults.campaignWhileBound = true }},
+		{"rule 2: lease from the sending", func(c *Core) { c.faults.leaseFromReceipt = true }},
+		{"rule 2: margin of twice the skew", func(c *Core) { c.lease = c.cfg.ElectionTimeoutMin }},
+		{"rule 4: silence after a restart", func(c *Core) { c.faults.noBlackout, c.promise = true, promise{} }},
+		{"rule 4: promises as long as asked", func(c *Core) { c.faults.ownPromiseLength = true }},
+		{"rule 5: no lease after TimeoutNow", func(c *Core) { c.faults.renewAfterTransfer = true }},
+		{"rule 6: a grant ends the pre-campaign", func(c *Core) { c.faults.keepPreCampaign = true }},
+		{"rule 8: votes are a set", func(c *Core) { c.faults.countDuplicateVotes = true }},
+		{"rule 8: the vote survives a heartbeat", func(c *Core) { c.faults.resetVoteOnEqualTerm = true }},
+		{"rule 17: no vote for an older configuration", func(c *Core) { c.faults.ignoreConfigurationID = true }},
+		{"rule 18: quorum before a change", func(c *Core) { c.faults.reconfigUnconfirmed = true }},
+		{"rule 19: hear unknown candidates", func(c *Core) { c.faults.dropUnknownCandidates = true }},
+	}
+}
