@@ -88,19 +88,6 @@ func (n *node) begin(state raft.HardState) {
 	n.arm()
 }
 
-// rate draws how fast a clock runs.
-func (w *World) rate() int64 {
-	most := w.cfg.DriftPPM
-	switch w.random.IntN(3) {
-	case 0:
-		return -most
-	case 1:
-		return most
-	default:
-		return w.random.Int64N(2*most+1) - most
-	}
-}
-
 // drift makes the clock run at another rate.
 func (n *node) drift() {
 	n.expire()
@@ -252,6 +239,8 @@ func (n *node) save(state raft.HardState, done func()) {
 	}
 	n.saving = true
 	save := n.disk.begin(state, w.now+takes)
+	// within has something happen to the process while it saves, unless it is
+	// paused and notices nothing.
 	within := func(d time.Duration, run func()) {
 		if d < takes {
 			w.after(d, func() {
@@ -263,7 +252,7 @@ func (n *node) save(state raft.HardState, done func()) {
 	}
 	if n.disk.cutNext {
 		n.disk.cutNext = false
-		within(w.between(0, takes-1), n.crash)
+		within(w.between(0, takes), n.crash)
 	}
 	within(n.cfg.ElectionTimeoutMin/2, func() {
 		w.counts.SlowSaves++

@@ -9,8 +9,11 @@ import (
 	"github.com/rads-project/constellation/raft"
 )
 
-// maxNodes bounds a world: nodes are named A, B, C and so on.
-const maxNodes = 8
+// Bounds of a world. Nodes are named A, B, C and so on.
+const (
+	maxNodes    = 8
+	maxDriftPPM = 100_000
+)
 
 // Config is what a World is made from.
 type Config struct {
@@ -69,8 +72,11 @@ type Reign struct {
 
 // New returns a world in which all nodes are about to start.
 func New(cfg Config) (*World, error) {
-	if cfg.Voters < 1 || cfg.Spares < 0 || cfg.Voters+cfg.Spares > maxNodes {
+	switch {
+	case cfg.Voters < 1 || cfg.Spares < 0 || cfg.Voters+cfg.Spares > maxNodes:
 		return nil, errors.New("sim: a world has 1 to 8 nodes, at least one of them a voter")
+	case cfg.SaveMin < 0 || cfg.SaveMax < cfg.SaveMin || cfg.DriftPPM < 0 || cfg.DriftPPM > maxDriftPPM:
+		return nil, errors.New("sim: a save takes from SaveMin to SaveMax, and clocks drift by up to 100,000 ppm")
 	}
 	network, err := faultnet.New(cfg.Seed, cfg.Network)
 	if err != nil {
@@ -115,6 +121,19 @@ func (w *World) between(least, most time.Duration) time.Duration {
 
 // chance reports true n times in 100.
 func (w *World) chance(n int) bool { return w.random.IntN(100) < n }
+
+// rate draws how fast a clock runs.
+func (w *World) rate() int64 {
+	most := w.cfg.DriftPPM
+	switch w.random.IntN(3) {
+	case 0:
+		return -most
+	case 1:
+		return most
+	default:
+		return w.random.Int64N(2*most+1) - most
+	}
+}
 
 // step does the next thing, if that is not after limit and no oracle is broken.
 func (w *World) step(limit time.Duration) bool {

@@ -26,6 +26,8 @@ func TestNewRefusesImpossibleWorlds(t *testing.T) {
 		{},
 		{Voters: 9},
 		{Voters: 3, Spares: -1},
+		{Voters: 3, SaveMin: 2, SaveMax: 1},
+		{Voters: 3, DriftPPM: -1},
 		{Voters: 3, Network: faultnet.Faults{Loss: -1}},
 		{Voters: 3, Configure: func(_ int, cfg *raft.Config) { cfg.Cluster = "" }},
 	} {
