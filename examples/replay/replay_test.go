@@ -100,13 +100,15 @@ func TestPublishedExperiment(t *testing.T) {
 	require.GreaterOrEqual(t, drawn, 87.0)
 	require.LessOrEqual(t, drawn, 88.5)
 
+	require.GreaterOrEqual(t, allocation(placement.LeastFragmentation), 95.3)
+
 	opts.reverse = true
 	require.InDelta(t, packed, allocation(placement.BinPack), 0.2)
 }
 
 func TestReplayIsDeterministic(t *testing.T) {
 	c, arriving := world(t, options{}, 7)
-	for _, strategy := range []placement.Strategy{placement.BinPack, placement.Spread, placement.Random, placement.Affinity} {
+	for _, strategy := range []placement.Strategy{placement.BinPack, placement.Spread, placement.Random, placement.Affinity, placement.LeastFragmentation} {
 		run := func() (decisions []scheduler.Decision, o outcome) {
 			o, err := replay(t.Context(), c, arriving[:2000], strategy, 7, func(d scheduler.Decision) {
 				decisions = append(decisions, d)
