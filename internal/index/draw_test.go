@@ -39,6 +39,10 @@ func drawConfig(d dice) Config {
 // drawResources draws amounts up to about size, without GPUs.
 func drawResources(d dice, size int64) placement.Resources {
 	amount := func() int64 { return d.from(0, size) }
+	if d.one(2) {
+		// Few amounts, so that nodes of different shapes have equal keys.
+		amount = func() int64 { return size >> d.IntN(4) }
+	}
 	r := placement.Resources{CPU: amount(), Memory: amount()}
 	if d.one(2) {
 		r.Disk, r.Network = amount(), amount()

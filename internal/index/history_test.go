@@ -20,6 +20,7 @@ func runHistory(t *rapid.T) {
 	limits := defaultLimits()
 	if rapid.Bool().Draw(t, "tiny") {
 		limits = tinyLimits()
+		limits.walkNodes = rapid.SampledFrom([]int{2, 1000}).Draw(t, "walk")
 	}
 	h := history{world: newWorld(drawConfig(drawDice(t)), limits)}
 	for range rapid.IntRange(0, 12).Draw(t, "nodes") {

@@ -18,6 +18,8 @@ type limits struct {
 	// listNodes is how many nodes a search looks at one by one rather than
 	// to walk a grid.
 	listNodes int
+	// walkNodes is how many nodes a walk may look at in any case.
+	walkNodes int
 	// denseSet is how many slots a set may list before it becomes bits, if
 	// they are also more than one in 32.
 	denseSet int
@@ -37,7 +39,7 @@ type limits struct {
 func defaultLimits() limits {
 	return limits{
 		gridNodes: 512, gridBlock: 64, gridCost: 16, orders: 32, grids: 6, parts: 64,
-		listNodes: 256, denseSet: 64, denseTally: 256,
+		listNodes: 256, walkNodes: 256, denseSet: 64, denseTally: 256,
 		unusedClasses: 256, builtSets: 128, changeLog: 4096,
 	}
 }

@@ -20,12 +20,14 @@ type rank [3]int64
 
 // above reports whether r comes before other.
 func (r rank) above(other rank) bool {
-	for i := range r {
-		if r[i] != other[i] {
-			return r[i] > other[i]
-		}
+	switch {
+	case r[0] != other[0]:
+		return r[0] > other[0]
+	case r[1] != other[1]:
+		return r[1] > other[1]
+	default:
+		return r[2] > other[2]
 	}
-	return false
 }
 
 // strategyTerm returns R of a node.
@@ -65,25 +67,27 @@ func (x *Index) terms(p *probe, slot Slot) placement.Terms {
 
 // rankOf returns where a node stands in the order of the strategy.
 func (x *Index) rankOf(p *probe, slot Slot) rank {
-	terms := x.terms(p, slot)
-	switch p.strategy {
-	case placement.Spread:
-		return rank{-int64(p.plan.group.domains.at(int32(slot))), placement.Score(terms)}
-	case placement.Affinity:
-		return rank{terms.Soft, terms.Strategy}
-	case placement.LeastFragmentation:
-		return rank{terms.Soft, -x.gradient(p, slot), -int64(x.key[slot])}
-	case placement.Random:
-		return rank{terms.Soft}
-	default:
-		return rank{0, placement.Score(terms)}
+	soft := int64(0)
+	if len(p.soft) > 0 {
+		soft = p.softScore(slot)
 	}
+	switch p.strategy {
+	case placement.Affinity:
+		return rank{soft, x.strategyTerm(p, slot)}
+	case placement.LeastFragmentation:
+		return rank{soft, -x.gradient(p, slot), -int64(x.key[slot])}
+	case placement.Random:
+		return rank{soft}
+	default:
+	}
+	score := placement.Score(placement.Terms{Strategy: x.strategyTerm(p, slot), Bound: x.bound, Soft: soft})
+	if p.plan.group != nil {
+		return rank{-int64(p.plan.group.domains.at(int32(slot))), score}
+	}
+	return rank{0, score}
 }
 
 // before reports whether slot a with rank ra comes before b with rb.
 func (x *Index) before(a Slot, ra rank, b Slot, rb rank) bool {
-	if ra != rb {
-		return ra.above(rb)
-	}
-	return x.nodes[a].join < x.nodes[b].join
+	return ra.above(rb) || ra == rb && x.nodes[a].join < x.nodes[b].join
 }

@@ -41,9 +41,9 @@ func (x *Index) search(p *probe) (Slot, bool) {
 // one that only compares packed words is fast, one that scores nodes is not.
 func (x *Index) budget(p *probe) int {
 	if p.packing() {
-		return len(x.nodes)/8 + x.limits.listNodes
+		return len(x.nodes)/8 + x.limits.walkNodes
 	}
-	return 2*len(x.nodes) + x.limits.listNodes
+	return 2*len(x.nodes) + x.limits.walkNodes
 }
 
 // try compares a node with the best so far, if the query fits there.

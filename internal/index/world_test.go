@@ -25,7 +25,7 @@ func newWorld(cfg Config, limits limits) *world {
 func tinyLimits() limits {
 	return limits{
 		gridNodes: 2, gridBlock: 2, gridCost: 0, orders: 4, grids: 3, parts: 4,
-		listNodes: 1, denseSet: 1, denseTally: 1,
+		listNodes: 1, walkNodes: 1000, denseSet: 1, denseTally: 1,
 		unusedClasses: 2, builtSets: 5, changeLog: 4,
 	}
 }

@@ -1,0 +1,82 @@
+package index
+
+import (
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// TestTiesAcrossCells has nodes of equal keys and different shapes: they lie in
+// different cells, and the first to join wins.
+func TestTiesAcrossCells(t *testing.T) {
+	for _, first := range []bool{false, true} {
+		w := newWorld(Config{Reference: placement.Resources{CPU: 64, Memory: 64}}, tinyLimits())
+		wide := placement.Resources{CPU: 32, Memory: 8}
+		tall := placement.Resources{CPU: 8, Memory: 32}
+		if first {
+			wide, tall = tall, wide
+		}
+		for i := range 6 {
+			capacity := wide
+			if i%2 == 1 {
+				capacity = tall
+			}
+			w.add(placement.Node{ID: strconv.Itoa(i), Capacity: capacity})
+		}
+		for range 6 {
+			r := placement.Request{ID: "r", Resources: placement.Resources{CPU: 1}}
+			choice, ok := w.checkBest(t, w.query(&r), &r)
+			require.True(t, ok)
+			w.remove(w.m.at(choice.Slot))
+		}
+		require.Empty(t, w.m.nodes)
+	}
+}
+
+// TestMinDomains: while fewer domains exist than the rule needs, the smallest
+// count is 0, so that two filled domains take no more.
+func TestMinDomains(t *testing.T) {
+	w := newWorld(Config{}, tinyLimits())
+	for i := range 2 {
+		w.add(placement.Node{ID: strconv.Itoa(i), Capacity: placement.Resources{CPU: 9}, Labels: map[string]string{"zone": strconv.Itoa(i)}})
+	}
+	request := func(least int) placement.Request {
+		return placement.Request{ID: "r", Group: "g", Preferences: placement.Preferences{}.
+			Across(placement.EvenlyOver("zone", 1).Needing(least))}
+	}
+	for range 2 {
+		w.place(t, request(3))
+	}
+	refused, allowed := request(3), request(2)
+	_, ok := w.checkBest(t, w.query(&refused), &refused)
+	require.False(t, ok)
+	_, ok = w.checkBest(t, w.query(&allowed), &allowed)
+	require.True(t, ok)
+}
+
+// TestAffinityLevels has terms in the key of the order and others walked level
+// by level: nodes of equal soft score are to be found in either.
+func TestAffinityLevels(t *testing.T) {
+	w := newWorld(Config{}, tinyLimits())
+	for i := range 24 {
+		n := placement.Node{
+			ID: strconv.Itoa(i), Capacity: placement.Resources{CPU: int64(40 - i), Memory: 8},
+			Labels: map[string]string{"zone": strconv.Itoa(i % 2), "disk": strconv.Itoa(i / 2 % 2)},
+		}
+		w.add(n)
+	}
+	for i := range 60 {
+		weight := 1 + i%3
+		r := placement.Request{
+			ID: strconv.Itoa(i), Labels: map[string]string{"app": strconv.Itoa(i % 2)}, Resources: placement.Resources{CPU: 5},
+			Preferences: placement.Use(placement.Affinity).Prefer(placement.Equal("disk", "1"), 2).
+				Near(placement.Attract(placement.Equal("app", "1")).Within("zone").Weighing(weight),
+					placement.Repel(placement.Equal("app", "0")).Weighing(weight)),
+		}
+		w.place(t, r)
+	}
+	w.checkInvariants(t)
+}
