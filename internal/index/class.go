@@ -1,7 +1,6 @@
 package index
 
 import (
-	"iter"
 	"maps"
 	"slices"
 
@@ -23,7 +22,6 @@ type Class struct {
 	places  map[Slot]int32
 	counted []*counter
 	keeps   []*counter
-	live    int // place in classTable.alive while places is not empty
 
 	plan *plan // nil until the first query
 }
@@ -66,13 +64,14 @@ type classTable struct {
 	idle    Class // its newer and older are the ends of the ring
 	unused  int
 	n       int
-	alive   []*Class // classes with instances that joined
-	groups  map[pair][]*Class
+	alive   classSet // classes with instances that joined
+	groups  classSets
+	labels  classSets
 }
 
 func (t *classTable) init() {
 	t.buckets = make(map[hash][]*Class)
-	t.groups = make(map[pair][]*Class)
+	t.alive, t.groups, t.labels = make(classSet), make(classSets), make(classSets)
 	t.idle.newer, t.idle.older = &t.idle, &t.idle
 }
 
@@ -169,33 +168,53 @@ func (x *Index) Release(c *Class) {
 // enliven enters a class whose first instance joins.
 func (t *classTable) enliven(c *Class) {
 	c.places = make(map[Slot]int32)
-	c.live = len(t.alive)
-	t.alive = append(t.alive, c)
-	group := pair{c.request.Namespace, c.request.Group}
-	t.groups[group] = append(t.groups[group], c)
+	t.alive[c] = struct{}{}
+	t.groups.add(pair{c.request.Namespace, c.request.Group}, c)
+	for key, value := range c.request.Labels {
+		t.labels.add(pair{key, value}, c)
+	}
 }
 
 // entomb takes out a class whose last instance left.
 func (t *classTable) entomb(c *Class) {
 	c.places = nil
-	last := t.alive[len(t.alive)-1]
-	t.alive[c.live], last.live = last, c.live
-	t.alive[len(t.alive)-1] = nil
-	t.alive = t.alive[:len(t.alive)-1]
-	group := pair{c.request.Namespace, c.request.Group}
-	list := t.groups[group]
-	if len(list) == 1 {
-		delete(t.groups, group)
-		return
+	delete(t.alive, c)
+	t.groups.remove(pair{c.request.Namespace, c.request.Group}, c)
+	for key, value := range c.request.Labels {
+		t.labels.remove(pair{key, value}, c)
 	}
-	i := slices.Index(list, c)
-	t.groups[group] = slices.Delete(list, i, i+1)
 }
 
-// liveUnder yields the live classes that a subject may cover.
-func (t *classTable) liveUnder(s subject) iter.Seq[*Class] {
+// liveUnder returns live classes among which are all that a subject covers.
+// What is computed from them must not depend on their order.
+func (t *classTable) liveUnder(s subject) classSet {
 	if s.kind == ofGroup {
-		return slices.Values(t.groups[pair{s.namespaces[0], s.group}])
+		return t.groups[pair{s.namespaces[0], s.group}]
 	}
-	return slices.Values(t.alive)
+	if anchor, ok := s.anchor(); ok {
+		return t.labels[anchor]
+	}
+	return t.alive
+}
+
+type classSet map[*Class]struct{}
+
+// classSets are sets of classes by a label or a group. None is empty.
+type classSets map[pair]classSet
+
+func (s classSets) add(key pair, c *Class) {
+	set := s[key]
+	if set == nil {
+		set = make(classSet, 1)
+		s[key] = set
+	}
+	set[c] = struct{}{}
+}
+
+func (s classSets) remove(key pair, c *Class) {
+	set := s[key]
+	delete(set, c)
+	if len(set) == 0 {
+		delete(s, key)
+	}
 }

@@ -127,7 +127,7 @@ func editBucket(buckets map[pair][]*counter, key pair, edit func([]*counter) []*
 
 // acquire returns the counter of a subject over a topology for one more user.
 // A new one counts what runs: in time proportional to the instances counted,
-// and for selectors to the live classes.
+// and to the live classes that its anchor leaves.
 func (x *Index) acquire(s subject, topologyKey string) *counter {
 	var k *counter
 	x.counters.bucket(s, func(list []*counter) []*counter {
@@ -195,7 +195,7 @@ func (x *Index) count(k *counter, slot Slot, delta int32) {
 // proportional to the live classes.
 func (x *Index) countOn(k *counter, slot Slot) int32 {
 	count := int32(0)
-	for _, c := range x.classes.alive {
+	for c := range x.classes.alive {
 		if slices.Contains(c.counted, k) || slices.Contains(c.keeps, k) {
 			count += c.places[slot]
 		}
