@@ -145,6 +145,21 @@ func TestSimulationIsDeterministic(t *testing.T) {
 	}
 }
 
+// Scenario 63: clocks that run worse than is allowed for make reigns overlap, and
+// still every reign has a greater token than those before it. With clocks within
+// the bound, TestSimulation sees no overlap.
+func TestSimulationOfWrongClocks(t *testing.T) {
+	wrong := sim.Trial{Mix: mix(t, "clocks"), Faulty: 20 * time.Second, MayOverlap: true}
+	wrong.Mix.DriftPPM = 100_000
+	overlaps := 0
+	for wrong.Seed = range uint64(seeds(2_000)) {
+		report, err := wrong.Run()
+		require.NoError(t, err)
+		overlaps += report.Counts.Overlaps
+	}
+	require.Positive(t, overlaps)
+}
+
 // Every rule that random faults can catch is switched off here; then the
 // simulation must fail. With the rules on, the same seeds are part of
 // TestSimulation.

@@ -25,6 +25,8 @@ type Counts struct {
 	Starts int
 	// Reigns that began.
 	Reigns int
+	// Overlaps are steps at which two nodes led, where a world allows that.
+	Overlaps int
 }
 
 func (c *Counts) cut(written bool) {
@@ -59,6 +61,7 @@ func (c *Counts) Add(o Counts) {
 		{&c.CutNew, o.CutNew},
 		{&c.Starts, o.Starts},
 		{&c.Reigns, o.Reigns},
+		{&c.Overlaps, o.Overlaps},
 	}
 	for _, s := range sums {
 		*s.to += s.more

@@ -14,9 +14,10 @@ type Trial struct {
 	Mix  Mix
 	// Faulty is how long faults come.
 	Faulty time.Duration
-	// Prepare, SendBeforeSave and Transcript are those of Config.
+	// Prepare, SendBeforeSave, MayOverlap and Transcript are those of Config.
 	Prepare        func(c *raft.Core)
 	SendBeforeSave bool
+	MayOverlap     bool
 	Transcript     bool
 }
 
@@ -31,7 +32,8 @@ type Report struct {
 // cannot begin.
 func (t Trial) Run() (Report, error) {
 	cfg := t.Mix.config(t.Seed)
-	cfg.Prepare, cfg.SendBeforeSave, cfg.Transcript = t.Prepare, t.SendBeforeSave, t.Transcript
+	cfg.Prepare, cfg.SendBeforeSave = t.Prepare, t.SendBeforeSave
+	cfg.MayOverlap, cfg.Transcript = t.MayOverlap, t.Transcript
 	w, err := New(cfg)
 	if err != nil {
 		return Report{}, err

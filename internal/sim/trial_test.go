@@ -48,14 +48,14 @@ func TestMixesDrawWhatTheyWeigh(t *testing.T) {
 func TestCountsAdd(t *testing.T) {
 	one := Counts{
 		Simulated: 1, Steps: 2, Messages: 3, Lost: 4, Duplicated: 5, Overtaken: 6, Delayed: 7,
-		Saves: 8, SlowSaves: 9, StalledSaves: 10, FailedSaves: 11, CutOld: 12, CutNew: 13, Starts: 14, Reigns: 15,
+		Saves: 8, SlowSaves: 9, StalledSaves: 10, FailedSaves: 11, CutOld: 12, CutNew: 13, Starts: 14, Reigns: 15, Overlaps: 17,
 	}
 	one.Faults[Pause] = 16
 	sum := one
 	sum.Add(one)
 	twice := Counts{
 		Simulated: 2, Steps: 4, Messages: 6, Lost: 8, Duplicated: 10, Overtaken: 12, Delayed: 14,
-		Saves: 16, SlowSaves: 18, StalledSaves: 20, FailedSaves: 22, CutOld: 24, CutNew: 26, Starts: 28, Reigns: 30,
+		Saves: 16, SlowSaves: 18, StalledSaves: 20, FailedSaves: 22, CutOld: 24, CutNew: 26, Starts: 28, Reigns: 30, Overlaps: 34,
 	}
 	twice.Faults[Pause] = 32
 	require.Equal(t, twice, sum)

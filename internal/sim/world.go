@@ -39,6 +39,9 @@ type Config struct {
 	Prepare func(c *raft.Core)
 	// SendBeforeSave breaks rule 12, to show that the oracles notice.
 	SendBeforeSave bool
+	// MayOverlap has O6 counted, not broken: for clocks that run worse than the
+	// cores allow for.
+	MayOverlap bool
 	// Transcript keeps what happened in words.
 	Transcript bool
 }
