@@ -1,7 +1,6 @@
 package scheduler
 
 import (
-	"cmp"
 	"fmt"
 	"os"
 	"slices"
@@ -244,84 +243,116 @@ func BenchmarkSchedule(b *testing.B) {
 	}
 }
 
-// plainNode is what a scheduler without an index keeps of a node.
+// plainNode is a node as a scheduler without an index keeps it.
 type plainNode struct {
-	id     string
-	labels map[string]string
-	free   placement.Resources
-	group  int // instances of the benchmark's group
-	apps   map[string]int
+	placement.Node
+	free  placement.Resources
+	group int            // instances of the benchmark's group
+	apps  map[string]int // instances by label
 }
 
-// benchmarkPlain times the decision alone, of a scan over node structs with
-// label maps: the yardstick of the others.
+// plainCluster is the yardstick of the others: a scan over node structs with
+// label maps, which reads the rules as package placement states them.
+type plainCluster struct {
+	nodes []*plainNode
+	zones map[string]int // instances of the benchmark's group
+	scale placement.Scale
+}
+
+func newPlainCluster(nodes int) *plainCluster {
+	c := &plainCluster{zones: make(map[string]int)}
+	c.scale.Reference = placement.Resources{CPU: 1 << 17, Memory: 1 << 39, Disk: 1 << 40}
+	perNode := benchmarkInstances(nodes)
+	for i := range nodes {
+		n := &plainNode{Node: benchmarkNode(i), apps: make(map[string]int)}
+		n.free = n.Allocatable()
+		for k := range perNode {
+			n.free, _ = n.free.Sub(benchmarkBase(i, k, perNode).Resources)
+		}
+		c.nodes = append(c.nodes, n)
+		c.zones[n.Labels["zone"]] = 0
+	}
+	return c
+}
+
+// benchmarkPlain times the decision and its commit, without a lock, a record
+// or an event.
 func benchmarkPlain(b *testing.B, nodes int, shapes, rules string) {
 	b.Helper()
 	ids := benchmarkNames()
-	cluster := make([]*plainNode, nodes)
-	perNode := benchmarkInstances(nodes)
-	zones := make(map[string]int)
-	for i := range cluster {
-		n := benchmarkNode(i)
-		free := n.Capacity
-		for k := range perNode {
-			free, _ = free.Sub(benchmarkBase(i, k, perNode).Resources)
-		}
-		cluster[i] = &plainNode{id: n.ID, labels: n.Labels, free: free, apps: make(map[string]int)}
-		zones[n.Labels["zone"]] = 0
-	}
-	reference := placement.Resources{CPU: 1 << 17, Memory: 1 << 39, Disk: 1 << 40}
+	c := newPlainCluster(nodes)
 	for i := range 16 {
 		req := benchmarkRequest(ids, i, "repeated", rules)
-		n := plainBest(cluster, zones, &req, reference, rules)
-		plainCommit(n, zones, &req, 1)
+		c.commit(c.best(&req), &req, 1)
 	}
 	timed(b, func(i int) {
 		req := benchmarkRequest(ids, i, shapes, rules)
-		n := plainBest(cluster, zones, &req, reference, rules)
+		n := c.best(&req)
 		if n == nil {
 			b.Fatal("nothing fits")
 		}
-		plainCommit(n, zones, &req, 1)
-		plainCommit(n, zones, &req, -1)
+		c.commit(n, &req, 1)
+		c.commit(n, &req, -1)
 	})
 }
 
-func plainCommit(n *plainNode, zones map[string]int, req *placement.Request, sign int) {
+func (c *plainCluster) commit(n *plainNode, req *placement.Request, sign int) {
 	n.free.CPU -= int64(sign) * req.Resources.CPU
 	n.free.Memory -= int64(sign) * req.Resources.Memory
 	n.free.Disk -= int64(sign) * req.Resources.Disk
 	n.group += sign
-	zones[n.labels["zone"]] += sign
+	c.zones[n.Labels["zone"]] += sign
 	n.apps[req.Labels["app"]] += sign
 }
 
-func plainBest(cluster []*plainNode, zones map[string]int, req *placement.Request, reference placement.Resources, rules string) *plainNode {
+func (c *plainCluster) best(req *placement.Request) *plainNode {
 	least := 1 << 62
-	for _, count := range zones {
+	for _, count := range c.zones {
 		least = min(least, count)
 	}
 	var (
 		best      *plainNode
 		bestScore int64
 	)
-	for _, n := range cluster {
-		if n.free.CPU < req.Resources.CPU || n.free.Memory < req.Resources.Memory || n.free.Disk < req.Resources.Disk {
+	for _, n := range c.nodes {
+		if !c.fits(n, req, least) {
 			continue
 		}
-		if rules == "label" && n.labels["disk"] != "ssd" ||
-			rules == "spread" && zones[n.labels["zone"]]+1-least > 1 ||
-			rules == "anti" && n.apps["x"] > 0 {
-			continue
+		score, _ := c.scale.BinPack(n.free)
+		if req.Preferences.Strategy == placement.Spread {
+			score, _ = c.scale.Spread(n.free, req.Resources)
+			score -= int64(n.group) << 40
 		}
-		score := -placement.FreeShare(n.free.CPU, reference.CPU) - placement.FreeShare(n.free.Memory, reference.Memory) -
-			placement.FreeShare(n.free.Disk, reference.Disk)
-		if rules == "strategy" {
-			score = -score - int64(n.group)<<40
-		}
-		if best == nil || cmp.Compare(score, bestScore) > 0 {
+		if best == nil || score > bestScore {
 			best, bestScore = n, score
 		}
 	}
 	return best
+}
+
+func (c *plainCluster) fits(n *plainNode, req *placement.Request, least int) bool {
+	for _, taint := range n.Taints {
+		if taint.Effect != placement.PreferNoSchedule && !placement.Tolerated(taint, req.Preferences.Tolerations) {
+			return false
+		}
+	}
+	for _, constraint := range req.Preferences.Required {
+		if !n.Meets(constraint) {
+			return false
+		}
+	}
+	if !req.Resources.FitsIn(n.free) {
+		return false
+	}
+	for _, rule := range req.Preferences.Spread {
+		if c.zones[n.Labels[rule.Topology]]+1-least > rule.MaxSkew {
+			return false
+		}
+	}
+	for range req.Preferences.Affinity { // apart from app = x on the node
+		if n.apps["x"] > 0 {
+			return false
+		}
+	}
+	return true
 }
