@@ -198,8 +198,7 @@ func TestSimulationNegativeControls(t *testing.T) {
 			}
 			for off.Seed = range 10_000 {
 				_, err := off.Run()
-				var broken *sim.Violation
-				if errors.As(err, &broken) {
+				if broken, found := errors.AsType[*sim.Violation](err); found {
 					t.Log(err)
 					require.Contains(t, tt.oracles, broken.Oracle)
 					return

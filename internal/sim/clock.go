@@ -30,7 +30,7 @@ func (c *clock) truly(local time.Duration) time.Duration {
 	return at
 }
 
-// run makes the clock run at another rate from now on.
-func (c *clock) run(now time.Duration, ppm int64) {
+// setRate makes the clock run at another rate from now on.
+func (c *clock) setRate(now time.Duration, ppm int64) {
 	c.base, c.since, c.ppm = c.local(now), now, ppm
 }

@@ -29,7 +29,7 @@ func TestClockRunsAtItsRate(t *testing.T) {
 	require.Equal(t, time.Minute, c.local(time.Second))
 	require.Equal(t, time.Minute+1005*ms, c.local(2*time.Second))
 
-	c.run(2*time.Second, -5_000) // It does not jump.
+	c.setRate(2*time.Second, -5_000) // It does not jump.
 	require.Equal(t, time.Minute+1005*ms, c.local(2*time.Second))
 	require.Equal(t, time.Minute+2*time.Second, c.local(3*time.Second))
 }

@@ -7,17 +7,15 @@ import (
 	"github.com/rads-project/constellation/raft"
 )
 
-// event is something that happens to the world, or reaches one node.
+// event is something that happens to the world or, in the inbox of a node, to
+// that node.
 type event struct {
 	at    time.Duration
 	order uint64 // of scheduling, among events of one instant
 
-	// run happens to the world or, if node is set, to that process of the node
-	// once it is free.
-	run  func()
-	node *node
-	boot uint64
-	// message reaches node if run is nil.
+	run func()
+	// If run is nil, the message reaches the node.
+	node    *node
 	message raft.Message
 }
 

@@ -56,46 +56,56 @@ func Mixes() []Mix {
 			SaveMax: 2 * ms, DriftPPM: 5_000, Every: 150 * ms, Weights: everything,
 		},
 		{
+			// Records lost and found again, and elections all the time.
 			Name: "crashes", Voters: 5, Network: Good(), Storm: gale,
 			SaveMax: 20 * ms, DriftPPM: 1_000, Every: 120 * ms,
 			Weights: map[Fault]int{Crash: 6, CrashInSave: 6, SlowDisk: 2, BrokenDisk: 2, Pause: 3, Stop: 1, Storm: 2, Isolation: 2},
 		},
 		{
+			// Nobody hears everybody: doubled votes, and two winners of a term.
 			Name: "network", Voters: 5, Network: slow, Storm: storm,
 			SaveMax: 2 * ms, DriftPPM: 1_000, Every: 150 * ms,
 			Weights: map[Fault]int{OneWayCut: 6, Split: 4, Isolation: 4, Storm: 3, Crash: 1, Pause: 1},
 		},
 		{
+			// Reigns given up while messages are lost or late.
 			Name: "handovers", Voters: 4, Network: far, Storm: gale,
 			SaveMax: 5 * ms, DriftPPM: 5_000, Every: 100 * ms,
 			Weights: map[Fault]int{Transfer: 6, Resign: 3, Stop: 3, Campaign: 3, OneWayCut: 4, Isolation: 2, Storm: 3, Pause: 1, Crash: 1},
 		},
 		{
+			// Members come and go while some hear nothing of it.
 			Name: "membership", Voters: 4, Spares: 2, Network: Good(), Storm: gale,
 			SaveMax: 5 * ms, DriftPPM: 1_000, Every: 80 * ms,
 			Weights: map[Fault]int{Add: 8, Promote: 8, Demote: 3, Remove: 3, OneWayCut: 3, Isolation: 3, Split: 2, Crash: 2, Pause: 1, Transfer: 1},
 		},
 		{
+			// Several changes within one lease, on both sides of a split.
 			Name: "reforms", Voters: 5, Spares: 1, Network: Good(), Storm: gale,
 			SaveMax: 1 * ms, DriftPPM: 1_000, Every: 25 * ms,
 			Weights: map[Fault]int{Add: 8, Promote: 20, Demote: 10, Remove: 4, Split: 2, Isolation: 1},
 		},
 		{
+			// Clocks at their bound, on a network that eats up no margin.
 			Name: "clocks", Voters: 4, Network: faultnet.Faults{LatencyMax: 50 * us}, Storm: gale,
 			SaveMax: 50 * us, DriftPPM: 5_000, Uneven: true, Narrow: true, Every: 120 * ms,
 			Weights: map[Fault]int{Drift: 3, Isolation: 8, Pause: 4, OneWayCut: 2, Crash: 3, Storm: 1},
 		},
 		{
+			// Two campaign at once, and one link brings late what it brings.
 			Name: "duels", Voters: 3, Network: faultnet.Faults{LatencyMax: 20 * ms, Loss: 200},
 			SaveMax: 2 * ms, Narrow: true, Every: 20 * ms,
 			Weights: map[Fault]int{SlowLink: 10, OneWayCut: 5, Isolation: 2},
 		},
 		{
+			// Three nodes of which two do not hear each other, so that the third
+			// one's promises decide.
 			Name: "links", Voters: 3, Network: Good(), Storm: gale,
 			SaveMax: 2 * ms, DriftPPM: 5_000, Every: 40 * ms,
 			Weights: map[Fault]int{OneWayCut: 6, SlowLink: 4, Crash: 3, Campaign: 4, Pause: 1, CrashInSave: 1},
 		},
 		{
+			// Leases that hardly last, and answers from terms long gone.
 			Name: "lossy", Voters: 3, Network: lossy, Storm: gale,
 			SaveMax: 10 * ms, DriftPPM: 1_000, Every: 300 * ms,
 			Weights: map[Fault]int{Isolation: 4, Pause: 2, OneWayCut: 4, SlowLink: 4},

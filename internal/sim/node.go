@@ -91,7 +91,7 @@ func (n *node) begin(state raft.HardState) {
 // drift makes the clock run at another rate.
 func (n *node) drift() {
 	n.expire()
-	n.clock.run(n.world.now, n.world.rate())
+	n.setRate(n.world.now, n.world.rate())
 	n.deadline = -1
 	n.arm()
 }

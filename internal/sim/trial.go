@@ -47,7 +47,7 @@ func (t Trial) Run() (Report, error) {
 		w.Settle()
 	}
 	w.counts.Simulated = w.now
-	if v := (*Violation)(nil); errors.As(w.err, &v) {
+	if v, broken := errors.AsType[*Violation](w.err); broken {
 		v.Mix = t.Mix.Name
 	}
 	return Report{Hash: w.Hash(), Counts: w.counts, Transcript: w.transcript.lines}, w.err
