@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/rads-project/constellation/scheduler"
+)
+
+// check compares what the clients were told with what the journal holds, and
+// returns a line that sums it up. Every problem is an error of its own.
+func check(ctx context.Context, journal scheduler.Journal, told map[string]scheduler.Decision) (string, error) {
+	h, err := readHistory(ctx, journal)
+	if err != nil {
+		return "", err
+	}
+	s, err := scheduler.Open(ctx, scheduler.Config{Journal: journal})
+	if err != nil {
+		return "", err
+	}
+	problems := []error{s.VerifyQuota(), h.backwards}
+	found := 0
+	for a := range s.Allocations() {
+		found++
+		id := a.Request.ID
+		d, ok := told[id]
+		switch {
+		case !ok:
+			problems = append(problems, fmt.Errorf("%s is placed, and nobody was told", id))
+		case a.NodeID != d.NodeID || a.Token != d.Token || a.Version != d.Version:
+			problems = append(problems, fmt.Errorf("%s is on %s by token %d, but its client was told %s by token %d", id, a.NodeID, a.Token, d.NodeID, d.Token))
+		}
+		if h.placed[id] != 1 {
+			problems = append(problems, fmt.Errorf("%s was placed %d times", id, h.placed[id]))
+		}
+	}
+	if found != len(told) {
+		problems = append(problems, fmt.Errorf("%d tasks are placed, and clients were told of %d", found, len(told)))
+	}
+	problems = append(problems, s.Close())
+	return fmt.Sprintf("checked: %d tasks acknowledged, %d placed, each once, in %d reigns", len(told), found, h.reigns), errors.Join(problems...)
+}
+
+// history is what the entries of a journal tell, one by one.
+type history struct {
+	placed    map[string]int // how often, by task
+	reigns    int            // tokens that wrote
+	backwards error          // a token that wrote after a higher one
+}
+
+// readHistory reads the entries as what they are, JSON with a documented form,
+// so that the check does not rest on the scheduler alone.
+func readHistory(ctx context.Context, journal scheduler.Journal) (history, error) {
+	h := history{placed: make(map[string]int)}
+	var last uint64
+	for record, err := range journal.Records(ctx) {
+		if err != nil {
+			return history{}, err
+		}
+		var entry struct {
+			Token   uint64
+			Changes []struct {
+				Kind string
+				Data struct{ Request struct{ ID string } }
+			}
+		}
+		if err := json.Unmarshal(record.Data, &entry); err != nil {
+			return history{}, err
+		}
+		switch {
+		case entry.Token > last:
+			h.reigns++
+		case entry.Token < last:
+			h.backwards = fmt.Errorf("entry %d: token %d wrote after token %d", record.Seq, entry.Token, last)
+		}
+		last = entry.Token
+		for _, c := range entry.Changes {
+			if c.Kind == "placed" {
+				h.placed[c.Data.Request.ID]++
+			}
+		}
+	}
+	return h, nil
+}
