@@ -180,7 +180,8 @@ func (w *world) checkInvariants(t require.TestingT) {
 		require.Equal(t, key, x.key[slot])
 	}
 	w.checkGrids(t)
-	for _, set := range x.sets.built {
+	for i, set := range x.sets.built {
+		require.False(t, slices.Contains(x.sets.built[:i], set))
 		x.current(set)
 		n := 0
 		for slot := range x.nodes {

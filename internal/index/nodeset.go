@@ -143,6 +143,9 @@ func (s *setCache) evict(most int) {
 // compile builds a set from the nodes of label values and taint lists.
 func (x *Index) compile(set *nodeSet) {
 	n := words(len(x.nodes))
+	if set.bits == nil {
+		set.bits = bitset{} // built, even where there is no node
+	}
 	set.bits = set.bits.resized(n)
 	copy(set.bits, x.present)
 	if set.kind == eligible {

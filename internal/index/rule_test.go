@@ -36,6 +36,21 @@ func TestTiesAcrossCells(t *testing.T) {
 	}
 }
 
+// TestQuestionsBeforeNodes: what is compiled while there is no node is as good
+// as what is compiled later.
+func TestQuestionsBeforeNodes(t *testing.T) {
+	w := newWorld(Config{}, tinyLimits())
+	r := placement.Request{ID: "r", Preferences: placement.Preferences{}.
+		Prefer(placement.Exists("zone"), 5).Require(placement.NotExists("rack"))}
+	for range 3 {
+		w.check(t, r, Held{})
+	}
+	w.checkInvariants(t)
+	w.add(placement.Node{ID: "n", Capacity: placement.Resources{CPU: 1}})
+	w.check(t, r, Held{})
+	w.checkInvariants(t)
+}
+
 // TestMinDomains: while fewer domains exist than the rule needs, the smallest
 // count is 0, so that two filled domains take no more.
 func TestMinDomains(t *testing.T) {
