@@ -31,16 +31,16 @@ type clients struct {
 	told map[string]scheduler.Decision // by task
 }
 
-// place lets every client place its share of so many new tasks, one after the
-// other. It returns what waits until all have been answered.
-func (cs *clients) place(ctx context.Context, tasks int) (wait func() error) {
+// place lets every client place its share of a batch of new tasks, one after
+// the other. It returns what waits until all have been answered.
+func (cs *clients) place(ctx context.Context) (wait func() error) {
 	first := len(cs.decisions())
 	errs := make(chan error, atOnce)
 	for i := range atOnce {
 		cs.cluster.running.Go(func() {
 			at := i // the replica that answered last
 			var err error
-			for task := first + i; task < first+tasks && err == nil; task += atOnce {
+			for task := first + i; task < first+batch && err == nil; task += atOnce {
 				at, err = cs.placeOne(ctx, at, fmt.Sprintf("task-%d", task+1))
 			}
 			errs <- err

@@ -36,7 +36,11 @@ func (r *replica) run(ctx context.Context) error {
 	leading.Go(func() {
 		// A reign in which the journal fails ends early. Another replica leads
 		// then, and this one may come to lead again.
-		for ctx.Err() == nil && !errors.Is(r.node.WhileLeader(ctx, r.lead), raft.ErrStopped) {
+		for {
+			err := r.node.WhileLeader(ctx, r.lead)
+			if ctx.Err() != nil || errors.Is(err, raft.ErrStopped) {
+				return
+			}
 		}
 	})
 	defer leading.Wait()

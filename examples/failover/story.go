@@ -39,7 +39,7 @@ func (s *story) allIsWell(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.clients.place(ctx, batch)(); err != nil {
+	if err := s.clients.place(ctx)(); err != nil {
 		return err
 	}
 	s.printf("%d tasks are placed; followers have handed %d of them to %s", batch, s.handedOn(), leader.id)
@@ -50,7 +50,7 @@ func (s *story) allIsWell(ctx context.Context) error {
 // repeat their requests, and the next leader finds them placed already.
 func (s *story) killLeader(ctx context.Context) error {
 	s.arm(killAfterWrite, into)
-	placed := s.clients.place(ctx, batch)
+	placed := s.clients.place(ctx)
 	old, err := receive(ctx, s.struck)
 	if err != nil {
 		return err
@@ -71,7 +71,7 @@ func (s *story) cutLeaderOff(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	placed := s.clients.place(ctx, batch)
+	placed := s.clients.place(ctx)
 	s.printf("--- %s is cut off from the other replicas", old.id)
 	s.isolate(old.id)
 	if _, err := s.leader(ctx, old.token); err != nil {
@@ -87,7 +87,7 @@ func (s *story) cutLeaderOff(ctx context.Context) error {
 // has placed the same tasks. Only the token can stop that write.
 func (s *story) pauseLeader(ctx context.Context) error {
 	s.arm(pauseBeforeWrite, into)
-	placed := s.clients.place(ctx, batch)
+	placed := s.clients.place(ctx)
 	old, err := receive(ctx, s.struck)
 	if err != nil {
 		return err
