@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/quota"
 )
 
 // Report is an instance that a worker says runs on its node.
@@ -91,7 +92,7 @@ func (st *state) adopt(n placement.Node, running []Report) (*NodeAdopted, Adopti
 			c.Instances = append(c.Instances, r)
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
+	if err := errors.Join(append(errs, st.countable(c))...); err != nil {
 		return nil, Adoption{}, err
 	}
 	old := st.nodes[n.ID]
@@ -118,6 +119,28 @@ func twice(again bool) error {
 	return nil
 }
 
+// countable refuses reports whose sum, on the node or in a namespace, no int64
+// can hold. To find out it charges them for a moment.
+func (st *state) countable(c *NodeAdopted) (err error) {
+	var used placement.Resources
+	if n := st.nodes[c.Node.ID]; n != nil {
+		used = st.index.Used(n.slot)
+	}
+	for i, r := range c.Instances {
+		namespace, amounts := r.Request.Namespace, quota.Instance(r.Request.Resources)
+		if used, err = used.Add(amounts.Resources); err == nil {
+			_, err = st.quota.Add(st.now, namespace, amounts)
+		}
+		if err != nil {
+			return &placement.InvalidError{
+				Field: fmt.Sprintf("reports[%d]", i), Value: amounts.Resources.String(), Reason: "the sum overflows",
+			}
+		}
+		defer func() { _ = st.quota.Remove(namespace, amounts) }()
+	}
+	return nil
+}
+
 // adoptable returns the change for a node of which nothing runs.
 func (st *state) adoptable(n placement.Node) (*NodeAdopted, error) {
 	if _, known := st.nodes[n.ID]; known {
@@ -138,8 +161,7 @@ func (c *NodeAdopted) validate(r Report) error {
 	if err := r.Request.Validate(); err != nil {
 		return err
 	}
-	n := node{Node: &c.Node}
-	if err := n.checkDevices(r.Request.Resources.GPU, packed(r.Devices)); err != nil {
+	if err := checkDevices(&node{Node: &c.Node}, r.Request.Resources.GPU, r.Devices); err != nil {
 		return &placement.InvalidError{Field: "devices", Value: fmt.Sprint(r.Devices), Reason: err.Error()}
 	}
 	return nil
@@ -174,9 +196,13 @@ func (st *state) applyAdoption(c *NodeAdopted, tell listener) {
 		st.markNode(&NodeMarked{NodeID: n.ID, Mark: MarkReady}, tell)
 	}
 	st.index.SetState(n.slot, n.indexState())
+	over := make(overUsage)
 	for _, r := range c.Instances {
-		st.place(&Placed{Request: r.Request, NodeID: n.ID, Devices: packed(r.Devices), Generation: r.Generation}, tell)
+		over.note(st.place(&Placed{
+			Request: r.Request, NodeID: n.ID, Devices: packed(r.Devices), Generation: r.Generation,
+		}, tell))
 	}
+	over.report(tell)
 }
 
 func (st *state) checkAdopted(c *NodeAdopted) error {
@@ -193,5 +219,5 @@ func (st *state) checkAdopted(c *NodeAdopted) error {
 		seen[r.Request.ID] = true
 		errs = append(errs, err)
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, st.countable(c))...)
 }

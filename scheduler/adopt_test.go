@@ -1,11 +1,13 @@
 package scheduler
 
 import (
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/quota"
 )
 
 func reports(requests ...placement.Request) []Report {
@@ -107,4 +109,40 @@ func TestBadReports(t *testing.T) {
 	_, err = s.AdoptNode(t.Context(), placement.Node{}, nil)
 	require.ErrorIs(t, err, placement.ErrInvalid)
 	require.Equal(t, before, snapshot(t, s))
+}
+
+func TestReportedDevicesOutOfRange(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	n := testNode("n1", 4)
+	n.Devices.Count = 2
+	req := testRequest("a", 1)
+	req.Resources.GPU = placement.Device
+	for _, device := range []int{-1, 2, 1 << 16, 1<<16 + 1} {
+		_, err := s.AdoptNode(t.Context(), n, []Report{{Request: req, Devices: []int{device}}})
+		require.ErrorIs(t, err, placement.ErrInvalid, "device %d", device)
+	}
+}
+
+func TestAdoptionTellsWhatIsOverQuota(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	_, err := s.CreateQuota(t.Context(), quota.Spec{
+		Namespace: "ns", Limits: map[placement.ResourceName]quota.Limit{placement.NameCPU: {Soft: placement.Core}},
+	})
+	require.NoError(t, err)
+	kinds := collect(s, func() {
+		_, err := s.AdoptNode(t.Context(), testNode("n1", 8), []Report{{Request: testRequest("a", 2)}})
+		require.NoError(t, err)
+	})
+	require.Equal(t, []string{"node-adopted", "quota-over"}, kinds)
+}
+
+func TestReportsThatNoSumCanHold(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	a, b := testRequest("a", 1), testRequest("b", 1)
+	a.Resources.Memory, b.Resources.Memory = math.MaxInt64-1, math.MaxInt64-1
+	before := snapshot(t, s)
+	_, err := s.AdoptNode(t.Context(), testNode("n1", 8), []Report{{Request: a}, {Request: b}})
+	require.ErrorIs(t, err, placement.ErrInvalid)
+	require.Equal(t, before, snapshot(t, s))
+	require.NoError(t, s.VerifyQuota())
 }

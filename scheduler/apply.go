@@ -91,7 +91,7 @@ func (st *state) evict(tell listener) {
 	a := heap.Pop(&st.deadlines).(*deadline).allocation
 	st.preserve(a.node)
 	a.version = st.seq
-	taint, _ := a.evictingTaint()
+	taint, _, _ := a.evictingTaint()
 	tell.tell(&EvictionDue{ID: a.id, NodeID: a.node.ID, Taint: taint})
 }
 
@@ -120,7 +120,7 @@ func (st *state) change(c Change, tell listener) {
 	case *PlanChanged:
 		st.applyPlan(c.Changes, tell)
 	case *MixChanged:
-		st.setMix(c.Mix)
+		st.setMix(cloneMix(c.Mix))
 	case *QuotaCreated:
 		over, _ := st.quota.Create(st.now, c.Spec.Clone())
 		st.declared(c.Spec.Namespace, over, tell)
@@ -176,6 +176,7 @@ func (st *state) updateNode(c *NodeUpdated, tell listener) {
 	n.Node, n.version = &canonical, st.seq
 	st.index.SetReference(c.Reference)
 	st.index.Update(n.slot, n.Node)
+	st.hold(n) // for the places of instances
 	for a := n.first; a != nil; a = a.next {
 		st.timeEviction(a)
 	}
@@ -196,8 +197,8 @@ func (st *state) taintTimes(old []placement.Taint, times []time.Time, taints []p
 }
 
 // evictingTaint returns the NoExecute taint that asks the instance to leave
-// first, and when.
-func (a *allocation) evictingTaint() (first placement.Taint, at time.Time) {
+// first, and when. It reports false if none does.
+func (a *allocation) evictingTaint() (first placement.Taint, at time.Time, found bool) {
 	for i, t := range a.node.Taints {
 		delay, evicts := placement.EvictionDelay(t, a.class.Request().Preferences.Tolerations)
 		if !evicts {
@@ -207,24 +208,24 @@ func (a *allocation) evictingTaint() (first placement.Taint, at time.Time) {
 		if a.placed.After(since) {
 			since = a.placed
 		}
-		if due := since.Add(delay); at.IsZero() || due.Before(at) {
-			first, at = t, due
+		if due := since.Add(delay); !found || due.Before(at) {
+			first, at, found = t, due, true
 		}
 	}
-	return first, at
+	return first, at, found
 }
 
 // timeEviction sets, moves or cancels the eviction of an instance after its
 // node's taints have changed. One that has fallen due is not told again while
 // it stays due at the same instant.
 func (st *state) timeEviction(a *allocation) {
-	_, at := a.evictingTaint()
-	if a.eviction != nil && a.eviction.at.Equal(at) {
+	_, at, evicts := a.evictingTaint()
+	if evicts && a.eviction != nil && a.eviction.at.Equal(at) {
 		return
 	}
 	st.deadlines.cancel(a.eviction)
 	a.eviction = nil
-	if !at.IsZero() && a.state == running {
+	if evicts && a.state == running {
 		a.eviction = st.deadlines.add(at, a)
 	}
 }
@@ -249,16 +250,12 @@ func (st *state) markNode(c *NodeMarked, tell listener) {
 	if c.Mark != MarkLost && c.Mark != MarkReady {
 		return
 	}
-	var over []quota.Usage
+	over := make(overUsage)
 	for _, a := range n.allocations() {
-		if now := st.markInstance(a, n.lost, tell); len(now) > 0 {
-			over = now
-		}
+		over.note(st.markInstance(a, n.lost, tell))
 		tell.tell(&InstanceMarked{ID: a.id, Generation: a.generation, NodeID: n.ID, State: a.state.public()})
 	}
-	if len(over) > 0 {
-		tell.tell(&QuotaOver{Usage: over})
-	}
+	over.report(tell)
 }
 
 // markInstance loses a running instance with its node, or takes a lost one
@@ -277,7 +274,7 @@ func (st *state) markInstance(a *allocation, isLost bool, tell listener) []quota
 	case !isLost && a.state == lost:
 		a.state, a.version = running, st.seq
 		st.index.Join(a.node.slot, a.class)
-		st.stay(a, tell)
+		st.stay(a, false, tell)
 		st.timeEviction(a)
 		return st.charge(a)
 	}
@@ -299,13 +296,15 @@ func (st *state) removeNode(c *NodeRemoved, tell listener) {
 	delete(st.reserved, n)
 }
 
-func (st *state) place(c *Placed, tell listener) {
+// place enters a new instance and returns what its namespace uses too much of
+// then, which is nothing unless nobody asked the quota.
+func (st *state) place(c *Placed, tell listener) []quota.Usage {
 	class := c.class
 	if class == nil {
 		class = st.index.Class(&c.Request)
 	}
 	a := &allocation{
-		id: c.Request.ID, class: class, resources: c.Request.Resources.Clone(), devices: c.Devices,
+		id: c.Request.ID, class: class, resources: c.Request.Resources.Clone(), devices: slices.Clone(c.Devices),
 		placed: st.now, generation: c.Generation, version: st.seq, token: st.token, score: uint16(c.Score),
 	}
 	if old := st.allocations[a.id]; old != nil {
@@ -316,12 +315,12 @@ func (st *state) place(c *Placed, tell listener) {
 	st.allocations[a.id] = a
 	st.settleIn(a, st.nodes[c.NodeID])
 	if c.Claim != nil {
-		covered := amountsOf(c.Claim.Claim.Held)
+		covered := amountsOf(c.Claim.Claim.Held.Clone())
 		a.covered = &covered
 		st.applyPlan([]reservation.Change{*c.Claim}, tell)
 	}
-	st.charge(a)
-	st.stay(a, tell)
+	st.stay(a, false, tell)
+	return st.charge(a)
 }
 
 // settleIn enters an instance in the books of its node, and its eviction.
@@ -376,6 +375,7 @@ func (st *state) release(a *allocation, tell listener) {
 func (st *state) resize(c *Resized, tell listener) {
 	a := st.allocations[c.ID]
 	st.preserve(a.node)
+	before, _ := st.plan.Stay(a.id)
 	st.leave(a, tell)
 	st.index.Vacate(a.node.slot, a.class, &a.resources, a.devices)
 	if a.asked == nil {
@@ -383,7 +383,7 @@ func (st *state) resize(c *Resized, tell listener) {
 		a.asked = &asked
 	}
 	st.recharge(a, c.Resources.Clone())
-	a.devices, a.version = c.Devices, st.seq
+	a.devices, a.version = slices.Clone(c.Devices), st.seq
 	st.index.Occupy(a.node.slot, a.class, &a.resources, a.devices)
-	st.stay(a, tell)
+	st.stay(a, before.Told, tell)
 }

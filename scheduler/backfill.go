@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"cmp"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -31,26 +32,41 @@ type spot struct {
 	held *index.Held // in place of the node's own; nil is its own
 }
 
-// backfill looks for a better place than the best among nodes on which the
-// query does not fit for ever, because capacity is held: what is held outside
-// of the request's own window does not count. It takes time in proportion to
-// the nodes with holds.
-func (st *state) backfill(q *index.Query, w reservation.Window, best *spot) *spot {
-	for _, n := range slices.SortedFunc(maps.Keys(st.reserved), byJoin) {
-		if st.index.Fits(q, n.slot) {
-			continue
-		}
-		held := st.held(n, w)
-		terms, ok := st.index.Evaluate(q, n.slot, &held)
-		if !ok {
-			continue
-		}
-		candidate := &spot{index.Choice{Slot: n.slot, Terms: terms}, &held}
-		if best == nil || st.better(q, candidate, best) {
-			best = candidate
+// backfill looks for a better place than the best. It takes time in proportion
+// to the nodes with holds.
+func (st *state) backfill(now time.Time, q *index.Query, best *spot) *spot {
+	for to := range st.backfills(now, q) {
+		if best == nil || st.better(q, to, best) {
+			best = to
 		}
 	}
 	return best
+}
+
+// backfills yields the places of a query on nodes on which it does not fit for
+// ever, because capacity is held, but fits over its own window, by join.
+func (st *state) backfills(now time.Time, q *index.Query) iter.Seq[*spot] {
+	return func(yield func(*spot) bool) {
+		for _, n := range slices.SortedFunc(maps.Keys(st.reserved), byJoin) {
+			if to, ok := st.backfilled(now, q, n); ok && !yield(to) {
+				return
+			}
+		}
+	}
+}
+
+// backfilled is backfills for one node: what is held there outside of the
+// query's own window does not count.
+func (st *state) backfilled(now time.Time, q *index.Query, n *node) (*spot, bool) {
+	w, bounded := ownWindow(now, q.Class.Request())
+	if !bounded || !st.reserved[n] || st.index.Fits(q, n.slot) {
+		return nil, false
+	}
+	held, places := st.held(n, w), n.places
+	st.keepPlaces(n, held.places)
+	terms, ok := st.index.Evaluate(q, n.slot, &held.Held)
+	st.keepPlaces(n, places)
+	return &spot{index.Choice{Slot: n.slot, Terms: terms}, &held.Held}, ok
 }
 
 func byJoin(a, b *node) int { return cmp.Compare(a.join, b.join) }

@@ -30,15 +30,18 @@ func benchmarkNode(i int) placement.Node {
 	}
 }
 
-// benchmarkBase is what runs on the i-th node: a part of its capacity that
-// differs from node to node.
+// benchmarkBase is the k-th instance on the i-th node: together they use four
+// to nine tenths of its CPU and, independently, of its memory.
 func benchmarkBase(i, k, perNode int) placement.Request {
 	n := benchmarkNode(i)
-	share := int64(40+(i*31)%50) / int64(perNode)
+	share := func(of int64, salt int) int64 {
+		scattered := (uint64(i*perNode+k+1) * 0x9E3779B97F4A7C15) >> salt % 5000
+		return of / 10_000 * int64(4000+scattered) / int64(perNode)
+	}
 	return placement.Request{
 		ID: fmt.Sprintf("base-%d-%d", i, k), Namespace: "base",
 		Resources: placement.Resources{
-			CPU: n.Capacity.CPU * share / 100, Memory: n.Capacity.Memory * share / 100, Disk: placement.GiB,
+			CPU: share(n.Capacity.CPU*10, 20) / 10, Memory: share(n.Capacity.Memory, 36), Disk: placement.GiB,
 		},
 	}
 }

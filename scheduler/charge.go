@@ -1,8 +1,10 @@
 package scheduler
 
 import (
+	"cmp"
 	"errors"
 	"iter"
+	"maps"
 	"slices"
 	"time"
 
@@ -63,7 +65,8 @@ func (st *state) recharge(a *allocation, to placement.Resources) {
 	_, _ = st.quota.Replace(st.now, a.namespace(), before, st.chargeOf(a))
 }
 
-// nameUsers adds to a refusal to delete a quota which allocations use it.
+// nameUsers adds to a refusal to delete a quota which allocations and
+// reservations use it.
 func (st *state) nameUsers(err error) error {
 	var used *quota.InUseError
 	if !errors.As(err, &used) || used.By != quota.ByCharges {
@@ -72,6 +75,11 @@ func (st *state) nameUsers(err error) error {
 	var ids []string
 	for id, a := range st.allocations {
 		if a.state == running && a.namespace() == used.Namespace {
+			ids = append(ids, id)
+		}
+	}
+	for id, paid := range st.payments {
+		if paid.namespace == used.Namespace {
 			ids = append(ids, id)
 		}
 	}
@@ -99,6 +107,30 @@ func (st *state) charges() iter.Seq2[string, quota.Amounts] {
 				return
 			}
 		}
+	}
+}
+
+// overUsage is what namespaces use too much of after several charges, by
+// namespace and dimension.
+type overUsage map[overKey]quota.Usage
+
+type overKey struct {
+	namespace string
+	resource  placement.ResourceName
+}
+
+func (o overUsage) note(usage []quota.Usage) {
+	for _, u := range usage {
+		o[overKey{u.Namespace, u.Resource}] = u
+	}
+}
+
+// report tells of it in one event, by namespace and dimension.
+func (o overUsage) report(tell listener) {
+	if len(o) > 0 {
+		tell.tell(&QuotaOver{Usage: slices.SortedFunc(maps.Values(o), func(a, b quota.Usage) int {
+			return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Resource, b.Resource))
+		})})
 	}
 }
 

@@ -73,7 +73,7 @@ func (st *state) checkInstance(req *placement.Request, n *node, devices []uint16
 	if st.generation(req.ID, generation) != nil {
 		return &ConflictError{KindAllocation, req.ID, "is there twice"}
 	}
-	return n.checkDevices(req.Resources.GPU, devices)
+	return checkDevices(n, req.Resources.GPU, devices)
 }
 
 func (st *state) checkResized(c *Resized) error {
@@ -84,18 +84,18 @@ func (st *state) checkResized(c *Resized) error {
 	if err := c.Resources.Validate(); err != nil {
 		return err
 	}
-	return a.node.checkDevices(c.Resources.GPU, c.Devices)
+	return checkDevices(a.node, c.Resources.GPU, c.Devices)
 }
 
 // checkDevices refuses devices that the node does not have, and a number of
 // them other than the amount of GPU needs.
-func (n *node) checkDevices(amount int64, devices []uint16) error {
+func checkDevices[D int | uint16](n *node, amount int64, devices []D) error {
 	want := (amount + placement.Device - 1) / placement.Device
 	if int64(len(devices)) != want {
 		return fmt.Errorf("%d devices for %d thousandths of GPU", len(devices), amount)
 	}
 	for i, d := range devices {
-		if int(d) >= n.Devices.Count || i > 0 && d <= devices[i-1] {
+		if d < 0 || int(d) >= n.Devices.Count || i > 0 && d <= devices[i-1] {
 			return fmt.Errorf("device %d of node %q", d, n.ID)
 		}
 	}

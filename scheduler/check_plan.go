@@ -92,7 +92,7 @@ func (st *state) checkSlot(slot *reservation.Slot, shape placement.Resources) er
 	if err != nil {
 		return err
 	}
-	return n.checkDevices(shape.GPU, packed(slot.Devices))
+	return checkDevices(n, shape.GPU, slot.Devices)
 }
 
 // checkClaim refuses a claim of a slot that is not there or elsewhere.

@@ -94,11 +94,14 @@ func (s *Scheduler) settle(ctx context.Context, err error) error {
 		}
 		s.mu.Lock()
 	}
+	defer s.mu.Unlock()
 	if s.outbox.durable < seq {
 		err = s.failure
+		if errors.Is(err, ErrClosed) { // by somebody, between the change and its append
+			err = &JournalError{Unknown: true, Cause: err}
+		}
 	}
 	s.deliverLocked()
-	s.mu.Unlock()
 	return err
 }
 
@@ -164,18 +167,23 @@ func (s *Scheduler) failLocked(err error) {
 // deliverLocked calls hooks for all durable events, unless another caller is
 // at it; that one then takes ours along. The lock is not held meanwhile.
 func (s *Scheduler) deliverLocked() {
-	if s.outbox.delivering {
+	if s.outbox.delivering || len(s.outbox.deliver) == 0 {
 		return
 	}
 	s.outbox.delivering = true
+	defer func() { s.outbox.delivering = false }() // also if a hook panics
 	for len(s.outbox.deliver) > 0 {
 		events := s.outbox.deliver
 		s.outbox.deliver = nil
-		s.mu.Unlock()
-		for _, e := range events {
-			s.cfg.Hooks.call(e)
-		}
-		s.mu.Lock()
+		s.callHooksLocked(events)
 	}
-	s.outbox.delivering = false
+}
+
+// callHooksLocked calls the hooks with the lock let go of meanwhile.
+func (s *Scheduler) callHooksLocked(events []Event) {
+	s.mu.Unlock()
+	defer s.mu.Lock()
+	for _, e := range events {
+		s.cfg.Hooks.call(e)
+	}
 }

@@ -194,3 +194,12 @@ func sweepLoop(ctx context.Context, s *Scheduler) []Event {
 		}
 	}
 }
+
+func TestClockThatStartsAtZero(t *testing.T) {
+	now := time.Time{}
+	s := newTestScheduler(t, Config{Now: func() time.Time { return now }})
+	addNodes(t, s, testNode("n1", 4))
+	place(t, s, testRequest("a", 1))
+	kinds := collect(s, func() { require.NoError(t, s.AddTaint(t.Context(), "n1", noExecute("k"))) })
+	require.Equal(t, []string{"node-updated", "eviction-due"}, kinds)
+}

@@ -85,17 +85,16 @@ func both(capacity, quota error) error {
 
 // choose returns the place that the request takes, or the refusal.
 func (st *state) choose(now time.Time, req *placement.Request, q *index.Query, on *node) (spot, error) {
-	window, bounded := ownWindow(now, req)
 	if on != nil {
-		return st.chooseOn(q, on, window, bounded)
+		return st.chooseOn(now, q, on)
 	}
 	choice, ok := st.index.Best(q)
-	if bounded && len(st.reserved) > 0 {
+	if _, bounded := ownWindow(now, req); bounded && len(st.reserved) > 0 {
 		var ordinary *spot
 		if ok {
 			ordinary = &spot{Choice: choice}
 		}
-		if best := st.backfill(q, window, ordinary); best != nil {
+		if best := st.backfill(now, q, ordinary); best != nil {
 			return *best, nil
 		}
 	}
@@ -105,15 +104,12 @@ func (st *state) choose(now time.Time, req *placement.Request, q *index.Query, o
 	return spot{Choice: choice}, nil
 }
 
-func (st *state) chooseOn(q *index.Query, on *node, window reservation.Window, bounded bool) (spot, error) {
+func (st *state) chooseOn(now time.Time, q *index.Query, on *node) (spot, error) {
 	if terms, ok := st.index.Evaluate(q, on.slot, nil); ok {
 		return spot{Choice: index.Choice{Slot: on.slot, Terms: terms}}, nil
 	}
-	if bounded && st.reserved[on] {
-		held := st.held(on, window)
-		if terms, ok := st.index.Evaluate(q, on.slot, &held); ok {
-			return spot{index.Choice{Slot: on.slot, Terms: terms}, &held}, nil
-		}
+	if to, ok := st.backfilled(now, q, on); ok {
+		return *to, nil
 	}
 	failures := st.index.Verdict(q, on.slot).Failures
 	return spot{}, &UnschedulableError{

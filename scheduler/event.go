@@ -7,7 +7,8 @@ import (
 
 // Hooks are called for every event of their kind, in order, after the change
 // is durable. No lock is held: a hook may call the scheduler; what it changes
-// is told afterwards. A hook may run on the goroutine of any caller and holds
+// is told afterwards. Whatever an event points to is shared by all who listen
+// and must not be changed. A hook may run on the goroutine of any caller and holds
 // up the hooks of later events, not the calls themselves. Nil hooks are fine.
 type Hooks struct {
 	// Event is called for every event, before the hook of its kind.
@@ -67,9 +68,11 @@ func callHook[C Change](hook func(Event, C), e Event, c C) {
 const historySize = 4096
 
 // history is a ring of the latest events. Watchers read it at their own pace;
-// one that falls behind finds a gap in Seq.
+// one that falls behind goes on with the next whole entry, so that it finds a
+// gap in Seq.
 type history struct {
 	ring     []Event
+	lost     uint64        // Seq of the last event that is not kept any more
 	total    uint64        // events ever recorded; event i is ring[i%historySize]
 	watchers int           // reading now
 	more     chan struct{} // closed at the next event; nil while nobody waits
@@ -80,6 +83,7 @@ func (h *history) record(events []Event) {
 		if len(h.ring) < historySize {
 			h.ring = append(h.ring, e)
 		} else {
+			h.lost = h.ring[h.total%historySize].Seq
 			h.ring[h.total%historySize] = e
 		}
 		h.total++
@@ -92,9 +96,10 @@ func (h *history) record(events []Event) {
 
 func (h *history) oldest() uint64 { return h.total - uint64(len(h.ring)) }
 
-// after returns the place of the first event kept with a greater Seq.
+// after returns the place of the first event with a greater Seq whose entry is
+// kept as a whole.
 func (h *history) after(seq uint64) uint64 {
-	place := h.oldest()
+	place, seq := h.oldest(), max(seq, h.lost)
 	for place < h.total && h.ring[place%historySize].Seq <= seq {
 		place++
 	}
@@ -117,7 +122,7 @@ func (s *Scheduler) Watch(ctx context.Context, afterSeq uint64) iter.Seq[Event] 
 			s.history.watchers--
 			s.mu.Unlock()
 		}()
-		for {
+		for closed := false; ; {
 			events, wait := s.eventsFrom(&place)
 			for _, e := range events {
 				if !yield(e) {
@@ -127,10 +132,13 @@ func (s *Scheduler) Watch(ctx context.Context, afterSeq uint64) iter.Seq[Event] 
 			if len(events) > 0 {
 				continue
 			}
+			if closed {
+				return
+			}
 			select {
 			case <-wait:
 			case <-s.done:
-				return
+				closed = true // but what came before is still to be told
 			case <-ctx.Done():
 				return
 			}
@@ -144,7 +152,9 @@ func (s *Scheduler) eventsFrom(place *uint64) ([]Event, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h := &s.history
-	*place = max(*place, h.oldest())
+	if *place < h.oldest() {
+		*place = h.after(0)
+	}
 	var batch []Event
 	for ; *place < h.total && len(batch) < 64; *place++ {
 		batch = append(batch, h.ring[*place%historySize])

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/quota"
 )
 
 // collect returns the kinds of the events that a call causes.
@@ -170,4 +171,140 @@ func TestWaitReturnsOnChange(t *testing.T) {
 		defer cancel()
 		require.ErrorIs(t, s.Wait(ctx, s.Version()), context.DeadlineExceeded)
 	})
+}
+
+func TestGapStartsAtAWholeEntry(t *testing.T) {
+	var h history
+	var entry []Event
+	for seq := range uint64(3) {
+		entry = entry[:0]
+		for range historySize/2 + 10 {
+			entry = append(entry, Event{Seq: seq + 1})
+		}
+		h.record(entry)
+	}
+	// Some events of the second entry are left, but not all.
+	require.Equal(t, uint64(2), h.ring[h.oldest()%historySize].Seq)
+	require.Equal(t, uint64(3), h.ring[h.after(1)%historySize].Seq)
+}
+
+// enderOf is a context that runs a function when it is asked for its end.
+type enderOf struct {
+	context.Context
+	ask func()
+}
+
+func (e enderOf) Done() <-chan struct{} {
+	e.ask()
+	return e.Context.Done()
+}
+
+func TestWatcherSeesWhatHappenedBeforeClose(t *testing.T) {
+	for range 20 {
+		s := newTestScheduler(t, Config{})
+		ctx := enderOf{t.Context(), sync.OnceFunc(func() {
+			addNodes(t, s, testNode("n1", 4))
+			require.NoError(t, s.Close())
+		})}
+		seen := 0
+		for range s.Watch(ctx, 0) {
+			seen++
+		}
+		require.Equal(t, 1, seen)
+	}
+}
+
+func TestListenersCanNotCorruptTheState(t *testing.T) {
+	c := newClock()
+	s := newTestScheduler(t, Config{Now: c.Now, Hooks: Hooks{Event: func(e Event) {
+		switch c := e.Change.(type) {
+		case *Placed:
+			for i := range c.Devices {
+				c.Devices[i] = 9
+			}
+			clear(c.Request.Labels)
+			clear(c.Request.Resources.Custom)
+			if c.Claim != nil {
+				clear(c.Claim.Claim.Held.Resources.Custom)
+				c.Claim.Claim.Held.Resources.CPU = 0
+			}
+		case *Resized:
+			for i := range c.Devices {
+				c.Devices[i] = 9
+			}
+			clear(c.Resources.Custom)
+		case *NodeAdded:
+			clear(c.Node.Labels)
+			clear(c.Node.Capacity.Custom)
+			clear(c.Reference.Custom)
+		case *NodeUpdated:
+			clear(c.Node.Labels)
+			clear(c.Reference.Custom)
+		case *QuotaCreated:
+			clear(c.Spec.Limits)
+		case *MixChanged:
+			c.Mix[0].Count = 7
+			c.Mix[0].Models[0] = "other"
+		case *PlanChanged:
+			for _, change := range c.Changes {
+				clear(change.Reservation.Terms.Shape.Custom)
+				clear(change.Reservation.Spec.Shape.Custom)
+			}
+		}
+	}}})
+	mirror := newTestScheduler(t, Config{Now: c.Now})
+	for _, s := range []*Scheduler{s, mirror} {
+		n := testNode("n1", 8)
+		n.Devices.Count = 3
+		n.Labels = map[string]string{"zone": "a"}
+		n.Capacity.Custom = map[string]int64{"fpga": 4}
+		addNodes(t, s, n)
+		require.NoError(t, s.SetLabel(t.Context(), "n1", "rack", "r"))
+		require.NoError(t, s.SetMix(t.Context(), []MixKind{{Count: 1, Models: []string{"m"}}}))
+		_, err := s.CreateQuota(t.Context(), quota.Spec{
+			Namespace: "ns", Limits: map[placement.ResourceName]quota.Limit{"fpga": {Soft: 9}},
+		})
+		require.NoError(t, err)
+		spec := holding("r", 2, 1)
+		spec.Shape.Custom = map[string]int64{"fpga": 2}
+		reserve(t, s, spec)
+		claim := onlyCPU("claimed", 1)
+		claim.Resources.Custom = map[string]int64{"fpga": 1}
+		_, err = s.PlaceFromReservation(t.Context(), "r", claim)
+		require.NoError(t, err)
+		req := testRequest("a", 1)
+		req.Labels = map[string]string{"app": "web"}
+		req.Resources.GPU = placement.Device
+		req.Resources.Custom = map[string]int64{"fpga": 1}
+		place(t, s, req)
+		to := req.Resources.Clone()
+		to.GPU = 2 * placement.Device
+		_, err = s.Resize(t.Context(), "a", to)
+		require.NoError(t, err)
+		require.NoError(t, s.VerifyQuota())
+	}
+	require.Equal(t, snapshot(t, mirror), snapshot(t, s))
+	require.NoError(t, s.Release(t.Context(), "claimed"))
+	require.NoError(t, mirror.Release(t.Context(), "claimed"))
+	require.Equal(t, snapshot(t, mirror), snapshot(t, s))
+}
+
+func TestPanickingHookStopsNoOther(t *testing.T) {
+	var told []uint64
+	s := newTestScheduler(t, Config{Hooks: Hooks{Event: func(e Event) {
+		told = append(told, e.Seq)
+		if e.Seq == 1 {
+			panic("hook")
+		}
+	}}})
+	require.Panics(t, func() { _ = s.AddNode(t.Context(), testNode("n1", 4)) })
+	addNodes(t, s, testNode("n2", 4))
+	require.Equal(t, []uint64{1, 2}, told)
+}
+
+func TestHookMayClose(t *testing.T) {
+	var s *Scheduler
+	s = newTestScheduler(t, Config{Hooks: Hooks{Event: func(Event) { require.NoError(t, s.Close()) }}})
+	addNodes(t, s, testNode("n1", 4))
+	require.ErrorIs(t, s.AddNode(t.Context(), testNode("n2", 4)), ErrClosed)
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"github.com/rads-project/constellation/internal/index"
 	"github.com/rads-project/constellation/placement"
@@ -97,7 +98,7 @@ type SoftTerm struct {
 func (s *Scheduler) Explain(req placement.Request) (Explanation, error) {
 	var e Explanation
 	err := s.explain(&req, func(st *state, q *index.Query) error {
-		e = st.explain(q)
+		e = st.explain(s.now, q)
 		verdict, err := st.quota.Check(s.now, req.Namespace, quota.Instance(req.Resources), quota.MayBurst)
 		e.Exceeded = verdict.Violations
 		return err
@@ -115,7 +116,7 @@ func (s *Scheduler) ExplainNode(req placement.Request, nodeID string) (NodeVerdi
 	err := s.explain(&req, func(st *state, q *index.Query) error {
 		n, err := st.node(nodeID)
 		if err == nil {
-			v = st.verdict(q, n)
+			v = st.verdict(s.now, q, n)
 		}
 		return err
 	})
@@ -140,16 +141,21 @@ func (st *state) query(req *placement.Request) index.Query {
 	return index.Query{Class: st.index.Class(req), Resources: &req.Resources, ID: req.ID, Seq: st.seq}
 }
 
-func (st *state) verdict(q *index.Query, n *node) NodeVerdict {
+func (st *state) verdict(now time.Time, q *index.Query, n *node) NodeVerdict {
 	found := st.index.Verdict(q, n.slot)
-	v := NodeVerdict{NodeID: n.ID, Fits: len(found.Failures) == 0, Group: found.Group}
-	for _, f := range found.Failures {
-		v.Failures = append(v.Failures, Failure(f))
+	v := NodeVerdict{NodeID: n.ID, Group: found.Group, Terms: found.Terms}
+	if len(found.Failures) > 0 {
+		to, fits := st.backfilled(now, q, n)
+		if !fits {
+			for _, f := range found.Failures {
+				v.Failures = append(v.Failures, Failure(f))
+			}
+			v.Terms = placement.Terms{}
+			return v
+		}
+		v.Terms = to.Terms
 	}
-	if !v.Fits {
-		return v
-	}
-	v.Terms, v.Score = found.Terms, found.Terms.Normalized()
+	v.Fits, v.Score = true, v.Terms.Normalized()
 	for _, part := range found.Parts {
 		v.Soft = append(v.Soft, SoftTerm{Rule: softRule(q, part), Weight: part.Weight, Value: part.Value})
 	}
@@ -183,13 +189,13 @@ func over(topology string) string {
 	return " over " + topology
 }
 
-func (st *state) explain(q *index.Query) Explanation {
+func (st *state) explain(now time.Time, q *index.Query) Explanation {
 	e := Explanation{ID: q.ID, Version: st.seq, Total: len(st.nodes)}
 	first, failed := make(map[placement.Reason]int), make(map[placement.Reason]int)
 	nearest := make(map[placement.Reason]Miss)
 	var miss nearestMiss
 	for _, n := range st.byJoin() {
-		v := st.verdict(q, n)
+		v := st.verdict(now, q, n)
 		if v.Fits {
 			e.Fit++
 			continue
@@ -215,10 +221,30 @@ func (st *state) explain(q *index.Query) Explanation {
 		e.NearestMiss = miss.verdict
 		e.Help = st.help(q)
 	}
-	for _, choice := range st.index.Top(q, explainedCandidates) {
-		e.Candidates = append(e.Candidates, st.verdict(q, st.slots[choice.Slot]))
+	for _, n := range st.candidates(now, q) {
+		e.Candidates = append(e.Candidates, st.verdict(now, q, n))
 	}
 	return e
+}
+
+// candidates returns the best nodes for a query, the best first.
+func (st *state) candidates(now time.Time, q *index.Query) []*node {
+	var spots []*spot
+	for _, choice := range st.index.Top(q, explainedCandidates) {
+		spots = append(spots, &spot{Choice: choice})
+	}
+	for to := range st.backfills(now, q) {
+		at := slices.IndexFunc(spots, func(other *spot) bool { return st.better(q, to, other) })
+		if at < 0 {
+			at = len(spots)
+		}
+		spots = slices.Insert(spots, at, to)
+	}
+	var nodes []*node
+	for _, to := range spots[:min(explainedCandidates, len(spots))] {
+		nodes = append(nodes, st.slots[to.Slot])
+	}
+	return nodes
 }
 
 // byJoin returns all nodes in the order of joining.

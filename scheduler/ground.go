@@ -86,7 +86,7 @@ func (st *state) room(n *node, described *placement.Node) reservation.Room {
 		Devices:      make([]int64, described.Devices.Count),
 	}
 	room.Used.Resources, _ = st.index.Used(n.slot).Sub(counted.Resources)
-	room.Used.Instances = st.index.Instances(n.slot) - counted.instances
+	room.Used.Instances = st.index.Instances(n.slot) - n.places - counted.places
 	for i, free := range st.index.DeviceFree(n.slot) {
 		if i < len(room.Devices) {
 			room.Devices[i] = placement.Device - free - counted.device(i)
@@ -95,22 +95,23 @@ func (st *state) room(n *node, described *placement.Node) reservation.Room {
 	return room
 }
 
-// counted is what instances on a node use that the plan counts, as claims or
-// as stays.
-type counted struct {
+// held is an amount of the plan on a node, with places of instances.
+type held struct {
 	index.Held
-	instances int64
+	places int64
 }
 
-func (c *counted) device(i int) int64 {
-	if i < len(c.Devices) {
-		return c.Devices[i]
+func (h *held) device(i int) int64 {
+	if i < len(h.Devices) {
+		return h.Devices[i]
 	}
 	return 0
 }
 
-func (st *state) counted(n *node) counted {
-	var c counted
+// counted returns what instances on a node use that the plan counts, as claims
+// or as stays.
+func (st *state) counted(n *node) held {
+	var c held
 	if !st.planned[n] {
 		return c
 	}
@@ -119,7 +120,7 @@ func (st *state) counted(n *node) counted {
 			continue
 		}
 		c.Resources, _ = c.Resources.Add(a.resources)
-		c.instances++
+		c.places++
 		for _, d := range a.devices {
 			for len(c.Devices) <= int(d) {
 				c.Devices = append(c.Devices, 0)
@@ -132,17 +133,17 @@ func (st *state) counted(n *node) counted {
 
 // held returns what the plan keeps free on a node over a window, beside what
 // runs there: its peak less the instances that it counts itself.
-func (st *state) held(n *node, w reservation.Window) index.Held {
+func (st *state) held(n *node, w reservation.Window) held {
 	peak, devices := st.plan.Peak(n.ID, w)
 	counted := st.counted(n)
-	held := index.Held{Resources: peak.Resources, Devices: devices}
+	h := held{index.Held{Resources: peak.Resources, Devices: devices}, max(0, peak.Instances-counted.places)}
 	for name, amount := range counted.Resources.All() {
 		if amount != 0 {
-			held.Resources = held.Resources.With(name, max(0, held.Resources.Amount(name)-amount))
+			h.Resources = h.Resources.With(name, max(0, h.Resources.Amount(name)-amount))
 		}
 	}
-	for i := range held.Devices {
-		held.Devices[i] = max(0, held.Devices[i]-counted.device(i))
+	for i := range h.Devices {
+		h.Devices[i] = max(0, h.Devices[i]-counted.device(i))
 	}
-	return held
+	return h
 }

@@ -53,13 +53,17 @@ func (n NodeInfo) Overall() float64 {
 }
 
 // Over returns the dimensions in which more is allocated than there is, in
-// the order of Resources.All.
+// the order of Resources.All, and last placement.NameInstances if there are
+// more of those than Node.MaxInstances.
 func (n NodeInfo) Over() []placement.ResourceName {
 	var over []placement.ResourceName
 	for name, used := range n.Allocated.All() {
 		if used > n.Total.Amount(name) {
 			over = append(over, name)
 		}
+	}
+	if n.MaxInstances > 0 && n.Instances > n.MaxInstances {
+		over = append(over, placement.NameInstances)
 	}
 	return over
 }

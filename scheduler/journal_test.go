@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -277,4 +278,11 @@ func TestCheckpointFailures(t *testing.T) {
 	require.ErrorIs(t, s.Checkpoint(t.Context()), ErrFenced)
 	_, err := s.Node("n1")
 	require.ErrorIs(t, err, ErrFenced, "a deposed scheduler closes")
+}
+
+func TestNoTokenIsLeft(t *testing.T) {
+	journal := new(MemoryJournal)
+	require.NoError(t, journal.Acquire(t.Context(), math.MaxUint64))
+	_, err := Open(t.Context(), Config{Journal: journal})
+	require.ErrorIs(t, err, ErrFenced)
 }

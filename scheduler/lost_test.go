@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/quota"
 )
 
 func TestLostInstanceReturns(t *testing.T) {
@@ -106,4 +107,32 @@ func TestGenerationsAreNotUsedTwice(t *testing.T) {
 	require.Equal(t, uint64(2), place(t, s, testRequest("a", 4)).Generation, "the first is still there")
 	require.NoError(t, s.ReleaseGeneration(t.Context(), "a", 1))
 	require.Equal(t, 1, s.Stats().Allocations)
+}
+
+func TestEveryNamespaceThatIsOverIsTold(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	ctx := t.Context()
+	addNodes(t, s, testNode("n1", 8))
+	for _, namespace := range []string{"x", "y"} {
+		req := testRequest(namespace, 2)
+		req.Namespace = namespace
+		place(t, s, req)
+	}
+	require.NoError(t, s.MarkLost(ctx, "n1"))
+	for _, namespace := range []string{"x", "y"} {
+		_, err := s.CreateQuota(ctx, quota.Spec{
+			Namespace: namespace,
+			Limits:    map[placement.ResourceName]quota.Limit{placement.NameCPU: {Soft: placement.Core}},
+		})
+		require.NoError(t, err)
+	}
+	var told []string
+	s.cfg.Hooks.QuotaOver = func(_ Event, over *QuotaOver) {
+		for _, u := range over.Usage {
+			told = append(told, u.Namespace)
+		}
+	}
+	s.hooked = true
+	require.NoError(t, s.MarkReady(ctx, "n1"))
+	require.Equal(t, []string{"x", "y"}, told)
 }

@@ -24,8 +24,12 @@ func (s *Scheduler) Place(ctx context.Context, req placement.Request) (Decision,
 }
 
 // Allocate commits the request on a node of the caller's choice, after the
-// same checks that Place makes of every node.
+// same checks that Place makes of every node. Errors are those of Place, and a
+// NotFoundError if there is no such node.
 func (s *Scheduler) Allocate(ctx context.Context, nodeID string, req placement.Request) (Decision, error) {
+	if nodeID == "" { // which means any node below
+		return Decision{}, &NotFoundError{KindNode, nodeID}
+	}
 	return s.decide(ctx, &req, nodeID, true)
 }
 

@@ -67,8 +67,24 @@ func (st *state) hold(n *node) {
 	peak, _ := st.plan.Peak(n.ID, st.fromNow())
 	setMember(st.planned, n, !peak.IsZero())
 	held := st.held(n, st.fromNow())
-	setMember(st.reserved, n, !held.Resources.IsZero())
-	st.index.SetHeld(n.slot, held)
+	setMember(st.reserved, n, !held.Resources.IsZero() || held.places > 0)
+	st.index.SetHeld(n.slot, held.Held)
+	st.keepPlaces(n, held.places)
+}
+
+// keepPlaces makes the index keep as many places of instances free on a node
+// that takes no more than a number of them. An index.Held knows of amounts
+// only, so empty instances stand in these places.
+func (st *state) keepPlaces(n *node, places int64) {
+	if n.MaxInstances == 0 {
+		places = 0
+	}
+	for ; n.places < places; n.places++ {
+		st.index.Occupy(n.slot, st.vacancy, &placement.Resources{}, nil)
+	}
+	for ; n.places > places; n.places-- {
+		st.index.Vacate(n.slot, st.vacancy, &placement.Resources{}, nil)
+	}
 }
 
 func setMember(set map[*node]bool, n *node, member bool) {
@@ -194,7 +210,8 @@ func (st *state) uncover(a *allocation) {
 
 // stay tells the plan of an instance beside all reservations that leaves at a
 // known time or when told.
-func (st *state) stay(a *allocation, tell listener) {
+// told says that it was asked to leave already.
+func (st *state) stay(a *allocation, told bool, tell listener) {
 	req := a.class.Request()
 	if a.covered != nil || req.Duration == 0 && !req.Yield {
 		return
@@ -206,7 +223,7 @@ func (st *state) stay(a *allocation, tell listener) {
 	st.applyPlan([]reservation.Change{{Kind: reservation.Arrive, Stay: &reservation.Stay{
 		ID: a.id, Namespace: a.namespace(), Node: a.node.ID,
 		Load:    reservation.Load{Resources: a.resources, Instances: 1},
-		Devices: deviceList(a.devices), Window: window, Yield: req.Yield, Overstayed: a.overstayed,
+		Devices: deviceList(a.devices), Window: window, Yield: req.Yield, Told: told, Overstayed: a.overstayed,
 	}}}, tell)
 }
 
@@ -233,8 +250,9 @@ func (st *state) consequence() Change {
 	}
 	st.roomier = false
 	for _, id := range st.plan.Degraded() {
-		changes, err := st.plan.Repair(&ground{st: st}, id)
-		if err == nil && len(changes) > 0 && st.canRegain(id, len(changes)) {
+		// Repair fails for no reservation that is degraded.
+		changes, _ := st.plan.Repair(&ground{st: st}, id)
+		if changes = changes[:st.canRegain(id, len(changes))]; len(changes) > 0 {
 			st.roomier = true // look again, for the next one
 			return &PlanChanged{Changes: changes}
 		}
@@ -242,13 +260,19 @@ func (st *state) consequence() Change {
 	return nil
 }
 
-// canRegain asks the quota for slots that a reservation would hold again.
-func (st *state) canRegain(id string, slots int) bool {
+// canRegain asks the quota how many slots, of those for which there is room,
+// a reservation may hold again.
+func (st *state) canRegain(id string, slots int) int {
 	r, _ := st.plan.Reservation(id)
-	more := quota.Amounts{Instances: int64(slots)}
-	for range slots {
+	var more quota.Amounts
+	for regained := range slots {
+		more.Instances++
+		// The sum of all slots was checked when the terms were.
 		more.Resources, _ = more.Resources.Add(r.Terms.Shape)
+		verdict, err := st.quota.Check(st.now, r.Spec.Namespace, more, quota.SoftOnly)
+		if err != nil || !verdict.Allowed() {
+			return regained
+		}
 	}
-	verdict, err := st.quota.Check(st.now, r.Spec.Namespace, more, quota.SoftOnly)
-	return err == nil && verdict.Allowed()
+	return slots
 }

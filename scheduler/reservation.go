@@ -79,6 +79,9 @@ func (s *Scheduler) Unclaim(ctx context.Context, id string) error {
 //
 // Errors: those of reservation.Plan.Update.
 func (s *Scheduler) Extend(ctx context.Context, id string, end time.Time) (reservation.Reservation, error) {
+	if end.IsZero() { // which keeps the end, for UpdateReservation
+		return reservation.Reservation{}, &reservation.InvalidError{Field: "end", Value: end.String(), Reason: "missing"}
+	}
 	return s.UpdateReservation(ctx, id, 0, reservation.Terms{End: end})
 }
 

@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -352,4 +353,167 @@ func TestResizeAfterAHeldDeviceIsGone(t *testing.T) {
 	require.NoError(t, err)
 	_, err = s.Resize(t.Context(), "a", placement.Resources{CPU: placement.Core, GPU: placement.Device})
 	require.ErrorIs(t, err, ErrUnschedulable)
+}
+
+func TestHeldSlotKeepsItsInstancePlace(t *testing.T) {
+	c := newClock()
+	s := newTestScheduler(t, Config{Now: c.Now})
+	n := testNode("n1", 8)
+	n.MaxInstances = 2
+	addNodes(t, s, n)
+	spec := holding("r", 1, 1)
+	spec.Start = c.Now().Add(time.Hour)
+	reserve(t, s, spec)
+	place(t, s, onlyCPU("a", 1))
+	_, err := s.Place(t.Context(), onlyCPU("b", 1))
+	require.Equal(t, []string{"1 is full of instances"}, refusals(t, err))
+	info, err := s.Node("n1")
+	require.NoError(t, err)
+	require.Equal(t, int64(1), info.Instances, "the slot is no instance")
+
+	brief := onlyCPU("brief", 1)
+	brief.Duration = time.Minute
+	place(t, s, brief)
+	c.advance(time.Minute)
+	require.NoError(t, s.Release(t.Context(), "brief"))
+	c.advance(time.Hour)
+	_, err = s.PlaceFromReservation(t.Context(), "r", onlyCPU("c", 1))
+	require.NoError(t, err)
+	require.NoError(t, s.Release(t.Context(), "c"))
+	require.NoError(t, s.ReleaseReservation(t.Context(), "r", false))
+	place(t, s, onlyCPU("b", 1))
+}
+
+func TestInstancePlacesFollowTheCap(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	n := testNode("n1", 8)
+	addNodes(t, s, n)
+	reserve(t, s, holding("r", 1, 2))
+	n.MaxInstances = 2
+	_, err := s.UpdateNode(t.Context(), n)
+	require.NoError(t, err)
+	_, err = s.Place(t.Context(), onlyCPU("a", 1))
+	require.Equal(t, []string{"1 is full of instances"}, refusals(t, err))
+	n.MaxInstances = 0
+	_, err = s.UpdateNode(t.Context(), n)
+	require.NoError(t, err)
+	place(t, s, onlyCPU("a", 1))
+}
+
+func TestExplainKnowsOfBackfill(t *testing.T) {
+	c := newClock()
+	s := newTestScheduler(t, Config{Now: c.Now})
+	addNodes(t, s, testNode("n1", 8))
+	spec := holding("r", 8, 1)
+	spec.Start = c.Now().Add(time.Hour)
+	reserve(t, s, spec)
+	for _, yields := range []bool{false, true} {
+		req := onlyCPU("a", 4)
+		req.Yield = yields
+		if !yields {
+			req.Duration = time.Minute
+		}
+		e, err := s.Explain(req)
+		require.NoError(t, err)
+		require.Equal(t, 1, e.Fit)
+		require.Len(t, e.Candidates, 1)
+		v, err := s.ExplainNode(req, "n1")
+		require.NoError(t, err)
+		require.True(t, v.Fits)
+		d, err := s.Schedule(req)
+		require.NoError(t, err)
+		require.Equal(t, d.Score, v.Score)
+	}
+}
+
+func TestClaimThatNeedsNothingMoreAsksNoQuota(t *testing.T) {
+	s := newTestScheduler(t, Config{RequireQuota: true})
+	addNodes(t, s, testNode("n1", 8))
+	_, err := s.Reserve(t.Context(), holding("r", 2, 1))
+	require.ErrorIs(t, err, quota.ErrExceeded, "undeclared")
+	_, err = s.CreateQuota(t.Context(), quota.Spec{Namespace: "ns"})
+	require.NoError(t, err)
+	spec := holding("r", 2, 1)
+	spec.Owners = []string{"guest"}
+	reserve(t, s, spec)
+	req := onlyCPU("a", 2)
+	req.Namespace = "guest"
+	_, err = s.PlaceFromReservation(t.Context(), "r", req)
+	require.NoError(t, err)
+	require.NoError(t, s.VerifyQuota())
+}
+
+func TestLostSlotsReturnAsFarAsTheQuotaGoes(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	ctx := t.Context()
+	addNodes(t, s, testNode("n1", 2), testNode("n2", 4))
+	reserve(t, s, holding("r", 2, 3))
+	require.NoError(t, s.MarkLost(ctx, "n2"))
+	_, err := s.CreateQuota(ctx, quota.Spec{
+		Namespace: "ns", Limits: map[placement.ResourceName]quota.Limit{placement.NameCPU: {Soft: 4 * placement.Core}},
+	})
+	require.NoError(t, err)
+	require.NoError(t, s.MarkReady(ctx, "n2"))
+	r, err := s.Reservation("r")
+	require.NoError(t, err)
+	require.Equal(t, 1, r.Missing())
+	require.NoError(t, s.VerifyQuota())
+}
+
+func TestYieldingInstanceIsToldOnce(t *testing.T) {
+	c := newClock()
+	s := newTestScheduler(t, Config{Now: c.Now})
+	addNodes(t, s, testNode("n1", 8))
+	spec := holding("r", 8, 1)
+	spec.Start, spec.Notice = c.Now().Add(time.Hour), time.Minute
+	reserve(t, s, spec)
+	req := onlyCPU("a", 4)
+	req.Yield = true
+	place(t, s, req)
+	c.advance(59 * time.Minute)
+	require.Contains(t, collect(s, func() { _, _ = s.Sweep(t.Context()) }), "reservation")
+	kinds := collect(s, func() {
+		_, err := s.Resize(t.Context(), "a", placement.Resources{CPU: 3 * placement.Core})
+		require.NoError(t, err)
+	})
+	require.NotContains(t, kinds, "reservation")
+}
+
+func TestExtendNeedsAnEnd(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, testNode("n1", 8))
+	before := reserve(t, s, holding("r", 8, 1))
+	_, err := s.Extend(t.Context(), "r", time.Time{})
+	require.ErrorIs(t, err, reservation.ErrInvalid)
+	after, err := s.Reservation("r")
+	require.NoError(t, err)
+	require.Equal(t, before, after)
+}
+
+func TestQuotaInUseNamesReservations(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, testNode("n1", 8))
+	_, err := s.CreateQuota(t.Context(), quota.Spec{Namespace: "ns"})
+	require.NoError(t, err)
+	reserve(t, s, holding("r", 2, 1))
+	err = s.DeleteQuota(t.Context(), "ns")
+	var used *quota.InUseError
+	require.ErrorAs(t, err, &used)
+	require.Equal(t, []string{"r"}, used.IDs)
+}
+
+func TestLongestDuration(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, testNode("n1", 8))
+	spec := holding("r", 4, 1)
+	spec.Start = time.Now().Add(time.Hour)
+	reserve(t, s, spec)
+	req := onlyCPU("a", 4)
+	req.Duration = math.MaxInt64
+	place(t, s, req)
+	req.ID = "b"
+	_, err := s.Place(t.Context(), req)
+	require.ErrorIs(t, err, ErrUnschedulable)
+	_, err = s.Snapshot()
+	require.NoError(t, err)
 }

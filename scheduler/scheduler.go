@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"math"
 	"sync"
 	"time"
 
@@ -110,7 +111,7 @@ func (s *Scheduler) acquire(ctx context.Context) error {
 		s.token++
 		err := s.cfg.Journal.Acquire(ctx, s.token)
 		var fenced *FencedError
-		if !errors.As(err, &fenced) {
+		if !errors.As(err, &fenced) || fenced.Highest == math.MaxUint64 {
 			return err
 		}
 		s.token = max(s.token, fenced.Highest)

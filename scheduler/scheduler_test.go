@@ -353,3 +353,22 @@ func TestClosedScheduler(t *testing.T) {
 		t.Fatal("a closed scheduler lists nodes")
 	}
 }
+
+func TestAllocateNamesItsNode(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, testNode("n1", 4))
+	_, err := s.Allocate(t.Context(), "", testRequest("a", 1))
+	require.ErrorIs(t, err, ErrNotFound)
+}
+
+func TestUpdateReportsTooManyInstances(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	n := testNode("n1", 4)
+	addNodes(t, s, n)
+	place(t, s, testRequest("a", 1))
+	place(t, s, testRequest("b", 1))
+	n.MaxInstances = 1
+	over, err := s.UpdateNode(t.Context(), n)
+	require.NoError(t, err)
+	require.Equal(t, []placement.ResourceName{placement.NameInstances}, over)
+}

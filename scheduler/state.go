@@ -39,6 +39,7 @@ type state struct {
 	plan     *reservation.Plan
 	planned  map[*node]bool     // nodes on which the plan counts anything
 	reserved map[*node]bool     // nodes on which it holds more than what runs
+	vacancy  *index.Class       // of held places of instances
 	payments map[string]payment // of reservations by ID
 	roomier  bool               // room may have come up in the entry being applied
 }
@@ -54,6 +55,7 @@ type node struct {
 	tainted         []time.Time // when each of Taints was added
 	first, last     *allocation
 	captured        uint64 // the latest capture that has it
+	places          int64  // of instances that the plan holds; see keepPlaces
 }
 
 // allocation is one instance on the books of a node. Records of a million
@@ -118,6 +120,8 @@ func newState(cfg Config) *state {
 			Engine:    cfg.engine,
 		}),
 	}
+	st.vacancy = st.index.Class(&placement.Request{})
+	st.index.Retain(st.vacancy)
 	st.setMix(cloneMix(cfg.Mix))
 	return st
 }
@@ -236,7 +240,7 @@ func (st *state) nodeInfo(n *node) NodeInfo {
 		Held:       st.index.Held(n.slot).Resources.Clone(),
 		Available:  free,
 		DeviceFree: slices.Clone(st.index.DeviceFree(n.slot)),
-		Instances:  st.index.Instances(n.slot),
+		Instances:  st.index.Instances(n.slot) - n.places,
 		Join:       n.join,
 		Version:    n.version,
 	}
