@@ -100,3 +100,11 @@ func TestHistoryCountsPlacementsAndReigns(t *testing.T) {
 	require.Equal(t, 2, h.reigns)
 	require.EqualError(t, h.backwards, "entry 4: token 1 wrote after token 2")
 }
+
+func TestKilledProcessIsSilent(t *testing.T) {
+	p := newProcess(&cluster{})
+	close(p.killed)
+	require.ErrorIs(t, processTransport{process: p}.Send("b", nil), errKilled)
+	require.ErrorIs(t, processJournal{process: p}.Append(t.Context(), 1, nil), errKilled)
+	p.printf("nothing")
+}

@@ -136,6 +136,15 @@ type processTransport struct {
 	process *process
 }
 
+// Send implements raft.Transport. A killed process sends nothing any more, not
+// even a last word to its successor.
+func (t processTransport) Send(to string, frame []byte) error {
+	if !t.process.alive() {
+		return errKilled
+	}
+	return t.Transport.Send(to, frame)
+}
+
 // Serve implements raft.Transport. A node whose transport fails ends at once,
 // without a hand-over, as it does when its process is killed.
 func (t processTransport) Serve(ctx context.Context, handler func(from string, frame []byte)) error {
