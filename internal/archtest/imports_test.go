@@ -37,6 +37,7 @@ func importTable() map[string][]string {
 		"internal/archtest": {},
 		"internal/faultnet": {},
 		"internal/index":    {"placement"},
+		"internal/raftdiff": {},
 		"internal/sim":      {"raft", "internal/faultnet"},
 	}
 }
