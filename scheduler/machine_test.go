@@ -11,20 +11,20 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/rads-project/constellation/placement"
-	"github.com/rads-project/constellation/quota"
-	"github.com/rads-project/constellation/reservation"
 )
 
 // machine drives a scheduler with a journal through random histories, beside
 // a model that is a plain list of what should be on the books.
 type machine struct {
-	s       *Scheduler
-	clock   *clock
-	journal *MemoryJournal
-	model   map[string]modelInstance // by ID
-	nodes   map[string]bool          // ID to lost
-	shrunk  map[string]bool          // nodes whose capacity was ever changed
-	quiet   bool                     // take no snapshots around calls
+	s        *Scheduler
+	clock    *clock
+	journal  *MemoryJournal
+	model    map[string]modelInstance // by ID
+	nodes    map[string]bool          // ID to lost
+	shrunk   map[string]bool          // nodes whose capacity was ever changed
+	mirror   *mirror
+	follower *follower
+	quiet    bool // take no snapshots around calls
 }
 
 type modelInstance struct {
@@ -38,6 +38,7 @@ func newMachine(t *rapid.T) *machine {
 		clock: newClock(), journal: new(MemoryJournal),
 		model: make(map[string]modelInstance), nodes: make(map[string]bool), shrunk: make(map[string]bool),
 	}
+	m.mirror, m.follower = newMirror(), newFollower(m.config())
 	var err error
 	m.s, err = Open(t.Context(), m.config())
 	require.NoError(t, err)
@@ -45,7 +46,10 @@ func newMachine(t *rapid.T) *machine {
 }
 
 func (m *machine) config() Config {
-	return Config{Seed: 3, Journal: m.journal, Now: m.clock.Now, RememberReleased: 2}
+	return Config{
+		Seed: 3, Journal: m.journal, Now: m.clock.Now, RememberReleased: 2,
+		Hooks: Hooks{Event: func(e Event) { m.mirror.tell(e) }},
+	}
 }
 
 func drawID(t *rapid.T) string {
@@ -64,16 +68,27 @@ func drawRequest(t *rapid.T) placement.Request {
 		GPU: rapid.SampledFrom([]int64{0, 0, 250, 700, 1000, 2000}).Draw(t, "gpu"),
 	}
 	req.Duration = rapid.SampledFrom([]time.Duration{0, 0, time.Minute}).Draw(t, "duration")
+	req.Yield = rapid.IntRange(0, 5).Draw(t, "yield") == 0
+	if rapid.IntRange(0, 5).Draw(t, "ported") == 0 {
+		req.Ports = []uint16{80}
+	}
+	req.Labels = map[string]string{"app": rapid.SampledFrom([]string{"x", "y"}).Draw(t, "app")}
 	req.Preferences.Strategy = rapid.SampledFrom([]placement.Strategy{
-		placement.BinPack, placement.Spread, placement.Random, placement.Affinity,
+		placement.BinPack, placement.Spread, placement.Random, placement.Affinity, placement.LeastFragmentation,
 	}).Draw(t, "strategy")
-	switch rapid.IntRange(0, 4).Draw(t, "rule") {
+	switch rapid.IntRange(0, 8).Draw(t, "rule") {
 	case 0:
 		req.Preferences = req.Preferences.Require(placement.Equal("zone", "a"))
 	case 1:
 		req.Preferences = req.Preferences.Tolerate(placement.TolerateExists("t").AtMost(30))
 	case 2:
 		req.Preferences = req.Preferences.Prefer(placement.Equal("zone", "b"), 50)
+	case 3:
+		req.Preferences = req.Preferences.Near(placement.Repel(placement.Equal("app", "x")))
+	case 4:
+		req.Preferences = req.Preferences.Near(placement.Attract(placement.Equal("app", "y")).Within("zone"))
+	case 5:
+		req.Preferences = req.Preferences.Across(placement.EvenlyOver("zone", 1))
 	}
 	return req
 }
@@ -94,10 +109,16 @@ func (m *machine) attempt(t *rapid.T, call func() error) bool {
 	return true
 }
 
-func (m *machine) addNode(t *rapid.T) {
+func describeNode(t *rapid.T) placement.Node {
 	n := testNode(drawNode(t), rapid.Int64Range(1, 4).Draw(t, "cores"))
 	n.Devices.Count = rapid.IntRange(0, 2).Draw(t, "devices")
+	n.MaxInstances = rapid.SampledFrom([]int64{0, 0, 1, 2, 3}).Draw(t, "instances")
 	n.Labels = map[string]string{"zone": rapid.SampledFrom([]string{"a", "b"}).Draw(t, "zone")}
+	return n
+}
+
+func (m *machine) addNode(t *rapid.T) {
+	n := describeNode(t)
 	if rapid.Bool().Draw(t, "update") {
 		m.attempt(t, func() error { _, err := m.s.UpdateNode(t.Context(), n); return err })
 		m.shrunk[n.ID] = true
@@ -202,94 +223,6 @@ func (m *machine) resize(t *rapid.T) {
 	}
 }
 
-func (m *machine) setQuota(t *rapid.T) {
-	limit := func(name string) quota.Limit {
-		return quota.Limit{
-			Soft:         rapid.Int64Range(0, 8).Draw(t, name) * 500,
-			BurstPercent: rapid.SampledFrom([]int{0, 150}).Draw(t, "burst"),
-		}
-	}
-	spec := quota.Spec{
-		Namespace: rapid.SampledFrom([]string{"ns", "org"}).Draw(t, "namespace"),
-		Limits:    map[placement.ResourceName]quota.Limit{placement.NameCPU: limit("cpu"), placement.NameGPU: limit("gpu")},
-		Default:   rapid.Bool().Draw(t, "default"),
-	}
-	if spec.Namespace == "ns" && rapid.Bool().Draw(t, "child") {
-		spec.Parent = "org"
-	}
-	m.attempt(t, func() (err error) {
-		switch rapid.IntRange(0, 2).Draw(t, "call") {
-		case 0:
-			_, err = m.s.CreateQuota(t.Context(), spec)
-		case 1:
-			_, err = m.s.UpdateQuota(t.Context(), spec)
-		default:
-			err = m.s.DeleteQuota(t.Context(), spec.Namespace)
-		}
-		return err
-	})
-}
-
-func (m *machine) reserve(t *rapid.T) {
-	spec := reservation.Spec{
-		ID:        rapid.SampledFrom([]string{"r1", "r2", "r3"}).Draw(t, "reservation"),
-		Namespace: "ns",
-		Shape: placement.Resources{
-			CPU: rapid.Int64Range(0, 4).Draw(t, "cpu") * 500,
-			GPU: rapid.SampledFrom([]int64{0, 0, 500, 1000}).Draw(t, "gpu"),
-		},
-		Count:    rapid.IntRange(1, 3).Draw(t, "count"),
-		Start:    m.clock.Now().Add(time.Duration(rapid.IntRange(0, 3).Draw(t, "start")) * 20 * time.Second),
-		Duration: time.Duration(rapid.IntRange(1, 4).Draw(t, "duration")) * 20 * time.Second,
-		Priority: rapid.Int32Range(0, 1).Draw(t, "priority"),
-		AtEnd:    rapid.SampledFrom([]reservation.AtEnd{reservation.Drain, reservation.Evict, reservation.Keep}).Draw(t, "atEnd"),
-		Once:     rapid.Bool().Draw(t, "once"),
-	}
-	if spec.AtEnd == reservation.Evict {
-		spec.Grace = 20 * time.Second
-	}
-	m.attempt(t, func() error { _, err := m.s.Reserve(t.Context(), spec); return err })
-}
-
-func (m *machine) changeReservation(t *rapid.T) {
-	id := rapid.SampledFrom([]string{"r1", "r2", "r3"}).Draw(t, "reservation")
-	m.attempt(t, func() (err error) {
-		switch rapid.IntRange(0, 2).Draw(t, "call") {
-		case 0:
-			end := m.clock.Now().Add(time.Duration(rapid.IntRange(-1, 4).Draw(t, "end")) * 20 * time.Second)
-			_, err = m.s.Extend(t.Context(), id, end)
-		case 1:
-			shape := placement.Resources{CPU: rapid.Int64Range(0, 4).Draw(t, "cpu") * 500}
-			_, err = m.s.ResizeReservation(t.Context(), id, shape, rapid.IntRange(0, 3).Draw(t, "count"))
-		default:
-			err = m.s.ReleaseReservation(t.Context(), id, rapid.Bool().Draw(t, "force"))
-		}
-		return err
-	})
-}
-
-func (m *machine) claim(t *rapid.T) {
-	req := drawRequest(t)
-	req.Preferences = placement.Preferences{}
-	id := rapid.SampledFrom([]string{"r1", "r2", "r3"}).Draw(t, "reservation")
-	old, existed := m.model[req.ID]
-	var d Decision
-	ok := m.attempt(t, func() (err error) {
-		d, err = m.s.PlaceFromReservation(t.Context(), id, req)
-		return err
-	})
-	if ok && (!existed || old.lost) {
-		m.model[req.ID] = modelInstance{node: d.NodeID, cpu: req.Resources.CPU}
-	}
-}
-
-func (m *machine) unclaim(t *rapid.T) {
-	id := drawID(t)
-	if m.attempt(t, func() error { return m.s.Unclaim(t.Context(), id) }) {
-		delete(m.model, id)
-	}
-}
-
 // checkHolds asserts that holds on a node fit beside what runs there, unless
 // instances that outstayed their welcome or a smaller node are in the way.
 func (m *machine) checkHolds(t *rapid.T, n NodeInfo) {
@@ -300,6 +233,11 @@ func (m *machine) checkHolds(t *rapid.T, n NodeInfo) {
 		if a.NodeID == n.ID && (a.Overstayed || a.State != Running) {
 			return
 		}
+	}
+	if n.MaxInstances > 0 {
+		st := m.s.state
+		held := st.held(st.nodes[n.ID], st.fromNow())
+		require.LessOrEqual(t, n.Instances+held.places, n.MaxInstances, n.ID)
 	}
 	for name, held := range n.Held.All() {
 		require.LessOrEqual(t, n.Allocated.Amount(name)+held, n.Total.Amount(name), "%s on %s", name, n.ID)
@@ -321,6 +259,8 @@ func (m *machine) check(t *rapid.T) {
 	}
 	require.Len(t, m.model, seen)
 	require.NoError(t, m.s.VerifyQuota())
+	m.mirror.check(t, m.s)
+	m.follower.check(t, m.s, m.journal)
 	for n := range m.s.Nodes() {
 		want := stale[n.ID]
 		for _, on := range m.model {
@@ -359,7 +299,11 @@ func machineActions(t *rapid.T) {
 		"unclaim": m.unclaim,
 		"release": m.release,
 		"resize":  m.resize,
+		"adopt":   m.adoptNode,
+		"mix":     m.setMix,
+		"stale":   m.releaseStale,
 		"time":    func(*rapid.T) { m.clock.advance(20 * time.Second) },
+		"back":    func(*rapid.T) { m.clock.advance(-30 * time.Second) },
 		"reopen":  m.reopen,
 	})
 }

@@ -1,0 +1,153 @@
+package scheduler
+
+import (
+	"slices"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/quota"
+	"github.com/rads-project/constellation/reservation"
+)
+
+// More moves of the machine: those that bring in nodes with what runs there,
+// and those of quotas and reservations.
+
+func (m *machine) adoptNode(t *rapid.T) {
+	n := describeNode(t)
+	var reports []Report
+	for _, req := range rapid.SliceOfNDistinct(rapid.Custom(drawRequest), 0, 3, func(r placement.Request) string {
+		return r.ID
+	}).Draw(t, "reported") {
+		r := Report{Request: req, Generation: rapid.Uint64Range(0, 2).Draw(t, "generation")}
+		for i := range int((req.Resources.GPU + placement.Device - 1) / placement.Device) {
+			r.Devices = append(r.Devices, i)
+		}
+		reports = append(reports, r)
+	}
+	var adoption Adoption
+	if !m.attempt(t, func() (err error) {
+		adoption, err = m.s.AdoptNode(t.Context(), n, reports)
+		return err
+	}) {
+		return
+	}
+	m.setLost(n.ID, false)
+	m.shrunk[n.ID] = true // what was reported may be more than fits
+	for _, r := range reports {
+		if slices.Contains(adoption.Adopted, r.Request.ID) {
+			m.model[r.Request.ID] = modelInstance{node: n.ID, cpu: r.Request.Resources.CPU}
+		}
+	}
+	_, again, err := m.s.state.adopt(n, reports)
+	require.NoError(t, err)
+	require.Empty(t, again.Adopted, "the same report again changes nothing")
+}
+
+func (m *machine) setMix(t *rapid.T) {
+	mix := []MixKind{{
+		Resources: placement.Resources{GPU: rapid.SampledFrom([]int64{500, 1000, 2000}).Draw(t, "gpu")},
+		Count:     rapid.Int64Range(0, 2).Draw(t, "count"),
+	}}
+	m.attempt(t, func() error { return m.s.SetMix(t.Context(), mix) })
+}
+
+// releaseStale says of the oldest stale generation that it is gone.
+func (m *machine) releaseStale(t *rapid.T) {
+	for a := range m.s.Allocations() {
+		if a.State == Stale {
+			require.NoError(t, m.s.ReleaseGeneration(t.Context(), a.Request.ID, a.Generation))
+			return
+		}
+	}
+}
+
+func (m *machine) setQuota(t *rapid.T) {
+	limit := func(name string) quota.Limit {
+		return quota.Limit{
+			Soft:         rapid.Int64Range(0, 8).Draw(t, name) * 500,
+			BurstPercent: rapid.SampledFrom([]int{0, 150}).Draw(t, "burst"),
+		}
+	}
+	spec := quota.Spec{
+		Namespace: rapid.SampledFrom([]string{"ns", "org"}).Draw(t, "namespace"),
+		Limits:    map[placement.ResourceName]quota.Limit{placement.NameCPU: limit("cpu"), placement.NameGPU: limit("gpu")},
+		Default:   rapid.Bool().Draw(t, "default"),
+	}
+	if spec.Namespace == "ns" && rapid.Bool().Draw(t, "child") {
+		spec.Parent = "org"
+	}
+	m.attempt(t, func() (err error) {
+		switch rapid.IntRange(0, 2).Draw(t, "call") {
+		case 0:
+			_, err = m.s.CreateQuota(t.Context(), spec)
+		case 1:
+			_, err = m.s.UpdateQuota(t.Context(), spec)
+		default:
+			err = m.s.DeleteQuota(t.Context(), spec.Namespace)
+		}
+		return err
+	})
+}
+
+func (m *machine) reserve(t *rapid.T) {
+	spec := reservation.Spec{
+		ID:        rapid.SampledFrom([]string{"r1", "r2", "r3"}).Draw(t, "reservation"),
+		Namespace: "ns",
+		Shape: placement.Resources{
+			CPU: rapid.Int64Range(0, 4).Draw(t, "cpu") * 500,
+			GPU: rapid.SampledFrom([]int64{0, 0, 500, 1000}).Draw(t, "gpu"),
+		},
+		Count:    rapid.IntRange(1, 3).Draw(t, "count"),
+		Start:    m.clock.Now().Add(time.Duration(rapid.IntRange(0, 3).Draw(t, "start")) * 20 * time.Second),
+		Duration: time.Duration(rapid.IntRange(1, 4).Draw(t, "duration")) * 20 * time.Second,
+		Priority: rapid.Int32Range(0, 1).Draw(t, "priority"),
+		AtEnd:    rapid.SampledFrom([]reservation.AtEnd{reservation.Drain, reservation.Evict, reservation.Keep}).Draw(t, "atEnd"),
+		Once:     rapid.Bool().Draw(t, "once"),
+	}
+	if spec.AtEnd == reservation.Evict {
+		spec.Grace = 20 * time.Second
+	}
+	m.attempt(t, func() error { _, err := m.s.Reserve(t.Context(), spec); return err })
+}
+
+func (m *machine) changeReservation(t *rapid.T) {
+	id := rapid.SampledFrom([]string{"r1", "r2", "r3"}).Draw(t, "reservation")
+	m.attempt(t, func() (err error) {
+		switch rapid.IntRange(0, 2).Draw(t, "call") {
+		case 0:
+			end := m.clock.Now().Add(time.Duration(rapid.IntRange(-1, 4).Draw(t, "end")) * 20 * time.Second)
+			_, err = m.s.Extend(t.Context(), id, end)
+		case 1:
+			shape := placement.Resources{CPU: rapid.Int64Range(0, 4).Draw(t, "cpu") * 500}
+			_, err = m.s.ResizeReservation(t.Context(), id, shape, rapid.IntRange(0, 3).Draw(t, "count"))
+		default:
+			err = m.s.ReleaseReservation(t.Context(), id, rapid.Bool().Draw(t, "force"))
+		}
+		return err
+	})
+}
+
+func (m *machine) claim(t *rapid.T) {
+	req := drawRequest(t)
+	req.Preferences = placement.Preferences{}
+	id := rapid.SampledFrom([]string{"r1", "r2", "r3"}).Draw(t, "reservation")
+	old, existed := m.model[req.ID]
+	var d Decision
+	ok := m.attempt(t, func() (err error) {
+		d, err = m.s.PlaceFromReservation(t.Context(), id, req)
+		return err
+	})
+	if ok && (!existed || old.lost) {
+		m.model[req.ID] = modelInstance{node: d.NodeID, cpu: req.Resources.CPU}
+	}
+}
+
+func (m *machine) unclaim(t *rapid.T) {
+	id := drawID(t)
+	if m.attempt(t, func() error { return m.s.Unclaim(t.Context(), id) }) {
+		delete(m.model, id)
+	}
+}
