@@ -14,6 +14,7 @@ type outbox struct {
 	durable   uint64        // Seq up to which pending entries are durable
 	appending bool          // somebody carries the baton of the journal
 	appended  chan struct{} // closed when the baton is put down; nil while nobody waits
+	waiting   int           // callers that wait for that
 
 	deliver    []Event // durable, waiting for hooks
 	delivering bool    // somebody calls the hooks
@@ -76,33 +77,58 @@ func (s *Scheduler) advanceLocked(wanted bool) ([]Event, error) {
 // durable. It returns err, or the reason why the answer may not be given: the
 // scheduler failed, or ctx ended the wait. Events are delivered on the way.
 func (s *Scheduler) settle(ctx context.Context, err error) error {
+	defer s.mu.Unlock()
 	seq := s.outbox.last
+	gaveUp := s.awaitLocked(ctx, seq)
+	// What is left by callers that gave up must not wait for the next call.
+	for s.failure == nil && !s.outbox.appending && s.outbox.waiting == 0 && len(s.outbox.pending) > 0 {
+		s.appendLocked()
+	}
+	switch {
+	case gaveUp != nil:
+		err = gaveUp
+	case s.outbox.durable >= seq:
+	case errors.Is(s.failure, ErrClosed): // by somebody, between the change and its append
+		err = &JournalError{Unknown: true, Cause: s.failure}
+	default:
+		err = s.failure
+	}
+	s.deliverLocked()
+	return err
+}
+
+// awaitLocked returns when everything up to seq is durable or the scheduler
+// has failed, and the error of ctx if it had to wait for others and that ended
+// first. The lock is not held meanwhile.
+func (s *Scheduler) awaitLocked(ctx context.Context, seq uint64) error {
 	for s.failure == nil && s.outbox.durable < seq {
 		if !s.outbox.appending {
 			s.appendLocked()
 			continue
 		}
-		if s.outbox.appended == nil {
-			s.outbox.appended = make(chan struct{})
-		}
-		appended := s.outbox.appended
-		s.mu.Unlock()
-		select {
-		case <-appended:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		s.mu.Lock()
-	}
-	defer s.mu.Unlock()
-	if s.outbox.durable < seq {
-		err = s.failure
-		if errors.Is(err, ErrClosed) { // by somebody, between the change and its append
-			err = &JournalError{Unknown: true, Cause: err}
+		if err := s.awaitAppendLocked(ctx); err != nil {
+			return err
 		}
 	}
-	s.deliverLocked()
-	return err
+	return nil
+}
+
+// awaitAppendLocked waits for the end of the append that somebody else carries.
+func (s *Scheduler) awaitAppendLocked(ctx context.Context) error {
+	if s.outbox.appended == nil {
+		s.outbox.appended = make(chan struct{})
+	}
+	appended := s.outbox.appended
+	s.outbox.waiting++
+	defer func() { s.outbox.waiting-- }()
+	s.mu.Unlock()
+	defer s.mu.Lock()
+	select {
+	case <-appended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // appendLocked carries the baton once: it makes everything pending durable,

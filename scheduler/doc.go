@@ -43,7 +43,8 @@
 // time on; ordinary placements keep off it. [Scheduler.PlaceFromReservation]
 // uses a slot. A request with a Duration may stand where capacity is held for
 // after it, and one that yields until it is told to leave. Slots move or are
-// lost with their nodes; what is lost is held again when there is room.
+// lost with their nodes; what is lost is held again when a node comes or
+// changes and has room, as far as the quota goes.
 //
 // # Time
 //
@@ -68,8 +69,10 @@
 //
 // A Scheduler is safe for concurrent use. One mutex orders all calls; it is
 // not held while the journal is written or a hook runs. Contexts bound the
-// caller's wait only: a call whose context ends while it waits for the
-// journal may still take effect, and repeating it under its ID tells.
+// caller's wait for others only: a call whose context ends while it waits for
+// the journal may still take effect, and repeating it under its ID tells. The
+// caller that writes the journal, for itself and those that wait, stays until
+// the journal returns.
 //
 // # Determinism
 //

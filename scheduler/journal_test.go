@@ -161,6 +161,7 @@ func TestContextBoundsTheWaitOnly(t *testing.T) {
 		require.ErrorIs(t, <-gaveUp, context.Canceled)
 		close(journal.gate)
 		require.NoError(t, <-carried)
+		require.Len(t, records(t, journal), 2, "and who appends takes it along")
 		_, err := s.Node("n2")
 		require.NoError(t, err, "it took effect all the same")
 	})
