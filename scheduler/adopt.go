@@ -161,7 +161,7 @@ func (c *NodeAdopted) validate(r Report) error {
 	if err := r.Request.Validate(); err != nil {
 		return err
 	}
-	if err := checkDevices(&node{Node: &c.Node}, r.Request.Resources.GPU, r.Devices); err != nil {
+	if err := checkDevices(&c.Node, r.Request.Resources.GPU, r.Devices); err != nil {
 		return &placement.InvalidError{Field: "devices", Value: fmt.Sprint(r.Devices), Reason: err.Error()}
 	}
 	return nil
@@ -209,7 +209,7 @@ func (st *state) checkAdopted(c *NodeAdopted) error {
 	if _, err := st.adoptable(c.Node); err != nil {
 		return err
 	}
-	errs := []error{st.checkPlan(c.Moves)}
+	errs := []error{st.checkPlan(c.Moves, &c.Node)}
 	seen := make(map[string]bool)
 	for _, r := range c.Instances {
 		err := c.validate(r)

@@ -16,15 +16,15 @@ func (st *state) check(c Change) error {
 		return st.checkAdded(c)
 	case *NodeUpdated:
 		_, err := st.admitUpdate(c.Node)
-		return errors.Join(err, st.checkPlan(c.Moves))
+		return errors.Join(err, st.checkPlan(c.Moves, &c.Node))
 	case *NodeMarked:
 		_, err := st.node(c.NodeID)
-		return errors.Join(err, st.checkPlan(c.Moves))
+		return errors.Join(err, st.checkPlan(c.Moves, nil))
 	case *NodeRemoved:
 		_, err := st.node(c.NodeID)
-		return errors.Join(err, st.checkPlan(c.Moves))
+		return errors.Join(err, st.checkPlan(c.Moves, nil))
 	case *PlanChanged:
-		return st.checkPlan(c.Changes)
+		return st.checkPlan(c.Changes, nil)
 	case *MixChanged:
 		return validateMix(c.Mix)
 	case *NodeAdopted:
@@ -73,7 +73,7 @@ func (st *state) checkInstance(req *placement.Request, n *node, devices []uint16
 	if st.generation(req.ID, generation) != nil {
 		return &ConflictError{KindAllocation, req.ID, "is there twice"}
 	}
-	return checkDevices(n, req.Resources.GPU, devices)
+	return checkDevices(n.Node, req.Resources.GPU, devices)
 }
 
 func (st *state) checkResized(c *Resized) error {
@@ -84,12 +84,12 @@ func (st *state) checkResized(c *Resized) error {
 	if err := c.Resources.Validate(); err != nil {
 		return err
 	}
-	return checkDevices(a.node, c.Resources.GPU, c.Devices)
+	return checkDevices(a.node.Node, c.Resources.GPU, c.Devices)
 }
 
 // checkDevices refuses devices that the node does not have, and a number of
 // them other than the amount of GPU needs.
-func checkDevices[D int | uint16](n *node, amount int64, devices []D) error {
+func checkDevices[D int | uint16](n *placement.Node, amount int64, devices []D) error {
 	want := (amount + placement.Device - 1) / placement.Device
 	if int64(len(devices)) != want {
 		return fmt.Errorf("%d devices for %d thousandths of GPU", len(devices), amount)

@@ -9,8 +9,9 @@ import (
 )
 
 // checkPlan refuses changes of the plan that name what is not there. A
-// reservation put by one change may be named by the next.
-func (st *state) checkPlan(changes []reservation.Change) error {
+// reservation put by one change may be named by the next. updated is a node
+// as it will be after the changes, nil if none changes.
+func (st *state) checkPlan(changes []reservation.Change, updated *placement.Node) error {
 	put := make(map[string]int) // slots by ID
 	slots := func(id string) int {
 		if n, ok := put[id]; ok {
@@ -21,7 +22,7 @@ func (st *state) checkPlan(changes []reservation.Change) error {
 	}
 	for i := range changes {
 		c := &changes[i]
-		if err := st.checkPlanChange(c, slots); err != nil {
+		if err := st.checkPlanChange(c, slots, updated); err != nil {
 			return err
 		}
 		if c.Reservation != nil {
@@ -31,7 +32,7 @@ func (st *state) checkPlan(changes []reservation.Change) error {
 	return nil
 }
 
-func (st *state) checkPlanChange(c *reservation.Change, slots func(id string) int) error {
+func (st *state) checkPlanChange(c *reservation.Change, slots func(id string) int, updated *placement.Node) error {
 	known := func() error {
 		if _, ok := st.plan.Reservation(c.ID); !ok {
 			return &NotFoundError{KindReservation, c.ID}
@@ -49,7 +50,7 @@ func (st *state) checkPlanChange(c *reservation.Change, slots func(id string) in
 			return fmt.Errorf("reservation %q has no slot %d", c.ID, c.Slot)
 		}
 		r, _ := st.plan.Reservation(c.ID)
-		return st.checkSlot(&reservation.Slot{Node: c.Node, Devices: c.Devices}, r.Terms.Shape)
+		return st.checkSlot(&reservation.Slot{Node: c.Node, Devices: c.Devices}, r.Terms.Shape, updated)
 	case reservation.Withdraw, reservation.Settled:
 		return known()
 	case reservation.Tell:
@@ -72,7 +73,7 @@ func (st *state) checkReservation(r *reservation.Reservation) error {
 	}
 	for i := range r.Slots {
 		slot := &r.Slots[i]
-		if err := st.checkSlot(slot, r.Terms.Shape); err != nil {
+		if err := st.checkSlot(slot, r.Terms.Shape, nil); err != nil {
 			return err
 		}
 		for _, claim := range slot.Claims {
@@ -84,7 +85,7 @@ func (st *state) checkReservation(r *reservation.Reservation) error {
 	return nil
 }
 
-func (st *state) checkSlot(slot *reservation.Slot, shape placement.Resources) error {
+func (st *state) checkSlot(slot *reservation.Slot, shape placement.Resources, updated *placement.Node) error {
 	if slot.Node == "" {
 		return nil
 	}
@@ -92,7 +93,10 @@ func (st *state) checkSlot(slot *reservation.Slot, shape placement.Resources) er
 	if err != nil {
 		return err
 	}
-	return checkDevices(n, shape.GPU, slot.Devices)
+	if updated == nil || updated.ID != n.ID {
+		updated = n.Node
+	}
+	return checkDevices(updated, shape.GPU, slot.Devices)
 }
 
 // checkClaim refuses a claim of a slot that is not there or elsewhere.

@@ -517,3 +517,26 @@ func TestLongestDuration(t *testing.T) {
 	_, err = s.Snapshot()
 	require.NoError(t, err)
 }
+
+func TestReplayOfASlotMovedToANewDevice(t *testing.T) {
+	journal := new(MemoryJournal)
+	s := open(t, Config{Journal: journal})
+	n := testNode("n1", 8)
+	n.Devices.Count = 1
+	addNodes(t, s, n)
+	spec := holding("r", 0, 1)
+	spec.Shape.GPU = 500
+	reserve(t, s, spec)
+	req := onlyCPU("a", 1)
+	req.Resources.GPU = 700
+	_, err := s.AdoptNode(t.Context(), n, []Report{{Request: req, Devices: []int{0}}})
+	require.NoError(t, err)
+	n.Devices.Count = 2
+	_, err = s.UpdateNode(t.Context(), n)
+	require.NoError(t, err)
+	r, err := s.Reservation("r")
+	require.NoError(t, err)
+	require.Equal(t, []int{1}, r.Slots[0].Devices)
+	again := open(t, Config{Journal: journal, Token: 9})
+	require.Equal(t, snapshot(t, s), snapshot(t, again))
+}
