@@ -10,15 +10,15 @@ import (
 	"github.com/rads-project/constellation/scheduler"
 )
 
-var noon = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+func noon() time.Time { return time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC) }
 
 func ExampleScheduler_Reserve() {
 	ctx := context.Background()
-	now := noon
+	now := noon()
 	s := cluster(scheduler.Config{Now: func() time.Time { return now }})
 	r, err := s.Reserve(ctx, reservation.Spec{
 		ID: "launch", Namespace: "team", Shape: placement.Resources{CPU: 8 * placement.Core}, Count: 2,
-		Start: noon.Add(time.Hour), Duration: time.Hour,
+		Start: noon().Add(time.Hour), Duration: time.Hour,
 	})
 	must(err)
 	for _, slot := range r.Slots {
@@ -29,7 +29,7 @@ func ExampleScheduler_Reserve() {
 	_, err = s.Place(ctx, cores("late", 1))
 	fmt.Println(err)
 
-	now = noon.Add(time.Hour)
+	now = noon().Add(time.Hour)
 	req := cores("web", 4)
 	req.Namespace = "team"
 	d, err := s.PlaceFromReservation(ctx, "launch", req)
@@ -44,10 +44,10 @@ func ExampleScheduler_Reserve() {
 
 func ExampleScheduler_Place_backfill() {
 	ctx := context.Background()
-	s := cluster(scheduler.Config{Now: func() time.Time { return noon }})
+	s := cluster(scheduler.Config{Now: func() time.Time { return noon() }})
 	_, err := s.Reserve(ctx, reservation.Spec{
 		ID: "launch", Shape: placement.Resources{CPU: 8 * placement.Core}, Count: 3,
-		Start: noon.Add(time.Hour), Duration: time.Hour,
+		Start: noon().Add(time.Hour), Duration: time.Hour,
 	})
 	must(err)
 	batch := cores("batch", 8)
@@ -65,7 +65,7 @@ func ExampleScheduler_Place_backfill() {
 
 func ExampleScheduler_Unclaim() {
 	ctx := context.Background()
-	s := cluster(scheduler.Config{Now: func() time.Time { return noon }})
+	s := cluster(scheduler.Config{Now: func() time.Time { return noon() }})
 	_, err := s.Reserve(ctx, reservation.Spec{
 		ID: "r", Shape: placement.Resources{CPU: 4 * placement.Core}, Count: 1, Duration: time.Hour,
 	})
@@ -82,18 +82,18 @@ func ExampleScheduler_Unclaim() {
 
 func ExampleScheduler_Extend() {
 	ctx := context.Background()
-	s := cluster(scheduler.Config{Now: func() time.Time { return noon }})
+	s := cluster(scheduler.Config{Now: func() time.Time { return noon() }})
 	for _, hour := range []time.Duration{0, 2} {
 		_, err := s.Reserve(ctx, reservation.Spec{
 			ID: fmt.Sprint("r", int(hour)), Shape: placement.Resources{CPU: 8 * placement.Core}, Count: 1,
-			Node: "n1", Start: noon.Add(hour * time.Hour), Duration: time.Hour,
+			Node: "n1", Start: noon().Add(hour * time.Hour), Duration: time.Hour,
 		})
 		must(err)
 	}
-	r, err := s.Extend(ctx, "r0", noon.Add(2*time.Hour))
+	r, err := s.Extend(ctx, "r0", noon().Add(2*time.Hour))
 	must(err)
 	fmt.Println("until", r.Terms.End.Format(time.TimeOnly))
-	_, err = s.Extend(ctx, "r0", noon.Add(3*time.Hour))
+	_, err = s.Extend(ctx, "r0", noon().Add(3*time.Hour))
 	fmt.Println(err)
 	// Output:
 	// until 14:00:00
