@@ -44,7 +44,7 @@ func ExampleScheduler_Reserve() {
 
 func ExampleScheduler_Place_backfill() {
 	ctx := context.Background()
-	s := cluster(scheduler.Config{Now: func() time.Time { return noon() }})
+	s := cluster(scheduler.Config{Now: noon})
 	_, err := s.Reserve(ctx, reservation.Spec{
 		ID: "launch", Shape: placement.Resources{CPU: 8 * placement.Core}, Count: 3,
 		Start: noon().Add(time.Hour), Duration: time.Hour,
@@ -65,7 +65,7 @@ func ExampleScheduler_Place_backfill() {
 
 func ExampleScheduler_Unclaim() {
 	ctx := context.Background()
-	s := cluster(scheduler.Config{Now: func() time.Time { return noon() }})
+	s := cluster(scheduler.Config{Now: noon})
 	_, err := s.Reserve(ctx, reservation.Spec{
 		ID: "r", Shape: placement.Resources{CPU: 4 * placement.Core}, Count: 1, Duration: time.Hour,
 	})
@@ -82,7 +82,7 @@ func ExampleScheduler_Unclaim() {
 
 func ExampleScheduler_Extend() {
 	ctx := context.Background()
-	s := cluster(scheduler.Config{Now: func() time.Time { return noon() }})
+	s := cluster(scheduler.Config{Now: noon})
 	for _, hour := range []time.Duration{0, 2} {
 		_, err := s.Reserve(ctx, reservation.Spec{
 			ID: fmt.Sprint("r", int(hour)), Shape: placement.Resources{CPU: 8 * placement.Core}, Count: 1,

@@ -131,7 +131,8 @@ func (st *state) charged(id, namespace string) {
 }
 
 // affordable asks the quota for what changes of the plan would make a
-// reservation owe: within soft limits, since holds never burst.
+// reservation owe: within soft limits, since holds never burst. What its own
+// namespace gets back for slots that it displaces is taken into account.
 func (st *state) affordable(now time.Time, changes []reservation.Change, err error) ([]reservation.Change, error) {
 	if err != nil || len(changes) == 0 {
 		return changes, err
@@ -141,6 +142,16 @@ func (st *state) affordable(now time.Time, changes []reservation.Change, err err
 		return changes, nil
 	}
 	from, to := st.payments[r.Spec.ID].amounts, amountsOf(r.Owes())
+	for _, c := range changes {
+		if c.Kind != reservation.Move || c.Node != "" {
+			continue
+		}
+		if lost, _ := st.plan.Reservation(c.ID); lost.Spec.Namespace == r.Spec.Namespace {
+			from.Instances++
+			// Both are part of what the namespace is charged, which is counted.
+			from.Resources, _ = from.Resources.Add(lost.Terms.Shape)
+		}
+	}
 	verdict, err := st.quota.CheckResize(now, r.Spec.Namespace, from, to, quota.SoftOnly)
 	if err := st.exceeded(r.Spec.Namespace, verdict, err); err != nil {
 		return nil, err

@@ -540,3 +540,69 @@ func TestReplayOfASlotMovedToANewDevice(t *testing.T) {
 	again := open(t, Config{Journal: journal, Token: 9})
 	require.Equal(t, snapshot(t, s), snapshot(t, again))
 }
+
+func TestBackfillAndYieldOnDevices(t *testing.T) {
+	c := newClock()
+	s := newTestScheduler(t, Config{Now: c.Now})
+	n := testNode("n1", 8)
+	n.Devices.Count = 2
+	addNodes(t, s, n)
+	spec := holding("r", 1, 2)
+	spec.Shape.GPU = placement.Device
+	spec.Start, spec.Notice = c.Now().Add(time.Hour), time.Minute
+	reserve(t, s, spec)
+
+	req := onlyCPU("for ever", 1)
+	req.Resources.GPU = 500
+	_, err := s.Place(t.Context(), req)
+	require.Equal(t, []string{"1 has gpu held by reservations"}, refusals(t, err))
+	req.ID, req.Duration = "too long", 2*time.Hour
+	_, err = s.Place(t.Context(), req)
+	require.ErrorIs(t, err, ErrUnschedulable)
+	req.ID, req.Duration = "brief", time.Hour
+	require.Equal(t, []int{0}, place(t, s, req).Devices)
+	req.ID, req.Duration, req.Yield = "yields", 0, true
+	req.Resources.GPU = placement.Device
+	require.Equal(t, []int{1}, place(t, s, req).Devices)
+	req.ID = "no device is left"
+	_, err = s.Place(t.Context(), req)
+	require.ErrorIs(t, err, ErrUnschedulable)
+
+	c.advance(59 * time.Minute)
+	events, err := s.Sweep(t.Context())
+	require.NoError(t, err)
+	var told []string
+	for _, e := range events {
+		if r, ok := e.Change.(*ReservationEvent); ok && r.Kind == reservation.YieldDue {
+			told = append(told, r.Instance)
+		}
+	}
+	require.Equal(t, []string{"yields"}, told)
+	require.NoError(t, s.Release(t.Context(), "yields"))
+	require.NoError(t, s.Release(t.Context(), "brief"))
+	c.advance(time.Minute)
+	for i, id := range []string{"a", "b"} {
+		claim := onlyCPU(id, 1)
+		claim.Resources.GPU = placement.Device
+		d, err := s.PlaceFromReservation(t.Context(), "r", claim)
+		require.NoError(t, err)
+		require.Equal(t, []int{i}, d.Devices)
+	}
+}
+
+func TestDisplacedSlotsPayForTheirSuccessor(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, testNode("n1", 8))
+	_, err := s.CreateQuota(t.Context(), quota.Spec{
+		Namespace: "ns", Limits: map[placement.ResourceName]quota.Limit{placement.NameCPU: {Soft: 8 * placement.Core}},
+	})
+	require.NoError(t, err)
+	reserve(t, s, holding("low", 8, 1))
+	spec := holding("high", 8, 1)
+	spec.Priority = 1
+	reserve(t, s, spec)
+	low, err := s.Reservation("low")
+	require.NoError(t, err)
+	require.Equal(t, reservation.Displaced, low.State())
+	require.NoError(t, s.VerifyQuota())
+}
