@@ -1,0 +1,60 @@
+// Package boltjournal is a [scheduler.Journal] in one directory of the local
+// disk: the default for a service that runs on one host and is restarted
+// there.
+//
+//	journal, err := boltjournal.Open("/var/lib/service/journal", boltjournal.Config{})
+//	defer journal.Close()
+//	s, err := scheduler.Open(ctx, scheduler.Config{Journal: journal})
+//
+// The records lie in a file of go.etcd.io/bbolt, a B+tree with copied pages:
+// a transaction is there as a whole or not at all, whenever the process or
+// the machine stops.
+//
+// # One host, one process
+//
+// The file is locked while it is open, and the lock goes with the process
+// that holds it, however it ends. A second process gets [ErrLocked], or waits
+// for [Config.LockWait]. Mind what follows: a process that is paused (a
+// debugger, SIGSTOP, a frozen container) keeps the lock and blocks its
+// successor until it goes on or is killed. Where a successor must not wait,
+// or shall run on another host, use a journal on a shared store: the examples
+// in examples/journals show how. Do not put the directory on a network file
+// system whose locks end at the host.
+//
+// Tokens fence as in every journal: several schedulers of one process may
+// share a Journal, and only the one that acquired it last can append.
+//
+// # Durability
+//
+// An append that has returned nil has been synced to the disk. Callers of a
+// scheduler share appends, and so share syncs. A transaction costs two syncs,
+// of the pages and of the page that makes them count.
+//
+// A snapshot is written in pieces of a megabyte, each in a transaction of its
+// own, so that entries are appended in between; it counts from the last piece
+// on, and then what it replaces is deleted in steps. The file does not
+// shrink, its free pages are used again.
+//
+// When an append fails on its way to the disk its outcome is unknown, and the
+// journal refuses everything from then on, with the same error. Open tells
+// the outcome.
+//
+// # Damage
+//
+// Every record carries a CRC-32C checksum, and so does the page that says
+// what there is. Open reads the whole file, with code of its own that trusts
+// no byte of it, before bbolt maps it, and Records checks each record again. What is damaged is a
+// [CorruptError] that names the place; nothing is skipped, repaired or
+// written then. A file of a later format is a [VersionError].
+//
+// # Concurrency
+//
+// A Journal is safe for concurrent use. Appends and acquisitions happen one
+// after the other. Reading holds up nobody: it sees the records that were
+// there when it began.
+//
+// # What it does not do
+//
+// It does not copy itself to another host, and it does not compress or
+// encrypt.
+package boltjournal

@@ -1,0 +1,68 @@
+package boltjournal
+
+import (
+	"errors"
+	"fmt"
+)
+
+var (
+	// ErrLocked: another process has the journal open.
+	ErrLocked = errors.New("boltjournal: locked by another process")
+	// ErrCorrupt: the file is damaged. See CorruptError.
+	ErrCorrupt = errors.New("boltjournal: corrupt")
+	// ErrVersion: the file is of a later format. See VersionError.
+	ErrVersion = errors.New("boltjournal: unknown format version")
+	// ErrClosed: the journal has been closed.
+	ErrClosed = errors.New("boltjournal: closed")
+	// ErrOrder: an entry does not follow the one before. See OrderError.
+	ErrOrder = errors.New("boltjournal: out of order")
+)
+
+// CorruptError says what is damaged. It unwraps to ErrCorrupt.
+type CorruptError struct {
+	// Path of the damaged file.
+	Path string
+	// Place in it: a page of the file, or a record.
+	Place string
+	// Reason is what is wrong there.
+	Reason string
+}
+
+// Error returns "boltjournal: PATH: PLACE: REASON".
+func (e *CorruptError) Error() string {
+	return fmt.Sprintf("boltjournal: %s: %s: %s", e.Path, e.Place, e.Reason)
+}
+
+// Unwrap returns ErrCorrupt.
+func (e *CorruptError) Unwrap() error { return ErrCorrupt }
+
+// VersionError says which version a file has. It unwraps to ErrVersion.
+type VersionError struct {
+	Path string
+	// Version of the file, and the latest one Supported.
+	Version, Supported uint16
+}
+
+// Error returns "boltjournal: PATH has format version V, this library reads up
+// to S".
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("boltjournal: %s has format version %d, this library reads up to %d", e.Path, e.Version, e.Supported)
+}
+
+// Unwrap returns ErrVersion.
+func (e *VersionError) Unwrap() error { return ErrVersion }
+
+// OrderError refuses an entry that would leave a gap or repeat one; nothing
+// has been appended. It unwraps to ErrOrder.
+type OrderError struct {
+	// Seq of the entry, and of the Last record before it.
+	Seq, Last uint64
+}
+
+// Error returns "boltjournal: entry SEQ does not follow record LAST".
+func (e *OrderError) Error() string {
+	return fmt.Sprintf("boltjournal: entry %d does not follow record %d", e.Seq, e.Last)
+}
+
+// Unwrap returns ErrOrder.
+func (e *OrderError) Unwrap() error { return ErrOrder }
