@@ -16,29 +16,20 @@ import (
 func (s *Scheduler) AddNode(ctx context.Context, n placement.Node) error {
 	return s.change(ctx, func(st *state) (Change, error) {
 		c, err := st.admitNew(n)
-		if err == nil {
-			c.Unreported = s.cfg.RequireReports
+		if err != nil {
+			return nil, err
 		}
-		return optional(c, err)
+		c.Unreported = s.cfg.RequireReports
+		return c, nil
 	})
-}
-
-// optional turns a nil change of a concrete type into a nil Change.
-func optional[C any, P interface {
-	*C
-	Change
-}](c P, err error) (Change, error) {
-	if c == nil {
-		return nil, err
-	}
-	return c, err
 }
 
 // UpdateNode replaces a node's capacity, labels, taints and all else but its
 // ID; its place among ties and what runs there stay. Capacity below what is
 // in use is accepted: the dimensions are returned, in the order of
-// Resources.All, and nothing more lands there until there is room again. To
-// take away a GPU that is in use is a ConflictError.
+// NodeInfo.Over, and nothing more lands there until there is room again. To
+// take away a GPU that is in use is a ConflictError. The same node again is no
+// change.
 func (s *Scheduler) UpdateNode(ctx context.Context, n placement.Node) ([]placement.ResourceName, error) {
 	var over []placement.ResourceName
 	if err := s.enter(ctx); err != nil {
@@ -46,7 +37,9 @@ func (s *Scheduler) UpdateNode(ctx context.Context, n placement.Node) ([]placeme
 	}
 	c, err := s.state.admitUpdate(n)
 	if err == nil {
-		s.commitLocked(c)
+		if !s.state.nodes[n.ID].Equal(c.Node) {
+			s.commitLocked(c)
+		}
 		over = s.state.nodeInfo(s.state.nodes[n.ID]).Over()
 	}
 	if err := s.settle(ctx, err); err != nil {
@@ -166,7 +159,11 @@ func (s *Scheduler) update(ctx context.Context, nodeID string, to func(*node) (p
 		if err != nil {
 			return nil, err
 		}
-		return optional(st.admitUpdate(updated))
+		c, err := st.admitUpdate(updated)
+		if err != nil || n.Equal(c.Node) {
+			return nil, err
+		}
+		return c, nil
 	})
 }
 

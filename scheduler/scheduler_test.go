@@ -372,3 +372,21 @@ func TestUpdateReportsTooManyInstances(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []placement.ResourceName{placement.NameInstances}, over)
 }
+
+func TestTheSameNodeAgainIsNoChange(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	ctx := t.Context()
+	n := testNode("n1", 4)
+	n.Labels = map[string]string{"zone": "a"}
+	n.Taints = []placement.Taint{noExecute("k")}
+	addNodes(t, s, n)
+	place(t, s, placement.Request{ID: "a", Preferences: placement.Use(placement.BinPack).TolerateExists("k")})
+	version := s.Version()
+	require.NoError(t, s.SetLabel(ctx, "n1", "zone", "a"))
+	require.NoError(t, s.AddTaint(ctx, "n1", noExecute("k")))
+	n.MaxInstances = 0
+	over, err := s.UpdateNode(ctx, n)
+	require.NoError(t, err)
+	require.Empty(t, over)
+	require.Equal(t, version, s.Version())
+}
