@@ -81,6 +81,7 @@ func (j *MemoryJournal) Records(ctx context.Context) iter.Seq2[Record, error] {
 		records = append(records, j.entries...)
 		j.mu.Unlock()
 		for _, r := range records {
+			r.Data = slices.Clone(r.Data)
 			if err := ctx.Err(); err != nil {
 				yield(Record{}, err)
 				return

@@ -49,7 +49,9 @@ func (s *Scheduler) UpdateNode(ctx context.Context, n placement.Node) ([]placeme
 }
 
 // RemoveNode takes a node away for good and returns what ran there, by ID.
-// Those allocations are gone; their IDs can be placed again.
+// Those allocations are gone; their IDs can be placed again, also with
+// Config.RememberReleased. A NotFoundError says that there is no such node. It
+// takes time in proportion to what ran there.
 func (s *Scheduler) RemoveNode(ctx context.Context, nodeID string) ([]Allocation, error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
@@ -71,26 +73,29 @@ func (s *Scheduler) RemoveNode(ctx context.Context, nodeID string) ([]Allocation
 }
 
 // Cordon keeps new work off a node. What runs there stays. A node that is
-// cordoned already is left as it is.
+// cordoned already is left as it is; an unknown one is a NotFoundError.
 func (s *Scheduler) Cordon(ctx context.Context, nodeID string) error {
 	return s.mark(ctx, nodeID, MarkCordoned, func(n *node) bool { return n.cordoned })
 }
 
-// Uncordon undoes Cordon.
+// Uncordon undoes Cordon, with the same errors.
 func (s *Scheduler) Uncordon(ctx context.Context, nodeID string) error {
 	return s.mark(ctx, nodeID, MarkUncordoned, func(n *node) bool { return !n.cordoned })
 }
 
 // MarkLost says that a node does not answer. It takes no new work; what ran
 // there is lost: it stays on the node's books, but counts in no affinity,
-// spread or quota, and its IDs may be placed anew as the next generation.
+// spread or quota, and its IDs may be placed anew as the next generation. A
+// node that is lost already is left as it is; an unknown one is a
+// NotFoundError. It takes time in proportion to what ran there.
 func (s *Scheduler) MarkLost(ctx context.Context, nodeID string) error {
 	return s.mark(ctx, nodeID, MarkLost, func(n *node) bool { return n.lost })
 }
 
 // MarkReady says that a lost node answers again. What was not placed anew in
 // the meantime runs again. What was is stale and holds capacity until its
-// worker has stopped it and ReleaseGeneration has been called.
+// worker has stopped it and ReleaseGeneration has been called. Errors and time
+// are those of MarkLost.
 func (s *Scheduler) MarkReady(ctx context.Context, nodeID string) error {
 	return s.mark(ctx, nodeID, MarkReady, func(n *node) bool { return !n.lost })
 }
@@ -109,7 +114,7 @@ func (s *Scheduler) mark(ctx context.Context, nodeID string, mark Mark, done fun
 	})
 }
 
-// SetLabel sets a label of a node.
+// SetLabel sets a label of a node. Errors are those of UpdateNode.
 func (s *Scheduler) SetLabel(ctx context.Context, nodeID, key, value string) error {
 	return s.update(ctx, nodeID, func(n *node) (placement.Node, error) {
 		return n.relabel(key, value, false), nil
@@ -129,7 +134,7 @@ func (s *Scheduler) RemoveLabel(ctx context.Context, nodeID, key string) error {
 
 // AddTaint adds a taint to a node, in place of one of the same key and
 // effect. Running instances that do not tolerate a NoExecute taint become due
-// for eviction; other effects leave them alone.
+// for eviction; other effects leave them alone. Errors are those of UpdateNode.
 func (s *Scheduler) AddTaint(ctx context.Context, nodeID string, t placement.Taint) error {
 	return s.update(ctx, nodeID, func(n *node) (placement.Node, error) {
 		return n.retaint(t), nil

@@ -88,7 +88,8 @@ func (s *Scheduler) placeLocked(req *placement.Request, f found) Decision {
 }
 
 // Release says that the instance is gone and frees what it used, whether it
-// was running or lost. A second release is a NotFoundError.
+// was running or lost. A second release is a NotFoundError. It takes constant
+// time but for reservations, which cost O(log h) in the holds of the node.
 func (s *Scheduler) Release(ctx context.Context, id string) error {
 	if err := s.enter(ctx); err != nil {
 		return err
@@ -106,7 +107,8 @@ func (s *Scheduler) Release(ctx context.Context, id string) error {
 }
 
 // ReleaseGeneration says that one generation of an instance is gone, for
-// stale ones that a lost node held when it came back.
+// stale ones that a lost node held when it came back. One that is not on the
+// books is a NotFoundError.
 func (s *Scheduler) ReleaseGeneration(ctx context.Context, id string, generation uint64) error {
 	return s.change(ctx, func(st *state) (Change, error) {
 		if st.generation(id, generation) == nil {
@@ -119,7 +121,9 @@ func (s *Scheduler) ReleaseGeneration(ctx context.Context, id string, generation
 // Resize changes the amounts of a running instance on its node. Only what
 // grows needs room; it returns an UnschedulableError if there is none. GPUs
 // stay: a fraction on its device, whole devices given up from the last or
-// added by index; a fraction never becomes whole devices or the reverse.
+// added by index; a fraction never becomes whole devices or the reverse. A
+// lost instance, and one in a slot of a reservation, keeps its size: that is a
+// ConflictError. A refusal by quota is a quota.ExceededError.
 func (s *Scheduler) Resize(ctx context.Context, id string, to placement.Resources) (Decision, error) {
 	if err := s.enter(ctx); err != nil {
 		return Decision{}, err
