@@ -94,7 +94,9 @@ type SoftTerm struct {
 }
 
 // Explain says where the request could go now and why not elsewhere, whether
-// or not it could be placed. It looks at every rule on every node.
+// or not it could be placed. It looks at every rule on every node. What is on
+// the books under the request's ID makes no difference, other than that it is
+// in the way like all that runs.
 func (s *Scheduler) Explain(req placement.Request) (Explanation, error) {
 	var e Explanation
 	err := s.explain(&req, func(st *state, q *index.Query) error {
