@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -55,7 +56,7 @@ func attacks() []attack {
 		{name: "silence of a member", member: true, honest: true, send: send(nil)},
 		{name: "half a frame", member: true, honest: true, send: send(noMessage[:100])},
 		{name: "a gigabyte", member: true, honest: true, send: send([]byte{64, 0, 0, 0, 1, 2, 3, 4, 0})},
-		{name: "broken frame", member: true, honest: true, send: send(append(noMessage[:len(noMessage):len(noMessage)], garbage...))},
+		{name: "broken frame", member: true, honest: true, send: send(append(slices.Clip(noMessage), garbage...))},
 		{name: "no messages", member: true, honest: true, send: func(conn net.Conn) error {
 			for range 100 {
 				if _, err := conn.Write(noMessage); err != nil {

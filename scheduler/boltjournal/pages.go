@@ -46,8 +46,6 @@ const (
 	maxDepth = 64 // of branches; a sound file has a handful
 )
 
-var native = binary.NativeEndian
-
 func (p *pages) corrupt(place, reason string, args ...any) error {
 	return &CorruptError{p.file.Name(), place, fmt.Sprintf(reason, args...)}
 }
@@ -64,10 +62,10 @@ func openPages(file *os.File) (*pages, error) {
 		if err != nil {
 			return nil, err
 		}
-		if transaction := native.Uint64(meta[48:]); id == 0 || transaction > latest {
+		if transaction := binary.NativeEndian.Uint64(meta[48:]); id == 0 || transaction > latest {
 			latest = transaction
-			p.root, p.end = native.Uint64(meta[16:]), native.Uint64(meta[40:])
-			if native.Uint64(meta[32:]) != noFreelist {
+			p.root, p.end = binary.NativeEndian.Uint64(meta[16:]), binary.NativeEndian.Uint64(meta[40:])
+			if binary.NativeEndian.Uint64(meta[32:]) != noFreelist {
 				return nil, p.corrupt(pagePlace(id), "has a list of free pages, which is never written here")
 			}
 		}
@@ -93,14 +91,14 @@ func (p *pages) meta(id uint64) ([]byte, error) {
 	meta := page[pageHeader:]
 	sum := fnv.New64a()
 	sum.Write(meta[:56])
-	size := int64(native.Uint32(meta[8:]))
+	size := int64(binary.NativeEndian.Uint32(meta[8:]))
 	switch {
-	case native.Uint32(meta) != boltMagic:
+	case binary.NativeEndian.Uint32(meta) != boltMagic:
 		return nil, p.corrupt(pagePlace(id), "not a page of bbolt")
-	case native.Uint64(meta[56:]) != sum.Sum64():
+	case binary.NativeEndian.Uint64(meta[56:]) != sum.Sum64():
 		return nil, p.corrupt(pagePlace(id), "checksum does not match")
-	case native.Uint32(meta[4:]) != boltVersion || size < 512 || id == 1 && size != p.size:
-		return nil, p.corrupt(pagePlace(id), "bbolt version %d, page size %d", native.Uint32(meta[4:]), size)
+	case binary.NativeEndian.Uint32(meta[4:]) != boltVersion || size < 512 || id == 1 && size != p.size:
+		return nil, p.corrupt(pagePlace(id), "bbolt version %d, page size %d", binary.NativeEndian.Uint32(meta[4:]), size)
 	}
 	p.size = size
 	return meta, nil
@@ -115,9 +113,9 @@ func (p *pages) page(id uint64) ([]byte, error) {
 	if _, err := p.file.ReadAt(page, int64(id)*p.size); err != nil {
 		return nil, p.corrupt(pagePlace(id), "%v", err)
 	}
-	length := uint64(native.Uint32(page[12:])) + 1
-	if native.Uint64(page) != id || length > p.end-id {
-		return nil, p.corrupt(pagePlace(id), "says it is page %d, of length %d", native.Uint64(page), length)
+	length := uint64(binary.NativeEndian.Uint32(page[12:])) + 1
+	if binary.NativeEndian.Uint64(page) != id || length > p.end-id {
+		return nil, p.corrupt(pagePlace(id), "says it is page %d, of length %d", binary.NativeEndian.Uint64(page), length)
 	}
 	for i := id; i < id+length; i++ {
 		if p.seen[i] {
@@ -152,7 +150,7 @@ func (p *pages) walk(id uint64, low, high []byte, depth int, visit func(leaf) er
 }
 
 func (p *pages) walkPage(page []byte, place string, low, high []byte, depth int, visit func(leaf) error) error {
-	flags, count := native.Uint16(page[8:]), int(native.Uint16(page[10:]))
+	flags, count := binary.NativeEndian.Uint16(page[8:]), int(binary.NativeEndian.Uint16(page[10:]))
 	if flags != leafPage && flags != branchPage {
 		return p.corrupt(place, "flags %#x", flags)
 	}
@@ -201,13 +199,13 @@ func elementAt(page []byte, i int, flags uint16) (l leaf, child uint64, ok bool)
 	at := pageHeader + i*element
 	e := page[at : at+element]
 	if flags == branchPage {
-		key, ok := cut(page, at, native.Uint32(e), native.Uint32(e[4:]))
-		return leaf{key: key}, native.Uint64(e[8:]), ok
+		key, ok := cut(page, at, binary.NativeEndian.Uint32(e), binary.NativeEndian.Uint32(e[4:]))
+		return leaf{key: key}, binary.NativeEndian.Uint64(e[8:]), ok
 	}
-	l.bucket = native.Uint32(e) == bucketLeaf
-	pos, keySize, valueSize := native.Uint32(e[4:]), native.Uint32(e[8:]), native.Uint32(e[12:])
+	l.bucket = binary.NativeEndian.Uint32(e) == bucketLeaf
+	pos, keySize, valueSize := binary.NativeEndian.Uint32(e[4:]), binary.NativeEndian.Uint32(e[8:]), binary.NativeEndian.Uint32(e[12:])
 	key, ok := cut(page, at, pos, keySize)
-	if !ok || native.Uint32(e) > bucketLeaf {
+	if !ok || binary.NativeEndian.Uint32(e) > bucketLeaf {
 		return leaf{}, 0, false
 	}
 	l.key = key
@@ -237,11 +235,11 @@ func (p *pages) walkBucket(b leaf, visit func(leaf) error) error {
 		}
 		return visit(l)
 	}
-	if root := native.Uint64(b.value); root != 0 {
+	if root := binary.NativeEndian.Uint64(b.value); root != 0 {
 		return p.walk(root, nil, nil, 0, plain)
 	}
 	inline := b.value[pageHeader:]
-	if len(inline) < pageHeader || native.Uint16(inline[8:]) != leafPage {
+	if len(inline) < pageHeader || binary.NativeEndian.Uint16(inline[8:]) != leafPage {
 		return p.corrupt(b.place, "bucket %q holds no leaf", b.key)
 	}
 	return p.walkPage(inline, b.place, nil, nil, 0, plain)

@@ -81,7 +81,7 @@ func read(ctx context.Context, j scheduler.Journal) ([]scheduler.Record, error) 
 func refused(err error, token, highest uint64) error {
 	var fenced *scheduler.FencedError
 	if !errors.As(err, &fenced) {
-		return fmt.Errorf("want a *scheduler.FencedError, got %v", err)
+		return fmt.Errorf("want a *scheduler.FencedError, got %w", err)
 	}
 	if fenced.Token != token || fenced.Highest != highest {
 		return fmt.Errorf("want token %d refused because of %d, got token %d because of %d",
