@@ -29,6 +29,7 @@ func TestConformance(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			cfg := journaltest.Config{New: func(tb testing.TB) func() scheduler.Journal {
+				tb.Helper()
 				dir := tb.TempDir()
 				var j *Journal
 				return func() scheduler.Journal {

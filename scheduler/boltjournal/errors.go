@@ -5,6 +5,7 @@ import (
 	"fmt"
 )
 
+// The decisions that a caller can take on an error.
 var (
 	// ErrLocked: another process has the journal open.
 	ErrLocked = errors.New("boltjournal: locked by another process")
