@@ -76,7 +76,7 @@ func newLoopback(t *testing.T, names []string) network {
 				if err != nil {
 					return
 				}
-				proxies.Go(func() { n.forward(conn, name) })
+				proxies.Go(func() { n.forward(conn, name, address) })
 			}
 		})
 	}
@@ -111,14 +111,15 @@ func (n *loopback) passable(from, to string) bool {
 	return !n.closed
 }
 
-// forward connects a connection with the member that it is for.
-func (n *loopback) forward(conn net.Conn, to string) {
+// forward connects a connection with the member that it is for, at its own
+// address.
+func (n *loopback) forward(conn net.Conn, to, address string) {
 	defer func() { _ = conn.Close() }()
 	from, hello, err := readHello(conn)
 	if err != nil || !n.passable(from, to) {
 		return
 	}
-	member, err := net.Dial("tcp", n.own[to])
+	member, err := net.Dial("tcp", address)
 	if err != nil {
 		return
 	}
