@@ -20,6 +20,7 @@ func TestRun(t *testing.T) { require.NoError(t, run(t.Context())) }
 
 func TestSQL(t *testing.T) {
 	journaltest.Run(t, journaltest.Config{Shared: true, New: func(tb testing.TB) func() scheduler.Journal {
+		tb.Helper()
 		path := filepath.Join(tb.TempDir(), "journal.db")
 		return func() scheduler.Journal {
 			db, err := openSQLite(path)
@@ -48,6 +49,7 @@ func etcd(t *testing.T) *clientv3.Client {
 func TestEtcd(t *testing.T) {
 	client := etcd(t)
 	journaltest.Run(t, journaltest.Config{Shared: true, New: func(tb testing.TB) func() scheduler.Journal {
+		tb.Helper()
 		journal := etcdJournal{client, tb.Name() + "/"}
 		return func() scheduler.Journal { return journal }
 	}})
@@ -105,6 +107,7 @@ func (g *group) leader() raftJournal {
 
 func TestRaft(t *testing.T) {
 	journaltest.Run(t, journaltest.Config{New: func(tb testing.TB) func() scheduler.Journal {
+		tb.Helper()
 		g := newGroup(tb)
 		return func() scheduler.Journal { return g.leader() }
 	}})
