@@ -82,12 +82,12 @@ func (j *Journal) update(ctx context.Context, change func(*bolt.Tx, *head) error
 	}
 	// The wait for the transaction before this one may have been long.
 	if err = ctx.Err(); err == nil {
-		err = j.apply(tx, change)
+		err = j.guard(func() error { return j.apply(tx, change) })
 	}
 	if err != nil {
 		return errors.Join(err, rollback(tx))
 	}
-	if err := j.commit(tx); err != nil {
+	if err := j.guard(func() error { return j.commit(tx) }); err != nil {
 		err = fmt.Errorf("boltjournal: commit: %w", err)
 		j.mu.Lock()
 		j.failure = err
@@ -95,6 +95,17 @@ func (j *Journal) update(ctx context.Context, change func(*bolt.Tx, *head) error
 		return errors.Join(err, rollback(tx))
 	}
 	return nil
+}
+
+// guard turns a panic into an error: bbolt panics where its pages contradict
+// one another, which they do if the file has changed under it.
+func (j *Journal) guard(do func() error) (err error) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			err = &CorruptError{j.db.Path(), "pages", fmt.Sprint(reason)}
+		}
+	}()
+	return do()
 }
 
 func (j *Journal) apply(tx *bolt.Tx, change func(*bolt.Tx, *head) error) error {
@@ -141,7 +152,7 @@ func (j *Journal) view(look func(*bolt.Tx) error) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(look(tx), rollback(tx))
+	return errors.Join(j.guard(func() error { return look(tx) }), rollback(tx))
 }
 
 func (j *Journal) head(tx *bolt.Tx) (head, error) {

@@ -100,6 +100,12 @@ func (p *pages) meta(id uint64) ([]byte, error) {
 	case binary.NativeEndian.Uint32(meta[4:]) != boltVersion || size < 512 || id == 1 && size != p.size:
 		return nil, p.corrupt(pagePlace(id), "bbolt version %d, page size %d", binary.NativeEndian.Uint32(meta[4:]), size)
 	}
+	// bbolt writes the meta page of a transaction where its number is even or
+	// odd; one that lies elsewhere would hide the latest transaction.
+	place, turn := binary.NativeEndian.Uint64(page), binary.NativeEndian.Uint64(meta[48:])%2
+	if place != id || turn != id {
+		return nil, p.corrupt(pagePlace(id), "holds meta page %d, of a transaction for page %d", place, turn)
+	}
 	p.size = size
 	return meta, nil
 }
@@ -154,7 +160,7 @@ func (p *pages) walkPage(page []byte, place string, low, high []byte, depth int,
 	if flags != leafPage && flags != branchPage {
 		return p.corrupt(place, "flags %#x", flags)
 	}
-	if depth > maxDepth || flags == branchPage && count == 0 {
+	if depth > maxDepth || count == 0 && (flags == branchPage || depth > 0) {
 		return p.corrupt(place, "%d elements at depth %d", count, depth)
 	}
 	if len(page) < pageHeader+count*element {
