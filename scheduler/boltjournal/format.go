@@ -34,9 +34,12 @@ type head struct {
 	generation uint64 // of the snapshot's pieces
 	parts      uint32 // of the snapshot; 0 if there is none
 	size       uint64 // of the snapshot's data
+	// transaction that wrote it, the latest: pages of an earlier one that have
+	// come back in the place of new ones are noticed by it.
+	transaction uint64
 }
 
-const headSize = 2 + 8 + 8 + 8 + 8 + 4 + 8
+const headSize = 2 + 8 + 8 + 8 + 8 + 4 + 8 + 8
 
 func (h head) encode() []byte {
 	b := binary.BigEndian.AppendUint16(make([]byte, 0, headSize+checksumSize), formatVersion)
@@ -45,6 +48,7 @@ func (h head) encode() []byte {
 	}
 	b = binary.BigEndian.AppendUint32(b, h.parts)
 	b = binary.BigEndian.AppendUint64(b, h.size)
+	b = binary.BigEndian.AppendUint64(b, h.transaction)
 	return seal([]byte(headKey), b)
 }
 
@@ -69,6 +73,8 @@ func decodeHead(value []byte) (h head, version uint16, reason string) {
 		generation: binary.BigEndian.Uint64(b[26:]),
 		parts:      binary.BigEndian.Uint32(b[34:]),
 		size:       binary.BigEndian.Uint64(b[38:]),
+
+		transaction: binary.BigEndian.Uint64(b[46:]),
 	}, formatVersion, ""
 }
 

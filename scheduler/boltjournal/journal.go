@@ -113,10 +113,10 @@ func (j *Journal) apply(tx *bolt.Tx, change func(*bolt.Tx, *head) error) error {
 	if err != nil {
 		return err
 	}
-	before := h
-	if err := change(tx, &h); err != nil || h == before {
+	if err := change(tx, &h); err != nil {
 		return err
 	}
+	h.transaction = uint64(tx.ID())
 	return put(tx.Bucket([]byte(headBucket)), []byte(headKey), h.encode())
 }
 

@@ -136,7 +136,7 @@ func fill(tx *bolt.Tx) error {
 			return err
 		}
 	}
-	return tx.Bucket([]byte(headBucket)).Put([]byte(headKey), head{}.encode())
+	return tx.Bucket([]byte(headBucket)).Put([]byte(headKey), head{transaction: uint64(tx.ID())}.encode())
 }
 
 // syncDir makes a new name in the directory durable.

@@ -28,6 +28,8 @@ type pages struct {
 	root uint64 // page of the root bucket
 	end  uint64 // first page that was never used
 	seen []bool
+
+	transaction uint64 // the latest
 }
 
 const (
@@ -56,14 +58,13 @@ func pagePlace(id uint64) string { return fmt.Sprintf("page %d", id) }
 // on the older one, and lose the last transaction without a word.
 func openPages(file *os.File) (*pages, error) {
 	p := &pages{file: file}
-	var latest uint64
 	for id := range uint64(2) {
 		meta, err := p.meta(id)
 		if err != nil {
 			return nil, err
 		}
-		if transaction := binary.NativeEndian.Uint64(meta[48:]); id == 0 || transaction > latest {
-			latest = transaction
+		if transaction := binary.NativeEndian.Uint64(meta[48:]); id == 0 || transaction > p.transaction {
+			p.transaction = transaction
 			p.root, p.end = binary.NativeEndian.Uint64(meta[16:]), binary.NativeEndian.Uint64(meta[40:])
 			if binary.NativeEndian.Uint64(meta[32:]) != noFreelist {
 				return nil, p.corrupt(pagePlace(id), "has a list of free pages, which is never written here")

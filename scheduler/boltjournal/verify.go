@@ -87,6 +87,8 @@ func (v *verifier) checkHead(l leaf) error {
 		return &VersionError{v.file.Name(), version, formatVersion}
 	case reason != "" || string(l.key) != headKey:
 		return v.corrupt("head on "+l.place, "%s", reason)
+	case h.transaction != v.transaction:
+		return v.corrupt("head on "+l.place, "written by transaction %d, the latest is %d", h.transaction, v.transaction)
 	}
 	v.head = h
 	return nil
