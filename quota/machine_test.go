@@ -440,7 +440,7 @@ func (m *machine) update(t *rapid.T) {
 func (m *machine) declared(t *rapid.T, spec quota.Spec, fault error, over []quota.Usage, err error) {
 	var invalid *quota.InvalidError
 	if fault == nil && errors.As(err, &invalid) && invalid.Reason == "usage would not fit an int64" {
-		t.Skip("sums that may not fit have tests of their own")
+		return // sums that may not fit have tests of their own
 	}
 	if fault != nil {
 		require.ErrorIs(t, err, fault)

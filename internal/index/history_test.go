@@ -82,8 +82,10 @@ func (h history) removeNode(t *rapid.T) {
 	h.remove(n)
 }
 
-func (h history) overcommit(t *rapid.T) {
-	n, r := h.node(t), h.drawRequest(drawDice(t))
+func (h history) overcommit(t *rapid.T) { h.overcommitOn(t, h.node(t)) }
+
+func (h history) overcommitOn(t *rapid.T, n *modelNode) {
+	r := h.drawRequest(drawDice(t))
 	var devices []uint16
 	for range (r.Resources.GPU + 999) / 1000 {
 		devices = append(devices, uint16(len(devices)))
@@ -96,9 +98,12 @@ func (h history) ask(t *rapid.T) {
 	h.check(t, h.drawRequest(d), drawHeld(d))
 }
 
+// node draws a node, and instance an instance; they make one where there is
+// none. An action that skipped could be the only one that a fuzzed history
+// chooses, which is no finding.
 func (h history) node(t *rapid.T) *modelNode {
 	if len(h.m.nodes) == 0 {
-		t.Skip("no node")
+		h.addNode(t)
 	}
 	return rapid.SampledFrom(h.m.nodes).Draw(t, "node")
 }
@@ -106,7 +111,7 @@ func (h history) node(t *rapid.T) *modelNode {
 func (h history) instance(t *rapid.T) (*modelNode, int) {
 	n := h.node(t)
 	if len(n.instances) == 0 {
-		t.Skip("no instance")
+		h.overcommitOn(t, n)
 	}
 	return n, rapid.IntRange(0, len(n.instances)-1).Draw(t, "instance")
 }
