@@ -32,9 +32,6 @@ func added(linked, base []string) (std, foreign []string) {
 }
 
 func TestSchedulerIsLight(t *testing.T) {
-	if !slices.ContainsFunc(repository(t), func(s source) bool { return s.dir() == "scheduler" && !s.test() }) {
-		t.Skip("package scheduler not written yet")
-	}
 	base := goCommand(t, append([]string{"list", "-deps"}, weightBase()...)...)
 	std, foreign := added(goCommand(t, "list", "-deps", "./scheduler"), base)
 	require.Empty(t, foreign, "third-party packages linked")
