@@ -111,7 +111,7 @@ func tooLarge(ctx context.Context, s *scheduler.Scheduler) error {
 	}
 	fmt.Println("explained:", e)
 	if e.NearestMiss != nil {
-		fmt.Printf("nearest miss: %s, which fails %d rules\n", e.NearestMiss.NodeID, len(e.NearestMiss.Failures))
+		fmt.Printf("nearest miss: %s, which fails %d of the rules\n", e.NearestMiss.NodeID, len(e.NearestMiss.Failures))
 	}
 	return nil
 }
