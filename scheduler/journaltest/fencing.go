@@ -37,7 +37,7 @@ func fencingChecks() []check {
 			}
 			return errors.Join(r.holds(entry(1)), r.append(2, entry(2)), r.holdsAfterRestart(entries(1, 2)...))
 		}},
-		{"TakeOver", "While one host appends without pause, another acquires: every append before that is there, " +
+		{"TakeOver", "While one host appends, another acquires: every append before that is there, " +
 			"none after it.", takeOver},
 		{"RaceForTheToken", "Of several hosts that acquire the same token at once, one gets it.", raceForTheToken},
 	}
@@ -119,16 +119,14 @@ func takeOver(r *rig) error {
 	if err := r.acquire(1); err != nil {
 		return err
 	}
-	old := busyHost{journal: r.journal, ctx: r.ctx, started: make(chan struct{}), stop: make(chan struct{})}
+	old := busyHost{journal: r.journal, ctx: r.ctx, started: make(chan struct{}), succeeded: make(chan struct{})}
 	var running sync.WaitGroup
 	running.Go(old.run)
 	<-old.started
 	r.journal = r.successor()
 	err := r.acquire(2)
+	close(old.succeeded)
 	atOnce, readErr := read(r.ctx, r.journal)
-	if err != nil {
-		close(old.stop)
-	}
 	running.Wait()
 	if err = errors.Join(err, readErr); err != nil {
 		return err
@@ -142,32 +140,39 @@ func takeOver(r *rig) error {
 	return errors.Join(r.append(2, entry(old.appended+1)), r.holdsAfterRestart(entries(1, old.appended+1)...))
 }
 
-// busyHost appends pairs of entries under token 1 until it is refused.
+// busyHost appends pairs of entries under token 1 until it is refused. A store
+// whose lock is not fair may let nobody in while it does, so after a while it
+// waits for the successor.
 type busyHost struct {
-	journal  scheduler.Journal
-	ctx      context.Context
-	started  chan struct{} // closed once it is at it, or has failed
-	stop     chan struct{}
-	appended uint64 // acknowledged
-	last     error
+	journal   scheduler.Journal
+	ctx       context.Context
+	started   chan struct{} // closed once it is at it, or has failed
+	succeeded chan struct{} // closed when Acquire of the successor has returned
+	appended  uint64        // acknowledged
+	last      error
 }
 
 func (h *busyHost) run() {
 	started := sync.OnceFunc(func() { close(h.started) })
 	defer started()
-	for {
-		select {
-		case <-h.stop:
-			return
-		default:
-		}
-		if h.last = h.journal.Append(h.ctx, 1, entries(h.appended+1, h.appended+2)); h.last != nil {
-			return
-		}
-		if h.appended += 2; h.appended == 20 {
+	for h.appended < 1000 && h.append() {
+		if h.appended == 20 {
 			started()
 		}
 	}
+	if h.last == nil {
+		<-h.succeeded
+		h.append()
+	}
+}
+
+// append reports whether the host may go on.
+func (h *busyHost) append() bool {
+	if h.last = h.journal.Append(h.ctx, 1, entries(h.appended+1, h.appended+2)); h.last != nil {
+		return false
+	}
+	h.appended += 2
+	return true
 }
 
 func raceForTheToken(r *rig) error {

@@ -8,7 +8,10 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -221,6 +224,37 @@ func TestEachFaultIsFound(t *testing.T) {
 			i := slices.IndexFunc(checks(), func(c check) bool { return c.name == test.check })
 			require.GreaterOrEqual(t, i, 0)
 			require.Error(t, checks()[i].against(t, (&plain{fault: test.fault}).config()))
+		})
+	}
+}
+
+// unfair lets a host acquire only after a pause in which nobody appends, as
+// SQLite may do, whose waiters look again from time to time.
+type unfair struct {
+	scheduler.Journal
+	appends *atomic.Int64
+}
+
+func (u unfair) Acquire(ctx context.Context, token uint64) error {
+	for seen := int64(-1); seen != u.appends.Load(); time.Sleep(time.Millisecond) {
+		seen = u.appends.Load()
+	}
+	return u.Journal.Acquire(ctx, token)
+}
+
+func (u unfair) Append(ctx context.Context, token uint64, records []scheduler.Record) error {
+	u.appends.Add(1)
+	return u.Journal.Append(ctx, token, records)
+}
+
+func TestUnfairJournalPasses(t *testing.T) {
+	for _, c := range checks() {
+		synctest.Test(t, func(t *testing.T) {
+			journal := unfair{new(scheduler.MemoryJournal), new(atomic.Int64)}
+			cfg := Config{Shared: true, New: func(testing.TB) func() scheduler.Journal {
+				return func() scheduler.Journal { return journal }
+			}}
+			require.NoError(t, c.against(t, cfg), c.name)
 		})
 	}
 }
