@@ -22,7 +22,7 @@ type outbox struct {
 
 // listening reports whether entries must be kept for anybody.
 func (s *Scheduler) listeningLocked() bool {
-	return s.cfg.Journal != nil || s.hooked || s.history.watchers > 0
+	return s.cfg.Journal != nil || s.hooked || s.history.watched
 }
 
 // commitLocked applies a change as one entry at the present.

@@ -71,11 +71,11 @@ const historySize = 4096
 // one that falls behind goes on with the next whole entry, so that it finds a
 // gap in Seq.
 type history struct {
-	ring     []Event
-	lost     uint64        // Seq of the last event that is not kept any more
-	total    uint64        // events ever recorded; event i is ring[i%historySize]
-	watchers int           // reading now
-	more     chan struct{} // closed at the next event; nil while nobody waits
+	ring    []Event
+	lost    uint64        // Seq of the last event that is not kept any more
+	total   uint64        // events ever recorded; event i is ring[i%historySize]
+	watched bool          // somebody has called Watch
+	more    chan struct{} // closed at the next event; nil while nobody waits
 }
 
 func (h *history) record(events []Event) {
@@ -107,21 +107,22 @@ func (h *history) after(seq uint64) uint64 {
 }
 
 // Watch yields the events with a Seq greater than afterSeq, in order, and
-// waits for more until ctx ends or the scheduler closes. It is bounded: a
-// watcher that is more than some thousand events behind, or that asks for
-// events from before anybody listened, misses the oldest and sees a gap in
-// Seq; it should then read the state anew. No lock is held while yielding.
+// waits for more until ctx ends or the scheduler closes. A watcher that stops
+// may go on later with the last Seq that it has seen.
+//
+// The latest 4,096 events are kept, from the first call of Watch on, or from
+// New or Open on with hooks or a journal. Call Watch before what is to be seen,
+// also if another goroutine ranges over the result. A watcher that asks for
+// what is not kept sees a gap in Seq and should read the state anew. No lock
+// is held while yielding.
 func (s *Scheduler) Watch(ctx context.Context, afterSeq uint64) iter.Seq[Event] {
+	s.mu.Lock()
+	s.history.watched = true
+	s.mu.Unlock()
 	return func(yield func(Event) bool) {
 		s.mu.Lock()
-		s.history.watchers++
 		place := s.history.after(afterSeq)
 		s.mu.Unlock()
-		defer func() {
-			s.mu.Lock()
-			s.history.watchers--
-			s.mu.Unlock()
-		}()
 		for closed := false; ; {
 			events, wait := s.eventsFrom(&place)
 			for _, e := range events {

@@ -3,6 +3,7 @@ package scheduler
 import (
 	"context"
 	"fmt"
+	"iter"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -16,14 +17,10 @@ import (
 
 // collect returns the kinds of the events that a call causes.
 func collect(s *Scheduler, call func()) []string {
-	listen := func(n int) uint64 {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.history.watchers += n
-		return s.history.total
-	}
-	place := listen(1)
-	defer listen(-1)
+	_ = s.Watch(context.Background(), 0) // from now on events are kept
+	s.mu.Lock()
+	place := s.history.total
+	s.mu.Unlock()
 	call()
 	var kinds []string
 	events, _ := s.eventsFrom(&place)
@@ -81,6 +78,27 @@ func TestWatchTwoReadersSeeEverythingInOrder(t *testing.T) {
 		readers.Wait()
 		require.Equal(t, [][]uint64{{1, 2, 3}, {1, 2, 3}}, seen)
 	})
+}
+
+// Nothing is missed between the call of Watch and the iteration, nor between
+// two watches.
+func TestWatchMissesNothing(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, testNode("unseen", 8))
+	var seen []uint64
+	next := func(events iter.Seq[Event]) {
+		for e := range events {
+			seen = append(seen, e.Seq)
+			break
+		}
+	}
+	events := s.Watch(t.Context(), 0)
+	addNodes(t, s, testNode("n2", 8), testNode("n3", 8))
+	next(events)
+	place(t, s, testRequest("a", 1))
+	next(s.Watch(t.Context(), 2))
+	next(s.Watch(t.Context(), 3))
+	require.Equal(t, []uint64{2, 3, 4}, seen)
 }
 
 func TestSlowWatcherSeesAGap(t *testing.T) {
