@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -336,20 +337,32 @@ func TestSameSeedSameBytes(t *testing.T) {
 	})
 }
 
-func TestPlaceThenReleaseRestoresTheNodes(t *testing.T) {
+// Nothing but the sequence number tells that an instance was there: neither in
+// what the nodes show nor in any byte of the state.
+func TestPlaceThenReleaseRestoresTheState(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := newTestScheduler(t, Config{})
+		s := newTestScheduler(t, Config{Now: newClock().Now})
 		for i := range 3 {
 			n := testNode(fmt.Sprint("n", i), int64(2+i))
 			n.Devices.Count = i
 			addNodes(t, s, n)
 		}
-		before := slices.Collect(s.Nodes())
+		for _, earlier := range rapid.SliceOfN(rapid.Custom(drawRequest), 0, 4).Draw(t, "earlier") {
+			_, _ = s.Place(t.Context(), earlier)
+		}
+		state := func() (wire snapshotJSON) {
+			require.NoError(t, json.Unmarshal([]byte(snapshot(t, s)), &wire))
+			wire.Seq = 0
+			return wire
+		}
+		nodes, before := slices.Collect(s.Nodes()), state()
 		req := drawRequest(t)
+		req.ID = "new"
 		if _, err := s.Place(t.Context(), req); err != nil {
 			return
 		}
 		require.NoError(t, s.Release(t.Context(), req.ID))
-		require.Equal(t, before, slices.Collect(s.Nodes()))
+		require.Equal(t, nodes, slices.Collect(s.Nodes()))
+		require.Equal(t, before, state())
 	})
 }
