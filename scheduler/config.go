@@ -3,6 +3,8 @@ package scheduler
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/rads-project/constellation/internal/index"
@@ -53,9 +55,10 @@ type Config struct {
 const maxDimensionWeight = 64
 
 func (c Config) validate() error {
-	errs := []error{c.Reference.Validate(), validateMix(c.Mix)}
-	for name, weight := range c.Weights {
-		if weight < 1 || weight > maxDimensionWeight {
+	errs := []error{within("reference", c.Reference.Validate()), validateMix(c.Mix)}
+	for _, name := range slices.Sorted(maps.Keys(c.Weights)) {
+		errs = append(errs, within("weights", placement.Resources{}.With(name, 1).Validate()))
+		if weight := c.Weights[name]; weight < 1 || weight > maxDimensionWeight {
 			errs = append(errs, &placement.InvalidError{
 				Field: "weights." + string(name), Value: fmt.Sprint(weight), Reason: "want 1 to 64",
 			})
@@ -67,4 +70,12 @@ func (c Config) validate() error {
 		})
 	}
 	return errors.Join(errs...)
+}
+
+// within says in which part of a whole the mistakes are, if any.
+func within(part string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("scheduler: invalid %s: %w", part, err)
 }

@@ -32,9 +32,7 @@ func validateMix(mix []MixKind) error {
 	for i, kind := range mix {
 		field := fmt.Sprintf("mix[%d]", i)
 		req := placement.Request{ID: field, Resources: kind.Resources}
-		if err := req.Validate(); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", field, err))
-		}
+		errs = append(errs, within(field, req.Validate()))
 		if kind.Count < 1 || kind.Count > maxMixCount-sum {
 			errs = append(errs, &placement.InvalidError{
 				Field: field + ".count", Value: fmt.Sprint(kind.Count), Reason: "want at least 1, and at most 2^30 in sum",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -228,14 +229,19 @@ func TestBadInputChangesNothing(t *testing.T) {
 
 func TestConfigMistakesAreReportedAtOnce(t *testing.T) {
 	_, err := New(Config{
-		Weights:          map[placement.ResourceName]int64{"cpu": 0, "gpu": 65},
+		Weights:          map[placement.ResourceName]int64{"cpu": 0, "gpu": 65, "": 1, "instances": 2},
 		Reference:        placement.Resources{Memory: -1},
 		RememberReleased: -1,
 	})
 	require.ErrorIs(t, err, placement.ErrInvalid)
-	for _, part := range []string{"weights.cpu", "weights.gpu", "memory", "rememberReleased"} {
-		require.ErrorContains(t, err, part)
-	}
+	require.EqualError(t, err, strings.Join([]string{
+		`scheduler: invalid reference: placement: invalid memory "-1": negative`,
+		`scheduler: invalid weights: placement: invalid custom "": want a name of 1 to 63 characters`,
+		`placement: invalid weights.cpu "0": want 1 to 64`,
+		`placement: invalid weights.gpu "65": want 1 to 64`,
+		`scheduler: invalid weights: placement: invalid custom "instances": the name is reserved`,
+		`placement: invalid rememberReleased "-1": negative`,
+	}, "\n"))
 }
 
 func TestResizeNeedsRoomOnlyForWhatGrows(t *testing.T) {
