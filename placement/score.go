@@ -130,13 +130,14 @@ func Permille(value, low, high int64) int {
 // Terms are the parts of the score of one node for one request.
 type Terms struct {
 	// Strategy is R, from 0 to Bound.
-	Strategy int64
+	Strategy int64 `json:"strategy"`
 	// Bound is W·2²⁰, the greatest R there is.
-	Bound int64
+	Bound int64 `json:"bound"`
 	// Soft is G = Σ weight·t over the soft terms, each t from 0 to 2²⁰.
-	Soft int64
+	Soft int64 `json:"soft"`
 	// SoftLow and SoftHigh bound G for the request.
-	SoftLow, SoftHigh int64
+	SoftLow  int64 `json:"softLow"`
+	SoftHigh int64 `json:"softHigh"`
 }
 
 // Score returns S = 100·R + W·G, the quantity that orders feasible nodes: a

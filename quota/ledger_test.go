@@ -778,6 +778,13 @@ func TestReasonText(t *testing.T) {
 	}
 	for _, reason := range slices.Sorted(maps.Keys(texts)) {
 		require.Equal(t, texts[reason], reason.String())
+		var same quota.Reason
+		if err := same.UnmarshalText([]byte(reason.String())); reason == 9 {
+			require.EqualError(t, err, `quota: unknown reason "Reason(9)"`)
+		} else {
+			require.NoError(t, err)
+			require.Equal(t, reason, same)
+		}
 	}
 	data, err := json.Marshal(quota.Violation{Namespace: "ns", Reason: quota.Undeclared})
 	require.NoError(t, err)

@@ -87,6 +87,17 @@ func (r Reason) String() string {
 // MarshalText returns the text of String.
 func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
+// UnmarshalText reads the text of String.
+func (r *Reason) UnmarshalText(text []byte) error {
+	for known := Hard; known <= Undeclared; known++ {
+		if known.String() == string(text) {
+			*r = known
+			return nil
+		}
+	}
+	return fmt.Errorf("quota: unknown reason %q", text)
+}
+
 // Violation says why one namespace refuses one dimension of a charge.
 type Violation struct {
 	// Namespace that refuses: the one charged or one of its ancestors.

@@ -38,7 +38,7 @@ func ExampleScheduler_Reserve() {
 	// Output:
 	// held on n1
 	// held on n2
-	// scheduler: 0 of 3 nodes fit late: 1 lacks cpu, 2 have cpu held by reservations
+	// scheduler: 0 of 3 nodes fit late: 2 have cpu held by reservations, 1 lacks cpu
 	// web on n1
 }
 

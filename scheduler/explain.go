@@ -26,18 +26,21 @@ type Explanation struct {
 	First []ReasonCount `json:"first,omitempty"`
 	// Failed counts, for each rule, all nodes that fail it.
 	Failed []ReasonCount `json:"failed,omitempty"`
-	// Nearest misses, for each resource in First, by the smallest shortfall.
+	// Nearest says for each resource and hold in Failed which node lacks
+	// least of it: of those that fail it first, or if none does of all.
 	Nearest []Miss `json:"nearest,omitempty"`
 	// NearestMiss is the node that fails the fewest rules, among those the
 	// one whose largest shortfall, relative to the largest nodes, is the
 	// smallest, then the one that joined first. Empty if a node fits.
 	NearestMiss *NodeVerdict `json:"nearestMiss,omitempty"`
 	// Exceeded is what stands against the request in the quota of its
-	// namespace, whatever the nodes say.
+	// namespace, whatever the nodes say; nothing if it is placed.
 	Exceeded []quota.Violation `json:"exceeded,omitempty"`
 	// Help says what would make room. Empty if a node fits.
 	Help Help `json:"help,omitzero"`
-	// Candidates are the best nodes that fit, the best first, at most five.
+	// Candidates are the best nodes that fit, at most five, in the order of
+	// the request's strategy: the first is what Schedule chooses, which for
+	// placement.Random is drawn, ahead of others by join.
 	Candidates []NodeVerdict `json:"candidates,omitempty"`
 }
 
@@ -75,6 +78,10 @@ type NodeVerdict struct {
 	// Group is how many instances of the request's namespace and group run
 	// there, which the Spread strategy looks at first.
 	Group int64 `json:"group,omitempty"`
+	// Fragmentation is what the cluster's GPUs would lose of their use for
+	// the typical mix of work, in tenths of a GPU, which the
+	// LeastFragmentation strategy looks at after soft rules.
+	Fragmentation int64 `json:"fragmentation,omitempty"`
 }
 
 // Failure is a rule that a node fails.
@@ -94,13 +101,19 @@ type SoftTerm struct {
 }
 
 // Explain says where the request could go now and why not elsewhere, whether
-// or not it could be placed. It looks at every rule on every node. What is on
-// the books under the request's ID makes no difference, other than that it is
-// in the way like all that runs.
+// or not it could be placed. It looks at every rule on every node. A request
+// that is placed is explained as if it came now and its own instance were not
+// there, so that the first candidate is where it runs unless something has
+// changed; only an instance on capacity that reservations hold is not thought
+// away. Another request under the ID of one is explained like any.
 func (s *Scheduler) Explain(req placement.Request) (Explanation, error) {
 	var e Explanation
 	err := s.explain(&req, func(st *state, q *index.Query) error {
-		e = st.explain(s.now, q)
+		made := st.made(&req, q)
+		st.withoutOwn(made, func() { e = st.explain(s.now, q) })
+		if made != nil {
+			return nil
+		}
 		verdict, err := st.quota.Check(s.now, req.Namespace, quota.Instance(req.Resources), quota.MayBurst)
 		e.Exceeded = verdict.Violations
 		return err
@@ -112,13 +125,13 @@ func (s *Scheduler) Explain(req placement.Request) (Explanation, error) {
 }
 
 // ExplainNode says which rules one node fails for the request, all of them,
-// or how it scores.
+// or how it scores, as Explain does. An unknown node is a NotFoundError.
 func (s *Scheduler) ExplainNode(req placement.Request, nodeID string) (NodeVerdict, error) {
 	var v NodeVerdict
 	err := s.explain(&req, func(st *state, q *index.Query) error {
 		n, err := st.node(nodeID)
 		if err == nil {
-			v = st.verdict(s.now, q, n)
+			st.withoutOwn(st.made(&req, q), func() { v = st.verdict(s.now, q, n) })
 		}
 		return err
 	})
@@ -145,19 +158,20 @@ func (st *state) query(req *placement.Request) index.Query {
 
 func (st *state) verdict(now time.Time, q *index.Query, n *node) NodeVerdict {
 	found := st.index.Verdict(q, n.slot)
-	v := NodeVerdict{NodeID: n.ID, Group: found.Group, Terms: found.Terms}
+	v := NodeVerdict{NodeID: n.ID}
+	terms := found.Terms
 	if len(found.Failures) > 0 {
 		to, fits := st.backfilled(now, q, n)
 		if !fits {
 			for _, f := range found.Failures {
 				v.Failures = append(v.Failures, Failure(f))
 			}
-			v.Terms = placement.Terms{}
 			return v
 		}
-		v.Terms = to.Terms
+		terms = to.Terms
 	}
-	v.Fits, v.Score = true, v.Terms.Normalized()
+	v.Fits, v.Score, v.Terms = true, terms.Normalized(), terms
+	v.Group, v.Fragmentation = found.Group, found.Gradient
 	for _, part := range found.Parts {
 		v.Soft = append(v.Soft, SoftTerm{Rule: softRule(q, part), Weight: part.Weight, Value: part.Value})
 	}
@@ -194,7 +208,7 @@ func over(topology string) string {
 func (st *state) explain(now time.Time, q *index.Query) Explanation {
 	e := Explanation{ID: q.ID, Version: st.seq, Total: len(st.nodes)}
 	first, failed := make(map[placement.Reason]int), make(map[placement.Reason]int)
-	nearest := make(map[placement.Reason]Miss)
+	nearest := make(nearestLacks)
 	var miss nearestMiss
 	for _, n := range st.byJoin() {
 		v := st.verdict(now, q, n)
@@ -206,19 +220,11 @@ func (st *state) explain(now time.Time, q *index.Query) Explanation {
 		for _, f := range v.Failures {
 			failed[f.Reason]++
 		}
-		if f := v.Failures[0]; f.Reason.Kind == placement.ReasonResource {
-			if least, ok := nearest[f.Reason]; !ok || f.Shortfall < least.Shortfall {
-				nearest[f.Reason] = Miss{f.Reason, n.ID, f.Shortfall}
-			}
-		}
+		nearest.consider(v)
 		miss.consider(st, v)
 	}
 	e.First, e.Failed = reasonCounts(first), reasonCounts(failed)
-	for _, r := range e.First {
-		if m, ok := nearest[r.Reason]; ok {
-			e.Nearest = append(e.Nearest, m)
-		}
-	}
+	e.Nearest = nearest.of(e.Failed)
 	if e.Fit == 0 {
 		e.NearestMiss = miss.verdict
 		e.Help = st.help(q)
@@ -232,8 +238,13 @@ func (st *state) explain(now time.Time, q *index.Query) Explanation {
 // candidates returns the best nodes for a query, the best first.
 func (st *state) candidates(now time.Time, q *index.Query) []*node {
 	var spots []*spot
-	for _, choice := range st.index.Top(q, explainedCandidates) {
-		spots = append(spots, &spot{Choice: choice})
+	if best, ok := st.index.Best(q); ok {
+		spots = append(spots, &spot{Choice: best})
+		for _, choice := range st.index.Top(q, explainedCandidates) {
+			if choice.Slot != best.Slot { // Random has drawn the best from anywhere.
+				spots = append(spots, &spot{Choice: choice})
+			}
+		}
 	}
 	for to := range st.backfills(now, q) {
 		at := slices.IndexFunc(spots, func(other *spot) bool { return st.better(q, to, other) })
@@ -268,24 +279,4 @@ func reasonCounts(counts map[placement.Reason]int) []ReasonCount {
 	}
 	slices.SortFunc(list, func(a, b ReasonCount) int { return placement.CompareReasons(a.Reason, b.Reason) })
 	return list
-}
-
-// nearestMiss keeps the best verdict among nodes considered in join order.
-type nearestMiss struct {
-	verdict *NodeVerdict
-	largest int64
-}
-
-func (m *nearestMiss) consider(st *state, v NodeVerdict) {
-	reference := st.index.Reference()
-	var largest int64
-	for _, f := range v.Failures {
-		if f.Reason.Name != "" {
-			largest = max(largest, placement.FreeShare(f.Shortfall, max(reference.Amount(f.Reason.Name), 1)))
-		}
-	}
-	if m.verdict == nil || len(v.Failures) < len(m.verdict.Failures) ||
-		len(v.Failures) == len(m.verdict.Failures) && largest < m.largest {
-		m.verdict, m.largest = &v, largest
-	}
 }

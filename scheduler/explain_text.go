@@ -9,11 +9,12 @@ import (
 
 // String reads like "0 of 12 nodes fit: 7 lack cpu (nearest n3 lacks 500m), 3
 // have taint dedicated=gpu:NoSchedule, 2 are not in region
-// us-east-1|us-east-2; waiting on n3 would help", or names the best nodes.
+// us-east-1|us-east-2; would help: waiting on n3", or names the best nodes.
+// What most nodes fail first stands first, at equal counts in filter order.
 func (e Explanation) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d of %d nodes fit", e.Fit, e.Total)
-	for i, r := range e.First {
+	for i, r := range commonFirst(e.First) {
 		separator := ", "
 		if i == 0 {
 			separator = ": "

@@ -14,7 +14,7 @@ func (st *state) help(q *index.Query) Help {
 		if h.MoreNodes == "" && st.hasCapacity(q, n) && all(failures, curedByTwin) {
 			h.MoreNodes = n.ID
 		}
-		if !all(failures, curedByWaiting) || !st.hasCapacity(q, n) {
+		if !all(failures, n.curedByWaiting) || !st.hasCapacity(q, n) {
 			continue
 		}
 		if h.Waiting == "" {
@@ -40,12 +40,15 @@ func all(failures []index.Failure, holds func(index.Failure) bool) bool {
 }
 
 // curedByWaiting reports whether a failure goes away when instances or holds
-// do.
-func curedByWaiting(f index.Failure) bool {
+// do. A node without the label that a spread rule counts by fails for ever.
+func (n *node) curedByWaiting(f index.Failure) bool {
 	switch f.Reason.Kind {
 	case placement.ReasonInstances, placement.ReasonPort, placement.ReasonResource, placement.ReasonRepulsion,
-		placement.ReasonSpread, placement.ReasonHold:
+		placement.ReasonHold:
 		return true
+	case placement.ReasonSpread:
+		_, counted := n.Label(f.Reason.Detail)
+		return counted || f.Reason.Detail == ""
 	default:
 		return false
 	}
@@ -58,8 +61,8 @@ func curedByTwin(f index.Failure) bool {
 	case placement.ReasonState, placement.ReasonInstances, placement.ReasonPort, placement.ReasonResource,
 		placement.ReasonHold:
 		return true
-	case placement.ReasonRepulsion:
-		return f.Reason.Detail == ""
+	case placement.ReasonRepulsion, placement.ReasonSpread:
+		return f.Reason.Detail == "" // over nodes
 	default:
 		return false
 	}
@@ -68,33 +71,4 @@ func curedByTwin(f index.Failure) bool {
 // hasCapacity reports whether the request is no larger than the whole node.
 func (st *state) hasCapacity(q *index.Query, n *node) bool {
 	return q.Resources.FitsIn(n.Allocatable())
-}
-
-// fitsWithoutLower reports whether the request fits on the node once the
-// instances of lower priority are gone. It takes them out of the index, asks,
-// and puts them back, which restores it exactly.
-func (st *state) fitsWithoutLower(q *index.Query, n *node) bool {
-	var lower []*allocation
-	for a := n.first; a != nil; a = a.next {
-		if a.class.Request().Priority < q.Class.Request().Priority {
-			lower = append(lower, a)
-		}
-	}
-	if len(lower) == 0 {
-		return false
-	}
-	for _, a := range lower {
-		if a.state == running {
-			st.index.Leave(n.slot, a.class)
-		}
-		st.index.Vacate(n.slot, a.class, &a.resources, a.devices)
-	}
-	fits := st.index.Fits(q, n.slot)
-	for _, a := range lower {
-		st.index.Occupy(n.slot, a.class, &a.resources, a.devices)
-		if a.state == running {
-			st.index.Join(n.slot, a.class)
-		}
-	}
-	return fits
 }

@@ -21,24 +21,24 @@ const (
 // NodeInfo is a node with what runs on it, at one instant.
 type NodeInfo struct {
 	placement.Node
-	State NodeState
+	State NodeState `json:"state"`
 	// Total is what the node gives to instances: capacity less reserved,
 	// overcommitted where the node says so.
-	Total placement.Resources
+	Total placement.Resources `json:"total,omitzero"`
 	// Allocated is what instances use, lost ones included.
-	Allocated placement.Resources
+	Allocated placement.Resources `json:"allocated,omitzero"`
 	// Held is what reservations hold for later or for their owners.
-	Held placement.Resources
+	Held placement.Resources `json:"held,omitzero"`
 	// Available is Total less Allocated and Held, not below zero.
-	Available placement.Resources
+	Available placement.Resources `json:"available,omitzero"`
 	// DeviceFree is what is left on each GPU, in thousandths.
-	DeviceFree []int64
+	DeviceFree []int64 `json:"deviceFree,omitempty"`
 	// Instances on the node; Node.MaxInstances caps them.
-	Instances int64
+	Instances int64 `json:"instances,omitempty"`
 	// Join is the node's place in the order of joining, which breaks ties.
-	Join uint64
+	Join uint64 `json:"join"`
 	// Version is the sequence number of the last change of the node itself.
-	Version uint64
+	Version uint64 `json:"version"`
 }
 
 // Utilization returns the used share of a dimension, 0 to 1, for people; it

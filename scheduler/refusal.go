@@ -1,7 +1,9 @@
 package scheduler
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -31,11 +33,12 @@ type UnschedulableError struct {
 func (e *UnschedulableError) Unwrap() error { return ErrUnschedulable }
 
 // Error reads like "scheduler: 0 of 12 nodes fit web-1: 7 lack cpu, 3 have
-// taint dedicated=gpu:NoSchedule, 2 fail region = us-east-1".
+// taint dedicated=gpu:NoSchedule, 2 fail region = us-east-1": what most nodes
+// failed first stands first, at equal counts in filter order.
 func (e *UnschedulableError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "scheduler: 0 of %d nodes fit %s", e.Total, e.ID)
-	for i, r := range e.Reasons {
+	for i, r := range commonFirst(e.Reasons) {
 		if i == 0 {
 			b.WriteString(": ")
 		} else {
@@ -44,6 +47,13 @@ func (e *UnschedulableError) Error() string {
 		b.WriteString(r.phrase(""))
 	}
 	return b.String()
+}
+
+// commonFirst returns the reasons as text lists them: by nodes, the most first.
+func commonFirst(reasons []ReasonCount) []ReasonCount {
+	return slices.SortedStableFunc(slices.Values(reasons), func(a, b ReasonCount) int {
+		return cmp.Compare(b.Nodes, a.Nodes)
+	})
 }
 
 // phrase writes the count with the reason as a predicate of nodes, and a
@@ -84,11 +94,11 @@ func predicate(r placement.Reason, plural bool) string {
 	case placement.ReasonResource:
 		return verb("lacks ", "lack ") + string(r.Name)
 	case placement.ReasonAffinity:
-		return verb("has", "have") + " no match for affinity " + r.Detail
+		return verb("has", "have") + " no match for affinity" + over(r.Detail)
 	case placement.ReasonRepulsion:
-		return verb("is", "are") + " repelled by " + r.Detail
+		return verb("is", "are") + " repelled" + over(r.Detail)
 	case placement.ReasonSpread:
-		return verb("breaks", "break") + " spread over " + r.Detail
+		return verb("breaks", "break") + " spread" + over(r.Detail)
 	case placement.ReasonHold:
 		return verb("has ", "have ") + string(r.Name) + " held by reservations"
 	default:

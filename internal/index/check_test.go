@@ -48,16 +48,15 @@ func (w *world) checkNode(t require.TestingT, q *Query, r *placement.Request, n 
 	require.Equal(t, failures, verdict.Failures, "verdict of %v on %v", r, n.spec)
 	require.Equal(t, len(failures) == 0, w.x.Fits(q, n.slot))
 	terms, parts := w.m.terms(r, n, nil)
+	require.Equal(t, terms, verdict.Terms)
+	require.Equal(t, parts, verdict.Parts)
+	if r.Preferences.Strategy == placement.Spread {
+		require.Equal(t, w.m.group(r, n), verdict.Group)
+	}
 	if len(failures) == 0 {
-		require.Equal(t, terms, verdict.Terms)
-		require.Equal(t, parts, verdict.Parts)
 		w.checkDevices(t, r, n, w.x.Devices(q, n.slot, nil), &n.held)
-		switch r.Preferences.Strategy {
-		case placement.Spread:
-			require.Equal(t, w.m.group(r, n), verdict.Group)
-		case placement.LeastFragmentation:
+		if r.Preferences.Strategy == placement.LeastFragmentation {
 			require.Equal(t, w.m.gradient(r, n), verdict.Gradient)
-		default:
 		}
 	}
 	got, ok := w.x.Evaluate(q, n.slot, nil)

@@ -44,8 +44,8 @@ type Part struct {
 type Verdict struct {
 	// Failures in filter order; none means that the query fits.
 	Failures []Failure
-	// Terms and Parts are the score of a node that fits: Terms.Soft is the
-	// sum of Weight × Value over Parts.
+	// Terms and Parts are the score that the node has, or would have without
+	// its failures: Terms.Soft is the sum of Weight × Value over Parts.
 	Terms placement.Terms
 	Parts []Part
 	// Group is how many instances of the request's namespace and group count
@@ -57,7 +57,7 @@ type Verdict struct {
 	Gradient int64
 }
 
-// Verdict says which rules the node fails, all of them, or how it scores.
+// Verdict says which rules the node fails, all of them, and how it scores.
 func (x *Index) Verdict(q *Query, slot Slot) Verdict {
 	p := x.prepare(q)
 	failures := x.descriptionFailures(p, slot)
@@ -68,11 +68,8 @@ func (x *Index) Verdict(q *Query, slot Slot) Verdict {
 		}
 	}
 	failures = append(failures, x.holdFailures(p, slot)...)
-	if len(failures) > 0 {
-		slices.SortStableFunc(failures, func(a, b Failure) int { return placement.CompareReasons(a.Reason, b.Reason) })
-		return Verdict{Failures: slices.Compact(failures)}
-	}
-	verdict := Verdict{Terms: x.terms(p, slot)}
+	slices.SortStableFunc(failures, func(a, b Failure) int { return placement.CompareReasons(a.Reason, b.Reason) })
+	verdict := Verdict{Failures: slices.Compact(failures), Terms: x.terms(p, slot)}
 	for i := range p.soft {
 		test := &p.soft[i]
 		verdict.Parts = append(verdict.Parts, Part{test.part, test.index, test.weight, test.value(slot)})
@@ -80,7 +77,7 @@ func (x *Index) Verdict(q *Query, slot Slot) Verdict {
 	if p.plan.group != nil {
 		verdict.Group = int64(p.plan.group.domains.at(int32(slot)))
 	}
-	if p.strategy == placement.LeastFragmentation {
+	if p.strategy == placement.LeastFragmentation && len(failures) == 0 {
 		verdict.Gradient = x.gradient(p, slot)
 	}
 	return verdict

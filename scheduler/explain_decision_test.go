@@ -1,0 +1,257 @@
+package scheduler
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/quota"
+	"github.com/rads-project/constellation/reservation"
+)
+
+// drawCluster draws a cluster with holds, cordons and instances on it.
+func drawCluster(t *rapid.T) *Scheduler {
+	s := newTestScheduler(t, Config{Seed: rapid.Uint64().Draw(t, "seed"), Now: newClock().Now})
+	for i := range rapid.IntRange(1, 8).Draw(t, "nodes") {
+		n := zoned(fmt.Sprint("n", i), rapid.SampledFrom([]string{"a", "b"}).Draw(t, "zone"))
+		n.Capacity.CPU = rapid.Int64Range(1, 4).Draw(t, "cores") * placement.Core
+		n.Devices.Count = rapid.IntRange(0, 2).Draw(t, "devices")
+		if rapid.IntRange(0, 3).Draw(t, "tainted") == 0 {
+			n.Taints = []placement.Taint{{Key: "k", Effect: placement.PreferNoSchedule}}
+		}
+		addNodes(t, s, n)
+		if rapid.IntRange(0, 3).Draw(t, "cordoned") == 0 {
+			require.NoError(t, s.Cordon(t.Context(), n.ID))
+		}
+	}
+	for i := range rapid.IntRange(0, 2).Draw(t, "reservations") {
+		_, _ = s.Reserve(t.Context(), reservation.Spec{
+			ID: fmt.Sprint("r", i), Namespace: "ns", Count: rapid.IntRange(1, 2).Draw(t, "slots"),
+			Shape: placement.Resources{CPU: rapid.Int64Range(1, 3).Draw(t, "slot") * placement.Core},
+			Start: s.clock().Add(time.Hour), Duration: time.Hour,
+		})
+	}
+	for range rapid.IntRange(0, 8).Draw(t, "instances") {
+		_, _ = s.Place(t.Context(), drawRequest(t))
+	}
+	return s
+}
+
+// TestExplanationIsTheDecision holds the candidates to what is decided: the
+// first is the choice, each can be allocated, and its terms make its score.
+func TestExplanationIsTheDecision(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := drawCluster(t)
+		req := drawRequest(t)
+		req.ID = "new"
+		req.Preferences = req.Preferences.
+			Prefer(placement.Equal("zone", "a"), rapid.SampledFrom([]int{-100, -3, 7, 100}).Draw(t, "weight")).
+			Near(placement.Attract(placement.Equal("app", "x")).Within("zone").Weighing(9)).
+			Across(placement.EvenlyOver("zone", 1).Weighing(5), placement.ShareOver("zone", map[string]int{"a": 70}, 4))
+		e, err := s.Explain(req)
+		require.NoError(t, err)
+		require.Len(t, e.Candidates, min(e.Fit, explainedCandidates))
+		d, err := s.Schedule(req)
+		require.Equal(t, e.Fit == 0, err != nil, "%v", err)
+		for i, c := range e.Candidates {
+			require.True(t, c.Fits)
+			if i == 0 {
+				require.Equal(t, d.NodeID, c.NodeID, "%s", req.Preferences.Strategy)
+				require.Equal(t, d.Score, c.Score)
+			}
+			requireTermsAddUp(t, c)
+			if previous := e.Candidates[max(0, i-1)]; req.Preferences.Strategy == placement.BinPack {
+				require.GreaterOrEqual(t, placement.Score(previous.Terms), placement.Score(c.Terms))
+			}
+			alone, err := s.ExplainNode(req, c.NodeID)
+			require.NoError(t, err)
+			require.Equal(t, c, alone)
+		}
+	})
+}
+
+func requireTermsAddUp(t require.TestingT, v NodeVerdict) {
+	sum := int64(0)
+	for _, term := range v.Soft {
+		sum += term.Weight * term.Value
+	}
+	require.Equal(t, v.Terms.Soft, sum)
+	require.Equal(t, v.Terms.Normalized(), v.Score)
+	require.LessOrEqual(t, v.Terms.SoftLow, sum)
+	require.LessOrEqual(t, sum, v.Terms.SoftHigh)
+}
+
+// TestExplainPlacedRequest asks why an instance runs where it does.
+func TestExplainPlacedRequest(t *testing.T) {
+	full := testRequest("a", 4)
+	alone := labelled("a", map[string]string{"app": "x"})
+	alone.Preferences = placement.Use(placement.BinPack).Near(placement.Repel(placement.Equal("app", "x")).Within("zone"))
+	capped := spreading(placement.AtMostPer("zone", 1))
+	capped.ID = "a"
+	scattered := testRequest("a", 1)
+	scattered.Preferences = placement.Use(placement.Spread)
+	short := testRequest("a", 4)
+	short.Duration = time.Hour
+	ported := testRequest("a", 1)
+	ported.Ports = []uint16{80}
+	tests := []struct {
+		name string
+		req  placement.Request
+	}{
+		{"a full node", full},
+		{"apart from its like", alone},
+		{"one per zone", capped},
+		{"spread", scattered},
+		{"with an end", short},
+		{"with a port", ported},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newTestScheduler(t, Config{})
+			n := zoned("n1", "a")
+			n.Capacity = testNode("n1", 4).Capacity
+			addNodes(t, s, n)
+			createQuota(t, s, cpuQuota("ns", 4))
+			before, err := s.Explain(tt.req)
+			require.NoError(t, err)
+			d := place(t, s, tt.req)
+			books := snapshot(t, s)
+			after, err := s.Explain(tt.req)
+			require.NoError(t, err)
+			require.Equal(t, books, snapshot(t, s), "asking changes nothing")
+			before.Version = after.Version
+			require.Equal(t, before, after)
+			require.Equal(t, d.NodeID, after.Candidates[0].NodeID)
+			require.Equal(t, d.Score, after.Candidates[0].Score)
+			v, err := s.ExplainNode(tt.req, d.NodeID)
+			require.NoError(t, err)
+			require.Equal(t, after.Candidates[0], v)
+
+			other := tt.req
+			other.ID = "b"
+			place2, err := s.Explain(other)
+			require.NoError(t, err)
+			if tt.name != "spread" {
+				require.Zero(t, place2.Fit, "the instance is in the way of others again")
+			}
+		})
+	}
+	t.Run("another request under the ID", func(t *testing.T) {
+		s := newTestScheduler(t, Config{})
+		addNodes(t, s, testNode("n1", 4))
+		place(t, s, full)
+		e, err := s.Explain(testRequest("a", 3))
+		require.NoError(t, err)
+		require.Zero(t, e.Fit)
+	})
+	t.Run("in a slot of a reservation", func(t *testing.T) {
+		s := newTestScheduler(t, Config{})
+		addNodes(t, s, testNode("n1", 4))
+		reserve(t, s, reservation.Spec{ID: "r", Namespace: "ns", Shape: full.Resources, Count: 1, Duration: time.Hour})
+		_, err := s.PlaceFromReservation(t.Context(), "r", full)
+		require.NoError(t, err)
+		e, err := s.Explain(full)
+		require.NoError(t, err)
+		require.Zero(t, e.Fit, "its room is the reservation's")
+		require.Empty(t, e.Exceeded)
+	})
+}
+
+func TestExplainNamesTheNearestForEveryDimension(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	tainted := testNode("n3", 3)
+	tainted.Taints = []placement.Taint{{Key: "k", Effect: placement.NoSchedule}}
+	addNodes(t, s, testNode("n1", 1), testNode("n2", 2), tainted)
+	req := testRequest("a", 4)
+	req.Resources.Memory = 20 * placement.GiB
+	req.Resources.Custom = map[string]int64{"licence": 2}
+	e, err := s.Explain(req)
+	require.NoError(t, err)
+	resource := func(name placement.ResourceName) placement.Reason {
+		return placement.Reason{Kind: placement.ReasonResource, Name: name}
+	}
+	require.Equal(t, []Miss{
+		{resource(placement.NameCPU), "n2", 2 * placement.Core}, // n3 fails its taint first
+		{resource(placement.NameMemory), "n3", 8 * placement.GiB},
+		{resource("licence"), "n1", 2},
+	}, e.Nearest)
+	require.Equal(t, "0 of 3 nodes fit: 2 lack cpu (nearest n2 lacks 2), 1 has taint k:NoSchedule", e.String())
+}
+
+// TestNearestMissIsExact tells apart shortfalls whose difference is small
+// beside the largest node, or that are above it.
+func TestNearestMissIsExact(t *testing.T) {
+	tests := []struct {
+		name          string
+		memory, extra int64
+	}{
+		{"a byte", 1 << 40, 0},
+		{"above the largest node", 1 << 40, 1 << 42},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newTestScheduler(t, Config{})
+			for i, memory := range []int64{tt.memory - 2, tt.memory - 1, tt.memory - 1} {
+				addNodes(t, s, placement.Node{ID: fmt.Sprint("n", i), Capacity: placement.Resources{CPU: 1, Memory: memory}})
+			}
+			e, err := s.Explain(placement.Request{ID: "a", Resources: placement.Resources{Memory: tt.memory + tt.extra}})
+			require.NoError(t, err)
+			require.Equal(t, "n1", e.NearestMiss.NodeID)
+		})
+	}
+}
+
+// TestExplainedJSON sends what is told of decisions through JSON and back.
+func TestExplainedJSON(t *testing.T) {
+	s := newTestScheduler(t, Config{Now: newClock().Now})
+	addNodes(t, s, zoned("n1", "a"), zoned("n2", "b"))
+	createQuota(t, s, cpuQuota("ns", 2))
+	req := testRequest("a", 1)
+	req.Preferences = placement.Use(placement.BinPack).Prefer(placement.Equal("zone", "b"), 10)
+	fits, err := s.Explain(req)
+	require.NoError(t, err)
+	requireJSON(t, fits)
+	requireJSON(t, place(t, s, req))
+	large := testRequest("b", 65)
+	large.Ports = []uint16{80}
+	refused, err := s.Explain(large)
+	require.NoError(t, err)
+	require.NotEmpty(t, refused.Exceeded)
+	requireJSON(t, refused)
+	_, err = s.Place(t.Context(), large)
+	var unschedulable *UnschedulableError
+	require.ErrorAs(t, err, &unschedulable)
+	requireJSON(t, *unschedulable)
+	var exceeded *quota.ExceededError
+	require.ErrorAs(t, err, &exceeded)
+	require.ErrorIs(t, err, ErrUnschedulable)
+	a, err := s.Allocation("a")
+	require.NoError(t, err)
+	requireJSON(t, a)
+	n, err := s.Node("n1")
+	require.NoError(t, err)
+	requireJSON(t, n)
+
+	data, err := json.Marshal(fits.Candidates[0])
+	require.NoError(t, err)
+	require.JSONEq(t, `{
+		"nodeID": "n2", "fits": true, "score": 101,
+		"terms": {"strategy": 24576, "bound": 2097152, "soft": 10485760, "softLow": 0, "softHigh": 10485760},
+		"soft": [{"rule": "zone = b", "weight": 10, "value": 1048576}]
+	}`, string(data))
+}
+
+func requireJSON[T any](t *testing.T, value T) {
+	t.Helper()
+	data, err := json.Marshal(value)
+	require.NoError(t, err)
+	var same T
+	require.NoError(t, json.Unmarshal(data, &same))
+	require.Equal(t, value, same, "%s", data)
+	require.NotRegexp(t, `"[A-Z][A-Za-z]*":`, string(data), "every name begins small")
+}
