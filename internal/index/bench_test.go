@@ -82,6 +82,9 @@ func newStandOf(nodes int, rules string, instances int) *stand {
 		s.slots = append(s.slots, s.x.Add(&n, uint64(i)))
 		s.plain = append(s.plain, plainNode{&n, n.Allocatable()})
 	}
+	if rules == "fragmentation" {
+		s.x.SetMix([]Kind{{Resources: placement.Resources{CPU: placement.Core, GPU: placement.Device}, Count: 1}})
+	}
 	for range instances {
 		r := s.request(rules)
 		s.place(&r, "index")
@@ -145,6 +148,9 @@ func (s *stand) request(rules string) placement.Request {
 	case "random":
 		r.Preferences = placement.Use(placement.Random)
 	case "fragmentation":
+		r.Resources = placement.Resources{
+			CPU: pickOf[int64](s.random, 1, 2, 4, 8) * placement.Core, Memory: pickOf[int64](s.random, 1, 4, 16) * placement.GiB,
+		}
 		r.Preferences = placement.Use(placement.LeastFragmentation)
 	}
 	return r

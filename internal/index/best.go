@@ -22,9 +22,8 @@ func (x *Index) best(p *probe) (Slot, bool) {
 	switch {
 	case p.strategy == placement.Random:
 		return x.draw(p)
-	case p.strategy == placement.LeastFragmentation:
-		x.stats.Gradients++
-		return x.scan(p)
+	case x.cfg.Engine == Auto && p.strategy == placement.LeastFragmentation:
+		return x.searchGradients(p)
 	case x.cfg.Engine == Auto && len(x.byJoin) >= x.limits.gridNodes:
 		return x.search(p)
 	case p.packing():

@@ -179,6 +179,7 @@ func (w *world) checkInvariants(t require.TestingT) {
 		require.Equal(t, key, x.key[slot])
 	}
 	w.checkGrids(t)
+	w.checkGradients(t)
 	for i, set := range x.sets.built {
 		require.False(t, slices.Contains(x.sets.built[:i], set))
 		x.current(set)
@@ -203,6 +204,41 @@ func (w *world) checkInvariants(t require.TestingT) {
 		require.Zero(t, c.refs)
 	}
 	require.Equal(t, unused, x.classes.unused)
+}
+
+// checkGradients measures what is remembered of every shape anew and plays its
+// tournament in one round.
+func (w *world) checkGradients(t require.TestingT) {
+	x := w.x
+	for _, g := range x.fragmentation.shapes {
+		p := &probe{asks: g.asks, need: x.need(g.asks)}
+		x.fragmentation.base = x.outdate(x.fragmentation.base, x.fragmentation.seen)
+		x.fragmentation.seen = x.bookLog.end()
+		x.follow(g)
+		for slot, known := range g.by {
+			if known != unknown {
+				require.Equal(t, x.measureGradient(p, Slot(slot)), known)
+			}
+		}
+		x.elect(p, g)
+		winner := nobody
+		for slot, gradient := range g.by {
+			if gradient != unfit {
+				winner = x.winner(g, winner, Slot(slot))
+			}
+			if slot&63 == 63 || slot == len(g.by)-1 {
+				require.Equal(t, g.heads[slot>>6], winner)
+				winner = nobody
+			}
+		}
+		for head, slot := range g.heads {
+			winner = x.winner(g, winner, slot)
+			if head&63 == 63 || head == len(g.heads)-1 {
+				require.Equal(t, g.tops[head>>6], winner)
+				winner = nobody
+			}
+		}
+	}
 }
 
 // places yields every cell of a grid.

@@ -62,9 +62,11 @@
 //     once; 256 unused classes are remembered, so that a stream of ever new
 //     rules keeps no memory. Looking up a known class allocates nothing, nor
 //     does deciding.
-//   - Gradients (fragmentation.go). LeastFragmentation is not linear; ΔF is
-//     remembered per node and shape of request and measured anew only where
-//     something changed.
+//   - Gradients (fragmentation.go, gradient.go, tournament.go).
+//     LeastFragmentation is not linear; ΔF is remembered per node and shape of
+//     request, with a tournament in rounds of 64, and both are repaired only
+//     where something changed. A shape that was asked for before costs about
+//     5 µs on a thousand nodes, a new one a measurement of every node.
 //
 // How a search chooses between them is told in search.go; [Stats] counts which
 // way decisions went.
@@ -81,8 +83,9 @@
 // Bounds of the worst case: a search gives up a walk after looking at an
 // eighth of the nodes and then costs one scan more. That happens while a rule
 // set has no order of its own yet, or to rules on more than 64 domains whose
-// best domains are full. Soft rules with more than 64 different sums, and
-// targets over single nodes, always scan.
+// best domains are full. Soft rules with more than 64 different sums, targets
+// over single nodes, and LeastFragmentation with soft rules on domains always
+// scan.
 //
 // # Determinism
 //

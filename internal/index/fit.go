@@ -11,9 +11,12 @@ func (x *Index) fits(p *probe, slot Slot) bool {
 // fitsExactly reports whether an eligible node that is not full passes the
 // other filters: amounts, ports and domains.
 func (x *Index) fitsExactly(p *probe, slot Slot) bool {
-	if p.nowhere {
-		return false
-	}
+	return !p.nowhere && x.holdsAmounts(p, slot) && p.admits(slot)
+}
+
+// holdsAmounts reports whether a node has room for amounts of dimensions that
+// exist.
+func (x *Index) holdsAmounts(p *probe, slot Slot) bool {
 	for i := range p.asks {
 		a := &p.asks[i]
 		if a.name == placement.NameGPU {
@@ -24,7 +27,7 @@ func (x *Index) fitsExactly(p *probe, slot Slot) bool {
 			return false
 		}
 	}
-	return p.admits(slot)
+	return true
 }
 
 // admits reports whether a node passes the rules on ports and domains.

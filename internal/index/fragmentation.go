@@ -1,7 +1,6 @@
 package index
 
 import (
-	"math"
 	"slices"
 
 	"github.com/rads-project/constellation/placement"
@@ -31,18 +30,14 @@ type Kind struct {
 // decide against the best fit: on the openb trace tenths allocate 95.4 % of the
 // GPUs and exact gradients 94.2 %.
 //
-// The gradient is not linear in what is free, so no order of nodes serves all
-// requests; but it changes only where something was placed or freed, so it is
-// remembered by node, per shape of request.
-//
-// Invariant: base[slot] and every gradient are current or unknown.
+// Invariant: base[slot] is current or unknown, once outdated by bookLog.
 type fragmentation struct {
 	kinds  []mixKind
 	unit   int64   // of gradients: a tenth of a GPU, once for every instance of the mix
 	asks   []int64 // distinct amounts that kinds ask of one GPU, ascending
 	base   []int64 // F by slot
 	seen   uint64  // position in Index.bookLog of base
-	shapes map[hash]*shapeGradients
+	shapes map[hash]*gradients
 	clock  uint64
 }
 
@@ -55,26 +50,12 @@ type mixKind struct {
 	count  int64
 }
 
-// shapeGradients are the gradients of one shape of request by slot.
-type shapeGradients struct {
-	asks    []ask
-	by      []int64
-	seen    uint64
-	lastUse uint64
-}
-
-// unknown stands for a value that is computed when it is asked for.
-const unknown = math.MinInt64
-
-// gradientBytes bounds what is remembered of gradients.
-const gradientBytes = 64 << 20
-
 // SetMix sets the typical mix of work for strategy LeastFragmentation; none
 // makes it pack by amounts alone. The mix must be valid. Dimensions that no
 // node has keep a kind from fitting anywhere.
 func (x *Index) SetMix(kinds []Kind) {
 	f := &x.fragmentation
-	*f = fragmentation{shapes: make(map[hash]*shapeGradients)}
+	*f = fragmentation{shapes: make(map[hash]*gradients)}
 	for _, kind := range kinds {
 		if gpu := kind.Resources.GPU; gpu > 0 {
 			f.asks = append(f.asks, min(gpu, placement.Device))
@@ -93,89 +74,6 @@ func (x *Index) SetMix(kinds []Kind) {
 		})
 	}
 	x.version++
-}
-
-// ceilDiv returns ⌈a / b⌉ for positive b.
-func ceilDiv(a, b int64) int64 {
-	if a > 0 {
-		return (a + b - 1) / b
-	}
-	return a / b
-}
-
-// gradient returns ΔF of the query on a node that it fits on.
-func (x *Index) gradient(p *probe, slot Slot) int64 {
-	f := &x.fragmentation
-	if len(f.kinds) == 0 {
-		return 0
-	}
-	gradients := x.gradients(p).by
-	if gradients[slot] == unknown {
-		if f.base[slot] == unknown {
-			f.base[slot] = x.measureFragments(slot, nil)
-		}
-		gradients[slot] = ceilDiv(x.measureFragments(slot, p.asks)-f.base[slot], f.unit)
-	}
-	return gradients[slot]
-}
-
-// gradients returns what is remembered of the query's shape, with what changed
-// since made unknown.
-func (x *Index) gradients(p *probe) *shapeGradients {
-	if p.gradients != nil {
-		return p.gradients
-	}
-	f := &x.fragmentation
-	f.base = x.outdate(f.base, f.seen)
-	f.seen = x.bookLog.end()
-	h := hashStart
-	for _, a := range p.asks {
-		h = h.word(uint64(a.dim)).word(uint64(a.amount))
-	}
-	shape := f.shapes[h]
-	if shape == nil || !slices.Equal(shape.asks, p.asks) {
-		f.evict(len(x.nodes))
-		shape = &shapeGradients{asks: slices.Clone(p.asks)}
-		f.shapes[h] = shape
-	}
-	shape.by = x.outdate(shape.by, shape.seen)
-	shape.seen = x.bookLog.end()
-	f.clock++
-	shape.lastUse = f.clock
-	p.gradients = shape
-	return shape
-}
-
-// outdate makes the values unknown of nodes that changed since a position in
-// the log, of all if that is no longer known.
-func (x *Index) outdate(values []int64, seen uint64) []int64 {
-	changed, ok := x.bookLog.since(seen)
-	if !ok {
-		values = values[:0]
-	}
-	for len(values) < len(x.nodes) {
-		values = append(values, unknown)
-	}
-	for _, slot := range changed {
-		values[slot] = unknown
-	}
-	return values
-}
-
-// evict forgets the shape that was not used for longest when there are too
-// many for gradientBytes.
-func (f *fragmentation) evict(nodes int) {
-	if len(f.shapes) < max(1, gradientBytes/(8*max(1, nodes))) {
-		return
-	}
-	var oldest hash
-	least := uint64(math.MaxUint64)
-	for h, shape := range f.shapes {
-		if shape.lastUse < least {
-			oldest, least = h, shape.lastUse
-		}
-	}
-	delete(f.shapes, oldest)
 }
 
 // measureFragments returns F of a node as it is, or with asks placed there.

@@ -76,6 +76,7 @@ type Index struct {
 
 	fragmentation fragmentation
 	scratchBelow  []int64
+	scratchLevels []setLevel
 
 	memo  countMemo
 	probe probe

@@ -172,5 +172,6 @@ func (x *Index) rekey() {
 		x.packed[slot], x.key[slot] = x.pack(Slot(slot))
 	}
 	x.orders = nil
+	clear(x.fragmentation.shapes)
 	x.version++
 }

@@ -27,8 +27,8 @@ type probe struct {
 	soft      []softTest
 	low       int64 // bounds of G
 	high      int64
-	gradients *shapeGradients // of LeastFragmentation, once asked for
-	packs     dimensionSet    // dimensions that count as in BinPack; see order.go
+	gradients *gradients   // of LeastFragmentation, once asked for
+	packs     dimensionSet // dimensions that count as in BinPack; see order.go
 }
 
 // portTest is a claimed port that the query claims too.
@@ -83,6 +83,9 @@ func (x *Index) prepare(q *Query) *probe {
 		if claims := x.ports[port]; claims != nil {
 			p.ports = append(p.ports, portTest{port, claims})
 		}
+	}
+	if p.strategy == placement.LeastFragmentation && len(x.fragmentation.kinds) == 0 {
+		p.strategy = placement.Affinity // the same order without gradients
 	}
 	x.prepareHard(p)
 	x.prepareSoft(p)

@@ -1,0 +1,75 @@
+package index
+
+import (
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// TestGradientsFollow asks for few shapes again and again while the cluster
+// changes, at sizes that cross those of heads and tops, and compares with the
+// oracle.
+func TestGradientsFollow(t *testing.T) {
+	for _, nodes := range []int{63, 64, 65, 200, 64*64 + 1} {
+		t.Run("nodes="+strconv.Itoa(nodes), func(t *testing.T) {
+			d := newDice(uint64(nodes))
+			limits := defaultLimits()
+			limits.listNodes = 1
+			w := newWorld(Config{Seed: 7}, limits)
+			for range nodes {
+				w.add(drawNode(d, id("n", w.joins)))
+			}
+			for len(w.m.mix) < 2 {
+				w.m.mix = drawMix(d)
+			}
+			w.x.SetMix(w.m.mix)
+			shapes := [...]placement.Resources{{CPU: 1}, {CPU: 4, GPU: 300}, {Memory: 2, GPU: 1000}, {}}
+			before := w.x.Stats()
+			const rounds = 30
+			big := nodes > 1000 // too slow for the oracle with rules on domains
+			for round := range rounds {
+				if !big {
+					w.churn(d)
+				}
+				r := w.drawRequest(d)
+				r.Resources = shapes[d.IntN(len(shapes))]
+				r.Preferences.Strategy = placement.LeastFragmentation
+				if d.one(2) || big {
+					r.Preferences.Affinity, r.Preferences.Spread = nil, nil
+				}
+				if round%3 == 0 { // two ways to the same soft score
+					r.Preferences = placement.Use(placement.LeastFragmentation).
+						Prefer(placement.Equal("zone", "1"), 50).Prefer(placement.Equal("zone", "2"), 50)
+				}
+				q := w.query(&r)
+				if choice, ok := w.checkBest(t, q, &r); ok {
+					w.occupy(w.m.at(choice.Slot), r, w.x.Devices(q, choice.Slot, nil))
+				}
+				if round == rounds/2 {
+					w.x.SetReference(placement.Resources{CPU: 1 << 20})
+					w.m.refer(placement.Resources{CPU: 1 << 20})
+				}
+				if round%10 == 9 && !big {
+					w.checkGradients(t)
+				}
+			}
+			require.Greater(t, w.x.Stats().Gradients-before.Gradients, uint64(rounds/4))
+		})
+	}
+}
+
+// TestNoMixNeedsNoGradients says that without typical work the strategy packs
+// by amounts, as fast as the others.
+func TestNoMixNeedsNoGradients(t *testing.T) {
+	s := newStandOf(1000, "none", 2000)
+	for range 100 {
+		r := s.request("none")
+		r.Preferences = placement.Use(placement.LeastFragmentation)
+		require.True(t, s.best(&r))
+	}
+	require.Zero(t, s.x.Stats().Gradients)
+	require.Zero(t, s.x.Stats().Scans)
+}
