@@ -3,6 +3,7 @@ package scheduler
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // outbox is what has been applied and not yet told: entries for the journal,
@@ -58,12 +59,12 @@ func (s *Scheduler) applyLocked(e *entry, wanted bool) []Event {
 
 // advanceLocked brings the state to the present. If something falls due on
 // the way, that is an entry of its own, whose events it returns.
-func (s *Scheduler) advanceLocked(wanted bool) ([]Event, error) {
+func (s *Scheduler) advanceLocked(present time.Time, wanted bool) ([]Event, error) {
 	if s.failure != nil {
 		return nil, s.failure
 	}
-	if now := s.clock(); now.After(s.now) {
-		s.now = now
+	if present.After(s.now) {
+		s.now = present
 	}
 	var events []Event
 	if due, ok := s.state.nextDeadline(); ok && !due.After(s.now) {
@@ -85,9 +86,9 @@ func (s *Scheduler) settle(ctx context.Context, err error) error {
 		s.appendLocked()
 	}
 	switch {
+	case s.outbox.durable >= seq:
 	case gaveUp != nil:
 		err = gaveUp
-	case s.outbox.durable >= seq:
 	case errors.Is(s.failure, ErrClosed): // by somebody, between the change and its append
 		err = &JournalError{Unknown: true, Cause: s.failure}
 	default:
@@ -97,17 +98,20 @@ func (s *Scheduler) settle(ctx context.Context, err error) error {
 	return err
 }
 
-// awaitLocked returns when everything up to seq is durable or the scheduler
-// has failed, and the error of ctx if it had to wait for others and that ended
-// first. The lock is not held meanwhile.
+// awaitLocked returns when everything up to seq is durable or never will be by
+// this scheduler, and the error of ctx if it had to wait for others and that
+// ended first. The lock is not held meanwhile.
 func (s *Scheduler) awaitLocked(ctx context.Context, seq uint64) error {
-	for s.failure == nil && s.outbox.durable < seq {
-		if !s.outbox.appending {
+	for s.outbox.durable < seq {
+		switch {
+		case s.outbox.appending: // also if closed meanwhile: it may succeed
+			if err := s.awaitAppendLocked(ctx); err != nil {
+				return err
+			}
+		case s.failure != nil:
+			return nil
+		default:
 			s.appendLocked()
-			continue
-		}
-		if err := s.awaitAppendLocked(ctx); err != nil {
-			return err
 		}
 	}
 	return nil
@@ -136,16 +140,8 @@ func (s *Scheduler) awaitAppendLocked(ctx context.Context) error {
 func (s *Scheduler) appendLocked() {
 	entries, events := s.outbox.pending, s.outbox.events
 	s.outbox.pending, s.outbox.events = nil, nil
-	if s.cfg.Journal != nil {
-		s.outbox.appending = true
-		s.mu.Unlock()
-		err := s.append(entries)
-		s.mu.Lock()
-		s.outbox.appending = false
-		if err != nil {
-			s.failLocked(err)
-			return
-		}
+	if s.cfg.Journal != nil && !s.carryLocked(entries) {
+		return
 	}
 	s.outbox.durable = max(s.outbox.durable, entries[len(entries)-1].seq)
 	for _, e := range events {
@@ -155,6 +151,25 @@ func (s *Scheduler) appendLocked() {
 		}
 	}
 	s.wakeAppendedLocked()
+}
+
+// carryLocked appends entries to the journal with the lock let go of
+// meanwhile. It reports false if that failed, and with it the scheduler; so
+// does a journal that panics.
+func (s *Scheduler) carryLocked(entries []*entry) bool {
+	s.outbox.appending = true
+	s.mu.Unlock()
+	err := error(&JournalError{Unknown: true, Cause: errors.New("it panicked")})
+	defer func() {
+		s.mu.Lock()
+		s.outbox.appending = false
+		if err != nil {
+			s.failLocked(err)
+			s.wakeAppendedLocked()
+		}
+	}()
+	err = s.append(entries)
+	return err == nil
 }
 
 func (s *Scheduler) wakeAppendedLocked() {
@@ -181,35 +196,43 @@ func (s *Scheduler) append(entries []*entry) error {
 }
 
 // failLocked closes the scheduler after an append that failed: the state is
-// ahead of the journal and may not be shown to anybody.
+// ahead of the journal and may not be shown to anybody. The outcome of the
+// last append is what callers are told.
 func (s *Scheduler) failLocked(err error) {
-	if s.failure == nil {
+	switch {
+	case s.failure == nil:
+		s.closeLocked(err)
+	case !errors.Is(s.failure, ErrClosed):
 		s.failure = err
-		s.closeLocked()
 	}
-	s.wakeAppendedLocked()
 }
 
 // deliverLocked calls hooks for all durable events, unless another caller is
-// at it; that one then takes ours along. The lock is not held meanwhile.
+// at it; that one then takes ours along. The lock is not held meanwhile. A
+// hook that panics costs no other event its hooks: they are called while the
+// panic goes on.
 func (s *Scheduler) deliverLocked() {
-	if s.outbox.delivering || len(s.outbox.deliver) == 0 {
+	if s.outbox.delivering {
 		return
 	}
+	defer func() {
+		if s.outbox.delivering = false; len(s.outbox.deliver) > 0 {
+			s.deliverLocked()
+		}
+	}()
 	s.outbox.delivering = true
-	defer func() { s.outbox.delivering = false }() // also if a hook panics
 	for len(s.outbox.deliver) > 0 {
-		events := s.outbox.deliver
-		s.outbox.deliver = nil
-		s.callHooksLocked(events)
+		e := s.outbox.deliver[0]
+		if s.outbox.deliver = s.outbox.deliver[1:]; len(s.outbox.deliver) == 0 {
+			s.outbox.deliver = nil // and with it what the events point to
+		}
+		s.callHooksLocked(e)
 	}
 }
 
 // callHooksLocked calls the hooks with the lock let go of meanwhile.
-func (s *Scheduler) callHooksLocked(events []Event) {
+func (s *Scheduler) callHooksLocked(e Event) {
 	s.mu.Unlock()
 	defer s.mu.Lock()
-	for _, e := range events {
-		s.cfg.Hooks.call(e)
-	}
+	s.cfg.Hooks.call(e)
 }

@@ -72,8 +72,9 @@ func newScheduler(cfg Config) *Scheduler {
 // Open acquires the journal under Config.Token, replays it and returns a
 // scheduler that continues where the journal ends, and appends to it. It
 // returns a FencedError if a token at least as high has acquired the journal
-// before, and a FormatError for a record that it can not read. It takes time
-// and memory linear in the records.
+// before, and a FormatError for a record that it can not read. A token serves
+// one call, also one that failed after it had acquired: the next needs a
+// higher one. It takes time and memory linear in the records.
 func Open(ctx context.Context, cfg Config) (*Scheduler, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -94,6 +95,9 @@ func Open(ctx context.Context, cfg Config) (*Scheduler, error) {
 		if err := s.state.replay(cfg, record); err != nil {
 			return nil, err
 		}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err // which the journal may have taken for its end
 	}
 	s.outbox.last, s.outbox.durable = s.state.seq, s.state.seq
 	s.now = s.state.now
@@ -118,26 +122,26 @@ func (s *Scheduler) acquire(ctx context.Context) error {
 	}
 }
 
-// Close ends the scheduler: calls in flight and later ones return ErrClosed
-// or a JournalError, watchers and waiters end. It is not needed for a
-// scheduler without a journal, and can be called again.
+// Close ends the scheduler: later calls return ErrClosed, watchers and waiters
+// end. An append under way sees its context end, and Close returns when the
+// journal has: nothing is written after that. Calls that wait for it, or would
+// have been next, return a JournalError if it did not get through; a host that
+// wants to hear of all lets its calls return first. Close is not needed for a
+// scheduler without a journal, can be called again, and returns nil.
 func (s *Scheduler) Close() error {
-	s.mu.Lock()
-	if s.failure != nil {
-		s.mu.Unlock()
-		return nil
-	}
-	err := s.settle(context.Background(), nil)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.failure == nil {
-		s.failure = ErrClosed
-		s.closeLocked()
+		s.closeLocked(ErrClosed)
 	}
-	return err
+	for s.outbox.appending {
+		_ = s.awaitAppendLocked(context.Background()) // which does not end
+	}
+	return nil
 }
 
-func (s *Scheduler) closeLocked() {
+func (s *Scheduler) closeLocked(reason error) {
+	s.failure = reason
 	s.end()
 	close(s.done)
 	s.wakeChangedLocked()
@@ -162,8 +166,9 @@ func (s *Scheduler) enter(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	present := s.clock()
 	s.mu.Lock()
-	if _, err := s.advanceLocked(false); err != nil {
+	if _, err := s.advanceLocked(present, false); err != nil {
 		s.mu.Unlock()
 		return err
 	}

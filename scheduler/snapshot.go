@@ -66,24 +66,35 @@ type allocationJSON struct {
 // bytes. A replay of the journal up to the same Seq gives the same. Decisions
 // go on meanwhile; it takes time and memory linear in the state.
 func (s *Scheduler) Snapshot() (Record, error) {
-	s.snapshots.Lock()
-	defer s.snapshots.Unlock()
-	var c *capture
-	err := s.read(func(st *state) error {
-		c = st.capture()
-		return nil
-	})
+	c, err := s.capture()
 	if err != nil {
 		return Record{}, err
 	}
-	for s.captureSome(c) {
-		continue
+	// Not before others may begin one: a hook that is called here may do so.
+	s.mu.Lock()
+	if err := s.settle(context.Background(), nil); err != nil {
+		return Record{}, err
 	}
 	data, err := json.Marshal(c.finish())
 	if err != nil {
 		return Record{}, fmt.Errorf("scheduler: encode snapshot: %w", err)
 	}
 	return Record{Seq: c.wire.Seq, Kind: RecordSnapshot, Data: data}, nil
+}
+
+// capture captures the present state, in turns, and waits for nothing else.
+func (s *Scheduler) capture() (*capture, error) {
+	s.snapshots.Lock()
+	defer s.snapshots.Unlock()
+	if err := s.enter(context.Background()); err != nil {
+		return nil, err
+	}
+	c := s.state.capture()
+	s.mu.Unlock()
+	for s.captureSome(c) {
+		continue
+	}
+	return c, nil
 }
 
 func (s *Scheduler) captureSome(c *capture) bool {
@@ -103,6 +114,9 @@ func (s *Scheduler) Checkpoint(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	defer context.AfterFunc(s.lifetime, end)()
 	err = s.cfg.Journal.Append(ctx, s.token, []Record{record})
 	if err == nil {
 		return nil
@@ -130,16 +144,7 @@ func (st *state) all() []*allocation {
 func (st *state) replay(cfg Config, r Record) error {
 	switch r.Kind {
 	case RecordSnapshot:
-		var wire snapshotJSON
-		if err := decodeVersioned(r, &wire); err != nil {
-			return err
-		}
-		restored := newState(cfg)
-		if err := restored.restore(wire); err != nil {
-			return &FormatError{r.Seq, err.Error()}
-		}
-		*st = *restored
-		return nil
+		return st.replaySnapshot(cfg, r)
 	case RecordEntry:
 		e, err := decodeEntry(r)
 		if err != nil {
@@ -155,6 +160,25 @@ func (st *state) replay(cfg Config, r Record) error {
 	default:
 		return &FormatError{r.Seq, fmt.Sprintf("unknown kind %d", r.Kind)}
 	}
+}
+
+func (st *state) replaySnapshot(cfg Config, r Record) error {
+	var wire snapshotJSON
+	if err := decodeVersioned(r, &wire); err != nil {
+		return err
+	}
+	if wire.Seq != r.Seq {
+		return &FormatError{r.Seq, fmt.Sprintf("holds snapshot %d", wire.Seq)}
+	}
+	if wire.Seq < st.seq {
+		return &FormatError{r.Seq, fmt.Sprintf("follows record %d", st.seq)}
+	}
+	restored := newState(cfg)
+	if err := restored.restore(wire); err != nil {
+		return &FormatError{r.Seq, err.Error()}
+	}
+	*st = *restored
+	return nil
 }
 
 func (st *state) restore(wire snapshotJSON) error {

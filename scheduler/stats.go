@@ -1,6 +1,10 @@
 package scheduler
 
-import "github.com/rads-project/constellation/internal/index"
+import (
+	"context"
+
+	"github.com/rads-project/constellation/internal/index"
+)
 
 // Stats are counters and sizes of a scheduler.
 type Stats struct {
@@ -13,10 +17,10 @@ type Stats struct {
 	Search index.Stats
 }
 
-// Stats returns the counters.
+// Stats returns the counters. Those of a scheduler that its journal has failed
+// are zero, since they would count what may be lost.
 func (s *Scheduler) Stats() Stats {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	stats := Stats{
 		Version: s.state.seq, Nodes: len(s.state.nodes), Allocations: len(s.state.allocations),
 		Search: s.state.index.Stats(),
@@ -25,5 +29,8 @@ func (s *Scheduler) Stats() Stats {
 		stats.Stale += len(replaced)
 	}
 	stats.Allocations += stats.Stale
+	if err := s.settle(context.Background(), nil); err != nil {
+		return Stats{}
+	}
 	return stats
 }

@@ -27,10 +27,14 @@ func (s *Scheduler) wakeChangedLocked() {
 	}
 }
 
-// Version returns the sequence number of the state's last change.
+// Version returns the sequence number of the last change that is durable. It
+// does not wait.
 func (s *Scheduler) Version() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.cfg.Journal != nil {
+		return s.outbox.durable
+	}
 	return s.state.seq
 }
 
@@ -63,7 +67,8 @@ func (s *Scheduler) Wait(ctx context.Context, version uint64) error {
 }
 
 // NextDeadline returns the next instant at which something falls due by
-// itself, and false if nothing will.
+// itself, and false if nothing will. It is a hint for timers: it does not wait
+// until what it rests on is durable.
 func (s *Scheduler) NextDeadline() (time.Time, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -82,8 +87,9 @@ func (s *Scheduler) Sweep(ctx context.Context) ([]Event, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	present := s.clock()
 	s.mu.Lock()
-	due, err := s.advanceLocked(true)
+	due, err := s.advanceLocked(present, true)
 	if err != nil {
 		s.mu.Unlock()
 		return nil, err

@@ -1,0 +1,438 @@
+package scheduler_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/scheduler"
+)
+
+// The durable path as a host sees it: by the public API alone.
+
+func one(id string) placement.Request {
+	return placement.Request{ID: id, Resources: placement.Resources{CPU: placement.Core}}
+}
+
+func nodeOf(id string, n int64) placement.Node {
+	return placement.Node{ID: id, Capacity: placement.Resources{CPU: n * placement.Core}}
+}
+
+// stored is a journal in memory with a step before each append, which may let
+// it fail, and one after.
+type stored struct {
+	scheduler.MemoryJournal
+	before, after func(context.Context) error
+}
+
+func (j *stored) Append(ctx context.Context, token uint64, records []scheduler.Record) error {
+	if j.before != nil {
+		if err := j.before(ctx); err != nil {
+			return err
+		}
+	}
+	if err := j.MemoryJournal.Append(ctx, token, records); err != nil || j.after == nil {
+		return err
+	}
+	return j.after(ctx)
+}
+
+// opened returns a scheduler with one node.
+func opened(t *testing.T, cfg scheduler.Config) *scheduler.Scheduler {
+	t.Helper()
+	s, err := scheduler.Open(t.Context(), cfg)
+	require.NoError(t, err)
+	require.NoError(t, s.AddNode(t.Context(), nodeOf("n1", 1000)))
+	return s
+}
+
+func TestOutcomeOfAFailedAppend(t *testing.T) {
+	broken := func(context.Context) error { return errors.New("connection lost") }
+	fenced := func(context.Context) error {
+		return fmt.Errorf("sql: %w", &scheduler.FencedError{Token: 1, Highest: 2})
+	}
+	tests := []struct {
+		name          string
+		before, after func(context.Context) error
+		unknown, kept bool
+	}{
+		{"before it was written", broken, nil, true, false},
+		{"after it was written", nil, broken, true, true},
+		{"fenced", fenced, nil, false, false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			journal := new(stored)
+			var told []uint64
+			s := opened(t, scheduler.Config{Journal: journal, Hooks: scheduler.Hooks{
+				Event: func(e scheduler.Event) { told = append(told, e.Seq) },
+			}})
+			durable := s.Version()
+			journal.before, journal.after = test.before, test.after
+			_, err := s.Place(t.Context(), one("a"))
+			var failed *scheduler.JournalError
+			require.ErrorAs(t, err, &failed)
+			require.Equal(t, test.unknown, failed.Unknown)
+			require.Equal(t, durable, s.Version(), "what is not durable does not count")
+			require.Zero(t, s.Stats())
+			require.Equal(t, []uint64{1}, told)
+			requireClosed(t, s, scheduler.ErrJournal)
+
+			journal.before, journal.after = nil, nil
+			next, err := scheduler.Open(t.Context(), scheduler.Config{Journal: journal})
+			require.NoError(t, err)
+			_, err = next.Allocation("a")
+			require.Equal(t, test.kept, err == nil)
+			d, err := next.Place(t.Context(), one("a"))
+			require.NoError(t, err, "repeating the ID tells")
+			require.Equal(t, test.kept, d.Token == s.Token())
+		})
+	}
+}
+
+// requireClosed asserts that no call gives an answer.
+func requireClosed(t *testing.T, s *scheduler.Scheduler, want error) {
+	t.Helper()
+	ctx := t.Context()
+	calls := []func() error{
+		func() error { _, err := s.Place(ctx, one("x")); return err },
+		func() error { _, err := s.Schedule(one("x")); return err },
+		func() error { _, err := s.Node("n1"); return err },
+		func() error { _, err := s.Explain(one("x")); return err },
+		func() error { _, err := s.Snapshot(); return err },
+		func() error { _, err := s.Sweep(ctx); return err },
+		func() error { _, err := s.QuotaUsage(""); return err },
+		func() error { return s.Release(ctx, "x") },
+		func() error { return s.Wait(ctx, s.Version()) },
+		func() error { return s.VerifyQuota() },
+	}
+	for i, call := range calls {
+		require.ErrorIs(t, call(), want, "call %d", i)
+	}
+	require.Empty(t, slices.Collect(s.Nodes()))
+	for range s.Watch(ctx, s.Version()) {
+		require.Fail(t, "an event of a closed scheduler")
+	}
+}
+
+// TestFailedAppendReachesEverybodyAboveIt queues callers behind an append and
+// lets the next one fail: the first caller has its answer, no other has.
+func TestFailedAppendReachesEverybodyAboveIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		journal := new(stored)
+		s := opened(t, scheduler.Config{Journal: journal})
+		gate, appends := make(chan struct{}), 0
+		journal.before = func(context.Context) error {
+			<-gate
+			if appends++; appends > 1 {
+				return errors.New("disk full")
+			}
+			return nil
+		}
+		outcomes := make([]error, 6)
+		var calls sync.WaitGroup
+		for i := range outcomes {
+			calls.Go(func() {
+				if i == 5 {
+					_, outcomes[i] = s.Node("n1") // shows what the others changed
+					return
+				}
+				_, outcomes[i] = s.Place(context.Background(), one(fmt.Sprint("i", i)))
+			})
+			synctest.Wait()
+		}
+		close(gate)
+		calls.Wait()
+		require.NoError(t, outcomes[0])
+		for _, err := range outcomes[1:] {
+			var failed *scheduler.JournalError
+			require.ErrorAs(t, err, &failed)
+			require.True(t, failed.Unknown)
+			require.ErrorContains(t, err, "disk full")
+		}
+	})
+}
+
+func TestCloseEndsWhatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		journal := new(stored)
+		s := opened(t, scheduler.Config{Journal: journal})
+		journal.before = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() } // a store out of reach
+		outcomes := make(chan error, 4)
+		go func() { _, err := s.Place(context.Background(), one("a")); outcomes <- err }()
+		synctest.Wait()
+		go func() { _, err := s.Place(context.Background(), one("b")); outcomes <- err }()
+		go func() { outcomes <- s.Wait(context.Background(), 99) }()
+		go func() {
+			for range s.Watch(context.Background(), s.Version()) {
+				continue
+			}
+			outcomes <- scheduler.ErrClosed
+		}()
+		synctest.Wait()
+		require.Empty(t, outcomes)
+
+		require.NoError(t, s.Close())
+		for range cap(outcomes) {
+			err := <-outcomes
+			require.ErrorIs(t, err, scheduler.ErrClosed)
+			var failed *scheduler.JournalError
+			require.True(t, !errors.As(err, &failed) || failed.Unknown)
+		}
+		requireClosed(t, s, scheduler.ErrClosed)
+		require.NoError(t, s.Close())
+	})
+}
+
+func TestCloseWaitsForTheJournal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		journal := new(stored)
+		s := opened(t, scheduler.Config{Journal: journal})
+		gate := make(chan struct{})
+		journal.before = func(context.Context) error { <-gate; return nil } // and does not look at its context
+		journal.after = journal.before
+		placed := make(chan error, 1)
+		go func() { _, err := s.Place(context.Background(), one("a")); placed <- err }()
+		synctest.Wait()
+		closed := make(chan error, 1)
+		go func() { closed <- s.Close() }()
+		synctest.Wait()
+		require.Empty(t, closed, "something may still be written")
+		close(gate)
+		require.NoError(t, <-closed)
+		require.ErrorIs(t, <-placed, scheduler.ErrClosed)
+	})
+}
+
+func TestPanickingJournalClosesTheScheduler(t *testing.T) {
+	journal := new(stored)
+	s := opened(t, scheduler.Config{Journal: journal})
+	journal.after = func(context.Context) error { panic("out of range") }
+	require.PanicsWithValue(t, "out of range", func() { _, _ = s.Place(t.Context(), one("a")) })
+	requireClosed(t, s, scheduler.ErrJournal)
+	require.NoError(t, s.Close())
+}
+
+func TestPanickingHookCostsNoOtherEvent(t *testing.T) {
+	ends := []struct {
+		name string
+		end  func()
+	}{
+		{"panic", func() { panic("hook") }},
+		{"goexit", runtime.Goexit},
+	}
+	for _, test := range ends {
+		t.Run(test.name, func(t *testing.T) {
+			var told []string
+			var ending atomic.Bool
+			s := opened(t, scheduler.Config{Journal: new(scheduler.MemoryJournal), Hooks: scheduler.Hooks{
+				Instance: func(_ scheduler.Event, c *scheduler.InstanceMarked) {
+					told = append(told, c.ID)
+					if c.ID != "c" && ending.Load() {
+						test.end()
+					}
+				},
+			}})
+			for _, id := range []string{"a", "b", "c"} {
+				_, err := s.Place(t.Context(), one(id))
+				require.NoError(t, err)
+			}
+			ending.Store(true)
+			var caller sync.WaitGroup
+			caller.Go(func() {
+				defer func() { _ = recover() }()
+				_ = s.MarkLost(context.Background(), "n1")
+				t.Error("MarkLost returned")
+			})
+			caller.Wait()
+			require.Equal(t, []string{"a", "b", "c"}, told)
+			ending.Store(false)
+			require.NoError(t, s.MarkReady(t.Context(), "n1"))
+			require.Len(t, told, 6, "and the next call is told as ever")
+		})
+	}
+}
+
+// TestHookMayDoAnything calls everything from a hook, also from one that runs
+// while a snapshot waits for an entry to be durable.
+func TestHookMayDoAnything(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	var s *scheduler.Scheduler
+	calls := 0
+	journal := new(scheduler.MemoryJournal)
+	s = opened(t, scheduler.Config{Journal: journal, Now: func() time.Time { return now }, Hooks: scheduler.Hooks{
+		Overstayed: func(e scheduler.Event, _ *scheduler.Overstayed) {
+			calls++
+			record, err := s.Snapshot()
+			require.NoError(t, err)
+			require.GreaterOrEqual(t, record.Seq, e.Seq)
+			require.NoError(t, s.Checkpoint(t.Context()))
+			_, err = s.Place(t.Context(), one("from a hook"))
+			require.NoError(t, err)
+			_, err = s.Sweep(t.Context())
+			require.NoError(t, err)
+		},
+	}})
+	brief := one("brief")
+	brief.Duration = time.Minute
+	_, err := s.Place(t.Context(), brief)
+	require.NoError(t, err)
+	now = now.Add(time.Hour)
+	_, err = s.Snapshot()
+	require.NoError(t, err)
+	require.Equal(t, 1, calls)
+	_, err = s.Allocation("from a hook")
+	require.NoError(t, err)
+}
+
+func TestClockIsReadWithoutTheLock(t *testing.T) {
+	var s *scheduler.Scheduler
+	var err error
+	s, err = scheduler.New(scheduler.Config{Now: func() time.Time {
+		if s != nil {
+			_ = s.Version()
+		}
+		return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	}})
+	require.NoError(t, err)
+	require.NoError(t, s.AddNode(t.Context(), nodeOf("n1", 1)))
+}
+
+func TestVersionIsOfWhatIsDurable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		journal := new(stored)
+		s := opened(t, scheduler.Config{Journal: journal})
+		gate := make(chan struct{})
+		journal.before = func(context.Context) error { <-gate; return nil }
+		done := make(chan error, 1)
+		go func() { _, err := s.Place(context.Background(), one("a")); done <- err }()
+		synctest.Wait()
+		version := s.Version()
+		require.Equal(t, uint64(1), version)
+		woken := make(chan error, 1)
+		go func() { woken <- s.Wait(context.Background(), version) }()
+		synctest.Wait()
+		require.Empty(t, woken, "a change that may be lost wakes nobody")
+		close(gate)
+		require.NoError(t, <-done)
+		require.NoError(t, <-woken)
+		require.Equal(t, uint64(2), s.Version())
+	})
+}
+
+func TestWatchAfterARestartShowsTheGap(t *testing.T) {
+	journal := new(scheduler.MemoryJournal)
+	s := opened(t, scheduler.Config{Journal: journal})
+	_, err := s.Place(t.Context(), one("a"))
+	require.NoError(t, err)
+	next, err := scheduler.Open(t.Context(), scheduler.Config{Journal: journal})
+	require.NoError(t, err)
+	_, err = next.Place(t.Context(), one("b"))
+	require.NoError(t, err)
+	_, err = next.Place(t.Context(), one("c"))
+	require.NoError(t, err)
+	require.NoError(t, next.Close())
+	var seen []uint64
+	for e := range next.Watch(t.Context(), 1) {
+		seen = append(seen, e.Seq)
+	}
+	require.Equal(t, []uint64{3, 4}, seen, "2 was told by the scheduler before")
+}
+
+// TestReignsFollowOneAnother lets four schedulers contend for one journal,
+// each with callers of its own: whatever any of them acknowledged is there
+// once, and nothing else.
+func TestReignsFollowOneAnother(t *testing.T) {
+	journal := new(scheduler.MemoryJournal)
+	opened(t, scheduler.Config{Journal: journal})
+	var (
+		mu           sync.Mutex
+		acknowledged = make(map[string]scheduler.Decision)
+		unknown      = make(map[string]bool)
+		hosts        sync.WaitGroup
+	)
+	call := func(s *scheduler.Scheduler, id string) bool {
+		d, err := s.Place(context.Background(), one(id))
+		mu.Lock()
+		defer mu.Unlock()
+		var failed *scheduler.JournalError
+		switch {
+		case err == nil:
+			acknowledged[id] = d
+		case !errors.Is(err, scheduler.ErrFenced):
+			t.Errorf("%s: %v", id, err)
+		case errors.As(err, &failed) && failed.Unknown:
+			unknown[id] = true
+		}
+		return err == nil
+	}
+	for host := range 4 {
+		hosts.Go(func() {
+			for reign := range 5 {
+				s, err := scheduler.Open(context.Background(), scheduler.Config{Journal: journal})
+				if err != nil {
+					t.Errorf("host %d: %v", host, err)
+					return
+				}
+				var callers sync.WaitGroup
+				for caller := range 3 {
+					callers.Go(func() {
+						for i := 0; i < 5 && call(s, fmt.Sprintf("%d-%d-%d-%d", host, reign, caller, i)); i++ {
+							runtime.Gosched()
+						}
+					})
+				}
+				callers.Wait()
+			}
+		})
+	}
+	hosts.Wait()
+	last, err := scheduler.Open(t.Context(), scheduler.Config{Journal: journal})
+	require.NoError(t, err)
+	for a := range last.Allocations() {
+		d, ok := acknowledged[a.Request.ID]
+		require.True(t, ok || unknown[a.Request.ID], "%s was refused, and is there", a.Request.ID)
+		require.Equal(t, d.Token, a.Token)
+		delete(acknowledged, a.Request.ID)
+	}
+	require.Empty(t, acknowledged, "acknowledged, and lost")
+	require.NoError(t, last.VerifyQuota())
+}
+
+// TestPausedLeader is one that believes in its reign until it wants to write.
+func TestPausedLeader(t *testing.T) {
+	journal := new(scheduler.MemoryJournal)
+	paused := opened(t, scheduler.Config{Journal: journal, Token: 7})
+	next, err := scheduler.Open(t.Context(), scheduler.Config{Journal: journal, Token: 8})
+	require.NoError(t, err)
+	_, err = next.Place(t.Context(), one("a"))
+	require.NoError(t, err)
+
+	_, err = paused.Schedule(one("a"))
+	require.NoError(t, err, "it decides on what it knows")
+	err = paused.Cordon(t.Context(), "n1")
+	var fenced *scheduler.FencedError
+	require.ErrorAs(t, err, &fenced)
+	require.Equal(t, scheduler.FencedError{Token: 7, Highest: 8}, *fenced)
+	requireClosed(t, paused, scheduler.ErrFenced)
+	info, err := next.Node("n1")
+	require.NoError(t, err)
+	require.Equal(t, scheduler.NodeReady, info.State)
+	for _, token := range []uint64{7, 8} {
+		_, err = scheduler.Open(t.Context(), scheduler.Config{Journal: journal, Token: token})
+		require.ErrorIs(t, err, scheduler.ErrFenced)
+	}
+	taken, err := scheduler.Open(t.Context(), scheduler.Config{Journal: journal})
+	require.NoError(t, err)
+	require.Equal(t, uint64(9), taken.Token(), "none given: the highest plus one")
+}
