@@ -8,98 +8,167 @@ import (
 	"github.com/rads-project/constellation/reservation"
 )
 
-// checkPlan refuses changes of the plan that name what is not there. A
-// reservation put by one change may be named by the next. updated is a node
-// as it will be after the changes, nil if none changes.
+// planCheck refuses changes of the plan that the state could not follow: those
+// that name what is not there, and those that count something twice. It knows
+// what the changes before have made of what it looks at.
+type planCheck struct {
+	*state
+	updated *placement.Node   // a node as it will be after the changes, or nil
+	put     map[string]int    // slots of reservations put, by ID
+	ended   map[string]bool   // reservations withdrawn
+	stands  map[string]string // instances in reservations put, to that
+}
+
+// checkPlan refuses changes of the plan that can not be followed in their
+// order. updated is a node as it will be after them, nil if none changes.
 func (st *state) checkPlan(changes []reservation.Change, updated *placement.Node) error {
-	put := make(map[string]int) // slots by ID
-	slots := func(id string) int {
-		if n, ok := put[id]; ok {
-			return n
-		}
-		r, _ := st.plan.Reservation(id)
-		return len(r.Slots)
-	}
+	c := st.planCheck(updated)
 	for i := range changes {
-		c := &changes[i]
-		if err := st.checkPlanChange(c, slots, updated); err != nil {
+		if err := c.change(&changes[i]); err != nil {
 			return err
-		}
-		if c.Reservation != nil {
-			put[c.Reservation.Spec.ID] = len(c.Reservation.Slots)
 		}
 	}
 	return nil
 }
 
-func (st *state) checkPlanChange(c *reservation.Change, slots func(id string) int, updated *placement.Node) error {
-	known := func() error {
-		if _, ok := st.plan.Reservation(c.ID); !ok {
-			return &NotFoundError{KindReservation, c.ID}
-		}
-		return nil
-	}
-	switch c.Kind {
-	case reservation.Put:
-		if c.Reservation == nil {
-			return fmt.Errorf("no reservation to put")
-		}
-		return st.checkReservation(c.Reservation)
-	case reservation.Move:
-		if c.Slot < 0 || c.Slot >= slots(c.ID) {
-			return fmt.Errorf("reservation %q has no slot %d", c.ID, c.Slot)
-		}
-		r, _ := st.plan.Reservation(c.ID)
-		return st.checkSlot(&reservation.Slot{Node: c.Node, Devices: c.Devices}, r.Terms.Shape, updated)
-	case reservation.Withdraw, reservation.Settled:
-		return known()
-	case reservation.Tell:
-		if _, ok := st.plan.Stay(c.Instance); !ok {
-			return &NotFoundError{KindAllocation, c.Instance}
-		}
-		return known()
-	default:
-		return fmt.Errorf("unknown change of the plan %q", c.Kind)
+func (st *state) planCheck(updated *placement.Node) *planCheck {
+	return &planCheck{
+		state: st, updated: updated,
+		put: make(map[string]int), ended: make(map[string]bool), stands: make(map[string]string),
 	}
 }
 
-// checkReservation refuses a reservation that the plan could not count.
-func (st *state) checkReservation(r *reservation.Reservation) error {
+func (c *planCheck) change(change *reservation.Change) error {
+	switch change.Kind {
+	case reservation.Put:
+		if change.Reservation == nil {
+			return fmt.Errorf("no reservation to put")
+		}
+		return c.reservation(change.Reservation)
+	case reservation.Move:
+		return c.move(change)
+	case reservation.Withdraw:
+		err := c.known(change.ID)
+		c.ended[change.ID] = true
+		return err
+	case reservation.Settled:
+		return c.known(change.ID)
+	case reservation.Tell:
+		if _, ok := c.plan.Stay(change.Instance); !ok {
+			return &NotFoundError{KindAllocation, change.Instance}
+		}
+		return c.known(change.ID)
+	default:
+		return fmt.Errorf("unknown change of the plan %q", change.Kind)
+	}
+}
+
+func (c *planCheck) known(id string) error {
+	if _, ok := c.plan.Reservation(id); !ok || c.ended[id] {
+		return &NotFoundError{KindReservation, id}
+	}
+	return nil
+}
+
+func (c *planCheck) move(change *reservation.Change) error {
+	if err := c.known(change.ID); err != nil {
+		return err
+	}
+	r, _ := c.plan.Reservation(change.ID)
+	slots, again := c.put[change.ID]
+	if !again {
+		slots = len(r.Slots)
+	}
+	if change.Slot < 0 || change.Slot >= slots {
+		return fmt.Errorf("reservation %q has no slot %d", change.ID, change.Slot)
+	}
+	return c.slot(&reservation.Slot{Node: change.Node, Devices: change.Devices}, r.Terms.Shape)
+}
+
+// reservation refuses one that the plan could not count, and one with
+// instances that do not run in it or stand in another place as well.
+func (c *planCheck) reservation(r *reservation.Reservation) error {
 	if err := r.Terms.Shape.Validate(); err != nil {
 		return err
 	}
-	if r.Spec.ID == "" || r.Terms.Shape.IsZero() || len(r.Slots) > reservation.MaxCount {
+	if err := r.Spec.Preferences.Validate(); err != nil {
+		return err
+	}
+	if r.Spec.ID == "" || r.Terms.Shape.IsZero() || len(r.Slots) > reservation.MaxCount || c.ended[r.Spec.ID] {
 		return fmt.Errorf("reservation %q of %d times %s", r.Spec.ID, len(r.Slots), r.Terms.Shape)
 	}
+	stood := make(map[string]bool)
 	for i := range r.Slots {
 		slot := &r.Slots[i]
-		if err := st.checkSlot(slot, r.Terms.Shape, nil); err != nil {
+		if err := c.slot(slot, r.Terms.Shape); err != nil {
 			return err
 		}
 		for _, claim := range slot.Claims {
-			if a := st.allocations[claim.ID]; a == nil || a.node.ID != slot.Node {
-				return fmt.Errorf("instance %q is not on node %q with its slot", claim.ID, slot.Node)
+			if stood[claim.ID] {
+				return fmt.Errorf("instance %q stands in two slots of reservation %q", claim.ID, r.Spec.ID)
 			}
+			stood[claim.ID] = true
+			if err := c.claim(r.Spec.ID, slot, &claim); err != nil {
+				return err
+			}
+		}
+	}
+	c.put[r.Spec.ID] = len(r.Slots)
+	return nil
+}
+
+func (c *planCheck) claim(id string, slot *reservation.Slot, claim *reservation.Claim) error {
+	a := c.allocations[claim.ID]
+	if a == nil || a.state != running || a.node.ID != slot.Node || a.namespace() != claim.Namespace ||
+		!slices.Equal(packed(claim.Devices), a.devices) {
+		return fmt.Errorf("instance %q is not on node %q with its slot", claim.ID, slot.Node)
+	}
+	if err := checkParts(claim, a.resources); err != nil {
+		return err
+	}
+	other, stands := c.stands[claim.ID]
+	if !stands {
+		_, other, stands = c.plan.ClaimOf(claim.ID)
+	}
+	if _, stays := c.plan.Stay(claim.ID); stays || stands && other != id {
+		return fmt.Errorf("instance %q stands in reservation %q and elsewhere", claim.ID, id)
+	}
+	c.stands[claim.ID] = id
+	return nil
+}
+
+// checkParts refuses a claim whose parts are not the whole of what the
+// instance takes.
+func checkParts(claim *reservation.Claim, resources placement.Resources) error {
+	whole, err := claim.Held.Resources.Add(claim.Excess.Resources)
+	if err != nil || !whole.Equal(resources) || claim.Held.Instances+claim.Excess.Instances != 1 {
+		return fmt.Errorf("claim of other amounts than %q takes", claim.ID)
+	}
+	for _, part := range []reservation.Load{claim.Held, claim.Excess} {
+		if err := part.Resources.Validate(); err != nil || part.Instances < 0 {
+			return fmt.Errorf("claim of negative amounts by %q", claim.ID)
 		}
 	}
 	return nil
 }
 
-func (st *state) checkSlot(slot *reservation.Slot, shape placement.Resources, updated *placement.Node) error {
+func (c *planCheck) slot(slot *reservation.Slot, shape placement.Resources) error {
 	if slot.Node == "" {
 		return nil
 	}
-	n, err := st.node(slot.Node)
+	n, err := c.node(slot.Node)
 	if err != nil {
 		return err
 	}
-	if updated == nil || updated.ID != n.ID {
-		updated = n.Node
+	described := n.Node
+	if c.updated != nil && c.updated.ID == n.ID {
+		described = c.updated
 	}
-	return checkDevices(updated, shape.GPU, slot.Devices)
+	return checkDevices(described, shape.GPU, slot.Devices)
 }
 
-// checkClaim refuses a claim of a slot that is not there or elsewhere.
+// checkClaim refuses a claim of a slot that is not there or elsewhere, and one
+// by an instance that the plan counts already.
 func (st *state) checkClaim(c *Placed) error {
 	r, ok := st.plan.Reservation(c.Claim.ID)
 	claim := c.Claim.Claim
@@ -111,9 +180,8 @@ func (st *state) checkClaim(c *Placed) error {
 		return fmt.Errorf("claim of another instance than %q", c.Request.ID)
 	case c.Claim.Slot < 0 || c.Claim.Slot >= len(r.Slots) || r.Slots[c.Claim.Slot].Node != c.NodeID:
 		return fmt.Errorf("reservation %q has no slot %d on node %q", c.Claim.ID, c.Claim.Slot, c.NodeID)
+	case st.plan.Counts(c.Request.ID):
+		return fmt.Errorf("instance %q stands elsewhere already", c.Request.ID)
 	}
-	if whole, err := claim.Held.Resources.Add(claim.Excess.Resources); err != nil || !whole.Equal(c.Request.Resources) {
-		return fmt.Errorf("claim of other amounts than %q asks for", c.Request.ID)
-	}
-	return claim.Held.Resources.Validate()
+	return checkParts(claim, c.Request.Resources)
 }

@@ -68,17 +68,16 @@ func (m *machine) setQuota(t *rapid.T) {
 	limit := func(name string) quota.Limit {
 		return quota.Limit{
 			Soft:         rapid.Int64Range(0, 8).Draw(t, name) * 500,
-			BurstPercent: rapid.SampledFrom([]int{0, 150}).Draw(t, "burst"),
+			BurstPercent: rapid.SampledFrom([]int{100, 150}).Draw(t, "burst"),
+			BurstFor:     rapid.SampledFrom([]time.Duration{0, 30 * time.Second}).Draw(t, "burst for"),
 		}
 	}
 	spec := quota.Spec{
-		Namespace: rapid.SampledFrom([]string{"ns", "org"}).Draw(t, "namespace"),
+		Namespace: rapid.SampledFrom([]string{"ns", "team", "org"}).Draw(t, "namespace"),
 		Limits:    map[placement.ResourceName]quota.Limit{placement.NameCPU: limit("cpu"), placement.NameGPU: limit("gpu")},
 		Default:   rapid.Bool().Draw(t, "default"),
 	}
-	if spec.Namespace == "ns" && rapid.Bool().Draw(t, "child") {
-		spec.Parent = "org"
-	}
+	spec.Parent = rapid.SampledFrom([]string{"", "", "org", "ns"}).Draw(t, "parent")
 	m.attempt(t, func() (err error) {
 		switch rapid.IntRange(0, 2).Draw(t, "call") {
 		case 0:
@@ -95,7 +94,10 @@ func (m *machine) setQuota(t *rapid.T) {
 func (m *machine) reserve(t *rapid.T) {
 	spec := reservation.Spec{
 		ID:        rapid.SampledFrom([]string{"r1", "r2", "r3"}).Draw(t, "reservation"),
-		Namespace: "ns",
+		Namespace: drawNamespace(t),
+		Owners:    rapid.SampledFrom([][]string{nil, {"ns"}, {"ns", "team"}}).Draw(t, "owners"),
+		Node:      rapid.SampledFrom([]string{"", "", "n1"}).Draw(t, "node"),
+		Notice:    rapid.SampledFrom([]time.Duration{0, 20 * time.Second}).Draw(t, "notice"),
 		Shape: placement.Resources{
 			CPU: rapid.Int64Range(0, 4).Draw(t, "cpu") * 500,
 			GPU: rapid.SampledFrom([]int64{0, 0, 500, 1000}).Draw(t, "gpu"),

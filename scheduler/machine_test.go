@@ -61,8 +61,13 @@ func drawNode(t *rapid.T) string {
 	return rapid.SampledFrom([]string{"n1", "n2", "n3"}).Draw(t, "node")
 }
 
+func drawNamespace(t *rapid.T) string {
+	return rapid.SampledFrom([]string{"ns", "ns", "team"}).Draw(t, "namespace")
+}
+
 func drawRequest(t *rapid.T) placement.Request {
 	req := testRequest(drawID(t), 0)
+	req.Namespace = drawNamespace(t)
 	req.Group = rapid.SampledFrom([]string{"", "g"}).Draw(t, "group")
 	req.Resources = placement.Resources{
 		CPU: rapid.Int64Range(0, 6).Draw(t, "cpu") * 500,

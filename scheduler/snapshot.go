@@ -232,13 +232,21 @@ func (st *state) restore(wire snapshotJSON) error {
 // restorePlan restores the reservations, after the instances in them, and what
 // they cover and charge. The charges themselves are in the quota.
 func (st *state) restorePlan(wire reservation.Snapshot) error {
+	check := st.planCheck(nil)
 	for i := range wire.Reservations {
-		if err := st.checkReservation(&wire.Reservations[i]); err != nil {
+		r := &wire.Reservations[i]
+		if i > 0 && r.Spec.ID <= wire.Reservations[i-1].Spec.ID {
+			return fmt.Errorf("reservation %q is not in the order of IDs", r.Spec.ID)
+		}
+		if err := check.reservation(r); err != nil {
 			return err
 		}
 	}
-	for _, stay := range wire.Stays {
-		if a := st.allocations[stay.ID]; a == nil || a.node.ID != stay.Node || !a.resources.Equal(stay.Load.Resources) {
+	for i, stay := range wire.Stays {
+		a := st.allocations[stay.ID]
+		_, stands := check.stands[stay.ID]
+		if a == nil || a.state != running || a.node.ID != stay.Node || !a.resources.Equal(stay.Load.Resources) || stands ||
+			i > 0 && stay.ID <= wire.Stays[i-1].ID {
 			return fmt.Errorf("instance %q does not stay on node %q", stay.ID, stay.Node)
 		}
 	}

@@ -1,0 +1,129 @@
+package scheduler
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/reservation"
+)
+
+// twoReservations returns a scheduler with instance a in reservation r1, an
+// empty reservation r2 and a yielding instance b on one node.
+func twoReservations(t *testing.T) *Scheduler {
+	t.Helper()
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, testNode("n1", 16))
+	reserve(t, s, holding("r1", 4, 2))
+	reserve(t, s, holding("r2", 4, 1))
+	_, err := s.PlaceFromReservation(t.Context(), "r1", onlyCPU("a", 2))
+	require.NoError(t, err)
+	yielding := onlyCPU("b", 2)
+	yielding.Yield = true
+	place(t, s, yielding)
+	return s
+}
+
+// TestHostileChangesOfThePlan: a journal that counts an instance twice, or
+// goes on with what has ended, is refused and not followed.
+func TestHostileChangesOfThePlan(t *testing.T) {
+	s := twoReservations(t)
+	st := s.state
+	put := func(id string, edit func(*reservation.Reservation)) reservation.Change {
+		r, ok := st.plan.Reservation(id)
+		require.True(t, ok)
+		edit(&r)
+		return reservation.Change{Kind: reservation.Put, Reservation: &r}
+	}
+	same := func(*reservation.Reservation) {}
+	claimed, _ := st.plan.Reservation("r1")
+	claims := claimed.Slots[0].Claims
+	withdraw := reservation.Change{Kind: reservation.Withdraw, ID: "r2"}
+	tests := []struct {
+		name    string
+		changes []reservation.Change
+		want    string
+	}{
+		{"as it is", []reservation.Change{put("r1", same), put("r2", same)}, ""},
+		{"in two reservations", []reservation.Change{
+			put("r2", func(r *reservation.Reservation) { r.Slots[0].Claims = claims }),
+		}, "and elsewhere"},
+		{"in two slots", []reservation.Change{
+			put("r1", func(r *reservation.Reservation) { r.Slots[1].Claims = claims }),
+		}, "two slots"},
+		{"beside and in a slot", []reservation.Change{put("r2", func(r *reservation.Reservation) {
+			r.Slots[0].Claims = []reservation.Claim{{
+				ID: "b", Namespace: "ns", Held: reservation.Load{Resources: placement.Resources{CPU: 2 * placement.Core}, Instances: 1},
+			}}
+		})}, "and elsewhere"},
+		{"of another namespace", []reservation.Change{
+			put("r1", func(r *reservation.Reservation) { r.Slots[0].Claims[0].Namespace = "other" }),
+		}, "is not on node"},
+		{"of other amounts", []reservation.Change{
+			put("r1", func(r *reservation.Reservation) { r.Slots[0].Claims[0].Held.Resources.CPU = 1 }),
+		}, "other amounts"},
+		{"of a negative part", []reservation.Change{put("r1", func(r *reservation.Reservation) {
+			claim := &r.Slots[0].Claims[0]
+			claim.Held.Resources.Memory, claim.Excess.Resources.Memory = 1, -1
+		})}, "negative"},
+		{"withdrawn twice", []reservation.Change{withdraw, withdraw}, "not found"},
+		{"moved after its end", []reservation.Change{withdraw, {Kind: reservation.Move, ID: "r2"}}, "not found"},
+		{"settled after its end", []reservation.Change{withdraw, {Kind: reservation.Settled, ID: "r2"}}, "not found"},
+		{"put after its end", []reservation.Change{withdraw, put("r2", same)}, `reservation "r2"`},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			err := st.check(&PlanChanged{Changes: test.changes})
+			if test.want == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, test.want)
+		})
+	}
+
+	req := onlyCPU("b", 2)
+	err := st.checkClaim(&Placed{Request: req, NodeID: "n1", Claim: &reservation.Change{
+		Kind: reservation.Fill, ID: "r2", Claim: &reservation.Claim{
+			ID: "b", Namespace: "ns", Held: reservation.Load{Resources: req.Resources, Instances: 1},
+		},
+	}})
+	require.ErrorContains(t, err, "stands elsewhere")
+}
+
+// TestHostileSnapshotOfThePlan: the same in a snapshot.
+func TestHostileSnapshotOfThePlan(t *testing.T) {
+	s := twoReservations(t)
+	tests := []struct {
+		name string
+		edit func(*reservation.Snapshot)
+		want string
+	}{
+		{"as it is", func(*reservation.Snapshot) {}, ""},
+		{"in two reservations", func(p *reservation.Snapshot) {
+			p.Reservations[1].Slots[0].Claims = p.Reservations[0].Slots[0].Claims
+		}, "and elsewhere"},
+		{"one reservation twice", func(p *reservation.Snapshot) {
+			p.Reservations = append(p.Reservations, p.Reservations[1])
+		}, "order of IDs"},
+		{"one stay twice", func(p *reservation.Snapshot) { p.Stays = append(p.Stays, p.Stays[0]) }, "does not stay"},
+		{"beside and in a slot", func(p *reservation.Snapshot) {
+			p.Stays[0].ID = "a"
+		}, "does not stay"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			var wire snapshotJSON
+			require.NoError(t, json.Unmarshal([]byte(snapshot(t, s)), &wire))
+			test.edit(&wire.Reservations)
+			err := newState(Config{}).restore(wire)
+			if test.want == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, test.want)
+		})
+	}
+}
