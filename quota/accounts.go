@@ -112,6 +112,26 @@ func (a *Accounts) CheckResize(now time.Time, ns string, from, to Amounts, mode 
 	return a.check(now, acc, &delta, &to, mode), nil
 }
 
+// CheckExchange says what CheckResize would once other charges, or parts of
+// them, were given back: what they free counts for every ancestor that they
+// share with the namespace. freed yields them by the namespace that pays. An
+// error is invalid input (ErrInvalid) or more given back than is charged
+// (ErrNotCharged); a refusal is in the verdict.
+func (a *Accounts) CheckExchange(now time.Time, ns string, from, to Amounts, freed iter.Seq2[string, Amounts], mode Mode) (Verdict, error) {
+	var x exchange
+	for payer, amounts := range freed {
+		if err := a.give(&x, payer, &amounts); err != nil {
+			return Verdict{}, err
+		}
+	}
+	acc := a.find(ns)
+	var err error
+	if x.delta, err = a.step(&from, &to); err != nil {
+		return Verdict{}, err
+	}
+	return a.checkExchange(now, acc, &x, &to, mode), nil
+}
+
 // Charge checks and charges in one step: in all dimensions and levels, or not
 // at all. A refusal is an ExceededError, with the verdict returned as well.
 func (a *Accounts) Charge(now time.Time, ns string, amounts Amounts, mode Mode) (Verdict, error) {
@@ -173,19 +193,25 @@ func (a *Accounts) force(now time.Time, ns string, from, to *Amounts, charges in
 	return over, nil
 }
 
-// check asks acc and all above it. It is the one place where limits decide.
-// delta is the growth on the way to the amounts in to.
+// check asks acc and all above it. delta is the growth on the way to the
+// amounts in to.
 func (a *Accounts) check(now time.Time, acc *account, delta *vector, to *Amounts, mode Mode) Verdict {
-	if acc.simple(delta, len(a.names)) && (!a.RequireQuota || acc.spec != nil) {
+	if a.simple(acc, delta) {
 		return Verdict{}
 	}
-	if a.RequireQuota && mode != forced && acc.spec == nil && a.fallback == nil && slices.Max(delta[:]) > 0 {
+	return a.checkExchange(now, acc, &exchange{delta: *delta}, to, mode)
+}
+
+// checkExchange is the one place where limits decide.
+func (a *Accounts) checkExchange(now time.Time, acc *account, x *exchange, to *Amounts, mode Mode) Verdict {
+	if a.RequireQuota && mode != forced && acc.spec == nil && a.fallback == nil && slices.Max(x.delta[:]) > 0 {
 		return Verdict{Violations: []Violation{{Namespace: acc.name, Reason: Undeclared}}}
 	}
 	var violations []Violation
 	var bursting dimensionSet
 	for ; acc != nil; acc = acc.parent {
-		refused, above := a.checkLevel(now, acc, delta, to, mode)
+		delta := x.under(acc)
+		refused, above := a.checkLevel(now, acc, &delta, to, mode)
 		violations = append(violations, refused...)
 		bursting |= above
 	}

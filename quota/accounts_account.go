@@ -84,9 +84,13 @@ func (acc *account) level() int {
 }
 
 // simple reports whether neither acc nor any account above it refuses the
-// growth or bursts with it, for the first n dimensions. Almost every charge
-// asks no more than this.
-func (acc *account) simple(delta *vector, n int) bool {
+// growth or bursts with it, whatever the time is. Almost every charge asks no
+// more than this.
+func (a *Accounts) simple(acc *account, delta *vector) bool {
+	if a.RequireQuota && acc.spec == nil {
+		return false
+	}
+	n := len(a.names)
 	for ; acc != nil; acc = acc.parent {
 		room := acc.room[:n]
 		for d, growth := range delta[:n] {

@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"iter"
 	"time"
 
 	"github.com/rads-project/constellation/placement"
@@ -131,8 +132,8 @@ func (st *state) charged(id, namespace string) {
 }
 
 // affordable asks the quota for what changes of the plan would make a
-// reservation owe: within soft limits, since holds never burst. What its own
-// namespace gets back for slots that it displaces is taken into account.
+// reservation owe: within soft limits, since holds never burst. What is given
+// back for slots that it displaces is taken into account, at every level.
 func (st *state) affordable(now time.Time, changes []reservation.Change, err error) ([]reservation.Change, error) {
 	if err != nil || len(changes) == 0 {
 		return changes, err
@@ -142,21 +143,27 @@ func (st *state) affordable(now time.Time, changes []reservation.Change, err err
 		return changes, nil
 	}
 	from, to := st.payments[r.Spec.ID].amounts, amountsOf(r.Owes())
-	for _, c := range changes {
-		if c.Kind != reservation.Move || c.Node != "" {
-			continue
-		}
-		if lost, _ := st.plan.Reservation(c.ID); lost.Spec.Namespace == r.Spec.Namespace {
-			from.Instances++
-			// Both are part of what the namespace is charged, which is counted.
-			from.Resources, _ = from.Resources.Add(lost.Terms.Shape)
-		}
-	}
-	verdict, err := st.quota.CheckResize(now, r.Spec.Namespace, from, to, quota.SoftOnly)
+	verdict, err := st.quota.CheckExchange(now, r.Spec.Namespace, from, to, st.freed(changes), quota.SoftOnly)
 	if err := st.exceeded(r.Spec.Namespace, verdict, err); err != nil {
 		return nil, err
 	}
 	return changes, nil
+}
+
+// freed yields what namespaces get back for the slots that are lost by changes
+// of the plan.
+func (st *state) freed(changes []reservation.Change) iter.Seq2[string, quota.Amounts] {
+	return func(yield func(string, quota.Amounts) bool) {
+		for _, c := range changes {
+			if c.Kind != reservation.Move || c.Node != "" {
+				continue
+			}
+			lost, _ := st.plan.Reservation(c.ID)
+			if !yield(lost.Spec.Namespace, quota.Instance(lost.Terms.Shape)) {
+				return
+			}
+		}
+	}
 }
 
 // findClaim decides where in a reservation a request goes.

@@ -606,3 +606,21 @@ func TestDisplacedSlotsPayForTheirSuccessor(t *testing.T) {
 	require.Equal(t, reservation.Displaced, low.State())
 	require.NoError(t, s.VerifyQuota())
 }
+
+// TestDisplacedSlotsPayAcrossNamespaces: where two namespaces share a parent,
+// what one loses is free for the other.
+func TestDisplacedSlotsPayAcrossNamespaces(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, testNode("n1", 8))
+	createQuota(t, s, cpuQuota("org", 8))
+	for _, ns := range []string{"ns", "other"} {
+		createQuota(t, s, quota.Spec{Namespace: ns, Parent: "org"})
+	}
+	reserve(t, s, holding("low", 4, 2))
+	spec := holding("high", 8, 1)
+	spec.Namespace, spec.Priority = "other", 1
+	reserve(t, s, spec)
+	require.Zero(t, usedCores(t, s, "ns"))
+	require.Equal(t, int64(8), usedCores(t, s, "org"))
+	require.NoError(t, s.VerifyQuota())
+}

@@ -1,0 +1,67 @@
+package quota_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/quota"
+)
+
+// TestExchange: what one namespace gives back makes room for another at the
+// levels that they share, and only there.
+func TestExchange(t *testing.T) {
+	now := newClock().Now()
+	var a quota.Accounts
+	for _, spec := range []quota.Spec{
+		{Namespace: "org", Limits: limits{placement.NameCPU: {Soft: 10 * core}}},
+		{Namespace: "x", Parent: "org", Limits: limits{placement.NameCPU: {Soft: 8 * core}}},
+		{Namespace: "y", Parent: "org"},
+		{Namespace: "alone"},
+	} {
+		_, err := a.Create(now, spec)
+		require.NoError(t, err)
+	}
+	give := func(ns string, cores int64) quota.Charge { return quota.Charge{Namespace: ns, Amounts: milli(cores * core)} }
+	for _, c := range []quota.Charge{give("x", 6), give("y", 2), give("y", 2), give("alone", 9)} {
+		_, err := a.Charge(now, c.Namespace, c.Amounts, quota.SoftOnly)
+		require.NoError(t, err)
+	}
+	tests := []struct {
+		name    string
+		grows   int64 // by how much, in x
+		freed   []quota.Charge
+		refuses string
+	}{
+		{"nothing given", 2, nil, "org"},
+		{"by a sibling", 2, []quota.Charge{give("y", 2)}, ""},
+		{"by a sibling in parts", 2, []quota.Charge{give("y", 1), give("y", 1)}, ""},
+		{"too little", 2, []quota.Charge{give("y", 1)}, "org"},
+		{"by a stranger", 2, []quota.Charge{give("alone", 9)}, "org"},
+		{"by a sibling, beyond the own limit", 3, []quota.Charge{give("y", 4)}, "x"},
+		{"by itself", 3, []quota.Charge{give("x", 3)}, ""},
+		{"by itself and a sibling", 4, []quota.Charge{give("x", 2), give("y", 2)}, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			before := a.State()
+			verdict, err := a.CheckExchange(now.Add(time.Hour), "x", milli(0), milli(tt.grows*core), list(tt.freed...), quota.SoftOnly)
+			require.NoError(t, err)
+			require.Equal(t, before, a.State())
+			require.Equal(t, tt.refuses == "", verdict.Allowed())
+			if tt.refuses != "" {
+				require.Equal(t, tt.refuses, verdict.Violations[0].Namespace)
+			}
+		})
+	}
+	for _, freed := range []quota.Charge{give("y", 5), give("nobody", 0)} {
+		_, err := a.CheckExchange(now, "x", milli(0), milli(1), list(freed), quota.SoftOnly)
+		require.ErrorIs(t, err, quota.ErrNotCharged)
+	}
+	_, err := a.CheckExchange(now, "x", milli(0), milli(1), list(give("y", -1)), quota.SoftOnly)
+	require.ErrorIs(t, err, quota.ErrInvalid)
+	_, err = a.CheckExchange(now, "x", milli(0), milli(-1), list(), quota.SoftOnly)
+	require.ErrorIs(t, err, quota.ErrInvalid)
+}
