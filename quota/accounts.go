@@ -209,9 +209,11 @@ func (a *Accounts) checkExchange(now time.Time, acc *account, x *exchange, to *A
 	}
 	var violations []Violation
 	var bursting dimensionSet
+	var target vector
+	_ = a.tally(&target, to, 1) // it was for the growth
 	for ; acc != nil; acc = acc.parent {
 		delta := x.under(acc)
-		refused, above := a.checkLevel(now, acc, &delta, to, mode)
+		refused, above := a.checkLevel(now, acc, &delta, &target, mode)
 		violations = append(violations, refused...)
 		bursting |= above
 	}
@@ -228,17 +230,21 @@ func (a *Accounts) checkExchange(now time.Time, acc *account, x *exchange, to *A
 }
 
 // checkLevel asks one account, and returns in which dimensions it would burst.
-func (a *Accounts) checkLevel(now time.Time, acc *account, delta *vector, to *Amounts, mode Mode) ([]Violation, dimensionSet) {
+func (a *Accounts) checkLevel(now time.Time, acc *account, delta, target *vector, mode Mode) ([]Violation, dimensionSet) {
 	var violations []Violation
 	var bursting dimensionSet
 	for d, name := range a.names {
-		m, growth := acc.meter(d), delta[d]
+		growth := delta[d]
+		if growth <= acc.room[d] {
+			continue
+		}
+		m := acc.meter(d)
 		switch {
 		case growth > 0 && m.refuses(now, growth, mode):
-			violation := m.violation(now, growth, to.Amount(name), mode)
+			violation := m.violation(now, growth, target[d], mode)
 			violation.Namespace, violation.Resource = acc.name, name
 			violations = append(violations, violation)
-		case m.used+growth > m.soft && m.bursts() && to.Amount(name) > 0:
+		case m.bursts() && target[d] > 0:
 			bursting |= 1 << d
 		}
 	}

@@ -2,6 +2,7 @@ package quota
 
 import (
 	"math"
+	"math/bits"
 	"time"
 )
 
@@ -130,18 +131,22 @@ func (a *Accounts) shift(now time.Time, acc *account, delta *vector, n int) {
 // compare keeps above, since and the list of timed accounts true after usage
 // or limits have changed.
 func (a *Accounts) compare(now time.Time, acc *account) {
+	var above dimensionSet
 	timed := false
-	for d := range acc.room {
-		m := acc.meter(d)
-		if was := acc.above.has(d); was != m.above() {
-			acc.above ^= 1 << d
-			acc.since[d] = time.Time{}
-			if !was {
-				acc.since[d] = now
-			}
+	for d, room := range acc.room {
+		if room < 0 {
+			above |= 1 << d
+			timed = timed || acc.burstFor[d] > 0
 		}
-		timed = timed || m.timed()
 	}
+	for changed := above ^ acc.above; changed != 0; changed &= changed - 1 {
+		d := bits.TrailingZeros32(uint32(changed))
+		acc.since[d] = time.Time{}
+		if above.has(d) {
+			acc.since[d] = now
+		}
+	}
+	acc.above = above
 	switch {
 	case timed == (acc.place > 0):
 	case timed:

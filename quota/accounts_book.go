@@ -31,6 +31,47 @@ type book struct {
 	version uint64
 }
 
+// reading is a time that may not have been read.
+type reading struct {
+	at    time.Time
+	known bool
+}
+
+// errTimeMatters says that a decision depends on the time, which was not known.
+// Nothing has changed.
+var errTimeMatters = errors.New("quota: the time matters")
+
+// decide asks the limits for a growth on the way to the amounts in to. Without
+// a burst anywhere, and as long as usage stays within Soft, it does not matter
+// what time it is, now or later.
+func (b *book) decide(now reading, acc *account, delta *vector, to *Amounts) (Verdict, error) {
+	switch {
+	case b.simple(acc, delta):
+		return Verdict{}, nil
+	case !now.known && b.bursts > 0:
+		return Verdict{}, errTimeMatters
+	}
+	verdict := b.checkExchange(now.at, acc, &exchange{delta: *delta}, to, MayBurst)
+	if !verdict.Allowed() {
+		return verdict, &ExceededError{Namespace: acc.name, Verdict: verdict, Version: b.version}
+	}
+	return verdict, nil
+}
+
+// ask is Check; a refusal is no error.
+func (b *book) ask(now reading, ns string, amounts *Amounts) (Verdict, error) {
+	acc := b.find(ns)
+	var delta vector
+	if err := b.tally(&delta, amounts, 1); err != nil {
+		return Verdict{}, err
+	}
+	verdict, err := b.decide(now, acc, &delta, amounts)
+	if !verdict.Allowed() {
+		return verdict, nil
+	}
+	return verdict, err
+}
+
 func validateKey(ns, id string) error {
 	if ns == "" {
 		return invalid("namespace", ns, "empty")
@@ -41,7 +82,7 @@ func validateKey(ns, id string) error {
 	return nil
 }
 
-func (b *book) charge(now time.Time, ns, id string, amounts *Amounts) (Verdict, error) {
+func (b *book) charge(now reading, ns, id string, amounts *Amounts) (Verdict, error) {
 	if err := validateKey(ns, id); err != nil {
 		return Verdict{}, err
 	}
@@ -53,16 +94,15 @@ func (b *book) charge(now time.Time, ns, id string, amounts *Amounts) (Verdict, 
 	if err := b.tally(&delta, amounts, 1); err != nil {
 		return Verdict{}, err
 	}
-	verdict := b.check(now, acc, &delta, amounts, MayBurst)
-	if !verdict.Allowed() {
-		return verdict, &ExceededError{Namespace: ns, Verdict: verdict, Version: b.version}
+	verdict, err := b.decide(now, acc, &delta, amounts)
+	if err == nil {
+		b.put(now.at, acc, id, amounts, &delta)
 	}
-	b.put(now, acc, id, amounts, &delta)
-	return verdict, nil
+	return verdict, err
 }
 
 // repeat answers a charge under an ID that holds one already.
-func (b *book) repeat(now time.Time, acc *account, id string, amounts *Amounts) (Verdict, error) {
+func (b *book) repeat(now reading, acc *account, id string, amounts *Amounts) (Verdict, error) {
 	before := acc.held[id]
 	delta, err := b.step(&before, amounts)
 	if err != nil {
@@ -71,7 +111,7 @@ func (b *book) repeat(now time.Time, acc *account, id string, amounts *Amounts) 
 	if !before.Equal(*amounts) {
 		return Verdict{}, &ConflictError{Namespace: acc.name, ID: id, Charged: before.Clone()}
 	}
-	return b.check(now, acc, &delta, amounts, MayBurst), nil
+	return b.decide(now, acc, &delta, amounts)
 }
 
 // put enters a charge that does not exist yet. acc is what find has found.
@@ -109,7 +149,7 @@ func (b *book) release(ns, id string) (amounts Amounts, err error) {
 	return amounts, nil
 }
 
-func (b *book) resize(now time.Time, ns, id string, amounts Amounts) (Verdict, error) {
+func (b *book) resize(now reading, ns, id string, amounts *Amounts) (Verdict, error) {
 	if err := validateKey(ns, id); err != nil {
 		return Verdict{}, err
 	}
@@ -118,18 +158,15 @@ func (b *book) resize(now time.Time, ns, id string, amounts Amounts) (Verdict, e
 	if !ok {
 		return Verdict{}, &NotChargedError{Namespace: ns, ID: id}
 	}
-	delta, err := b.step(&before, &amounts)
+	delta, err := b.step(&before, amounts)
 	if err != nil {
 		return Verdict{}, err
 	}
-	verdict := b.check(now, acc, &delta, &amounts, MayBurst)
-	if !verdict.Allowed() {
-		return verdict, &ExceededError{Namespace: ns, Verdict: verdict, Version: b.version}
+	verdict, err := b.decide(now, acc, &delta, amounts)
+	if err != nil || before.Equal(*amounts) {
+		return verdict, err
 	}
-	if before.Equal(amounts) {
-		return verdict, nil
-	}
-	b.apply(now, acc, &delta)
+	b.apply(now.at, acc, &delta)
 	acc.held[id] = amounts.Clone()
 	b.version++
 	return verdict, nil

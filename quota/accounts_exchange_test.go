@@ -24,7 +24,9 @@ func TestExchange(t *testing.T) {
 		_, err := a.Create(now, spec)
 		require.NoError(t, err)
 	}
-	give := func(ns string, cores int64) quota.Charge { return quota.Charge{Namespace: ns, Amounts: milli(cores * core)} }
+	give := func(ns string, cores int64) quota.Charge {
+		return quota.Charge{Namespace: ns, Amounts: milli(cores * core)}
+	}
 	for _, c := range []quota.Charge{give("x", 6), give("y", 2), give("y", 2), give("alone", 9)} {
 		_, err := a.Charge(now, c.Namespace, c.Amounts, quota.SoftOnly)
 		require.NoError(t, err)

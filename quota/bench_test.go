@@ -131,21 +131,41 @@ func newBareCharger(testing.TB) charger {
 	return bareCharger{l}
 }
 
-// newLedgerCharger returns a ledger with limits, where bursts are counted and
-// the clock is read only if burst is above 100.
-func newLedgerCharger(tb testing.TB, burst int) charger {
-	tb.Helper()
-	limit := quota.Limit{Soft: benchLimit, BurstPercent: burst}
-	if burst > 100 {
-		limit.BurstFor = time.Minute
+// burst is what the limits of a measured ledger say of bursts.
+type burst string
+
+const (
+	noBurst burst = "none"
+	allowed burst = "allowed" // and not needed
+	goingOn burst = "on"
+)
+
+func benchAmounts() placement.Resources {
+	return placement.Resources{CPU: 500, Memory: placement.GiB, Disk: placement.GiB, Network: placement.Mbps, GPU: 250}
+}
+
+// limits returns the limits of a ledger with so many live charges.
+func (kind burst) limits(live int) map[placement.ResourceName]quota.Limit {
+	all := map[placement.ResourceName]quota.Limit{}
+	for name, amount := range benchAmounts().All() {
+		limit := quota.Limit{Soft: benchLimit}
+		if kind == goingOn {
+			limit.Soft = amount * int64(live)
+		}
+		if kind != noBurst {
+			limit.BurstPercent, limit.BurstFor = 150, time.Hour
+		}
+		all[name] = limit
 	}
+	return all
+}
+
+func newLedgerCharger(tb testing.TB, kind burst, live int) charger {
+	tb.Helper()
 	var specs []quota.Spec
 	parent := ""
 	for _, name := range []string{"org", "team", "web"} {
-		specs = append(specs, quota.Spec{Namespace: name, Parent: parent, Limits: map[placement.ResourceName]quota.Limit{
-			placement.NameCPU: limit, placement.NameMemory: limit, placement.NameDisk: limit,
-			placement.NameNetwork: limit, placement.NameGPU: limit,
-		}})
+		specs = append(specs, quota.Spec{Namespace: name, Parent: parent, Limits: kind.limits(live)})
 		parent = name
 	}
 	l, err := quota.New(quota.Config{Specs: specs})
@@ -172,7 +192,7 @@ func newSubject(b *testing.B, c charger, live int, churn bool) *subject {
 	s := &subject{
 		charger: c, live: make([]string, live), fresh: make([]string, 1<<18),
 		random: rand.New(rand.NewPCG(1, 0)), churn: churn, nanos: make([]float64, 0, 1<<16),
-		amounts: placement.Resources{CPU: 500, Memory: placement.GiB, Disk: placement.GiB, Network: placement.Mbps, GPU: 250},
+		amounts: benchAmounts(),
 	}
 	for i := range s.live {
 		s.live[i] = fmt.Sprintf("live-%d", i)
@@ -220,22 +240,18 @@ func (s *subject) median() float64 {
 // that what else the machine does hits both; an "op" is one turn of each. It
 // reports the medians per operation, and their ratio. With fresh IDs a charge
 // is released at once; with churned ones the charge released is a random one of
-// those that are live. With clock=true limits admit bursts, and so check and
-// charge read the clock.
+// those that are live. Only where a burst is going on do check and charge
+// depend on the time, and read the clock.
 func BenchmarkCharge(b *testing.B) {
 	for _, live := range []int{0, 1_000, 1_000_000} {
 		for _, churn := range []bool{false, true} {
-			for _, clock := range []bool{false, true} {
-				if live == 0 && churn {
+			for _, kind := range []burst{noBurst, allowed, goingOn} {
+				if live == 0 && churn || live != 1_000 && kind == goingOn {
 					continue
 				}
-				b.Run(fmt.Sprintf("live=%d/churn=%t/clock=%t", live, churn, clock), func(b *testing.B) {
-					burst := 0
-					if clock {
-						burst = 150
-					}
+				b.Run(fmt.Sprintf("live=%d/churn=%t/burst=%s", live, churn, kind), func(b *testing.B) {
 					bare := newSubject(b, newBareCharger(b), live, churn)
-					ledger := newSubject(b, newLedgerCharger(b, burst), live, churn)
+					ledger := newSubject(b, newLedgerCharger(b, kind, live), live, churn)
 					runtime.GC()
 					b.ReportAllocs()
 					for b.Loop() {

@@ -2,10 +2,10 @@ package quota
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -13,7 +13,8 @@ import (
 type Config struct {
 	// Now tells the time that bursts are measured in; nil means time.Now. It
 	// is called without a lock held, and only where time matters: by changes
-	// of specs, Usage, Import, and by charges while any limit admits a burst.
+	// of specs, Usage, Import, and by charges that leave usage above Soft
+	// where any limit admits a burst.
 	Now func() time.Time
 	// RequireQuota refuses charges to a namespace that has no spec while there
 	// is no default.
@@ -31,8 +32,6 @@ type Config struct {
 // and one ID in maps.
 type Ledger struct {
 	now func() time.Time
-	// timed says that book.bursts is not zero, for lock to know beforehand.
-	timed atomic.Bool
 
 	mu   sync.Mutex
 	book book
@@ -50,7 +49,6 @@ func New(cfg Config) (*Ledger, error) {
 	if err := l.book.createAll(l.clock(), cfg.Specs); err != nil {
 		return nil, err
 	}
-	l.timed.Store(l.book.bursts > 0)
 	return l, nil
 }
 
@@ -61,18 +59,19 @@ func (l *Ledger) clock() time.Time {
 	return l.now()
 }
 
-// lock locks mu and returns the time, or the zero time while no limit admits
-// a burst: reading the clock costs as much as a charge.
-func (l *Ledger) lock() time.Time {
-	if l.timed.Load() {
-		return l.lockTimed()
-	}
+// decide makes a decision of the book. It tries without the time first:
+// reading the clock costs as much as a charge, and few depend on it.
+func (l *Ledger) decide(decision func(now reading) (Verdict, error)) (Verdict, error) {
 	l.mu.Lock()
-	if l.book.bursts == 0 {
-		return time.Time{}
+	defer l.unlock()
+	verdict, err := decision(reading{})
+	if err == nil || !errors.Is(err, errTimeMatters) {
+		return verdict, err
 	}
-	l.mu.Unlock() // the first burst was declared meanwhile
-	return l.lockTimed()
+	l.mu.Unlock()
+	now := l.clock()
+	l.mu.Lock()
+	return decision(reading{now, true})
 }
 
 func (l *Ledger) lockTimed() time.Time {
@@ -96,9 +95,7 @@ func (l *Ledger) unlock() {
 // A refusal is an ExceededError, with the verdict returned as well; wrong
 // input is an InvalidError.
 func (l *Ledger) Charge(ns, id string, amounts Amounts) (Verdict, error) {
-	now := l.lock()
-	defer l.unlock()
-	return l.book.charge(now, ns, id, &amounts)
+	return l.decide(func(now reading) (Verdict, error) { return l.book.charge(now, ns, id, &amounts) })
 }
 
 // Release gives back what is charged under an ID and returns it. If nothing
@@ -112,17 +109,13 @@ func (l *Ledger) Release(ns, id string) (Amounts, error) {
 // Resize changes the amounts charged under an ID. Dimensions that grow must
 // fit; shrinking is always allowed. On failure everything stays as it was.
 func (l *Ledger) Resize(ns, id string, amounts Amounts) (Verdict, error) {
-	now := l.lock()
-	defer l.unlock()
-	return l.book.resize(now, ns, id, amounts)
+	return l.decide(func(now reading) (Verdict, error) { return l.book.resize(now, ns, id, &amounts) })
 }
 
 // Check says whether a new charge would be admitted now, and changes nothing.
 // An error is wrong input; a refusal is in the verdict.
 func (l *Ledger) Check(ns string, amounts Amounts) (Verdict, error) {
-	now := l.lock()
-	defer l.unlock()
-	return l.book.Check(now, ns, amounts, MayBurst)
+	return l.decide(func(now reading) (Verdict, error) { return l.book.ask(now, ns, &amounts) })
 }
 
 // Create declares the quota of a namespace, see Accounts.Create.
@@ -138,9 +131,7 @@ func (l *Ledger) Update(spec Spec) ([]Usage, error) {
 func (l *Ledger) declare(spec Spec, as func(*Accounts, time.Time, Spec) ([]Usage, error)) ([]Usage, error) {
 	now := l.lockTimed()
 	defer l.unlock()
-	over, err := l.book.declare(now, spec, as)
-	l.timed.Store(l.book.bursts > 0)
-	return over, err
+	return l.book.declare(now, spec, as)
 }
 
 // Delete withdraws the quota of a namespace, see Accounts.Delete. The
@@ -148,9 +139,7 @@ func (l *Ledger) declare(spec Spec, as func(*Accounts, time.Time, Spec) ([]Usage
 func (l *Ledger) Delete(ns string) error {
 	l.mu.Lock()
 	defer l.unlock()
-	err := l.book.undeclare(ns)
-	l.timed.Store(l.book.bursts > 0)
-	return err
+	return l.book.undeclare(ns)
 }
 
 // Spec returns a copy of the spec of a namespace, and false if it has none.
@@ -271,9 +260,7 @@ func (l *Ledger) Snapshot() Snapshot {
 func (l *Ledger) Restore(snapshot Snapshot) error {
 	l.mu.Lock()
 	defer l.unlock()
-	err := l.book.restore(snapshot)
-	l.timed.Store(l.book.bursts > 0)
-	return err
+	return l.book.restore(snapshot)
 }
 
 // Verify compares usage with the sum of the charges, at every level. An error

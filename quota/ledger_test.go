@@ -626,25 +626,36 @@ func TestClockIsReadBeforeTheLock(t *testing.T) {
 	require.Equal(t, newClock().Now(), l.Usage("ns")[1].Since)
 }
 
-// TestClockIsReadOnlyForBursts: without a limit that admits one, a charge costs
-// no reading of the clock.
-func TestClockIsReadOnlyForBursts(t *testing.T) {
+// TestClockIsReadOnlyAboveSoft: a charge that bursts reads the clock once, one
+// that does not never.
+func TestClockIsReadOnlyAboveSoft(t *testing.T) {
 	readings := 0
 	l, err := quota.New(quota.Config{Now: func() time.Time { readings++; return newClock().Now() }})
 	require.NoError(t, err)
-	read := func() int {
-		before := readings
-		charge(t, l, "a", milli(1))
-		_, err := l.Release("ns", "a")
-		require.NoError(t, err)
-		return readings - before
-	}
-	require.Zero(t, read())
-	_, err = l.Create(quota.Spec{Namespace: "other", Limits: limits{placement.NameCPU: {Soft: 1000, BurstPercent: 150}}})
+	_, err = l.Create(quota.Spec{Namespace: "ns", Limits: limits{placement.NameCPU: {Soft: 10, BurstPercent: 150, BurstFor: time.Minute}}})
 	require.NoError(t, err)
-	require.Equal(t, 1, read())
-	require.NoError(t, l.Delete("other"))
-	require.Zero(t, read())
+	tests := []struct {
+		name string
+		call func() error
+		want int
+	}{
+		{"within soft", func() error { _, err := l.Charge("ns", "a", milli(10)); return err }, 0},
+		{"again", func() error { _, err := l.Charge("ns", "a", milli(10)); return err }, 0},
+		{"another amount", func() error { _, err := l.Charge("ns", "a", milli(11)); return err }, 0},
+		{"another namespace", func() error { _, err := l.Charge("free", "a", milli(99)); return err }, 0},
+		{"check", func() error { _, err := l.Check("ns", milli(1)); return err }, 1},
+		{"above soft", func() error { _, err := l.Charge("ns", "b", milli(5)); return err }, 1},
+		{"refused", func() error { _, err := l.Charge("ns", "c", milli(1)); return err }, 1},
+		{"down", func() error { _, err := l.Resize("ns", "b", milli(4)); return err }, 1},
+		{"up", func() error { _, err := l.Resize("ns", "b", milli(5)); return err }, 1},
+		{"release", func() error { _, err := l.Release("ns", "b"); return err }, 0},
+		{"down within soft", func() error { _, err := l.Resize("ns", "a", milli(5)); return err }, 0},
+	}
+	for _, tt := range tests {
+		readings = 0
+		_ = tt.call()
+		require.Equal(t, tt.want, readings, tt.name)
+	}
 }
 
 func TestNewReportsAllMistakes(t *testing.T) {
