@@ -63,15 +63,14 @@ func execute(ctx context.Context, opts options, stdout, stderr io.Writer) error 
 		}
 		summaries = append(summaries, s)
 	}
-	if opts.plot != "" {
-		if err := writePlot(opts.plot, c.load, summaries); err != nil {
-			return err
-		}
-	}
+	report := writeTable
 	if opts.json {
-		return writeJSON(stdout, summaries)
+		report = writeJSON
 	}
-	return writeTable(stdout, summaries)
+	if err := report(stdout, summaries); err != nil || opts.plot == "" {
+		return err
+	}
+	return writePlot(opts.plot, c.load, summaries)
 }
 
 // joinOrder returns the nodes in the order in which they join.

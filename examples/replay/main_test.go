@@ -59,7 +59,6 @@ func TestRunStatus(t *testing.T) {
 		{"no such trace", []string{"-trace", filepath.Join(dir, "none")}, 1, []string{"openb_node_list_gpu_node.csv"}},
 		{"no such file", []string{"-nodes", filepath.Join(dir, "none.csv")}, 1, []string{"none.csv"}},
 		{"malformed line", []string{"-nodes", bad}, 1, []string{bad + `:2: memory_mib "-1"`}},
-		{"no folder for the plot", append(small(t), "-plot", filepath.Join(dir, "none", "x.svg")), 1, []string{"x.svg"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -72,6 +71,17 @@ func TestRunStatus(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A picture that can not be written takes no figures with it.
+func TestRunReportsBeforeItDraws(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	path := filepath.Join(t.TempDir(), "none", "x.svg")
+	require.Equal(t, 1, run(t.Context(), append(small(t), "-json", "-plot", path), &stdout, &stderr))
+	require.Contains(t, stderr.String(), "replay: open "+path)
+	var s map[string]any
+	require.NoError(t, json.Unmarshal(stdout.Bytes(), &s))
+	require.EqualValues(t, 2, s["nodes"])
 }
 
 func TestRunHelp(t *testing.T) {
