@@ -53,7 +53,12 @@ func hotPaths() []hotPath {
 	free := placement.Resources{CPU: 8 * placement.Core, Memory: 8 * placement.GiB, Custom: map[string]int64{"licence": 2}}
 	taint := placement.Taint{Key: "dedicated", Value: "web", Effect: placement.NoExecute}
 	term := ruled.Preferences.Affinity[0]
+	buffer := make([]byte, 0, 1024)
 	return []hotPath{
+		{"Constraint.AppendText", func() bool {
+			text, err := rule.AppendText(buffer)
+			return err == nil && len(text) > 0
+		}},
 		{"Constraint.Match", func() bool { return rule.Match(labels) }},
 		{"Node.Meets", func() bool { return node.Meets(model) }},
 		{"Resources.FitsIn", func() bool { return ruled.Resources.FitsIn(free) }},

@@ -1,6 +1,7 @@
 package placement_test
 
 import (
+	"encoding"
 	"encoding/json"
 	"math"
 	"regexp"
@@ -312,12 +313,17 @@ func naiveMatch(c placement.Constraint, labels map[string]string) bool {
 	}
 }
 
+var _ encoding.TextAppender = placement.Constraint{}
+
 func TestConstraintProperties(t *testing.T) { rapid.Check(t, propertyConstraint) }
 
 func propertyConstraint(t *rapid.T) {
 	rule := genConstraint(4).Draw(t, "rule")
 	require.NoError(t, rule.Validate())
 	requireStable(t, rule)
+	appended, err := rule.AppendText([]byte("rule: "))
+	require.NoError(t, err)
+	require.Equal(t, "rule: "+rule.String(), string(appended))
 
 	labels := genLabels().Draw(t, "labels")
 	holds := rule.Match(labels)

@@ -49,10 +49,8 @@ func (op Operator) String() string {
 // Keys and values of letters, digits and "._/:@+-" stand bare, others quoted
 // as in Go. ParseConstraint reads it back; the zero Constraint is "".
 func (c Constraint) String() string {
-	if c.op == 0 {
-		return ""
-	}
-	return string(c.appendText(nil))
+	text, _ := c.AppendText(nil)
+	return string(text)
 }
 
 func (c *Constraint) appendText(b []byte) []byte {
@@ -133,13 +131,19 @@ func isBareWord(word string) bool {
 
 func isBareByte(c byte) bool { return isNameByte(c) || c == '@' || c == '+' }
 
-// MarshalText returns the canonical text.
-func (c Constraint) MarshalText() ([]byte, error) {
+// AppendText appends the canonical text to b and returns the longer slice; two
+// valid constraints have the same text if and only if they are Equal. It
+// allocates nothing if b has room, and never fails. It implements
+// encoding.TextAppender.
+func (c Constraint) AppendText(b []byte) ([]byte, error) {
 	if c.op == 0 {
-		return nil, nil
+		return b, nil
 	}
-	return c.appendText(nil), nil
+	return c.appendText(b), nil
 }
+
+// MarshalText returns the canonical text.
+func (c Constraint) MarshalText() ([]byte, error) { return c.AppendText(nil) }
 
 // UnmarshalText reads the canonical text; empty text is the zero Constraint.
 func (c *Constraint) UnmarshalText(text []byte) error {

@@ -169,7 +169,7 @@
 //
 // Kubernetes:
 //
-//	requests: cpu 500m, memory 8Gi         Resources{CPU: 500, Memory: 8 * GiB}
+//	requests: cpu 500m, memory 8Gi         Resources{CPU: 500, Memory: 8 * GiB}; as text 8GiB
 //	ephemeral-storage                      Resources.Disk
 //	nvidia.com/gpu: 2                      Resources{GPU: 2 * Device}
 //	extended resource example.com/fpga     Resources.Custom["example.com/fpga"]
@@ -181,19 +181,21 @@
 //	  In, NotIn, Exists, DoesNotExist        In, NotIn, Exists, NotExists
 //	  Gt, Lt                                 Greater, Less
 //	  several nodeSelectorTerms              Or(And(…), And(…))
+//	  matchFields metadata.name              a label, or Scheduler.Allocate
 //	nodeAffinity, preferred, weight: 50    Prefer(…, 50)
 //	podAffinity, required                  Near(Attract(selector).Within(topologyKey))
 //	podAntiAffinity, required              Near(Repel(selector).Within(topologyKey))
 //	  preferred, weight: 50                  .Weighing(50)
 //	  namespaces: [a, b]                     .Among("a", "b")
-//	  namespaceSelector: {}                  .Among(AllNamespaces)
+//	  namespaceSelector: {}                  .Among(AllNamespaces); else name them
+//	  matchLabelKeys: [version]              And(selector, Equal("version", …))
 //	topologySpreadConstraints              Across(EvenlyOver(topologyKey, maxSkew).Counting(selector))
 //	  minDomains: 3                          .Needing(3)
 //	  whenUnsatisfiable: ScheduleAnyway      .Weighing(weight)
-//	  nodeAffinityPolicy, nodeTaintsPolicy   Honor, both
+//	  nodeAffinityPolicy, nodeTaintsPolicy   Honor, both, for the domains that exist
 //	taint key=value:NoSchedule             Taint{"key", "value", NoSchedule}
 //	toleration, operator Equal             TolerateEqual(key, value)
-//	toleration, operator Exists            TolerateExists(key)
+//	toleration, operator Exists            TolerateExists(key), of every key TolerateExists("")
 //	  effect: NoExecute                      .OnlyFor(NoExecute)
 //	  tolerationSeconds: 300                 .AtMost(300); 0 is without limit, not at once
 //	MostAllocated, LeastAllocated          Use(BinPack), Use(Spread)
@@ -212,10 +214,12 @@
 //	constraint is_set, is_not_set          Exists, NotExists
 //	constraint regexp                      Matches
 //	constraint version, semver             Version; "~> 1.4" is ">= 1.4, < 2"
+//	constraint set_contains                And, set_contains_any Or, of Matches(key, "(^|,)a(,|$)")
 //	distinct_hosts = true                  Across(AtMostPer("", 1))
 //	distinct_property, value = 2           Across(AtMostPer(property, 2))
 //	affinity, weight = -50                 Prefer(…, -50)
-//	spread with targets                    Across(ShareOver(attribute, percentages, weight))
+//	spread with targets                    Across(ShareOver(attribute, percentages, weight)), what is
+//	                                       missing to 100 for the other values
 //	spread without targets                 Across(EvenlyOver(attribute, 1).Weighing(weight))
 //	scheduler_algorithm                    Use(BinPack), Use(Spread)
 //

@@ -153,7 +153,7 @@ func genPreferences() *rapid.Generator[placement.Preferences] {
 		}
 		if rapid.Bool().Draw(t, "spreads") {
 			p = p.Across(placement.EvenlyOver("zone", 1).Needing(2).Counting(genConstraint(1).Draw(t, "counted")),
-				placement.ShareOver("", map[string]int{genWord().Draw(t, "domain"): 40}, 3), placement.AtMostPer("rack", 2))
+				placement.ShareOver("", map[string]int{"x" + genWord().Draw(t, "domain"): 40}, 3), placement.AtMostPer("rack", 2))
 		}
 		return p
 	})

@@ -24,8 +24,8 @@ type SpreadRule struct {
 	// smallest count is taken as 0.
 	MinDomains int `json:"minDomains,omitempty"`
 	// Targets is the percentage of the instances wanted in each domain. What
-	// is missing to 100 is the target of each domain not named. Targets are
-	// always soft.
+	// is missing to 100 is the target of each domain not named; "*" is no
+	// name. Targets are always soft.
 	Targets map[string]int `json:"targets,omitempty"`
 	// MaxPerDomain is the largest number of the instances in one domain. It
 	// is always hard.
@@ -138,10 +138,14 @@ func (r *SpreadRule) badWeight() string {
 	}
 }
 
+// restOfDomains is how Nomad's users may write what Target does by itself. It
+// would otherwise be taken for a domain and get what they meant for others.
+const restOfDomains = "*"
+
 func (r *SpreadRule) checkTargets(found *mistakes) {
 	sum, valid := int64(0), true
 	for domain, percent := range r.Targets {
-		if percent < 0 || percent > 100 || !utf8.ValidString(domain) {
+		if percent < 0 || percent > 100 || domain == restOfDomains || !utf8.ValidString(domain) {
 			valid = false
 			continue
 		}
@@ -157,6 +161,9 @@ func (r *SpreadRule) checkTargets(found *mistakes) {
 		field, percent := "targets["+domain+"]", r.Targets[domain]
 		if percent < 0 || percent > 100 {
 			found.addAmount(field, int64(percent), "want 0 to 100")
+		}
+		if domain == restOfDomains {
+			found.addAmount(field, int64(percent), "leave it out: what is missing to 100 is for the other domains")
 		}
 		found.checkText(field, domain)
 	}
