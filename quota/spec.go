@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/rads-project/constellation/placement"
 )
@@ -78,6 +79,9 @@ func (s Spec) Validate() error {
 	var errs []error
 	if s.Namespace == "" {
 		errs = append(errs, invalid("namespace", "", "empty"))
+	}
+	if !utf8.ValidString(s.Namespace) {
+		errs = append(errs, invalid("namespace", s.Namespace, "not UTF-8"))
 	}
 	if s.Namespace != "" && s.Namespace == s.Parent {
 		errs = append(errs, invalid("parent", s.Parent, "a namespace can not be its own parent"))

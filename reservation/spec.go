@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/rads-project/constellation/placement"
 )
@@ -200,6 +201,11 @@ func validateSize(shape placement.Resources, count int) error {
 
 func (s *Spec) validateRules() error {
 	var errs []error
+	for _, field := range []struct{ name, text string }{{"id", s.ID}, {"namespace", s.Namespace}} {
+		if !utf8.ValidString(field.text) {
+			errs = append(errs, invalid(field.name, field.text, "not UTF-8"))
+		}
+	}
 	if s.AtEnd > Keep {
 		errs = append(errs, invalid("atEnd", s.AtEnd, "want Drain, Evict or Keep"))
 	}
@@ -210,8 +216,11 @@ func (s *Spec) validateRules() error {
 		errs = append(errs, invalid("notice", s.Notice, "negative"))
 	}
 	for i, owner := range s.Owners {
-		if owner == "" || slices.Contains(s.Owners[:i], owner) {
+		switch {
+		case owner == "" || slices.Contains(s.Owners[:i], owner):
 			errs = append(errs, invalid("owners", owner, "want distinct namespaces"))
+		case !utf8.ValidString(owner):
+			errs = append(errs, invalid("owners", owner, "not UTF-8"))
 		}
 	}
 	if err := s.Preferences.Validate(); err != nil {

@@ -16,9 +16,12 @@ type Report struct {
 	Request placement.Request `json:"request"`
 	// Devices that it uses, in ascending order.
 	Devices []int `json:"devices,omitempty"`
-	// Generation of its decision; 0 is taken as 1.
+	// Generation of its decision, at most 2^62; 0 is taken as 1.
 	Generation uint64 `json:"generation,omitempty"`
 }
+
+// maxReported leaves room for the generations that follow.
+const maxReported = 1 << 62
 
 // Adoption is what became of a node's report. All lists are of instance IDs,
 // sorted.
@@ -44,7 +47,8 @@ type Adoption struct {
 // AdoptNode takes in a node with all that its worker reports as running, in
 // one step: for a leader that has no journal of those before it. The node is
 // added, or updated if it is known, and ready; instances that are not known
-// are entered without asking for room, rules or quota. The same report again
+// are entered without asking for room, rules or quota, and slots of
+// reservations that have no room beside them move or are lost. The same report again
 // changes nothing. With Config.RequireReports a node takes nothing new before
 // that. It returns InvalidErrors for what is wrong with the node or a report,
 // all at once, and then changes nothing.
@@ -161,6 +165,9 @@ func (c *NodeAdopted) validate(r Report) error {
 	if err := r.Request.Validate(); err != nil {
 		return err
 	}
+	if r.Generation > maxReported {
+		return &placement.InvalidError{Field: "generation", Value: fmt.Sprint(r.Generation), Reason: "want at most 2^62"}
+	}
 	if err := checkDevices(&c.Node, r.Request.Resources.GPU, r.Devices); err != nil {
 		return &placement.InvalidError{Field: "devices", Value: fmt.Sprint(r.Devices), Reason: err.Error()}
 	}
@@ -201,6 +208,7 @@ func (st *state) applyAdoption(c *NodeAdopted, tell listener) {
 		over.note(st.place(&Placed{
 			Request: r.Request, NodeID: n.ID, Devices: packed(r.Devices), Generation: r.Generation,
 		}, tell))
+		st.crowded = n.ID
 	}
 	over.report(tell)
 }

@@ -49,7 +49,7 @@ func (st *state) replayEntry(e *entry) error {
 		}
 		st.step(c, nil)
 	}
-	st.roomier = false
+	st.roomier, st.crowded = false, ""
 	return nil
 }
 

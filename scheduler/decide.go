@@ -54,8 +54,8 @@ func (st *state) find(now time.Time, req *placement.Request, on *node) (found, e
 // already, or the generation of a new one.
 func (st *state) identify(req *placement.Request, q *index.Query) (generation uint64, existing *allocation, err error) {
 	generation = 1
-	if replaced := st.stale[req.ID]; len(replaced) > 0 {
-		generation = replaced[len(replaced)-1].generation + 1
+	for _, replaced := range st.stale[req.ID] { // a report may have come with a smaller one since
+		generation = max(generation, replaced.generation+1)
 	}
 	switch old := st.allocations[req.ID]; {
 	case old == nil && st.released.known[req.ID]:
@@ -65,7 +65,7 @@ func (st *state) identify(req *placement.Request, q *index.Query) (generation ui
 	case !old.answers(req, q.Class):
 		return 0, nil, &ConflictError{KindAllocation, req.ID, "is placed with another request"}
 	case old.state == lost:
-		return old.generation + 1, nil, nil
+		return max(generation, old.generation+1), nil, nil
 	default:
 		return old.generation, old, nil
 	}

@@ -201,14 +201,16 @@ func FuzzSnapshot(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		cfg := Config{}
 		st := newState(cfg)
-		if err := st.replay(cfg, Record{1, RecordSnapshot, data}); err != nil {
+		var named struct{ Seq uint64 }
+		_ = json.Unmarshal(data, &named)
+		if err := st.replay(cfg, Record{named.Seq, RecordSnapshot, data}); err != nil {
 			require.True(t, errors.Is(err, ErrFormat))
 			return
 		}
 		first, err := json.Marshal(st.snapshot())
 		require.NoError(t, err)
 		again := newState(cfg)
-		require.NoError(t, again.replay(cfg, Record{1, RecordSnapshot, first}))
+		require.NoError(t, again.replay(cfg, Record{named.Seq, RecordSnapshot, first}))
 		second, err := json.Marshal(again.snapshot())
 		require.NoError(t, err)
 		require.Equal(t, string(first), string(second))

@@ -32,10 +32,9 @@ type Record struct {
 // Implementations are safe for use by several schedulers at once, in one or
 // in many processes: the token decides who may write.
 type Journal interface {
-	// Acquire durably excludes every token lower than or equal to the
-	// highest it has seen, except its own repeated, and returns a
-	// FencedError to those. After it returns nil nobody with another token
-	// that was acquired before can append.
+	// Acquire durably makes token the highest, and returns a FencedError for
+	// one that is lower than or equal to the highest so far. After it has
+	// returned nil nobody with a token that was acquired before can append.
 	Acquire(ctx context.Context, token uint64) error
 	// Records yields the newest snapshot, if there is one, and the entries
 	// after it by Seq, without gaps. It ends with the first error.

@@ -200,6 +200,10 @@ func (j *brokenJournal) Records(context.Context) iter.Seq2[Record, error] {
 	}
 }
 
+func emptySnapshot(seq int) []byte {
+	return fmt.Appendf(nil, `{"v":1,"seq":%d,"time":"2026-01-01T00:00:00Z","joins":0}`, seq)
+}
+
 func TestUnreadableRecordsAreNamed(t *testing.T) {
 	entry := func(seq uint64, changes string) Record {
 		return Record{seq, RecordEntry, fmt.Appendf(nil, `{"v":1,"seq":%d,"time":"2026-01-01T00:00:00Z","changes":[%s]}`, seq, changes)}
@@ -219,6 +223,11 @@ func TestUnreadableRecordsAreNamed(t *testing.T) {
 		{"unknown allocation", []Record{entry(1, `{"kind":"released","data":{"id":"a","generation":1}}`)}, `allocation "a" not found`},
 		{"invalid node", []Record{entry(1, `{"kind":"node-added","data":{"node":{"id":""},"join":1}}`)}, "invalid id"},
 		{"other entry", []Record{{3, RecordEntry, entry(1, "").Data}}, "holds entry 1"},
+		{"entry twice", []Record{entry(1, ""), entry(1, "")}, "follows record 1"},
+		{"entry missing", []Record{entry(1, ""), entry(3, "")}, "follows record 1"},
+		{"other snapshot", []Record{{4, RecordSnapshot, emptySnapshot(3)}}, "holds snapshot 3"},
+		{"snapshot of the past", []Record{{3, RecordSnapshot, emptySnapshot(3)}, entry(4, ""), {3, RecordSnapshot, emptySnapshot(3)}}, "follows record 4"},
+		{"snapshot of a later version", []Record{{1, RecordSnapshot, []byte(`{"v":2,"seq":"new"}`)}}, "version 2"},
 		{"bad snapshot", []Record{{3, RecordSnapshot, []byte(`{"v":1,"seq":3,"time":"2026-01-01T00:00:00Z","joins":0,"allocations":[{"id":"a"}]}`)}}, "points nowhere"},
 	}
 	for _, test := range tests {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/rads-project/constellation/internal/index"
 	"github.com/rads-project/constellation/placement"
@@ -33,6 +34,11 @@ func validateMix(mix []MixKind) error {
 		field := fmt.Sprintf("mix[%d]", i)
 		req := placement.Request{ID: field, Resources: kind.Resources}
 		errs = append(errs, within(field, req.Validate()))
+		for _, model := range kind.Models {
+			if !utf8.ValidString(model) {
+				errs = append(errs, &placement.InvalidError{Field: field + ".models", Value: model, Reason: "not UTF-8"})
+			}
+		}
 		if kind.Count < 1 || kind.Count > maxMixCount-sum {
 			errs = append(errs, &placement.InvalidError{
 				Field: field + ".count", Value: fmt.Sprint(kind.Count), Reason: "want at least 1, and at most 2^30 in sum",

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"context"
+	"fmt"
 	"iter"
 
 	"github.com/rads-project/constellation/placement"
@@ -106,13 +107,18 @@ func (s *Scheduler) Release(ctx context.Context, id string) error {
 	return s.settle(ctx, err)
 }
 
-// ReleaseGeneration says that one generation of an instance is gone, for
-// stale ones that a lost node held when it came back. One that is not on the
-// books is a NotFoundError.
+// ReleaseGeneration says that a stale generation is gone, which a lost node
+// held when it came back. One that is not on the books is a NotFoundError. One
+// that is not stale is a ConflictError: numbers start again once nothing of an
+// ID is on the books, and a late repetition must not release what runs now.
 func (s *Scheduler) ReleaseGeneration(ctx context.Context, id string, generation uint64) error {
 	return s.change(ctx, func(st *state) (Change, error) {
-		if st.generation(id, generation) == nil {
+		a := st.generation(id, generation)
+		switch {
+		case a == nil:
 			return nil, &NotFoundError{KindAllocation, id}
+		case a.state != stale:
+			return nil, &ConflictError{KindAllocation, id, fmt.Sprintf("has generation %d that is not stale", generation)}
 		}
 		return &Released{ID: id, Generation: generation}, nil
 	})

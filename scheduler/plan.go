@@ -257,11 +257,17 @@ func (st *state) leave(a *allocation, tell listener) {
 
 // consequence decides what the latest change of an entry makes necessary, to
 // be recorded in the same entry: yielding instances told to leave, slots moved
-// out of the way, lost slots held again. It returns nil when nothing is left
-// to do.
+// out of the way or from where reported instances run, lost slots held again.
+// It returns nil when nothing is left to do.
 func (st *state) consequence() Change {
 	if st.plan.Unsettled() {
 		return &PlanChanged{Changes: st.plan.Settle(&ground{st: st})}
+	}
+	if crowded := st.crowded; crowded != "" {
+		st.crowded = ""
+		if moves := st.plan.NodeChanged(&ground{st: st}, crowded); len(moves) > 0 {
+			return &PlanChanged{Changes: moves}
+		}
 	}
 	if !st.roomier {
 		return nil

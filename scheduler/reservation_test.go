@@ -529,10 +529,8 @@ func TestReplayOfASlotMovedToANewDevice(t *testing.T) {
 	reserve(t, s, spec)
 	req := onlyCPU("a", 1)
 	req.Resources.GPU = 700
-	_, err := s.AdoptNode(t.Context(), n, []Report{{Request: req, Devices: []int{0}}})
-	require.NoError(t, err)
 	n.Devices.Count = 2
-	_, err = s.UpdateNode(t.Context(), n)
+	_, err := s.AdoptNode(t.Context(), n, []Report{{Request: req, Devices: []int{0}}})
 	require.NoError(t, err)
 	r, err := s.Reservation("r")
 	require.NoError(t, err)

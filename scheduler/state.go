@@ -42,6 +42,7 @@ type state struct {
 	vacancy  *index.Class       // of held places of instances
 	payments map[string]payment // of reservations by ID
 	roomier  bool               // room may have come up in the entry being applied
+	crowded  string             // node on which it may have gone to reported instances
 }
 
 // node is one node. What runs on it is a list in order of placement.
