@@ -50,10 +50,13 @@ type Config struct {
 	// known to all before it joins the cluster.
 	Peers map[string]string
 	// TLS is mutual TLS for all connections, at least version 1.3: the
-	// member's certificate (Certificates or GetCertificate, which also serves
-	// outgoing connections unless GetClientCertificate is set) and the
-	// authorities (RootCAs, ClientCAs; either stands for both). The
-	// transport sets ServerName and ClientAuth. It is copied.
+	// member's certificate and the authorities (RootCAs, ClientCAs; either
+	// stands for both). The certificate comes from Certificates or
+	// GetCertificate, which serves outgoing connections too, unless
+	// GetClientCertificate is set: for those its argument has only the
+	// member's own name as ServerName, SignatureSchemes and
+	// SupportedVersions. The transport sets ServerName and ClientAuth. It is
+	// copied.
 	TLS *tls.Config
 	// Insecure allows TLS to be nil: names are not authenticated.
 	Insecure bool

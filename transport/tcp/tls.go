@@ -2,14 +2,16 @@ package tcp
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
 )
 
 var (
-	errCertificate = errors.New("tcp: certificate refused")
-	errWrongName   = errors.New("tcp: the certificate names another member")
+	errCertificate   = errors.New("tcp: certificate refused")
+	errWrongName     = errors.New("tcp: the certificate names another member")
+	errNoCertificate = errors.New("tcp: TLS has no certificate that the peer takes")
 )
 
 // validateTLS reports everything in c that would weaken or break the
@@ -34,31 +36,61 @@ func validateTLS(c *tls.Config) error {
 	return errors.Join(errs...)
 }
 
-// baseTLS returns what both sides of a connection share. Sessions are never
-// resumed: every connection shows a certificate.
-func baseTLS(c *tls.Config) *tls.Config {
+// baseTLS returns a copy of c with what both sides of a connection share, for
+// the member self. Sessions are never resumed: every connection shows a
+// certificate.
+func baseTLS(c *tls.Config, self string) *tls.Config {
 	c = c.Clone()
 	c.MinVersion = tls.VersionTLS13
 	c.SessionTicketsDisabled = true
-	c.ClientSessionCache = nil
 	if c.RootCAs == nil {
 		c.RootCAs = c.ClientCAs
 	}
 	if c.ClientCAs == nil {
 		c.ClientCAs = c.RootCAs
 	}
-	if get := c.GetCertificate; get != nil && c.GetClientCertificate == nil {
-		c.GetClientCertificate = func(req *tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			return get(&tls.ClientHelloInfo{SignatureSchemes: req.SignatureSchemes, SupportedVersions: []uint16{req.Version}})
+	if c.GetCertificate != nil && c.GetClientCertificate == nil {
+		c.GetClientCertificate = clientCertificate(c.GetCertificate, c.Certificates, self)
+	}
+	if verify := c.VerifyPeerCertificate; verify != nil {
+		c.VerifyPeerCertificate = func(raw [][]byte, chains [][]*x509.Certificate) error {
+			if len(raw) == 0 { // requireCertificate refuses it; the host's check need not expect it.
+				return nil
+			}
+			return refusedByHost(verify(raw, chains))
 		}
 	}
 	return c
 }
 
+// clientCertificate returns a GetClientCertificate that asks get for the
+// certificate of the member self, and where get has none takes the first of
+// certificates that will do, as a server does.
+func clientCertificate(
+	get func(*tls.ClientHelloInfo) (*tls.Certificate, error), certificates []tls.Certificate, self string,
+) func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	return func(req *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		cert, err := get(&tls.ClientHelloInfo{
+			ServerName:        self,
+			SignatureSchemes:  req.SignatureSchemes,
+			SupportedVersions: []uint16{req.Version},
+		})
+		if err != nil || cert != nil {
+			return cert, err
+		}
+		for i := range certificates {
+			if req.SupportsCertificate(&certificates[i]) == nil {
+				return &certificates[i], nil
+			}
+		}
+		return nil, errNoCertificate
+	}
+}
+
 // serverTLS returns the configuration for accepted connections. The sender's
 // name is not known before its introduction and is checked then.
-func serverTLS(c *tls.Config) *tls.Config {
-	c = baseTLS(c)
+func serverTLS(base *tls.Config) *tls.Config {
+	c := base.Clone()
 	// A client without a certificate gets past this, so that it is told from
 	// garbage; requireCertificate then refuses it.
 	c.ClientAuth = tls.VerifyClientCertIfGiven
@@ -67,8 +99,8 @@ func serverTLS(c *tls.Config) *tls.Config {
 }
 
 // clientTLS returns the configuration for connections to peer.
-func clientTLS(c *tls.Config, peer string) *tls.Config {
-	c = baseTLS(c)
+func clientTLS(base *tls.Config, peer string) *tls.Config {
+	c := base.Clone()
 	c.ServerName = peer
 	c.VerifyConnection = andThen(func(cs tls.ConnectionState) error { return checkName(cs, peer) }, c.VerifyConnection)
 	return c
@@ -83,11 +115,16 @@ func andThen(ours, host func(tls.ConnectionState) error) func(tls.ConnectionStat
 		if err := ours(cs); err != nil {
 			return err
 		}
-		if err := host(cs); err != nil {
-			return fmt.Errorf("%w: %w", errCertificate, err)
-		}
+		return refusedByHost(host(cs))
+	}
+}
+
+// refusedByHost marks what a check of the host says about a certificate.
+func refusedByHost(err error) error {
+	if err == nil {
 		return nil
 	}
+	return fmt.Errorf("%w: %w", errCertificate, err)
 }
 
 func requireCertificate(cs tls.ConnectionState) error {

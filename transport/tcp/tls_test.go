@@ -2,6 +2,7 @@ package tcp_test
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"sync/atomic"
 	"testing"
@@ -241,25 +242,57 @@ func TestTLSRotation(t *testing.T) {
 	})
 }
 
-// The host may check more, and what it refuses counts as a certificate.
+// The host may check more, and what it refuses counts as a certificate. Its
+// checks are not asked about a stranger who shows none.
 func TestTLSHostMayCheckMore(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n, ca := newPipeNet(), newAuthority(t)
-		revoked := errors.New("revoked")
-		a := n.secureMember(t, "a", &tls.Config{
-			Certificates:     []tls.Certificate{issue(t, ca, "a")},
-			RootCAs:          ca.Pool(),
-			VerifyConnection: func(tls.ConnectionState) error { return revoked },
-		}, "b")
-		b := n.secureMember(t, "b", &tls.Config{
-			Certificates: []tls.Certificate{issue(t, ca, "b")}, RootCAs: ca.Pool(),
-		}, "a")
-		serve(t, a)
-		serve(t, b)
-		time.Sleep(5 * second)
-		require.Positive(t, a.Stats().Refused.Certificate)
-		require.ErrorIs(t, peerStats(t, a, "b").LastError, revoked)
-	})
+	revoked := errors.New("revoked")
+	tests := []struct {
+		name  string
+		check func(*tls.Config)
+	}{
+		{"VerifyConnection", func(cfg *tls.Config) {
+			cfg.VerifyConnection = func(cs tls.ConnectionState) error {
+				_ = cs.PeerCertificates[0]
+				return revoked
+			}
+		}},
+		{"VerifyPeerCertificate", func(cfg *tls.Config) {
+			cfg.VerifyPeerCertificate = func(raw [][]byte, _ [][]*x509.Certificate) error {
+				_ = raw[0]
+				return revoked
+			}
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n, ca := newPipeNet(), newAuthority(t)
+				checking := &tls.Config{Certificates: []tls.Certificate{issue(t, ca, "a")}, RootCAs: ca.Pool()}
+				tt.check(checking)
+				a := n.secureMember(t, "a", checking, "b")
+				b := n.secureMember(t, "b", &tls.Config{
+					Certificates: []tls.Certificate{issue(t, ca, "b")}, RootCAs: ca.Pool(),
+				}, "a")
+				serve(t, a)
+				serve(t, b)
+				time.Sleep(5 * second)
+				refused := a.Stats().Refused.Certificate
+				require.Positive(t, refused)
+				require.ErrorIs(t, peerStats(t, a, "b").LastError, revoked)
+
+				require.NoError(t, a.RemovePeer("b"))
+				require.NoError(t, b.RemovePeer("a"))
+				synctest.Wait()
+				refused = a.Stats().Refused.Certificate
+				stranger := tls.Client(n.connectToA(t), &tls.Config{RootCAs: ca.Pool(), ServerName: "a"})
+				_, _ = stranger.Write(good().Append(nil))
+				_, err := wire.ReadVerdict(stranger)
+				require.Error(t, err)
+				synctest.Wait()
+				require.Equal(t, refused+1, a.Stats().Refused.Certificate)
+			})
+		})
+	}
 }
 
 func TestTLSConfigMistakes(t *testing.T) {

@@ -40,7 +40,8 @@ func New(cfg Config) (*Transport, error) {
 	}
 	t.cfg.Peers = nil // The roster holds them from here on.
 	if cfg.TLS != nil {
-		t.serverTLS = serverTLS(cfg.TLS)
+		t.cfg.TLS = baseTLS(cfg.TLS, cfg.Name)
+		t.serverTLS = serverTLS(t.cfg.TLS)
 	}
 	return t, nil
 }
