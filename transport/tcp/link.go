@@ -41,9 +41,7 @@ func (l *link) run(ctx context.Context) {
 
 // session makes one connection and uses it until it fails.
 func (l *link) session(ctx context.Context, backoff *outbox.Backoff) error {
-	dialCtx, cancel := context.WithTimeout(ctx, dialTimeout)
-	raw, err := l.cfg.Dial(dialCtx, "tcp", l.peer.Address())
-	cancel()
+	raw, conn, err := l.connect(ctx)
 	if err != nil {
 		return err
 	}
@@ -51,10 +49,6 @@ func (l *link) session(ctx context.Context, backoff *outbox.Backoff) error {
 	closeRaw := func() { _ = raw.Close() }
 	defer closeRaw()
 	defer context.AfterFunc(ctx, closeRaw)()
-	conn, err := l.introduce(ctx, raw)
-	if err != nil {
-		return err
-	}
 	connected := time.Now()
 	l.peer.Out.Connected()
 	l.peer.Out.Reached()
@@ -77,8 +71,43 @@ func (l *link) session(ctx context.Context, backoff *outbox.Backoff) error {
 	return err
 }
 
+// connect makes a connection and introduces this member on it, unless ctx ends
+// or the address moves before that. Of what it returns, raw is the connection
+// to close and conn the one to use.
+func (l *link) connect(ctx context.Context) (raw, conn net.Conn, err error) {
+	address := l.peer.Address()
+	ctx, cancel := context.WithCancelCause(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		select {
+		case <-l.peer.Moved:
+			cancel(errMoved)
+		case <-ctx.Done():
+		}
+	})
+	defer func() {
+		cancel(nil)
+		watching.Wait()
+		if cause := context.Cause(ctx); errors.Is(cause, errMoved) {
+			err = cause
+		}
+		if err != nil && raw != nil {
+			_ = raw.Close()
+		}
+	}()
+	dialCtx, dialed := context.WithTimeout(ctx, dialTimeout)
+	defer dialed()
+	if raw, err = l.cfg.Dial(dialCtx, "tcp", address); err != nil {
+		return nil, nil, fmt.Errorf("tcp: connect: %w", err)
+	}
+	defer context.AfterFunc(ctx, func() { _ = raw.Close() })()
+	conn, err = l.introduce(ctx, raw)
+	return raw, conn, err
+}
+
 // introduce says hello on conn, within TLS where it is configured, and waits
-// for the verdict. It returns the connection to use.
+// for the verdict. It returns the connection to use, on which every read and
+// write sets a deadline of its own.
 func (l *link) introduce(ctx context.Context, conn net.Conn) (net.Conn, error) {
 	if err := conn.SetDeadline(time.Now().Add(introduceTimeout)); err != nil {
 		return nil, err
@@ -86,7 +115,7 @@ func (l *link) introduce(ctx context.Context, conn net.Conn) (net.Conn, error) {
 	if base := l.cfg.TLS; base != nil {
 		secure := tls.Client(conn, clientTLS(base, l.peer.Name))
 		if err := secure.HandshakeContext(ctx); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("tcp: handshake: %w", err)
 		}
 		conn = secure
 	}
@@ -101,7 +130,7 @@ func (l *link) introduce(ctx context.Context, conn net.Conn) (net.Conn, error) {
 	if verdict != wire.Accepted {
 		return nil, fmt.Errorf("tcp: %q refused the connection: %v", l.peer.Name, verdict)
 	}
-	return conn, conn.SetDeadline(time.Time{})
+	return conn, nil
 }
 
 // writeAll writes frames and pings until ctx ends, the address moves, a write

@@ -1,6 +1,7 @@
 package tcp_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -173,6 +174,47 @@ func TestConnectionStormIsDamped(t *testing.T) {
 	})
 }
 
+// An address at which nothing answers, not even with a refusal: an attempt
+// takes a second, and a new address ends it.
+func TestAddressThatSwallows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipeNet()
+		n.listen("nowhere") // Nobody accepts there.
+		a, b := n.member(t, "a"), n.member(t, "b", "a")
+		require.NoError(t, a.SetPeer("b", "nowhere"))
+		serve(t, a)
+		time.Sleep(30 * second)
+		attempts := n.attempts("nowhere")
+		require.Greater(t, len(attempts), 15)
+		require.ErrorIs(t, peerStats(t, a, "b").LastError, context.DeadlineExceeded)
+
+		time.Sleep(time.Until(attempts[len(attempts)-1].Add(2 * second))) // Within an attempt, whatever the pause.
+		require.NoError(t, a.SetPeer("b", "b"))
+		atB, _ := serve(t, b)
+		synctest.Wait()
+		require.NoError(t, a.Send("b", []byte("moved")))
+		synctest.Wait()
+		require.Equal(t, []arrival{{"a", "moved"}}, drain(atB))
+		require.NoError(t, peerStats(t, a, "b").LastError, "it is reached again")
+	})
+}
+
+// After a connection that lasted, the pauses begin anew with the shortest.
+func TestPausesBeginAnewAfterSuccess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipeNet()
+		a := n.member(t, "a", "b")
+		serve(t, a)
+		time.Sleep(time.Minute)
+		_, stop := serve(t, n.member(t, "b", "a"))
+		time.Sleep(time.Minute)
+		stop()
+		gone, before := time.Now(), len(n.attempts("b"))
+		time.Sleep(second)
+		require.LessOrEqual(t, n.attempts("b")[before].Sub(gone), 50*ms)
+	})
+}
+
 // A peer that comes back is connected to at once, because it knocks.
 func TestPeerThatComesBackIsReachedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -249,7 +291,7 @@ func TestPeersComeAndGoAtRunTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newPipeNet()
 		a, b := n.member(t, "a"), n.member(t, "b", "a")
-		serve(t, a)
+		atA, _ := serve(t, a)
 		atB, _ := serve(t, b)
 		require.ErrorIs(t, a.Send("b", nil), transport.ErrUnknownPeer)
 		synctest.Wait()
@@ -267,6 +309,14 @@ func TestPeersComeAndGoAtRunTime(t *testing.T) {
 		refused := a.Stats().Refused.Sender
 		time.Sleep(3 * second)
 		require.Greater(t, a.Stats().Refused.Sender, refused, "b was cut off and is turned away")
+
+		require.NoError(t, a.SetPeer("b", "b"))
+		time.Sleep(3 * second)
+		require.NoError(t, a.Send("b", []byte("and again")))
+		require.NoError(t, b.Send("a", []byte("here too")))
+		synctest.Wait()
+		require.Equal(t, []arrival{{"a", "and again"}}, drain(atB))
+		require.Equal(t, []arrival{{"b", "here too"}}, drain(atA))
 	})
 }
 
@@ -290,6 +340,43 @@ func TestSilentPeerIsGivenUp(t *testing.T) {
 		}
 		require.Equal(t, 2*second, time.Since(start))
 		require.NoError(t, silent.Close())
+	})
+}
+
+// An answer to a ping before the latest one is no measurement.
+func TestLateAnswersMeasureNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipeNet()
+		a := n.member(t, "a", "b")
+		l := n.listen("b")
+		serve(t, a)
+		conn, err := l.Accept()
+		require.NoError(t, err)
+		defer func() { _, _ = conn.Close(), l.Close() }()
+		_, err = wire.ReadHello(conn)
+		require.NoError(t, err)
+		_, err = conn.Write(wire.Accepted.Append(nil))
+		require.NoError(t, err)
+		r := wire.NewReader(conn, 100)
+		var late []byte
+		for range 5 {
+			kind, payload, err := r.Next()
+			require.NoError(t, err)
+			require.Equal(t, wire.Ping, kind)
+			if late != nil {
+				time.Sleep(10 * ms)
+				_, err = conn.Write(wire.Append(nil, wire.Pong, late))
+				require.NoError(t, err)
+			}
+			late = bytes.Clone(payload)
+		}
+		synctest.Wait()
+		require.Zero(t, peerStats(t, a, "b").RoundTrip)
+		time.Sleep(100 * ms)
+		_, err = conn.Write(wire.Append(nil, wire.Pong, late))
+		require.NoError(t, err)
+		synctest.Wait()
+		require.Equal(t, 100*ms, peerStats(t, a, "b").RoundTrip)
 	})
 }
 

@@ -147,7 +147,7 @@ func (s *server) welcome(ctx context.Context, raw net.Conn) (*guest, *uint64) {
 	if g != nil && !g.seat.sit(ctx, raw, deadline) {
 		g, verdict, reason = nil, wire.RefusedBusy, &refused.Busy
 	}
-	if err := errors.Join(write(conn, verdict.Append(nil)), conn.SetDeadline(time.Time{})); err != nil && reason == nil {
+	if err := write(conn, verdict.Append(nil)); err != nil && reason == nil {
 		reason = &refused.Handshake
 	}
 	return g, reason

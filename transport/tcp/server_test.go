@@ -172,8 +172,12 @@ func TestFloodOfConnections(t *testing.T) {
 		serve(t, b)
 		synctest.Wait()
 		const flood = 1000
+		var first net.Conn
 		for i := range flood {
-			n.connectToA(t)
+			conn := n.connectToA(t)
+			if i == 0 {
+				first = conn
+			}
 			if i%100 == 50 {
 				require.NoError(t, b.Send("a", []byte("ordinary")))
 			}
@@ -181,8 +185,10 @@ func TestFloodOfConnections(t *testing.T) {
 				serve(t, c)
 			}
 		}
+		requireClosed(t, first, 0)
 		require.NoError(t, c.Send("a", []byte("newcomer")))
 		synctest.Wait()
+		require.Zero(t, peerStats(t, b, "a").Reconnects, "the member's connection stood")
 		all := drain(arrivals)
 		require.Len(t, all, 11)
 		require.Contains(t, all, arrival{"c", "newcomer"})
@@ -231,9 +237,11 @@ func TestStuckHandlerBoundsConnections(t *testing.T) {
 			require.Equal(t, wire.RefusedBusy, introduce(t, conn, good()))
 			requireClosed(t, conn, 0)
 		}
+		start := time.Now()
 		verdict, err := wire.ReadVerdict(waiting)
 		require.NoError(t, err)
 		require.Equal(t, wire.RefusedBusy, verdict, "the wait has an end too")
+		require.Equal(t, 2*second, time.Since(start))
 		synctest.Wait()
 		require.Equal(t, uint64(101), a.Stats().Refused.Busy)
 	})
