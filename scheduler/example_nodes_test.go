@@ -130,11 +130,11 @@ func ExampleScheduler_ExplainNode() {
 	v, err := s.ExplainNode(req, "n1")
 	must(err)
 	for _, f := range v.Failures {
-		fmt.Println(f.Reason.Kind, f.Reason.Name, f.Reason.Detail, f.Shortfall)
+		fmt.Println(f)
 	}
 	// Output:
-	// constraint  zone = b 0
-	// resource cpu  4000
+	// fails zone = b
+	// lacks cpu (short of 4)
 }
 
 func ExampleScheduler_UpdateNode() {

@@ -39,6 +39,15 @@ func (e Explanation) String() string {
 	return b.String()
 }
 
+// String reads like "lacks cpu (short of 500m)".
+func (f Failure) String() string {
+	text := predicate(f.Reason, false)
+	if f.Shortfall > 0 {
+		text += " (short of " + placement.FormatQuantity(f.Reason.Name, f.Shortfall) + ")"
+	}
+	return text
+}
+
 func (e Explanation) nearest(reason placement.Reason) string {
 	for _, m := range e.Nearest {
 		if m.Reason == reason {

@@ -16,6 +16,9 @@ type ReasonCount struct {
 	Nodes  int              `json:"nodes"`
 }
 
+// String reads like "7 lack cpu".
+func (r ReasonCount) String() string { return r.phrase("") }
+
 // UnschedulableError says why no node fits. It unwraps to ErrUnschedulable.
 type UnschedulableError struct {
 	// ID of the request.
@@ -44,7 +47,7 @@ func (e *UnschedulableError) Error() string {
 		} else {
 			b.WriteString(", ")
 		}
-		b.WriteString(r.phrase(""))
+		b.WriteString(r.String())
 	}
 	return b.String()
 }

@@ -92,7 +92,7 @@ func refusals(t testHelper, err error) []string {
 	var texts []string
 	total := 0
 	for _, r := range refused.Reasons {
-		texts = append(texts, r.phrase(""))
+		texts = append(texts, r.String())
 		total += r.Nodes
 	}
 	require.Equal(t, refused.Total, total, "every node counts once")

@@ -32,7 +32,7 @@ func run(ctx context.Context) error {
 	}
 	fmt.Println("\nutilization")
 	for n := range s.Nodes() {
-		fmt.Printf("  %-4s %-10s cpu %3.0f %%  memory %3.0f %%  overall %3.0f %%\n", n.ID, n.Labels["region"],
+		fmt.Printf("  %s %s cpu %3.0f %%  memory %3.0f %%  overall %3.0f %%\n", n.ID, n.Labels["region"],
 			100*n.Utilization(placement.NameCPU), 100*n.Utilization(placement.NameMemory), 100*n.Overall())
 	}
 	return tooLarge(ctx, s)
@@ -43,7 +43,7 @@ func run(ctx context.Context) error {
 func addNodes(ctx context.Context, s *scheduler.Scheduler) error {
 	for i := range 10 {
 		n := placement.Node{
-			ID:       fmt.Sprintf("n%d", i+1),
+			ID:       fmt.Sprintf("n%02d", i+1),
 			Capacity: placement.Resources{CPU: 32 * placement.Core, Memory: 128 * placement.GiB},
 			Labels:   map[string]string{"region": "us-east-1", "disk": "hdd"},
 		}
@@ -91,13 +91,13 @@ func placeWeb(ctx context.Context, s *scheduler.Scheduler) error {
 	return nil
 }
 
-// tooLarge asks for what no node has and prints the refusal and its
-// explanation.
+// tooLarge asks for more than a node has and prints the refusal, what an
+// explanation adds to it, and the node that comes nearest.
 func tooLarge(ctx context.Context, s *scheduler.Scheduler) error {
 	req := placement.Request{
 		ID: "big-1", Namespace: "team-backend",
-		Resources:   placement.Resources{CPU: 30 * placement.Core, Memory: 64 * placement.GiB},
-		Preferences: placement.Use(placement.BinPack).Require(placement.Equal("region", "us-west-2"), placement.Equal("disk", "nvme")),
+		Resources:   placement.Resources{CPU: 40 * placement.Core, Memory: 64 * placement.GiB},
+		Preferences: placement.Use(placement.BinPack).Require(placement.Equal("region", "us-west-2")),
 	}
 	_, err := s.Place(ctx, req)
 	var refused *scheduler.UnschedulableError
@@ -110,8 +110,8 @@ func tooLarge(ctx context.Context, s *scheduler.Scheduler) error {
 		return err
 	}
 	fmt.Println("explained:", e)
-	if e.NearestMiss != nil {
-		fmt.Printf("nearest miss: %s, which fails %d of the rules\n", e.NearestMiss.NodeID, len(e.NearestMiss.Failures))
+	for _, f := range e.NearestMiss.Failures {
+		fmt.Printf("nearest miss: %s %v\n", e.NearestMiss.NodeID, f)
 	}
 	return nil
 }
