@@ -39,7 +39,8 @@ func TestDocumentedEvictions(t *testing.T) {
 	}{
 		{
 			"NoSchedule leaves who runs alone", nil,
-			[]func(*testing.T, *Scheduler){add(taint("key1", value1, placement.NoSchedule))}, nil,
+			[]func(*testing.T, *Scheduler){add(taint("key1", value1, placement.NoSchedule))},
+			nil,
 		},
 		{
 			"who does not tolerate NoExecute leaves at once", nil,
@@ -47,39 +48,50 @@ func TestDocumentedEvictions(t *testing.T) {
 			map[int]string{0: "key1=value1:NoExecute"},
 		},
 		{
-			"another value is not tolerated", []placement.Toleration{key1},
+			"another value is not tolerated",
+			[]placement.Toleration{key1},
 			[]func(*testing.T, *Scheduler){add(taint("key1", value2, placement.NoExecute))},
 			map[int]string{0: "key1=value2:NoExecute"},
 		},
 		{
-			"Exists with an empty key tolerates everything", []placement.Toleration{placement.TolerateExists("")},
-			[]func(*testing.T, *Scheduler){add(taint("key1", value1, placement.NoExecute)), add(taint("key2", "", placement.NoExecute))}, nil,
+			"Exists with an empty key tolerates everything",
+			[]placement.Toleration{placement.TolerateExists("")},
+			[]func(*testing.T, *Scheduler){add(taint("key1", value1, placement.NoExecute)), add(taint("key2", "", placement.NoExecute))},
+			nil,
 		},
 		{
-			"an empty effect tolerates all effects of the key", []placement.Toleration{key1},
-			[]func(*testing.T, *Scheduler){add(taint("key1", value1, placement.NoExecute)), add(taint("key1", value1, placement.NoSchedule))}, nil,
+			"an empty effect tolerates all effects of the key",
+			[]placement.Toleration{key1},
+			[]func(*testing.T, *Scheduler){add(taint("key1", value1, placement.NoExecute)), add(taint("key1", value1, placement.NoSchedule))},
+			nil,
 		},
 		{
-			"tolerationSeconds delays", []placement.Toleration{key1.AtMost(15)},
+			"tolerationSeconds delays",
+			[]placement.Toleration{key1.AtMost(15)},
 			[]func(*testing.T, *Scheduler){add(taint("key1", value1, placement.NoExecute)), wait},
 			map[int]string{15: "key1=value1:NoExecute"},
 		},
 		{
-			"who tolerates only one of two leaves at once", []placement.Toleration{key1},
+			"who tolerates only one of two leaves at once",
+			[]placement.Toleration{key1},
 			[]func(*testing.T, *Scheduler){add(taint("key1", value1, placement.NoExecute)), add(taint("key2", value2, placement.NoExecute))},
 			map[int]string{10: "key2=value2:NoExecute"},
 		},
 		{
-			"of two delays the earlier instant counts", []placement.Toleration{key1.AtMost(35), placement.TolerateExists("key2").AtMost(5)},
+			"of two delays the earlier instant counts",
+			[]placement.Toleration{key1.AtMost(35), placement.TolerateExists("key2").AtMost(5)},
 			[]func(*testing.T, *Scheduler){add(taint("key1", value1, placement.NoExecute)), add(taint("key2", value2, placement.NoExecute)), wait, wait},
 			map[int]string{15: "key2=value2:NoExecute"},
 		},
 		{
-			"removal before the time is up cancels", []placement.Toleration{key1.AtMost(15)},
-			[]func(*testing.T, *Scheduler){add(taint("key1", value1, placement.NoExecute)), remove("key1", placement.NoExecute), wait}, nil,
+			"removal before the time is up cancels",
+			[]placement.Toleration{key1.AtMost(15)},
+			[]func(*testing.T, *Scheduler){add(taint("key1", value1, placement.NoExecute)), remove("key1", placement.NoExecute), wait},
+			nil,
 		},
 		{
-			"removal and return starts the time anew", []placement.Toleration{key1.AtMost(15)},
+			"removal and return starts the time anew",
+			[]placement.Toleration{key1.AtMost(15)},
 			[]func(*testing.T, *Scheduler){
 				add(taint("key1", value1, placement.NoExecute)), remove("key1", placement.NoExecute),
 				add(taint("key1", value1, placement.NoExecute)), wait,
@@ -87,7 +99,8 @@ func TestDocumentedEvictions(t *testing.T) {
 			map[int]string{35: "key1=value1:NoExecute"},
 		},
 		{
-			"removal of one of two leaves the other's time", []placement.Toleration{key1.AtMost(35), placement.TolerateExists("key2").AtMost(15)},
+			"removal of one of two leaves the other's time",
+			[]placement.Toleration{key1.AtMost(35), placement.TolerateExists("key2").AtMost(15)},
 			[]func(*testing.T, *Scheduler){
 				add(taint("key1", value1, placement.NoExecute)), add(taint("key2", value2, placement.NoExecute)),
 				remove("key2", placement.NoExecute), wait,
@@ -95,12 +108,14 @@ func TestDocumentedEvictions(t *testing.T) {
 			map[int]string{35: "key1=value1:NoExecute"},
 		},
 		{
-			"the same taint again does not start the time anew", []placement.Toleration{key1.AtMost(15)},
+			"the same taint again does not start the time anew",
+			[]placement.Toleration{key1.AtMost(15)},
 			[]func(*testing.T, *Scheduler){add(taint("key1", value1, placement.NoExecute)), add(taint("key1", value1, placement.NoExecute))},
 			map[int]string{15: "key1=value1:NoExecute"},
 		},
 		{
-			"another value is another taint", []placement.Toleration{placement.TolerateExists("key1").AtMost(15)},
+			"another value is another taint",
+			[]placement.Toleration{placement.TolerateExists("key1").AtMost(15)},
 			[]func(*testing.T, *Scheduler){add(taint("key1", value1, placement.NoExecute)), add(taint("key1", value2, placement.NoExecute)), wait},
 			map[int]string{25: "key1=value2:NoExecute"},
 		},
