@@ -1,8 +1,6 @@
 package raft
 
 import (
-	"encoding/binary"
-	"math"
 	"slices"
 	"time"
 )
@@ -11,16 +9,24 @@ import (
 // flight. A core saves what it has decided within one action, so that its disk
 // is its hard state. A world is immutable: an action clones the core that it is
 // about.
+//
+// Two things that the core keeps are not part of a world, because to leave them
+// out only adds to what can happen. When an election timeout runs out: a
+// campaign by hand may come at any time, so the walk lets one begin whenever the
+// node is free to. And which process spoke last under a member's name: that only
+// ever makes a node drop messages, and any message may be lost.
 type world struct {
 	nodes    [worldSize]worldNode
 	messages []Message
+	// terms is the last term that there is.
+	terms uint64
 	// leaders and token are what the oracles remember: who won each term, and
 	// the latest reign.
 	leaders [maxWorldTerm + 1]string
 	token   uint64
 	// What may still happen.
-	crashes, transfers, campaigns int
-	broken                        string
+	crashes, transfers int
+	broken             string
 
 	parent *world // if the walk is to be told
 	action string
@@ -49,291 +55,231 @@ func worldIndex(id string) int {
 	return int(id[0] - 'A')
 }
 
+// sender returns the core that a message is from.
+func (w *world) sender(m *Message) *Core { return w.nodes[worldIndex(m.From)].core }
+
 // receiver returns the core that a message is for.
 func (w *world) receiver(m *Message) *Core { return w.nodes[worldIndex(m.To)].core }
 
-// useless reports whether a message can never again change anything, whatever
-// comes before it. It might as well be lost.
-func (w *world) useless(m *Message) bool {
-	c := w.receiver(m)
-	switch {
-	case m.Term > c.hard.Term:
-		return false
-	case m.Kind == PreVoteAnswer || m.Kind == VoteAnswer || m.Kind == HeartbeatAnswer:
-		return !w.awaited(m)
-	case m.Kind == TimeoutNow:
-		return m.Term < c.hard.Term || c.leader != "" && c.leader != m.From
-	default:
-		return false
-	}
-}
+// meaning is what a message can still bring about, whatever comes before it.
+type meaning uint8
 
-// awaited reports whether an answer is to what its receiver asks now.
-func (w *world) awaited(m *Message) bool {
-	c := w.receiver(m)
+const (
+	// means nothing: the message might as well be lost.
+	meansNothing meaning = iota
+	// means a term: an answer of a later term than its receiver's. Who gave it,
+	// and to what question, no longer matters, because a campaign or reign that
+	// it could be an answer to is over before the receiver is in that term.
+	meansTerm
+	// means a question: the receiver will say which term it is in, unless it
+	// reigns, and change nothing. What was asked no longer matters.
+	meansQuestion
+	// means a greeting: the receiver will say which term it is in, even if it
+	// reigns. It is a heartbeat of an earlier term than the receiver's.
+	meansGreeting
+	// means a campaign's question, or the answer that wins it. A majority of
+	// three is one other node, so that it does not matter which.
+	meansCampaign
+	// means a question whose campaign is over, but which may still get a vote.
+	meansLateRequest
+	// means a heartbeat, or an answer that extends a lease.
+	meansLease
+	// means an order to campaign.
+	meansOrder
+)
+
+// meaning tells what a message can still bring about.
+func (w *world) meaning(m *Message) meaning {
+	to := w.receiver(m)
 	switch m.Kind {
-	case PreVoteAnswer:
-		return c.role == PreCandidate && m.Sequence == c.campaign.sequence
-	case VoteAnswer:
-		return c.role == Candidate && m.Sequence == c.campaign.sequence && m.Term == c.hard.Term
+	case PreVoteAnswer, VoteAnswer, HeartbeatAnswer:
+		return w.answerMeaning(m)
+	case PreVoteRequest:
+		if m.Term > to.hard.Term && w.asks(w.sender(m), PreCandidate, m.Sequence) {
+			return meansCampaign
+		}
+		return w.question(m, meansQuestion)
+	case VoteRequest:
+		mayGrant := m.Term > to.hard.Term || m.Term == to.hard.Term && to.unpledged(m.From)
+		switch {
+		case mayGrant && w.asks(w.sender(m), Candidate, m.Sequence):
+			return meansCampaign
+		case mayGrant:
+			return meansLateRequest
+		default:
+			return w.question(m, meansQuestion)
+		}
+	case Heartbeat:
+		if m.Term < to.hard.Term {
+			return w.question(m, meansGreeting)
+		}
+		if w.isOld(m) && w.role(to.self) == Follower && w.age(m) == ageless {
+			return meansNothing
+		}
+		return meansLease
+	case TimeoutNow:
+		// In the last term nobody can campaign.
+		if m.Term < to.hard.Term || m.Term >= w.terms || m.Term == to.hard.Term && to.leader != m.From && to.leader != "" {
+			return meansNothing
+		}
+		return meansOrder
 	default:
-		over := c.reign.ended && !c.faults.renewAfterTransfer
-		return m.Granted && m.Term == c.hard.Term && w.age(c, m) < roundAge && !over
+		return meansNothing
 	}
 }
 
-// roundAge stands for a round of heartbeats too old for any lease.
-const roundAge = 7
+// answerMeaning is meaning for an answer. With one other vote a campaign is won,
+// so a refusal decides nothing: with it or without, a campaign that nothing else
+// can come of is over.
+func (w *world) answerMeaning(m *Message) meaning {
+	to := w.receiver(m)
+	switch {
+	case m.Term > to.hard.Term:
+		return meansTerm
+	case !m.Granted:
+		return meansNothing
+	case m.Kind == PreVoteAnswer && w.asks(to, PreCandidate, m.Sequence),
+		m.Kind == VoteAnswer && w.asks(to, Candidate, m.Sequence):
+		return meansCampaign
+	case m.Kind == HeartbeatAnswer && w.age(m) != ageless:
+		return meansLease
+	default:
+		return meansNothing
+	}
+}
 
-// age returns how many ticks ago a round of c was sent.
-func (w *world) age(c *Core, m *Message) byte {
-	sent, ok := c.sentAt(m.Sequence)
+// question returns the meaning of what its receiver will only answer with its
+// term: none to a sender in the last term.
+func (w *world) question(m *Message, as meaning) meaning {
+	if w.sender(m).hard.Term >= w.terms {
+		return meansNothing
+	}
+	return as
+}
+
+// asks reports whether a node is in that campaign. A pre-campaign in the last
+// term comes to nothing.
+func (w *world) asks(c *Core, as Role, sequence uint64) bool {
+	return c.role == as && c.campaign.sequence == sequence && (as == Candidate || c.hard.Term < w.terms)
+}
+
+// isOld reports whether a heartbeat resets nothing.
+func (w *world) isOld(m *Message) bool {
+	to := w.receiver(m)
+	return m.Term == to.hard.Term && m.Sequence <= to.lastHeartbeat
+}
+
+// ageless stands for a round of heartbeats whose answer no longer extends a
+// lease.
+const ageless = 255
+
+// age returns how many ticks ago a heartbeat, or the one answered, was sent.
+func (w *world) age(m *Message) byte {
+	c := w.sender(m)
+	if m.Kind == HeartbeatAnswer {
+		c = w.receiver(m)
+	}
 	now := w.nodes[c.self].clock
-	if c.role != Leader || c.hard.Term != m.Term || !ok || now-sent >= c.cfg.ElectionTimeoutMin && !c.faults.leaseFromReceipt {
-		return roundAge
+	sent, ok := c.sentAt(m.Sequence)
+	switch {
+	case c.role != Leader || m.Term != c.hard.Term || !ok || c.reign.ended && !c.faults.renewAfterTransfer:
+		return ageless
+	case c.faults.leaseFromReceipt:
+		return byte((now - sent) / worldTick)
+	case sent+c.lease <= now, sent <= c.majorityAck():
+		return ageless
+	default:
+		return byte((now - sent) / worldTick)
 	}
-	return byte(min((now-sent)/worldTick, roundAge-1))
 }
 
-// encoder writes a world so that equal bytes mean equal futures: times are
-// relative to the local clock and saturated where nothing tells them apart any
-// more, sequence numbers give way to what they refer to, and what the role makes
-// irrelevant is left out.
-type encoder struct {
-	w   *world
-	to  [worldSize]int // node to its place
-	at  [worldSize]int // place to its node
-	buf []byte
-}
-
-// fingerprint returns the least hash over all renamings of the nodes: two worlds
-// that differ only by names are one.
-func (w *world) fingerprint(e *encoder) uint64 {
-	e.w = w
-	least := uint64(math.MaxUint64)
-	for _, p := range [][worldSize]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}} {
-		e.at = p
-		for place, node := range p {
-			e.to[node] = place
+// campaigns reports whether a node is in a campaign that can still be won. One
+// that cannot is no different from following: its requests are not repeated, and
+// what ends it begins the same from there.
+func (w *world) campaigns(i int) bool {
+	c := w.nodes[i].core
+	if c.role != PreCandidate && c.role != Candidate {
+		return false
+	}
+	for j := range w.messages {
+		m := &w.messages[j]
+		asker := ""
+		switch m.Kind {
+		case PreVoteRequest, VoteRequest:
+			asker = m.From
+		case PreVoteAnswer, VoteAnswer:
+			asker = m.To
+		default:
 		}
-		e.buf = e.buf[:0]
-		e.world()
-		least = min(least, hash64(e.buf))
-	}
-	return least
-}
-
-// hash64 is FNV-1a with a final mix.
-func hash64(b []byte) uint64 {
-	h := uint64(14695981039346656037)
-	for _, c := range b {
-		h = (h ^ uint64(c)) * 1099511628211
-	}
-	h ^= h >> 32
-	h *= 0xd6e8feb86659fd93
-	return h ^ h>>32
-}
-
-func (e *encoder) byte(b byte) { e.buf = append(e.buf, b) }
-
-func (e *encoder) flags(f ...bool) {
-	b := byte(0)
-	for i, set := range f {
-		if set {
-			b |= 1 << i
-		}
-	}
-	e.byte(b)
-}
-
-// name writes a node by its place.
-func (e *encoder) name(id string) {
-	i := worldIndex(id)
-	if i < worldSize {
-		i = e.to[i]
-	}
-	e.byte(byte(i))
-}
-
-// future writes how long until t, 0 if it has come.
-func (e *encoder) future(t, now time.Duration) {
-	if t == Never {
-		e.byte(255)
-		return
-	}
-	e.buf = binary.AppendUvarint(e.buf, uint64(max(0, t-now)))
-}
-
-// past writes how long ago t was, at most limit.
-func (e *encoder) past(t, now, limit time.Duration) {
-	e.buf = binary.AppendUvarint(e.buf, uint64(min(limit, now-t)))
-}
-
-func (e *encoder) world() {
-	w := e.w
-	least := w.nodes[0].clock
-	for i := range w.nodes {
-		least = min(least, w.nodes[i].clock)
-	}
-	for _, i := range e.at {
-		e.future(w.nodes[i].clock, least)
-		e.node(&w.nodes[i])
-	}
-	for term, id := range w.leaders {
-		if !w.settled(uint64(term)) {
-			e.name(id)
-		}
-	}
-	if w.tokenMatters() {
-		e.byte(byte(w.token))
-	}
-	e.byte(byte(w.crashes))
-	e.byte(byte(w.transfers))
-	e.byte(byte(w.campaigns))
-	e.inFlight()
-}
-
-// settled reports whether nobody can win a term any more.
-func (w *world) settled(term uint64) bool {
-	for i := range w.nodes {
-		c := w.nodes[i].core
-		if c.hard.Term < term || c.hard.Term == term && c.role == Candidate {
-			return false
-		}
-	}
-	return true
-}
-
-// tokenMatters reports whether a reign could still begin that is not above the
-// latest one.
-func (w *world) tokenMatters() bool {
-	for i := range w.nodes {
-		c := w.nodes[i].core
-		waits := c.role == Candidate || c.role == Leader && !c.reign.running && !c.reign.ended
-		if c.hard.Term < w.token || c.hard.Term == w.token && (waits || c.faults.renewAfterTransfer) {
+		if asker == c.cfg.ID && w.meaning(m) == meansCampaign {
 			return true
 		}
 	}
 	return false
 }
 
-// inFlight writes the messages in an order of their own.
-func (e *encoder) inFlight() {
-	var parts [8][]byte
-	start := len(e.buf)
-	for i := range e.w.messages {
-		from := len(e.buf)
-		e.message(&e.w.messages[i])
-		parts[i] = slices.Clone(e.buf[from:])
+// role returns the role of a node as far as it matters.
+func (w *world) role(i int) Role {
+	c := w.nodes[i].core
+	if c.role == Leader || w.campaigns(i) {
+		return c.role
 	}
-	e.buf = e.buf[:start]
-	sorted := parts[:len(e.w.messages)]
-	slices.SortFunc(sorted, slices.Compare)
-	for _, p := range sorted {
-		e.buf = append(e.buf, p...)
-	}
+	return Follower
 }
 
-func (e *encoder) message(m *Message) {
-	w := e.w
-	from := w.nodes[worldIndex(m.From)].core
-	e.byte(byte(m.Kind))
-	e.name(m.From)
-	e.name(m.To)
-	e.byte(byte(m.Term))
-	e.byte(byte(m.Transfer))
-	e.flags(m.Granted, m.Incarnation < from.hard.Incarnation)
-	switch m.Kind {
-	case PreVoteRequest:
-		e.flags(from.role == PreCandidate && m.Sequence == from.campaign.sequence)
-	case VoteRequest:
-		e.flags(from.role == Candidate && m.Sequence == from.campaign.sequence)
-	case PreVoteAnswer, VoteAnswer:
-		e.flags(w.awaited(m))
-	case HeartbeatAnswer:
-		e.byte(w.age(w.receiver(m), m))
-	case Heartbeat:
-		// Which of several comes first matters to their receiver.
-		rank := byte(0)
-		for i := range w.messages {
-			o := &w.messages[i]
-			if o.Kind == Heartbeat && o.To == m.To && o.Term == m.Term && o.Sequence < m.Sequence {
-				rank++
-			}
-		}
-		to := w.receiver(m)
-		e.flags(m.Term == to.hard.Term && m.Sequence <= to.lastHeartbeat)
-		e.byte(w.age(from, m))
-		e.byte(rank)
-	default:
-	}
-}
-
-func (e *encoder) node(n *worldNode) {
-	c := n.core
-	e.byte(byte(c.hard.Term))
-	e.name(c.hard.Vote)
-	e.byte(byte(c.role))
-	e.name(c.leader)
-	e.future(c.promise.until, n.clock)
-	if c.promise.until > n.clock {
-		e.name(c.promise.to)
-	}
-	e.future(c.electionAt, n.clock)
-	for _, i := range e.at {
-		e.process(&c.peers[i], i, n.clock)
-	}
-	switch c.role {
-	case PreCandidate:
-		e.set(c.campaign.granted)
-		e.set(c.campaign.refused)
-	case Candidate:
-		e.past(c.campaign.sentAt, n.clock, c.cfg.ElectionTimeoutMin)
-		e.set(c.campaign.granted)
-		e.set(c.campaign.refused)
-		e.byte(byte(c.campaign.transfer))
-	case Leader:
-		e.tenure(c, n.clock)
-	default:
-	}
-}
-
-// process writes what a node knows of another's incarnation, which matters
-// only while something of an earlier one may still arrive.
-func (e *encoder) process(p *peer, i int, now time.Duration) {
-	for j := range e.w.messages {
-		m := &e.w.messages[j]
-		current := e.w.nodes[i].core.hard.Incarnation
-		if m.From == worldID(i) && m.Incarnation < current {
-			e.flags(p.incarnation == current)
-			e.past(p.since, now, 8*worldTick)
-			return
+// settled reports whether nobody can win a term any more.
+func (w *world) settled(term uint64) bool {
+	for i := range w.nodes {
+		at := w.nodes[i].core.hard.Term
+		if at < term || at == term && w.role(i) == Candidate {
+			return false
 		}
 	}
+	return true
 }
 
-func (e *encoder) set(s voterSet) {
-	b := byte(0)
-	for place, node := range e.at {
-		if s.has(node) {
-			b |= 1 << place
+// tokenMatters reports whether a reign could still begin in an earlier term than
+// the latest one's, or again in that. A second leader of that term is found
+// without.
+func (w *world) tokenMatters() bool {
+	for i := range w.nodes {
+		c := w.nodes[i].core
+		waits := c.role == Leader && !c.reign.running && (!c.reign.ended || c.faults.renewAfterTransfer)
+		switch {
+		case c.hard.Term+1 < w.token, c.hard.Term < w.token && (waits || w.role(i) == Candidate):
+			return true
+		case c.hard.Term == w.token && waits && c.faults.renewAfterTransfer:
+			return true
 		}
 	}
-	e.byte(b)
+	return false
 }
 
-func (e *encoder) tenure(c *Core, now time.Duration) {
-	e.flags(c.reign.running, c.reign.ended, c.reign.transferring)
-	e.future(c.reign.heartbeatAt, now)
-	if c.reign.running {
-		e.future(c.reign.leaseEnd, now)
-	} else {
-		e.future(c.reign.graceEnd, now)
+// voteMatters reports whether a request of its term can still reach a node.
+func (w *world) voteMatters(i int) bool {
+	term := w.nodes[i].core.hard.Term
+	for j := range w.nodes {
+		if w.nodes[j].core.hard.Term < term || w.nodes[j].core.faults.resetVoteOnEqualTerm {
+			return true
+		}
 	}
-	if c.reign.ended && !c.faults.renewAfterTransfer {
-		return
+	return slices.ContainsFunc(w.messages, func(m Message) bool {
+		return w.mayBeGranted(&m) && m.Term == term && worldIndex(m.To) == i
+	})
+}
+
+// mayBeGranted reports whether a message is a request that may still get a vote.
+func (w *world) mayBeGranted(m *Message) bool {
+	if m.Kind != VoteRequest {
+		return false
 	}
-	for _, i := range e.at {
-		e.past(c.peers[i].acked, now, c.cfg.ElectionTimeoutMin)
-	}
+	means := w.meaning(m)
+	return means == meansCampaign || means == meansLateRequest
+}
+
+// transferMatters reports whether a transfer is to come or under way.
+func (w *world) transferMatters() bool {
+	return w.transfers > 0 || slices.ContainsFunc(w.messages, func(m Message) bool {
+		return w.meaning(&m) == meansOrder || m.Transfer != 0 && w.mayBeGranted(&m)
+	})
 }

@@ -12,8 +12,8 @@ import (
 
 // scope bounds a world.
 type scope struct {
-	terms, inFlight               int
-	crashes, transfers, campaigns int
+	terms, inFlight    int
+	crashes, transfers int
 	// electionTimeout is the minimal one, in ticks; lease is how long a lease
 	// lasts.
 	electionTimeout int
@@ -22,6 +22,8 @@ type scope struct {
 	skew int
 	// states bounds the walk, 0 for none.
 	states int
+	// litter is how many messages are kept that mean nothing.
+	litter int
 	// off switches rules off.
 	off faults
 }
@@ -37,8 +39,8 @@ type explorer struct {
 	trace bool
 }
 
-// zeros is a source of timeouts: always the least. The walk lets an election
-// timeout run out at any time from then on.
+// zeros is a source of timeouts: always the least. Which it is does not matter,
+// since the walk itself decides when one runs out.
 type zeros struct{}
 
 func (zeros) Uint64() uint64 { return 0 }
@@ -51,7 +53,7 @@ func newExplorer(t *testing.T, s scope) *explorer {
 // start returns a cluster that has just begun and whose silence is over.
 func (x *explorer) start() *world {
 	x.t.Helper()
-	w := &world{crashes: x.crashes, transfers: x.transfers, campaigns: x.campaigns}
+	w := &world{terms: uint64(x.terms), crashes: x.crashes, transfers: x.transfers}
 	members := voters(worldSize)
 	for i := range members {
 		members[i].StoreID = testStore(members[i].ID)
@@ -166,6 +168,7 @@ func (x *explorer) boot(disk HardState, now time.Duration) *Core {
 	c.lease = x.lease
 	c.faults = x.off
 	c.faults.frozenMembership = true
+	c.electionAt = Never
 	if x.off.noBlackout {
 		c.promise = promise{}
 	}
@@ -237,22 +240,29 @@ func (x *explorer) deliver(w *world, visit visitor) bool {
 		next := *w
 		next.messages = slices.Delete(slices.Clone(w.messages), i, i+1)
 		step := func(c *Core, now time.Duration) Effects { return c.Step(now, m) }
-		if !x.act(&next, worldIndex(m.To), "deliver "+transcribe(m), false, step, visit) {
+		if !x.act(&next, worldIndex(m.To), "deliver "+transcribe(m), step, visit) {
 			return false
 		}
 	}
 	return true
 }
 
-// timeout has an election timeout run out, at any time from the minimum on.
+// timeout has an election timeout run out on a node that is free to campaign,
+// which is no different from a campaign by hand. In the last term there is
+// nothing to campaign for.
 func (x *explorer) timeout(w *world, visit visitor) bool {
 	for i := range w.nodes {
-		n := &w.nodes[i]
-		if n.core.electionAt > n.clock {
+		c := *w.nodes[i].core
+		c.now = w.nodes[i].clock
+		if c.hard.Term >= w.terms || c.mayCampaign() != nil {
 			continue
 		}
 		next := *w
-		if !x.act(&next, i, "timeout of "+worldID(i), true, (*Core).Tick, visit) {
+		expire := func(c *Core, now time.Duration) Effects {
+			c.electionAt = now
+			return c.Tick(now)
+		}
+		if !x.act(&next, i, "timeout of "+worldID(i), expire, visit) {
 			return false
 		}
 	}
@@ -293,7 +303,7 @@ func (x *explorer) wake(w *world, i int, action string, visit visitor) bool {
 			continue
 		}
 		next := *w
-		return x.act(&next, i, action, false, (*Core).Tick, func(_ string, after *world) bool {
+		return x.act(&next, i, action, (*Core).Tick, func(_ string, after *world) bool {
 			return x.wake(after, i+1, action, visit)
 		})
 	}
@@ -320,7 +330,7 @@ func (x *explorer) crash(w *world, visit visitor) bool {
 	return true
 }
 
-// order has somebody ask for a transfer or a campaign.
+// order has somebody ask for a transfer.
 func (x *explorer) order(w *world, visit visitor) bool {
 	for i := range w.nodes {
 		if w.transfers > 0 && w.nodes[i].core.reigns() {
@@ -331,20 +341,9 @@ func (x *explorer) order(w *world, visit visitor) bool {
 					e, _ := c.Transfer(now, worldID(j))
 					return e
 				}
-				if i != j && !x.act(&next, i, "transfer to "+worldID(j), false, transfer, visit) {
+				if i != j && !x.act(&next, i, "transfer to "+worldID(j), transfer, visit) {
 					return false
 				}
-			}
-		}
-		if w.campaigns > 0 && w.nodes[i].core.Role() == Follower {
-			next := *w
-			next.campaigns--
-			campaign := func(c *Core, now time.Duration) Effects {
-				e, _ := c.Campaign(now)
-				return e
-			}
-			if !x.act(&next, i, "campaign of "+worldID(i), false, campaign, visit) {
-				return false
 			}
 		}
 	}
@@ -352,29 +351,27 @@ func (x *explorer) order(w *world, visit visitor) bool {
 }
 
 // act calls one core of next, which is a copy already, and visits what may
-// become of its messages: any may be lost, and there is room for few. An
-// election timeout that is due runs out only in a call that says so.
-func (x *explorer) act(
-	next *world, i int, name string, timeout bool, call func(*Core, time.Duration) Effects, visit visitor,
-) bool {
+// become of its messages: any may be lost, and there is room for few.
+func (x *explorer) act(next *world, i int, name string, call func(*Core, time.Duration) Effects, visit visitor) bool {
 	n := &next.nodes[i]
 	disk := n.core.hard
 	n.core = n.core.clone()
-	due := n.core.electionAt
-	held := due <= n.clock && !timeout
-	if held {
-		n.core.electionAt = Never
-	}
 	e := call(n.core, n.clock)
-	if held && n.core.electionAt == Never && n.core.role != Leader {
-		n.core.electionAt = due
-	}
-	if n.core.Term() > uint64(x.terms) {
+	if n.core.hard.Term > next.terms {
 		return true
 	}
+	n.core.forget()
 	next.perform(i, disk, e)
 	next.check()
 	return x.lose(next, name, slices.Clone(e.Messages), visit)
+}
+
+// forget drops what is not part of a world.
+func (c *Core) forget() {
+	c.electionAt = Never
+	for i := range c.peers {
+		c.peers[i].process = process{}
+	}
 }
 
 // lose visits the worlds in which some of the messages have been sent.
@@ -387,12 +384,35 @@ func (x *explorer) lose(w *world, name string, messages []Message, visit visitor
 				next.messages = append(next.messages, m)
 			}
 		}
-		next.messages = slices.DeleteFunc(next.messages, func(m Message) bool { return next.useless(&m) })
-		if len(next.messages) <= x.inFlight && !visit(name, &next) {
+		next.sweep(x.litter)
+		if len(next.messages) <= x.inFlight+x.litter && next.meant() <= x.inFlight && !visit(name, &next) {
 			return false
 		}
 	}
 	return true
+}
+
+// sweep removes the messages that mean nothing, but for the latest few.
+func (w *world) sweep(keep int) {
+	litter := len(w.messages) - w.meant() - keep
+	w.messages = slices.DeleteFunc(w.messages, func(m Message) bool {
+		if litter <= 0 || w.meaning(&m) != meansNothing {
+			return false
+		}
+		litter--
+		return true
+	})
+}
+
+// meant returns how many messages mean something.
+func (w *world) meant() int {
+	n := 0
+	for i := range w.messages {
+		if w.meaning(&w.messages[i]) != meansNothing {
+			n++
+		}
+	}
+	return n
 }
 
 // perform checks and notes what a call asks for. disk is what was saved before.

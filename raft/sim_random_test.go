@@ -35,7 +35,7 @@ func mix(t *testing.T, name string) sim.Mix {
 // times as many.
 func seeds(full int) int {
 	switch {
-	case raceEnabled || testing.Short():
+	case raft.RaceEnabled || testing.Short():
 		return (full + 49) / 50
 	case os.Getenv("CONSTELLATION_LONG") != "":
 		return full * 10
@@ -184,7 +184,7 @@ func TestSimulationNegativeControls(t *testing.T) {
 		{"rule 18: quorum before a change", "reforms", []string{"O1", "O6", "O7"}},
 		{"rule 19: hear unknown candidates", "membership", []string{"O9"}},
 	}
-	if raceEnabled || testing.Short() {
+	if raft.RaceEnabled || testing.Short() {
 		t.Skip("some rules take thousands of seeds")
 	}
 	for _, tt := range tests {
