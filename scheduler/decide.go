@@ -166,36 +166,67 @@ func (st *state) tooLarge(a *allocation, name placement.ResourceName) error {
 	}}}
 }
 
-// resizeDevices returns the devices for another amount of GPU: a fraction
-// stays on its device, whole devices are given up from the last or added by
-// index.
+// resizeDevices returns the devices for another amount of GPU.
 func (st *state) resizeDevices(a *allocation, amount int64) ([]uint16, error) {
-	whole := func(gpu int64) bool { return gpu%placement.Device == 0 }
 	was := a.resources.GPU
 	switch {
 	case amount == was:
 		return a.devices, nil
-	case whole(amount) != whole(was) || was == 0 && !whole(amount):
+	case amount == 0:
+		return nil, nil
+	case was != 0 && fractional(amount) != fractional(was):
 		return nil, &ConflictError{KindAllocation, a.id, "can not turn a fraction of a device into whole ones or back"}
 	}
-	left := st.deviceLeft(a.node)
-	if !whole(amount) {
-		if amount-was > left[a.devices[0]] {
-			return nil, st.tooLarge(a, placement.NameGPU)
-		}
-		return a.devices, nil
+	var devices []uint16
+	if left := st.deviceLeft(a.node); fractional(amount) {
+		devices = resizeFraction(a, left, amount)
+	} else {
+		devices = resizeWhole(a, left, int(amount/placement.Device))
 	}
-	devices := slices.Clone(a.devices[:min(len(a.devices), int(amount/placement.Device))])
-	for i := 0; i < len(left) && int64(len(devices))*placement.Device < amount; i++ {
+	if devices == nil {
+		return nil, st.tooLarge(a, placement.NameGPU)
+	}
+	return devices, nil
+}
+
+func fractional(gpu int64) bool { return gpu%placement.Device != 0 }
+
+// resizeFraction returns the device of the instance, or for one without the
+// device that fits with least left, by index. It returns nil if there is no
+// room.
+func resizeFraction(a *allocation, left []int64, amount int64) []uint16 {
+	if len(a.devices) > 0 {
+		if amount-a.resources.GPU > left[a.devices[0]] {
+			return nil
+		}
+		return a.devices
+	}
+	tightest := -1
+	for i, l := range left {
+		if l >= amount && (tightest < 0 || l < left[tightest]) {
+			tightest = i
+		}
+	}
+	if tightest < 0 {
+		return nil
+	}
+	return []uint16{uint16(tightest)}
+}
+
+// resizeWhole gives devices up from the last or adds untouched ones by index.
+// It returns nil if there are not enough.
+func resizeWhole(a *allocation, left []int64, count int) []uint16 {
+	devices := slices.Clone(a.devices[:min(len(a.devices), count)])
+	for i := 0; i < len(left) && len(devices) < count; i++ {
 		if left[i] == placement.Device {
 			devices = append(devices, uint16(i))
 		}
 	}
-	if int64(len(devices))*placement.Device < amount {
-		return nil, st.tooLarge(a, placement.NameGPU)
+	if len(devices) < count {
+		return nil
 	}
 	slices.Sort(devices)
-	return devices, nil
+	return devices
 }
 
 // deviceLeft returns what is left of each device of a node, holds subtracted.

@@ -127,8 +127,9 @@ func (s *Scheduler) ReleaseGeneration(ctx context.Context, id string, generation
 // Resize changes the amounts of a running instance on its node. Only what
 // grows needs room; it returns an UnschedulableError if there is none. GPUs
 // stay: a fraction on its device, whole devices given up from the last or
-// added by index; a fraction never becomes whole devices or the reverse. A
-// lost instance, and one in a slot of a reservation, keeps its size: that is a
+// added by index. A fraction never becomes whole devices or the reverse; an
+// instance without GPUs may get either, and any may give up all. A lost
+// instance, and one in a slot of a reservation, keeps its size: that is a
 // ConflictError. A refusal by quota is a quota.ExceededError.
 func (s *Scheduler) Resize(ctx context.Context, id string, to placement.Resources) (Decision, error) {
 	if err := s.enter(ctx); err != nil {

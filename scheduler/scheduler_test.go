@@ -326,6 +326,42 @@ func TestGPUsAreTakenByDevice(t *testing.T) {
 	require.Equal(t, []int64{0, 0, 100, 0}, info.DeviceFree)
 }
 
+func TestResizeFromAndToNoGPU(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	n := testNode("n1", 8)
+	n.Devices = placement.Devices{Count: 3}
+	addNodes(t, s, n, testNode("n2", 1))
+	for id, gpu := range map[string]int64{"a": 300, "b": 0} {
+		_, err := s.Allocate(t.Context(), "n1", placement.Request{ID: id, Resources: placement.Resources{GPU: gpu}})
+		require.NoError(t, err)
+	}
+	steps := []struct {
+		id   string
+		gpu  int64
+		want []int // nil: no device, or none that has room
+		err  error
+	}{
+		{"b", 800, []int{1}, nil}, // device 0 has 700 left
+		{"b", 2000, nil, ErrConflict},
+		{"b", 0, nil, nil},
+		{"b", 500, []int{0}, nil}, // the tightest
+		{"b", 900, nil, ErrUnschedulable},
+		{"b", 700, []int{0}, nil},
+		{"b", 0, nil, nil},
+		{"b", 3000, nil, ErrUnschedulable},
+		{"b", 2000, []int{1, 2}, nil},
+		{"b", 500, nil, ErrConflict},
+		{"a", 0, nil, nil},
+		{"b", 3000, []int{0, 1, 2}, nil},
+		{"a", 100, nil, ErrUnschedulable},
+	}
+	for _, step := range steps {
+		d, err := s.Resize(t.Context(), step.id, placement.Resources{GPU: step.gpu})
+		require.ErrorIs(t, err, step.err, "%s to %d", step.id, step.gpu)
+		require.Equal(t, step.want, d.Devices, "%s to %d", step.id, step.gpu)
+	}
+}
+
 func TestNodesAndAllocationsAreListedByID(t *testing.T) {
 	s := newTestScheduler(t, Config{})
 	for _, id := range []string{"n3", "n1", "n2"} {
