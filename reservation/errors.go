@@ -148,7 +148,8 @@ type RefusedError struct {
 	Holders []Holder
 	// Earliest is the first start at which all would find room for as long,
 	// as things stand; zero if there is none, or if the call was about a
-	// fixed start.
+	// fixed start. Rules that keep slots apart are tried at up to a thousand
+	// starts at which there is room enough; zero if they forbid all of those.
 	Earliest time.Time
 }
 

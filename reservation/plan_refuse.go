@@ -3,7 +3,6 @@ package reservation
 import (
 	"math"
 	"slices"
-	"time"
 
 	"github.com/rads-project/constellation/placement"
 )
@@ -53,95 +52,4 @@ func (t *trial) inTheWayOf(node string, room *Room, want Want, load *Load) []Hol
 	return slices.DeleteFunc(holders, func(h Holder) bool {
 		return !slices.ContainsFunc(starts, func(at int64) bool { return h.Window.start() <= at && at < h.Window.end() })
 	})
-}
-
-// maxProbes bounds how many starts are tried for several slots together.
-const maxProbes = 1000
-
-// earliest returns the first start from which a refused reservation would find
-// room for as long as it asks, zero if there is none. It may have to displace
-// others for that, as Reserve does.
-func (t *trial) earliest(r *Reservation) time.Time {
-	mark := len(t.done)
-	defer func() { t.undo(mark) }()
-	want := r.want(nil)
-	var nodes []string
-	for node := range t.nodes.For(&want) {
-		nodes = append(nodes, node)
-		endless := Hold{Node: node, Window: Window{Start: want.Window.Start}}
-		for _, ref := range t.plan.displaceable(&endless, r.Spec.Priority) {
-			t.liftSlot(ref)
-		}
-	}
-	first := t.earliestSingle(want, r.load(), want.Window.start())
-	if r.Terms.Count == 1 || first.IsZero() {
-		return first
-	}
-	starts := []int64{nanos(first)}
-	for _, node := range nodes {
-		starts = t.plan.starts(node, nanos(first), starts)
-	}
-	for _, start := range starts[:min(len(starts), maxProbes)] {
-		var ok bool
-		if want.Window, ok = r.window().shifted(start); !ok {
-			break
-		}
-		if t.placesAll(want, r.load(), r.Terms.Count) {
-			return want.Window.Start
-		}
-	}
-	return time.Time{}
-}
-
-// placesAll reports whether so many slots would find room.
-func (t *trial) placesAll(want Want, load Load, count int) bool {
-	mark := len(t.done)
-	defer func() { t.undo(mark) }()
-	for range count {
-		h, ok := t.place(want, load)
-		if !ok {
-			return false
-		}
-		want.Taken = append(want.Taken, h.Node)
-	}
-	return true
-}
-
-// earliestSingle returns the first start at or after from at which one load
-// would find room, zero if there is none.
-func (t *trial) earliestSingle(want Want, load Load, from int64) time.Time {
-	earliest := int64(forever)
-	for node, room := range t.nodes.For(&want) {
-		for _, start := range t.plan.starts(node, from, []int64{from}) {
-			window, ok := want.Window.shifted(start)
-			if start >= earliest || !ok {
-				break
-			}
-			if _, fits := t.plan.fit(node, &room, &load, t.plan.span(window), nil); fits {
-				earliest = start
-			}
-		}
-	}
-	if earliest == forever {
-		return time.Time{}
-	}
-	return instant(earliest)
-}
-
-// starts adds to sorted instants those after from at which something on a node
-// ends: what does not fit at one of them does not fit before the next. Where
-// instances yield, that is also the instant after now.
-func (p *Plan) starts(node string, from int64, starts []int64) []int64 {
-	g, ok := p.grounds[node]
-	if !ok {
-		return starts
-	}
-	for i := range g.lanes {
-		if g.lanes[i].yielding > 0 && from <= p.now {
-			starts = append(starts, p.now+1)
-		}
-		starts = g.lanes[i].line.falls(from, starts)
-	}
-	slices.Sort(starts)
-	return slices.Compact(starts)
 }

@@ -1,5 +1,7 @@
 package reservation
 
+import "iter"
+
 // skyline is an amount over time, the sum of intervals that were added: it
 // rises where one begins and falls where one ends. The zero value is flat.
 //
@@ -42,9 +44,10 @@ func (s *skyline) highest() int64 {
 	return s.root.top
 }
 
-// falls appends the instants after from at which the amount falls.
-func (s *skyline) falls(from int64, instants []int64) []int64 {
-	return s.root.falls(from, instants)
+// steps yields the instants after from at which the amount changes, and by how
+// much.
+func (s *skyline) steps(from int64) iter.Seq2[int64, int64] {
+	return func(yield func(int64, int64) bool) { s.root.steps(from, yield) }
 }
 
 func (s *step) add(at, delta int64) *step {
@@ -142,15 +145,12 @@ func (s *step) peak(from, to, base int64) int64 {
 	return max(s.left.peak(from, forever, base), s.right.peak(-forever, to, after))
 }
 
-func (s *step) falls(from int64, instants []int64) []int64 {
+func (s *step) steps(from int64, yield func(int64, int64) bool) bool {
 	if s == nil {
-		return instants
+		return true
 	}
-	if s.at > from {
-		instants = s.left.falls(from, instants)
-		if s.delta < 0 {
-			instants = append(instants, s.at)
-		}
+	if s.at > from && (!s.left.steps(from, yield) || !yield(s.at, s.delta)) {
+		return false
 	}
-	return s.right.falls(from, instants)
+	return s.right.steps(from, yield)
 }

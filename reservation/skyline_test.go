@@ -1,6 +1,7 @@
 package reservation
 
 import (
+	"maps"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -71,14 +72,18 @@ func TestSkylineMatchesScan(t *testing.T) { rapid.Check(t, skylineMatchesScan) }
 
 func FuzzSkyline(f *testing.F) { f.Fuzz(rapid.MakeFuzz(skylineMatchesScan)) }
 
-func TestSkylineFalls(t *testing.T) {
+func TestSkylineSteps(t *testing.T) {
 	var line skyline
 	line.add(0, 10, 4)
 	line.add(10, 20, 2)
 	line.add(15, 30, 3)
-	line.add(20, 25, 2) // meets the end of the second: no fall at 20
-	require.Equal(t, []int64{10, 25, 30}, line.falls(0, nil))
-	require.Equal(t, []int64{25, 30}, line.falls(10, nil))
+	line.add(20, 25, 2) // meets the end of the second: no step at 20
+	require.Equal(t, map[int64]int64{0: 4, 10: -2, 15: 3, 25: -2, 30: -3}, maps.Collect(line.steps(-1)))
+	require.Equal(t, map[int64]int64{25: -2, 30: -3}, maps.Collect(line.steps(15)))
+	for at := range line.steps(0) {
+		require.EqualValues(t, 10, at)
+		break
+	}
 }
 
 func TestSkylineIsShallow(t *testing.T) {

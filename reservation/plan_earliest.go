@@ -1,0 +1,217 @@
+package reservation
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// maxProbes bounds how many starts are tried at which there is room for all
+// slots, but where rules among the slots may keep them apart. Without such
+// rules the first one will do.
+const maxProbes = 1000
+
+// earliest returns the first start from which a refused reservation would find
+// room for as long as it asks, zero if there is none. It may have to displace
+// others for that, as Reserve does.
+func (t *trial) earliest(r *Reservation) time.Time {
+	mark := len(t.done)
+	defer func() { t.undo(mark) }()
+	want := r.want(nil)
+	// Rules among the slots depend on where the others are.
+	anywhere := want
+	anywhere.Preferences.Spread, anywhere.Preferences.Affinity = nil, nil
+	for node := range t.nodes.For(&anywhere) {
+		endless := Hold{Node: node, Window: Window{Start: want.Window.Start}}
+		for _, ref := range t.plan.displaceable(&endless, r.Spec.Priority) {
+			t.liftSlot(ref)
+		}
+	}
+	first := t.earliestSingle(want, r.load(), want.Window.start())
+	if r.Terms.Count == 1 || first.IsZero() {
+		return first
+	}
+	most := r.Spec.mostPerNode()
+	var changes []growth
+	for node, room := range t.nodes.For(&anywhere) {
+		changes = t.growths(changes, node, &room, r, nanos(first), most)
+	}
+	probes := 0
+	for start := range roomy(changes, r.Terms.Count) {
+		var ok bool
+		if want.Window, ok = r.window().shifted(start); !ok || probes == maxProbes {
+			break
+		}
+		probes++
+		if t.placesAll(want, r.load(), r.Terms.Count) {
+			return want.Window.Start
+		}
+	}
+	return time.Time{}
+}
+
+// growth says that from some start on a node takes more slots, or fewer.
+type growth struct {
+	at int64
+	by int
+}
+
+// growths appends how the number of slots that a node takes, no more than
+// most, depends on when they begin, at or after from.
+func (t *trial) growths(changes []growth, node string, room *Room, r *Reservation, from int64, most int) []growth {
+	load, had := r.load(), 0
+	for _, start := range t.plan.breaks(node, r.window(), from) {
+		window, ok := r.window().shifted(start)
+		if !ok {
+			break
+		}
+		has := min(t.plan.copies(node, room, &load, t.plan.span(window)), most)
+		if has != had {
+			changes = append(changes, growth{start, has - had})
+		}
+		had = has
+	}
+	return changes
+}
+
+// roomy yields, in order, those starts at which nodes get room for more slots
+// and have it for so many.
+func roomy(changes []growth, count int) func(yield func(int64) bool) {
+	slices.SortFunc(changes, func(a, b growth) int { return cmp.Compare(a.at, b.at) })
+	return func(yield func(int64) bool) {
+		total, grew := 0, false
+		for i, change := range changes {
+			total += change.by
+			grew = grew || change.by > 0
+			if i+1 < len(changes) && changes[i+1].at == change.at {
+				continue
+			}
+			if grew && total >= count && !yield(change.at) {
+				return
+			}
+			grew = false
+		}
+	}
+}
+
+// mostPerNode returns how many slots the count, and rules that are easily
+// read, allow on one node at most.
+func (s *Spec) mostPerNode() int {
+	most := MaxCount
+	for _, rule := range s.Preferences.Spread {
+		if rule.Topology == "" && rule.Hard() && rule.MaxPerDomain > 0 {
+			most = min(most, rule.MaxPerDomain)
+		}
+	}
+	return most
+}
+
+// copies returns how often a load fits on a node over a span, at most MaxCount
+// times.
+func (p *Plan) copies(node string, room *Room, load *Load, s span) int {
+	g := p.grounds[node]
+	copies := int64(MaxCount)
+	limit := func(name placement.ResourceName, amount int64) {
+		of := lane{name: name}
+		if left := max(0, room.free(of)); amount > 0 {
+			copies = min(copies, max(0, left-g.lane(of).peak(s, p.now))/amount)
+		}
+	}
+	for name, amount := range load.Resources.All() {
+		if name != placement.NameGPU {
+			limit(name, amount)
+		}
+	}
+	limit(placement.NameInstances, load.Instances)
+	if gpu := load.Resources.GPU; gpu > 0 {
+		copies = min(copies, deviceCopies(g.devicesLeft(room, s, p.now), gpu))
+	}
+	return int(copies)
+}
+
+// deviceCopies returns how often an amount of GPU fits, given what is left of
+// each.
+func deviceCopies(left []int64, gpu int64) int64 {
+	copies, whole := int64(0), int64(0)
+	for _, free := range left {
+		if gpu < placement.Device {
+			copies += max(0, free) / gpu
+		} else if free == placement.Device {
+			whole++
+		}
+	}
+	if gpu < placement.Device {
+		return copies
+	}
+	return whole / (gpu / placement.Device)
+}
+
+// placesAll reports whether so many slots would find room.
+func (t *trial) placesAll(want Want, load Load, count int) bool {
+	mark := len(t.done)
+	defer func() { t.undo(mark) }()
+	for range count {
+		h, ok := t.place(want, load)
+		if !ok {
+			return false
+		}
+		want.Taken = append(want.Taken, h.Node)
+	}
+	return true
+}
+
+// earliestSingle returns the first start at or after from at which one load
+// would find room, zero if there is none.
+func (t *trial) earliestSingle(want Want, load Load, from int64) time.Time {
+	earliest := int64(forever)
+	for node, room := range t.nodes.For(&want) {
+		for _, start := range t.plan.breaks(node, Window{}, from) {
+			window, ok := want.Window.shifted(start)
+			if start >= earliest || !ok {
+				break
+			}
+			if _, fits := t.plan.fit(node, &room, &load, t.plan.span(window), nil); fits {
+				earliest = start
+			}
+		}
+	}
+	if earliest == forever {
+		return time.Time{}
+	}
+	return instant(earliest)
+}
+
+// breaks returns, sorted, the starts at or after from at which the room on a
+// node may change for a window of the length of w: where something ends, and
+// where the window begins to reach into something. A window without end
+// reaches into everything, so that only what ends matters. Where instances
+// yield, the instant after now is one too.
+func (p *Plan) breaks(node string, w Window, from int64) []int64 {
+	starts := []int64{from}
+	g, ok := p.grounds[node]
+	if !ok {
+		return starts
+	}
+	length := uint64(math.MaxUint64)
+	if !w.End.IsZero() {
+		length = uint64(w.end() - w.start())
+	}
+	for i := range g.lanes {
+		if g.lanes[i].yielding > 0 && from <= p.now {
+			starts = append(starts, p.now+1)
+		}
+		for at, delta := range g.lanes[i].line.steps(from) {
+			switch {
+			case delta < 0:
+				starts = append(starts, at)
+			case uint64(at-from) >= length:
+				starts = append(starts, at-int64(length)+1)
+			}
+		}
+	}
+	slices.Sort(starts)
+	return slices.Compact(starts)
+}
