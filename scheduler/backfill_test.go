@@ -1,0 +1,188 @@
+package scheduler
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/reservation"
+)
+
+func TestBackfill(t *testing.T) {
+	c := newClock()
+	s := newTestScheduler(t, Config{Now: c.Now})
+	addNodes(t, s, testNode("n1", 8))
+	spec := holding("launch", 8, 1)
+	spec.Start = c.Now().Add(time.Hour)
+	reserve(t, s, spec)
+	job := onlyCPU("job", 8)
+	_, err := s.Place(t.Context(), job)
+	require.ErrorIs(t, err, ErrUnschedulable, "no promise to leave")
+	job.Duration = time.Hour + 1
+	_, err = s.Place(t.Context(), job)
+	require.ErrorIs(t, err, ErrUnschedulable, "too long")
+	job.Duration = time.Hour
+	place(t, s, job)
+	_, err = s.Place(t.Context(), onlyCPU("other", 1))
+	require.ErrorIs(t, err, ErrUnschedulable)
+	require.NoError(t, s.Release(t.Context(), "job"))
+	c.advance(time.Hour)
+	_, err = s.PlaceFromReservation(t.Context(), "launch", onlyCPU("web", 8))
+	require.NoError(t, err)
+}
+
+func TestOverstayMovesTheSlot(t *testing.T) {
+	c := newClock()
+	s := newTestScheduler(t, Config{Now: c.Now})
+	addNodes(t, s, testNode("n1", 8), testNode("n2", 8))
+	require.NoError(t, s.Cordon(t.Context(), "n2"))
+	spec := holding("launch", 8, 1)
+	spec.Start = c.Now().Add(time.Hour)
+	reserve(t, s, spec)
+	job := onlyCPU("job", 8)
+	job.Duration = time.Hour
+	require.Equal(t, "n1", place(t, s, job).NodeID)
+	require.NoError(t, s.Uncordon(t.Context(), "n2"))
+	c.advance(time.Hour)
+	require.Contains(t, due(t, s), "overstayed job")
+	r, err := s.Reservation("launch")
+	require.NoError(t, err)
+	require.Equal(t, "n2", r.Slots[0].Node)
+	require.Equal(t, int64(0), availableCores(t, s, "n1"), "it counts until it is released")
+}
+
+func TestYieldingInstanceIsToldToLeave(t *testing.T) {
+	c := newClock()
+	var told []reservation.EventKind
+	s := newTestScheduler(t, Config{Now: c.Now, Hooks: Hooks{
+		Reservation: func(_ Event, e *ReservationEvent) { told = append(told, e.Kind) },
+	}})
+	addNodes(t, s, testNode("n1", 8))
+	spec := holding("launch", 8, 1)
+	spec.Start, spec.Notice = c.Now().Add(time.Hour), 10*time.Minute
+	reserve(t, s, spec)
+	batch := onlyCPU("batch", 8)
+	batch.Yield = true
+	place(t, s, batch)
+	c.advance(50 * time.Minute)
+	require.Empty(t, due(t, s))
+	require.Equal(t, []reservation.EventKind{reservation.YieldDue}, told)
+	c.advance(10 * time.Minute)
+	require.Empty(t, due(t, s))
+	r, err := s.Reservation("launch")
+	require.NoError(t, err)
+	require.Equal(t, reservation.Displaced, r.State(), "it remained, and there is no other node")
+}
+
+func TestExplainKnowsOfBackfill(t *testing.T) {
+	c := newClock()
+	s := newTestScheduler(t, Config{Now: c.Now})
+	addNodes(t, s, testNode("n1", 8))
+	spec := holding("r", 8, 1)
+	spec.Start = c.Now().Add(time.Hour)
+	reserve(t, s, spec)
+	for _, yields := range []bool{false, true} {
+		req := onlyCPU("a", 4)
+		req.Yield = yields
+		if !yields {
+			req.Duration = time.Minute
+		}
+		e, err := s.Explain(req)
+		require.NoError(t, err)
+		require.Equal(t, 1, e.Fit)
+		require.Len(t, e.Candidates, 1)
+		v, err := s.ExplainNode(req, "n1")
+		require.NoError(t, err)
+		require.True(t, v.Fits)
+		d, err := s.Schedule(req)
+		require.NoError(t, err)
+		require.Equal(t, d.Score, v.Score)
+	}
+}
+
+func TestYieldingInstanceIsToldOnce(t *testing.T) {
+	c := newClock()
+	s := newTestScheduler(t, Config{Now: c.Now})
+	addNodes(t, s, testNode("n1", 8))
+	spec := holding("r", 8, 1)
+	spec.Start, spec.Notice = c.Now().Add(time.Hour), time.Minute
+	reserve(t, s, spec)
+	req := onlyCPU("a", 4)
+	req.Yield = true
+	place(t, s, req)
+	c.advance(59 * time.Minute)
+	require.Contains(t, collect(s, func() { _, _ = s.Sweep(t.Context()) }), "reservation")
+	kinds := collect(s, func() {
+		_, err := s.Resize(t.Context(), "a", placement.Resources{CPU: 3 * placement.Core})
+		require.NoError(t, err)
+	})
+	require.NotContains(t, kinds, "reservation")
+}
+
+func TestLongestDuration(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, testNode("n1", 8))
+	spec := holding("r", 4, 1)
+	spec.Start = time.Now().Add(time.Hour)
+	reserve(t, s, spec)
+	req := onlyCPU("a", 4)
+	req.Duration = math.MaxInt64
+	place(t, s, req)
+	req.ID = "b"
+	_, err := s.Place(t.Context(), req)
+	require.ErrorIs(t, err, ErrUnschedulable)
+	_, err = s.Snapshot()
+	require.NoError(t, err)
+}
+
+func TestBackfillAndYieldOnDevices(t *testing.T) {
+	c := newClock()
+	s := newTestScheduler(t, Config{Now: c.Now})
+	n := testNode("n1", 8)
+	n.Devices.Count = 2
+	addNodes(t, s, n)
+	spec := holding("r", 1, 2)
+	spec.Shape.GPU = placement.Device
+	spec.Start, spec.Notice = c.Now().Add(time.Hour), time.Minute
+	reserve(t, s, spec)
+
+	req := onlyCPU("for ever", 1)
+	req.Resources.GPU = 500
+	_, err := s.Place(t.Context(), req)
+	require.Equal(t, []string{"1 has gpu held by reservations"}, refusals(t, err))
+	req.ID, req.Duration = "too long", 2*time.Hour
+	_, err = s.Place(t.Context(), req)
+	require.ErrorIs(t, err, ErrUnschedulable)
+	req.ID, req.Duration = "brief", time.Hour
+	require.Equal(t, []int{0}, place(t, s, req).Devices)
+	req.ID, req.Duration, req.Yield = "yields", 0, true
+	req.Resources.GPU = placement.Device
+	require.Equal(t, []int{1}, place(t, s, req).Devices)
+	req.ID = "no device is left"
+	_, err = s.Place(t.Context(), req)
+	require.ErrorIs(t, err, ErrUnschedulable)
+
+	c.advance(59 * time.Minute)
+	events, err := s.Sweep(t.Context())
+	require.NoError(t, err)
+	var told []string
+	for _, e := range events {
+		if r, ok := e.Change.(*ReservationEvent); ok && r.Kind == reservation.YieldDue {
+			told = append(told, r.Instance)
+		}
+	}
+	require.Equal(t, []string{"yields"}, told)
+	require.NoError(t, s.Release(t.Context(), "yields"))
+	require.NoError(t, s.Release(t.Context(), "brief"))
+	c.advance(time.Minute)
+	for i, id := range []string{"a", "b"} {
+		claim := onlyCPU(id, 1)
+		claim.Resources.GPU = placement.Device
+		d, err := s.PlaceFromReservation(t.Context(), "r", claim)
+		require.NoError(t, err)
+		require.Equal(t, []int{i}, d.Devices)
+	}
+}

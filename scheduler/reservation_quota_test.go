@@ -1,0 +1,119 @@
+package scheduler
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/quota"
+	"github.com/rads-project/constellation/reservation"
+)
+
+func TestReservationAndQuota(t *testing.T) {
+	c := newClock()
+	s := newTestScheduler(t, Config{Now: c.Now})
+	addNodes(t, s, testNode("n1", 16))
+	burst := cpuQuota("ns", 8)
+	burst.Limits[placement.NameCPU] = quota.Limit{Soft: 8 * placement.Core, BurstPercent: 200}
+	createQuota(t, s, burst)
+	_, err := s.Reserve(t.Context(), holding("big", 9, 1))
+	require.ErrorIs(t, err, quota.ErrExceeded, "holds never burst")
+	reserve(t, s, holding("r", 8, 1))
+	require.Equal(t, int64(8), usedCores(t, s, "ns"))
+	_, err = s.PlaceFromReservation(t.Context(), "r", onlyCPU("a", 8))
+	require.NoError(t, err)
+	require.Equal(t, int64(8), usedCores(t, s, "ns"), "a claim converts what is held")
+	require.NoError(t, s.VerifyQuota())
+	require.NoError(t, s.Unclaim(t.Context(), "a"))
+	require.Equal(t, int64(8), usedCores(t, s, "ns"))
+	_, err = s.ResizeReservation(t.Context(), "r", placement.Resources{CPU: 9 * placement.Core}, 0)
+	require.ErrorIs(t, err, quota.ErrExceeded)
+	_, err = s.ResizeReservation(t.Context(), "r", placement.Resources{CPU: 4 * placement.Core}, 0)
+	require.NoError(t, err)
+	require.Equal(t, int64(4), usedCores(t, s, "ns"))
+	require.NoError(t, s.ReleaseReservation(t.Context(), "r", false))
+	require.Zero(t, usedCores(t, s, "ns"))
+	require.NoError(t, s.VerifyQuota())
+}
+
+func TestClaimThatNeedsNothingMoreAsksNoQuota(t *testing.T) {
+	s := newTestScheduler(t, Config{RequireQuota: true})
+	addNodes(t, s, testNode("n1", 8))
+	_, err := s.Reserve(t.Context(), holding("r", 2, 1))
+	require.ErrorIs(t, err, quota.ErrExceeded, "undeclared")
+	_, err = s.CreateQuota(t.Context(), quota.Spec{Namespace: "ns"})
+	require.NoError(t, err)
+	spec := holding("r", 2, 1)
+	spec.Owners = []string{"guest"}
+	reserve(t, s, spec)
+	req := onlyCPU("a", 2)
+	req.Namespace = "guest"
+	_, err = s.PlaceFromReservation(t.Context(), "r", req)
+	require.NoError(t, err)
+	require.NoError(t, s.VerifyQuota())
+}
+
+func TestLostSlotsReturnAsFarAsTheQuotaGoes(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	ctx := t.Context()
+	addNodes(t, s, testNode("n1", 2), testNode("n2", 4))
+	reserve(t, s, holding("r", 2, 3))
+	require.NoError(t, s.MarkLost(ctx, "n2"))
+	_, err := s.CreateQuota(ctx, quota.Spec{
+		Namespace: "ns", Limits: map[placement.ResourceName]quota.Limit{placement.NameCPU: {Soft: 4 * placement.Core}},
+	})
+	require.NoError(t, err)
+	require.NoError(t, s.MarkReady(ctx, "n2"))
+	r, err := s.Reservation("r")
+	require.NoError(t, err)
+	require.Equal(t, 1, r.Missing())
+	require.NoError(t, s.VerifyQuota())
+}
+
+func TestQuotaInUseNamesReservations(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, testNode("n1", 8))
+	_, err := s.CreateQuota(t.Context(), quota.Spec{Namespace: "ns"})
+	require.NoError(t, err)
+	reserve(t, s, holding("r", 2, 1))
+	err = s.DeleteQuota(t.Context(), "ns")
+	var used *quota.InUseError
+	require.ErrorAs(t, err, &used)
+	require.Equal(t, []string{"r"}, used.IDs)
+}
+
+func TestDisplacedSlotsPayForTheirSuccessor(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, testNode("n1", 8))
+	_, err := s.CreateQuota(t.Context(), quota.Spec{
+		Namespace: "ns", Limits: map[placement.ResourceName]quota.Limit{placement.NameCPU: {Soft: 8 * placement.Core}},
+	})
+	require.NoError(t, err)
+	reserve(t, s, holding("low", 8, 1))
+	spec := holding("high", 8, 1)
+	spec.Priority = 1
+	reserve(t, s, spec)
+	low, err := s.Reservation("low")
+	require.NoError(t, err)
+	require.Equal(t, reservation.Displaced, low.State())
+	require.NoError(t, s.VerifyQuota())
+}
+
+// TestDisplacedSlotsPayAcrossNamespaces: where two namespaces share a parent,
+// what one loses is free for the other.
+func TestDisplacedSlotsPayAcrossNamespaces(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, testNode("n1", 8))
+	createQuota(t, s, cpuQuota("org", 8))
+	for _, ns := range []string{"ns", "other"} {
+		createQuota(t, s, quota.Spec{Namespace: ns, Parent: "org"})
+	}
+	reserve(t, s, holding("low", 4, 2))
+	spec := holding("high", 8, 1)
+	spec.Namespace, spec.Priority = "other", 1
+	reserve(t, s, spec)
+	require.Zero(t, usedCores(t, s, "ns"))
+	require.Equal(t, int64(8), usedCores(t, s, "org"))
+	require.NoError(t, s.VerifyQuota())
+}
