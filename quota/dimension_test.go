@@ -1,0 +1,122 @@
+package quota_test
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/quota"
+)
+
+// TestUsageNeverOverflows: without a limit the sum still has to fit an int64,
+// at every level and wherever a namespace is moved.
+func TestUsageNeverOverflows(t *testing.T) {
+	l := organisation(t, nil, nil, nil)
+	_, err := l.Charge("a", "1", milli(math.MaxInt64-1))
+	require.NoError(t, err)
+	_, err = l.Charge("b", "1", milli(2))
+	violation := requireRefused(t, err, placement.NameCPU, quota.Hard)
+	require.Equal(t, "org", violation.Namespace)
+	require.EqualValues(t, 1, violation.Shortfall)
+	_, err = l.Charge("b", "1", milli(1))
+	require.NoError(t, err)
+
+	_, err = l.Charge("alone", "1", milli(core))
+	require.NoError(t, err, "it shares no level with the others")
+	_, err = l.Create(quota.Spec{Namespace: "alone", Parent: "org"})
+	require.ErrorIs(t, err, quota.ErrInvalid)
+	_, err = l.Create(quota.Spec{Namespace: "default", Parent: "org", Default: true})
+	require.ErrorIs(t, err, quota.ErrInvalid)
+}
+
+func TestCustomDimensions(t *testing.T) {
+	l, _ := newLedger(t, limits{"kept": {Soft: 5}})
+	with := func(name string) quota.Amounts {
+		return quota.Amounts{Resources: placement.Resources{Custom: map[string]int64{name: 1}}}
+	}
+	for i := range 10 {
+		charge(t, l, fmt.Sprint(i), with(fmt.Sprintf("d%d", i)))
+	}
+	_, err := l.Charge("ns", "more", with("e"))
+	require.ErrorIs(t, err, quota.ErrInvalid)
+	_, err = l.Create(quota.Spec{Namespace: "other", Limits: limits{"e": {}}})
+	require.ErrorIs(t, err, quota.ErrInvalid)
+
+	// A name that is used and limited no longer makes room for another.
+	_, err = l.Release("ns", "4")
+	require.NoError(t, err)
+	charge(t, l, "more", with("e"))
+	require.EqualValues(t, 1, used(l, "ns", "e"))
+	require.Zero(t, used(l, "ns", "d4"))
+	_, err = l.Charge("ns", "4", with("d4"))
+	require.ErrorIs(t, err, quota.ErrInvalid)
+	_, err = l.Update(quota.Spec{Namespace: "ns"})
+	require.NoError(t, err)
+	charge(t, l, "4", with("d4"))
+	var names []placement.ResourceName
+	for _, usage := range l.Usage("ns") {
+		names = append(names, usage.Resource)
+	}
+	require.True(t, slices.IsSorted(names))
+	require.Len(t, names, 11)
+}
+
+// TestNewNamesTakeDifferentPlaces: several new names in one call, when all
+// places are taken by names that are not used any more.
+func TestNewNamesTakeDifferentPlaces(t *testing.T) {
+	l, _ := newLedger(t, nil)
+	fill := func(prefix string) quota.Amounts {
+		custom := map[string]int64{}
+		for i := range int64(11) {
+			custom[prefix+fmt.Sprint(i)] = i + 1
+		}
+		return quota.Amounts{Resources: placement.Resources{Custom: custom}}
+	}
+	for _, prefix := range []string{"a", "b"} {
+		charge(t, l, "x", fill(prefix))
+		for name, amount := range fill(prefix).Resources.All() {
+			require.Equal(t, amount, used(l, "ns", name), name)
+		}
+		_, err := l.Release("ns", "x")
+		require.NoError(t, err)
+	}
+	spec := quota.Spec{Namespace: "ns", Limits: limits{}}
+	for name, amount := range fill("c").Resources.Custom {
+		spec.Limits[placement.ResourceName(name)] = quota.Limit{Soft: amount, BurstPercent: 200}
+	}
+	_, err := l.Update(spec)
+	require.NoError(t, err)
+	charge(t, l, "x", fill("c"))
+	verdict := charge(t, l, "y", fill("c"))
+	require.Len(t, verdict.Bursting(), 11)
+}
+
+// TestBurstingNamesOutliveDimensions: a verdict keeps its names when a name
+// that it does not mention is replaced.
+func TestBurstingNamesOutliveDimensions(t *testing.T) {
+	l, _ := newLedger(t, limits{"b": {Soft: 1, BurstPercent: 200}, "a": {Soft: 1, BurstPercent: 200}})
+	amounts := quota.Amounts{Resources: placement.Resources{Custom: map[string]int64{"a": 2, "b": 2}}}
+	verdict := charge(t, l, "1", amounts)
+	_, err := l.Release("ns", "1")
+	require.NoError(t, err)
+	_, err = l.Update(quota.Spec{Namespace: "ns"})
+	require.NoError(t, err)
+	for i := range 11 {
+		charge(t, l, fmt.Sprint(i), quota.Amounts{Resources: placement.Resources{Custom: map[string]int64{fmt.Sprint(i): 1}}})
+	}
+	require.Equal(t, []placement.ResourceName{"a", "b"}, verdict.Bursting())
+
+	// Another name in the place of one of them bursts under its own name.
+	for _, id := range []string{"9", "10"} { // the two that took these places
+		_, err = l.Release("ns", id)
+		require.NoError(t, err)
+	}
+	_, err = l.Update(quota.Spec{Namespace: "ns", Limits: limits{"c": {Soft: 1, BurstPercent: 200}, "d": {Soft: 1, BurstPercent: 200}}})
+	require.NoError(t, err)
+	verdict = charge(t, l, "new", quota.Amounts{Resources: placement.Resources{Custom: map[string]int64{"c": 2, "d": 2}}})
+	require.Equal(t, []placement.ResourceName{"c", "d"}, verdict.Bursting())
+}

@@ -1,0 +1,248 @@
+package reservation
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+func (m *machine) newID(prefix string) string {
+	m.ids++
+	return fmt.Sprint(prefix, m.ids)
+}
+
+func drawShape(t *rapid.T) placement.Resources {
+	return placement.Resources{
+		CPU: rapid.Int64Range(1, 5).Draw(t, "cpu"), Memory: rapid.Int64Range(0, 3).Draw(t, "memory"),
+		GPU: rapid.SampledFrom([]int64{0, 0, 0, 250, 500, 1000, 2000}).Draw(t, "gpu"),
+	}
+}
+
+func (m *machine) drawSpec(t *rapid.T) Spec {
+	s := Spec{
+		ID: m.newID("r"), Shape: drawShape(t), Count: rapid.IntRange(1, 3).Draw(t, "count"),
+		Duration: time.Duration(rapid.IntRange(1, 12).Draw(t, "duration")),
+		Priority: rapid.Int32Range(0, 2).Draw(t, "priority"),
+		Once:     rapid.IntRange(0, 4).Draw(t, "once") == 0,
+		AtEnd:    rapid.SampledFrom([]AtEnd{Drain, Drain, Evict, Keep}).Draw(t, "at end"),
+		Notice:   time.Duration(rapid.IntRange(0, 4).Draw(t, "notice")),
+	}
+	if s.AtEnd == Evict {
+		s.Grace = time.Duration(rapid.IntRange(0, 4).Draw(t, "grace"))
+	}
+	if rapid.Bool().Draw(t, "later") {
+		s.Start = m.plan.Now().Add(time.Duration(rapid.IntRange(0, 12).Draw(t, "start")))
+	}
+	if rapid.IntRange(0, 4).Draw(t, "bound") == 0 {
+		s.Node = rapid.SampledFrom(machineNodes()).Draw(t, "node")
+	}
+	return s
+}
+
+// one draws a live reservation and reports whether there is any. An action
+// that has none does nothing rather than skip: a fuzzed history may choose no
+// other, which is no finding.
+func (m *machine) one(t *rapid.T) (Reservation, bool) {
+	all := slices.Collect(m.plan.Reservations())
+	if len(all) == 0 {
+		return Reservation{}, false
+	}
+	return all[rapid.IntRange(0, len(all)-1).Draw(t, "reservation")], true
+}
+
+func (m *machine) Advance(t *rapid.T) {
+	now := m.plan.Now().Add(time.Duration(rapid.Int64Range(-3, 6).Draw(t, "by")))
+	events := m.plan.Advance(now)
+	require.Equal(t, events, m.replica.Advance(now))
+	m.hear(t, events)
+	require.True(t, slices.IsSortedFunc(events, func(a, b Event) int { return a.At.Compare(b.At) }))
+	if next, ok := m.plan.NextDeadline(); ok {
+		require.True(t, next.After(m.plan.Now()))
+	}
+}
+
+func (m *machine) Reserve(t *rapid.T) {
+	spec := m.drawSpec(t)
+	window := Window{Start: m.plan.Now()}
+	if spec.Start.After(window.Start) {
+		window.Start = spec.Start
+	}
+	window.End = window.Start.Add(spec.Duration + spec.Grace)
+	if spec.AtEnd == Keep {
+		window.End = time.Time{}
+	}
+	load := Load{spec.Shape, 1}
+	fits := m.fitsSomewhere(window, load)
+	if spec.Node != "" {
+		fits = m.fits(spec.Node, window, load)
+	}
+	var moves int
+	err := m.carry(t, func() ([]Change, error) {
+		changes, err := m.plan.Reserve(m, spec)
+		moves = len(changes) - 1
+		return changes, err
+	})
+	var refused *RefusedError
+	switch {
+	case err == nil:
+		require.True(t, fits || moves > 0, "reserved where nothing fits")
+		again, err := m.plan.Reserve(m, spec)
+		require.NoError(t, err)
+		require.Empty(t, again)
+	case errors.As(err, &refused):
+		if spec.Count == 1 {
+			require.False(t, fits, "refused what fits: %v", err)
+		}
+		m.checkEarliest(t, spec, refused.Earliest)
+	default:
+		require.ErrorIs(t, err, ErrInvalid)
+		require.True(t, m.lost[spec.Node])
+	}
+}
+
+// checkEarliest checks that a refused spec would be accepted from the start
+// named, and not from any instant before.
+func (m *machine) checkEarliest(t *rapid.T, spec Spec, earliest time.Time) {
+	start := max(nanos(spec.Start), nanos(m.plan.Now()))
+	until := start + 60
+	if !earliest.IsZero() {
+		until = nanos(earliest)
+		spec.Start = earliest
+		_, err := m.plan.Reserve(m, spec)
+		require.NoError(t, err, "the earliest start does not work")
+	}
+	for at := start; at < until; at++ {
+		spec.Start = instant(at)
+		_, err := m.plan.Reserve(m, spec)
+		require.ErrorIs(t, err, ErrRefused, "works at %d, before %v", at, earliest)
+	}
+}
+
+func (m *machine) Claim(t *rapid.T) {
+	r, ok := m.one(t)
+	if !ok {
+		return
+	}
+	req := placement.Request{ID: m.newID("c"), Resources: drawShape(t)}
+	if rapid.Bool().Draw(t, "has an end") {
+		req.Duration = time.Duration(rapid.IntRange(1, 12).Draw(t, "duration"))
+	}
+	err := m.carry(t, func() ([]Change, error) { return m.plan.Claim(m, r.Spec.ID, req, nil) })
+	var short *ShortError
+	switch {
+	case r.Phase != Active:
+		require.ErrorIs(t, err, ErrState)
+	case err == nil:
+		again, err := m.plan.Claim(m, r.Spec.ID, req, nil)
+		require.NoError(t, err)
+		require.Empty(t, again)
+	default:
+		require.ErrorAs(t, err, &short)
+	}
+}
+
+func (m *machine) Admit(t *rapid.T) {
+	req := placement.Request{ID: m.newID("s"), Resources: drawShape(t), Yield: rapid.Bool().Draw(t, "yield")}
+	window := Window{Start: m.plan.Now()}
+	if rapid.Bool().Draw(t, "has an end") {
+		req.Duration = time.Duration(rapid.IntRange(1, 12).Draw(t, "duration"))
+		window.End = window.Start.Add(req.Duration)
+	}
+	if req.Yield {
+		window.End = window.Start.Add(1)
+	}
+	fits := m.fitsSomewhere(window, Load{req.Resources, 1})
+	err := m.carry(t, func() ([]Change, error) { return m.plan.Admit(m, req) })
+	require.Equal(t, fits, err == nil, "%v", err)
+	if err == nil {
+		again, err := m.plan.Admit(m, req)
+		require.NoError(t, err)
+		require.Empty(t, again)
+	}
+}
+
+func (m *machine) Remove(t *rapid.T) {
+	var ids []string
+	for s := range m.plan.Stays() {
+		ids = append(ids, s.ID)
+	}
+	for r := range m.plan.Reservations() {
+		ids = append(ids, r.Instances()...)
+	}
+	if len(ids) == 0 || rapid.IntRange(0, 2).Draw(t, "stay") > 0 {
+		return // so that nodes fill up
+	}
+	id := rapid.SampledFrom(ids).Draw(t, "instance")
+	require.NoError(t, m.carry(t, func() ([]Change, error) { return m.plan.Remove(id) }))
+	require.ErrorIs(t, m.carry(t, func() ([]Change, error) { return m.plan.Remove(id) }), ErrNotFound)
+}
+
+func (m *machine) Update(t *rapid.T) {
+	r, ok := m.one(t)
+	if !ok {
+		return
+	}
+	var terms Terms
+	if rapid.Bool().Draw(t, "change start") {
+		terms.Start = m.plan.Now().Add(time.Duration(rapid.IntRange(-2, 12).Draw(t, "start")))
+	}
+	if rapid.Bool().Draw(t, "change end") {
+		terms.End = m.plan.Now().Add(time.Duration(rapid.IntRange(-2, 16).Draw(t, "end")))
+	}
+	if rapid.Bool().Draw(t, "change shape") {
+		terms.Shape = drawShape(t)
+	}
+	terms.Count = rapid.IntRange(0, 4).Draw(t, "count")
+	err := m.carry(t, func() ([]Change, error) { return m.plan.Update(m, r.Spec.ID, r.Version, terms) })
+	if err == nil {
+		return
+	}
+	known := false
+	for _, expected := range []error{ErrState, ErrInvalid, ErrInUse, ErrRefused} {
+		known = known || errors.Is(err, expected)
+	}
+	require.True(t, known, "%v", err)
+}
+
+func (m *machine) Release(t *rapid.T) {
+	r, ok := m.one(t)
+	if !ok {
+		return
+	}
+	force := rapid.Bool().Draw(t, "force")
+	err := m.carry(t, func() ([]Change, error) { return m.plan.Release(r.Spec.ID, force) })
+	switch {
+	case r.Phase == Expiring || r.Phase == Ended:
+		require.ErrorIs(t, err, ErrState)
+	case len(r.Instances()) > 0 && !force:
+		require.ErrorIs(t, err, ErrInUse)
+	default:
+		require.NoError(t, err)
+	}
+}
+
+func (m *machine) NodeLost(t *rapid.T) {
+	node := rapid.SampledFrom(machineNodes()).Draw(t, "node")
+	m.lost[node] = true
+	require.NoError(t, m.carry(t, func() ([]Change, error) { return m.plan.NodeChanged(m, node), nil }))
+	for r := range m.plan.Reservations() {
+		for _, slot := range r.Slots {
+			require.False(t, r.holding() && slot.Node == node)
+		}
+	}
+}
+
+func (m *machine) NodeBack(t *rapid.T) {
+	for node := range m.lost {
+		delete(m.lost, node)
+	}
+	for _, id := range m.plan.Degraded() {
+		require.NoError(t, m.carry(t, func() ([]Change, error) { return m.plan.Repair(m, id) }))
+	}
+}
