@@ -54,17 +54,30 @@ func (st *state) made(req *placement.Request, q *index.Query) *allocation {
 // instances of lower priority are gone.
 func (st *state) fitsWithoutLower(q *index.Query, n *node) bool {
 	var lower []*allocation
+	room := st.index.Free(n.slot)
 	for a := n.first; a != nil; a = a.next {
 		if a.class.Request().Priority < q.Class.Request().Priority && st.leavesRoom(a) {
 			lower = append(lower, a)
+			room, _ = room.Add(a.resources) // Use adds up to what a node was once given.
 		}
 	}
-	if len(lower) == 0 {
+	// Trying takes long enough to ask first whether it could be.
+	if len(lower) == 0 || !enough(q.Resources, room) {
 		return false
 	}
 	var fits bool
 	st.without(lower, func() { fits = st.index.Fits(q, n.slot) })
 	return fits
+}
+
+// enough reports whether there is as much as is asked of each dimension.
+func enough(asked *placement.Resources, room placement.Resources) bool {
+	for name, amount := range asked.All() {
+		if amount > 0 && amount > room.Amount(name) {
+			return false
+		}
+	}
+	return true
 }
 
 // withoutOwn calls look with the instance that a request has made out of the

@@ -115,8 +115,7 @@ func ExampleUnschedulableError() {
 	req := cores("a", 9)
 	req.Preferences = placement.Use(placement.BinPack).Require(placement.Equal("zone", "a"))
 	_, err := s.Place(context.Background(), req)
-	var refused *scheduler.UnschedulableError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*scheduler.UnschedulableError](err); ok {
 		for _, r := range refused.Reasons {
 			fmt.Println(r.Nodes, "of", refused.Total, r.Reason.Kind, r.Reason.Name, r.Reason.Detail)
 		}

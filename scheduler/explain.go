@@ -92,7 +92,8 @@ type Failure struct {
 	Shortfall int64 `json:"shortfall,omitempty"`
 }
 
-// SoftTerm is the value of one soft rule on one node.
+// SoftTerm is the value of one soft rule on one node: preferred constraints
+// first, then taints, attractions, repulsions and spread rules.
 type SoftTerm struct {
 	Rule   string `json:"rule"`
 	Weight int64  `json:"weight"`
@@ -131,7 +132,10 @@ func (s *Scheduler) ExplainNode(req placement.Request, nodeID string) (NodeVerdi
 	err := s.explain(&req, func(st *state, q *index.Query) error {
 		n, err := st.node(nodeID)
 		if err == nil {
-			st.withoutOwn(st.made(&req, q), func() { v = st.verdict(s.now, q, n) })
+			st.withoutOwn(st.made(&req, q), func() {
+				found := st.index.Verdict(q, n.slot)
+				v = st.verdict(s.now, q, n, &found)
+			})
 		}
 		return err
 	})
@@ -156,8 +160,9 @@ func (st *state) query(req *placement.Request) index.Query {
 	return index.Query{Class: st.index.Class(req), Resources: &req.Resources, ID: req.ID, Seq: st.seq}
 }
 
-func (st *state) verdict(now time.Time, q *index.Query, n *node) NodeVerdict {
-	found := st.index.Verdict(q, n.slot)
+// verdict says of a node what the index has found, and whether holds that end
+// the query's own window let it in all the same.
+func (st *state) verdict(now time.Time, q *index.Query, n *node, found *index.Verdict) NodeVerdict {
 	v := NodeVerdict{NodeID: n.ID}
 	terms := found.Terms
 	if len(found.Failures) > 0 {
@@ -186,15 +191,22 @@ func softRule(q *index.Query, part index.Part) string {
 		return rules.Preferred[part.Index].Constraint.String()
 	case index.PartAffinity:
 		term := rules.Affinity[part.Index]
-		verb := "near "
+		verb, whom := "near ", "any"
 		if term.Repel {
 			verb = "apart from "
 		}
-		return verb + term.Selector.String() + over(term.Topology)
+		if !term.Selector.IsZero() {
+			whom = term.Selector.String()
+		}
+		return verb + whom + over(term.Topology)
 	case index.PartSpread:
-		return "spread" + over(rules.Spread[part.Index].Topology)
+		rule := rules.Spread[part.Index]
+		if len(rule.Targets) > 0 {
+			return "shares" + over(rule.Topology)
+		}
+		return "spread" + over(rule.Topology)
 	default:
-		return "no PreferNoSchedule taint"
+		return "PreferNoSchedule taint"
 	}
 }
 
@@ -210,8 +222,9 @@ func (st *state) explain(now time.Time, q *index.Query) Explanation {
 	first, failed := make(map[placement.Reason]int), make(map[placement.Reason]int)
 	nearest := make(nearestLacks)
 	var miss nearestMiss
+	found := st.index.Verdicts(q)
 	for _, n := range st.byJoin() {
-		v := st.verdict(now, q, n)
+		v := st.verdict(now, q, n, &found[n.slot])
 		if v.Fits {
 			e.Fit++
 			continue
@@ -227,10 +240,10 @@ func (st *state) explain(now time.Time, q *index.Query) Explanation {
 	e.Nearest = nearest.of(e.Failed)
 	if e.Fit == 0 {
 		e.NearestMiss = miss.verdict
-		e.Help = st.help(q)
+		e.Help = st.help(q, found)
 	}
 	for _, n := range st.candidates(now, q) {
-		e.Candidates = append(e.Candidates, st.verdict(now, q, n))
+		e.Candidates = append(e.Candidates, st.verdict(now, q, n, &found[n.slot]))
 	}
 	return e
 }

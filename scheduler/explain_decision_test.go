@@ -43,36 +43,38 @@ func drawCluster(t *rapid.T) *Scheduler {
 }
 
 // TestExplanationIsTheDecision holds the candidates to what is decided: the
-// first is the choice, each can be allocated, and its terms make its score.
-func TestExplanationIsTheDecision(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		s := drawCluster(t)
-		req := drawRequest(t)
-		req.ID = "new"
-		req.Preferences = req.Preferences.
-			Prefer(placement.Equal("zone", "a"), rapid.SampledFrom([]int{-100, -3, 7, 100}).Draw(t, "weight")).
-			Near(placement.Attract(placement.Equal("app", "x")).Within("zone").Weighing(9)).
-			Across(placement.EvenlyOver("zone", 1).Weighing(5), placement.ShareOver("zone", map[string]int{"a": 70}, 4))
-		e, err := s.Explain(req)
-		require.NoError(t, err)
-		require.Len(t, e.Candidates, min(e.Fit, explainedCandidates))
-		d, err := s.Schedule(req)
-		require.Equal(t, e.Fit == 0, err != nil, "%v", err)
-		for i, c := range e.Candidates {
-			require.True(t, c.Fits)
-			if i == 0 {
-				require.Equal(t, d.NodeID, c.NodeID, "%s", req.Preferences.Strategy)
-				require.Equal(t, d.Score, c.Score)
-			}
-			requireTermsAddUp(t, c)
-			if previous := e.Candidates[max(0, i-1)]; req.Preferences.Strategy == placement.BinPack {
-				require.GreaterOrEqual(t, placement.Score(previous.Terms), placement.Score(c.Terms))
-			}
-			alone, err := s.ExplainNode(req, c.NodeID)
-			require.NoError(t, err)
-			require.Equal(t, c, alone)
+// first is the choice, and the terms of each make its score.
+func TestExplanationIsTheDecision(t *testing.T) { rapid.Check(t, propertyExplanation) }
+
+func FuzzExplanation(f *testing.F) { f.Fuzz(rapid.MakeFuzz(propertyExplanation)) }
+
+func propertyExplanation(t *rapid.T) {
+	s := drawCluster(t)
+	req := drawRequest(t)
+	req.ID = "new"
+	req.Preferences = req.Preferences.
+		Prefer(placement.Equal("zone", "a"), rapid.SampledFrom([]int{-100, -3, 7, 100}).Draw(t, "weight")).
+		Near(placement.Attract(placement.Equal("app", "x")).Within("zone").Weighing(9)).
+		Across(placement.EvenlyOver("zone", 1).Weighing(5), placement.ShareOver("zone", map[string]int{"a": 70}, 4))
+	e, err := s.Explain(req)
+	require.NoError(t, err)
+	require.Len(t, e.Candidates, min(e.Fit, explainedCandidates))
+	d, err := s.Schedule(req)
+	require.Equal(t, e.Fit == 0, err != nil, "%v", err)
+	for i, c := range e.Candidates {
+		require.True(t, c.Fits)
+		if i == 0 {
+			require.Equal(t, d.NodeID, c.NodeID, "%s", req.Preferences.Strategy)
+			require.Equal(t, d.Score, c.Score)
 		}
-	})
+		requireTermsAddUp(t, c)
+		if previous := e.Candidates[max(0, i-1)]; req.Preferences.Strategy == placement.BinPack {
+			require.GreaterOrEqual(t, placement.Score(previous.Terms), placement.Score(c.Terms))
+		}
+		alone, err := s.ExplainNode(req, c.NodeID)
+		require.NoError(t, err)
+		require.Equal(t, c, alone)
+	}
 }
 
 func requireTermsAddUp(t require.TestingT, v NodeVerdict) {
@@ -84,6 +86,25 @@ func requireTermsAddUp(t require.TestingT, v NodeVerdict) {
 	require.Equal(t, v.Terms.Normalized(), v.Score)
 	require.LessOrEqual(t, v.Terms.SoftLow, sum)
 	require.LessOrEqual(t, sum, v.Terms.SoftHigh)
+}
+
+func TestSoftRulesHaveNames(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	n := zoned("n1", "a")
+	n.Taints = []placement.Taint{{Key: "k", Effect: placement.PreferNoSchedule}}
+	addNodes(t, s, n)
+	req := testRequest("a", 1)
+	req.Preferences = placement.Use(placement.BinPack).
+		Prefer(placement.Exists("rack"), -4).
+		Near(placement.Repel(placement.Constraint{}).Weighing(2), placement.Attract(placement.Equal("app", "x")).Within("zone").Weighing(3)).
+		Across(placement.ShareOver("zone", map[string]int{"a": 50}, 6), placement.EvenlyOver("", 1).Weighing(7))
+	v, err := s.ExplainNode(req, "n1")
+	require.NoError(t, err)
+	require.Equal(t, []SoftTerm{
+		{"rack exists", -4, 0}, {"PreferNoSchedule taint", -100, placement.Unit},
+		{"near app = x over zone", 3, 0}, {"apart from any over nodes", -2, 0},
+		{"shares over zone", 6, placement.Unit}, {"spread over nodes", 7, placement.Unit},
+	}, v.Soft)
 }
 
 // TestExplainPlacedRequest asks why an instance runs where it does.

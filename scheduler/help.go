@@ -5,16 +5,19 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
-// help looks for remedies: the first node in join order on which each would
-// work.
-func (st *state) help(q *index.Query) Help {
+// help looks for remedies, given the verdicts on all nodes: the first node in
+// join order on which each would work.
+func (st *state) help(q *index.Query, found []index.Verdict) Help {
 	var h Help
 	for _, n := range st.byJoin() {
-		failures := st.index.Verdict(q, n.slot).Failures
-		if h.MoreNodes == "" && st.hasCapacity(q, n) && all(failures, curedByTwin) {
+		if !q.Resources.FitsIn(n.Allocatable()) { // not even on the whole node
+			continue
+		}
+		failures := found[n.slot].Failures
+		if h.MoreNodes == "" && all(failures, curedByTwin) {
 			h.MoreNodes = n.ID
 		}
-		if !all(failures, n.curedByWaiting) || !st.hasCapacity(q, n) {
+		if !all(failures, n.curedByWaiting) {
 			continue
 		}
 		if h.Waiting == "" {
@@ -66,9 +69,4 @@ func curedByTwin(f index.Failure) bool {
 	default:
 		return false
 	}
-}
-
-// hasCapacity reports whether the request is no larger than the whole node.
-func (st *state) hasCapacity(q *index.Query, n *node) bool {
-	return q.Resources.FitsIn(n.Allocatable())
 }

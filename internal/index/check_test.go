@@ -37,8 +37,10 @@ func (w *world) check(t require.TestingT, r placement.Request, held Held) {
 			require.Equal(t, fit[i].slot, choice.Slot)
 		}
 	}
+	verdicts := w.x.Verdicts(q)
 	for _, n := range w.m.nodes {
 		w.checkNode(t, q, &r, n, held)
+		require.Equal(t, w.x.Verdict(q, n.slot), verdicts[n.slot])
 	}
 }
 

@@ -46,7 +46,7 @@ func (p *probe) admits(slot Slot) bool {
 }
 
 // Fits reports whether the query fits on the node.
-func (x *Index) Fits(q *Query, slot Slot) bool { return x.fits(x.prepare(q), slot) }
+func (x *Index) Fits(q *Query, slot Slot) bool { return x.fits(x.prepareFilters(q), slot) }
 
 // Evaluate reports whether the query fits on the node and how it scores there,
 // with other held amounts in place of the node's own; nil means its own.

@@ -67,6 +67,18 @@ func (t *domainTest) reason() placement.Reason {
 
 // prepare makes a query ready. The probe is scratch of the index.
 func (x *Index) prepare(q *Query) *probe {
+	p := x.prepareFilters(q)
+	x.prepareSoft(p)
+	p.packs = x.allDimensions()
+	if p.strategy == placement.Spread {
+		p.packs = x.spared(p.asks)
+	}
+	return p
+}
+
+// prepareFilters makes a query ready for asking where it fits, which no score
+// matters to.
+func (x *Index) prepareFilters(q *Query) *probe {
 	p := &x.probe
 	plan := x.planOf(q.Class)
 	*p = probe{
@@ -88,11 +100,6 @@ func (x *Index) prepare(q *Query) *probe {
 		p.strategy = placement.Affinity // the same order without gradients
 	}
 	x.prepareHard(p)
-	x.prepareSoft(p)
-	p.packs = x.allDimensions()
-	if p.strategy == placement.Spread {
-		p.packs = x.spared(p.asks)
-	}
 	return p
 }
 

@@ -58,8 +58,21 @@ type Verdict struct {
 }
 
 // Verdict says which rules the node fails, all of them, and how it scores.
-func (x *Index) Verdict(q *Query, slot Slot) Verdict {
+func (x *Index) Verdict(q *Query, slot Slot) Verdict { return x.verdict(x.prepare(q), slot) }
+
+// Verdicts returns the verdict on every node, by slot, and zero for a slot
+// without a node. It looks up once what the rules say about the cluster as a
+// whole, which may take as long as a look at every node.
+func (x *Index) Verdicts(q *Query) []Verdict {
 	p := x.prepare(q)
+	verdicts := make([]Verdict, len(x.nodes))
+	for slot := range x.present.each {
+		verdicts[slot] = x.verdict(p, slot)
+	}
+	return verdicts
+}
+
+func (x *Index) verdict(p *probe, slot Slot) Verdict {
 	failures := x.descriptionFailures(p, slot)
 	failures = append(failures, x.booksFailures(p, slot)...)
 	for i := range p.tests {
