@@ -285,11 +285,17 @@ func TestLateAnswersDoNotCount(t *testing.T) {
 	s.step(older)
 	require.Equal(t, acked, s.peers[2].acked)
 
-	unsent := s.heartbeatAnswer("B")
-	unsent.Sequence++
 	before := s.peers[1].acked
-	s.step(unsent)
-	require.Equal(t, before, s.peers[1].acked)
+	for _, spoil := range []func(m *Message){
+		func(m *Message) { m.Sequence++ },
+		func(m *Message) { m.Granted = false },
+		func(m *Message) { m.Term-- },
+	} {
+		m := s.heartbeatAnswer("B")
+		spoil(&m)
+		s.step(m)
+		require.Equal(t, before, s.peers[1].acked)
+	}
 }
 
 // Rule 1: only time lowers a promise.
@@ -302,12 +308,31 @@ func TestPromiseIsNeverLowered(t *testing.T) {
 	s.step(s.from("B", Heartbeat, 1))
 	require.Equal(t, until, s.promise.until)
 
-	// A leader has promised itself as much as it asks of others.
+	// So has a candidate, and a leader with each round, as much as they ask of
+	// others.
 	s = newSolo(t, 3)
+	s.campaignNow()
+	require.Equal(t, promise{s.now + 150*ms, "A"}, s.promise)
 	s.win()
+	s.wait(50 * ms)
+	require.Equal(t, promise{s.now + 150*ms, "A"}, s.promise)
 	s.StepDown(s.now)
-	require.False(t, s.asked(s.from("B", VoteRequest, 2)))
+	require.False(t, s.asked(s.from("B", VoteRequest, 9)))
 	s.now += 150 * ms
 	s.electionAt = Never
-	require.True(t, s.asked(s.from("B", VoteRequest, 2)))
+	require.True(t, s.asked(s.from("B", VoteRequest, 9)))
+}
+
+// Rule 1: a leader holding a reign ignores vote requests, also those of a later
+// term; and it has nothing to campaign for.
+func TestReignIgnoresRequests(t *testing.T) {
+	s := newSolo(t, 3)
+	s.win()
+	for _, kind := range []Kind{PreVoteRequest, VoteRequest} {
+		s.unchanged(s.from("B", kind, 9))
+		require.Empty(t, s.last.Messages, "%v", kind)
+	}
+	_, err := s.Campaign(s.now)
+	require.ErrorIs(t, err, ErrLeaderAlive)
+	require.Equal(t, Leader, s.Role())
 }

@@ -28,7 +28,8 @@ func (c *Core) configure(next Configuration) {
 }
 
 // install makes a configuration the current one, to be saved before anything is
-// sent that names it. Rule 17: it ends a campaign.
+// sent that names it. Rule 17: no campaign goes on under it, because it comes
+// with a heartbeat, which ends them, or from this node as the leader.
 func (c *Core) install(next Configuration) {
 	wasVoter := c.isVoter()
 	c.configure(next)
@@ -37,10 +38,7 @@ func (c *Core) install(next Configuration) {
 	case c.role == Leader:
 		c.reign.installed = c.sequence + 1
 		c.peers[c.self].confirmed = true // Durable before anybody can answer.
-	case c.role != Follower:
-		c.follow()
-	}
-	if c.role != Leader && wasVoter != c.isVoter() {
+	case wasVoter != c.isVoter():
 		c.resetElection()
 	}
 }

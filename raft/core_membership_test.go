@@ -432,3 +432,48 @@ func TestResignPassesOverAnOlderConfiguration(t *testing.T) {
 	require.Len(t, e.Messages, 1)
 	require.Equal(t, "C", e.Messages[0].To, "although B comes first by ID")
 }
+
+// Rule 5: nobody hands over to a voter that has been silent.
+func TestResignPassesOverTheSilent(t *testing.T) {
+	s := newSolo(t, 3)
+	s.win()
+	s.confirm()
+	_, err := s.AddMember(s.now, Member{ID: "L"})
+	require.NoError(t, err)
+	s.step(s.heartbeatAnswer("C"))
+	for range 4 {
+		s.wait(50 * ms)
+		older := s.heartbeatAnswer("B")
+		older.ConfigurationID.Version--
+		older.Digest++
+		s.step(older)
+	}
+	e, err := s.Resign(s.now)
+	require.NoError(t, err)
+	require.Empty(t, e.Messages)
+	require.Equal(t, Follower, s.Role())
+}
+
+// Rule 16: who does not vote cannot be made to campaign.
+func TestListenerIsNotMadeToCampaign(t *testing.T) {
+	s := newSolo(t, 3)
+	listening := s.hard.Configuration.Clone()
+	listening.Version++
+	listening.Members[s.self].Voter = false
+	s.install(listening)
+	s.step(s.from("B", Heartbeat, 1))
+	s.step(s.from("B", TimeoutNow, 1))
+	require.Empty(t, s.last.Messages)
+	require.EqualValues(t, 1, s.Term())
+}
+
+// Rule 17: what is no newer is not saved again.
+func TestSameConfigurationIsNotInstalled(t *testing.T) {
+	s := newSolo(t, 3)
+	m := s.from("B", Heartbeat, 1)
+	m.Configuration = s.hard.Configuration
+	s.step(m)
+	m.Sequence++
+	s.step(m)
+	require.False(t, s.last.Save)
+}

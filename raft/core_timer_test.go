@@ -141,4 +141,12 @@ func TestScenario040_TimeNeverGoesBack(t *testing.T) {
 	after, running := s.Reign()
 	require.True(t, running)
 	require.Equal(t, end, after)
+
+	// What was promised is over for good.
+	s = newSolo(t, 3)
+	s.step(s.from("C", Heartbeat, 1))
+	s.electionAt = Never
+	s.Tick(s.now + 150*ms)
+	s.step(s.from("B", PreVoteRequest, 2))
+	require.True(t, s.last.Messages[0].Granted)
 }

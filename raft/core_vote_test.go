@@ -368,6 +368,7 @@ func TestTermsDoNotWrap(t *testing.T) {
 	s.wait(0)
 	require.Equal(t, Follower, s.Role())
 	require.Empty(t, s.last.Messages)
+	s.step(s.from("B", TimeoutNow, math.MaxUint64-1))
 	require.EqualValues(t, uint64(math.MaxUint64-1), s.Term())
 }
 
@@ -404,4 +405,18 @@ func TestRequestsCarryThePosition(t *testing.T) {
 	s.position = Position{2, 7}
 	s.campaignNow()
 	require.Equal(t, Position{2, 7}, s.sent(VoteRequest)[0].Last)
+}
+
+// Rule 1: the vote for oneself passes the guard too.
+func TestNoVoteForOneselfWhileBound(t *testing.T) {
+	s := newSolo(t, 3)
+	s.electionAt = s.now
+	s.wait(0)
+	require.Equal(t, PreCandidate, s.Role())
+	granted := s.from("B", PreVoteAnswer, 0)
+	granted.Sequence, granted.Granted = s.campaign.sequence, true
+	s.bind("C", 150*ms)
+	s.step(granted)
+	require.Equal(t, Follower, s.Role())
+	require.Zero(t, s.Term())
 }
