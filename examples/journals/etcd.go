@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"iter"
 	"slices"
-	"strconv"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -15,110 +13,84 @@ import (
 
 // etcdJournal keeps the journal in etcd, below a prefix:
 //
-//	token              the highest token
-//	snapshots/SEQ      the newest snapshot
-//	entries/LAST-SEQ   a batch, under the Seq of its last entry
+//	token          the highest token
+//	snapshots/SEQ  the newest snapshot
+//	entries/SEQ    a batch of entries, the last of which has that Seq
 //
-// Every write is one transaction that compares the token first. A batch is
-// one key, because etcd allows 128 operations in a transaction. It must stay
-// below the server's --max-request-bytes, 1.5 MiB unless that is raised, and
-// so must a snapshot.
+// A batch is one value, because a transaction takes 128 operations. It must
+// stay below the server's --max-request-bytes, 1.5 MiB unless that is raised,
+// and so must a snapshot.
 type etcdJournal struct {
 	client *clientv3.Client
 	prefix string
 }
 
+// newEtcdJournal makes sure that there is a token to compare with.
+func newEtcdJournal(ctx context.Context, client *clientv3.Client, prefix string) (etcdJournal, error) {
+	missing := clientv3.Compare(clientv3.CreateRevision(prefix+"token"), "=", 0)
+	_, err := client.Txn(ctx).If(missing).Then(clientv3.OpPut(prefix+"token", digits(0))).Commit()
+	return etcdJournal{client, prefix}, err
+}
+
 // Acquire implements scheduler.Journal.
 func (j etcdJournal) Acquire(ctx context.Context, token uint64) error {
-	for {
-		highest, revision, err := j.token(ctx)
-		if err != nil {
-			return err
-		}
-		if token <= highest {
-			return &scheduler.FencedError{Token: token, Highest: highest}
-		}
-		unchanged := clientv3.Compare(clientv3.ModRevision(j.prefix+"token"), "=", revision)
-		done, err := j.client.Txn(ctx).If(unchanged).Then(clientv3.OpPut(j.prefix+"token", digits(token))).Commit()
-		if err != nil || done.Succeeded {
-			return err
-		}
-	}
+	return j.commit(ctx, "<", token, clientv3.OpPut(j.prefix+"token", digits(token)))
 }
 
 // Append implements scheduler.Journal.
 func (j etcdJournal) Append(ctx context.Context, token uint64, records []scheduler.Record) error {
+	entries := slices.DeleteFunc(slices.Clone(records), func(r scheduler.Record) bool { return r.Kind == scheduler.RecordSnapshot })
 	var ops []clientv3.Op
-	var entries []scheduler.Record // that no snapshot of the batch replaces
 	for _, r := range records {
-		if r.Kind == scheduler.RecordEntry {
-			entries = append(entries, r)
-			continue
+		if r.Kind == scheduler.RecordSnapshot {
+			ops = append(ops, j.put("snapshots/", r),
+				clientv3.OpDelete(j.prefix+"snapshots/", clientv3.WithRange(j.prefix+"snapshots/"+digits(r.Seq))),
+				clientv3.OpDelete(j.prefix+"entries/", clientv3.WithRange(j.prefix+"entries/"+digits(r.Seq+1))))
+			entries = slices.DeleteFunc(entries, func(e scheduler.Record) bool { return e.Seq <= r.Seq })
 		}
-		entries = slices.DeleteFunc(entries, func(e scheduler.Record) bool { return e.Seq <= r.Seq })
-		end := clientv3.WithRange(j.prefix + "entries/" + digits(r.Seq+1))
-		older := clientv3.WithRange(j.prefix + "snapshots/" + digits(r.Seq))
-		ops = append(ops, j.put("snapshots/", r), clientv3.OpDelete(j.prefix+"entries/", end),
-			clientv3.OpDelete(j.prefix+"snapshots/", older))
 	}
 	if len(entries) > 0 {
 		ops = append(ops, j.put("entries/", entries...))
 	}
-	held := clientv3.Compare(clientv3.Value(j.prefix+"token"), "=", digits(token))
-	done, err := j.client.Txn(ctx).If(held).Then(ops...).Commit()
+	return j.commit(ctx, "=", token, ops...)
+}
+
+func (j etcdJournal) put(kind string, records ...scheduler.Record) clientv3.Op {
+	return clientv3.OpPut(j.prefix+kind+digits(records[len(records)-1].Seq), string(encode(records)))
+}
+
+// commit runs a transaction if the token in the store is less than, or equal
+// to, the given one. Comparing and writing are one step.
+func (j etcdJournal) commit(ctx context.Context, relation string, token uint64, ops ...clientv3.Op) error {
+	held := clientv3.Compare(clientv3.Value(j.prefix+"token"), relation, digits(token))
+	done, err := j.client.Txn(ctx).If(held).Then(ops...).Else(clientv3.OpGet(j.prefix + "token")).Commit()
 	if err != nil || done.Succeeded {
 		return err
 	}
-	highest, _, err := j.token(ctx)
-	return errors.Join(err, &scheduler.FencedError{Token: token, Highest: highest})
+	return deposed(token, string(done.Responses[0].GetResponseRange().Kvs[0].Value))
 }
 
 // Records implements scheduler.Journal. It reads at one revision of the store.
 func (j etcdJournal) Records(ctx context.Context) iter.Seq2[scheduler.Record, error] {
-	return func(yield func(scheduler.Record, error) bool) {
+	return listed(func() (records []scheduler.Record, err error) {
 		found, err := j.client.Txn(ctx).Then(
 			clientv3.OpGet(j.prefix+"snapshots/", clientv3.WithLastKey()...),
 			clientv3.OpGet(j.prefix+"entries/", clientv3.WithPrefix()),
 		).Commit()
 		if err != nil {
-			yield(scheduler.Record{}, err)
-			return
+			return nil, err
 		}
-		var after uint64
-		for _, part := range found.Responses {
-			for _, kv := range part.GetResponseRange().Kvs {
-				var batch []scheduler.Record
-				if err := json.Unmarshal(kv.Value, &batch); err != nil {
-					yield(scheduler.Record{}, err)
-					return
-				}
-				for _, r := range batch {
-					if r.Seq <= after && r.Kind == scheduler.RecordEntry {
-						continue // of a batch that the snapshot cuts in two
-					}
-					if after = r.Seq; !yield(r, nil) {
-						return
-					}
-				}
+		for _, kv := range slices.Concat(found.Responses[0].GetResponseRange().Kvs, found.Responses[1].GetResponseRange().Kvs) {
+			var batch []scheduler.Record
+			if err := json.Unmarshal(kv.Value, &batch); err != nil {
+				return nil, err
 			}
+			if len(records) > 0 { // the snapshot may cut a batch in two
+				last := records[len(records)-1].Seq
+				batch = slices.DeleteFunc(batch, func(r scheduler.Record) bool { return r.Seq <= last })
+			}
+			records = append(records, batch...)
 		}
-	}
-}
-
-func (j etcdJournal) put(kind string, records ...scheduler.Record) clientv3.Op {
-	value, err := json.Marshal(records)
-	if err != nil {
-		panic(err) // numbers and bytes
-	}
-	return clientv3.OpPut(j.prefix+kind+digits(records[len(records)-1].Seq), string(value))
-}
-
-// token returns the highest token, and the revision of its last change.
-func (j etcdJournal) token(ctx context.Context) (token uint64, revision int64, err error) {
-	found, err := j.client.Get(ctx, j.prefix+"token")
-	if err != nil || len(found.Kvs) == 0 {
-		return 0, 0, err
-	}
-	token, err = strconv.ParseUint(string(found.Kvs[0].Value), 10, 64)
-	return token, found.Kvs[0].ModRevision, err
+		return records, nil
+	})
 }

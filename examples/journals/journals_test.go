@@ -12,6 +12,7 @@ import (
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
 
+	"github.com/rads-project/constellation/placement"
 	"github.com/rads-project/constellation/scheduler"
 	"github.com/rads-project/constellation/scheduler/journaltest"
 )
@@ -50,10 +51,15 @@ func TestEtcd(t *testing.T) {
 	client := etcd(t)
 	journaltest.Run(t, journaltest.Config{Shared: true, New: func(tb testing.TB) func() scheduler.Journal {
 		tb.Helper()
-		journal := etcdJournal{client, tb.Name() + "/"}
+		journal, err := newEtcdJournal(tb.Context(), client, tb.Name()+"/")
+		require.NoError(tb, err)
 		return func() scheduler.Journal { return journal }
 	}})
 }
+
+// patience is how long members wait before they depose a leader: longer than
+// a slow machine ever stops.
+const patience = 20 * time.Second
 
 // group is three members of hashicorp/raft in one process.
 type group struct {
@@ -79,7 +85,7 @@ func newGroup(tb testing.TB) *group {
 		}
 		cfg := raft.DefaultConfig()
 		cfg.LocalID, cfg.LogLevel = servers[i].ID, "OFF"
-		cfg.HeartbeatTimeout, cfg.ElectionTimeout, cfg.LeaderLeaseTimeout = time.Second, time.Second, time.Second
+		cfg.HeartbeatTimeout, cfg.ElectionTimeout, cfg.LeaderLeaseTimeout = patience, patience, patience
 		cfg.CommitTimeout = 5 * time.Millisecond
 		store, machine := raft.NewInmemStore(), newRaftMachine()
 		node, err := raft.NewRaft(cfg, machine, store, store, raft.NewInmemSnapshotStore(), transport)
@@ -88,6 +94,9 @@ func newGroup(tb testing.TB) *group {
 		g.members = append(g.members, raftJournal{node, machine})
 	}
 	require.NoError(tb, g.members[0].raft.BootstrapCluster(raft.Configuration{Servers: servers}).Error())
+	// Somebody has to campaign before that.
+	campaign := raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax}}
+	require.NoError(tb, transports[1].TimeoutNow(servers[0].ID, servers[0].Address, &campaign, new(raft.TimeoutNowResponse)))
 	return g
 }
 
@@ -132,10 +141,10 @@ func TestRaftHandsOver(t *testing.T) {
 
 func TestRaftMachineRestores(t *testing.T) {
 	m, sink := newRaftMachine(), raft.NewInmemSnapshotStore()
-	require.NoError(t, m.current.Acquire(t.Context(), 7))
-	m.token = 7
 	record := scheduler.Record{Seq: 1, Kind: scheduler.RecordEntry, Data: []byte("entry")}
-	require.NoError(t, m.current.Append(t.Context(), 7, []scheduler.Record{record}))
+	for _, c := range []raftCommand{{Acquire: true, Token: 7}, {Token: 7, Records: []scheduler.Record{record}}} {
+		require.Nil(t, m.Apply(&raft.Log{Data: encode(c)}))
+	}
 	saved, err := m.Snapshot()
 	require.NoError(t, err)
 	_, transport := raft.NewInmemTransport("")
@@ -147,10 +156,51 @@ func TestRaftMachineRestores(t *testing.T) {
 
 	restored := newRaftMachine()
 	require.NoError(t, restored.Restore(from))
-	require.Equal(t, m.token, restored.token)
-	for r, err := range restored.current.Records(t.Context()) {
+	for r, err := range restored.journal.Load().Records(t.Context()) {
 		require.NoError(t, err)
 		require.Equal(t, record, r)
 	}
-	require.ErrorIs(t, restored.current.Acquire(t.Context(), 7), scheduler.ErrFenced)
+	require.ErrorIs(t, restored.journal.Load().Acquire(t.Context(), 7), scheduler.ErrFenced)
+}
+
+// TestSnapshotsMakeRoom looks into the stores: what a snapshot replaces is
+// gone, not only skipped.
+func TestSnapshotsMakeRoom(t *testing.T) {
+	db, err := openSQLite(filepath.Join(t.TempDir(), "journal.db"))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	client := etcd(t)
+	inEtcd, err := newEtcdJournal(t.Context(), client, "room/")
+	require.NoError(t, err)
+	tests := []struct {
+		name    string
+		journal scheduler.Journal
+		count   func() (int, error)
+	}{
+		{"sql", sqlJournal{db}, func() (n int, err error) {
+			err = db.QueryRowContext(t.Context(), `SELECT COUNT(*) FROM records`).Scan(&n)
+			return n, err
+		}},
+		{"etcd", inEtcd, func() (int, error) {
+			found, err := client.Get(t.Context(), "room/", clientv3.WithPrefix(), clientv3.WithCountOnly())
+			return int(found.Count) - 1, err // but for the token
+		}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s, err := scheduler.Open(t.Context(), scheduler.Config{Journal: test.journal})
+			require.NoError(t, err)
+			for range 3 {
+				for _, id := range []string{"n1", "n2", "n3"} {
+					require.NoError(t, s.AddNode(t.Context(), placement.Node{ID: id, Capacity: placement.Resources{CPU: 1}}))
+					_, err := s.RemoveNode(t.Context(), id)
+					require.NoError(t, err)
+				}
+				require.NoError(t, s.Checkpoint(t.Context()))
+				n, err := test.count()
+				require.NoError(t, err)
+				require.Equal(t, 1, n)
+			}
+		})
+	}
 }

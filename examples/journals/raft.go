@@ -1,12 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/gob"
+	"encoding/json"
+	"errors"
 	"io"
 	"iter"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -39,6 +39,20 @@ func (j raftJournal) Append(ctx context.Context, token uint64, records []schedul
 	return j.apply(ctx, raftCommand{Token: token, Records: records})
 }
 
+// apply has the group agree on a command. One that has timed out may still be
+// applied: the scheduler takes any error as that.
+func (j raftJournal) apply(ctx context.Context, c raftCommand) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	future := j.raft.Apply(encode(c), time.Minute)
+	if err := future.Error(); err != nil {
+		return err
+	}
+	err, _ := future.Response().(error)
+	return err
+}
+
 // Records implements scheduler.Journal. The barrier makes sure that this is
 // still the leader, and has applied all that was committed.
 func (j raftJournal) Records(ctx context.Context) iter.Seq2[scheduler.Record, error] {
@@ -47,100 +61,74 @@ func (j raftJournal) Records(ctx context.Context) iter.Seq2[scheduler.Record, er
 			yield(scheduler.Record{}, err)
 			return
 		}
-		j.machine.journal().Records(ctx)(yield)
+		j.machine.journal.Load().Records(ctx)(yield)
 	}
-}
-
-// apply has the group agree on a command. A command that has timed out may
-// still be applied: the scheduler takes any error as that.
-func (j raftJournal) apply(ctx context.Context, c raftCommand) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	var data bytes.Buffer
-	if err := gob.NewEncoder(&data).Encode(c); err != nil {
-		return err
-	}
-	future := j.raft.Apply(data.Bytes(), time.Minute)
-	if err := future.Error(); err != nil {
-		return err
-	}
-	err, _ := future.Response().(error)
-	return err
 }
 
 // raftMachine is a raft.FSM around the journal in memory, which checks tokens
-// in the order of the log, the same on every member.
+// in the order of the log, the same on every member, and forgets what a
+// snapshot of the scheduler replaces. raft's own snapshots then shorten its log.
 type raftMachine struct {
-	mu      sync.Mutex
-	current *scheduler.MemoryJournal
-	token   uint64
+	journal atomic.Pointer[scheduler.MemoryJournal]
 }
 
-func newRaftMachine() *raftMachine { return &raftMachine{current: new(scheduler.MemoryJournal)} }
-
-func (m *raftMachine) journal() *scheduler.MemoryJournal {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.current
+func newRaftMachine() *raftMachine {
+	m := new(raftMachine)
+	m.journal.Store(new(scheduler.MemoryJournal))
+	return m
 }
 
 // Apply implements raft.FSM.
 func (m *raftMachine) Apply(log *raft.Log) any {
 	var c raftCommand
-	if err := gob.NewDecoder(bytes.NewReader(log.Data)).Decode(&c); err != nil {
+	if err := json.Unmarshal(log.Data, &c); err != nil {
 		return err
 	}
-	if !c.Acquire {
-		return m.journal().Append(context.Background(), c.Token, c.Records)
+	if c.Acquire {
+		return m.journal.Load().Acquire(context.Background(), c.Token)
 	}
-	err := m.journal().Acquire(context.Background(), c.Token)
-	if err == nil {
-		m.token = c.Token
-	}
-	return err
+	return m.journal.Load().Append(context.Background(), c.Token, c.Records)
 }
 
-// Snapshot implements raft.FSM: the commands that make the journal anew.
+// Snapshot implements raft.FSM: the command that makes the journal anew.
 func (m *raftMachine) Snapshot() (raft.FSMSnapshot, error) {
-	saved := raftCommand{Token: m.token}
-	for r, err := range m.journal().Records(context.Background()) {
+	var fenced *scheduler.FencedError
+	errors.As(m.journal.Load().Acquire(context.Background(), 0), &fenced) // always, and tells the token
+	saved := raftCommand{Token: fenced.Highest}
+	for r, err := range m.journal.Load().Records(context.Background()) {
 		if err != nil {
 			return nil, err
 		}
 		saved.Records = append(saved.Records, r)
 	}
-	return raftSnapshot(saved), nil
+	return raftSnapshot(encode(saved)), nil
 }
 
 // Restore implements raft.FSM.
 func (m *raftMachine) Restore(from io.ReadCloser) error {
 	var saved raftCommand
-	if err := gob.NewDecoder(from).Decode(&saved); err != nil {
+	if err := json.NewDecoder(from).Decode(&saved); err != nil {
 		return err
 	}
-	restored, ctx := new(scheduler.MemoryJournal), context.Background()
+	restored := new(scheduler.MemoryJournal)
 	if saved.Token > 0 {
-		if err := restored.Acquire(ctx, saved.Token); err != nil {
+		if err := restored.Acquire(context.Background(), saved.Token); err != nil {
 			return err
 		}
 	}
-	if err := restored.Append(ctx, saved.Token, saved.Records); err != nil {
+	if err := restored.Append(context.Background(), saved.Token, saved.Records); err != nil {
 		return err
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.current, m.token = restored, saved.Token
+	m.journal.Store(restored)
 	return nil
 }
 
-type raftSnapshot raftCommand
+type raftSnapshot []byte
 
 // Persist implements raft.FSMSnapshot.
 func (s raftSnapshot) Persist(sink raft.SnapshotSink) error {
-	if err := gob.NewEncoder(sink).Encode(raftCommand(s)); err != nil {
-		_ = sink.Cancel()
-		return err
+	if _, err := sink.Write(s); err != nil {
+		return errors.Join(err, sink.Cancel())
 	}
 	return sink.Close()
 }

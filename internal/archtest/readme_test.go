@@ -22,6 +22,7 @@ import (
 //
 //	<!-- example: examples/quickstart/main.go -->
 //	<!-- example: scheduler/example_test.go ExampleScheduler -->
+//	<!-- example: examples/journals/sql.go sqlJournal.Append -->
 const (
 	markerPrefix = "<!-- example: "
 	markerSuffix = " -->"
@@ -73,13 +74,28 @@ func exampleCode(files fs.FS, named string) (string, error) {
 		return "", err
 	}
 	for _, decl := range syntax.Decls {
-		if f, ok := decl.(*ast.FuncDecl); ok && f.Name.Name == function && f.Recv == nil {
+		if f, ok := decl.(*ast.FuncDecl); ok && functionName(f) == function {
 			body := text[fset.Position(f.Body.Lbrace).Offset+1 : fset.Position(f.Body.Rbrace).Offset]
 			body = bytes.ReplaceAll(body, []byte("\n\t"), []byte("\n"))
 			return strings.TrimPrefix(string(body), "\n"), nil
 		}
 	}
 	return "", errors.New("no function " + function + " in " + file)
+}
+
+// functionName returns the name of a function, and T.Name for a method.
+func functionName(f *ast.FuncDecl) string {
+	if f.Recv == nil {
+		return f.Name.Name
+	}
+	receiver := f.Recv.List[0].Type
+	if pointer, ok := receiver.(*ast.StarExpr); ok {
+		receiver = pointer.X
+	}
+	if of, ok := receiver.(*ast.Ident); ok {
+		return of.Name + "." + f.Name.Name
+	}
+	return "" // of a generic type
 }
 
 // readmeComplaints checks that each Go block of each README.md equals its
@@ -140,6 +156,8 @@ func TestReadmeRules(t *testing.T) {
 		{"no code", "# Title\n\n```sh\ngo test ./...\n```\n", nil},
 		{"whole file", "<!-- example: main.go -->\n```go\n" + program + "```\n", nil},
 		{"body, after a blank line", "<!-- example: a_test.go ExampleA -->\n\n```go\n" + body + "```\n", nil},
+		{"a method", "<!-- example: c.go T.b -->\n```go\nc()\n```\n<!-- example: c.go U.b -->\n```go\nd()\n```\n", nil},
+		{"a method by its bare name", "<!-- example: c.go b -->\n```go\nc()\n```\n", []string{"doc/README.md:2: no function b in c.go"}},
 		{"a fence in a longer fence", "````markdown\n```go\n```\n````\n", nil},
 		{"differs", "text\n\n<!-- example: a_test.go ExampleA -->\n```go\n" + body + "\n```\n", []string{
 			"doc/README.md:4: differs from a_test.go ExampleA",
@@ -163,6 +181,7 @@ func TestReadmeRules(t *testing.T) {
 				"testdata/README.md": {Data: []byte("```go\n```\n")},
 				"main.go":            {Data: []byte(program)},
 				"a_test.go":          {Data: []byte(example)},
+				"c.go":               {Data: []byte("package c\n\nfunc (T) b() {\n\tc()\n}\n\nfunc (*U) b() {\n\td()\n}\n")},
 			})
 			require.NoError(t, err)
 			require.Equal(t, tt.want, complaints)
