@@ -55,7 +55,7 @@ func impure(obj types.Object) string {
 		return ""
 	}
 	name := obj.Pkg().Path() + "." + obj.Name()
-	for _, pkg := range []string{"crypto/rand", "net", "os", "sync", "syscall"} {
+	for _, pkg := range []string{"crypto/rand", "hash/maphash", "net", "os", "runtime", "sync", "syscall"} {
 		if within(obj.Pkg().Path(), pkg) {
 			return name
 		}
@@ -74,6 +74,13 @@ func impure(obj types.Object) string {
 		switch obj.Name() {
 		case "AfterFunc", "WithDeadline", "WithDeadlineCause", "WithTimeout", "WithTimeoutCause":
 			return name
+		}
+	case "log":
+		return name
+	case "log/slog":
+		switch strings.TrimSuffix(obj.Name(), "Context") {
+		case "Debug", "Default", "Error", "Info", "Log", "Warn":
+			return name // of the process's logger
 		}
 	case "math/rand", "math/rand/v2":
 		if !strings.HasPrefix(obj.Name(), "New") {
@@ -232,7 +239,8 @@ func TestPurePatternsMatch(t *testing.T) {
 }
 
 func TestPureRules(t *testing.T) {
-	exported := exports(t, "context", "crypto/rand", "math/rand", "math/rand/v2", "net/netip", "os", "sync/atomic", "syscall", "time")
+	exported := exports(t, "context", "crypto/rand", "hash/maphash", "log", "log/slog", "math/rand", "math/rand/v2", "net/netip", "os",
+		"runtime", "sync/atomic", "syscall", "time")
 	tests := []struct {
 		name  string
 		pure  string // body of raft/core.go
@@ -294,6 +302,17 @@ func TestPureRules(t *testing.T) {
 			import (old "math/rand"; "math/rand/v2"; crand "crypto/rand")
 			func a() { rand.IntN(6); old.Shuffle(1, nil); crand.Read(nil) }`, want: []string{
 			"raft/core.go:4: crypto/rand.Read in pure code", "raft/core.go:4: math/rand.Shuffle in pure code", "raft/core.go:4: math/rand/v2.IntN in pure code",
+		}},
+		{name: "hashes that differ from process to process", pure: `
+			import "hash/maphash"
+			func a() uint64 { return maphash.String(maphash.MakeSeed(), "a") }`, want: []string{
+			"raft/core.go:4: hash/maphash.MakeSeed in pure code", "raft/core.go:4: hash/maphash.String in pure code",
+		}},
+		{name: "logs and the machine", pure: `
+			import ("log"; "log/slog"; "runtime")
+			type b struct { *slog.Logger }
+			func a() { log.Print(runtime.NumCPU()); slog.Info("a") }`, want: []string{
+			"raft/core.go:5: log.Print in pure code", "raft/core.go:5: log/slog.Info in pure code", "raft/core.go:5: runtime.NumCPU in pure code",
 		}},
 		{name: "through functions and generic methods of the shell", pure: `
 			func a() { b(); new(list[int]).d() }`, shell: `
