@@ -64,6 +64,7 @@ type classTable struct {
 	idle    Class // its newer and older are the ends of the ring
 	unused  int
 	n       int
+	room    []byte   // scratch for the text of constraints
 	alive   classSet // classes with instances that joined
 	groups  classSets
 	labels  classSets
@@ -71,6 +72,7 @@ type classTable struct {
 
 func (t *classTable) init() {
 	t.buckets = make(map[hash][]*Class)
+	t.room = make([]byte, 0, 1024)
 	t.alive, t.groups, t.labels = make(classSet), make(classSets), make(classSets)
 	t.idle.newer, t.idle.older = &t.idle, &t.idle
 }
@@ -81,7 +83,7 @@ func (t *classTable) init() {
 // ones were asked for; what runs keeps its class.
 func (x *Index) Class(req *placement.Request) *Class {
 	t := &x.classes
-	h := hashRules(req)
+	h := hashRules(req, t.room)
 	for _, c := range t.buckets[h] {
 		if sameRules(&c.request, req) {
 			if c.refs == 0 {

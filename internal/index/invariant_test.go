@@ -156,7 +156,7 @@ func TestRandomIsUniform(t *testing.T) {
 }
 
 func TestBestAllocatesNothing(t *testing.T) {
-	for _, rules := range []string{"none", "spreading", "label", "zone", "anti", "prefer"} {
+	for _, rules := range []string{"none", "spreading", "label", "zone", "anti", "prefer", "fragmentation"} {
 		for _, nodes := range []int{100, 2000} {
 			s := newStand(nodes, rules)
 			r := s.request(rules)

@@ -62,7 +62,7 @@ func (s *setCache) init() { s.buckets = make(map[hash][]*nodeSet) }
 
 // acquire returns the set of these rules for one more user.
 func (s *setCache) acquire(kind setKind, required []placement.Constraint, tolerations []placement.Toleration) *nodeSet {
-	h := hashStart.word(uint64(kind)).constraints(required).tolerations(tolerations)
+	h := hashStart.word(uint64(kind)).constraints(required, nil).tolerations(tolerations)
 	for _, set := range s.buckets[h] {
 		if set.kind == kind && slices.EqualFunc(set.required, required, placement.Constraint.Equal) &&
 			slices.Equal(set.tolerations, tolerations) {
