@@ -3,6 +3,8 @@ package scheduler
 import (
 	"errors"
 	"fmt"
+
+	"github.com/rads-project/constellation/reservation"
 )
 
 // The decisions that a caller can take on an error. Each comes wrapped in a
@@ -58,6 +60,29 @@ func (e *NotFoundError) Error() string {
 
 // Unwrap returns ErrNotFound.
 func (e *NotFoundError) Unwrap() error { return ErrNotFound }
+
+// planError is an error about a reservation that callers may know by the name
+// of this package or by that of package reservation.
+type planError struct {
+	error       // of this package, which it reads as
+	plan  error // of package reservation
+}
+
+// Unwrap returns both.
+func (e *planError) Unwrap() []error { return []error{e.error, e.plan} }
+
+// fromPlan returns what a call on a reservation reports for an error of the
+// plan.
+func fromPlan(id string, err error) error {
+	switch {
+	case errors.Is(err, reservation.ErrNotFound):
+		return &planError{&NotFoundError{KindReservation, id}, err}
+	case errors.Is(err, reservation.ErrConflict):
+		return &planError{&ConflictError{KindReservation, id, "exists with another spec"}, err}
+	default:
+		return err
+	}
+}
 
 // ReleasedError names the released allocation. It unwraps to ErrReleased.
 type ReleasedError struct{ ID string }

@@ -150,6 +150,16 @@ func (st *state) affordable(now time.Time, changes []reservation.Change, err err
 	return changes, nil
 }
 
+// affordsAll asks the quota for all slots of a spec that is valid.
+func (st *state) affordsAll(now time.Time, spec *reservation.Spec) error {
+	all := quota.Amounts{Instances: int64(spec.Count)}
+	for name, amount := range spec.Shape.All() {
+		all.Resources = all.Resources.With(name, amount*int64(spec.Count))
+	}
+	verdict, err := st.quota.Check(now, spec.Namespace, all, quota.SoftOnly)
+	return st.exceeded(spec.Namespace, verdict, err)
+}
+
 // freed yields what namespaces get back for the slots that are lost by changes
 // of the plan.
 func (st *state) freed(changes []reservation.Change) iter.Seq2[string, quota.Amounts] {

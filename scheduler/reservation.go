@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"slices"
 	"time"
@@ -16,13 +17,18 @@ import (
 // namespace is charged for all of it now, also for a future start, within its
 // soft limits. The same spec under the same ID returns what there is.
 //
-// Errors: those of reservation.Plan.Reserve and quota.ExceededError.
+// Errors: those of reservation.Plan.Reserve and quota.ExceededError, joined if
+// there is neither room nor quota. A spec under an ID that has another is
+// ErrConflict of both packages, as for all calls is ErrNotFound.
 func (s *Scheduler) Reserve(ctx context.Context, spec reservation.Spec) (reservation.Reservation, error) {
 	id := spec.ID
 	return s.plan(ctx, &id, func(st *state) ([]reservation.Change, error) {
 		changes, err := st.plan.Reserve(&ground{st: st}, spec)
 		if len(changes) > 0 {
 			id = changes[len(changes)-1].Reservation.Spec.ID
+		}
+		if errors.Is(err, reservation.ErrRefused) {
+			err = both(err, st.affordsAll(s.now, &spec))
 		}
 		return st.affordable(s.now, changes, err)
 	})
@@ -47,6 +53,7 @@ func (s *Scheduler) PlaceFromReservation(ctx context.Context, id string, req pla
 	f, err := s.state.findClaim(s.now, id, &s.scratch.request)
 	switch {
 	case err != nil:
+		err = fromPlan(id, err)
 	case f.existing != nil:
 		d = f.existing.decision()
 	default:
@@ -130,19 +137,19 @@ func (s *Scheduler) plan(ctx context.Context, id *string, decide func(*state) ([
 	if !ok {
 		r = reservation.Reservation{Spec: reservation.Spec{ID: *id}, Phase: reservation.Ended}
 	}
-	if err := s.settle(ctx, err); err != nil {
+	if err := s.settle(ctx, fromPlan(*id, err)); err != nil {
 		return reservation.Reservation{}, err
 	}
 	return r, nil
 }
 
-// Reservation returns a reservation, and reservation.ErrNotFound if there is
-// none of that ID any more.
+// Reservation returns a reservation, and a NotFoundError, which is
+// reservation.ErrNotFound too, if there is none of that ID any more.
 func (s *Scheduler) Reservation(id string) (r reservation.Reservation, err error) {
 	err = s.read(func(st *state) error {
 		var ok bool
 		if r, ok = st.plan.Reservation(id); !ok {
-			return &NotFoundError{KindReservation, id}
+			return fromPlan(id, reservation.ErrNotFound)
 		}
 		return nil
 	})

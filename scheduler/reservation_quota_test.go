@@ -117,3 +117,21 @@ func TestDisplacedSlotsPayAcrossNamespaces(t *testing.T) {
 	require.Equal(t, int64(8), usedCores(t, s, "org"))
 	require.NoError(t, s.VerifyQuota())
 }
+
+// TestReserveWithoutRoomAndQuota: a refusal for both reasons says both.
+func TestReserveWithoutRoomAndQuota(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, testNode("n1", 8))
+	createQuota(t, s, cpuQuota("ns", 10))
+	for count, want := range map[int][]error{2: {nil}, 3: {quota.ErrExceeded, reservation.ErrRefused}} {
+		_, err := s.Reserve(t.Context(), holding("r", 4, count))
+		for _, one := range want {
+			require.ErrorIs(t, err, one)
+		}
+		_ = s.ReleaseReservation(t.Context(), "r", true)
+	}
+	place(t, s, onlyCPU("a", 8))
+	_, err := s.Reserve(t.Context(), holding("r", 2, 1))
+	require.ErrorIs(t, err, reservation.ErrRefused)
+	require.NotErrorIs(t, err, quota.ErrExceeded)
+}

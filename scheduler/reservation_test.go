@@ -222,3 +222,40 @@ func TestExtendNeedsAnEnd(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, before, after)
 }
+
+// TestErrorsOfBothPackages: whoever knows the errors of the scheduler need not
+// know those of reservations, and the reverse.
+func TestErrorsOfBothPackages(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, testNode("n1", 8))
+	ctx := t.Context()
+	tests := []struct {
+		name string
+		call func() error
+	}{
+		{"Reservation", func() error { _, err := s.Reservation("x"); return err }},
+		{"Extend", func() error { _, err := s.Extend(ctx, "x", time.Now().Add(time.Hour)); return err }},
+		{"ResizeReservation", func() error { _, err := s.ResizeReservation(ctx, "x", placement.Resources{}, 1); return err }},
+		{"ReleaseReservation", func() error { return s.ReleaseReservation(ctx, "x", false) }},
+		{"PlaceFromReservation", func() error { _, err := s.PlaceFromReservation(ctx, "x", onlyCPU("a", 1)); return err }},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			err := test.call()
+			require.ErrorIs(t, err, ErrNotFound)
+			require.ErrorIs(t, err, reservation.ErrNotFound)
+			var missing *NotFoundError
+			require.ErrorAs(t, err, &missing)
+			require.Equal(t, &NotFoundError{KindReservation, "x"}, missing)
+			require.EqualError(t, err, `scheduler: reservation "x" not found`)
+		})
+	}
+
+	reserve(t, s, holding("r", 1, 1))
+	_, err := s.Reserve(ctx, holding("r", 2, 1))
+	require.ErrorIs(t, err, ErrConflict)
+	require.ErrorIs(t, err, reservation.ErrConflict)
+	var conflict *reservation.ConflictError
+	require.ErrorAs(t, err, &conflict)
+	require.EqualError(t, err, `scheduler: reservation "r" exists with another spec`)
+}
