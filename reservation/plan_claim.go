@@ -14,7 +14,7 @@ import (
 // allows all). In the dimensions of the shape it takes from the slot and never
 // more than is left there; all else it takes from the node, until the
 // reservation's window ends. No changes mean that the same instance is already
-// there with the same amounts. The request's Preferences and Ports are the
+// there with the same amounts, whatever has become of the reservation since. The request's Preferences and Ports are the
 // host's business.
 //
 // Errors: InvalidError, ErrNotFound, StateError, OwnerError, ConflictError,
@@ -27,16 +27,12 @@ func (p *Plan) Claim(nodes Nodes, id string, req placement.Request, allows func(
 	switch {
 	case err != nil:
 		return nil, err
+	case p.claimed(r, &req):
+		return nil, nil
 	case r.Phase != Active:
 		return nil, &StateError{id, r.Phase, "claim from"}
 	case !slices.Contains(r.Spec.owners(), req.Namespace):
 		return nil, &OwnerError{id, req.Namespace, r.Spec.owners()}
-	}
-	if c := p.claims[req.ID]; c != nil && c.r == r {
-		slot, i := r.find(req.ID)
-		if c := r.Slots[slot].Claims[i]; c.Namespace == req.Namespace && c.whole().Resources.Equal(req.Resources) {
-			return nil, nil
-		}
 	}
 	if p.Counts(req.ID) {
 		return nil, &ConflictError{req.ID, "another instance"}
@@ -71,6 +67,17 @@ func (p *Plan) Claim(nodes Nodes, id string, req placement.Request, allows func(
 		}
 	}
 	return nil, short
+}
+
+// claimed reports whether an instance stands in the reservation already with
+// the same amounts, also one that has outlived it.
+func (p *Plan) claimed(r *booked, req *placement.Request) bool {
+	if tenant, ok := p.claims[req.ID]; !ok || tenant.r != r {
+		return false
+	}
+	slot, i := r.find(req.ID)
+	c := &r.Slots[slot].Claims[i]
+	return c.Namespace == req.Namespace && c.whole().Resources.Equal(req.Resources)
 }
 
 func validateRequest(req placement.Request) error {

@@ -456,6 +456,14 @@ func TestScenario87SameConsumer(t *testing.T) {
 	require.Equal(t, first, second)
 	require.Equal(t, []string{"i"}, func() []string { r := d.lookup("r"); return r.Instances() }())
 	d.unchanged(reservation.ErrConflict, func() error { return d.claim("r", "i", 4) })
+
+	d.at(60) // the end: a late retry of the claim that was made is still that claim
+	n3, third, err := d.Claim("r", request("i", 3))
+	require.NoError(t, err)
+	require.Equal(t, n1, n3)
+	require.True(t, third.Overstayed)
+	require.ErrorIs(t, d.claim("r", "i", 4), reservation.ErrState)
+	require.ErrorIs(t, d.claim("r", "j", 3), reservation.ErrState)
 }
 
 func TestScenario92Cycles(t *testing.T) {

@@ -139,19 +139,21 @@ func (s *Spec) terms(now int64) (Terms, error) {
 	start := now
 	if !s.Start.IsZero() {
 		start = nanos(s.Start)
-		if !inRange(s.Start) {
-			errs = append(errs, invalid("start", s.Start, "out of range"))
-		}
 	}
 	end, inTime := nanos(s.End), inRange(s.End)
 	if s.End.IsZero() {
 		end, inTime = addNanos(start, max(s.Duration, 0))
+	}
+	starts := s.Start.IsZero() || inRange(s.Start)
+	if !starts {
+		errs = append(errs, invalid("start", s.Start, "out of range"))
 	}
 	switch {
 	case s.Duration != 0 && !s.End.IsZero():
 		errs = append(errs, invalid("end", s.End, "give a duration or an end, not both"))
 	case s.Duration <= 0 && s.End.IsZero():
 		errs = append(errs, invalid("duration", s.Duration, "want more than 0"))
+	case !starts: // nothing can be said of the end
 	case !inTime && s.End.IsZero():
 		errs = append(errs, invalid("duration", s.Duration, "the end is out of range"))
 	case !inTime:

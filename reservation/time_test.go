@@ -195,6 +195,7 @@ func TestBadInput(t *testing.T) {
 				if test.field != "" {
 					require.ErrorAs(t, err, &invalid)
 					require.Equal(t, test.field, invalid.Field, "%v", err)
+					require.NotContains(t, err.Error(), "\n", "one mistake")
 				}
 				return err
 			})
