@@ -186,3 +186,46 @@ func TestBackfillAndYieldOnDevices(t *testing.T) {
 		require.Equal(t, []int{i}, d.Devices)
 	}
 }
+
+// TestBackfilledInstanceGrows: an instance that will be gone before a hold
+// begins may grow into it, and one that stays may not.
+func TestBackfilledInstanceGrows(t *testing.T) {
+	c := newClock()
+	s := newTestScheduler(t, Config{Now: c.Now})
+	n := testNode("n1", 8)
+	n.Devices.Count = 2
+	addNodes(t, s, n)
+	spec := holding("launch", 8, 1)
+	spec.Shape.GPU = 2 * placement.Device
+	spec.Start = c.Now().Add(time.Hour)
+	reserve(t, s, spec)
+	tests := []struct {
+		name     string
+		duration time.Duration
+		yield    bool
+	}{
+		{"until the hold", time.Hour, false},
+		{"yields", 0, true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			req := onlyCPU(test.name, 4)
+			req.Duration, req.Yield = test.duration, test.yield
+			place(t, s, req)
+			d, err := s.Resize(t.Context(), req.ID, placement.Resources{CPU: 8 * placement.Core, GPU: 2 * placement.Device})
+			require.NoError(t, err)
+			require.Equal(t, []int{0, 1}, d.Devices)
+			_, err = s.Resize(t.Context(), req.ID, placement.Resources{CPU: 9 * placement.Core})
+			require.ErrorIs(t, err, ErrUnschedulable)
+			require.NoError(t, s.Release(t.Context(), req.ID))
+		})
+	}
+
+	req := onlyCPU("too long", 4)
+	req.Duration = time.Hour
+	place(t, s, req)
+	c.advance(time.Hour)
+	require.Contains(t, due(t, s), "overstayed too long")
+	_, err := s.Resize(t.Context(), req.ID, placement.Resources{CPU: 8 * placement.Core})
+	require.NoError(t, err, "it has broken the promise already, and the reservation is displaced")
+}

@@ -138,9 +138,10 @@ func (st *state) canResize(now time.Time, a *allocation, to placement.Resources)
 	if err := req.Validate(); err != nil {
 		return nil, err
 	}
-	devices, err := st.resizeDevices(a, to.GPU)
+	held := st.heldFrom(now, a)
+	devices, err := st.resizeDevices(a, to.GPU, &held)
 	if err == nil {
-		err = st.roomToGrow(a, to)
+		err = st.roomToGrow(a, to, &held)
 	}
 	if exceeded := st.admitsResize(now, a, to); exceeded != nil || err != nil {
 		return nil, both(err, exceeded)
@@ -148,16 +149,32 @@ func (st *state) canResize(now time.Time, a *allocation, to placement.Resources)
 	return &Resized{ID: a.id, Resources: to, Devices: devices}, nil
 }
 
-// roomToGrow refuses growth beyond what is free on the node, GPUs left aside.
-func (st *state) roomToGrow(a *allocation, to placement.Resources) error {
-	free := st.index.Free(a.node.slot)
+// roomToGrow refuses growth beyond what is free on the node beside what is held
+// there, GPUs left aside.
+func (st *state) roomToGrow(a *allocation, to placement.Resources, held *index.Held) error {
+	allocatable, used := a.node.Allocatable(), st.index.Used(a.node.slot)
 	for name, amount := range to.All() {
 		growth := amount - a.resources.Amount(name)
-		if name != placement.NameGPU && growth > 0 && growth > free.Amount(name) {
+		free := allocatable.Amount(name) - used.Amount(name)
+		if name != placement.NameGPU && growth > 0 && (free < growth || free-growth < held.Resources.Amount(name)) {
 			return st.tooLarge(a, name)
 		}
 	}
 	return nil
+}
+
+// heldFrom returns what is held on the node of an instance for others, from now
+// until it leaves.
+func (st *state) heldFrom(now time.Time, a *allocation) index.Held {
+	stay, ok := st.plan.Stay(a.id)
+	switch {
+	case !ok || stay.Overstayed:
+		return st.index.Held(a.node.slot)
+	case stay.Yield:
+		return st.held(a.node, reservation.Window{Start: now, End: now.Add(1)}).Held
+	default:
+		return st.held(a.node, reservation.Window{Start: now, End: stay.Window.End}).Held
+	}
 }
 
 func (st *state) tooLarge(a *allocation, name placement.ResourceName) error {
@@ -167,7 +184,7 @@ func (st *state) tooLarge(a *allocation, name placement.ResourceName) error {
 }
 
 // resizeDevices returns the devices for another amount of GPU.
-func (st *state) resizeDevices(a *allocation, amount int64) ([]uint16, error) {
+func (st *state) resizeDevices(a *allocation, amount int64, held *index.Held) ([]uint16, error) {
 	was := a.resources.GPU
 	switch {
 	case amount == was:
@@ -178,7 +195,7 @@ func (st *state) resizeDevices(a *allocation, amount int64) ([]uint16, error) {
 		return nil, &ConflictError{KindAllocation, a.id, "can not turn a fraction of a device into whole ones or back"}
 	}
 	var devices []uint16
-	if left := st.deviceLeft(a.node); fractional(amount) {
+	if left := st.deviceLeft(a.node, held); fractional(amount) {
 		devices = resizeFraction(a, left, amount)
 	} else {
 		devices = resizeWhole(a, left, int(amount/placement.Device))
@@ -230,11 +247,10 @@ func resizeWhole(a *allocation, left []int64, count int) []uint16 {
 }
 
 // deviceLeft returns what is left of each device of a node, holds subtracted.
-func (st *state) deviceLeft(n *node) []int64 {
+func (st *state) deviceLeft(n *node, held *index.Held) []int64 {
 	left := slices.Clone(st.index.DeviceFree(n.slot))
-	held := st.index.Held(n.slot).Devices // of devices that are gone too, zero
-	for i := range min(len(left), len(held)) {
-		left[i] -= held[i]
+	for i := range min(len(left), len(held.Devices)) { // of devices that are gone too, zero
+		left[i] -= held.Devices[i]
 	}
 	return left
 }
