@@ -101,9 +101,12 @@ func TestSoftRulesHaveNames(t *testing.T) {
 	v, err := s.ExplainNode(req, "n1")
 	require.NoError(t, err)
 	require.Equal(t, []SoftTerm{
-		{"rack exists", -4, 0}, {"PreferNoSchedule taint", -100, placement.Unit},
-		{"near app = x over zone", 3, 0}, {"apart from any over nodes", -2, 0},
-		{"shares over zone", 6, placement.Unit}, {"spread over nodes", 7, placement.Unit},
+		{"rack exists", -4, 0},
+		{"PreferNoSchedule taint", -100, placement.Unit},
+		{"near app = x over zone", 3, 0},
+		{"apart from any over nodes", -2, 0},
+		{"shares over zone", 6, placement.Unit},
+		{"spread over nodes", 7, placement.Unit},
 	}, v.Soft)
 }
 
