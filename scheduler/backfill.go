@@ -81,7 +81,7 @@ func (st *state) better(q *index.Query, a, b *spot) bool {
 		return a.Terms.Soft > b.Terms.Soft
 	}
 	if strategy == placement.Spread {
-		if order := cmp.Compare(st.group(q, a.Slot), st.group(q, b.Slot)); order != 0 {
+		if order := cmp.Compare(st.index.Group(q, a.Slot), st.index.Group(q, b.Slot)); order != 0 {
 			return order < 0
 		}
 	}
@@ -89,17 +89,4 @@ func (st *state) better(q *index.Query, a, b *spot) bool {
 		return order > 0
 	}
 	return st.slots[a.Slot].join < st.slots[b.Slot].join
-}
-
-// group counts the instances of the request's namespace and group on a node.
-func (st *state) group(q *index.Query, slot index.Slot) int {
-	count := 0
-	req := q.Class.Request()
-	for a := st.slots[slot].first; a != nil; a = a.next {
-		other := a.class.Request()
-		if a.state == running && other.Namespace == req.Namespace && other.Group == req.Group {
-			count++
-		}
-	}
-	return count
 }

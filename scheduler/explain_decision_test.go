@@ -75,6 +75,22 @@ func propertyExplanation(t *rapid.T) {
 		require.NoError(t, err)
 		require.Equal(t, c, alone)
 	}
+	if e.Fit == 0 {
+		return
+	}
+	place(t, s, req)
+	other := req
+	other.ID = "other"
+	elsewhere, refused := s.Schedule(other)
+	again, err := s.Explain(req)
+	require.NoError(t, err)
+	if s.state.leavesRoom(s.state.allocations["new"]) && req.Preferences.Strategy != placement.Random {
+		again.Version = e.Version
+		require.Equal(t, e, again, "as before it was placed")
+	}
+	same, sameRefused := s.Schedule(other)
+	require.Equal(t, elsewhere, same, "asking changes nothing")
+	require.Equal(t, refused, sameRefused)
 }
 
 func requireTermsAddUp(t require.TestingT, v NodeVerdict) {

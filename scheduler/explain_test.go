@@ -3,11 +3,13 @@ package scheduler
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
 	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/reservation"
 )
 
 func TestExplainReadsLikeASentence(t *testing.T) {
@@ -108,6 +110,90 @@ func TestExplainNodeListsAllFailures(t *testing.T) {
 	require.Equal(t, v, *e.NearestMiss)
 	require.Len(t, e.First, 1)
 	require.Len(t, e.Failed, 5)
+}
+
+// TestEveryFilterFailsInItsOrder asks for what one node can not give in any
+// way, and then takes the first reason away, again and again.
+func TestEveryFilterFailsInItsOrder(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	ctx := t.Context()
+	n := placement.Node{
+		ID: "n1", MaxInstances: 2, Labels: map[string]string{"zone": "a"},
+		Capacity: placement.Resources{CPU: 1, Memory: 1, Disk: 2, Network: 1, Custom: map[string]int64{"b": 1}},
+		Taints:   []placement.Taint{{Key: "t", Effect: placement.NoExecute}},
+	}
+	addNodes(t, s, n)
+	tolerant := placement.Use(placement.BinPack).TolerateExists("t")
+	holder := placement.Request{
+		ID: "holder", Namespace: "ns", Group: "g", Labels: map[string]string{"app": "x"}, Ports: []uint16{80, 443},
+		Preferences: tolerant.Near(placement.Repel(placement.Equal("app", "y")).Within("zone")),
+	}
+	place(t, s, holder)
+	reserve(t, s, reservation.Spec{
+		ID: "r", Namespace: "ns", Shape: placement.Resources{Disk: 2}, Count: 1, Duration: time.Hour, Preferences: tolerant,
+	})
+	require.NoError(t, s.Cordon(ctx, "n1"))
+	req := placement.Request{
+		ID: "new", Namespace: "ns", Group: "g", Labels: map[string]string{"app": "y"}, Ports: []uint16{443, 80},
+		Resources: placement.Resources{
+			CPU: 2, Memory: 3, Disk: 1, Network: 4, GPU: placement.Device, Custom: map[string]int64{"b": 2, "a": 7},
+		},
+		Preferences: placement.Use(placement.BinPack).
+			Require(placement.Exists("z"), placement.Exists("a")).
+			Near(placement.Repel(placement.Equal("app", "x")), placement.Attract(placement.Equal("app", "z")).Within("zone")).
+			Across(placement.AtMostPer("zone", 1), placement.EvenlyOver("rack", 1)),
+	}
+	want := []string{
+		"is cordoned", "has taint t:NoExecute", "fails z exists", "fails a exists", "is full of instances",
+		"has port 443 taken", "has port 80 taken", "lacks cpu 1", "lacks memory 2", "lacks network 3", "lacks gpu 1000",
+		"lacks a 7", "lacks b 1", "has no match for affinity over zone", "is repelled over zone", "is repelled over nodes",
+		"breaks spread over zone", "breaks spread over rack", "has disk held by reservations 1",
+	}
+	cures := []func(){
+		func() { require.NoError(t, s.Uncordon(ctx, "n1")) },
+		func() { req.Preferences.Tolerations = tolerant.Tolerations },
+		func() { req.Preferences.Required = req.Preferences.Required[1:] },
+		func() { req.Preferences.Required = nil },
+		func() { n.MaxInstances = 0; _, err := s.UpdateNode(ctx, n); require.NoError(t, err) },
+		func() { req.Ports = []uint16{80} },
+		func() { req.Ports = nil },
+		func() { req.Resources.CPU = 1 },
+		func() { req.Resources.Memory = 1 },
+		func() { req.Resources.Network = 1 },
+		func() { req.Resources.GPU = 0 },
+		func() { req.Resources.Custom = map[string]int64{"b": 2} },
+		func() { req.Resources.Custom = nil },
+		func() { req.Preferences.Affinity = req.Preferences.Affinity[:1] },
+		func() { req.Labels = nil },
+		func() { req.Preferences.Affinity = nil },
+		func() { req.Group = "other" },
+		func() { req.Preferences.Spread = nil },
+		func() { req.Resources.Disk = 0 },
+	}
+	for i, cure := range cures {
+		v, err := s.ExplainNode(req, "n1")
+		require.NoError(t, err)
+		var got []string
+		for _, f := range v.Failures {
+			text := predicate(f.Reason, false)
+			if f.Reason.Name != "" {
+				text += fmt.Sprint(" ", f.Shortfall)
+			}
+			got = append(got, text)
+		}
+		require.Equal(t, want[i:], got)
+		_, err = s.Place(ctx, req)
+		require.Equal(t, []ReasonCount{{v.Failures[0].Reason, 1}}, refusedFor(t, err))
+		cure()
+	}
+	place(t, s, req)
+}
+
+func refusedFor(t testHelper, err error) []ReasonCount {
+	t.Helper()
+	var refused *UnschedulableError
+	require.ErrorAs(t, err, &refused)
+	return refused.Reasons
 }
 
 func TestExplainShowsEveryTermOfTheScore(t *testing.T) {

@@ -54,6 +54,7 @@ func (w *world) checkNode(t require.TestingT, q *Query, r *placement.Request, n 
 	require.Equal(t, parts, verdict.Parts)
 	if r.Preferences.Strategy == placement.Spread {
 		require.Equal(t, w.m.group(r, n), verdict.Group)
+		require.Equal(t, verdict.Group, w.x.Group(q, n.slot))
 	}
 	if len(failures) == 0 {
 		w.checkDevices(t, r, n, w.x.Devices(q, n.slot, nil), &n.held)

@@ -81,10 +81,7 @@ func (x *Index) rankOf(p *probe, slot Slot) rank {
 	default:
 	}
 	score := placement.Score(placement.Terms{Strategy: x.strategyTerm(p, slot), Bound: x.bound, Soft: soft})
-	if p.plan.group != nil {
-		return rank{-int64(p.plan.group.domains.at(int32(slot))), score}
-	}
-	return rank{0, score}
+	return rank{-p.plan.groupOn(slot), score}
 }
 
 // before reports whether slot a with rank ra comes before b with rb.

@@ -87,13 +87,22 @@ func (x *Index) verdict(p *probe, slot Slot) Verdict {
 		test := &p.soft[i]
 		verdict.Parts = append(verdict.Parts, Part{test.part, test.index, test.weight, test.value(slot)})
 	}
-	if p.plan.group != nil {
-		verdict.Group = int64(p.plan.group.domains.at(int32(slot)))
-	}
+	verdict.Group = p.plan.groupOn(slot)
 	if p.strategy == placement.LeastFragmentation && len(failures) == 0 {
 		verdict.Gradient = x.gradient(p, slot)
 	}
 	return verdict
+}
+
+// Group returns how many instances of the request's namespace and group count
+// on the node; only strategy Spread asks, for others it is 0.
+func (x *Index) Group(q *Query, slot Slot) int64 { return x.planOf(q.Class).groupOn(slot) }
+
+func (p *plan) groupOn(slot Slot) int64 {
+	if p.group == nil {
+		return 0
+	}
+	return int64(p.group.domains.at(int32(slot)))
 }
 
 // descriptionFailures are those of a node's state, taints and labels.
