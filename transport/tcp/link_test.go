@@ -372,7 +372,7 @@ func TestLateAnswersMeasureNothing(t *testing.T) {
 		}
 		synctest.Wait()
 		require.Zero(t, peerStats(t, a, "b").RoundTrip)
-		time.Sleep(100 * ms)
+		time.Sleep(90 * ms)
 		_, err = conn.Write(wire.Append(nil, wire.Pong, late))
 		require.NoError(t, err)
 		synctest.Wait()
