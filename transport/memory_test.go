@@ -298,18 +298,20 @@ func TestMemoryRoundTripEstimate(t *testing.T) {
 }
 
 func TestMemoryDoesNotAllocate(t *testing.T) {
-	m := newMemory(t, transport.MemoryConfig{})
-	a, b := join(t, m, "a"), join(t, m, "b")
-	arrived := make(chan struct{})
-	ctx, cancel := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	wg.Go(func() { _ = b.Serve(ctx, func(string, []byte) { arrived <- struct{}{} }) })
-	frame := make([]byte, 200)
-	allocs := testing.AllocsPerRun(1000, func() {
-		_ = a.Send("b", frame)
-		<-arrived
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(t, transport.MemoryConfig{})
+		a, b := join(t, m, "a"), join(t, m, "b")
+		arrived := make(chan struct{})
+		ctx, cancel := context.WithCancel(context.Background())
+		var wg sync.WaitGroup
+		wg.Go(func() { _ = b.Serve(ctx, func(string, []byte) { arrived <- struct{}{} }) })
+		frame := make([]byte, 200)
+		allocs := testing.AllocsPerRun(1000, func() {
+			_ = a.Send("b", frame)
+			<-arrived
+		})
+		cancel()
+		wg.Wait()
+		require.Zero(t, allocs)
 	})
-	cancel()
-	wg.Wait()
-	require.Zero(t, allocs)
 }

@@ -10,8 +10,10 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rads-project/constellation/transport"
 	"github.com/rads-project/constellation/transport/httptransport"
@@ -90,11 +92,11 @@ func post(t *testing.T, tr http.Handler, r *http.Request) *http.Response {
 	t.Helper()
 	body, err := io.ReadAll(r.Body)
 	require.NoError(t, err)
-	for {
+	for deadline := time.Now().Add(30 * time.Second); ; runtime.Gosched() {
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		w := httptest.NewRecorder()
 		tr.ServeHTTP(w, r)
-		if w.Code != http.StatusServiceUnavailable {
+		if w.Code != http.StatusServiceUnavailable || time.Now().After(deadline) {
 			return w.Result()
 		}
 	}

@@ -288,6 +288,55 @@ func TestPeerThatGoesIsNotTriedAtOnce(t *testing.T) {
 	})
 }
 
+// After a success the pauses begin anew with the shortest.
+func TestPausesBeginAnewAfterSuccess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipeNet()
+		a := n.member(t, "a", "b")
+		serve(t, a)
+		send := func(frames int) {
+			for range frames {
+				require.NoError(t, a.Send("b", nil))
+				time.Sleep(10 * time.Millisecond)
+			}
+		}
+		send(3000)
+		b := newTransport(t, func(cfg *httptransport.Config) {
+			cfg.Name, cfg.Peers = "b", map[string]string{"a": "http://a/"}
+		})
+		stop := n.mount(t, "b", b)
+		serve(t, b)
+		send(200)
+		stop()
+		before := a.Stats().Peers[0].Failures
+		send(20) // Two pauses of at most 50 and 100 ms.
+		require.GreaterOrEqual(t, a.Stats().Peers[0].Failures, before+3)
+	})
+}
+
+// A peer that draws out its answer is given up, however much it says.
+func TestEndlessAnswerIsNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipeNet()
+		a := n.member(t, "a", "b")
+		var written atomic.Int64
+		n.mount(t, "b", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			for {
+				size, err := w.Write(make([]byte, 4<<10))
+				if err != nil {
+					return
+				}
+				written.Add(int64(size))
+			}
+		}))
+		serve(t, a)
+		require.NoError(t, a.Send("b", nil))
+		synctest.Wait()
+		require.ErrorContains(t, a.Stats().Peers[0].LastError, "200 OK")
+		require.Less(t, written.Load(), int64(64<<10))
+	})
+}
+
 // A body that does not come is cut off.
 func TestSlowBodyIsCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

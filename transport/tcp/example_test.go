@@ -40,17 +40,26 @@ func Example() {
 
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
+	var once sync.Once
 	wg.Go(func() {
 		_ = a.Serve(ctx, func(from string, frame []byte) {
-			fmt.Printf("a got %q from %s\n", frame, from)
+			once.Do(func() { fmt.Printf("a got %q from %s\n", frame, from) })
 			cancel()
 		})
 	})
 	wg.Go(func() {
 		_ = b.Serve(ctx, func(from string, frame []byte) { _ = b.Send(from, append([]byte("re: "), frame...)) })
 	})
-	if err := a.Send("b", []byte("hello")); err != nil {
-		fmt.Println(err)
+	// A frame may be lost, also on its way back: who wants an answer says it
+	// again.
+	for again := time.NewTicker(20 * time.Millisecond); ctx.Err() == nil; {
+		if err := a.Send("b", []byte("hello")); err != nil && ctx.Err() == nil {
+			fmt.Println(err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-again.C:
+		}
 	}
 	wg.Wait()
 	// Output: a got "re: hello" from b
