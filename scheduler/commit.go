@@ -3,6 +3,7 @@ package scheduler
 import (
 	"context"
 	"errors"
+	"runtime"
 	"time"
 )
 
@@ -138,11 +139,22 @@ func (s *Scheduler) awaitAppendLocked(ctx context.Context) error {
 // appendLocked carries the baton once: it makes everything pending durable,
 // without holding the lock meanwhile.
 func (s *Scheduler) appendLocked() {
-	entries, events := s.outbox.pending, s.outbox.events
-	s.outbox.pending, s.outbox.events = nil, nil
-	if s.cfg.Journal != nil && !s.carryLocked(entries) {
+	if s.cfg.Journal != nil {
+		s.carryLocked()
 		return
 	}
+	entries, events := s.takePendingLocked()
+	s.appendedLocked(entries, events)
+}
+
+func (s *Scheduler) takePendingLocked() ([]*entry, [][]Event) {
+	entries, events := s.outbox.pending, s.outbox.events
+	s.outbox.pending, s.outbox.events = nil, nil
+	return entries, events
+}
+
+// appendedLocked notes what is durable now, for those who listen.
+func (s *Scheduler) appendedLocked(entries []*entry, events [][]Event) {
 	s.outbox.durable = max(s.outbox.durable, entries[len(entries)-1].seq)
 	for _, e := range events {
 		s.history.record(e)
@@ -150,26 +162,48 @@ func (s *Scheduler) appendLocked() {
 			s.outbox.deliver = append(s.outbox.deliver, e...)
 		}
 	}
-	s.wakeAppendedLocked()
 }
 
-// carryLocked appends entries to the journal with the lock let go of
+// carryLocked carries the baton with a journal.
+func (s *Scheduler) carryLocked() {
+	s.outbox.appending = true
+	defer func() {
+		s.outbox.appending = false
+		s.wakeAppendedLocked()
+	}()
+	s.yieldLocked()
+	if s.failure != nil {
+		return
+	}
+	entries, events := s.takePendingLocked()
+	if s.writeLocked(entries) {
+		s.appendedLocked(entries, events)
+	}
+}
+
+// writeLocked appends entries to the journal with the lock let go of
 // meanwhile. It reports false if that failed, and with it the scheduler; so
 // does a journal that panics.
-func (s *Scheduler) carryLocked(entries []*entry) bool {
-	s.outbox.appending = true
+func (s *Scheduler) writeLocked(entries []*entry) bool {
 	s.mu.Unlock()
 	err := error(&JournalError{Unknown: true, Cause: errors.New("it panicked")})
 	defer func() {
 		s.mu.Lock()
-		s.outbox.appending = false
 		if err != nil {
 			s.failLocked(err)
-			s.wakeAppendedLocked()
 		}
 	}()
 	err = s.append(entries)
 	return err == nil
+}
+
+// yieldLocked lets callers that are ready go first. Where the journal is fast,
+// those that the last append has woken would else come one by one, each to an
+// append of its own.
+func (s *Scheduler) yieldLocked() {
+	s.mu.Unlock()
+	defer s.mu.Lock()
+	runtime.Gosched()
 }
 
 func (s *Scheduler) wakeAppendedLocked() {

@@ -436,3 +436,25 @@ func TestPausedLeader(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, uint64(9), taken.Token(), "none given: the highest plus one")
 }
+
+// TestCallersShareAppendsOfAFastJournal has nothing to wait for while a journal
+// in memory appends: callers share all the same.
+func TestCallersShareAppendsOfAFastJournal(t *testing.T) {
+	journal := new(stored)
+	s := opened(t, scheduler.Config{Journal: journal})
+	var appends atomic.Int64
+	journal.before = func(context.Context) error { appends.Add(1); return nil }
+	const callers, each = 64, 15
+	var all sync.WaitGroup
+	for caller := range callers {
+		all.Go(func() {
+			for i := range each {
+				if _, err := s.Place(context.Background(), one(fmt.Sprint(caller, "-", i))); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	require.LessOrEqual(t, appends.Load(), int64(callers*each/3))
+}

@@ -252,7 +252,8 @@ func TestKilledProcessLosesNothing(t *testing.T) {
 	random := rand.New(rand.NewPCG(9, 9))
 	acknowledged, open := 0, 0
 	for round := range kills {
-		actions := runAndKill(t, dir, uint64(round), time.Duration(random.IntN(400))*time.Millisecond)
+		after := time.Duration(random.IntN(400)) * time.Millisecond
+		actions := runAndKill(t, dir, uint64(round), after, round%4 == 3)
 		last := make(map[int]action)
 		for _, a := range actions {
 			if a.Done && !a.Failed {
@@ -318,8 +319,10 @@ func compareReplays(t *testing.T, dir string, s *scheduler.Scheduler, closeAll f
 	closeAll()
 }
 
-// runAndKill runs a child for a while and returns what it wrote.
-func runAndKill(t *testing.T, dir string, seed uint64, after time.Duration) []action {
+// runAndKill runs a child and returns what it wrote. It is killed some time
+// after it was started, or after its first call: on a slow machine the
+// journal may not be open before.
+func runAndKill(t *testing.T, dir string, seed uint64, after time.Duration, fromStart bool) []action {
 	t.Helper()
 	child := exec.CommandContext(t.Context(), os.Args[0])
 	child.Env = append(os.Environ(), crashDir+"="+dir, fmt.Sprint(crashSeed, "=", seed))
@@ -328,18 +331,20 @@ func runAndKill(t *testing.T, dir string, seed uint64, after time.Duration) []ac
 	var complaint bytesBuffer
 	child.Stderr = &complaint
 	require.NoError(t, child.Start())
-	timer := time.AfterFunc(after, func() { _ = child.Process.Kill() })
-	defer timer.Stop()
-	actions := readActions(t, out)
+	kill := sync.OnceFunc(func() { time.AfterFunc(after, func() { _ = child.Process.Kill() }) })
+	if fromStart {
+		kill()
+	}
+	actions := readActions(t, out, kill)
 	require.Error(t, child.Wait(), "it was killed")
 	require.Empty(t, complaint.String())
 	return actions
 }
 
-func readActions(t *testing.T, from io.Reader) []action {
+func readActions(t *testing.T, from io.Reader, seen func()) []action {
 	t.Helper()
 	var actions []action
-	for lines := bufio.NewScanner(from); lines.Scan(); {
+	for lines := bufio.NewScanner(from); lines.Scan(); seen() {
 		var a action
 		require.NoError(t, json.Unmarshal(lines.Bytes(), &a))
 		actions = append(actions, a)
