@@ -82,7 +82,7 @@ func newStandOf(nodes int, rules string, instances int) *stand {
 		s.slots = append(s.slots, s.x.Add(&n, uint64(i)))
 		s.plain = append(s.plain, plainNode{&n, n.Allocatable()})
 	}
-	if rules == "fragmentation" {
+	if rules == "fragmentation" || rules == "gradients" {
 		s.x.SetMix([]Kind{{Resources: placement.Resources{CPU: placement.Core, GPU: placement.Device}, Count: 1}})
 	}
 	for range instances {
@@ -141,17 +141,36 @@ func (s *stand) request(rules string) placement.Request {
 	case "share":
 		r.Preferences = placement.Preferences{}.Across(
 			placement.ShareOver("zone", map[string]int{"0": 50}, 40), placement.EvenlyOver("rack", 1).Weighing(20))
+	case "host":
+		r.Labels = map[string]string{"app": r.Group}
+		r.Preferences = placement.Preferences{}.
+			Near(placement.Repel(placement.Equal("app", r.Group)).Within("host").Weighing(60)).
+			Across(placement.EvenlyOver("host", 1).Weighing(20))
+	case "shares":
+		r.Preferences = placement.Preferences{}.Across(
+			placement.ShareOver("host", map[string]int{"n3": 20}, 40), placement.ShareOver("", map[string]int{"n5": 20}, 40))
+	case "cap":
+		r.Preferences = placement.Preferences{}.Across(placement.AtMostPer("rack", 4), placement.AtMostPer("", 1))
+	case "text":
+		r.Preferences = placement.Preferences{}.Require(
+			placement.Matches("host", "^n"), placement.Or(placement.In("arch", "arm64", "riscv"), placement.Not(placement.Exists("rare"))),
+			placement.Less("rack", 1000), placement.NotIn("zone", "7"))
 	case "affinity":
 		r.Labels = map[string]string{"app": r.Group}
 		r.Preferences = placement.Use(placement.Affinity).
 			Near(placement.Attract(placement.Equal("app", r.Group)).Within("zone").Weighing(30))
 	case "random":
 		r.Preferences = placement.Use(placement.Random)
-	case "fragmentation":
+	case "fragmentation", "gradients":
 		r.Resources = placement.Resources{
 			CPU: pickOf[int64](s.random, 1, 2, 4, 8) * placement.Core, Memory: pickOf[int64](s.random, 1, 4, 16) * placement.GiB,
 		}
 		r.Preferences = placement.Use(placement.LeastFragmentation)
+		if rules == "gradients" {
+			r.Preferences = r.Preferences.Require(placement.Equal("disk", "ssd")).
+				Prefer(placement.Equal("zone", "1"), 50).Prefer(placement.Equal("arch", "arm64"), -20).
+				Across(placement.AtMostPer("host", 8))
+		}
 	}
 	return r
 }

@@ -83,9 +83,8 @@
 // Bounds of the worst case: a search gives up a walk after looking at an
 // eighth of the nodes and then costs one scan more. That happens while a rule
 // set has no order of its own yet, or to rules on more than 64 domains whose
-// best domains are full. Soft rules with more than 64 different sums, targets
-// over single nodes, and LeastFragmentation with soft rules on domains always
-// scan.
+// best domains are full. Soft rules with more than 64 different sums, and
+// LeastFragmentation with soft rules on domains, always scan.
 //
 // # Determinism
 //

@@ -177,7 +177,7 @@ func drawSpread(d dice) placement.SpreadRule {
 	case 2:
 		rule.MaxPerDomain = int(d.from(1, 3))
 	default:
-		rule.Targets = map[string]int{"1": 60, "2": 10}
+		rule.Targets = map[string]int{"1": 60, "2": 10, "n2": 5, "n3": 25}
 		rule.Weight = int(d.from(1, 100))
 	}
 	return rule

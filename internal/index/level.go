@@ -61,30 +61,54 @@ func (x *Index) spanLevels(p *probe, test *softTest) bool {
 		} else {
 			add(placement.Unit)
 		}
-	case test.rule.counter.topology.key == "" && test.targets == nil:
-		add(test.countValue(0))
-		counter := test.rule.counter
-		if counter.domains.nonzero <= x.limits.listNodes {
-			for domain := range counter.domains.each {
-				x.try(p, Slot(domain))
-			}
-		} else if test.rule.spread == nil {
-			add(placement.Unit)
-		} else {
-			for _, count := range counter.domains.each {
-				ok = ok && add(test.countValue(count))
-			}
-		}
-	case test.rule.counter.topology.key == "":
-		return false
 	default:
-		add(0)
-		t := test.rule.counter.topology
-		for domain := range t.names {
-			ok = ok && (t.members[domain] == 0 || add(test.domainValue(int32(domain))))
-		}
+		ok = x.spanDomains(p, test, add)
 	}
 	return ok && x.walk.span(test.weight, values[:n])
+}
+
+// spanDomains adds the values of a rule on domains until add reports false.
+func (x *Index) spanDomains(p *probe, test *softTest, add func(int64) bool) bool {
+	k, w := test.rule.counter, &x.walk
+	t := k.topology
+	if t.key != "" && !add(0) {
+		return false
+	}
+	if k.domains.nonzero < x.populated(t) && !add(test.countValue(0, test.others)) {
+		return false
+	}
+	if x.standingOut(test) <= x.limits.listNodes {
+		for domain := range k.domains.each {
+			x.eachMember(t, domain, func(slot Slot) { x.try(p, slot) })
+		}
+		for _, target := range test.rule.targets {
+			x.eachMember(t, target.domain, func(slot Slot) { x.try(p, slot) })
+		}
+		return true
+	}
+	for _, target := range test.rule.targets {
+		if !add(test.domainValue(target.domain)) {
+			return false
+		}
+	}
+	w.counts = k.domains.ranks(w.counts[:0])
+	defer func() { w.counts = w.counts[:0] }()
+	for _, count := range w.counts {
+		if !add(test.countValue(count, test.others)) {
+			return false
+		}
+	}
+	return true
+}
+
+// standingOut returns how many nodes are in domains with a count or a target
+// of their own, or some number above listNodes.
+func (x *Index) standingOut(test *softTest) int {
+	members := x.members(test.rule.counter)
+	for _, target := range test.rule.targets {
+		members += x.membersOf(test.rule.counter.topology, target.domain)
+	}
+	return members
 }
 
 // span replaces the levels by all sums of a level and a weighted value.

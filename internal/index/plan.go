@@ -27,6 +27,9 @@ type domainRule struct {
 	weight  int64 // of a soft rule, negative to avoid
 	repel   bool
 	spread  *placement.SpreadRule // nil for affinity
+	targets []target              // of spread with targets, as last located
+	located uint64                // position in Index.nodeLog of targets, plus one
+	others  int64                 // percentage of domains without a target
 }
 
 // labelTerm is a preferred constraint.
@@ -92,6 +95,10 @@ func (x *Index) spreadRule(c *Class, i int, spread *placement.SpreadRule) domain
 	rule := domainRule{kind: placement.ReasonSpread, index: i, counter: k, spread: spread, weight: int64(spread.Weight)}
 	if k.of.covers(c) {
 		rule.self = 1
+	}
+	rule.others = 100
+	for _, percent := range spread.Targets {
+		rule.others -= int64(percent)
 	}
 	return rule
 }

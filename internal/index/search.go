@@ -88,7 +88,7 @@ func (x *Index) members(k *counter) int {
 	}
 	members := 0
 	for domain := range k.domains.each {
-		members += int(k.topology.members[domain])
+		members += x.membersOf(k.topology, domain)
 	}
 	return members
 }

@@ -4,14 +4,14 @@ import "github.com/rads-project/constellation/placement"
 
 // softTest is a soft term: a set of nodes, or a rule on domains.
 type softTest struct {
-	weight  int64
-	set     *nodeSet    // nil for a rule on domains
-	rule    *domainRule // nil for a set
-	least   int32       // of a soft MaxSkew: the smallest count
-	targets []int64     // of targets: by domain, how many are wanted
-	part    PartKind
-	index   int
-	folded  bool // counted in the key of the order that is searched
+	weight int64
+	set    *nodeSet    // nil for a rule on domains
+	rule   *domainRule // nil for a set
+	least  int32       // of a soft MaxSkew: the smallest count
+	others int64       // of targets: how many are wanted in a domain without one of its own
+	part   PartKind
+	index  int
+	folded bool // counted in the key of the order that is searched
 }
 
 // prepareSoft looks up what the soft terms need.
@@ -34,7 +34,8 @@ func (x *Index) prepareSoft(p *probe) {
 			if rule.spread.MaxSkew > 0 {
 				test.least, _ = x.leastCount(rule.counter, p.plan.eligible)
 			} else {
-				test.targets = x.wanted(rule)
+				x.locateTargets(rule)
+				test.others = test.wanted(rule.others)
 			}
 		}
 		p.soft = append(p.soft, test)
@@ -44,27 +45,47 @@ func (x *Index) prepareSoft(p *probe) {
 // dreadedWeight is the weight of an untolerated PreferNoSchedule taint.
 const dreadedWeight = -100
 
-// wanted returns how many instances a rule with targets wants per domain:
-// ⌈percent × (total + new) / 100⌉.
-func (x *Index) wanted(rule *domainRule) []int64 {
+// target is a percentage of the instances that a domain is to have.
+type target struct {
+	domain  int32
+	percent int64
+}
+
+// locateTargets finds the domains that a rule with targets names.
+func (x *Index) locateTargets(rule *domainRule) {
 	t := rule.counter.topology
-	total := rule.counter.domains.total + int64(rule.self)
-	share := func(name string) int64 { return (int64(rule.spread.Target(name))*total + 99) / 100 }
 	if t.key == "" {
-		// Every node is a domain, by its ID.
-		wanted := make([]int64, len(x.nodes))
-		for slot := range x.nodes {
-			if spec := x.nodes[slot].spec; spec != nil {
-				wanted[slot] = share(spec.ID)
-			}
+		x.locateNodes(rule)
+		return
+	}
+	rule.targets = rule.targets[:0]
+	for name, percent := range rule.spread.Targets {
+		if domain, ok := t.numbers[name]; ok {
+			rule.targets = append(rule.targets, target{domain, int64(percent)})
 		}
-		return wanted
 	}
-	wanted := make([]int64, len(t.names))
-	for domain, name := range t.names {
-		wanted[domain] = share(name)
+}
+
+// locateNodes is locateTargets where every node is a domain, by its ID. It
+// looks at every node after any of them changed.
+func (x *Index) locateNodes(rule *domainRule) {
+	if rule.located == x.nodeLog.end()+1 {
+		return
 	}
-	return wanted
+	rule.located = x.nodeLog.end() + 1
+	rule.targets = rule.targets[:0]
+	for _, slot := range x.byJoin {
+		if percent, ok := rule.spread.Targets[x.nodes[slot].spec.ID]; ok {
+			rule.targets = append(rule.targets, target{int32(slot), int64(percent)})
+		}
+	}
+}
+
+// wanted returns how many instances a rule wants in a domain with so many per
+// cent: ⌈percent × (total + new) / 100⌉.
+func (t *softTest) wanted(percent int64) int64 {
+	total := t.rule.counter.domains.total + int64(t.rule.self)
+	return (percent*total + 99) / 100
 }
 
 // value returns t of a soft term on a node, from 0 to placement.Unit.
@@ -84,20 +105,26 @@ func (t *softTest) value(slot Slot) int64 {
 
 // domainValue returns t of a rule on domains for one domain.
 func (t *softTest) domainValue(domain int32) int64 {
-	count := t.rule.counter.domains.at(domain)
-	if t.targets != nil {
-		excess := max(0, int64(count+t.rule.self)-t.targets[domain])
-		return placement.Unit / (1 + excess)
+	wanted := t.others
+	for _, target := range t.rule.targets {
+		if target.domain == domain {
+			wanted = t.wanted(target.percent)
+		}
 	}
-	return t.countValue(count)
+	return t.countValue(t.rule.counter.domains.at(domain), wanted)
 }
 
-// countValue returns t of a rule without targets for a domain's count.
-func (t *softTest) countValue(count int32) int64 {
-	if t.rule.spread != nil {
+// countValue returns t of a rule on domains for a domain's count; wanted is
+// how many instances a rule with targets wants there.
+func (t *softTest) countValue(count int32, wanted int64) int64 {
+	switch {
+	case t.rule.spread == nil:
+		return placement.Unit * int64(min(count, 1))
+	case t.rule.spread.MaxSkew > 0:
 		return placement.Unit / (1 + int64(max(0, count-t.least)))
+	default:
+		return placement.Unit / (1 + max(0, int64(count+t.rule.self)-wanted))
 	}
-	return placement.Unit * int64(min(count, 1))
 }
 
 // softScore returns G of a node.

@@ -36,6 +36,22 @@ func (x *Index) size(t *topology) int {
 	return len(t.names)
 }
 
+// populated returns how many domains have members.
+func (x *Index) populated(t *topology) int {
+	if t.key == "" {
+		return len(x.byJoin)
+	}
+	return len(t.numbers)
+}
+
+// membersOf returns how many nodes are in a domain.
+func (x *Index) membersOf(t *topology, domain int32) int {
+	if t.key == "" {
+		return 1
+	}
+	return int(t.members[domain])
+}
+
 // topology returns the topology of a label key and makes it on first use, in
 // time proportional to the nodes.
 func (x *Index) topology(key string) *topology {

@@ -99,9 +99,14 @@ func TestPaths(t *testing.T) {
 		{"ports", func(s Stats) uint64 { return s.Walks }},
 		{"near", func(s Stats) uint64 { return s.Lists + s.Walks }},
 		{"share", func(s Stats) uint64 { return s.Walks }},
+		{"host", func(s Stats) uint64 { return s.Walks }},
+		{"shares", func(s Stats) uint64 { return s.Walks }},
+		{"cap", func(s Stats) uint64 { return s.Walks }},
+		{"text", func(s Stats) uint64 { return s.Walks }},
 		{"affinity", func(s Stats) uint64 { return s.Walks }},
 		{"random", func(s Stats) uint64 { return s.Draws }},
 		{"fragmentation", func(s Stats) uint64 { return s.Gradients }},
+		{"gradients", func(s Stats) uint64 { return s.Gradients }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.rules, func(t *testing.T) {
