@@ -477,3 +477,33 @@ func TestSameConfigurationIsNotInstalled(t *testing.T) {
 	s.step(m)
 	require.False(t, s.last.Save)
 }
+
+// Rule 18: what a quorum has acknowledged in an earlier term does not count in a
+// new one.
+func TestReelectedLeaderWaitsForItsConfiguration(t *testing.T) {
+	s := newSolo(t, 3)
+	s.win()
+	s.confirm()
+	s.StepDown(s.now)
+	s.win()
+	require.Equal(t, s.quorum()+1, s.confirmed(), "in the term before")
+	require.ErrorIs(t, s.mayReconfig(), ErrReconfigPending)
+	s.confirm()
+}
+
+// Rule 15: a voter is bound to its store by the change that makes it one.
+func TestPromotionBindsTheStore(t *testing.T) {
+	s := newSoloOf(t, testConfig("A", append(voters(3), Member{ID: "L"})...))
+	s.win()
+	for range 3 {
+		s.wait(50 * ms)
+		s.step(s.heartbeatAnswer("B"))
+		s.step(s.heartbeatAnswer("C"))
+	}
+	s.step(s.heartbeatAnswer("L"))
+	require.NoError(t, s.mayReconfig())
+	e, err := s.Promote(s.now, "L")
+	require.NoError(t, err)
+	l, _ := e.State.Configuration.Member("L")
+	require.Equal(t, testStore("L"), l.StoreID)
+}
