@@ -20,7 +20,7 @@ func (c *Core) admit(m *Message) (sender int, ok bool) {
 	dropped := &c.counters.Dropped
 	newer := c.isNewer(m.Configuration)
 	sender, known := c.hard.Configuration.index(m.From)
-	if !known {
+	if !known { // Only requests carry a configuration.
 		sender = -1
 		_, known = m.Configuration.Member(m.From)
 		known = known && newer && !c.faults.dropUnknownCandidates
@@ -41,7 +41,7 @@ func (c *Core) admit(m *Message) (sender int, ok bool) {
 		// newer one.
 		dropped.Unknown++
 		c.answer(m, HeartbeatAnswer, false)
-	case !known, sender < 0 && !m.Kind.isRequest():
+	case !known:
 		dropped.Unknown++
 	case !c.isBound(sender, newer, m):
 		dropped.Wiped++

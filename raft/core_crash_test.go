@@ -162,6 +162,8 @@ func TestTwinsAreRefused(t *testing.T) {
 	require.EqualValues(t, 3, s.Counters().Dropped.Twins)
 	restarted.Sequence = 99
 	s.unchanged(restarted)
+	restarted.Incarnation, restarted.Boot = 3, 3
+	s.unchanged(restarted) // To restart once more settles nothing.
 }
 
 // Rule 16.

@@ -2,6 +2,7 @@ package raft
 
 import (
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -289,6 +290,11 @@ func TestScenario033_NonsenseIsDroppedAndCounted(t *testing.T) {
 		{"endless promise", func(m *Message) { m.Promise = MaxPromise + 1 }, Dropped{Malformed: 1}},
 		{"transfer of another term", func(m *Message) { m.Transfer = 1 }, Dropped{Malformed: 1}},
 		{"configuration of the future", func(m *Message) { m.ConfigurationID.Term = 9 }, Dropped{Malformed: 1}},
+		{"members out of order", func(m *Message) {
+			m.Configuration = Configuration{ConfigurationID{0, 9}, 1, voters(3)}
+			slices.Reverse(m.Configuration.Members)
+			m.ConfigurationID, m.Digest = m.Configuration.ConfigurationID, m.Configuration.Digest()
+		}, Dropped{Malformed: 1}},
 		{"other cluster", func(m *Message) { m.Cluster = "other" }, Dropped{Foreign: 1}},
 		{"for somebody else", func(m *Message) { m.To = "B" }, Dropped{Foreign: 1}},
 		{"from oneself", func(m *Message) { m.From = "A" }, Dropped{Foreign: 1}},

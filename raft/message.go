@@ -71,6 +71,8 @@ const (
 // String returns the reason for people.
 func (r Reason) String() string {
 	switch r {
+	case 0:
+		return "none"
 	case RefusedWiped:
 		return "another store is bound to this name"
 	case RefusedTwin:

@@ -308,6 +308,16 @@ func TestScenario112_Stop(t *testing.T) {
 			require.Error(t, <-outcome)
 		})
 	})
+	t.Run("with nobody to hear it", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			c := rafttest.Start(t, rafttest.Config{})
+			leader := c.WaitLeader()
+			c.Isolate(leader)
+			began := time.Now()
+			require.NoError(t, c.Stop(leader))
+			require.LessOrEqual(t, time.Since(began), etMax)
+		})
+	})
 }
 
 // A transport that fails ends the node, at once and without a hand-over.

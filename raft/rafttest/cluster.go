@@ -2,6 +2,7 @@ package rafttest
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -27,14 +28,16 @@ type Config struct {
 	// Seed is what election timeouts are drawn from.
 	Seed uint64
 	// Edit, if not nil, may change a node's Config each time the node is started,
-	// for instance its timeouts, or wrap its Store.
+	// for instance its timeouts, give it another Store, or begin with members that
+	// have Data: cfg.Start = raft.Bootstrap(0, members...).
 	Edit func(cfg *raft.Config)
 	// Clock, if not nil, returns the clock of a node that is about to start, for
 	// instance one that drifts from or jumps ahead of the clock given to it.
 	Clock func(id string, clock func() time.Duration) func() time.Duration
 	// Service, if not nil, runs beside each node, for instance one that calls
 	// node.WhileLeader. Its ctx ends when the node is told to stop or has
-	// crashed; both wait for it to return.
+	// crashed; both wait for it to return. A node whose service has returned
+	// before goes on, and may lead.
 	Service func(ctx context.Context, node *raft.Node) error
 }
 
@@ -58,7 +61,7 @@ type member struct {
 	endpoint *endpoint
 	cancel   context.CancelFunc
 	ended    chan struct{} // closed when node and service have ended
-	err      error         // of Run, once ended is closed
+	err      error         // of Run and the service, once ended is closed
 }
 
 // Start starts a cluster, which runs until Close.
@@ -128,14 +131,20 @@ func (c *Cluster) Start(id string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	m.node, m.cancel, m.ended = node, cancel, make(chan struct{})
 	var service sync.WaitGroup
+	var failed error // of the service, but for having to end
 	if c.cfg.Service != nil {
-		service.Go(func() { _ = c.cfg.Service(ctx, node) }) // It ends with the node.
+		service.Go(func() {
+			if err := c.cfg.Service(ctx, node); !errors.Is(err, context.Canceled) && !errors.Is(err, raft.ErrStopped) {
+				failed = err
+			}
+		})
 	}
 	go func() {
 		defer close(m.ended)
-		m.err = node.Run(ctx)
+		err := node.Run(ctx)
 		cancel()
 		service.Wait()
+		m.err = errors.Join(err, failed)
 	}()
 }
 
@@ -186,7 +195,8 @@ func (c *Cluster) Crash(id string) {
 }
 
 // Stop ends a node as the end of its process would, with a hand-over if it
-// leads, waits for that, and returns what Run returned.
+// leads, waits for that, and returns what Run returned, joined with the error of
+// Config.Service unless that only says that it had to end.
 func (c *Cluster) Stop(id string) error {
 	c.tb.Helper()
 	return c.takeDown(id, func(m *member) { m.cancel() })

@@ -149,3 +149,19 @@ func without(ids []string, id string) []string {
 	}
 	return rest
 }
+
+// What goes wrong in a service is not lost.
+func TestClusterReturnsWhatServiceReturned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broken := errors.New("broken")
+		c := rafttest.Start(t, rafttest.Config{
+			Nodes: 1,
+			Service: func(ctx context.Context, node *raft.Node) error {
+				return node.WhileLeader(ctx, func(context.Context, uint64) error { return broken })
+			},
+		})
+		c.WaitLeader()
+		time.Sleep(time.Second)
+		require.ErrorIs(t, c.Stop("a"), broken)
+	})
+}
