@@ -50,21 +50,18 @@ func (x *Index) spanLevels(p *probe, test *softTest) bool {
 		n++
 		return true
 	}
-	ok := true
-	switch {
-	case test.rule == nil:
-		add(0)
-		if test.set.n <= x.limits.listNodes {
-			for slot := range test.set.bits.each {
-				x.try(p, slot)
-			}
-		} else {
-			add(placement.Unit)
-		}
-	default:
-		ok = x.spanDomains(p, test, add)
+	if test.rule != nil {
+		return x.spanDomains(p, test, add) && x.walk.span(test.weight, values[:n])
 	}
-	return ok && x.walk.span(test.weight, values[:n])
+	add(0)
+	if test.set.n <= x.limits.listNodes {
+		for slot := range test.set.bits.each {
+			x.try(p, slot)
+		}
+	} else {
+		add(placement.Unit)
+	}
+	return x.walk.span(test.weight, values[:n])
 }
 
 // spanDomains adds the values of a rule on domains until add reports false.
