@@ -43,7 +43,8 @@
 // What a node gives away is Capacity minus Reserved, times Overcommit where a
 // [Ratio] says so. GPUs are devices: a node has a Count of one Model, visible
 // as the read-only label [LabelGPUModel]; a request asks for whole devices or
-// for a fraction of one, and each device must fit, not their sum.
+// for a fraction of one, and each device must fit, not their sum. Which ones
+// are taken is the rule of [ChooseDevices].
 //
 // # Constraints
 //

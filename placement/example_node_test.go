@@ -68,3 +68,15 @@ func ExampleRatio_Scale() {
 	fmt.Println(amount, ok)
 	// Output: 10 true
 }
+
+// A fraction goes where least is left, whole devices to untouched ones.
+func ExampleChooseDevices() {
+	left := []int64{placement.Device, 400, placement.Device}
+	fmt.Println(placement.ChooseDevices(left, 250))
+	fmt.Println(placement.ChooseDevices(left, 2*placement.Device))
+	fmt.Println(placement.ChooseDevices(left, placement.Device, 2)) // prefer the one that it had
+	// Output:
+	// [1] true
+	// [0 2] true
+	// [2] true
+}

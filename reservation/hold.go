@@ -2,7 +2,6 @@ package reservation
 
 import (
 	"iter"
-	"slices"
 
 	"github.com/rads-project/constellation/placement"
 )
@@ -73,40 +72,4 @@ func (h *Hold) amounts() iter.Seq2[lane, int64] {
 			}
 		}
 	}
-}
-
-// chooseDevices returns the devices for an amount of GPU, given what is left
-// of each: for whole devices untouched ones, the preferred first, then by
-// index; for a fraction the preferred one, or else the fitting one with least
-// left. The result is sorted.
-func chooseDevices(left []int64, gpu int64, preferred []int) ([]int, bool) {
-	if gpu < placement.Device {
-		best := -1
-		for i, free := range left {
-			if free >= gpu && (best < 0 || free < left[best]) {
-				best = i
-			}
-		}
-		for _, i := range preferred {
-			if i < len(left) && left[i] >= gpu {
-				best = i
-			}
-		}
-		return []int{best}, best >= 0
-	}
-	var chosen []int
-	take := func(i int) {
-		if int64(len(chosen)) < gpu/placement.Device && i < len(left) && left[i] == placement.Device &&
-			!slices.Contains(chosen, i) {
-			chosen = append(chosen, i)
-		}
-	}
-	for _, i := range preferred {
-		take(i)
-	}
-	for i := range left {
-		take(i)
-	}
-	slices.Sort(chosen)
-	return chosen, int64(len(chosen)) == gpu/placement.Device
 }

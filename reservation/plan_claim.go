@@ -135,7 +135,7 @@ func (r *Reservation) claimIn(slot *Slot, req placement.Request) (claim Claim, l
 		claim.Excess.Instances = 1
 	}
 	if gpu := claim.Held.Resources.GPU; gpu > 0 {
-		devices, ok := chooseDevices(r.devicesLeft(slot), gpu, nil)
+		devices, ok := placement.ChooseDevices(r.devicesLeft(slot), gpu)
 		claim.Devices, fits = devices, fits && ok
 	}
 	return claim, left, fits

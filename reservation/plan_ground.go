@@ -202,7 +202,7 @@ func (p *Plan) fit(node string, room *Room, load *Load, s span, pinned []int) ([
 	if gpu == 0 {
 		return nil, true
 	}
-	devices, ok := chooseDevices(g.devicesLeft(room, s, p.now), gpu, pinned)
+	devices, ok := placement.ChooseDevices(g.devicesLeft(room, s, p.now), gpu, pinned...)
 	if !ok || pinned != nil && !slices.Equal(devices, pinned) {
 		return nil, false
 	}

