@@ -108,8 +108,13 @@ func (x *Index) standingOut(test *softTest) int {
 	return members
 }
 
-// span replaces the levels by all sums of a level and a weighted value.
+// span replaces the levels by all sums of a level and a weighted value. There
+// are no values when every node has been tried.
 func (w *walk) span(weight int64, values []int64) bool {
+	if len(values) == 0 {
+		w.levels = w.levels[:0]
+		return true
+	}
 	base := len(w.levels)
 	for _, value := range values[1:] {
 		for i := range base {
