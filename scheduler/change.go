@@ -209,7 +209,8 @@ type InstanceMarked struct {
 }
 
 // EvictionDue is a derived Change: the instance has stayed under a NoExecute
-// taint as long as it tolerates it, and should be stopped and released.
+// taint as long as it tolerates it, and should be stopped and released. It is
+// told once, and again if the instance comes back with a lost node.
 type EvictionDue struct {
 	ID     string          `json:"id"`
 	NodeID string          `json:"nodeID"`

@@ -111,6 +111,10 @@ func TestLostInstanceIsNotEvicted(t *testing.T) {
 	require.Empty(t, due(t, s))
 	events := collect(s, func() { require.NoError(t, s.MarkReady(t.Context(), "n1")) })
 	require.Contains(t, events, "eviction-due", "due since it was away, told when it is back")
+	require.Empty(t, due(t, s))
+	require.NoError(t, s.MarkLost(t.Context(), "n1"))
+	events = collect(s, func() { require.NoError(t, s.MarkReady(t.Context(), "n1")) })
+	require.Contains(t, events, "eviction-due", "whoever acts on it may have missed it")
 }
 
 func TestDurationOverstayed(t *testing.T) {

@@ -19,6 +19,16 @@
 // the existing decision, so that a caller who has not heard the answer can
 // simply repeat the call; another request under that ID is a [ConflictError].
 //
+// # Refusals and explanations
+//
+// An [UnschedulableError] counts each node under the rule that it fails first,
+// in the order of placement.CompareReasons. [Scheduler.Explain] adds all the
+// rules that fail, which node lacks least of each resource, the nearest miss,
+// and on which node waiting, preemption or a twin would help; of a request that
+// fits or is placed it shows the best nodes with every term of the score.
+// [Scheduler.ExplainNode] says it of one node. All of it is data, with a text
+// form and JSON that reads back.
+//
 // # Entries, events and the journal
 //
 // Every call that changes something applies one entry. Its changes are events

@@ -203,3 +203,23 @@ func ExampleScheduler_RemoveNode() {
 	// Output:
 	// removed from n1, now on n2
 }
+
+// Labels of a node may change while it runs; what runs there stays.
+func ExampleScheduler_SetLabel() {
+	ctx := context.Background()
+	s := cluster(scheduler.Config{})
+	req := cores("a", 1)
+	req.Preferences = placement.Use(placement.BinPack).Require(placement.Version("kernel", ">= 6.1"))
+	_, err := s.Place(ctx, req)
+	fmt.Println(err)
+	must(s.SetLabel(ctx, "n2", "kernel", "6.8.0"))
+	d, err := s.Place(ctx, req)
+	must(err)
+	must(s.RemoveLabel(ctx, "n2", "kernel"))
+	a, err := s.Allocation("a")
+	must(err)
+	fmt.Println(d.NodeID, a.State)
+	// Output:
+	// scheduler: 0 of 3 nodes fit a: 3 fail kernel version ">= 6.1"
+	// n2 running
+}
