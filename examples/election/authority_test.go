@@ -42,10 +42,19 @@ func newAuthority(t *testing.T) *authority {
 // issue returns files with a certificate for a member, and its key.
 func (a *authority) issue(t *testing.T, name string) (certificate, key string) {
 	t.Helper()
+	dir := t.TempDir()
+	certificate, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	a.issueTo(t, certificate, key, name, 2)
+	return certificate, key
+}
+
+// issueTo writes a certificate for a member, with a serial number, and its key.
+func (a *authority) issueTo(t *testing.T, certificate, key, name string, serial int64) {
+	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
 	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
+		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
 		NotBefore: a.certificate.NotBefore, NotAfter: a.certificate.NotAfter,
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
@@ -53,11 +62,8 @@ func (a *authority) issue(t *testing.T, name string) (certificate, key string) {
 	require.NoError(t, err)
 	encoded, err := x509.MarshalPKCS8PrivateKey(private)
 	require.NoError(t, err)
-	dir := t.TempDir()
-	certificate, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	writePEM(t, certificate, "CERTIFICATE", der)
 	writePEM(t, key, "PRIVATE KEY", encoded)
-	return certificate, key
 }
 
 func writePEM(t *testing.T, path, kind string, der []byte) {

@@ -29,7 +29,7 @@ func member(ctx context.Context, o options, c cluster, out *printer) error {
 	if err != nil {
 		return err
 	}
-	security, err := o.tls()
+	security, err := o.tls(c.id)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,6 +56,11 @@ func (o *options) cluster() (cluster, error) {
 			errs = append(errs, fmt.Errorf("%s is missing", required.name))
 		}
 	}
+	for _, given := range []struct{ name, value string }{{"-listen", o.listen}, {"-http", o.http}} {
+		if given.value != "" {
+			errs = append(errs, checkAddress(given.name, given.value))
+		}
+	}
 	if o.timeout <= 0 {
 		errs = append(errs, fmt.Errorf("-timeout %v is not above 0", o.timeout))
 	}
@@ -76,8 +82,8 @@ func (c *cluster) parse(peers, listen string) error {
 		if !found {
 			return fmt.Errorf("-peers: %q is not name=address", entry)
 		}
-		if _, _, err := net.SplitHostPort(address); err != nil {
-			return fmt.Errorf("-peers: %w", err)
+		if err := checkAddress("-peers", address); err != nil {
+			return err
 		}
 		if c.id == "" && address == listen {
 			c.id = name
@@ -95,6 +101,18 @@ func (c *cluster) parse(peers, listen string) error {
 	return nil
 }
 
+// checkAddress checks that the flag's value has a host and a port.
+func checkAddress(flag, address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", flag, err)
+	}
+	return nil
+}
+
 // store returns the store in the data directory, which it makes.
 func (o *options) store() (raft.Store, error) {
 	if err := os.MkdirAll(o.data, 0o700); err != nil {
@@ -106,8 +124,8 @@ func (o *options) store() (raft.Store, error) {
 // secure reports whether any flag asks for TLS.
 func (o *options) secure() bool { return o.tlsCert != "" || o.tlsKey != "" || o.tlsCA != "" }
 
-// tls returns mutual TLS, nil if no flag asks for it.
-func (o *options) tls() (*tls.Config, error) {
+// tls returns mutual TLS for the member id, nil if no flag asks for it.
+func (o *options) tls(id string) (*tls.Config, error) {
 	if !o.secure() {
 		return nil, nil
 	}
@@ -115,8 +133,12 @@ func (o *options) tls() (*tls.Config, error) {
 		c, err := tls.LoadX509KeyPair(o.tlsCert, o.tlsKey)
 		return &c, err
 	}
-	if _, err := certificate(nil); err != nil { // Fail now and not at each connection.
+	// Fail now and not at each connection.
+	switch own, err := certificate(nil); {
+	case err != nil:
 		return nil, err
+	case !slices.Contains(own.Leaf.DNSNames, id):
+		return nil, fmt.Errorf("the certificate in %s is for %q, not for %q", o.tlsCert, own.Leaf.DNSNames, id)
 	}
 	authorities, err := os.ReadFile(o.tlsCA)
 	if err != nil {

@@ -32,13 +32,15 @@ type status struct {
 
 // peerStatus is how the connection with a peer is.
 type peerStatus struct {
-	Name            string `json:"name"`
-	Sent            uint64 `json:"sent"`
-	Dropped         uint64 `json:"dropped"`
-	Received        uint64 `json:"received"`
-	Reconnects      uint64 `json:"reconnects"`
-	RoundTripMicros int64  `json:"roundTripMicros"`
-	Error           string `json:"error,omitempty"`
+	Name            string            `json:"name"`
+	Sent            uint64            `json:"sent"`
+	Dropped         transport.Dropped `json:"dropped"`
+	Queued          int               `json:"queued"`
+	Received        uint64            `json:"received"`
+	Reconnects      uint64            `json:"reconnects"`
+	Failures        uint64            `json:"failures"`
+	RoundTripMicros int64             `json:"roundTripMicros"`
+	Error           string            `json:"error,omitempty"`
 }
 
 // status is what the process knows now.
@@ -60,8 +62,8 @@ func peerStatuses(peers []transport.PeerStats) []peerStatus {
 	statuses := make([]peerStatus, len(peers))
 	for i, p := range peers {
 		statuses[i] = peerStatus{
-			Name: p.Peer, Sent: p.Sent, Dropped: p.Dropped.Total(), Received: p.Received,
-			Reconnects: p.Reconnects, RoundTripMicros: p.RoundTrip.Microseconds(),
+			Name: p.Peer, Sent: p.Sent, Dropped: p.Dropped, Queued: p.Queued, Received: p.Received,
+			Reconnects: p.Reconnects, Failures: p.Failures, RoundTripMicros: p.RoundTrip.Microseconds(),
 		}
 		if p.LastError != nil {
 			statuses[i].Error = p.LastError.Error()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -31,13 +32,14 @@ type interruption struct {
 	end  time.Time // before it was woken
 }
 
-// readJournal returns the entries in the order in which they were written.
+// readJournal returns the entries in the order in which they were written. The
+// last line may be under way.
 func readJournal(t *testing.T, path string) []entry {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
 	var entries []entry
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(string(text[:bytes.LastIndexByte(text, '\n')+1])) {
 		var e entry
 		var nanos int64
 		_, err := fmt.Sscanf(line, "%d %s %d\n", &e.term, &e.name, &nanos)
@@ -186,11 +188,18 @@ func (r *testRegister) write(token uint64, name string) string {
 	return "ok"
 }
 
-// counts returns how many writes with a token were accepted and refused.
-func (r *testRegister) counts(token uint64) (accepted, refused int) {
+// count returns how many writes with a token were accepted.
+func (r *testRegister) count(token uint64) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.accepted[token], r.refused[token]
+	return r.accepted[token]
+}
+
+// latest returns the highest token that was accepted.
+func (r *testRegister) latest() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.highest
 }
 
 // check reports two leaders with one token, and leaders that went on with a
