@@ -1,0 +1,318 @@
+package scheduler
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// onlooker decides by looking at every node that a scheduler shows, with
+// nothing but the formulas of package placement's comment. It knows the rules
+// that drawRuled draws.
+type onlooker struct {
+	weights map[placement.ResourceName]int64
+	largest map[placement.ResourceName]int64 // of any node ever
+}
+
+// saw notes a node that was added or updated.
+func (o *onlooker) saw(n placement.Node) {
+	n = n.Canonical()
+	for name, amount := range n.Allocatable().All() {
+		o.largest[name] = max(o.largest[name], amount)
+	}
+}
+
+// sighting is one node with what the decision looks at.
+type sighting struct {
+	NodeInfo
+	ports map[uint16]bool
+	group int // running instances of the request's namespace and group
+}
+
+func sightings(s *Scheduler, req placement.Request) []sighting {
+	var seen []sighting
+	for n := range s.Nodes() {
+		at := sighting{NodeInfo: n, ports: make(map[uint16]bool)}
+		for a := range s.Allocations() {
+			if a.NodeID != n.ID {
+				continue
+			}
+			for _, port := range a.Request.Ports {
+				at.ports[port] = true
+			}
+			if a.State == Running && a.Request.Namespace == req.Namespace && a.Request.Group == req.Group {
+				at.group++
+			}
+		}
+		seen = append(seen, at)
+	}
+	return seen
+}
+
+// first returns the kind of the rule that the node fails first, or 0.
+func (n sighting) first(req placement.Request) placement.ReasonKind {
+	if n.State != NodeReady {
+		return placement.ReasonState
+	}
+	for _, taint := range n.Taints {
+		if taint.Effect != placement.PreferNoSchedule && !tolerates(req, taint) {
+			return placement.ReasonTaint
+		}
+	}
+	for _, c := range req.Preferences.Required {
+		if !n.Meets(c) {
+			return placement.ReasonConstraint
+		}
+	}
+	if n.MaxInstances > 0 && n.Instances >= n.MaxInstances {
+		return placement.ReasonInstances
+	}
+	for _, port := range req.Ports {
+		if n.ports[port] {
+			return placement.ReasonPort
+		}
+	}
+	for name, amount := range req.Resources.All() {
+		if name != placement.NameGPU && amount > n.Available.Amount(name) {
+			return placement.ReasonResource
+		}
+	}
+	if _, ok := n.devices(req.Resources.GPU); !ok {
+		return placement.ReasonResource
+	}
+	return 0
+}
+
+func tolerates(req placement.Request, taint placement.Taint) bool {
+	return slices.ContainsFunc(req.Preferences.Tolerations, func(t placement.Toleration) bool { return t.Key == taint.Key })
+}
+
+// devices returns the GPUs that the amount would take.
+func (n sighting) devices(amount int64) ([]int, bool) {
+	if amount%placement.Device == 0 {
+		var untouched []int
+		for i, left := range n.DeviceFree {
+			if left == placement.Device && int64(len(untouched)) < amount/placement.Device {
+				untouched = append(untouched, i)
+			}
+		}
+		return untouched, int64(len(untouched)) == amount/placement.Device
+	}
+	tightest := -1
+	for i, left := range n.DeviceFree {
+		if left >= amount && (tightest < 0 || left < n.DeviceFree[tightest]) {
+			tightest = i
+		}
+	}
+	return []int{tightest}, tightest >= 0
+}
+
+// rank returns what the strategy compares, the greatest first.
+func (o *onlooker) rank(n sighting, req placement.Request) []int64 {
+	const unit = 1 << 20
+	var packed, spread, weights, soft int64
+	for name, largest := range o.largest {
+		reference := int64(1)
+		for reference < largest {
+			reference *= 2
+		}
+		if largest == 0 {
+			continue
+		}
+		weight := int64(1)
+		if w, ok := o.weights[name]; ok {
+			weight = w
+		} else if name == placement.NameGPU {
+			weight = 8
+		}
+		share := min(max(0, n.Total.Amount(name)-n.Allocated.Amount(name))*unit/reference, unit)
+		weights += weight
+		packed += weight * (unit - share)
+		if name == placement.NameGPU && req.Resources.GPU == 0 {
+			share = unit - share
+		}
+		spread += weight * share
+	}
+	for _, p := range req.Preferences.Preferred {
+		if n.Meets(p.Constraint) {
+			soft += int64(p.Weight) * unit
+		}
+	}
+	if slices.ContainsFunc(n.Taints, func(t placement.Taint) bool {
+		return t.Effect == placement.PreferNoSchedule && !tolerates(req, t)
+	}) {
+		soft -= 100 * unit
+	}
+	join := -int64(n.Join)
+	switch req.Preferences.Strategy {
+	case placement.Spread:
+		return []int64{-int64(n.group), 100*spread + weights*soft, join}
+	case placement.Affinity:
+		return []int64{soft, packed, join}
+	default:
+		return []int64{100*packed + weights*soft, join}
+	}
+}
+
+// decide returns the best node, its devices, and how many nodes fail a rule of
+// each kind first.
+func (o *onlooker) decide(s *Scheduler, req placement.Request) (node string, devices []int, failed map[placement.ReasonKind]int) {
+	var best []int64
+	failed = make(map[placement.ReasonKind]int)
+	for _, n := range sightings(s, req) {
+		if kind := n.first(req); kind != 0 {
+			failed[kind]++
+			continue
+		}
+		if rank := o.rank(n, req); best == nil || slices.Compare(rank, best) > 0 {
+			best, node = rank, n.ID
+			devices, _ = n.devices(req.Resources.GPU)
+		}
+	}
+	return node, devices, failed
+}
+
+// drawRuled draws a request with the rules that an onlooker knows.
+func drawRuled(t *rapid.T, id string) placement.Request {
+	zone := func() placement.Constraint {
+		return placement.Equal("zone", rapid.SampledFrom([]string{"a", "b"}).Draw(t, "zone"))
+	}
+	some := func(label string) bool { return rapid.IntRange(0, 3).Draw(t, label) == 0 }
+	req := placement.Request{
+		ID: id, Namespace: drawNamespace(t), Group: rapid.SampledFrom([]string{"", "g"}).Draw(t, "group"),
+		Resources: placement.Resources{
+			CPU:    rapid.Int64Range(0, 6).Draw(t, "cpu") * 500,
+			Memory: rapid.Int64Range(0, 6).Draw(t, "memory") * placement.GiB,
+			GPU:    rapid.SampledFrom([]int64{0, 0, 250, 700, 1000, 2000}).Draw(t, "gpu"),
+		},
+		Preferences: placement.Use(rapid.SampledFrom([]placement.Strategy{
+			placement.BinPack, placement.Spread, placement.Affinity,
+		}).Draw(t, "strategy")),
+	}
+	if some("require") {
+		req.Preferences = req.Preferences.Require(zone())
+	}
+	if some("prefer") {
+		req.Preferences = req.Preferences.Prefer(zone(), rapid.SampledFrom([]int{-100, -10, 1, 30, 100}).Draw(t, "weight"))
+	}
+	if some("tolerate") {
+		req.Preferences = req.Preferences.TolerateExists(rapid.SampledFrom([]string{"k", "l"}).Draw(t, "key"))
+	}
+	if some("ports") {
+		req.Ports = []uint16{80}
+	}
+	return req
+}
+
+// changeNodes makes one call about nodes, which may fail.
+func (o *onlooker) changeNodes(t *rapid.T, s *Scheduler) {
+	ctx, id := t.Context(), fmt.Sprint("n", rapid.IntRange(1, 6).Draw(t, "node"))
+	taint := placement.Taint{
+		Key:    rapid.SampledFrom([]string{"k", "l"}).Draw(t, "key"),
+		Effect: rapid.SampledFrom([]placement.Effect{placement.NoSchedule, placement.PreferNoSchedule, placement.NoExecute}).Draw(t, "effect"),
+	}
+	described := describeNode(t)
+	described.ID = id
+	switch rapid.IntRange(0, 14).Draw(t, "call") {
+	case 0:
+		_ = s.Cordon(ctx, id)
+	case 1:
+		_ = s.Uncordon(ctx, id)
+	case 2:
+		_ = s.MarkLost(ctx, id)
+	case 3:
+		_ = s.MarkReady(ctx, id)
+	case 4:
+		_, _ = s.RemoveNode(ctx, id)
+	case 5:
+		_ = s.SetLabel(ctx, id, "zone", rapid.SampledFrom([]string{"a", "b"}).Draw(t, "zone"))
+	case 6:
+		_ = s.RemoveLabel(ctx, id, "zone")
+	case 7:
+		_ = s.AddTaint(ctx, id, taint)
+	case 8:
+		_ = s.RemoveTaint(ctx, id, taint.Key, taint.Effect)
+	case 9:
+		if _, err := s.UpdateNode(ctx, described); err == nil {
+			o.saw(described)
+		}
+	default:
+		if err := s.AddNode(ctx, described); err == nil {
+			o.saw(described)
+		}
+	}
+}
+
+// check places the request and asserts that the scheduler finds what the
+// onlooker has found.
+func (o *onlooker) check(t *rapid.T, s *Scheduler, req placement.Request) {
+	node, devices, failed := o.decide(s, req)
+	d, err := s.Place(t.Context(), req)
+	if node != "" {
+		require.NoError(t, err)
+		require.Equal(t, node, d.NodeID)
+		require.Equal(t, devices, d.Devices)
+		return
+	}
+	var refused *UnschedulableError
+	require.ErrorAs(t, err, &refused)
+	got := make(map[placement.ReasonKind]int)
+	for _, r := range refused.Reasons {
+		got[r.Reason.Kind] += r.Nodes
+	}
+	require.Equal(t, failed, got)
+}
+
+// outage loses a node, places anew some of what ran there, and maybe takes the
+// node back, on which that is stale then.
+func (o *onlooker) outage(t *rapid.T, s *Scheduler) {
+	node := fmt.Sprint("n", rapid.IntRange(1, 6).Draw(t, "node"))
+	_ = s.MarkLost(t.Context(), node)
+	for a := range s.Allocations() {
+		if a.State == Lost && rapid.Bool().Draw(t, "replace") {
+			o.check(t, s, a.Request)
+		}
+	}
+	if rapid.Bool().Draw(t, "back") {
+		_ = s.MarkReady(t.Context(), node)
+	}
+}
+
+// What anybody computes from the nodes and instances that the scheduler shows
+// is what it decides, whatever has happened to them before.
+func TestDecisionsAreWhatAnOnlookerFinds(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		o := &onlooker{
+			weights: rapid.SampledFrom([]map[placement.ResourceName]int64{nil, {"cpu": 3, "gpu": 1}}).Draw(t, "weights"),
+			largest: make(map[placement.ResourceName]int64),
+		}
+		s := newTestScheduler(t, Config{Weights: o.weights})
+		count := 0
+		some := func(t *rapid.T) string {
+			return fmt.Sprint("r", rapid.IntRange(1, max(1, count)).Draw(t, "which"))
+		}
+		fresh := func(t *rapid.T) {
+			count++
+			o.check(t, s, drawRuled(t, fmt.Sprint("r", count)))
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"nodes":   func(t *rapid.T) { o.changeNodes(t, s) },
+			"nodes2":  func(t *rapid.T) { o.changeNodes(t, s) },
+			"place":   fresh,
+			"place2":  fresh,
+			"outage":  func(t *rapid.T) { o.outage(t, s) },
+			"release": func(t *rapid.T) { _ = s.Release(t.Context(), some(t)) },
+			"resize": func(t *rapid.T) {
+				_, _ = s.Resize(t.Context(), some(t), placement.Resources{
+					CPU: rapid.Int64Range(0, 6).Draw(t, "cpu") * 500,
+					GPU: rapid.SampledFrom([]int64{0, 250, 700, 1000, 2000}).Draw(t, "gpu"),
+				})
+			},
+		})
+	})
+}
