@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"hash/crc32"
 	"time"
 )
 
@@ -21,13 +22,15 @@ type entry struct {
 	changes []Change
 }
 
-// The wire form of an entry is one JSON object in the field order below.
+// The wire form of an entry is one JSON object in the field order below, sealed
+// with a checksum.
 type entryJSON struct {
 	Version int          `json:"v"`
 	Seq     uint64       `json:"seq"`
 	Time    time.Time    `json:"time"`
 	Token   uint64       `json:"token,omitempty"`
 	Changes []changeJSON `json:"changes,omitempty"`
+	Sum     string       `json:"sum,omitempty"` // see seal
 }
 
 type changeJSON struct {
@@ -44,12 +47,15 @@ func (e *entry) encode() ([]byte, error) {
 		}
 		wire.Changes = append(wire.Changes, changeJSON{c.changeKind(), data})
 	}
-	return json.Marshal(wire)
+	return seal(json.Marshal(wire))
 }
 
 func decodeEntry(r Record) (*entry, error) {
 	var wire entryJSON
 	if err := decodeVersioned(r, &wire); err != nil {
+		return nil, err
+	}
+	if err := unseal(r, wire.Sum); err != nil {
 		return nil, err
 	}
 	if wire.Seq != r.Seq {
@@ -91,4 +97,31 @@ func decodeStrict(data []byte, into any) error {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
 	return decoder.Decode(into)
+}
+
+// sumForm is the last field of a record: the CRC-32C of all bytes before it.
+const sumForm = `,"sum":"%08x"}`
+
+// seal adds the checksum to a JSON object, so that damage is noticed whatever
+// journal keeps it.
+func seal(object []byte, err error) ([]byte, error) {
+	if err != nil {
+		return nil, err
+	}
+	open := object[:len(object)-1]
+	return fmt.Appendf(open, sumForm, checksum(open)), nil
+}
+
+// unseal refuses a record whose bytes do not match its sum. One without is of
+// a writer that knew of none.
+func unseal(r Record, sum string) error {
+	open := r.Data[:max(0, len(r.Data)-len(fmt.Sprintf(sumForm, 0)))]
+	if sum != "" && !bytes.Equal(r.Data[len(open):], fmt.Appendf(nil, sumForm, checksum(open))) {
+		return &FormatError{r.Seq, "checksum does not match"}
+	}
+	return nil
+}
+
+func checksum(data []byte) uint32 {
+	return crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli))
 }

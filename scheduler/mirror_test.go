@@ -100,7 +100,7 @@ func (f *follower) check(t *rapid.T, s *Scheduler, journal Journal) {
 			require.NoError(t, f.state.replay(f.cfg, r))
 		}
 	}
-	got, err := json.Marshal(f.state.snapshot())
+	got, err := seal(json.Marshal(f.state.snapshot()))
 	require.NoError(t, err)
 	require.Equal(t, want, string(got), "what follows from the journal")
 }

@@ -33,6 +33,8 @@ type snapshotJSON struct {
 
 	Reservations reservation.Snapshot `json:"reservations,omitzero"`
 	Mix          []MixKind            `json:"mix,omitempty"`
+
+	Sum string `json:"sum,omitempty"` // see seal
 }
 
 type nodeJSON struct {
@@ -75,7 +77,7 @@ func (s *Scheduler) Snapshot() (Record, error) {
 	if err := s.settle(context.Background(), nil); err != nil {
 		return Record{}, err
 	}
-	data, err := json.Marshal(c.finish())
+	data, err := seal(json.Marshal(c.finish()))
 	if err != nil {
 		return Record{}, fmt.Errorf("scheduler: encode snapshot: %w", err)
 	}
@@ -165,6 +167,9 @@ func (st *state) replay(cfg Config, r Record) error {
 func (st *state) replaySnapshot(cfg Config, r Record) error {
 	var wire snapshotJSON
 	if err := decodeVersioned(r, &wire); err != nil {
+		return err
+	}
+	if err := unseal(r, wire.Sum); err != nil {
 		return err
 	}
 	if wire.Seq != r.Seq {

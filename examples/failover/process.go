@@ -122,7 +122,8 @@ func (j processJournal) Append(ctx context.Context, token uint64, records []sche
 		p.pause()
 		p.cluster.struck <- reign{p, token}
 		p.awake()
-		err := j.Journal.Append(ctx, token, records)
+		// A write that is on its way does not hear that its context has ended.
+		err := j.Journal.Append(context.WithoutCancel(ctx), token, records)
 		p.late <- err
 		return err
 	default:
