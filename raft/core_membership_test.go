@@ -507,3 +507,20 @@ func TestPromotionBindsTheStore(t *testing.T) {
 	l, _ := e.State.Configuration.Member("L")
 	require.Equal(t, testStore("L"), l.StoreID)
 }
+
+// Rule 18: lease, quorum check and changes count the answers of voters only.
+func TestListenersDoNotCount(t *testing.T) {
+	s := newSoloOf(t, testConfig("A", append(voters(3), Member{ID: "L"}, Member{ID: "M"}, Member{ID: "N"})...))
+	s.win()
+	for range 2 {
+		s.wait(50 * ms)
+		for _, id := range []string{"L", "M", "N"} {
+			s.step(s.heartbeatAnswer(id))
+		}
+	}
+	require.True(t, s.reigns(), "by the votes")
+	require.EqualValues(t, s.Term(), s.hard.Configuration.Term)
+	require.ErrorIs(t, s.mayReconfig(), ErrReconfigPending)
+	s.wait(50 * ms)
+	require.EqualValues(t, 1, s.last.Lost)
+}

@@ -208,3 +208,42 @@ func ExampleFileStore() {
 	// Output:
 	// raft: no state
 }
+
+// A cluster that is made anew goes on above the tokens that its journal has
+// seen. Later runs resume from the disk.
+func ExampleBootstrap() {
+	dir, err := os.MkdirTemp("", "raft")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	lastToken := uint64(41)
+	first := raft.Bootstrap(lastToken, raft.Member{ID: "a", Voter: true})
+	for _, start := range []raft.Start{first, raft.Resume()} {
+		network, _ := transport.NewMemory(transport.MemoryConfig{})
+		endpoint, _ := network.Join("a")
+		node, err := raft.New(raft.Config{
+			Cluster: "example", ID: "a",
+			Start:     start,
+			Store:     &raft.FileStore{Path: filepath.Join(dir, "raft")},
+			Transport: endpoint,
+		})
+		if err != nil {
+			log.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(context.Background())
+		go func() {
+			_ = node.WhileLeader(ctx, func(_ context.Context, token uint64) error {
+				fmt.Println("run", node.Status().Incarnation, "leads with token", token)
+				stop()
+				return nil
+			})
+		}()
+		fmt.Println("stopped:", node.Run(ctx))
+	}
+	// Output:
+	// run 1 leads with token 42
+	// stopped: <nil>
+	// run 2 leads with token 43
+	// stopped: <nil>
+}
