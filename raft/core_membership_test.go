@@ -524,3 +524,18 @@ func TestListenersDoNotCount(t *testing.T) {
 	s.wait(50 * ms)
 	require.EqualValues(t, 1, s.last.Lost)
 }
+
+// Rule 15: a name stays bound, also while nobody speaks under it.
+func TestSilentMembersStayBound(t *testing.T) {
+	members := voters(3)
+	members[2].StoreID = testStore("C")
+	s := newSoloOf(t, testConfig("A", members...))
+	s.win()
+	for range 6 {
+		s.wait(50 * ms)
+		s.step(s.heartbeatAnswer("B"))
+	}
+	require.NoError(t, s.mayReconfig())
+	require.Equal(t, testStore("B"), s.hard.Configuration.Members[1].StoreID)
+	require.Equal(t, testStore("C"), s.hard.Configuration.Members[2].StoreID)
+}
