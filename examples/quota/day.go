@@ -127,6 +127,7 @@ func (d *day) evening() error {
 
 // charge says whether it was admitted; a refusal is part of the day.
 func (d *day) charge(ns, id string, amounts quota.Amounts) error {
+	_, again := d.ledger.Charged(ns, id)
 	verdict, err := d.ledger.Charge(ns, id, amounts)
 	exceeded, refused := errors.AsType[*quota.ExceededError](err)
 	switch {
@@ -140,6 +141,8 @@ func (d *day) charge(ns, id string, amounts quota.Amounts) error {
 		}
 	case err != nil:
 		return err
+	case again:
+		d.say("charge %s %s for %s again: nothing changes", ns, amounts, id)
 	case len(verdict.Bursting()) > 0:
 		d.say("charge %s %s for %s: bursting in %v", ns, amounts, id, verdict.Bursting())
 	default:
