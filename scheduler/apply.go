@@ -376,7 +376,9 @@ func (st *state) resize(c *Resized, tell listener) {
 	a := st.allocations[c.ID]
 	st.preserve(a.node)
 	before, _ := st.plan.Stay(a.id)
-	st.leave(a, tell)
+	if a.covered == nil {
+		st.leave(a, tell)
+	}
 	st.index.Vacate(a.node.slot, a.class, &a.resources, a.devices)
 	if a.asked == nil {
 		asked := a.resources
@@ -385,5 +387,6 @@ func (st *state) resize(c *Resized, tell listener) {
 	st.recharge(a, c.Resources.Clone())
 	a.devices, a.version = slices.Clone(c.Devices), st.seq
 	st.index.Occupy(a.node.slot, a.class, &a.resources, a.devices)
+	st.resizeClaim(a, tell)
 	st.stay(a, before.Told, tell)
 }

@@ -23,7 +23,7 @@ func (st *state) admits(now time.Time, req *placement.Request) error {
 
 func (st *state) admitsResize(now time.Time, a *allocation, to placement.Resources) error {
 	namespace := a.namespace()
-	verdict, err := st.quota.CheckResize(now, namespace, quota.Instance(a.resources), quota.Instance(to), quota.MayBurst)
+	verdict, err := st.quota.CheckResize(now, namespace, st.chargeOf(a), chargeFor(to, stillCovered(a.covered, to)), quota.MayBurst)
 	return st.exceeded(namespace, verdict, err)
 }
 
@@ -38,13 +38,28 @@ func (a *allocation) namespace() string { return a.class.Request().Namespace }
 
 // chargeOf returns what an instance charges its namespace: itself, less what
 // the slot that it stands in covers.
-func (st *state) chargeOf(a *allocation) quota.Amounts {
-	amounts := quota.Instance(a.resources)
-	if a.covered != nil {
-		amounts.Resources, _ = amounts.Resources.Sub(a.covered.Resources)
-		amounts.Instances -= a.covered.Instances
+func (st *state) chargeOf(a *allocation) quota.Amounts { return chargeFor(a.resources, a.covered) }
+
+func chargeFor(r placement.Resources, covered *quota.Amounts) quota.Amounts {
+	amounts := quota.Instance(r)
+	if covered != nil {
+		amounts.Resources, _ = amounts.Resources.Sub(covered.Resources)
+		amounts.Instances -= covered.Instances
 	}
 	return amounts
+}
+
+// stillCovered returns what a slot goes on to cover of an instance of another
+// size: no more than before.
+func stillCovered(covered *quota.Amounts, to placement.Resources) *quota.Amounts {
+	if covered == nil {
+		return nil
+	}
+	still := quota.Amounts{Instances: covered.Instances}
+	for name, amount := range covered.Resources.All() {
+		still.Resources = still.Resources.With(name, min(amount, to.Amount(name)))
+	}
+	return &still
 }
 
 // charge and refund follow what was decided. They can not fail: an amount
@@ -61,7 +76,7 @@ func (st *state) refund(a *allocation) {
 // recharge gives an instance other amounts.
 func (st *state) recharge(a *allocation, to placement.Resources) {
 	before := st.chargeOf(a)
-	a.resources = to
+	a.resources, a.covered = to, stillCovered(a.covered, to)
 	_, _ = st.quota.Replace(st.now, a.namespace(), before, st.chargeOf(a))
 }
 

@@ -131,7 +131,7 @@ func (st *state) canResize(now time.Time, a *allocation, to placement.Resources)
 	if a.state != running {
 		return nil, &ConflictError{KindAllocation, a.id, "is lost"}
 	}
-	if a.covered != nil {
+	if st.slotted(a) {
 		return nil, &ConflictError{KindAllocation, a.id, "stands in a reservation, which has its own size"}
 	}
 	req := placement.Request{ID: a.id, Resources: to}

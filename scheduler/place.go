@@ -129,7 +129,7 @@ func (s *Scheduler) ReleaseGeneration(ctx context.Context, id string, generation
 // stay: a fraction on its device, whole devices given up from the last or
 // added by index. A fraction never becomes whole devices or the reverse; an
 // instance without GPUs may get either, and any may give up all. A lost
-// instance, and one in a slot of a reservation, keeps its size: that is a
+// instance, and one in a slot of an active reservation, keeps its size: that is a
 // ConflictError. A refusal by quota is a quota.ExceededError.
 func (s *Scheduler) Resize(ctx context.Context, id string, to placement.Resources) (Decision, error) {
 	if err := s.enter(ctx); err != nil {

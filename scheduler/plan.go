@@ -236,6 +236,37 @@ func (st *state) uncover(a *allocation) {
 	}
 }
 
+// slotted reports whether an instance stands in a slot of a reservation that
+// has not ended.
+func (st *state) slotted(a *allocation) bool {
+	_, id, ok := st.plan.ClaimOf(a.id)
+	r, _ := st.plan.Reservation(id)
+	return ok && r.Phase == reservation.Active
+}
+
+// resizeClaim tells the plan of the size of an instance that has outlived its
+// reservation. The reservation's namespace goes on to pay for what it has paid
+// for, as far as that is still there.
+func (st *state) resizeClaim(a *allocation, tell listener) {
+	_, id, ok := st.plan.ClaimOf(a.id)
+	if !ok {
+		return
+	}
+	r, _ := st.plan.Reservation(id)
+	for _, slot := range r.Slots {
+		for i := range slot.Claims {
+			if c := &slot.Claims[i]; c.ID == a.id {
+				excess := st.chargeOf(a)
+				c.Held = reservation.Load{Resources: a.covered.Resources, Instances: a.covered.Instances}
+				c.Excess = reservation.Load{Resources: excess.Resources, Instances: excess.Instances}
+				c.Devices = deviceList(a.devices)
+			}
+		}
+	}
+	r.Version++
+	st.applyPlan([]reservation.Change{{Kind: reservation.Put, Reservation: &r}}, tell)
+}
+
 // stay tells the plan of an instance beside all reservations that leaves at a
 // known time or when told.
 // told says that it was asked to leave already.
