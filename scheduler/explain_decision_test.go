@@ -21,8 +21,10 @@ func drawCluster(t *rapid.T) *Scheduler {
 		n := zoned(fmt.Sprint("n", i), rapid.SampledFrom([]string{"a", "b"}).Draw(t, "zone"))
 		n.Capacity.CPU = rapid.Int64Range(1, 4).Draw(t, "cores") * placement.Core
 		n.Devices.Count = rapid.IntRange(0, 2).Draw(t, "devices")
+		n.MaxInstances = rapid.SampledFrom([]int64{0, 0, 1, 2}).Draw(t, "cap")
 		if rapid.IntRange(0, 3).Draw(t, "tainted") == 0 {
-			n.Taints = []placement.Taint{{Key: "k", Effect: placement.PreferNoSchedule}}
+			effect := rapid.SampledFrom([]placement.Effect{placement.PreferNoSchedule, placement.NoSchedule}).Draw(t, "effect")
+			n.Taints = []placement.Taint{{Key: "t", Effect: effect}}
 		}
 		addNodes(t, s, n)
 		if rapid.IntRange(0, 3).Draw(t, "cordoned") == 0 {
@@ -68,6 +70,9 @@ func propertyExplanation(t *rapid.T) {
 			require.Equal(t, d.Score, c.Score)
 		}
 		requireTermsAddUp(t, c)
+		if req.Duration == 0 && !req.Yield { // else it may stand on what is held for later
+			requireStrategyTerm(t, s, &req, c)
+		}
 		if previous := e.Candidates[max(0, i-1)]; req.Preferences.Strategy == placement.BinPack {
 			require.GreaterOrEqual(t, placement.Score(previous.Terms), placement.Score(c.Terms))
 		}
@@ -91,6 +96,25 @@ func propertyExplanation(t *rapid.T) {
 	same, sameRefused := s.Schedule(other)
 	require.Equal(t, elsewhere, same, "asking changes nothing")
 	require.Equal(t, refused, sameRefused)
+}
+
+// requireStrategyTerm computes R from what the nodes show of themselves.
+func requireStrategyTerm(t testHelper, s *Scheduler, req *placement.Request, v NodeVerdict) {
+	t.Helper()
+	var scale placement.Scale
+	for n := range s.Nodes() {
+		for name, amount := range n.Total.All() {
+			scale.Reference = scale.Reference.With(name, max(scale.Reference.Amount(name), placement.Reference(amount)))
+		}
+	}
+	n, err := s.Node(v.NodeID)
+	require.NoError(t, err)
+	r, bound := scale.BinPack(n.Available)
+	if req.Preferences.Strategy == placement.Spread {
+		r, bound = scale.Spread(n.Available, req.Resources)
+	}
+	require.Equal(t, r, v.Terms.Strategy)
+	require.Equal(t, bound, v.Terms.Bound)
 }
 
 func requireTermsAddUp(t require.TestingT, v NodeVerdict) {

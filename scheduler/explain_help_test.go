@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"github.com/rads-project/constellation/placement"
 	"github.com/rads-project/constellation/reservation"
@@ -125,4 +126,52 @@ func TestHelpByMoreNodesIsTrue(t *testing.T) {
 	twin.ID = "twin"
 	addNodes(t, s, twin.Node)
 	require.Equal(t, "twin", place(t, s, req).NodeID)
+}
+
+// TestHelpIsTrue does what is said to help, each on a cluster of its own, and
+// then allocates on the node that was named.
+func TestHelpIsTrue(t *testing.T) { rapid.Check(t, propertyHelp) }
+
+func FuzzHelp(f *testing.F) { f.Fuzz(rapid.MakeFuzz(propertyHelp)) }
+
+func propertyHelp(t *rapid.T) {
+	s := drawCluster(t)
+	req := drawRequest(t)
+	req.ID, req.Priority = "new", rapid.Int32Range(0, 1).Draw(t, "priority")
+	e, err := s.Explain(req)
+	require.NoError(t, err)
+	if e.Fit > 0 {
+		require.Equal(t, Help{}, e.Help)
+		return
+	}
+	ctx := t.Context()
+	releaseIf := func(gone func(Allocation) bool) {
+		for a := range s.Allocations() {
+			if gone(a) {
+				require.NoError(t, s.Release(ctx, a.Request.ID))
+			}
+		}
+	}
+	switch {
+	case e.Help.MoreNodes != "" && rapid.Bool().Draw(t, "add"):
+		twin, err := s.Node(e.Help.MoreNodes)
+		require.NoError(t, err)
+		twin.ID = "twin"
+		addNodes(t, s, twin.Node)
+		_, err = s.Allocate(ctx, "twin", req)
+		require.NoError(t, err)
+	case e.Help.Preemption != "" && rapid.Bool().Draw(t, "preempt"):
+		releaseIf(func(a Allocation) bool {
+			return a.NodeID == e.Help.Preemption && a.Request.Priority < req.Priority
+		})
+		_, err = s.Allocate(ctx, e.Help.Preemption, req)
+		require.NoError(t, err)
+	case e.Help.Waiting != "" && len(req.Preferences.Affinity) == 0:
+		releaseIf(func(Allocation) bool { return true })
+		for r := range s.Reservations() {
+			require.NoError(t, s.ReleaseReservation(ctx, r.Spec.ID, true))
+		}
+		_, err = s.Allocate(ctx, e.Help.Waiting, req)
+		require.NoError(t, err)
+	}
 }

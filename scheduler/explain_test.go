@@ -240,19 +240,7 @@ func TestExplainTellsOfTheQuota(t *testing.T) {
 // sum of the verdicts on single nodes.
 func TestExplanationsAddUp(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := newTestScheduler(t, Config{})
-		for i := range rapid.IntRange(1, 8).Draw(t, "nodes") {
-			n := zoned(fmt.Sprint("n", i), rapid.SampledFrom([]string{"a", "b"}).Draw(t, "zone"))
-			n.Capacity.CPU = rapid.Int64Range(1, 4).Draw(t, "cores") * placement.Core
-			n.Devices.Count = rapid.IntRange(0, 2).Draw(t, "devices")
-			addNodes(t, s, n)
-			if rapid.Bool().Draw(t, "cordoned") {
-				require.NoError(t, s.Cordon(t.Context(), n.ID))
-			}
-		}
-		for range rapid.IntRange(0, 8).Draw(t, "instances") {
-			_, _ = s.Place(t.Context(), drawRequest(t))
-		}
+		s := drawCluster(t)
 		req := drawRequest(t)
 		req.ID = "new"
 		e, err := s.Explain(req)
