@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -126,17 +127,18 @@ type Violation struct {
 // lacks 1".
 func (v Violation) String() string {
 	amount := func(n int64) string { return placement.FormatQuantity(v.Resource, n) }
+	namespace := cmp.Or(v.Namespace, `""`)
 	switch v.Reason {
 	case Undeclared:
-		return v.Namespace + " has no quota, and one is required"
+		return namespace + " has no quota, and one is required"
 	case NeverFits:
 		return fmt.Sprintf("%s: %s requested, but %s allows at most %s in all",
-			v.Resource, amount(v.Requested), v.Namespace, amount(v.Ceiling))
+			v.Resource, amount(v.Requested), namespace, amount(v.Ceiling))
 	case BurstExpired:
 		return fmt.Sprintf("%s: %s requested, but %s uses %s, has been above its soft limit of %s for too long and must first give back %s",
-			v.Resource, amount(v.Requested), v.Namespace, amount(v.Used), amount(v.Soft), amount(v.Used-v.Soft))
+			v.Resource, amount(v.Requested), namespace, amount(v.Used), amount(v.Soft), amount(v.Used-v.Soft))
 	default:
 		return fmt.Sprintf("%s: %s requested, but %s uses %s of %s and lacks %s",
-			v.Resource, amount(v.Requested), v.Namespace, amount(v.Used), amount(v.Ceiling), amount(v.Shortfall))
+			v.Resource, amount(v.Requested), namespace, amount(v.Used), amount(v.Ceiling), amount(v.Shortfall))
 	}
 }
