@@ -3,7 +3,6 @@ package archtest
 import (
 	"go/ast"
 	"go/token"
-	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -11,22 +10,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// constantTables lists the package-level variables that are constants in all
-// but the language's word for it: tables that nothing writes to. The value is
-// the reason why it is not a switch in a function.
-func constantTables() map[string]string {
-	return map[string]string{}
-}
-
 // stateComplaints finds package-level variables and init functions in shipped
-// code. Allowed are sentinel errors, blank assertions, embedded files and the
-// tables in allowed, each of which must exist.
-func stateComplaints(sources []source, allowed map[string]string) []string {
+// code. Allowed are sentinel errors, blank assertions and embedded files.
+func stateComplaints(sources []source) []string {
 	var complaints []string
-	unused := make(map[string]string, len(allowed))
-	for name := range allowed {
-		unused[name] = name
-	}
 	for _, s := range sources {
 		if s.test() {
 			continue
@@ -36,16 +23,9 @@ func stateComplaints(sources []source, allowed map[string]string) []string {
 				complaints = append(complaints, s.complain(f.Pos(), "init function"))
 			}
 			for _, name := range stateful(decl) {
-				qualified := path.Join(s.dir(), name.Name)
-				if _, ok := allowed[qualified]; !ok {
-					complaints = append(complaints, s.complain(name.Pos(), "package-level variable %s", name.Name))
-				}
-				delete(unused, qualified)
+				complaints = append(complaints, s.complain(name.Pos(), "package-level variable %s", name.Name))
 			}
 		}
-	}
-	for name := range unused {
-		complaints = append(complaints, name+": allowed as a constant table, but there is no such variable")
 	}
 	slices.Sort(complaints)
 	return complaints
@@ -95,42 +75,35 @@ func newError(value ast.Expr) bool {
 }
 
 func TestNoMutableState(t *testing.T) {
-	requireNone(t, stateComplaints(repository(t), constantTables()))
+	requireNone(t, stateComplaints(repository(t)))
 }
 
 func TestStateRules(t *testing.T) {
-	allowed := map[string]string{"raft/castagnoli": "the checksum's table"}
-	const table = "var castagnoli = crc32.MakeTable(1)\n"
 	tests := []struct {
 		name string
 		file string
 		text string
 		want []string
 	}{
-		{"constants, types, functions", "raft/a.go", "const a = 1\ntype b int\nfunc c() { var d int; _ = d }\n" + table, nil},
-		{"sentinel errors", "raft/a.go", "var (\n\tErrA = errors.New(`a`)\n\terrB = fmt.Errorf(`b: %w`, ErrA)\n)\n" + table, nil},
-		{"interface assertion", "raft/a.go", "var _ I = (*T)(nil)\n" + table, nil},
-		{"embedded file", "raft/a.go", "//go:embed a.txt\nvar text string\n" + table, nil},
-		{"a method named init", "raft/a.go", "func (t T) init() {}\n" + table, nil},
-		{"tests", "raft/a_test.go", "var update = flag.Bool(`update`, false, ``)\nfunc init() {}", []string{
-			"raft/castagnoli: allowed as a constant table, but there is no such variable",
+		{"constants, types, functions", "raft/a.go", "const a = 1\ntype b int\nfunc c() { var d int; _ = d }\n", nil},
+		{"sentinel errors", "raft/a.go", "var (\n\tErrA = errors.New(`a`)\n\terrB = fmt.Errorf(`b: %w`, ErrA)\n)\n", nil},
+		{"interface assertion", "raft/a.go", "var _ I = (*T)(nil)\n", nil},
+		{"embedded file", "raft/a.go", "//go:embed a.txt\nvar text string\n", nil},
+		{"a method named init", "raft/a.go", "func (t T) init() {}\n", nil},
+		{"tests", "raft/a_test.go", "var update = flag.Bool(`update`, false, ``)\nfunc init() {}", nil},
+		{"counter", "raft/a.go", "var n int\n", []string{"raft/a.go:2: package-level variable n"}},
+		{"several", "raft/a.go", "var a, _, b = 1, 2, 3\n", []string{
+			"raft/a.go:2: package-level variable a", "raft/a.go:2: package-level variable b",
 		}},
-		{"counter", "raft/a.go", table + "var n int\n", []string{"raft/a.go:3: package-level variable n"}},
-		{"several", "raft/a.go", table + "var a, _, b = 1, 2, 3\n", []string{
-			"raft/a.go:3: package-level variable a", "raft/a.go:3: package-level variable b",
-		}},
-		{"an error by another name", "raft/a.go", table + "var Stopped = errors.New(`x`)\n", []string{"raft/a.go:3: package-level variable Stopped"}},
-		{"an error to be filled in", "raft/a.go", table + "var errLast error\n", []string{"raft/a.go:3: package-level variable errLast"}},
-		{"the table of another package", "quota/a.go", table, []string{
-			"quota/a.go:2: package-level variable castagnoli",
-			"raft/castagnoli: allowed as a constant table, but there is no such variable",
-		}},
-		{"init", "raft/a.go", table + "func init() {}\n", []string{"raft/a.go:3: init function"}},
+		{"an error by another name", "raft/a.go", "var Stopped = errors.New(`x`)\n", []string{"raft/a.go:2: package-level variable Stopped"}},
+		{"an error to be filled in", "raft/a.go", "var errLast error\n", []string{"raft/a.go:2: package-level variable errLast"}},
+		{"a table", "raft/a.go", "var castagnoli = crc32.MakeTable(1)\n", []string{"raft/a.go:2: package-level variable castagnoli"}},
+		{"init", "raft/a.go", "func init() {}\n", []string{"raft/a.go:2: init function"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := parse(t, token.NewFileSet(), tt.file, "package p\n"+tt.text)
-			require.Equal(t, tt.want, stateComplaints([]source{s}, allowed))
+			require.Equal(t, tt.want, stateComplaints([]source{s}))
 		})
 	}
 }
