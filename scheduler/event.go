@@ -108,7 +108,8 @@ func (h *history) after(seq uint64) uint64 {
 
 // Watch yields the events with a Seq greater than afterSeq, in order, and
 // waits for more until ctx ends or the scheduler closes. A watcher that stops
-// may go on later with the last Seq that it has seen.
+// may go on later from the last Seq that it has seen; since the events of one
+// entry share theirs, only from one less does it surely miss none.
 //
 // The latest 4,096 events are kept, from the first call of Watch on, or from
 // New or Open on with hooks or a journal. Call Watch before what is to be seen,
