@@ -76,6 +76,16 @@ func checks() []check {
 			closedAfterServe,
 		},
 		{
+			"ServedOnce",
+			"While Serve runs, another Serve answers ErrClosed at once and takes nothing from the first (rule 7).",
+			servedOnce,
+		},
+		{
+			"EndsDespiteSlowPeer",
+			"Serve returns when its context ends, also while a peer takes nothing (rules 4 and 7).",
+			endsDespiteSlowPeer,
+		},
+		{
 			"MemberRestarts",
 			"A member that ends and joins again under its name sends and receives as before, and the others " +
 				"need not do anything about it.",

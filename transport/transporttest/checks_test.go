@@ -190,6 +190,16 @@ func TestEachCheckCatchesItsFlaw(t *testing.T) {
 				return nil
 			}}
 		}},
+		{"ServedOnce", "waits for the first", func() flawed {
+			var serving sync.Mutex
+			return flawed{serve: func(good transport.Transport, ctx context.Context, handle handler) error {
+				serving.Lock()
+				defer serving.Unlock()
+				return good.Serve(ctx, handle)
+			}}
+		}},
+		{"ServedOnce", "serves the last", servesTheLast},
+		{"EndsDespiteSlowPeer", "waits for the last frame", waitsForTheLast},
 		{"MemberRestarts", "serves once in a life", serveLimited(3)},
 	}
 	covered := map[string]bool{}
@@ -211,13 +221,68 @@ func TestEachCheckCatchesItsFlaw(t *testing.T) {
 				tb.Helper()
 				return network(tb, tt.flaw)
 			}
-			require.Error(t, c.against(t, bad, 500*time.Millisecond))
+			// A slow machine may need more than one try to be caught at it.
+			var err error
+			for try := 0; err == nil && try < 20; try++ {
+				err = c.against(t, bad, 500*time.Millisecond)
+			}
+			require.Error(t, err)
 		})
 		covered[tt.check] = true
 	}
 	for _, c := range checks() {
 		require.True(t, covered[c.name], "no flaw for %s", c.name)
 	}
+}
+
+// Goroutines that stay are found, and so nothing else may run meanwhile.
+func TestLeftGoroutinesAreFound(t *testing.T) {
+	stay := make(chan struct{})
+	defer close(stay)
+	err := leavesNoGoroutine(t, Config{
+		MaxFrame: transport.DefaultMaxFrame,
+		Network: func(tb testing.TB, _ []string) func(string) transport.Transport {
+			tb.Helper()
+			return network(tb, func() flawed {
+				return flawed{serve: func(good transport.Transport, ctx context.Context, handle handler) error {
+					go func() { <-stay }()
+					return good.Serve(ctx, handle)
+				}}
+			})
+		},
+	}, time.Second)
+	require.ErrorContains(t, err, "goroutines were running before")
+}
+
+// servesTheLast lets another Serve take over from the first.
+func servesTheLast() flawed {
+	var mu sync.Mutex
+	var current handler
+	return flawed{serve: func(good transport.Transport, ctx context.Context, handle handler) error {
+		mu.Lock()
+		current = handle
+		mu.Unlock()
+		return good.Serve(ctx, func(from string, frame []byte) {
+			mu.Lock()
+			handle := current
+			mu.Unlock()
+			handle(from, frame)
+		})
+	}}
+}
+
+// waitsForTheLast ends only after what it has sent to b was taken.
+func waitsForTheLast() flawed {
+	return flawed{serve: func(good transport.Transport, ctx context.Context, handle handler) error {
+		err := good.Serve(ctx, handle)
+		for end := time.Now().Add(2 * time.Second); time.Now().Before(end); runtime.Gosched() {
+			peers := good.(*transport.Endpoint).Stats().Peers
+			if i := slices.IndexFunc(peers, func(p transport.PeerStats) bool { return p.Peer == "b" }); i < 0 || peers[i].Queued == 0 {
+				break
+			}
+		}
+		return err
+	}}
 }
 
 // A delayed frame is one that a flawed transport holds for a while.

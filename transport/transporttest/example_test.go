@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/rads-project/constellation/transport"
 )
@@ -47,7 +48,7 @@ type Line struct {
 	board  *Switchboard
 	name   string
 	frames chan letter
-	once   sync.Once
+	served atomic.Bool
 	closed chan struct{}
 }
 
@@ -80,18 +81,18 @@ func (l *Line) Send(to string, frame []byte) error {
 
 // Serve implements transport.Transport.
 func (l *Line) Serve(ctx context.Context, handle func(from string, frame []byte)) error {
-	err := transport.ErrClosed
-	l.once.Do(func() {
-		defer close(l.closed)
-		for err = nil; ctx.Err() == nil; {
-			select {
-			case <-ctx.Done():
-			case in := <-l.frames:
-				handle(in.from, in.frame)
-			}
+	if l.served.Swap(true) {
+		return transport.ErrClosed
+	}
+	defer close(l.closed)
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case in := <-l.frames:
+			handle(in.from, in.frame)
 		}
-	})
-	return err
+	}
+	return nil
 }
 
 // A service's own transport needs two methods. This one moves frames over

@@ -110,6 +110,35 @@ func closedAfterServe(r *rig) error {
 	})
 }
 
+func servedOnce(r *rig) error {
+	r.start(r.a, r.b)
+	if err := r.exchange(r.a, r.b, "first"); err != nil {
+		return err
+	}
+	stolen := make(chan error, 1)
+	if err := r.within("another Serve", func() error {
+		return expect("another Serve", r.b.Serve(context.Background(), func(string, []byte) {
+			select {
+			case stolen <- errors.New("another Serve was given a frame"):
+			default:
+			}
+		}), transport.ErrClosed)
+	}); err != nil {
+		return errors.Join(err, first(stolen))
+	}
+	return errors.Join(r.exchange(r.a, r.b, "still the first"), first(stolen))
+}
+
+func endsDespiteSlowPeer(r *rig) error {
+	r.start(r.a)
+	_, release := r.stuck()
+	defer release()
+	if err := r.within("Send to a peer whose handler does not return", r.flood); err != nil {
+		return err
+	}
+	return r.stop(r.a)
+}
+
 func memberRestarts(r *rig) error {
 	r.start(r.a, r.b)
 	for i := range 3 {

@@ -51,7 +51,12 @@ func Run(t *testing.T, cfg Config) {
 			}
 		})
 	}
-	t.Run("LeavesNoGoroutine", func(t *testing.T) { leavesNoGoroutine(t, cfg) })
+	t.Run("LeavesNoGoroutine", func(t *testing.T) {
+		t.Log("The rule: once Serve has returned, no goroutine is left (rule 7).")
+		if err := leavesNoGoroutine(t, cfg, patience); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // against runs the check on a network of its own and ends what it started.
@@ -67,9 +72,8 @@ func (c check) against(tb testing.TB, cfg Config, patience time.Duration) error 
 
 // leavesNoGoroutine lets members exchange frames and ends them, then counts.
 // The traffic is a subtest, so that the network's own cleanup comes first.
-func leavesNoGoroutine(t *testing.T, cfg Config) {
+func leavesNoGoroutine(t *testing.T, cfg Config, patience time.Duration) error {
 	t.Helper()
-	t.Log("The rule: once Serve has returned, no goroutine is left (rule 7).")
 	before := runtime.NumGoroutine()
 	t.Run("Traffic", func(t *testing.T) {
 		c := check{run: everyoneToEveryone}
@@ -81,15 +85,15 @@ func leavesNoGoroutine(t *testing.T, cfg Config) {
 	defer poll.Stop()
 	for deadline := time.Now().Add(patience); runtime.NumGoroutine() > before; <-poll.C {
 		if time.Now().After(deadline) {
-			t.Error(leftover(before))
-			return
+			return leftover(before)
 		}
 	}
+	return nil
 }
 
 // leftover describes the goroutines there are.
-func leftover(before int) string {
+func leftover(before int) error {
 	stacks := make([]byte, 1<<16)
 	stacks = stacks[:runtime.Stack(stacks, true)]
-	return fmt.Sprintf("%d goroutines were running before, now %d:\n%s", before, runtime.NumGoroutine(), stacks)
+	return fmt.Errorf("%d goroutines were running before, now %d:\n%s", before, runtime.NumGoroutine(), stacks)
 }
