@@ -23,11 +23,20 @@ type status struct {
 	LeaseMillis   int64             `json:"leaseMillis"`
 	Incarnation   uint64            `json:"incarnation"`
 	Configuration string            `json:"configuration"`
-	Members       []raft.Member     `json:"members"`
+	Members       []memberStatus    `json:"members"`
 	Counters      raft.Counters     `json:"counters"`
 	Traffic       raft.Traffic      `json:"traffic"`
 	Refused       transport.Refused `json:"refusedConnections"`
 	Peers         []peerStatus      `json:"peers"`
+}
+
+// memberStatus is what the configuration says about a member.
+type memberStatus struct {
+	ID       string `json:"id"`
+	Voter    bool   `json:"voter"`
+	Priority int    `json:"priority"`
+	Address  string `json:"address"`
+	StoreID  string `json:"storeId"`
 }
 
 // peerStatus is how the connection with a peer is.
@@ -52,10 +61,18 @@ func (s *service) status() status {
 		Leader: now.Leader, LeaderAddress: leader.Data,
 		Leading: now.Leading, LeaseMillis: now.Lease.Milliseconds(),
 		Incarnation:   now.Incarnation,
-		Configuration: now.Configuration.String(), Members: now.Configuration.Members,
+		Configuration: now.Configuration.String(), Members: memberStatuses(now.Configuration.Members),
 		Counters: now.Counters, Traffic: now.Traffic,
 		Refused: carried.Refused, Peers: peerStatuses(carried.Peers),
 	}
+}
+
+func memberStatuses(members []raft.Member) []memberStatus {
+	statuses := make([]memberStatus, len(members))
+	for i, m := range members {
+		statuses[i] = memberStatus{m.ID, m.Voter, m.Priority, m.Data, m.StoreID.String()}
+	}
+	return statuses
 }
 
 func peerStatuses(peers []transport.PeerStats) []peerStatus {
