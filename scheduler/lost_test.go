@@ -136,3 +136,80 @@ func TestEveryNamespaceThatIsOverIsTold(t *testing.T) {
 	require.NoError(t, s.MarkReady(ctx, "n1"))
 	require.Equal(t, []string{"x", "y"}, told)
 }
+
+// TestLostStepByStep follows one ID over three nodes: each step says what the
+// quota pays for then, which generation is current in which state, and how
+// many cores each node has on its books.
+func TestLostStepByStep(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	ctx := t.Context()
+	addNodes(t, s, testNode("n1", 2), testNode("n2", 2), testNode("n3", 2))
+	createQuota(t, s, cpuQuota("ns", 2))
+	req := testRequest("a", 2)
+	placeIt := func() error { _, err := s.Place(ctx, req); return err }
+	other := func() error {
+		changed := req
+		changed.Priority++
+		_, err := s.Place(ctx, changed)
+		return err
+	}
+	lose := func(id string) func() error { return func() error { return s.MarkLost(ctx, id) } }
+	ready := func(id string) func() error { return func() error { return s.MarkReady(ctx, id) } }
+	steps := []struct {
+		name       string
+		call       func() error
+		want       error
+		paid       int64
+		generation uint64
+		state      AllocationState
+		books      [3]int64
+	}{
+		{"placed", placeIt, nil, 2, 1, Running, [3]int64{2, 0, 0}},
+		{"lost: refunded, still on the books", lose("n1"), nil, 0, 1, Lost, [3]int64{2, 0, 0}},
+		{"lost twice: refunded once", lose("n1"), nil, 0, 1, Lost, [3]int64{2, 0, 0}},
+		{"another request under the ID", other, ErrConflict, 0, 1, Lost, [3]int64{2, 0, 0}},
+		{"back: charged again", ready("n1"), nil, 2, 1, Running, [3]int64{2, 0, 0}},
+		{"ready twice: charged once", ready("n1"), nil, 2, 1, Running, [3]int64{2, 0, 0}},
+		{"lost again", lose("n1"), nil, 0, 1, Lost, [3]int64{2, 0, 0}},
+		{"placed anew: the next generation", placeIt, nil, 2, 2, Running, [3]int64{2, 2, 0}},
+		{"placed again: the same decision", placeIt, nil, 2, 2, Running, [3]int64{2, 2, 0}},
+		{"the first comes back stale and holds capacity", ready("n1"), nil, 2, 2, Running, [3]int64{2, 2, 0}},
+		{"a stale one lost costs nobody", lose("n1"), nil, 2, 2, Running, [3]int64{2, 2, 0}},
+		{"the second lost too", lose("n2"), nil, 0, 2, Lost, [3]int64{2, 2, 0}},
+		{"a third", placeIt, nil, 2, 3, Running, [3]int64{2, 2, 2}},
+		{"both come back stale", ready("n1"), nil, 2, 3, Running, [3]int64{2, 2, 2}},
+		{"the other as well", ready("n2"), nil, 2, 3, Running, [3]int64{2, 2, 2}},
+		{"no such generation", func() error { return s.ReleaseGeneration(ctx, "a", 4) }, ErrNotFound, 2, 3, Running, [3]int64{2, 2, 2}},
+		{"the first stopped", func() error { return s.ReleaseGeneration(ctx, "a", 1) }, nil, 2, 3, Running, [3]int64{0, 2, 2}},
+		{"the first stopped twice", func() error { return s.ReleaseGeneration(ctx, "a", 1) }, ErrNotFound, 2, 3, Running, [3]int64{0, 2, 2}},
+		{"the node of the third lost, and gone for good", func() error {
+			require.NoError(t, s.MarkLost(ctx, "n3"))
+			gone, err := s.RemoveNode(ctx, "n3")
+			require.Len(t, gone, 1)
+			require.Equal(t, uint64(3), gone[0].Generation)
+			return err
+		}, nil, 0, 0, "", [3]int64{0, 2, 0}},
+		{"placed on, after the stale one", placeIt, nil, 2, 3, Running, [3]int64{2, 2, 0}},
+		{"released", func() error { return s.Release(ctx, "a") }, nil, 0, 0, "", [3]int64{0, 2, 0}},
+		{"released twice", func() error { return s.Release(ctx, "a") }, ErrNotFound, 0, 0, "", [3]int64{0, 2, 0}},
+		{"the last stale one", func() error { return s.ReleaseGeneration(ctx, "a", 2) }, nil, 0, 0, "", [3]int64{}},
+	}
+	for _, step := range steps {
+		require.ErrorIs(t, step.call(), step.want, step.name)
+		require.Equal(t, step.paid, usedCores(t, s, "ns"), step.name)
+		a, err := s.Allocation("a")
+		if step.generation == 0 {
+			require.ErrorIs(t, err, ErrNotFound, step.name)
+		}
+		require.Equal(t, step.generation, a.Generation, step.name)
+		require.Equal(t, step.state, a.State, step.name)
+		var books [3]int64
+		for i, id := range []string{"n1", "n2", "n3"} {
+			if n, err := s.Node(id); err == nil {
+				books[i] = n.Allocated.CPU / placement.Core
+			}
+		}
+		require.Equal(t, step.books, books, step.name)
+		require.NoError(t, s.VerifyQuota(), step.name)
+	}
+}
