@@ -37,7 +37,8 @@ type Config struct {
 	// seen plus one, for hosts without an election.
 	Token uint64
 	// Mix is the typical work to begin with, for the strategy
-	// LeastFragmentation; SetMix changes it.
+	// LeastFragmentation; SetMix changes it. A journal that is not empty has
+	// its own.
 	Mix []MixKind
 	// RequireQuota refuses instances of a namespace that has no quota while
 	// there is no default one.

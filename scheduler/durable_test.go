@@ -458,3 +458,28 @@ func TestCallersShareAppendsOfAFastJournal(t *testing.T) {
 	all.Wait()
 	require.LessOrEqual(t, appends.Load(), int64(callers*each/3))
 }
+
+// TestMixOfTheJournal is what a scheduler began with, or set since, whether a
+// snapshot holds it or not, and whatever the next is configured with.
+func TestMixOfTheJournal(t *testing.T) {
+	mix := func(gpu int64) []scheduler.MixKind {
+		return []scheduler.MixKind{{Resources: placement.Resources{GPU: gpu * placement.Device}, Count: 1}}
+	}
+	for _, checkpoint := range []bool{false, true} {
+		journal := new(scheduler.MemoryJournal)
+		s := opened(t, scheduler.Config{Journal: journal, Mix: mix(2)})
+		before, err := s.Snapshot()
+		require.NoError(t, err)
+		require.Contains(t, string(before.Data), `"mix":`)
+		if checkpoint {
+			require.NoError(t, s.Checkpoint(t.Context()))
+		}
+		for _, configured := range [][]scheduler.MixKind{nil, mix(4)} {
+			next, err := scheduler.Open(t.Context(), scheduler.Config{Journal: journal, Mix: configured})
+			require.NoError(t, err)
+			after, err := next.Snapshot()
+			require.NoError(t, err)
+			require.Equal(t, string(before.Data), string(after.Data))
+		}
+	}
+}

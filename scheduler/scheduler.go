@@ -82,26 +82,41 @@ func Open(ctx context.Context, cfg Config) (*Scheduler, error) {
 	if cfg.Journal == nil {
 		return nil, errors.New("scheduler: Open needs a journal")
 	}
+	mix := cfg.Mix
+	cfg.Mix = nil // in the journal, if anywhere
 	s := newScheduler(cfg)
 	if err := s.acquire(ctx); err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for record, err := range cfg.Journal.Records(ctx) {
-		if err != nil {
+	if err := s.replay(ctx); err != nil {
+		return nil, err
+	}
+	if len(mix) > 0 && s.state.seq == 0 {
+		if err := s.SetMix(ctx, mix); err != nil {
 			return nil, err
 		}
-		if err := s.state.replay(cfg, record); err != nil {
-			return nil, err
+	}
+	return s, nil
+}
+
+// replay brings a new scheduler to where its journal ends.
+func (s *Scheduler) replay(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for record, err := range s.cfg.Journal.Records(ctx) {
+		if err != nil {
+			return err
+		}
+		if err := s.state.replay(s.cfg, record); err != nil {
+			return err
 		}
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, err // which the journal may have taken for its end
+		return err // which the journal may have taken for its end
 	}
 	s.outbox.last, s.outbox.durable = s.state.seq, s.state.seq
 	s.now = s.state.now
-	return s, nil
+	return nil
 }
 
 // acquire takes the journal under the configured token, or under the highest
