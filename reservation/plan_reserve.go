@@ -1,6 +1,9 @@
 package reservation
 
-import "slices"
+import (
+	"errors"
+	"slices"
+)
 
 // Reserve decides on a new reservation: all of its slots or none. Slots go to
 // the first nodes of Nodes.For that have room over the whole window; where
@@ -17,10 +20,7 @@ func (p *Plan) Reserve(nodes Nodes, spec Spec) ([]Change, error) {
 		return nil, &ConflictError{spec.ID, "a reservation of another spec"}
 	}
 	terms, err := spec.terms(p.now)
-	if err != nil {
-		return nil, err
-	}
-	if err := knownNode(nodes, spec.Node); err != nil {
+	if err := errors.Join(err, knownNode(nodes, spec.Node)); err != nil {
 		return nil, err
 	}
 	r := &Reservation{Spec: spec.Clone(), Terms: terms, Seq: p.created + 1, Version: 1, Phase: Pending}

@@ -183,10 +183,7 @@ func (s *Spec) validateWindow(t Terms) error {
 }
 
 func validateSize(shape placement.Resources, count int) error {
-	if err := validateAmounts("shape", shape); err != nil {
-		return err
-	}
-	var errs []error
+	errs := []error{validateAmounts("shape", shape)}
 	if shape.IsZero() {
 		errs = append(errs, invalid("shape", shape, "want something to hold"))
 	}

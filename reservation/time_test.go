@@ -203,6 +203,22 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
+// TestMistakesAreReportedAtOnce: one call tells of all that is wrong.
+func TestMistakesAreReportedAtOnce(t *testing.T) {
+	d := newDesk(t)
+	_, err := d.Reserve(reservation.Spec{
+		ID: "r", Shape: placement.Resources{}, Count: -1, Node: "n9", Duration: -1, Grace: -1, Notice: -1,
+		Owners: []string{""}, AtEnd: 9,
+	})
+	require.ErrorIs(t, err, reservation.ErrInvalid)
+	for _, field := range []string{"shape", "count", "node", "duration", "grace", "notice", "owners", "atEnd"} {
+		require.ErrorContains(t, err, "reservation: invalid "+field+" ")
+	}
+	_, err = d.Reserve(reservation.Spec{Shape: placement.Resources{CPU: -1}, Count: -1, Duration: 1})
+	require.ErrorContains(t, err, "invalid resources.cpu")
+	require.ErrorContains(t, err, "invalid count")
+}
+
 func TestBadCalls(t *testing.T) {
 	d := newDesk(t)
 	d.reserve(spec("r", 1))
