@@ -10,9 +10,10 @@
 // counted; a frame that is too long or broken closes the connection.
 //
 // The transport connects as soon as it serves and again after every failure,
-// with exponential backoff between 50 ms and 1 s and jitter; a
-// connection from the peer itself hurries one attempt. It pings each peer twice a second, which gives
-// the round-trip estimate and finds peers that are gone without a word.
+// with exponential backoff between 50 ms and 1 s and jitter; a connection from
+// the peer itself hurries one attempt, and a new address begins one at once. It
+// pings each peer twice a second, which gives the round-trip estimate and finds
+// peers that are gone without a word.
 //
 // # Limits
 //
@@ -33,7 +34,9 @@
 // certificate, letter for letter; wildcards do not count. Certificates are
 // checked when a connection is made. They rotate without a restart through
 // GetCertificate, which each new handshake asks; SetPeer and RemovePeer end
-// connections made with an old one.
+// connections made with an old one. The authorities are those given to New, so
+// a new one is added, by a restart of each member in turn, before the first
+// certificate that it signs.
 //
 // # Concurrency
 //

@@ -12,12 +12,12 @@
 //	}
 //
 // Each case is a subtest named after the rule that it checks; a failure, and
-// go test -v, print that rule. The package example is a complete transport, small enough
-// to read, that passes.
+// go test -v, print that rule. The package example is a complete transport,
+// small enough to read, that passes.
 //
 // The checks wait for what must happen, up to 30 s each, look out for what
-// must not for 0.3 s, and assert no other timing.
-// They count goroutines, so they must not run in parallel with other tests.
+// must not for 0.3 s, and assert no other timing. They count goroutines, so
+// they must not run in parallel with other tests.
 //
 // # Concurrency
 //
