@@ -246,15 +246,14 @@ func (s *Scheduler) failLocked(err error) {
 // hook that panics costs no other event its hooks: they are called while the
 // panic goes on.
 func (s *Scheduler) deliverLocked() {
-	if s.outbox.delivering {
+	if s.outbox.delivering || len(s.outbox.deliver) == 0 {
 		return
 	}
-	defer func() {
-		if s.outbox.delivering = false; len(s.outbox.deliver) > 0 {
-			s.deliverLocked()
-		}
-	}()
 	s.outbox.delivering = true
+	defer func() {
+		s.outbox.delivering = false
+		s.deliverLocked() // what a panic has left
+	}()
 	for len(s.outbox.deliver) > 0 {
 		e := s.outbox.deliver[0]
 		if s.outbox.deliver = s.outbox.deliver[1:]; len(s.outbox.deliver) == 0 {
