@@ -269,6 +269,7 @@ func TestStepDown(t *testing.T) {
 // lowers what is known of a member.
 func TestLateAnswersDoNotCount(t *testing.T) {
 	s := newSolo(t, 3)
+	s.step(s.from("B", HeartbeatAnswer, 4))
 	s.win()
 	first := s.heartbeatAnswer("C")
 	for range 2 * len(s.reign.rounds) {
@@ -289,7 +290,7 @@ func TestLateAnswersDoNotCount(t *testing.T) {
 	for _, spoil := range []func(m *Message){
 		func(m *Message) { m.Sequence++ },
 		func(m *Message) { m.Granted = false },
-		func(m *Message) { m.Term-- },
+		func(m *Message) { m.Term, m.ConfigurationID = m.Term-1, ConfigurationID{0, 1} },
 	} {
 		m := s.heartbeatAnswer("B")
 		spoil(&m)

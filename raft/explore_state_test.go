@@ -113,7 +113,9 @@ func (w *world) meaning(m *Message) meaning {
 		if m.Term < to.hard.Term {
 			return w.question(m, meansGreeting)
 		}
-		if w.isOld(m) && w.role(to.self) == Follower && w.age(m) == ageless {
+		// Even an old one ends a pre-campaign, of which there is none in the last
+		// term.
+		if w.isOld(m) && to.hard.Term >= w.terms && w.age(m) == ageless {
 			return meansNothing
 		}
 		return meansLease

@@ -132,3 +132,55 @@ func TestWatchCoalesces(t *testing.T) {
 		require.NotEmpty(t, s.Leader)
 	})
 }
+
+// The first status comes at once, also before Run.
+func TestWatchBeforeRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		node, err := raft.New(lone(new(raft.MemoryStore)))
+		require.NoError(t, err)
+		for s := range node.Watch(t.Context()) {
+			require.Equal(t, raft.Follower, s.Role)
+			break
+		}
+	})
+}
+
+// No status is told twice in a row.
+func TestWatchTellsChangesOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := rafttest.Start(t, rafttest.Config{})
+		told := make(chan raft.Status)
+		node := c.Node("a")
+		go func() {
+			defer close(told)
+			for s := range node.Watch(t.Context()) {
+				told <- s
+			}
+		}()
+		go func() {
+			for range 6 {
+				leader := c.WaitLeader()
+				_ = c.Node(leader).Transfer(t.Context(), others(c, leader)[0])
+			}
+			c.Isolate("a")
+			time.Sleep(etMax)
+			_ = c.Stop("a")
+		}()
+		type visible struct {
+			role    raft.Role
+			term    uint64
+			leader  string
+			leading bool
+			id      raft.ConfigurationID
+			refused raft.Reason
+			stopped bool
+		}
+		var last visible
+		for s := range told {
+			now := visible{s.Role, s.Term, s.Leader, s.Leading, s.Configuration.ConfigurationID, s.Refused, s.Stopped}
+			require.NotEqual(t, last, now)
+			last = now
+		}
+		require.True(t, last.stopped)
+	})
+}
