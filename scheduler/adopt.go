@@ -40,7 +40,7 @@ type Adoption struct {
 	// They stay there until they are released.
 	Missing []string
 	// Over are the dimensions in which more runs than the node has. That is
-	// accepted; nothing that asks for them lands there until there is room.
+	// accepted; nothing more lands there until as much is gone.
 	Over []placement.ResourceName
 }
 

@@ -77,6 +77,9 @@ func (n sighting) first(req placement.Request) placement.ReasonKind {
 			return placement.ReasonPort
 		}
 	}
+	if slices.ContainsFunc(n.Over(), func(name placement.ResourceName) bool { return name != placement.NameInstances }) {
+		return placement.ReasonResource
+	}
 	for name, amount := range req.Resources.All() {
 		if name != placement.NameGPU && amount > n.Available.Amount(name) {
 			return placement.ReasonResource

@@ -274,7 +274,15 @@ func TestResizeNeedsRoomOnlyForWhatGrows(t *testing.T) {
 	require.NoError(t, err)
 	_, err = s.Place(t.Context(), testRequest("c", 1))
 	require.Equal(t, []string{"1 lacks cpu"}, refusals(t, err))
-	place(t, s, testRequest("asks for nothing that is short", 0))
+
+	// Nothing more lands there, not even what asks for nothing that is short.
+	_, err = s.Place(t.Context(), testRequest("d", 0))
+	require.Equal(t, []string{"1 lacks cpu"}, refusals(t, err))
+	e, err := s.Explain(testRequest("d", 0))
+	require.NoError(t, err)
+	require.Equal(t, "cpu", string(e.Failed[0].Reason.Name))
+	require.NoError(t, s.Release(t.Context(), "a"))
+	place(t, s, testRequest("d", 0))
 }
 
 func TestGPUsAreTakenByDevice(t *testing.T) {

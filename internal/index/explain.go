@@ -64,7 +64,7 @@ func (x *Index) Count(q *Query) []Tally {
 	c.constraints()
 	c.instances()
 	c.ports()
-	for _, a := range c.probe.asks {
+	for _, a := range x.withOverused(c.probe.asks, x.overused.count() > 0) {
 		c.amount(a, placement.ReasonResource)
 	}
 	for i := range c.probe.tests {
@@ -157,7 +157,10 @@ func constraintReason(i int, c placement.Constraint) placement.Reason {
 }
 
 func (c *sieve) instances() {
-	copy(c.fail, c.index.full)
+	clear(c.fail)
+	for slot := range c.index.full.each {
+		c.fail.put(slot, c.index.nodes[slot].crowded())
+	}
 	c.hold(placement.Reason{Kind: placement.ReasonInstances})
 }
 
@@ -173,6 +176,22 @@ func (c *sieve) ports() {
 		}
 		c.hold(portReason(test.port))
 	}
+}
+
+// withOverused returns the amounts asked and, where a node is overused, nothing
+// of every other dimension: it may have less than nothing left.
+func (x *Index) withOverused(asks []ask, overused bool) []ask {
+	if !overused {
+		return asks
+	}
+	all := slices.Clone(asks)
+	for d := range x.dims {
+		if !slices.ContainsFunc(asks, func(a ask) bool { return a.dim == d }) {
+			all = append(all, ask{name: x.dims[d].name, dim: d})
+		}
+	}
+	slices.SortFunc(all, func(a, b ask) int { return placement.CompareNames(a.name, b.name) })
+	return all
 }
 
 // amount holds back nodes with too little of a dimension: beside what is used
@@ -206,7 +225,7 @@ func (x *Index) lacking(w int, a ask) uint64 {
 	base, end := w<<6, min(w<<6+64, len(x.nodes))
 	lacking := uint64(0)
 	switch {
-	case a.name != placement.NameGPU:
+	case a.name != placement.NameGPU || a.amount == 0:
 		for i, free := range x.free[a.dim][base:end] {
 			lacking |= uint64(free|(free-a.amount)) >> 63 << i
 		}

@@ -46,19 +46,20 @@ type Index struct {
 	bound  int64 // W·2²⁰
 
 	// Columns by slot: see node.go and books.go.
-	nodes   []node
-	present bitset
-	ready   bitset
-	full    bitset    // as many instances as the node takes
-	free    [][]int64 // by dimension: allocatable − used − held
-	key     []uint32  // K, the sum of weighted free shares
-	packed  []uint64  // see lane.go
-	most    []int32   // most thousandths left on one GPU, holds subtracted
-	whole   []int32   // untouched GPUs, holds subtracted
-	held    bitset    // nodes with holds
-	vacant  []Slot
-	byJoin  []Slot // present nodes by join number
-	version uint64 // counts all changes that a query can see
+	nodes    []node
+	present  bitset
+	ready    bitset
+	full     bitset    // takes no more: crowded or overused
+	overused bitset    // more of some dimension used than the node has
+	free     [][]int64 // by dimension: allocatable − used − held
+	key      []uint32  // K, the sum of weighted free shares
+	packed   []uint64  // see lane.go
+	most     []int32   // most thousandths left on one GPU, holds subtracted
+	whole    []int32   // untouched GPUs, holds subtracted
+	held     bitset    // nodes with holds
+	vacant   []Slot
+	byJoin   []Slot // present nodes by join number
+	version  uint64 // counts all changes that a query can see
 
 	// What rules look at.
 	labels     map[string]*labelKey

@@ -73,7 +73,7 @@ func (x *Index) takeSlot() Slot {
 	x.most = append(x.most, 0)
 	x.whole = append(x.whole, 0)
 	n := words(len(x.nodes))
-	for _, set := range []*bitset{&x.present, &x.ready, &x.full, &x.held} {
+	for _, set := range []*bitset{&x.present, &x.ready, &x.full, &x.overused, &x.held} {
 		*set = set.resized(n)
 	}
 	for _, topology := range x.topologies {
@@ -160,10 +160,26 @@ func (x *Index) describe(slot Slot, before, after *placement.Node) {
 // any change of a node's amounts.
 func (x *Index) changed(slot Slot) {
 	n := &x.nodes[slot]
-	x.full.put(slot, n.spec != nil && n.spec.MaxInstances > 0 && n.instances >= n.spec.MaxInstances)
+	x.overused.put(slot, x.usesTooMuch(slot))
+	x.full.put(slot, n.crowded() || x.overused.has(slot))
 	x.packed[slot], x.key[slot] = x.pack(slot)
 	x.bookLog.add(slot, max(x.limits.changeLog, len(x.nodes)/2))
 	x.version++
+}
+
+// crowded reports whether as many instances are on the books as the node takes.
+func (n *node) crowded() bool {
+	return n.spec != nil && n.spec.MaxInstances > 0 && n.instances >= n.spec.MaxInstances
+}
+
+// usesTooMuch reports whether more of some dimension is used than the node has.
+func (x *Index) usesTooMuch(slot Slot) bool {
+	for d := range x.dims {
+		if x.spare(slot, d) < 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // rekey computes every key and packed word anew, after a reference grew.

@@ -85,6 +85,17 @@ func (n *modelNode) free(name placement.ResourceName, held *Held) int64 {
 	return free
 }
 
+// used returns the dimensions of which instances on the node use anything.
+func (n *modelNode) used() map[placement.ResourceName]bool {
+	used := make(map[placement.ResourceName]bool)
+	for _, instance := range n.instances {
+		for name, amount := range instance.request.Resources.All() {
+			used[name] = used[name] || amount > 0
+		}
+	}
+	return used
+}
+
 // lacks returns by how much an amount fails on the node beside holds.
 func (n *modelNode) lacks(name placement.ResourceName, amount int64, held *Held) int64 {
 	if name != placement.NameGPU {
@@ -242,6 +253,11 @@ func (m *model) failures(r *placement.Request, n *modelNode, held *Held) []Failu
 	for _, port := range r.Ports {
 		if slices.ContainsFunc(n.instances, func(i *modelInstance) bool { return slices.Contains(i.request.Ports, port) }) {
 			fail(placement.Reason{Kind: placement.ReasonPort, Detail: strconv.Itoa(int(port))}, 0)
+		}
+	}
+	for name := range n.used() {
+		if missing := -n.free(name, nil); missing > 0 && r.Resources.Amount(name) == 0 {
+			fail(placement.Reason{Kind: placement.ReasonResource, Name: name}, missing)
 		}
 	}
 	for name, amount := range r.Resources.All() {

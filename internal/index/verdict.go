@@ -130,7 +130,7 @@ func (x *Index) descriptionFailures(p *probe, slot Slot) []Failure {
 func (x *Index) booksFailures(p *probe, slot Slot) []Failure {
 	var failures []Failure
 	n := &x.nodes[slot]
-	if x.full.has(slot) {
+	if n.crowded() {
 		failures = append(failures, Failure{
 			Reason:    placement.Reason{Kind: placement.ReasonInstances},
 			Shortfall: n.instances + 1 - n.spec.MaxInstances,
@@ -141,7 +141,7 @@ func (x *Index) booksFailures(p *probe, slot Slot) []Failure {
 			failures = append(failures, Failure{Reason: portReason(test.port)})
 		}
 	}
-	for _, a := range p.asks {
+	for _, a := range x.withOverused(p.asks, x.overused.has(slot)) {
 		if missing := x.missing(slot, a, &Held{}); missing > 0 {
 			failures = append(failures, Failure{placement.Reason{Kind: placement.ReasonResource, Name: a.name}, missing})
 		}
