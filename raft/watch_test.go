@@ -3,6 +3,7 @@ package raft_test
 import (
 	"context"
 	"iter"
+	"math"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -175,7 +176,7 @@ func TestWatchTellsChangesOnly(t *testing.T) {
 			refused raft.Reason
 			stopped bool
 		}
-		var last visible
+		last := visible{term: math.MaxUint64}
 		for s := range told {
 			now := visible{s.Role, s.Term, s.Leader, s.Leading, s.Configuration.ConfigurationID, s.Refused, s.Stopped}
 			require.NotEqual(t, last, now)
