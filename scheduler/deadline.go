@@ -1,79 +1,71 @@
 package scheduler
 
 import (
-	"cmp"
-	"container/heap"
+	"context"
 	"time"
 )
 
-// deadline is the instant at which an instance should leave its node because
-// of a taint.
-type deadline struct {
-	at         time.Time
-	allocation *allocation
-	place      int // in the heap, -1 once it is out
+// NextDeadline returns the next instant at which something falls due by
+// itself, and false if nothing will. It is a hint for timers: it does not wait
+// until what it rests on is durable.
+func (s *Scheduler) NextDeadline() (time.Time, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state.nextDeadline()
 }
 
-func compareDeadlines(a, b *deadline) int {
-	return cmp.Or(a.at.Compare(b.at), compareAllocations(a.allocation, b.allocation))
-}
+// DeadlineChanged returns a channel that receives when NextDeadline may have
+// changed since the last receive, so that a sleeper can set its timer anew.
+// One goroutine should receive from it.
+func (s *Scheduler) DeadlineChanged() <-chan struct{} { return s.deadline }
 
-// deadlineHeap holds what is to come, the earliest first. A deadline that has
-// fallen due or was cancelled is not in it.
-type deadlineHeap []*deadline
-
-func (h deadlineHeap) Len() int           { return len(h) }
-func (h deadlineHeap) Less(i, j int) bool { return compareDeadlines(h[i], h[j]) < 0 }
-func (h deadlineHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].place, h[j].place = i, j
-}
-
-// Push implements heap.Interface.
-func (h *deadlineHeap) Push(x any) {
-	d := x.(*deadline)
-	d.place = len(*h)
-	*h = append(*h, d)
-}
-
-// Pop implements heap.Interface.
-func (h *deadlineHeap) Pop() any {
-	old := *h
-	d := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	d.place = -1
-	return d
-}
-
-// add enters a deadline and returns it.
-func (h *deadlineHeap) add(at time.Time, a *allocation) *deadline {
-	d := &deadline{at: at, allocation: a}
-	heap.Push(h, d)
-	return d
-}
-
-// cancel takes a deadline out; nil and one that has fallen due are fine.
-func (h *deadlineHeap) cancel(d *deadline) {
-	if d != nil && d.place >= 0 {
-		heap.Remove(h, d.place)
+// Sweep lets what is due by now fall due and returns it, in order. Any other
+// call on the scheduler does the same first; Sweep is for hosts that want to
+// be told in time. It costs O(log n) for each thing due.
+func (s *Scheduler) Sweep(ctx context.Context) ([]Event, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
-}
-
-// next returns the earliest deadline.
-func (h deadlineHeap) next() (time.Time, bool) {
-	if len(h) == 0 {
-		return time.Time{}, false
+	present := s.clock()
+	s.mu.Lock()
+	due, err := s.advanceLocked(present, true)
+	if err != nil {
+		s.mu.Unlock()
+		return nil, err
 	}
-	return h[0].at, true
+	if err := s.settle(ctx, nil); err != nil {
+		return nil, err
+	}
+	return due, nil
 }
 
 // nextDeadline returns when time will next change something.
 func (st *state) nextDeadline() (time.Time, bool) {
-	eviction, evicts := st.deadlines.next()
+	eviction, evicts := st.evictions.next()
 	planned, plans := st.plan.NextDeadline()
 	if plans && (!evicts || planned.Before(eviction)) {
 		return planned, true
 	}
 	return eviction, evicts
+}
+
+// advance lets time pass and derives what falls due on the way, in the order
+// of time; at one instant, what ends comes before what evicts.
+func (st *state) advance(to time.Time, tell listener) {
+	for {
+		at, due := st.nextDeadline()
+		if !due || at.After(to) {
+			break
+		}
+		if at.After(st.now) {
+			st.now = at
+		}
+		if planned, plans := st.plan.NextDeadline(); plans && planned.Equal(at) {
+			st.follow(st.plan.Advance(at), tell)
+		} else {
+			st.evict(tell)
+		}
+	}
+	st.now = to
+	st.follow(st.plan.Advance(to), tell)
 }

@@ -25,7 +25,7 @@ type state struct {
 	allocations map[string]*allocation
 	stale       map[string][]*allocation // replaced generations by ID, oldest first
 	released    releasedIDs
-	deadlines   deadlineHeap
+	evictions   evictionHeap
 	index       *index.Index
 	asked       index.Query // the latest; see find
 	mix         []MixKind
@@ -75,7 +75,7 @@ type allocation struct {
 	version    uint64
 	token      uint64
 	covered    *quota.Amounts // by the slot of the reservation that it stands in
-	eviction   *deadline
+	eviction   *eviction
 	score      uint16
 	state      allocationState
 	overstayed bool

@@ -1,9 +1,6 @@
 package scheduler
 
-import (
-	"context"
-	"time"
-)
+import "context"
 
 // signalLocked wakes who waits for a change, and who sleeps until the next
 // deadline if that is now another one.
@@ -64,38 +61,4 @@ func (s *Scheduler) Wait(ctx context.Context, version uint64) error {
 			return ctx.Err()
 		}
 	}
-}
-
-// NextDeadline returns the next instant at which something falls due by
-// itself, and false if nothing will. It is a hint for timers: it does not wait
-// until what it rests on is durable.
-func (s *Scheduler) NextDeadline() (time.Time, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.state.nextDeadline()
-}
-
-// DeadlineChanged returns a channel that receives when NextDeadline may have
-// changed since the last receive, so that a sleeper can set its timer anew.
-// One goroutine should receive from it.
-func (s *Scheduler) DeadlineChanged() <-chan struct{} { return s.deadline }
-
-// Sweep lets what is due by now fall due and returns it, in order. Any other
-// call on the scheduler does the same first; Sweep is for hosts that want to
-// be told in time. It costs O(log n) for each thing due.
-func (s *Scheduler) Sweep(ctx context.Context) ([]Event, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	present := s.clock()
-	s.mu.Lock()
-	due, err := s.advanceLocked(present, true)
-	if err != nil {
-		s.mu.Unlock()
-		return nil, err
-	}
-	if err := s.settle(ctx, nil); err != nil {
-		return nil, err
-	}
-	return due, nil
 }

@@ -1,0 +1,84 @@
+package scheduler
+
+import (
+	"slices"
+
+	"github.com/rads-project/constellation/quota"
+	"github.com/rads-project/constellation/reservation"
+)
+
+// place enters a new instance and returns what its namespace uses too much of
+// then, which is nothing unless nobody asked the quota.
+func (st *state) place(c *Placed, tell listener) []quota.Usage {
+	class := c.class
+	if class == nil {
+		class = st.index.Class(&c.Request)
+	}
+	a := &allocation{
+		id: c.Request.ID, class: class, resources: c.Request.Resources.Clone(), devices: slices.Clone(c.Devices),
+		placed: st.now, generation: c.Generation, version: st.seq, token: st.token, score: uint16(c.Score),
+	}
+	if old := st.allocations[a.id]; old != nil {
+		st.preserve(old.node)
+		old.state, old.version = stale, st.seq
+		st.stale[a.id] = append(st.stale[a.id], old)
+	}
+	st.allocations[a.id] = a
+	st.settleIn(a, st.nodes[c.NodeID])
+	if c.Claim != nil {
+		covered := amountsOf(c.Claim.Claim.Held.Clone())
+		a.covered = &covered
+		st.applyPlan([]reservation.Change{*c.Claim}, tell)
+	}
+	st.stay(a, false, tell)
+	return st.charge(a)
+}
+
+// settleIn enters an instance in the books of its node, and its eviction.
+func (st *state) settleIn(a *allocation, n *node) {
+	st.preserve(n)
+	n.link(a)
+	st.index.Retain(a.class)
+	st.index.Occupy(n.slot, a.class, &a.resources, a.devices)
+	if a.state == running {
+		st.index.Join(n.slot, a.class)
+	}
+	if len(n.Taints) > 0 {
+		st.timeEviction(a)
+	}
+}
+
+func (st *state) release(a *allocation, tell listener) {
+	st.preserve(a.node)
+	if a.state == running {
+		st.refund(a)
+		st.leave(a, tell)
+		st.index.Leave(a.node.slot, a.class)
+	}
+	st.index.Vacate(a.node.slot, a.class, &a.resources, a.devices)
+	st.index.Release(a.class)
+	st.evictions.cancel(a.eviction)
+	a.node.unlink(a)
+	if a.state != stale {
+		delete(st.allocations, a.id)
+		return
+	}
+	rest := slices.DeleteFunc(st.stale[a.id], func(other *allocation) bool { return other == a })
+	if st.stale[a.id] = rest; len(rest) == 0 {
+		delete(st.stale, a.id)
+	}
+}
+
+// generation returns the allocation of an ID and generation, nil if there is
+// none.
+func (st *state) generation(id string, generation uint64) *allocation {
+	if a := st.allocations[id]; a != nil && a.generation == generation {
+		return a
+	}
+	for _, a := range st.stale[id] {
+		if a.generation == generation {
+			return a
+		}
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+package scheduler
+
+import (
+	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/quota"
+)
+
+func (st *state) addNode(c *NodeAdded) {
+	st.index.SetReference(c.Reference)
+	n := st.insertNode(c.Node, c.Join)
+	n.version, n.tainted = st.seq, st.taintTimes(nil, nil, n.Taints)
+	st.joins = c.Join
+	st.roomier = true
+	if n.unreported = c.Unreported; n.unreported {
+		st.index.SetState(n.slot, n.indexState())
+	}
+}
+
+// insertNode takes a node into the tables, ready and empty.
+func (st *state) insertNode(described placement.Node, join uint64) *node {
+	canonical := described.Canonical()
+	n := &node{Node: &canonical, join: join, captured: st.captures}
+	st.nodes[n.ID] = n
+	n.slot = st.index.Add(n.Node, join)
+	if grow := int(n.slot) + 1 - len(st.slots); grow > 0 {
+		st.slots = append(st.slots, make([]*node, grow)...)
+	}
+	st.slots[n.slot] = n
+	return n
+}
+
+func (st *state) updateNode(c *NodeUpdated, tell listener) {
+	st.applyPlan(c.Moves, tell)
+	st.roomier = true
+	n := st.nodes[c.Node.ID]
+	st.preserve(n)
+	canonical := c.Node.Canonical()
+	n.tainted = st.taintTimes(n.Taints, n.tainted, canonical.Taints)
+	n.Node, n.version = &canonical, st.seq
+	st.index.SetReference(c.Reference)
+	st.index.Update(n.slot, n.Node)
+	st.hold(n) // for the places of instances
+	for a := n.first; a != nil; a = a.next {
+		st.timeEviction(a)
+	}
+}
+
+func (st *state) markNode(c *NodeMarked, tell listener) {
+	st.applyPlan(c.Moves, tell)
+	n := st.nodes[c.NodeID]
+	st.preserve(n)
+	n.version = st.seq
+	st.roomier = c.Mark == MarkUncordoned || c.Mark == MarkReady
+	switch c.Mark {
+	case MarkCordoned:
+		n.cordoned = true
+	case MarkUncordoned:
+		n.cordoned = false
+	case MarkLost:
+		n.lost = true
+	case MarkReady:
+		n.lost = false
+	}
+	st.index.SetState(n.slot, n.indexState())
+	if c.Mark != MarkLost && c.Mark != MarkReady {
+		return
+	}
+	over := make(overUsage)
+	for _, a := range n.allocations() {
+		over.note(st.markInstance(a, n.lost, tell))
+		tell.tell(&InstanceMarked{ID: a.id, Generation: a.generation, NodeID: n.ID, State: a.state.public()})
+	}
+	over.report(tell)
+}
+
+// markInstance loses a running instance with its node, or takes a lost one
+// back and returns what its namespace uses too much of then. A stale one stays
+// stale.
+func (st *state) markInstance(a *allocation, isLost bool, tell listener) []quota.Usage {
+	switch {
+	case isLost && a.state == running:
+		st.refund(a)
+		a.covered = nil
+		st.leave(a, tell)
+		a.state, a.version = lost, st.seq
+		st.index.Leave(a.node.slot, a.class)
+		st.evictions.cancel(a.eviction)
+		a.eviction = nil
+	case !isLost && a.state == lost:
+		a.state, a.version = running, st.seq
+		st.index.Join(a.node.slot, a.class)
+		st.stay(a, false, tell)
+		st.timeEviction(a)
+		return st.charge(a)
+	}
+	return nil
+}
+
+func (st *state) removeNode(c *NodeRemoved, tell listener) {
+	st.applyPlan(c.Moves, tell)
+	n := st.nodes[c.NodeID]
+	st.preserve(n)
+	for _, a := range n.allocations() {
+		st.release(a, tell)
+		tell.tell(&InstanceMarked{ID: a.id, Generation: a.generation, NodeID: n.ID, State: Removed})
+	}
+	st.index.Remove(n.slot)
+	st.slots[n.slot] = nil
+	delete(st.nodes, n.ID)
+	delete(st.planned, n)
+	delete(st.reserved, n)
+}

@@ -1,0 +1,177 @@
+package scheduler
+
+import (
+	"container/heap"
+	"fmt"
+	"maps"
+
+	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/quota"
+	"github.com/rads-project/constellation/reservation"
+)
+
+// replay brings the state through one record.
+func (st *state) replay(cfg Config, r Record) error {
+	switch r.Kind {
+	case RecordSnapshot:
+		return st.replaySnapshot(cfg, r)
+	case RecordEntry:
+		e, err := decodeEntry(r)
+		if err != nil {
+			return err
+		}
+		if e.seq != st.seq+1 {
+			return &FormatError{r.Seq, fmt.Sprintf("follows record %d", st.seq)}
+		}
+		if err := st.replayEntry(e); err != nil {
+			return &FormatError{r.Seq, err.Error()}
+		}
+		return nil
+	default:
+		return &FormatError{r.Seq, fmt.Sprintf("unknown kind %d", r.Kind)}
+	}
+}
+
+// replayEntry brings the state through an entry that was applied before, with its
+// consequences in it. It refuses one that the state can not follow.
+func (st *state) replayEntry(e *entry) error {
+	if e.time.Before(st.now) {
+		return fmt.Errorf("time %s is before %s", e.time, st.now)
+	}
+	st.begin(e, nil)
+	for _, c := range e.changes {
+		if err := st.check(c); err != nil {
+			return err
+		}
+		st.step(c, nil)
+	}
+	st.roomier, st.crowded = false, ""
+	return nil
+}
+
+func (st *state) replaySnapshot(cfg Config, r Record) error {
+	var wire snapshotJSON
+	if err := decodeVersioned(r, &wire); err != nil {
+		return err
+	}
+	if err := unseal(r, wire.Sum); err != nil {
+		return err
+	}
+	if wire.Seq != r.Seq {
+		return &FormatError{r.Seq, fmt.Sprintf("holds snapshot %d", wire.Seq)}
+	}
+	if wire.Seq < st.seq {
+		return &FormatError{r.Seq, fmt.Sprintf("follows record %d", st.seq)}
+	}
+	restored := newState(cfg)
+	if err := restored.restore(wire); err != nil {
+		return &FormatError{r.Seq, err.Error()}
+	}
+	*st = *restored
+	return nil
+}
+
+func (st *state) restore(wire snapshotJSON) error {
+	st.seq, st.now, st.token, st.joins = wire.Seq, wire.Time, wire.Token, wire.Joins
+	st.index.SetReference(wire.Reference)
+	if err := validateMix(wire.Mix); err != nil {
+		return err
+	}
+	st.setMix(wire.Mix)
+	nodes := make([]*node, len(wire.Nodes))
+	for i, w := range wire.Nodes {
+		if err := st.checkAdded(&NodeAdded{Node: w.Node}); err != nil {
+			return err
+		}
+		if len(w.Tainted) != len(w.Node.Taints) {
+			return fmt.Errorf("node %q has %d taints and %d times of them", w.Node.ID, len(w.Node.Taints), len(w.Tainted))
+		}
+		nodes[i] = st.restoreNode(w)
+	}
+	for _, w := range wire.Allocations {
+		if w.Class < 0 || w.Class >= len(wire.Classes) || w.Node < 0 || w.Node >= len(nodes) {
+			return fmt.Errorf("allocation %q points nowhere", w.ID)
+		}
+		req := wire.Classes[w.Class]
+		req.ID, req.Resources = w.ID, w.Resources
+		if err := st.checkInstance(&req, nodes[w.Node], w.Devices, w.Generation); err != nil {
+			return err
+		}
+		st.restoreAllocation(w, &req, nodes[w.Node])
+	}
+	if err := st.restorePlan(wire.Reservations); err != nil {
+		return err
+	}
+	if err := st.quota.Restore(wire.Quota); err != nil {
+		return err
+	}
+	if err := st.verifyQuota(); err != nil {
+		return err
+	}
+	maps.Copy(st.quotaVersions, wire.Quotas)
+	for _, id := range wire.Released {
+		st.released.add(id)
+	}
+	// What had fallen due by then has been told.
+	for len(st.evictions) > 0 && !st.evictions[0].at.After(st.now) {
+		heap.Pop(&st.evictions)
+	}
+	return nil
+}
+
+func (st *state) restoreNode(w nodeJSON) *node {
+	n := st.insertNode(w.Node, w.Join)
+	n.version, n.tainted = w.Version, w.Tainted
+	n.cordoned, n.lost, n.unreported = w.Cordoned, w.Lost, w.Unreported
+	st.index.SetState(n.slot, n.indexState())
+	return n
+}
+
+func (st *state) restoreAllocation(w allocationJSON, req *placement.Request, n *node) {
+	a := &allocation{
+		id: w.ID, class: st.index.Class(req), resources: w.Resources, asked: w.Asked, devices: w.Devices,
+		placed: w.Placed, generation: w.Generation, version: w.Version, token: w.Token, score: w.Score,
+		state: w.State, overstayed: w.Overstayed,
+	}
+	if a.state == stale {
+		st.stale[a.id] = append(st.stale[a.id], a)
+	} else {
+		st.allocations[a.id] = a
+	}
+	st.settleIn(a, n)
+}
+
+// restorePlan restores the reservations, after the instances in them, and what
+// they cover and charge. The charges themselves are in the quota.
+func (st *state) restorePlan(wire reservation.Snapshot) error {
+	check := st.planCheck(nil)
+	for i := range wire.Reservations {
+		r := &wire.Reservations[i]
+		if i > 0 && r.Spec.ID <= wire.Reservations[i-1].Spec.ID {
+			return fmt.Errorf("reservation %q is not in the order of IDs", r.Spec.ID)
+		}
+		if err := check.reservation(r); err != nil {
+			return err
+		}
+	}
+	for i, stay := range wire.Stays {
+		a := st.allocations[stay.ID]
+		_, stands := check.stands[stay.ID]
+		if a == nil || a.state != running || a.node.ID != stay.Node || !a.resources.Equal(stay.Load.Resources) || stands ||
+			i > 0 && stay.ID <= wire.Stays[i-1].ID {
+			return fmt.Errorf("instance %q does not stay on node %q", stay.ID, stay.Node)
+		}
+	}
+	st.plan = reservation.Restore(wire)
+	for r := range st.plan.Reservations() {
+		if owes := amountsOf(r.Owes()); !owes.Equal(quota.Amounts{}) {
+			st.payments[r.Spec.ID] = payment{r.Spec.Namespace, owes}
+		}
+		for claim := range r.Claims() {
+			covered := amountsOf(claim.Held)
+			st.allocations[claim.ID].covered = &covered
+		}
+	}
+	st.touch()
+	return nil
+}

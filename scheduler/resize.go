@@ -1,0 +1,148 @@
+package scheduler
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/rads-project/constellation/internal/index"
+	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/reservation"
+)
+
+// Resize changes the amounts of a running instance on its node. Only what
+// grows needs room; it returns an UnschedulableError if there is none. GPUs
+// stay: a fraction on its device, whole devices given up from the last or
+// added by index. A fraction never becomes whole devices or the reverse; an
+// instance without GPUs may get either, and any may give up all. A lost
+// instance, and one in a slot of an active reservation, keeps its size: that is a
+// ConflictError. A refusal by quota is a quota.ExceededError.
+func (s *Scheduler) Resize(ctx context.Context, id string, to placement.Resources) (Decision, error) {
+	if err := s.enter(ctx); err != nil {
+		return Decision{}, err
+	}
+	var d Decision
+	a, err := s.state.allocation(id)
+	if err == nil {
+		var resized *Resized
+		if resized, err = s.state.canResize(s.now, a, to.Clone()); err == nil {
+			if !resized.Resources.Equal(a.resources) {
+				s.commitLocked(resized)
+			}
+			d = a.decision()
+		}
+	}
+	if err := s.settle(ctx, err); err != nil {
+		return Decision{}, err
+	}
+	return d, nil
+}
+
+// canResize decides on other amounts for a running instance, which keeps its
+// devices: only dimensions that grow need room.
+func (st *state) canResize(now time.Time, a *allocation, to placement.Resources) (*Resized, error) {
+	if a.state != running {
+		return nil, &ConflictError{KindAllocation, a.id, "is lost"}
+	}
+	if st.slotted(a) {
+		return nil, &ConflictError{KindAllocation, a.id, "stands in a reservation, which has its own size"}
+	}
+	req := placement.Request{ID: a.id, Resources: to}
+	if err := req.Validate(); err != nil {
+		return nil, err
+	}
+	held := st.heldFrom(now, a)
+	devices, err := st.resizeDevices(a, to.GPU, &held)
+	if err == nil {
+		err = st.roomToGrow(a, to, &held)
+	}
+	if exceeded := st.admitsResize(now, a, to); exceeded != nil || err != nil {
+		return nil, both(err, exceeded)
+	}
+	return &Resized{ID: a.id, Resources: to, Devices: devices}, nil
+}
+
+// roomToGrow refuses growth beyond what is free on the node beside what is held
+// there, GPUs left aside.
+func (st *state) roomToGrow(a *allocation, to placement.Resources, held *index.Held) error {
+	allocatable, used := a.node.Allocatable(), st.index.Used(a.node.slot)
+	for name, amount := range to.All() {
+		growth := amount - a.resources.Amount(name)
+		free := allocatable.Amount(name) - used.Amount(name)
+		if name != placement.NameGPU && growth > 0 && (free < growth || free-growth < held.Resources.Amount(name)) {
+			return st.tooLarge(a, name)
+		}
+	}
+	return nil
+}
+
+// heldFrom returns what is held on the node of an instance for others, from now
+// until it leaves.
+func (st *state) heldFrom(now time.Time, a *allocation) index.Held {
+	stay, ok := st.plan.Stay(a.id)
+	switch {
+	case !ok || stay.Overstayed:
+		return st.index.Held(a.node.slot)
+	case stay.Yield:
+		return st.held(a.node, reservation.Window{Start: now, End: now.Add(1)}).Held
+	default:
+		return st.held(a.node, reservation.Window{Start: now, End: stay.Window.End}).Held
+	}
+}
+
+func (st *state) tooLarge(a *allocation, name placement.ResourceName) error {
+	return &UnschedulableError{ID: a.id, Version: st.seq, Total: 1, Reasons: []ReasonCount{{
+		Reason: placement.Reason{Kind: placement.ReasonResource, Name: name}, Nodes: 1,
+	}}}
+}
+
+// resizeDevices returns the devices for another amount of GPU: those that the
+// instance has, as far as it still needs them, and others as for a new one.
+func (st *state) resizeDevices(a *allocation, amount int64, held *index.Held) ([]uint16, error) {
+	was, has := a.resources.GPU, deviceList(a.devices)
+	switch {
+	case amount == was:
+		return a.devices, nil
+	case was != 0 && amount != 0 && fractional(amount) != fractional(was):
+		return nil, &ConflictError{KindAllocation, a.id, "can not turn a fraction of a device into whole ones or back"}
+	}
+	left, share := st.deviceLeft(a.node, held), min(was, placement.Device)
+	for _, device := range has {
+		left[device] = max(left[device]+share, share) // what it has is its own, whatever is held
+	}
+	devices, ok := placement.ChooseDevices(left, amount, has...)
+	if !ok || fractional(was) && amount > 0 && devices[0] != has[0] {
+		return nil, st.tooLarge(a, placement.NameGPU)
+	}
+	return packed(devices), nil
+}
+
+func fractional(gpu int64) bool { return gpu%placement.Device != 0 }
+
+// deviceLeft returns what is left of each device of a node, holds subtracted.
+func (st *state) deviceLeft(n *node, held *index.Held) []int64 {
+	left := slices.Clone(st.index.DeviceFree(n.slot))
+	for i := range min(len(left), len(held.Devices)) { // of devices that are gone too, zero
+		left[i] -= held.Devices[i]
+	}
+	return left
+}
+
+func (st *state) resize(c *Resized, tell listener) {
+	a := st.allocations[c.ID]
+	st.preserve(a.node)
+	before, _ := st.plan.Stay(a.id)
+	if a.covered == nil {
+		st.leave(a, tell)
+	}
+	st.index.Vacate(a.node.slot, a.class, &a.resources, a.devices)
+	if a.asked == nil {
+		asked := a.resources
+		a.asked = &asked
+	}
+	st.recharge(a, c.Resources.Clone())
+	a.devices, a.version = slices.Clone(c.Devices), st.seq
+	st.index.Occupy(a.node.slot, a.class, &a.resources, a.devices)
+	st.resizeClaim(a, tell)
+	st.stay(a, before.Told, tell)
+}
