@@ -68,17 +68,3 @@ func (st *state) release(a *allocation, tell listener) {
 		delete(st.stale, a.id)
 	}
 }
-
-// generation returns the allocation of an ID and generation, nil if there is
-// none.
-func (st *state) generation(id string, generation uint64) *allocation {
-	if a := st.allocations[id]; a != nil && a.generation == generation {
-		return a
-	}
-	for _, a := range st.stale[id] {
-		if a.generation == generation {
-			return a
-		}
-	}
-	return nil
-}

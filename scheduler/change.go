@@ -1,8 +1,6 @@
 package scheduler
 
 import (
-	"time"
-
 	"github.com/rads-project/constellation/internal/index"
 	"github.com/rads-project/constellation/placement"
 	"github.com/rads-project/constellation/quota"
@@ -243,15 +241,3 @@ func (*QuotaOver) changeKind() changeKind        { return kindQuotaOver }
 func (*InstanceMarked) changeKind() changeKind   { return kindInstanceMarked }
 func (*EvictionDue) changeKind() changeKind      { return kindEvictionDue }
 func (*Overstayed) changeKind() changeKind       { return kindOverstayed }
-
-// Event is a Change with its place in the history.
-type Event struct {
-	// Seq is the sequence number of the entry. All events of one entry share
-	// it; a gap between two events tells that some were missed.
-	Seq uint64
-	// Time of the state when it happened.
-	Time time.Time
-	// Token of the scheduler that decided it.
-	Token  uint64
-	Change Change
-}

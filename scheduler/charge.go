@@ -34,8 +34,6 @@ func (st *state) exceeded(namespace string, verdict quota.Verdict, err error) er
 	return &quota.ExceededError{Namespace: namespace, Verdict: verdict, Version: st.seq}
 }
 
-func (a *allocation) namespace() string { return a.class.Request().Namespace }
-
 // chargeOf returns what an instance charges its namespace: itself, less what
 // the slot that it stands in covers.
 func (st *state) chargeOf(a *allocation) quota.Amounts { return chargeFor(a.resources, a.covered) }

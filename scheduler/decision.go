@@ -39,14 +39,3 @@ func reasonFor(s placement.Strategy) string {
 		return "binpack: the fullest of the nodes that fit"
 	}
 }
-
-func deviceList(devices []uint16) []int {
-	if len(devices) == 0 {
-		return nil
-	}
-	list := make([]int, len(devices))
-	for i, d := range devices {
-		list[i] = int(d)
-	}
-	return list
-}

@@ -1,7 +1,6 @@
 package scheduler
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -270,18 +269,6 @@ func (st *state) candidates(now time.Time, q *index.Query) []*node {
 	for _, to := range spots[:min(explainedCandidates, len(spots))] {
 		nodes = append(nodes, st.slots[to.Slot])
 	}
-	return nodes
-}
-
-// byJoin returns all nodes in the order of joining.
-func (st *state) byJoin() []*node {
-	nodes := make([]*node, 0, len(st.nodes))
-	for _, n := range st.slots {
-		if n != nil {
-			nodes = append(nodes, n)
-		}
-	}
-	slices.SortFunc(nodes, func(a, b *node) int { return cmp.Compare(a.join, b.join) })
 	return nodes
 }
 

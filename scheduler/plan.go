@@ -1,11 +1,7 @@
 package scheduler
 
 import (
-	"iter"
-	"time"
-
 	"github.com/rads-project/constellation/placement"
-	"github.com/rads-project/constellation/quota"
 	"github.com/rads-project/constellation/reservation"
 )
 
@@ -98,178 +94,8 @@ func setMember(set map[*node]bool, n *node, member bool) {
 
 func (st *state) fromNow() reservation.Window { return reservation.Window{Start: st.now} }
 
-// payment is what a reservation charges its namespace.
-type payment struct {
-	namespace string
-	amounts   quota.Amounts
-}
-
-func amountsOf(l reservation.Load) quota.Amounts {
-	return quota.Amounts{Resources: l.Resources, Instances: l.Instances}
-}
-
-// charged brings the charge of a reservation to what it owes now. A namespace
-// is given where it may be the first charge.
-func (st *state) charged(id, namespace string) {
-	paid, paying := st.payments[id]
-	if paying {
-		namespace = paid.namespace
-	}
-	owes := amountsOf(st.plan.Owes(id))
-	switch owing := !owes.Equal(quota.Amounts{}); {
-	case paying && owing:
-		_, _ = st.quota.Replace(st.now, namespace, paid.amounts, owes)
-	case paying:
-		_ = st.quota.Remove(namespace, paid.amounts)
-		delete(st.payments, id)
-		return
-	case owing:
-		_, _ = st.quota.Add(st.now, namespace, owes)
-	default:
-		return
-	}
-	st.payments[id] = payment{namespace, owes}
-}
-
-// affordable asks the quota for what changes of the plan would make a
-// reservation owe: within soft limits, since holds never burst. What is given
-// back for slots that it displaces is taken into account, at every level.
-func (st *state) affordable(now time.Time, changes []reservation.Change, err error) ([]reservation.Change, error) {
-	if err != nil || len(changes) == 0 {
-		return changes, err
-	}
-	r := changes[len(changes)-1].Reservation
-	if r == nil {
-		return changes, nil
-	}
-	from, to := st.payments[r.Spec.ID].amounts, amountsOf(r.Owes())
-	verdict, err := st.quota.CheckExchange(now, r.Spec.Namespace, from, to, st.freed(changes), quota.SoftOnly)
-	if err := st.exceeded(r.Spec.Namespace, verdict, err); err != nil {
-		return nil, err
-	}
-	return changes, nil
-}
-
-// affordsAll asks the quota for all slots of a spec that is valid.
-func (st *state) affordsAll(now time.Time, spec *reservation.Spec) error {
-	all := quota.Amounts{Instances: int64(spec.Count)}
-	for name, amount := range spec.Shape.All() {
-		all.Resources = all.Resources.With(name, amount*int64(spec.Count))
-	}
-	verdict, err := st.quota.Check(now, spec.Namespace, all, quota.SoftOnly)
-	return st.exceeded(spec.Namespace, verdict, err)
-}
-
-// freed yields what namespaces get back for the slots that are lost by changes
-// of the plan.
-func (st *state) freed(changes []reservation.Change) iter.Seq2[string, quota.Amounts] {
-	return func(yield func(string, quota.Amounts) bool) {
-		for _, c := range changes {
-			if c.Kind != reservation.Move || c.Node != "" {
-				continue
-			}
-			lost, _ := st.plan.Reservation(c.ID)
-			if !yield(lost.Spec.Namespace, quota.Instance(lost.Terms.Shape)) {
-				return
-			}
-		}
-	}
-}
-
-// findClaim decides where in a reservation a request goes.
-func (st *state) findClaim(now time.Time, id string, req *placement.Request) (found, error) {
-	q := st.query(req)
-	generation, existing, err := st.identify(req, &q)
-	if err != nil {
-		return found{}, err
-	}
-	if existing != nil {
-		if _, in, ok := st.plan.ClaimOf(req.ID); !ok || in != id {
-			return found{}, &ConflictError{KindAllocation, req.ID, "is placed outside of reservation " + id}
-		}
-		return found{existing: existing}, nil
-	}
-	changes, err := st.plan.Claim(&ground{st: st}, id, *req, func(node string) bool {
-		for _, f := range st.index.Verdict(&q, st.nodes[node].slot).Failures {
-			switch f.Reason.Kind {
-			case placement.ReasonInstances, placement.ReasonResource, placement.ReasonHold:
-				// The plan has its own count of these.
-			default:
-				return false
-			}
-		}
-		return true
-	})
-	if err != nil {
-		return found{}, err
-	}
-	claim := &changes[0]
-	verdict, err := st.quota.Check(now, req.Namespace, amountsOf(claim.Claim.Excess), quota.MayBurst)
-	if err := st.exceeded(req.Namespace, verdict, err); err != nil {
-		return found{}, err
-	}
-	r, _ := st.plan.Reservation(id)
-	n := st.nodes[r.Slots[claim.Slot].Node]
-	terms := st.index.Verdict(&q, n.slot).Terms
-	return found{
-		node: n, class: q.Class, devices: packed(claim.Claim.Devices), score: terms.Normalized(),
-		generation: generation, claim: claim,
-	}, nil
-}
-
-func packed(devices []int) []uint16 {
-	var list []uint16
-	for _, d := range devices {
-		list = append(list, uint16(d))
-	}
-	return list
-}
-
-// uncover makes an instance pay for itself what its slot has paid for, when
-// it has lost that.
-func (st *state) uncover(a *allocation) {
-	if a != nil && a.covered != nil && a.state == running {
-		st.preserve(a.node)
-		before := st.chargeOf(a)
-		a.covered = nil
-		_, _ = st.quota.Replace(st.now, a.namespace(), before, st.chargeOf(a))
-	}
-}
-
-// slotted reports whether an instance stands in a slot of a reservation that
-// has not ended.
-func (st *state) slotted(a *allocation) bool {
-	_, id, ok := st.plan.ClaimOf(a.id)
-	r, _ := st.plan.Reservation(id)
-	return ok && r.Phase == reservation.Active
-}
-
-// resizeClaim tells the plan of the size of an instance that has outlived its
-// reservation. The reservation's namespace goes on to pay for what it has paid
-// for, as far as that is still there.
-func (st *state) resizeClaim(a *allocation, tell listener) {
-	_, id, ok := st.plan.ClaimOf(a.id)
-	if !ok {
-		return
-	}
-	r, _ := st.plan.Reservation(id)
-	for _, slot := range r.Slots {
-		for i := range slot.Claims {
-			if c := &slot.Claims[i]; c.ID == a.id {
-				excess := st.chargeOf(a)
-				c.Held = reservation.Load{Resources: a.covered.Resources, Instances: a.covered.Instances}
-				c.Excess = reservation.Load{Resources: excess.Resources, Instances: excess.Instances}
-				c.Devices = deviceList(a.devices)
-			}
-		}
-	}
-	r.Version++
-	st.applyPlan([]reservation.Change{{Kind: reservation.Put, Reservation: &r}}, tell)
-}
-
 // stay tells the plan of an instance beside all reservations that leaves at a
-// known time or when told.
-// told says that it was asked to leave already.
+// known time or when told; told says that it was asked to leave already.
 func (st *state) stay(a *allocation, told bool, tell listener) {
 	req := a.class.Request()
 	if a.covered != nil || req.Duration == 0 && !req.Yield {
@@ -323,21 +149,4 @@ func (st *state) consequence() Change {
 		}
 	}
 	return nil
-}
-
-// canRegain asks the quota how many slots, of those for which there is room,
-// a reservation may hold again.
-func (st *state) canRegain(id string, slots int) int {
-	r, _ := st.plan.Reservation(id)
-	var more quota.Amounts
-	for regained := range slots {
-		more.Instances++
-		// The sum of all slots was checked when the terms were.
-		more.Resources, _ = more.Resources.Add(r.Terms.Shape)
-		verdict, err := st.quota.Check(st.now, r.Spec.Namespace, more, quota.SoftOnly)
-		if err != nil || !verdict.Allowed() {
-			return regained
-		}
-	}
-	return slots
 }

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/rads-project/constellation/placement"
@@ -129,14 +127,4 @@ func (s *Scheduler) Checkpoint(ctx context.Context) error {
 		s.failLocked(err)
 	}
 	return err
-}
-
-// all returns every allocation by ID and generation, stale ones included.
-func (st *state) all() []*allocation {
-	all := slices.AppendSeq(make([]*allocation, 0, len(st.allocations)), maps.Values(st.allocations))
-	for _, replaced := range st.stale {
-		all = append(all, replaced...)
-	}
-	slices.SortFunc(all, compareAllocations)
-	return all
 }

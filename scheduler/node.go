@@ -1,8 +1,11 @@
 package scheduler
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
+	"github.com/rads-project/constellation/internal/index"
 	"github.com/rads-project/constellation/placement"
 )
 
@@ -79,43 +82,118 @@ func (n NodeInfo) HasTaint(key string) bool {
 	return false
 }
 
-// AllocationState is what became of an instance.
-type AllocationState string
+// node is one node. What runs on it is a list in order of placement.
+type node struct {
+	*placement.Node // canonical, shared with the index, replaced as a whole
+	slot            index.Slot
+	join            uint64
+	version         uint64
+	cordoned, lost  bool
+	unreported      bool        // takes no work before AdoptNode
+	tainted         []time.Time // when each of Taints was added
+	first, last     *allocation
+	captured        uint64 // the latest capture that has it
+	places          int64  // of instances that the plan holds; see keepPlaces
+}
 
-// The states of allocations.
-const (
-	// Running: the instance counts everywhere.
-	Running AllocationState = "running"
-	// Lost: its node was marked lost; it holds capacity there, but no quota,
-	// and counts in no affinity or spread.
-	Lost AllocationState = "lost"
-	// Stale: it was lost and has been placed anew under its ID; this
-	// generation holds capacity on its node until it is released there.
-	Stale AllocationState = "stale"
-	// Removed: it is gone with its node.
-	Removed AllocationState = "removed"
-)
+func (n *node) state() NodeState {
+	switch {
+	case n.lost:
+		return NodeLost
+	case n.unreported:
+		return NodeUnreported
+	case n.cordoned:
+		return NodeCordoned
+	default:
+		return NodeReady
+	}
+}
 
-// Allocation is an instance on a node.
-type Allocation struct {
-	// Request as it was placed, with the Resources of the last Resize.
-	Request placement.Request `json:"request"`
-	NodeID  string            `json:"nodeID"`
-	// Devices are the indices of the GPUs taken, in ascending order.
-	Devices []int           `json:"devices,omitempty"`
-	Score   int             `json:"score"`
-	State   AllocationState `json:"state"`
-	// Generation counts placements under the request's ID, from 1.
-	Generation uint64 `json:"generation"`
-	// Version is the sequence number of the allocation's last change.
-	Version uint64    `json:"version"`
-	Token   uint64    `json:"token,omitempty"`
-	Placed  time.Time `json:"placed"`
-	// EvictionAt is when a NoExecute taint asks the instance to leave; zero
-	// if none does.
-	EvictionAt time.Time `json:"evictionAt,omitzero"`
-	// Reservation whose slot the instance stands in, if it does.
-	Reservation string `json:"reservation,omitempty"`
-	// Overstayed reports that the instance is past its Duration.
-	Overstayed bool `json:"overstayed,omitempty"`
+func (n *node) indexState() index.State {
+	switch {
+	case n.lost:
+		return index.Lost
+	case n.unreported:
+		return index.Unreported
+	case n.cordoned:
+		return index.Cordoned
+	default:
+		return index.Ready
+	}
+}
+
+// allocations returns what is on the node's books, by ID and generation.
+func (n *node) allocations() []*allocation {
+	var all []*allocation
+	for a := n.first; a != nil; a = a.next {
+		all = append(all, a)
+	}
+	slices.SortFunc(all, compareAllocations)
+	return all
+}
+
+func (n *node) link(a *allocation) {
+	a.node, a.prev = n, n.last
+	if n.last == nil {
+		n.first = a
+	} else {
+		n.last.next = a
+	}
+	n.last = a
+}
+
+func (n *node) unlink(a *allocation) {
+	if a.prev == nil {
+		n.first = a.next
+	} else {
+		a.prev.next = a.next
+	}
+	if a.next == nil {
+		n.last = a.prev
+	} else {
+		a.next.prev = a.prev
+	}
+	a.prev, a.next = nil, nil
+}
+
+func (st *state) nodeInfo(n *node) NodeInfo {
+	free := st.index.Free(n.slot)
+	for name, amount := range free.All() {
+		if amount < 0 {
+			free = free.With(name, 0)
+		}
+	}
+	return NodeInfo{
+		Node:       n.Canonical(),
+		State:      n.state(),
+		Total:      n.Allocatable(),
+		Allocated:  st.index.Used(n.slot).Clone(),
+		Held:       st.index.Held(n.slot).Resources.Clone(),
+		Available:  free,
+		DeviceFree: slices.Clone(st.index.DeviceFree(n.slot)),
+		Instances:  st.index.Instances(n.slot) - n.places,
+		Join:       n.join,
+		Version:    n.version,
+	}
+}
+
+// node returns a node by ID.
+func (st *state) node(id string) (*node, error) {
+	n, ok := st.nodes[id]
+	if !ok {
+		return nil, &NotFoundError{KindNode, id}
+	}
+	return n, nil
+}
+
+// byJoin returns all nodes in the order of joining.
+func (st *state) byJoin() []*node {
+	nodes := make([]*node, 0, len(st.nodes))
+	for _, n := range st.slots {
+		if n != nil {
+			nodes = append(nodes, n)
+		}
+	}
+	slices.SortFunc(nodes, func(a, b *node) int { return cmp.Compare(a.join, b.join) })
+	return nodes
 }

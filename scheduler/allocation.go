@@ -1,0 +1,194 @@
+package scheduler
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/rads-project/constellation/internal/index"
+	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/quota"
+)
+
+// AllocationState is what became of an instance.
+type AllocationState string
+
+// The states of allocations.
+const (
+	// Running: the instance counts everywhere.
+	Running AllocationState = "running"
+	// Lost: its node was marked lost; it holds capacity there, but no quota,
+	// and counts in no affinity or spread.
+	Lost AllocationState = "lost"
+	// Stale: it was lost and has been placed anew under its ID; this
+	// generation holds capacity on its node until it is released there.
+	Stale AllocationState = "stale"
+	// Removed: it is gone with its node.
+	Removed AllocationState = "removed"
+)
+
+// Allocation is an instance on a node.
+type Allocation struct {
+	// Request as it was placed, with the Resources of the last Resize.
+	Request placement.Request `json:"request"`
+	// NodeID of the node that it runs on, or ran on.
+	NodeID string `json:"nodeID"`
+	// Devices are the indices of the GPUs taken, in ascending order.
+	Devices []int `json:"devices,omitempty"`
+	// Score of the decision, from 0 to 1000.
+	Score int             `json:"score"`
+	State AllocationState `json:"state"`
+	// Generation counts placements under the request's ID, from 1.
+	Generation uint64 `json:"generation"`
+	// Version is the sequence number of the allocation's last change.
+	Version uint64 `json:"version"`
+	// Token under which it was placed.
+	Token uint64 `json:"token,omitempty"`
+	// Placed is when that was, in the state's time.
+	Placed time.Time `json:"placed"`
+	// EvictionAt is when a NoExecute taint asks the instance to leave; zero
+	// if none does.
+	EvictionAt time.Time `json:"evictionAt,omitzero"`
+	// Reservation whose slot the instance stands in, if it does.
+	Reservation string `json:"reservation,omitempty"`
+	// Overstayed reports that the instance is past its Duration, or the end of
+	// its reservation.
+	Overstayed bool `json:"overstayed,omitempty"`
+}
+
+// allocation is one instance on the books of a node. Records of a million
+// instances are held at once, so it is kept small: what instances have in
+// common is in the class.
+type allocation struct {
+	id         string
+	class      *index.Class
+	resources  placement.Resources
+	asked      *placement.Resources // by the request, where a resize changed resources
+	node       *node
+	prev, next *allocation
+	devices    []uint16
+	placed     time.Time
+	generation uint64
+	version    uint64
+	token      uint64
+	covered    *quota.Amounts // by the slot of the reservation that it stands in
+	eviction   *eviction
+	score      uint16
+	state      allocationState
+	overstayed bool
+}
+
+type allocationState uint8
+
+const (
+	running allocationState = iota
+	lost
+	stale
+)
+
+func (s allocationState) public() AllocationState {
+	switch s {
+	case lost:
+		return Lost
+	case stale:
+		return Stale
+	default:
+		return Running
+	}
+}
+
+func compareAllocations(a, b *allocation) int {
+	return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.generation, b.generation))
+}
+
+// request returns the request of the allocation, with its present resources.
+func (a *allocation) request() placement.Request {
+	r := *a.class.Request()
+	r.ID, r.Resources = a.id, a.resources
+	return r
+}
+
+// answers reports whether the allocation is what the request asks for, as it
+// was placed or as it was resized.
+func (a *allocation) answers(req *placement.Request, class *index.Class) bool {
+	return a.class == class &&
+		(a.resources.Equal(req.Resources) || a.asked != nil && a.asked.Equal(req.Resources))
+}
+
+func (a *allocation) decision() Decision {
+	return Decision{
+		ID: a.id, NodeID: a.node.ID, Devices: deviceList(a.devices), Score: int(a.score),
+		Reason:     reasonFor(a.class.Request().Preferences.Strategy),
+		Generation: a.generation, Version: a.version, Token: a.token,
+	}
+}
+
+func (st *state) info(a *allocation) Allocation {
+	info := Allocation{
+		Request: a.request().Clone(), NodeID: a.node.ID, Devices: deviceList(a.devices), Score: int(a.score),
+		State: a.state.public(), Generation: a.generation, Version: a.version, Token: a.token,
+		Placed: a.placed, Overstayed: a.overstayed,
+	}
+	if a.eviction != nil {
+		info.EvictionAt = a.eviction.at
+	}
+	_, info.Reservation, _ = st.plan.ClaimOf(a.id)
+	return info
+}
+
+// allocation returns the current generation of an allocation.
+func (st *state) allocation(id string) (*allocation, error) {
+	a, ok := st.allocations[id]
+	if !ok {
+		return nil, &NotFoundError{KindAllocation, id}
+	}
+	return a, nil
+}
+
+// generation returns the allocation of an ID and generation, nil if there is
+// none.
+func (st *state) generation(id string, generation uint64) *allocation {
+	if a := st.allocations[id]; a != nil && a.generation == generation {
+		return a
+	}
+	for _, a := range st.stale[id] {
+		if a.generation == generation {
+			return a
+		}
+	}
+	return nil
+}
+
+// all returns every allocation by ID and generation, stale ones included.
+func (st *state) all() []*allocation {
+	all := slices.AppendSeq(make([]*allocation, 0, len(st.allocations)), maps.Values(st.allocations))
+	for _, replaced := range st.stale {
+		all = append(all, replaced...)
+	}
+	slices.SortFunc(all, compareAllocations)
+	return all
+}
+
+func (a *allocation) namespace() string { return a.class.Request().Namespace }
+
+// deviceList returns the indices of devices as callers know them.
+func deviceList(devices []uint16) []int {
+	if len(devices) == 0 {
+		return nil
+	}
+	list := make([]int, len(devices))
+	for i, d := range devices {
+		list[i] = int(d)
+	}
+	return list
+}
+
+// packed returns the indices of devices as records keep them.
+func packed(devices []int) []uint16 {
+	var list []uint16
+	for _, d := range devices {
+		list = append(list, uint16(d))
+	}
+	return list
+}

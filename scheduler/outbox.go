@@ -1,0 +1,193 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"runtime"
+)
+
+// outbox is what has been applied and not yet told: entries for the journal,
+// then events for hooks and watchers.
+type outbox struct {
+	pending   []*entry      // to be appended, in order
+	events    [][]Event     // of each pending entry
+	last      uint64        // Seq of the last entry that ever was pending
+	durable   uint64        // Seq up to which pending entries are durable
+	appending bool          // somebody carries the baton of the journal
+	appended  chan struct{} // closed when the baton is put down; nil while nobody waits
+	waiting   int           // callers that wait for that
+
+	deliver    []Event // durable, waiting for hooks
+	delivering bool    // somebody calls the hooks
+}
+
+// awaitLocked returns when everything up to seq is durable or never will be by
+// this scheduler, and the error of ctx if it had to wait for others and that
+// ended first. The lock is not held meanwhile.
+func (s *Scheduler) awaitLocked(ctx context.Context, seq uint64) error {
+	for s.outbox.durable < seq {
+		switch {
+		case s.outbox.appending: // also if closed meanwhile: it may succeed
+			if err := s.awaitAppendLocked(ctx); err != nil {
+				return err
+			}
+		case s.failure != nil:
+			return nil
+		default:
+			s.appendLocked()
+		}
+	}
+	return nil
+}
+
+// awaitAppendLocked waits for the end of the append that somebody else carries.
+func (s *Scheduler) awaitAppendLocked(ctx context.Context) error {
+	if s.outbox.appended == nil {
+		s.outbox.appended = make(chan struct{})
+	}
+	appended := s.outbox.appended
+	s.outbox.waiting++
+	defer func() { s.outbox.waiting-- }()
+	s.mu.Unlock()
+	defer s.mu.Lock()
+	select {
+	case <-appended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// appendLocked carries the baton once: it makes everything pending durable,
+// without holding the lock meanwhile.
+func (s *Scheduler) appendLocked() {
+	if s.cfg.Journal != nil {
+		s.carryLocked()
+		return
+	}
+	entries, events := s.takePendingLocked()
+	s.appendedLocked(entries, events)
+}
+
+func (s *Scheduler) takePendingLocked() ([]*entry, [][]Event) {
+	entries, events := s.outbox.pending, s.outbox.events
+	s.outbox.pending, s.outbox.events = nil, nil
+	return entries, events
+}
+
+// appendedLocked notes what is durable now, for those who listen.
+func (s *Scheduler) appendedLocked(entries []*entry, events [][]Event) {
+	s.outbox.durable = max(s.outbox.durable, entries[len(entries)-1].seq)
+	for _, e := range events {
+		s.history.record(e)
+		if s.hooked {
+			s.outbox.deliver = append(s.outbox.deliver, e...)
+		}
+	}
+}
+
+// carryLocked carries the baton with a journal.
+func (s *Scheduler) carryLocked() {
+	s.outbox.appending = true
+	defer func() {
+		s.outbox.appending = false
+		s.wakeAppendedLocked()
+	}()
+	s.yieldLocked()
+	if s.failure != nil {
+		return
+	}
+	entries, events := s.takePendingLocked()
+	if s.writeLocked(entries) {
+		s.appendedLocked(entries, events)
+	}
+}
+
+// writeLocked appends entries to the journal with the lock let go of
+// meanwhile. It reports false if that failed, and with it the scheduler; so
+// does a journal that panics.
+func (s *Scheduler) writeLocked(entries []*entry) bool {
+	s.mu.Unlock()
+	err := error(&JournalError{Unknown: true, Cause: errors.New("it panicked")})
+	defer func() {
+		s.mu.Lock()
+		if err != nil {
+			s.failLocked(err)
+		}
+	}()
+	err = s.append(entries)
+	return err == nil
+}
+
+// yieldLocked lets callers that are ready go first. Where the journal is fast,
+// those that the last append has woken would else come one by one, each to an
+// append of its own.
+func (s *Scheduler) yieldLocked() {
+	s.mu.Unlock()
+	defer s.mu.Lock()
+	runtime.Gosched()
+}
+
+func (s *Scheduler) wakeAppendedLocked() {
+	if s.outbox.appended != nil {
+		close(s.outbox.appended)
+		s.outbox.appended = nil
+	}
+}
+
+func (s *Scheduler) append(entries []*entry) error {
+	records := make([]Record, len(entries))
+	for i, e := range entries {
+		data, err := e.encode()
+		if err != nil {
+			return &JournalError{Cause: err}
+		}
+		records[i] = Record{Seq: e.seq, Kind: RecordEntry, Data: data}
+	}
+	err := s.cfg.Journal.Append(s.lifetime, s.token, records)
+	if err == nil {
+		return nil
+	}
+	return &JournalError{Unknown: !errors.Is(err, ErrFenced), Cause: err}
+}
+
+// failLocked closes the scheduler after an append that failed: the state is
+// ahead of the journal and may not be shown to anybody. The outcome of the
+// last append is what callers are told.
+func (s *Scheduler) failLocked(err error) {
+	switch {
+	case s.failure == nil:
+		s.closeLocked(err)
+	case !errors.Is(s.failure, ErrClosed):
+		s.failure = err
+	}
+}
+
+// deliverLocked calls hooks for all durable events, unless another caller is
+// at it; that one then takes ours along. The lock is not held meanwhile. A
+// hook that panics costs no other event its hooks: they are called while the
+// panic goes on.
+func (s *Scheduler) deliverLocked() {
+	if s.outbox.delivering || len(s.outbox.deliver) == 0 {
+		return
+	}
+	s.outbox.delivering = true
+	defer func() {
+		s.outbox.delivering = false
+		s.deliverLocked() // what a panic has left
+	}()
+	for len(s.outbox.deliver) > 0 {
+		e := s.outbox.deliver[0]
+		if s.outbox.deliver = s.outbox.deliver[1:]; len(s.outbox.deliver) == 0 {
+			s.outbox.deliver = nil // and with it what the events point to
+		}
+		s.callHooksLocked(e)
+	}
+}
+
+// callHooksLocked calls the hooks with the lock let go of meanwhile.
+func (s *Scheduler) callHooksLocked(e Event) {
+	s.mu.Unlock()
+	defer s.mu.Lock()
+	s.cfg.Hooks.call(e)
+}
