@@ -16,7 +16,7 @@ import (
 // began is either among its copies, as it was then, or unchanged since.
 type capture struct {
 	wire   snapshotJSON // all but nodes and allocations
-	copies []nodeCopy
+	copies []*nodeCopy  // by reference, since growing the list holds up decisions
 	next   index.Slot // the first slot that has not had its turn
 }
 
@@ -28,7 +28,7 @@ type nodeCopy struct {
 }
 
 // captureTurn is how many nodes are copied without letting go of the lock.
-const captureTurn = 128
+const captureTurn = 32
 
 // capture begins a capture of the present state. There is one at a time.
 func (st *state) capture() *capture {
@@ -68,7 +68,7 @@ func (st *state) preserve(n *node) {
 		return
 	}
 	n.captured = st.captures
-	saved := nodeCopy{node: *n}
+	saved := &nodeCopy{node: *n}
 	for a := n.first; a != nil; a = a.next {
 		saved.allocations = append(saved.allocations, *a)
 	}
@@ -88,7 +88,7 @@ func (st *state) snapshot() snapshotJSON {
 // generation, classes by first use.
 func (c *capture) finish() snapshotJSON {
 	wire := c.wire
-	slices.SortFunc(c.copies, func(a, b nodeCopy) int { return cmp.Compare(a.node.join, b.node.join) })
+	slices.SortFunc(c.copies, func(a, b *nodeCopy) int { return cmp.Compare(a.node.join, b.node.join) })
 	type placed struct {
 		*allocation
 		node int
