@@ -105,17 +105,23 @@ func benchmarkRequest(ids []string, i int, shapes, rules string) placement.Reque
 	return req
 }
 
-// timed runs one decision at a time and reports their rate and tail.
+// timed runs one decision at a time and reports their rate and tail. It times
+// one in eight by itself, since reading the clock twice takes a tenth of the
+// time of a fast one.
 func timed(b *testing.B, decide func(i int)) {
 	b.Helper()
-	var took []time.Duration
+	took := make([]time.Duration, 0, 1<<20)
 	b.ReportAllocs()
 	begin := time.Now()
 	i := 0
 	for b.Loop() {
-		start := time.Now()
-		decide(i)
-		took = append(took, time.Since(start))
+		if i%8 > 0 {
+			decide(i)
+		} else {
+			start := time.Now()
+			decide(i)
+			took = append(took, time.Since(start))
+		}
 		i++
 	}
 	total := time.Since(begin)
