@@ -1,10 +1,6 @@
 package scheduler
 
-import (
-	"context"
-
-	"github.com/rads-project/constellation/internal/index"
-)
+import "context"
 
 // Stats are counters and sizes of a scheduler.
 type Stats struct {
@@ -14,7 +10,34 @@ type Stats struct {
 	// among them that still hold capacity.
 	Nodes, Allocations, Stale int
 	// Search tells how decisions were found.
-	Search index.Stats
+	Search SearchStats
+}
+
+// SearchStats counts how decisions were found since New or Open, and tells how
+// large the structures are that find them.
+type SearchStats struct {
+	// Scans are decisions that looked at every node.
+	Scans uint64
+	// Walks are decisions found by walking a grid, Lists those found by
+	// looking at a few nodes that the rules leave over.
+	Walks, Lists uint64
+	// Grids is how many grids were built.
+	Grids uint64
+	// Gradients are decisions of LeastFragmentation from what is remembered of
+	// each node.
+	Gradients uint64
+	// Draws are decisions of Random that a draw among all nodes found.
+	Draws uint64
+	// Counts are refusals whose nodes were counted; those answered from memory
+	// are Recalls.
+	Counts, Recalls uint64
+
+	// Nodes, Classes of requests with the same rules (of which Live have
+	// instances) and Counters of instances by domain.
+	Nodes, Classes, Live, Counters int
+	// Unanchored are the counters and repulsions that every new class is
+	// compared with, because no label equality finds them.
+	Unanchored int
 }
 
 // Stats returns the counters. Those of a scheduler that its journal has failed
@@ -23,7 +46,7 @@ func (s *Scheduler) Stats() Stats {
 	s.mu.Lock()
 	stats := Stats{
 		Version: s.state.seq, Nodes: len(s.state.nodes), Allocations: len(s.state.allocations),
-		Search: s.state.index.Stats(),
+		Search: SearchStats(s.state.index.Stats()),
 	}
 	for _, replaced := range s.state.stale {
 		stats.Stale += len(replaced)
