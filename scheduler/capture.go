@@ -17,7 +17,7 @@ import (
 type capture struct {
 	wire   snapshotJSON // all but nodes and allocations
 	copies []*nodeCopy  // by reference, since growing the list holds up decisions
-	next   index.Slot // the first slot that has not had its turn
+	next   index.Slot   // the first slot that has not had its turn
 }
 
 // nodeCopy holds copies of the records; what these point to is never changed,

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/rads-project/constellation/quota"
 	"github.com/rads-project/constellation/reservation"
 )
 
@@ -20,7 +21,8 @@ var (
 	// the request is taken for a late retry. See Config.RememberReleased and
 	// ReleasedError.
 	ErrReleased = errors.New("scheduler: released")
-	// ErrInUse: it can not go while something depends on it.
+	// ErrInUse: a quota or a reservation can not go while something uses it.
+	// See quota.InUseError and reservation.InUseError.
 	ErrInUse = errors.New("scheduler: in use")
 	// ErrClosed: the scheduler has been closed.
 	ErrClosed = errors.New("scheduler: closed")
@@ -61,24 +63,42 @@ func (e *NotFoundError) Error() string {
 // Unwrap returns ErrNotFound.
 func (e *NotFoundError) Unwrap() error { return ErrNotFound }
 
-// planError is an error about a reservation that callers may know by the name
-// of this package or by that of package reservation.
-type planError struct {
-	error       // of this package, which it reads as
-	plan  error // of package reservation
+// sharedError is an error about a quota or a reservation that callers may know
+// by the name of this package or by that of the package which keeps them.
+type sharedError struct {
+	error       // as it reads
+	also  error // of the other package
 }
 
 // Unwrap returns both.
-func (e *planError) Unwrap() []error { return []error{e.error, e.plan} }
+func (e *sharedError) Unwrap() []error { return []error{e.error, e.also} }
 
 // fromPlan returns what a call on a reservation reports for an error of the
 // plan.
 func fromPlan(id string, err error) error {
 	switch {
 	case errors.Is(err, reservation.ErrNotFound):
-		return &planError{&NotFoundError{KindReservation, id}, err}
+		return &sharedError{&NotFoundError{KindReservation, id}, err}
 	case errors.Is(err, reservation.ErrConflict):
-		return &planError{&ConflictError{KindReservation, id, "exists with another spec"}, err}
+		return &sharedError{&ConflictError{KindReservation, id, "exists with another spec"}, err}
+	case errors.Is(err, reservation.ErrInUse):
+		return &sharedError{err, ErrInUse}
+	default:
+		return err
+	}
+}
+
+// fromQuota returns what a call on a quota reports for an error of the
+// accounts, which names the namespace that has none: it may be a parent.
+func fromQuota(namespace string, err error) error {
+	if missing, ok := errors.AsType[*quota.NotFoundError](err); ok {
+		return &sharedError{err, &NotFoundError{KindQuota, missing.Namespace}}
+	}
+	switch {
+	case errors.Is(err, quota.ErrConflict):
+		return &sharedError{err, &ConflictError{KindQuota, namespace, "exists with another spec"}}
+	case errors.Is(err, quota.ErrInUse):
+		return &sharedError{err, ErrInUse}
 	default:
 		return err
 	}
@@ -120,7 +140,8 @@ type JournalError struct {
 	Cause error
 }
 
-// Error returns "scheduler: journal failed: CAUSE".
+// Error returns "scheduler: journal failed: CAUSE", with "outcome unknown" if
+// it is.
 func (e *JournalError) Error() string {
 	if e.Unknown {
 		return "scheduler: journal failed, outcome unknown: " + e.Cause.Error()

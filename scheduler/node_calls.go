@@ -28,8 +28,8 @@ func (s *Scheduler) AddNode(ctx context.Context, n placement.Node) error {
 // ID; its place among ties and what runs there stay. Capacity below what is
 // in use is accepted: the dimensions are returned, in the order of
 // NodeInfo.Over, and nothing more lands there until as much is gone, not even
-// what asks for none of them. To take away a GPU that is in use is a ConflictError. The same
-// node again is no change.
+// what asks for none of them. To take away a GPU that is in use is a
+// ConflictError. The same node again is no change.
 func (s *Scheduler) UpdateNode(ctx context.Context, n placement.Node) ([]placement.ResourceName, error) {
 	var over []placement.ResourceName
 	if err := s.enter(ctx); err != nil {

@@ -20,7 +20,8 @@ type QuotaInfo struct {
 
 // CreateQuota declares the quota of a namespace. What runs in it already
 // counts from now on; what is over is returned. Errors are those of
-// quota.Accounts.Create.
+// quota.Accounts.Create; ErrNotFound and ErrConflict of either package know
+// them.
 func (s *Scheduler) CreateQuota(ctx context.Context, spec quota.Spec) ([]quota.Usage, error) {
 	return s.declare(ctx, (*quota.Accounts).CheckCreate, spec, &QuotaCreated{Spec: spec.Clone()})
 }
@@ -43,7 +44,7 @@ func (s *Scheduler) declare(ctx context.Context, check func(*quota.Accounts, quo
 		s.commitLocked(c)
 		over = s.state.over
 	}
-	if err := s.settle(ctx, err); err != nil {
+	if err := s.settle(ctx, fromQuota(spec.Namespace, err)); err != nil {
 		return nil, err
 	}
 	return over, nil
@@ -51,10 +52,11 @@ func (s *Scheduler) declare(ctx context.Context, check func(*quota.Accounts, quo
 
 // DeleteQuota withdraws the quota of a namespace. Errors are those of
 // quota.Accounts.Delete; a quota.InUseError names allocations that use it.
+// ErrNotFound and ErrInUse of either package know them.
 func (s *Scheduler) DeleteQuota(ctx context.Context, namespace string) error {
 	return s.change(ctx, func(st *state) (Change, error) {
 		if err := st.quota.CheckDelete(namespace); err != nil {
-			return nil, st.nameUsers(err)
+			return nil, fromQuota(namespace, st.nameUsers(err))
 		}
 		return &QuotaDeleted{Namespace: namespace}, nil
 	})
@@ -77,7 +79,7 @@ func (s *Scheduler) Quota(namespace string) (info QuotaInfo, err error) {
 	err = s.read(func(st *state) error {
 		spec, ok := st.quota.Spec(namespace)
 		if !ok {
-			return &quota.NotFoundError{Namespace: namespace}
+			return fromQuota(namespace, &quota.NotFoundError{Namespace: namespace})
 		}
 		info = st.quotaInfo(s.now, spec)
 		return nil

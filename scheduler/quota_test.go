@@ -233,3 +233,40 @@ func TestFailedAppendLeavesNothingCharged(t *testing.T) {
 	require.Equal(t, int64(1), usedCores(t, next, "ns"))
 	require.NoError(t, next.VerifyQuota())
 }
+
+// TestErrorsOfQuotasByEitherName: the sentinels of this package know what
+// package quota has refused, and its own structs are there too.
+func TestErrorsOfQuotasByEitherName(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, testNode("n1", 8))
+	_, err := s.CreateQuota(t.Context(), cpuQuota("ns", 8))
+	require.NoError(t, err)
+	place(t, s, testRequest("a", 1))
+	_, missing := s.Quota("none")
+	_, noUpdate := s.UpdateQuota(t.Context(), cpuQuota("none", 1))
+	_, noParent := s.CreateQuota(t.Context(), quota.Spec{Namespace: "child", Parent: "none"})
+	_, other := s.CreateQuota(t.Context(), cpuQuota("ns", 9))
+	tests := []struct {
+		name        string
+		err         error
+		ours, other error
+		text        string
+	}{
+		{"look", missing, ErrNotFound, quota.ErrNotFound, `quota: namespace "none" has no spec`},
+		{"update", noUpdate, ErrNotFound, quota.ErrNotFound, `quota: namespace "none" has no spec`},
+		{"parent", noParent, ErrNotFound, quota.ErrNotFound, `quota: namespace "none" has no spec`},
+		{"delete none", s.DeleteQuota(t.Context(), "none"), ErrNotFound, quota.ErrNotFound, `quota: namespace "none" has no spec`},
+		{"another spec", other, ErrConflict, quota.ErrConflict, `quota: "ns" has another spec already`},
+		{"in use", s.DeleteQuota(t.Context(), "ns"), ErrInUse, quota.ErrInUse, `quota: namespace "ns" still has charges, 1 in all: "a"`},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			require.ErrorIs(t, test.err, test.ours)
+			require.ErrorIs(t, test.err, test.other)
+			require.EqualError(t, test.err, test.text)
+		})
+	}
+	var none *NotFoundError
+	require.ErrorAs(t, noParent, &none)
+	require.Equal(t, &NotFoundError{KindQuota, "none"}, none)
+}

@@ -19,7 +19,7 @@ import (
 //
 // Errors: those of reservation.Plan.Reserve and quota.ExceededError, joined if
 // there is neither room nor quota. A spec under an ID that has another is
-// ErrConflict of both packages, as for all calls is ErrNotFound.
+// ErrConflict of both packages, as for all calls are ErrNotFound and ErrInUse.
 func (s *Scheduler) Reserve(ctx context.Context, spec reservation.Spec) (reservation.Reservation, error) {
 	id := spec.ID
 	return s.plan(ctx, &id, func(st *state) ([]reservation.Change, error) {

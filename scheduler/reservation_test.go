@@ -258,4 +258,11 @@ func TestErrorsOfBothPackages(t *testing.T) {
 	var conflict *reservation.ConflictError
 	require.ErrorAs(t, err, &conflict)
 	require.EqualError(t, err, `scheduler: reservation "r" exists with another spec`)
+
+	_, err = s.PlaceFromReservation(ctx, "r", onlyCPU("a", 1))
+	require.NoError(t, err)
+	err = s.ReleaseReservation(ctx, "r", false)
+	require.ErrorIs(t, err, ErrInUse)
+	require.ErrorIs(t, err, reservation.ErrInUse)
+	require.EqualError(t, err, `reservation: "r" is in use by ["a"]`)
 }
