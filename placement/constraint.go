@@ -27,7 +27,8 @@ const (
 	OpNot
 )
 
-// MaxConstraintDepth is how deeply And, Or and Not may be nested.
+// MaxConstraintDepth is how many levels a constraint has at most: a rule on a
+// label is one, each And, Or and Not around it another.
 const MaxConstraintDepth = 32
 
 // Constraint is a condition on labels, of a node or of an instance. It is an
@@ -38,6 +39,7 @@ const MaxConstraintDepth = 32
 // means "any" as a selector.
 type Constraint struct {
 	op       Operator
+	depth    uint8 // levels of And, Or and Not
 	key      string
 	value    string // Equal, NotEqual, and the source text of Version and Matches
 	values   []string
@@ -117,17 +119,31 @@ func Matches(key, pattern string) Constraint {
 
 // And holds where all constraints hold. It needs at least one.
 func And(constraints ...Constraint) Constraint {
-	return Constraint{op: OpAnd, operands: slices.Clone(constraints)}
+	return combined(OpAnd, slices.Clone(constraints))
 }
 
 // Or holds where at least one of the constraints holds. It needs at least one.
 func Or(constraints ...Constraint) Constraint {
-	return Constraint{op: OpOr, operands: slices.Clone(constraints)}
+	return combined(OpOr, slices.Clone(constraints))
 }
 
 // Not holds where the constraint does not.
 func Not(constraint Constraint) Constraint {
-	return Constraint{op: OpNot, operands: []Constraint{constraint}}
+	return combined(OpNot, []Constraint{constraint})
+}
+
+// combined builds And, Or and Not. What would be nested too deeply is let go
+// of, so that no constraint is ever too deep for the stack, valid or not.
+func combined(op Operator, operands []Constraint) Constraint {
+	c := Constraint{op: op, operands: operands}
+	for i := range operands {
+		c.depth = max(c.depth, operands[i].depth+1)
+	}
+	if c.depth >= MaxConstraintDepth {
+		c.depth, c.operands = MaxConstraintDepth, make([]Constraint, 1)
+		c.err = invalid("", op.String(), "nested too deeply")
+	}
+	return c
 }
 
 func distinct(values []string) []string {
@@ -187,6 +203,9 @@ func (s labelSource) label(key string) (string, bool) {
 }
 
 func (c *Constraint) holds(source labelSource) bool {
+	if c.err != nil {
+		return false
+	}
 	switch c.op {
 	case OpAnd:
 		for i := range c.operands {
@@ -262,15 +281,11 @@ func (c Constraint) Equal(other Constraint) bool {
 // Validate reports every mistake in c and its operands at once.
 func (c Constraint) Validate() error {
 	var found mistakes
-	c.check(&found, 1)
+	c.check(&found)
 	return found.join()
 }
 
-func (c *Constraint) check(found *mistakes, depth int) {
-	if depth > MaxConstraintDepth {
-		found.add("", c.op.String(), "nested too deeply")
-		return
-	}
+func (c *Constraint) check(found *mistakes) {
 	switch c.op {
 	case 0:
 		found.add("", "", "empty constraint")
@@ -278,8 +293,12 @@ func (c *Constraint) check(found *mistakes, depth int) {
 		if len(c.operands) == 0 {
 			found.add("", c.op.String(), "want at least one operand")
 		}
+		if c.err != nil {
+			found.addPart(c.err)
+			return
+		}
 		for i := range c.operands {
-			c.operands[i].check(found, depth+1)
+			c.operands[i].check(found)
 		}
 	default:
 		if c.key == "" {

@@ -68,6 +68,13 @@ func TestConstraintValidate(t *testing.T) {
 		}
 		return c
 	}
+	doubled := func(levels int) placement.Constraint {
+		c := placement.Exists("k")
+		for range levels - 1 {
+			c = placement.And(c, c)
+		}
+		return c
+	}
 	tests := []struct {
 		name     string
 		rule     placement.Constraint
@@ -76,7 +83,8 @@ func TestConstraintValidate(t *testing.T) {
 		{"empty value", placement.Equal("k", ""), 0},
 		{"deepest", nested(placement.MaxConstraintDepth), 0},
 		{"too deep", nested(placement.MaxConstraintDepth + 1), 1},
-		{"much too deep", nested(100_000), 1},
+		{"much too deep", nested(5_000_000), 1},
+		{"a tree too deep", doubled(100), 1},
 		{"zero", placement.Constraint{}, 1},
 		{"equal without key", placement.Equal("", "v"), 1},
 		{"exists without key", placement.Exists(""), 1},

@@ -26,7 +26,7 @@ func ChooseDevices(left []int64, amount int64, preferred ...int) ([]int, bool) {
 // tightestDevice returns -1 if there is no room.
 func tightestDevice(left []int64, amount int64, preferred []int) int {
 	for _, i := range preferred {
-		if i < len(left) && left[i] >= amount {
+		if i >= 0 && i < len(left) && left[i] >= amount {
 			return i
 		}
 	}
@@ -42,7 +42,7 @@ func tightestDevice(left []int64, amount int64, preferred []int) int {
 func untouchedDevices(left []int64, count int, preferred []int) ([]int, bool) {
 	var chosen []int
 	for _, i := range preferred {
-		if len(chosen) < count && i < len(left) && left[i] >= Device && !slices.Contains(chosen, i) {
+		if len(chosen) < count && i >= 0 && i < len(left) && left[i] >= Device && !slices.Contains(chosen, i) {
 			chosen = append(chosen, i)
 		}
 	}

@@ -23,10 +23,12 @@ func TestChooseDevices(t *testing.T) {
 		{"fraction: the preferred one", 200, []int{3}, []int{3}},
 		{"fraction: the first preferred one", 200, []int{5, 4, 3}, []int{4}},
 		{"fraction: not where there is no room", 400, []int{1, 9}, []int{2}},
+		{"fraction: not where there is no device", 400, []int{-1, 7}, []int{2}},
 		{"whole: by index", 2000, nil, []int{0, 3}},
 		{"whole: all", 3000, nil, []int{0, 3, 6}},
 		{"whole: too many", 4000, nil, nil},
 		{"whole: preferred ones first", 2000, []int{6, 5, 6}, []int{0, 6}},
+		{"whole: not where there is no device", 2000, []int{-1, 7, 6}, []int{0, 6}},
 		{"whole: the first preferred ones", 1000, []int{3, 6}, []int{3}},
 	}
 	for _, test := range tests {

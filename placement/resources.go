@@ -284,24 +284,31 @@ func (r Resources) Validate() error {
 			found.addAmount(string(name), amount, "negative")
 		}
 	}
+	custom := int64(0)
 	for _, name := range slices.Sorted(maps.Keys(r.Custom)) {
 		found.addPart(validateCustomName(name))
+		if r.Custom[name] != 0 {
+			custom++
+		}
 	}
-	if n := len(r.Custom); n > maxCustom {
-		found.addAmount("custom", int64(n), "more than 11 custom dimensions")
+	if custom > maxCustom {
+		found.addAmount("custom", custom, "more than 11 custom dimensions")
 	}
 	return found.join()
 }
 
 // valid spares valid amounts the sorting that an orderly report needs.
 func (r Resources) valid() bool {
+	custom := 0
 	for name, amount := range r.Custom {
 		if amount < 0 || validateCustomName(name) != nil {
 			return false
 		}
+		if amount != 0 {
+			custom++
+		}
 	}
-	return r.CPU >= 0 && r.Memory >= 0 && r.Disk >= 0 && r.Network >= 0 && r.GPU >= 0 &&
-		len(r.Custom) <= maxCustom
+	return r.CPU >= 0 && r.Memory >= 0 && r.Disk >= 0 && r.Network >= 0 && r.GPU >= 0 && custom <= maxCustom
 }
 
 func validateCustomName(name string) error {

@@ -2,6 +2,7 @@ package placement_test
 
 import (
 	"encoding/json"
+	"maps"
 	"math"
 	"math/big"
 	"strconv"
@@ -124,6 +125,8 @@ func TestResourcesValidate(t *testing.T) {
 	for i := range 12 {
 		many["c"+strconv.Itoa(i)] = 1
 	}
+	few := maps.Clone(many)
+	few["c0"] = 0
 	type r = placement.Resources
 	tests := []struct {
 		name string
@@ -137,6 +140,7 @@ func TestResourcesValidate(t *testing.T) {
 		{name: "reserved names in capitals", r: r{Custom: map[string]int64{"CPU": 1, "Memory": 1}}, want: []string{"custom", "custom"}},
 		{name: "malformed names", r: r{Custom: map[string]int64{"": 1, "a b": 1, "é": 1, "a=b": 1}}, want: []string{"custom", "custom", "custom", "custom"}},
 		{name: "name too long", r: r{Custom: map[string]int64{string(make([]byte, 64)): 1}}, want: []string{"custom"}},
+		{name: "many with a zero, which is none", r: r{Custom: few}},
 		{name: "too many", r: r{Custom: many}, want: []string{"custom"}},
 	}
 	for _, tt := range tests {

@@ -71,18 +71,18 @@ func (s *Scheduler) AdoptNode(ctx context.Context, n placement.Node, running []R
 
 // adopt decides on a report. It returns no change if nothing is new.
 func (st *state) adopt(n placement.Node, running []Report) (*NodeAdopted, Adoption, error) {
-	c, err := st.adoptable(n)
-	if err != nil {
-		return nil, Adoption{}, err
+	c, refusal := st.adoptable(n)
+	if refusal != nil {
+		c = &NodeAdopted{Node: n} // so that mistakes in the reports are told as well
 	}
 	var (
 		adoption Adoption
-		errs     []error
+		errs     = []error{refusal}
 		reported = make(map[string]bool)
 	)
 	for i, r := range running {
 		if err := c.validate(r); err != nil || reported[r.Request.ID] {
-			errs = append(errs, fmt.Errorf("report %d of instance %q: %w", i, r.Request.ID, errors.Join(err, twice(reported[r.Request.ID]))))
+			errs = append(errs, fmt.Errorf("scheduler: report %d of instance %q: %w", i, r.Request.ID, errors.Join(err, twice(reported[r.Request.ID]))))
 			continue
 		}
 		reported[r.Request.ID] = true
@@ -96,7 +96,10 @@ func (st *state) adopt(n placement.Node, running []Report) (*NodeAdopted, Adopti
 			c.Instances = append(c.Instances, r)
 		}
 	}
-	if err := errors.Join(append(errs, st.countable(c))...); err != nil {
+	if refusal == nil {
+		errs = append(errs, st.bearable(c))
+	}
+	if err := errors.Join(errs...); err != nil {
 		return nil, Adoption{}, err
 	}
 	old := st.nodes[n.ID]
@@ -123,21 +126,49 @@ func twice(again bool) error {
 	return nil
 }
 
-// countable refuses reports whose sum, on the node or in a namespace, no int64
-// can hold. To find out it charges them for a moment.
-func (st *state) countable(c *NodeAdopted) (err error) {
-	var used placement.Resources
-	if n := st.nodes[c.Node.ID]; n != nil {
-		used = st.index.Used(n.slot)
+// bearable refuses reports that the books can not hold: more dimensions than a
+// cluster may have, or sums beyond an int64.
+func (st *state) bearable(c *NodeAdopted) error {
+	every := c.Node.Allocatable()
+	for _, r := range c.Instances {
+		for name := range r.Request.Resources.Custom {
+			every = every.With(placement.ResourceName(name), 1)
+		}
 	}
-	for i, r := range c.Instances {
+	if !st.index.Admits(every) {
+		return &placement.InvalidError{
+			Field: "reports", Value: c.Node.ID, Reason: "the cluster would have more than 16 dimensions",
+		}
+	}
+	return st.countable(st.nodes[c.Node.ID], c.Instances)
+}
+
+// countable refuses to charge what returns with a node, which may be nil, and
+// what is reported of it, if a sum on the node or in a namespace would not fit
+// an int64. To find out it charges them for a moment.
+func (st *state) countable(n *node, running []Report) error {
+	var used placement.Resources
+	if n != nil {
+		used = st.index.Used(n.slot)
+		for a := n.first; a != nil; a = a.next {
+			if a.state != lost {
+				continue
+			}
+			if _, err := st.quota.Add(st.now, a.namespace(), st.chargeOf(a)); err != nil {
+				return err
+			}
+			defer st.refund(a)
+		}
+	}
+	for _, r := range running {
 		namespace, amounts := r.Request.Namespace, quota.Instance(r.Request.Resources)
+		var err error
 		if used, err = used.Add(amounts.Resources); err == nil {
 			_, err = st.quota.Add(st.now, namespace, amounts)
 		}
 		if err != nil {
 			return &placement.InvalidError{
-				Field: fmt.Sprintf("reports[%d]", i), Value: amounts.Resources.String(), Reason: "the sum overflows",
+				Field: "reports[" + r.Request.ID + "]", Value: amounts.Resources.String(), Reason: "the sum overflows",
 			}
 		}
 		defer func() { _ = st.quota.Remove(namespace, amounts) }()
@@ -227,5 +258,5 @@ func (st *state) checkAdopted(c *NodeAdopted) error {
 		seen[r.Request.ID] = true
 		errs = append(errs, err)
 	}
-	return errors.Join(append(errs, st.countable(c))...)
+	return errors.Join(append(errs, st.bearable(c))...)
 }

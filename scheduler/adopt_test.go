@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"fmt"
 	"math"
 	"testing"
 
@@ -104,10 +105,12 @@ func TestBadReports(t *testing.T) {
 	})
 	require.ErrorIs(t, err, placement.ErrInvalid)
 	for _, part := range []string{"report 0", "report 1", "report 3"} {
-		require.ErrorContains(t, err, part)
+		require.ErrorContains(t, err, "scheduler: "+part)
 	}
-	_, err = s.AdoptNode(t.Context(), placement.Node{}, nil)
+	_, err = s.AdoptNode(t.Context(), placement.Node{}, reports(testRequest("a", -1)))
 	require.ErrorIs(t, err, placement.ErrInvalid)
+	require.ErrorContains(t, err, "invalid id", "of the node")
+	require.ErrorContains(t, err, "invalid resources.cpu", "of the instance")
 	require.Equal(t, before, snapshot(t, s))
 }
 
@@ -144,5 +147,50 @@ func TestReportsThatNoSumCanHold(t *testing.T) {
 	_, err := s.AdoptNode(t.Context(), testNode("n1", 8), []Report{{Request: a}, {Request: b}})
 	require.ErrorIs(t, err, placement.ErrInvalid)
 	require.Equal(t, before, snapshot(t, s))
+	require.NoError(t, s.VerifyQuota())
+}
+
+func TestReportsOfTooManyDimensions(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	full := testNode("n1", 8)
+	for i := range placement.MaxDimensions - 5 {
+		full.Capacity = full.Capacity.With(placement.ResourceName(fmt.Sprint("c", i)), 1)
+	}
+	addNodes(t, s, full)
+	before := snapshot(t, s)
+	odd := testRequest("a", 1)
+	odd.Resources = odd.Resources.With("c11", 1)
+	_, err := s.AdoptNode(t.Context(), testNode("n2", 8), reports(odd))
+	require.ErrorIs(t, err, placement.ErrInvalid)
+	require.ErrorContains(t, err, "more than 16 dimensions")
+	require.Equal(t, before, snapshot(t, s))
+
+	every := placement.Node{ID: "n2", Capacity: placement.Resources{CPU: 1, Memory: 1, Disk: 1, Network: 1, GPU: placement.Device}}
+	addNodes(t, s, every)
+	place(t, s, placement.Request{ID: "b", Resources: every.Capacity})
+}
+
+// TestReturnsThatNoSumCanHold: what came to run while a node was lost may leave
+// no room to count what returns with it.
+func TestReturnsThatNoSumCanHold(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	n1, n2 := testNode("n1", 8), testNode("n2", 8)
+	n1.Capacity.Memory, n2.Capacity.Memory = math.MaxInt64, math.MaxInt64
+	addNodes(t, s, n1, n2)
+	a, b := testRequest("a", 1), testRequest("b", 1)
+	a.Resources.Memory, b.Resources.Memory = math.MaxInt64, 1
+	require.Equal(t, "n1", place(t, s, a).NodeID)
+	require.NoError(t, s.MarkLost(t.Context(), "n1"))
+	place(t, s, b)
+
+	before := snapshot(t, s)
+	require.ErrorIs(t, s.MarkReady(t.Context(), "n1"), quota.ErrExceeded)
+	_, err := s.AdoptNode(t.Context(), n1, nil)
+	require.ErrorIs(t, err, quota.ErrExceeded)
+	require.Equal(t, before, snapshot(t, s))
+	require.NoError(t, s.VerifyQuota())
+
+	require.NoError(t, s.Release(t.Context(), "b"))
+	require.NoError(t, s.MarkReady(t.Context(), "n1"))
 	require.NoError(t, s.VerifyQuota())
 }

@@ -18,8 +18,7 @@ func (st *state) check(c Change) error {
 		_, err := st.admitUpdate(c.Node)
 		return errors.Join(err, st.checkPlan(c.Moves, &c.Node))
 	case *NodeMarked:
-		_, err := st.node(c.NodeID)
-		return errors.Join(err, st.checkPlan(c.Moves, nil))
+		return errors.Join(st.checkMarked(c), st.checkPlan(c.Moves, nil))
 	case *NodeRemoved:
 		_, err := st.node(c.NodeID)
 		return errors.Join(err, st.checkPlan(c.Moves, nil))
@@ -52,6 +51,14 @@ func (st *state) checkAdded(c *NodeAdded) error {
 	return err
 }
 
+func (st *state) checkMarked(c *NodeMarked) error {
+	n, err := st.node(c.NodeID)
+	if err == nil && c.Mark == MarkReady {
+		err = st.countable(n, nil)
+	}
+	return err
+}
+
 func (st *state) checkPlaced(c *Placed) error {
 	n, err := st.node(c.NodeID)
 	if err != nil {
@@ -73,7 +80,15 @@ func (st *state) checkInstance(req *placement.Request, n *node, devices []uint16
 	if st.generation(req.ID, generation) != nil {
 		return &ConflictError{KindAllocation, req.ID, "is there twice"}
 	}
-	return checkDevices(n.Node, req.Resources.GPU, devices)
+	return errors.Join(st.checkDimensions(req.Resources), checkDevices(n.Node, req.Resources.GPU, devices))
+}
+
+// checkDimensions refuses amounts in more dimensions than a cluster has.
+func (st *state) checkDimensions(r placement.Resources) error {
+	if !st.index.Admits(r) {
+		return fmt.Errorf("%s makes more than %d dimensions", r, placement.MaxDimensions)
+	}
+	return nil
 }
 
 func (st *state) checkResized(c *Resized) error {
@@ -84,7 +99,7 @@ func (st *state) checkResized(c *Resized) error {
 	if err := c.Resources.Validate(); err != nil {
 		return err
 	}
-	return checkDevices(a.node.Node, c.Resources.GPU, c.Devices)
+	return errors.Join(st.checkDimensions(c.Resources), checkDevices(a.node.Node, c.Resources.GPU, c.Devices))
 }
 
 // checkDevices refuses devices that the node does not have, and a number of

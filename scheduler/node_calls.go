@@ -95,7 +95,8 @@ func (s *Scheduler) MarkLost(ctx context.Context, nodeID string) error {
 // MarkReady says that a lost node answers again. What was not placed anew in
 // the meantime runs again. What was is stale and holds capacity until its
 // worker has stopped it and ReleaseGeneration has been called. Errors and time
-// are those of MarkLost.
+// are those of MarkLost; a quota.ExceededError says that a namespace would use
+// more than an int64 can count.
 func (s *Scheduler) MarkReady(ctx context.Context, nodeID string) error {
 	return s.mark(ctx, nodeID, MarkReady, func(n *node) bool { return !n.lost })
 }
@@ -107,10 +108,14 @@ func (s *Scheduler) mark(ctx context.Context, nodeID string, mark Mark, done fun
 			return nil, err
 		}
 		c := &NodeMarked{NodeID: nodeID, Mark: mark}
-		if mark == MarkLost {
+		switch mark {
+		case MarkLost:
 			c.Moves = st.movesFrom(nodeID)
+		case MarkReady:
+			err = st.countable(n, nil)
+		case MarkCordoned, MarkUncordoned:
 		}
-		return c, nil
+		return c, err
 	})
 }
 
