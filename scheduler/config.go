@@ -73,6 +73,17 @@ func (c Config) validate() error {
 	return errors.Join(errs...)
 }
 
+// validateJournal holds the one of New and Open that is called to the journal.
+func (c Config) validateJournal(opens bool) error {
+	switch {
+	case opens && c.Journal == nil:
+		return within("journal", &placement.InvalidError{Value: "nil", Reason: "Open needs one"})
+	case !opens && c.Journal != nil:
+		return within("journal", &placement.InvalidError{Value: fmt.Sprintf("%T", c.Journal), Reason: "a scheduler with one comes from Open"})
+	}
+	return nil
+}
+
 // within says in which part of a whole the mistakes are, if any.
 func within(part string, err error) error {
 	if err == nil {

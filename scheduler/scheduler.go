@@ -47,11 +47,8 @@ type scratch struct {
 // New returns an empty scheduler without a journal. It starts nothing and
 // needs no Close. All mistakes in the configuration are reported at once.
 func New(cfg Config) (*Scheduler, error) {
-	if err := cfg.validate(); err != nil {
+	if err := errors.Join(cfg.validate(), cfg.validateJournal(false)); err != nil {
 		return nil, err
-	}
-	if cfg.Journal != nil {
-		return nil, errors.New("scheduler: a journal needs Open")
 	}
 	s := newScheduler(cfg)
 	s.token = cfg.Token
@@ -76,11 +73,8 @@ func newScheduler(cfg Config) *Scheduler {
 // one call, also one that failed after it had acquired: the next needs a
 // higher one. It takes time and memory linear in the records.
 func Open(ctx context.Context, cfg Config) (*Scheduler, error) {
-	if err := cfg.validate(); err != nil {
+	if err := errors.Join(cfg.validate(), cfg.validateJournal(true)); err != nil {
 		return nil, err
-	}
-	if cfg.Journal == nil {
-		return nil, errors.New("scheduler: Open needs a journal")
 	}
 	mix := cfg.Mix
 	cfg.Mix = nil // in the journal, if anywhere

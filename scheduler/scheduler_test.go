@@ -232,6 +232,7 @@ func TestConfigMistakesAreReportedAtOnce(t *testing.T) {
 		Weights:          map[placement.ResourceName]int64{"cpu": 0, "gpu": 65, "": 1, "instances": 2},
 		Reference:        placement.Resources{Memory: -1},
 		RememberReleased: -1,
+		Journal:          new(MemoryJournal),
 	})
 	require.ErrorIs(t, err, placement.ErrInvalid)
 	require.EqualError(t, err, strings.Join([]string{
@@ -241,6 +242,13 @@ func TestConfigMistakesAreReportedAtOnce(t *testing.T) {
 		`placement: invalid weights.gpu "65": want 1 to 64`,
 		`scheduler: invalid weights: placement: invalid custom "instances": the name is reserved`,
 		`placement: invalid rememberReleased "-1": negative`,
+		`scheduler: invalid journal: placement: invalid "*scheduler.MemoryJournal": a scheduler with one comes from Open`,
+	}, "\n"))
+	_, err = Open(t.Context(), Config{RememberReleased: -1})
+	require.ErrorIs(t, err, placement.ErrInvalid)
+	require.EqualError(t, err, strings.Join([]string{
+		`placement: invalid rememberReleased "-1": negative`,
+		`scheduler: invalid journal: placement: invalid "nil": Open needs one`,
 	}, "\n"))
 }
 
