@@ -116,6 +116,12 @@ func TestTouchedNamesWhatAnIndexHasToUpdate(t *testing.T) {
 	require.Equal(t, []string{"n1", "n2"}, h.plan.Touched())
 	h.carry(h.plan.Remove("i"))
 	require.Equal(t, []string{"n1"}, h.plan.Touched())
+	s = spec("later", 4)
+	s.Start = h.second(90)
+	h.carry(h.plan.Reserve(h, s))
+	h.plan.Touched()
+	h.plan.Advance(h.second(90))
+	require.Equal(t, []string{"n1"}, h.plan.Touched(), "what yields there counts beside it from now on")
 }
 
 func TestLookups(t *testing.T) {

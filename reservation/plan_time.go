@@ -112,14 +112,25 @@ func (p *Plan) fire(until int64) {
 			p.doubt(r)
 			p.schedule(r)
 		default:
-			r.Phase = Active
-			r.Version++
-			p.tell(Event{Kind: Started}, r)
-			p.doubt(r)
-			p.schedule(r)
+			p.start(r)
 		}
 	}
 	p.now = until
+}
+
+// start makes a reservation claimable. What yields where it begins counts
+// beside it from now on.
+func (p *Plan) start(r *booked) {
+	r.Phase = Active
+	r.Version++
+	p.tell(Event{Kind: Started}, r)
+	for i := range r.Slots {
+		if node := r.Slots[i].Node; node != "" {
+			p.touched[node] = struct{}{}
+		}
+	}
+	p.doubt(r)
+	p.schedule(r)
 }
 
 // schedule sets the next deadline of a reservation.

@@ -77,6 +77,28 @@ func TestYieldingInstanceIsToldToLeave(t *testing.T) {
 	require.Equal(t, reservation.Displaced, r.State(), "it remained, and there is no other node")
 }
 
+// TestYieldingInstanceCountsBesideWhatHasBegun: where there is room for both,
+// a yielding instance stays when a reservation begins, and from then on the
+// two take room at the same time.
+func TestYieldingInstanceCountsBesideWhatHasBegun(t *testing.T) {
+	c := newClock()
+	s := newTestScheduler(t, Config{Now: c.Now})
+	addNodes(t, s, testNode("n1", 8))
+	batch := onlyCPU("batch", 4)
+	batch.Yield = true
+	place(t, s, batch)
+	spec := holding("launch", 4, 1)
+	spec.Start = c.Now().Add(time.Hour)
+	reserve(t, s, spec)
+	require.Equal(t, int64(4), availableCores(t, s, "n1"), "one after the other")
+	c.advance(time.Hour)
+	require.Equal(t, int64(0), availableCores(t, s, "n1"), "one beside the other")
+	_, err := s.Place(t.Context(), onlyCPU("more", 4))
+	require.ErrorIs(t, err, ErrUnschedulable)
+	c.advance(time.Hour)
+	require.Equal(t, int64(4), availableCores(t, s, "n1"))
+}
+
 func TestExplainKnowsOfBackfill(t *testing.T) {
 	c := newClock()
 	s := newTestScheduler(t, Config{Now: c.Now})
