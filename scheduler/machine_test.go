@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/reservation"
 )
 
 // machine drives a scheduler with a journal through random histories, beside
@@ -229,6 +230,23 @@ func (m *machine) resize(t *rapid.T) {
 	}
 }
 
+// checkIndex asserts that what the index keeps free is what the plan holds at
+// this instant, however long ago the node was last touched.
+func (m *machine) checkIndex(t *rapid.T) {
+	st := m.s.state
+	for _, n := range st.nodes {
+		now := st.held(n, reservation.Window{Start: m.s.now})
+		require.Equal(t, now.Resources.String(), st.index.Held(n.slot).Resources.String(), n.ID)
+		if n.MaxInstances > 0 {
+			require.Equal(t, now.places, n.places, n.ID)
+		}
+		for i := range n.Devices.Count {
+			shown := held{Held: st.index.Held(n.slot)}
+			require.Equal(t, now.device(i), shown.device(i), n.ID)
+		}
+	}
+}
+
 // checkHolds asserts that holds on a node fit beside what runs there, unless
 // instances that outstayed their welcome or a smaller node are in the way.
 func (m *machine) checkHolds(t *rapid.T, n NodeInfo) {
@@ -277,6 +295,7 @@ func (m *machine) check(t *rapid.T) {
 		require.Equal(t, want, n.Allocated.CPU, n.ID)
 		m.checkHolds(t, n)
 	}
+	m.checkIndex(t)
 }
 
 func (m *machine) reopen(t *rapid.T) {
