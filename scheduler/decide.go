@@ -117,8 +117,8 @@ func (st *state) chooseOn(now time.Time, q *index.Query, on *node) (spot, error)
 
 func (st *state) unschedulable(q *index.Query) error {
 	e := &UnschedulableError{ID: q.ID, Version: st.seq, Total: len(st.nodes)}
-	for _, tally := range st.index.Count(q) {
-		e.Reasons = append(e.Reasons, ReasonCount(tally))
+	for _, count := range st.index.Count(q) {
+		e.Reasons = append(e.Reasons, ReasonCount(count))
 	}
 	return e
 }

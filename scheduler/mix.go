@@ -72,9 +72,9 @@ func (s *Scheduler) SetMix(ctx context.Context, mix []MixKind) error {
 
 func (st *state) setMix(mix []MixKind) {
 	st.mix = mix
-	kinds := make([]index.Kind, len(mix))
+	kinds := make([]index.MixKind, len(mix))
 	for i, kind := range mix {
-		kinds[i] = index.Kind(kind)
+		kinds[i] = index.MixKind(kind)
 	}
 	st.index.SetMix(kinds)
 }

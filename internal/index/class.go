@@ -30,23 +30,6 @@ type Class struct {
 // shared and must not be changed.
 func (c *Class) Request() *placement.Request { return &c.request }
 
-// subject returns what an affinity term of the class looks at.
-func (c *Class) subject(term placement.AffinityTerm, kind subjectKind) subject {
-	namespaces := slices.Sorted(slices.Values(term.Namespaces))
-	if len(namespaces) == 0 {
-		namespaces = []string{c.request.Namespace}
-	}
-	return subject{kind: kind, namespaces: slices.Compact(namespaces), selector: term.Selector}
-}
-
-// spreadSubject returns what a spread rule of the class counts.
-func (c *Class) spreadSubject(selector placement.Constraint) subject {
-	if selector.IsZero() {
-		return subject{kind: ofGroup, namespaces: []string{c.request.Namespace}, group: c.request.Group}
-	}
-	return subject{kind: ofSelector, namespaces: []string{c.request.Namespace}, selector: selector}
-}
-
 // sameRules reports whether two valid requests differ in nothing but ID and
 // amounts.
 func sameRules(a, b *placement.Request) bool {

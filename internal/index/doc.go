@@ -67,6 +67,9 @@
 //     request, with a tournament in rounds of 64, and both are repaired only
 //     where something changed. A shape that was asked for before costs about
 //     5 µs on a thousand nodes, a new one a measurement of every node.
+//   - Draws (draw.go). Random takes a node out of the join order by a hash and
+//     looks whether the request fits; after 16 misses it draws among those of
+//     which a scan says so.
 //
 // How a search chooses between them is told in search.go; [Stats] counts which
 // way decisions went.
@@ -80,11 +83,12 @@
 // are counted by filters over 64 nodes at a time, in less than a scan takes,
 // and remembered until something changes.
 //
-// Bounds of the worst case: a search gives up a walk after looking at an
-// eighth of the nodes and then costs one scan more. That happens while a rule
-// set has no order of its own yet, or to rules on more than 64 domains whose
-// best domains are full. Soft rules with more than 64 different sums, and
-// LeastFragmentation with soft rules on domains, always scan.
+// Bounds of the worst case: a search gives up a walk after looking at an eighth
+// of the nodes, or twice all of them where a scan has to score each, and then
+// costs the scan more. That happens while a rule set has no order of its own
+// yet, or to rules on more than 64 domains whose best domains are full. Soft
+// rules with more than 64 different sums, and LeastFragmentation with soft rules
+// on domains or more than six others, always scan.
 //
 // # Determinism
 //

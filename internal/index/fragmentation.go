@@ -6,8 +6,8 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
-// Kind is one sort of the typical work that LeastFragmentation expects.
-type Kind struct {
+// MixKind is one sort of the typical work that LeastFragmentation expects.
+type MixKind struct {
 	// Resources of one instance; GPU as in a request.
 	Resources placement.Resources
 	// Models of GPUs that it runs on; none means any.
@@ -32,7 +32,7 @@ type Kind struct {
 //
 // Invariant: base[slot] is current or unknown, once outdated by bookLog.
 type fragmentation struct {
-	kinds  []mixKind
+	kinds  []workKind
 	unit   int64   // of gradients: a tenth of a GPU, once for every instance of the mix
 	asks   []int64 // distinct amounts that kinds ask of one GPU, ascending
 	base   []int64 // F by slot
@@ -41,8 +41,8 @@ type fragmentation struct {
 	clock  uint64
 }
 
-// mixKind is a Kind made ready.
-type mixKind struct {
+// workKind is a MixKind made ready.
+type workKind struct {
 	asks   []ask // without GPUs
 	gpu    int64
 	each   int // place in fragmentation.asks, if gpu is not zero
@@ -53,7 +53,7 @@ type mixKind struct {
 // SetMix sets the typical mix of work for strategy LeastFragmentation; none
 // makes it pack by amounts alone. The mix must be valid. Dimensions that no
 // node has keep a kind from fitting anywhere.
-func (x *Index) SetMix(kinds []Kind) {
+func (x *Index) SetMix(kinds []MixKind) {
 	f := &x.fragmentation
 	*f = fragmentation{shapes: make(map[hash]*gradients)}
 	for _, kind := range kinds {
@@ -68,7 +68,7 @@ func (x *Index) SetMix(kinds []Kind) {
 		amounts := kind.Resources
 		amounts.GPU = 0
 		each, _ := slices.BinarySearch(f.asks, min(kind.Resources.GPU, placement.Device))
-		f.kinds = append(f.kinds, mixKind{
+		f.kinds = append(f.kinds, workKind{
 			asks: x.asksOf(&amounts, nil), gpu: kind.Resources.GPU, each: each,
 			models: slices.Clone(kind.Models), count: kind.Count,
 		})
@@ -141,7 +141,7 @@ func (x *Index) gpusAfter(slot Slot, gpu int64) gpuState {
 }
 
 // runs reports whether a kind fits on a node beside what is taken, GPUs apart.
-func (x *Index) runs(kind *mixKind, slot Slot, taken *vector) bool {
+func (x *Index) runs(kind *workKind, slot Slot, taken *vector) bool {
 	for _, a := range kind.asks {
 		dim := a.dim
 		if dim < 0 {

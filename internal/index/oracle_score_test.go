@@ -118,19 +118,19 @@ func (m *model) group(r *placement.Request, n *modelNode) int64 {
 }
 
 // ranked returns the nodes that fit, best first, and the reject counts.
-func (m *model) ranked(r *placement.Request) ([]*modelNode, []Tally) {
+func (m *model) ranked(r *placement.Request) ([]*modelNode, []ReasonCount) {
 	type entry struct {
 		node *modelNode
 		rank []int64
 	}
 	var fit []entry
-	var tallies []Tally
+	var tallies []ReasonCount
 	for _, n := range m.nodes {
 		if failures := m.failures(r, n, nil); len(failures) > 0 {
-			i := slices.IndexFunc(tallies, func(t Tally) bool { return t.Reason == failures[0].Reason })
+			i := slices.IndexFunc(tallies, func(t ReasonCount) bool { return t.Reason == failures[0].Reason })
 			if i < 0 {
 				i = len(tallies)
-				tallies = append(tallies, Tally{Reason: failures[0].Reason})
+				tallies = append(tallies, ReasonCount{Reason: failures[0].Reason})
 			}
 			tallies[i].Nodes++
 			continue
@@ -152,7 +152,7 @@ func (m *model) ranked(r *placement.Request) ([]*modelNode, []Tally) {
 		fit = append(fit, entry{n, rank})
 	}
 	slices.SortStableFunc(fit, func(a, b entry) int { return slices.Compare(b.rank, a.rank) })
-	slices.SortFunc(tallies, func(a, b Tally) int { return placement.CompareReasons(a.Reason, b.Reason) })
+	slices.SortFunc(tallies, func(a, b ReasonCount) int { return placement.CompareReasons(a.Reason, b.Reason) })
 	var nodes []*modelNode
 	for _, e := range fit {
 		if r.Preferences.Strategy == placement.Random && cmp.Compare(e.rank[0], fit[0].rank[0]) != 0 {

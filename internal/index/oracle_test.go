@@ -16,7 +16,7 @@ type model struct {
 	cfg       Config
 	nodes     []*modelNode // in join order
 	reference map[placement.ResourceName]int64
-	mix       []Kind
+	mix       []MixKind
 }
 
 type modelNode struct {

@@ -7,8 +7,8 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
-// Tally is how many nodes failed a rule first.
-type Tally struct {
+// ReasonCount is how many nodes failed a rule first.
+type ReasonCount struct {
 	Reason placement.Reason
 	Nodes  int
 }
@@ -22,40 +22,40 @@ type countMemo struct {
 type countEntry struct {
 	class     *Class
 	resources placement.Resources
-	tallies   []Tally
+	counts    []ReasonCount
 }
 
 const countMemoSize = 16
 
-func (m *countMemo) find(q *Query, version uint64) ([]Tally, bool) {
+func (m *countMemo) find(q *Query, version uint64) ([]ReasonCount, bool) {
 	if m.version != version {
 		return nil, false
 	}
 	for i := range m.entries {
 		if e := &m.entries[i]; e.class == q.Class && e.resources.Equal(*q.Resources) {
-			return e.tallies, true
+			return e.counts, true
 		}
 	}
 	return nil, false
 }
 
-func (m *countMemo) store(q *Query, version uint64, tallies []Tally) {
+func (m *countMemo) store(q *Query, version uint64, counts []ReasonCount) {
 	if m.version != version || len(m.entries) == countMemoSize {
 		m.version = version
 		clear(m.entries)
 		m.entries = m.entries[:0]
 	}
-	m.entries = append(m.entries, countEntry{q.Class, q.Resources.Clone(), tallies})
+	m.entries = append(m.entries, countEntry{q.Class, q.Resources.Clone(), counts})
 }
 
 // Count returns, in filter order, how many nodes failed each rule first. The
 // sum is the number of nodes on which the query does not fit. It looks at
 // every node, unless the same was asked since the last change. The result is
 // shared and must not be changed.
-func (x *Index) Count(q *Query) []Tally {
-	if tallies, ok := x.memo.find(q, x.version); ok {
+func (x *Index) Count(q *Query) []ReasonCount {
+	if counts, ok := x.memo.find(q, x.version); ok {
 		x.stats.Recalls++
-		return tallies
+		return counts
 	}
 	x.stats.Counts++
 	c := sieve{index: x, probe: x.prepare(q), left: slices.Clone(x.present), fail: make(bitset, len(x.present))}
@@ -74,22 +74,22 @@ func (x *Index) Count(q *Query) []Tally {
 	for _, a := range c.probe.asks {
 		c.amount(a, placement.ReasonHold)
 	}
-	slices.SortFunc(c.tallies, func(a, b Tally) int { return placement.CompareReasons(a.Reason, b.Reason) })
-	x.memo.store(q, x.version, c.tallies)
-	return c.tallies
+	slices.SortFunc(c.counts, func(a, b ReasonCount) int { return placement.CompareReasons(a.Reason, b.Reason) })
+	x.memo.store(q, x.version, c.counts)
+	return c.counts
 }
 
-// sieve holds back, filter by filter, the nodes that fail it.
+// sieve catches, filter by filter, the nodes that fail it.
 type sieve struct {
-	index   *Index
-	probe   *probe
-	left    bitset // nodes that failed nothing so far
-	fail    bitset // nodes that fail the filter at hand
-	tallies []Tally
+	index  *Index
+	probe  *probe
+	left   bitset // nodes that failed nothing so far
+	fail   bitset // nodes that fail the filter at hand
+	counts []ReasonCount
 }
 
-// hold counts the nodes of fail that are left and takes them out.
-func (c *sieve) hold(reason placement.Reason) {
+// catch counts the nodes of fail that are left and takes them out.
+func (c *sieve) catch(reason placement.Reason) {
 	n := 0
 	for w := range c.left {
 		n += bits.OnesCount64(c.left[w] & c.fail[w])
@@ -98,16 +98,16 @@ func (c *sieve) hold(reason placement.Reason) {
 	if n == 0 {
 		return
 	}
-	for i := range c.tallies {
-		if c.tallies[i].Reason == reason {
-			c.tallies[i].Nodes += n
+	for i := range c.counts {
+		if c.counts[i].Reason == reason {
+			c.counts[i].Nodes += n
 			return
 		}
 	}
-	c.tallies = append(c.tallies, Tally{reason, n})
+	c.counts = append(c.counts, ReasonCount{reason, n})
 }
 
-// each holds back the nodes left that fail.
+// each catches the nodes left that fail.
 func (c *sieve) each(reason placement.Reason, fails func(Slot) bool) {
 	clear(c.fail)
 	for slot := range c.left.each {
@@ -115,7 +115,7 @@ func (c *sieve) each(reason placement.Reason, fails func(Slot) bool) {
 			c.fail.set(slot)
 		}
 	}
-	c.hold(reason)
+	c.catch(reason)
 }
 
 func (c *sieve) states() {
@@ -129,7 +129,7 @@ func (c *sieve) states() {
 				c.fail.remove(slot)
 			}
 		}
-		c.hold(placement.Reason{Kind: placement.ReasonState, Detail: state.String()})
+		c.catch(placement.Reason{Kind: placement.ReasonState, Detail: state.String()})
 	}
 }
 
@@ -139,7 +139,7 @@ func (c *sieve) taints() {
 		if text, refused := list.refusal(tolerations); refused {
 			clear(c.fail)
 			list.nodes.joinInto(c.fail)
-			c.hold(placement.Reason{Kind: placement.ReasonTaint, Detail: text})
+			c.catch(placement.Reason{Kind: placement.ReasonTaint, Detail: text})
 		}
 	})
 }
@@ -148,7 +148,7 @@ func (c *sieve) constraints() {
 	for i, constraint := range c.probe.query.Class.request.Preferences.Required {
 		c.index.meeting(constraint, c.fail)
 		c.fail.invert()
-		c.hold(constraintReason(i, constraint))
+		c.catch(constraintReason(i, constraint))
 	}
 }
 
@@ -161,7 +161,7 @@ func (c *sieve) instances() {
 	for slot := range c.index.full.each {
 		c.fail.put(slot, c.index.nodes[slot].crowded())
 	}
-	c.hold(placement.Reason{Kind: placement.ReasonInstances})
+	c.catch(placement.Reason{Kind: placement.ReasonInstances})
 }
 
 func (c *sieve) ports() {
@@ -174,7 +174,7 @@ func (c *sieve) ports() {
 		for slot := range test.claims.each {
 			c.fail.set(Slot(slot))
 		}
-		c.hold(portReason(test.port))
+		c.catch(portReason(test.port))
 	}
 }
 
@@ -194,7 +194,7 @@ func (x *Index) withOverused(asks []ask, overused bool) []ask {
 	return all
 }
 
-// amount holds back nodes with too little of a dimension: beside what is used
+// amount catches nodes with too little of a dimension: beside what is used
 // for ReasonResource, beside what reservations hold too for ReasonHold.
 func (c *sieve) amount(a ask, kind placement.ReasonKind) {
 	x := c.index
@@ -216,7 +216,7 @@ func (c *sieve) amount(a ask, kind placement.ReasonKind) {
 			}
 		}
 	}
-	c.hold(placement.Reason{Kind: kind, Name: a.name})
+	c.catch(placement.Reason{Kind: kind, Name: a.name})
 }
 
 // lacking returns a bit for every node of a word that has too little of a

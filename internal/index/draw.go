@@ -1,0 +1,68 @@
+package index
+
+import "math/bits"
+
+// drawAttempts is how often Random draws among all nodes before it counts the
+// feasible ones.
+const drawAttempts = 16
+
+// draw chooses uniformly among the feasible nodes of the greatest soft score.
+// Draws are a hash of seed, request, state and attempt over the nodes in join
+// order, so that they depend on nothing else: neither on slots nor on earlier
+// draws. Rejected draws leave the rest uniform.
+func (x *Index) draw(p *probe) (Slot, bool) {
+	if len(x.byJoin) == 0 {
+		return 0, false
+	}
+	var fit bitset // the feasible nodes of the greatest soft score
+	if len(p.soft) > 0 {
+		fit = x.favourites(p)
+	}
+	for attempt := range uint64(drawAttempts) {
+		slot := x.byJoin[x.random(p.query, attempt, len(x.byJoin))]
+		if fit != nil && fit.has(slot) || fit == nil && x.fits(p, slot) {
+			x.stats.Draws++
+			return slot, true
+		}
+	}
+	x.stats.Scans++
+	if fit == nil {
+		fit = x.candidates(p)
+	}
+	n := fit.count()
+	if n == 0 {
+		return 0, false
+	}
+	nth := x.random(p.query, drawAttempts, n)
+	for _, slot := range x.byJoin {
+		if fit.has(slot) {
+			if nth == 0 {
+				return slot, true
+			}
+			nth--
+		}
+	}
+	return 0, false
+}
+
+// favourites returns the feasible nodes of the greatest soft score.
+func (x *Index) favourites(p *probe) bitset {
+	fit := x.candidates(p)
+	best := int64(-1 << 63)
+	for slot := range fit.each {
+		best = max(best, p.softScore(slot))
+	}
+	for slot := range fit.each {
+		if p.softScore(slot) < best {
+			fit.remove(slot)
+		}
+	}
+	return fit
+}
+
+// random returns a number from 0 to n-1.
+func (x *Index) random(q *Query, attempt uint64, n int) int {
+	h := hashStart.word(x.cfg.Seed).text(q.ID).word(q.Seq).word(attempt)
+	high, _ := bits.Mul64(uint64(h.word(0).word(attempt)), uint64(n))
+	return int(high)
+}

@@ -1,0 +1,81 @@
+package index
+
+import (
+	"slices"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// subject says which instances a counter counts.
+type subject struct {
+	kind       subjectKind
+	namespaces []string // sorted; placement.AllNamespaces alone for all
+	group      string
+	selector   placement.Constraint
+}
+
+type subjectKind uint8
+
+const (
+	// ofGroup counts the instances of a group of one namespace.
+	ofGroup subjectKind = iota
+	// ofSelector counts the instances of the namespaces that it selects.
+	ofSelector
+	// ofHolders counts the instances that have the selector as a required
+	// repulsion: they keep out what it selects.
+	ofHolders
+)
+
+func (s subject) equal(other subject) bool {
+	return s.kind == other.kind && s.group == other.group &&
+		slices.Equal(s.namespaces, other.namespaces) && s.selector.Equal(other.selector)
+}
+
+// covers reports whether instances of the class are counted, or for holders
+// whether they are kept out.
+func (s subject) covers(c *Class) bool {
+	if s.kind == ofGroup {
+		return c.request.Namespace == s.namespaces[0] && c.request.Group == s.group
+	}
+	if s.namespaces[0] != placement.AllNamespaces && !slices.Contains(s.namespaces, c.request.Namespace) {
+		return false
+	}
+	return s.selector.Match(c.request.Labels)
+}
+
+// pair is a label or a group of a namespace.
+type pair [2]string
+
+// anchor returns a label that everything that the subject covers must have, if
+// there is one that is easily seen.
+func (s subject) anchor() (pair, bool) {
+	switch s.selector.Operator() {
+	case placement.OpEqual:
+		return pair{s.selector.Key(), s.selector.Values()[0]}, true
+	case placement.OpAnd:
+		for _, operand := range s.selector.Operands() {
+			if operand.Operator() == placement.OpEqual {
+				return pair{operand.Key(), operand.Values()[0]}, true
+			}
+		}
+	default:
+	}
+	return pair{}, false
+}
+
+// subject returns what an affinity term of the class looks at.
+func (c *Class) subject(term placement.AffinityTerm, kind subjectKind) subject {
+	namespaces := slices.Sorted(slices.Values(term.Namespaces))
+	if len(namespaces) == 0 {
+		namespaces = []string{c.request.Namespace}
+	}
+	return subject{kind: kind, namespaces: slices.Compact(namespaces), selector: term.Selector}
+}
+
+// spreadSubject returns what a spread rule of the class counts.
+func (c *Class) spreadSubject(selector placement.Constraint) subject {
+	if selector.IsZero() {
+		return subject{kind: ofGroup, namespaces: []string{c.request.Namespace}, group: c.request.Group}
+	}
+	return subject{kind: ofSelector, namespaces: []string{c.request.Namespace}, selector: selector}
+}
