@@ -15,6 +15,10 @@ type tenure struct {
 	// lease (rule 3), or that transfers in vain (rule 5).
 	graceEnd     time.Duration
 	transferring bool
+	// wonAt is when this node won the term.
+	wonAt time.Duration
+	// predecessor handed the lead over to this node, empty if nobody did.
+	predecessor string
 
 	heartbeatAt time.Duration
 	// rounds holds when each of the latest heartbeats was first sent, by
@@ -37,8 +41,10 @@ func (c *Core) win() {
 	c.electionAt = Never
 	c.counters.Wins++
 	c.reign = tenure{
-		rounds:   c.reign.rounds,
-		graceEnd: c.now + c.cfg.ElectionTimeoutMax,
+		rounds:      c.reign.rounds,
+		graceEnd:    c.now + c.cfg.ElectionTimeoutMax,
+		wonAt:       c.now,
+		predecessor: c.campaign.predecessor,
 	}
 	for i := range c.peers {
 		p := &c.peers[i]

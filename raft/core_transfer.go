@@ -53,8 +53,9 @@ func (c *Core) transfer(to string) {
 }
 
 // Resign ends the reign in favour of the voter that answered last, by ID among
-// several; without one that answered within the minimal election timeout, this
-// node only steps down. It fails with ErrNotLeader without a reign.
+// several; the one that handed this reign over comes after all others, because
+// it is ending or unfit. Without one that answered within the minimal election
+// timeout, this node only steps down. It fails with ErrNotLeader without a reign.
 func (c *Core) Resign(now time.Duration) (Effects, error) {
 	c.begin(now)
 	if !c.reigns() {
@@ -73,13 +74,47 @@ func (c *Core) Resign(now time.Duration) (Effects, error) {
 func (c *Core) successor() (string, bool) {
 	best, latest := "", time.Duration(math.MinInt64)
 	for i, m := range c.hard.Configuration.Members {
-		p := &c.peers[i]
-		able := i != c.self && m.Voter && c.answers(i) && p.shown == c.hard.Configuration.ConfigurationID
-		if able && p.acked > latest {
-			best, latest = m.ID, p.acked
+		acked := c.peers[i].acked
+		if m.ID == c.reign.predecessor {
+			acked = longAgo
+		}
+		able := i != c.self && m.Voter && c.answers(i) && c.isUpToDate(i)
+		if able && acked > latest {
+			best, latest = m.ID, acked
 		}
 	}
 	return best, best != "" && c.hard.Term+1 < termLimit
+}
+
+// awaitsSuccessor reports whether it helps to hand over a little later, because
+// a better successor may show soon: the member to or, if that is empty, any
+// voter but the predecessor.
+func (c *Core) awaitsSuccessor(to string) bool {
+	best, found := c.successor()
+	if to == "" && found && best != c.reign.predecessor {
+		return false
+	}
+	for i, m := range c.hard.Configuration.Members {
+		if i != c.self && m.Voter && (to == "" || to == m.ID) && c.ripens(i) {
+			return true
+		}
+	}
+	return false
+}
+
+// ripens reports whether a member's next answer is under way and may make it
+// able to win: it has yet to take in the current configuration, or to answer the
+// first heartbeat of the term.
+func (c *Core) ripens(member int) bool {
+	if c.answers(member) {
+		return !c.isUpToDate(member)
+	}
+	return c.peers[member].acked == longAgo && c.now-c.reign.wonAt < c.cfg.HeartbeatInterval
+}
+
+// isUpToDate reports whether a member has shown the current configuration.
+func (c *Core) isUpToDate(member int) bool {
+	return c.peers[member].shown == c.hard.Configuration.ConfigurationID
 }
 
 // answers reports whether a member has answered within the minimal election

@@ -13,9 +13,11 @@ type campaign struct {
 	retryAt  time.Duration
 	retries  int
 	transfer uint64 // see Message.Transfer
-	granted  voterSet
-	refused  voterSet
-	doubled  int // grants counted twice; always 0 but for a fault
+	// predecessor is who asked for this campaign by a transfer, else empty.
+	predecessor string
+	granted     voterSet
+	refused     voterSet
+	doubled     int // grants counted twice; always 0 but for a fault
 }
 
 // voterSet is a set of members by their index, of which there are at most 32.
@@ -73,7 +75,7 @@ func (c *Core) preCampaign() {
 	}
 	c.role = PreCandidate
 	c.counters.PreCampaigns++
-	c.ask(0)
+	c.ask(0, "")
 }
 
 // elect asks for the votes of the next term, beginning with this node's own,
@@ -84,6 +86,10 @@ func (c *Core) elect(transfer uint64) {
 	if bound || !c.isVoter() || c.hard.Term+1 >= termLimit {
 		return
 	}
+	predecessor := ""
+	if transfer != 0 {
+		predecessor = c.leader
+	}
 	c.hard.Term++
 	c.hard.Vote, c.dirty = c.cfg.ID, true
 	c.leader, c.lastHeartbeat = "", 0
@@ -91,13 +97,13 @@ func (c *Core) elect(transfer uint64) {
 	c.role = Candidate
 	c.counters.Campaigns++
 	c.resetElection()
-	c.ask(transfer)
+	c.ask(transfer, predecessor)
 }
 
 // ask opens a round of asking and puts the question to every other voter.
-func (c *Core) ask(transfer uint64) {
+func (c *Core) ask(transfer uint64, predecessor string) {
 	c.sequence++
-	c.campaign = campaign{sequence: c.sequence, sentAt: c.now, transfer: transfer}
+	c.campaign = campaign{sequence: c.sequence, sentAt: c.now, transfer: transfer, predecessor: predecessor}
 	c.campaign.granted.add(c.self)
 	c.scheduleRetry()
 	c.request()

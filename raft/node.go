@@ -59,7 +59,7 @@ type Node struct {
 	status  Status
 	changed chan struct{} // closed and replaced whenever watchers should look
 	reign   *reign        // nil when there is none
-	yields  bool          // reign is being given up; nobody may join it
+	yields  error         // why reign is being given up, nil: it is not; then nobody may join it
 	held    map[*Leadership]struct{}
 }
 
@@ -112,8 +112,9 @@ func NewWithClock(cfg Config, now func() time.Duration) (*Node, error) {
 
 // Run takes part in the cluster until ctx ends and returns nil then. A leader
 // first hands over: it ends the contexts of its leaderships, keeps its lease
-// until all are released or Config.ReleaseTimeout has passed, and waits for its
-// successor for at most the maximal election timeout.
+// until all are released and a successor can win, but no longer than
+// Config.ReleaseTimeout, and waits for the successor for at most the maximal
+// election timeout.
 //
 // Any other end is an error: the store's own (ErrNoState, ErrCorrupt,
 // ErrForeign, ErrLocked), ErrSaveFailed, ErrSaveStalled or ErrTransport. Then

@@ -25,15 +25,17 @@ func (n *Node) AddMember(ctx context.Context, m Member) error {
 	return n.change(ctx, func(c *Core, now time.Duration) (Effects, error) { return c.AddMember(now, m) })
 }
 
-// RemoveMember removes a member. It fails with ErrUnknownMember, and with
+// RemoveMember removes a member. Nobody tells it so: it goes on asking for votes
+// in vain until it is stopped. RemoveMember fails with ErrUnknownMember, and with
 // ErrSelf for the leader itself, which must Transfer first.
 func (n *Node) RemoveMember(ctx context.Context, id string) error {
 	return n.change(ctx, func(c *Core, now time.Duration) (Effects, error) { return c.RemoveMember(now, id) })
 }
 
-// Promote makes a member a voter. It fails with ErrUnknownMember, and with
-// ErrMemberSilent unless the member has answered within the minimal election
-// timeout.
+// Promote makes a member a voter, if it is none yet. It fails with
+// ErrUnknownMember, and with ErrMemberSilent unless the member has answered within
+// the minimal election timeout; one that has just been added has not, so try
+// again for a while.
 func (n *Node) Promote(ctx context.Context, id string) error {
 	return n.change(ctx, func(c *Core, now time.Duration) (Effects, error) { return c.Promote(now, id) })
 }

@@ -9,8 +9,8 @@ import (
 )
 
 // handover is a reign that is being given up (rule 22). First the application is
-// told, and the lease is renewed until it has released all leaderships, for at
-// most Config.ReleaseTimeout. Then the lease is ended and the successor asked to
+// told, and the lease is renewed until it has released all leaderships and the
+// successor knows the configuration, for at most Config.ReleaseTimeout. Then the lease is ended and the successor asked to
 // campaign; until its heartbeat arrives nothing else begins, for at most the
 // maximal election timeout.
 type handover struct {
@@ -24,7 +24,9 @@ type handover struct {
 // Transfer makes another voter the leader. It waits until that leads, or
 // returns ErrTransferFailed after the maximal election timeout; then this node
 // stands for election again. The contexts of its leaderships end at once; it
-// goes on leading until they are released or Config.ReleaseTimeout has passed.
+// keeps its lease until they are released and the voter can win, but no longer
+// than Config.ReleaseTimeout. So a function under WhileLeader that calls this
+// with another ctx than its own keeps itself waiting.
 //
 // It fails with ErrNotLeader, ErrTransferring, and, in a MemberError, with
 // ErrSelf, ErrUnknownMember or ErrNotVoter. Then nothing has changed.
@@ -48,14 +50,17 @@ func (n *Node) Transfer(ctx context.Context, to string) error {
 // Inside WhileLeader return from the function instead: Resign waits for it.
 func (n *Node) Resign(ctx context.Context) error { return n.resign(ctx, 0) }
 
-// resign gives up the reign of a term, 0: of any.
+// resign gives up the reign of a term, if that runs, or, with 0, of any.
 func (n *Node) resign(ctx context.Context, term uint64) error {
 	return n.call(ctx, func(l *loop, reply chan<- error) error {
 		if term != 0 && l.core.Term() != term {
 			reply <- nil
 			return nil
 		}
-		if err := l.handOver("", ErrResigned, reply); err != nil {
+		err := l.handOver("", ErrResigned, reply)
+		if term != 0 && errors.Is(err, ErrNotLeader) {
+			reply <- nil
+		} else if err != nil {
 			reply <- err
 		}
 		return nil
@@ -93,7 +98,7 @@ func (l *loop) advanceHandover() error {
 	now := l.node.now()
 	leader := l.core.Leader()
 	switch {
-	case !h.sent && (now >= h.deadline || l.node.released()):
+	case !h.sent && (now >= h.deadline || l.node.released() && !l.core.awaitsSuccessor(h.to)):
 		return l.sendHandover(now)
 	case !h.sent:
 	case l.core.Term() > h.term && leader != "":
