@@ -88,7 +88,7 @@ func (l *Leadership) Release() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.held, l)
-	if n.yields && len(n.held) == 0 {
+	if n.yields != nil && len(n.held) == 0 {
 		n.wake()
 	}
 }
@@ -109,7 +109,12 @@ func (l *Leadership) Resign(ctx context.Context) error {
 // end. When fn returns before that, its work is over, and WhileLeader returns
 // what fn returned. Otherwise it returns ctx's error, or ErrStopped when Run has
 // ended. When it returns, the node has given up the lead, because nobody would
-// do the leader's work.
+// do the leader's work; so it has when fn panics, and the panic goes on.
+//
+// To go on after an error call WhileLeader again, but pause first: while the
+// work fails on every node, the lead goes round as fast as it can be handed over.
+// And let fn return soon after its ctx has ended: until then the next reign of
+// this node has nobody to do its work.
 func (n *Node) WhileLeader(ctx context.Context, fn func(ctx context.Context, token uint64) error) error {
 	for {
 		l, err := n.Lead(ctx)
@@ -133,21 +138,31 @@ func (n *Node) WhileLeader(ctx context.Context, fn func(ctx context.Context, tok
 
 // do runs fn under the leadership and reports whether that ended before fn did.
 func (l *Leadership) do(fn func(ctx context.Context, token uint64) error) (over bool, err error) {
-	defer l.Release()
+	returned := false
+	defer func() {
+		l.Release()
+		if !returned {
+			// Others that hold the reign do not keep the panic for long.
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(l.ctx), l.node.cfg.ElectionTimeoutMax)
+			defer cancel()
+			_ = l.Resign(ctx)
+		}
+	}()
 	err = fn(l.ctx, l.reign.term)
+	returned = true
 	return l.ctx.Err() != nil, err
 }
 
 // leadsLocked reports whether there is a reign to join.
 func (n *Node) leadsLocked() bool {
-	return n.reign != nil && !n.yields && n.reign.valid()
+	return n.reign != nil && n.yields == nil && n.reign.valid()
 }
 
 // beginReign publishes a reign.
 func (n *Node) beginReign(r *reign) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.reign, n.yields = r, false
+	n.reign, n.yields = r, nil
 	n.leading.Store(r)
 }
 
@@ -161,7 +176,10 @@ func (n *Node) endReign(r *reign, cause error) {
 	}
 	r.finish()
 	held := n.held
-	n.reign, n.yields, n.held = nil, false, make(map[*Leadership]struct{})
+	if n.yields != nil {
+		cause = n.yields // The end of the lease is only its consequence.
+	}
+	n.reign, n.yields, n.held = nil, nil, make(map[*Leadership]struct{})
 	n.leading.Store(nil)
 	n.notifyLocked()
 	n.mu.Unlock()
@@ -179,7 +197,7 @@ func (n *Node) yield(cause error) bool {
 	leads := n.leadsLocked()
 	var held []*Leadership
 	if leads {
-		n.yields = true
+		n.yields = cause
 		n.leading.Store(nil)
 		n.notifyLocked()
 		for l := range n.held {

@@ -3,6 +3,7 @@ package raft_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -400,6 +401,18 @@ func TestLeadershipResign(t *testing.T) {
 	})
 }
 
+// Giving up what is over is no failure, also while nobody has taken it over.
+func TestLeadershipResignAfterItsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := rafttest.Start(t, rafttest.Config{})
+		leader := c.WaitLeader()
+		l := lead(t, c.Node(leader))
+		c.Isolate(leader)
+		<-l.Context().Done()
+		require.NoError(t, l.Resign(t.Context()))
+	})
+}
+
 // An unhealthy leader hands over instead of sending heartbeats.
 func TestHealthy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -509,6 +522,33 @@ func TestWhileLeaderReturns(t *testing.T) {
 			})
 		})
 	}
+	t.Run("panics", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			c := rafttest.Start(t, rafttest.Config{})
+			leader := c.WaitLeader()
+			time.Sleep(etMax)
+			begun := time.Now()
+			require.PanicsWithValue(t, "no memory", func() {
+				_ = c.Node(leader).WhileLeader(t.Context(), func(context.Context, uint64) error { panic("no memory") })
+			})
+			require.False(t, c.Node(leader).IsLeader())
+			require.NotEqual(t, leader, c.WaitLeader())
+			require.Less(t, time.Since(begun), 10*time.Millisecond)
+		})
+	})
+	t.Run("ends its goroutine", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			c := rafttest.Start(t, rafttest.Config{})
+			leader := c.WaitLeader()
+			go func() {
+				_ = c.Node(leader).WhileLeader(t.Context(), func(context.Context, uint64) error {
+					runtime.Goexit()
+					return nil
+				})
+			}()
+			c.WaitLeader(others(c, leader)...)
+		})
+	})
 	t.Run("caller gone", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := rafttest.Start(t, rafttest.Config{})

@@ -22,6 +22,7 @@ type loop struct {
 	changes  []*pendingChange // membership changes that wait
 
 	asked      time.Duration // the round of heartbeats that Healthy was asked for
+	unwell     bool          // what it has said then
 	refusedFor Reason        // why another member refused this node
 	refusedAt  time.Duration // when it last did
 	traffic    Traffic
@@ -165,12 +166,16 @@ func (l *loop) unfit() error {
 		return nil
 	}
 	l.asked = round
-	return l.node.cfg.Healthy()
+	err := l.node.cfg.Healthy()
+	if err != nil && !l.unwell {
+		l.node.logger.Warn("raft: node is unfit to lead", "error", err)
+	}
+	l.unwell = err != nil
+	return err
 }
 
 // abandon gives up the lead without waiting for anybody.
 func (l *loop) abandon(cause error) error {
-	l.node.logger.Warn("raft: node is unfit to lead", "error", cause)
 	l.endReign(fmt.Errorf("%w: %w", ErrUnhealthy, cause))
 	effects, _ := l.core.Resign(l.node.now()) // It fails if there is no reign to end.
 	return l.apply(effects)
