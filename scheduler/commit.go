@@ -66,10 +66,7 @@ func (s *Scheduler) settle(ctx context.Context, err error) error {
 	defer s.mu.Unlock()
 	seq := s.outbox.last
 	gaveUp := s.awaitLocked(ctx, seq)
-	// What is left by callers that gave up must not wait for the next call.
-	for s.failure == nil && !s.outbox.appending && s.outbox.waiting == 0 && len(s.outbox.pending) > 0 {
-		s.appendLocked()
-	}
+	s.appendLeftLocked(ctx)
 	switch {
 	case s.outbox.durable >= seq:
 	case gaveUp != nil:

@@ -109,10 +109,11 @@
 //
 // A Scheduler is safe for concurrent use. One mutex orders all calls; it is
 // not held while the journal is written or a hook runs. Contexts bound the
-// caller's wait for others only: a call whose context ends while it waits for
-// the journal may still take effect, and repeating it under its ID tells. The
-// caller that writes the journal, for itself and those that wait, stays until
-// the journal returns; [Scheduler.Close] ends the journal's context.
+// caller's wait only: a call whose context ends while it waits for the journal
+// still takes effect if the journal gets through, and repeating it under its ID
+// tells. The journal is written for all callers that wait, under a context that
+// [Scheduler.Close] ends, and on a goroutine of its own if the caller's context
+// may end before it returns.
 //
 // # Determinism
 //
@@ -164,6 +165,6 @@
 // # What it does not do
 //
 // It starts no instance and watches no node: the host does, and says so with
-// Release, MarkLost and MarkReady. It has no process, no network and no
-// goroutine of its own.
+// Release, MarkLost and MarkReady. It has no process and no network, and no
+// goroutine but while the journal is written.
 package scheduler

@@ -17,10 +17,11 @@ type Event struct {
 // Hooks are called for every event of their kind, in order, after the change
 // is durable. No lock is held: a hook may call the scheduler; what it changes
 // is told afterwards. Whatever an event points to is shared by all who listen
-// and must not be changed. A hook may run on the goroutine of any caller and
+// and must not be changed. A hook may run on the goroutine of any caller, or on
+// one that has written the journal for callers whose contexts have ended; it
 // holds up the hooks of later events, not the calls themselves. One that panics
-// does so in that caller's call, once the hooks of all other events that wait
-// have been called. Nil hooks are fine.
+// does so there, once the hooks of all other events that wait have been called.
+// Nil hooks are fine.
 type Hooks struct {
 	// Event is called for every event, before the hook of its kind.
 	Event func(Event)

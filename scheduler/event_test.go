@@ -23,7 +23,7 @@ func collect(s *Scheduler, call func()) []string {
 	s.mu.Unlock()
 	call()
 	var kinds []string
-	events, _ := s.eventsFrom(&place)
+	events, _ := s.eventsFrom(&place, unended)
 	for _, e := range events {
 		kinds = append(kinds, string(e.Change.changeKind()))
 	}

@@ -3,6 +3,7 @@ package scheduler
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 )
 
@@ -14,33 +15,45 @@ type outbox struct {
 	last      uint64        // Seq of the last entry that ever was pending
 	durable   uint64        // Seq up to which pending entries are durable
 	appending bool          // somebody carries the baton of the journal
-	appended  chan struct{} // closed when the baton is put down; nil while nobody waits
+	snapshots int           // checkpoints that are being written
+	appended  chan struct{} // closed when either of them ends; nil while nobody waits
 	waiting   int           // callers that wait for that
 
 	deliver    []Event // durable, waiting for hooks
 	delivering bool    // somebody calls the hooks
 }
 
+// appendLeftLocked appends what callers have left that gave up: it must not
+// wait for the next call.
+func (s *Scheduler) appendLeftLocked(ctx context.Context) {
+	for s.failure == nil && !s.outbox.appending && s.outbox.waiting == 0 && len(s.outbox.pending) > 0 {
+		s.appendLocked(ctx, new(any))
+	}
+}
+
 // awaitLocked returns when everything up to seq is durable or never will be by
-// this scheduler, and the error of ctx if it had to wait for others and that
-// ended first. The lock is not held meanwhile.
+// this scheduler, and the error of ctx if that ended first. The lock is not
+// held meanwhile.
 func (s *Scheduler) awaitLocked(ctx context.Context, seq uint64) error {
+	var panicked any
 	for s.outbox.durable < seq {
 		switch {
 		case s.outbox.appending: // also if closed meanwhile: it may succeed
 			if err := s.awaitAppendLocked(ctx); err != nil {
 				return err
 			}
+		case panicked != nil:
+			panic(panicked)
 		case s.failure != nil:
 			return nil
 		default:
-			s.appendLocked()
+			s.appendLocked(ctx, &panicked)
 		}
 	}
 	return nil
 }
 
-// awaitAppendLocked waits for the end of the append that somebody else carries.
+// awaitAppendLocked waits for the journal, which somebody else is writing.
 func (s *Scheduler) awaitAppendLocked(ctx context.Context) error {
 	if s.outbox.appended == nil {
 		s.outbox.appended = make(chan struct{})
@@ -59,14 +72,35 @@ func (s *Scheduler) awaitAppendLocked(ctx context.Context) error {
 }
 
 // appendLocked carries the baton once: it makes everything pending durable,
-// without holding the lock meanwhile.
-func (s *Scheduler) appendLocked() {
-	if s.cfg.Journal != nil {
+// without holding the lock meanwhile. If ctx may end before the journal
+// returns it only sees to that, and the caller is to wait like all others; a
+// panic of the journal is left for it.
+func (s *Scheduler) appendLocked(ctx context.Context, panicked *any) {
+	switch {
+	case s.cfg.Journal == nil:
+		entries, events := s.takePendingLocked()
+		s.appendedLocked(entries, events)
+	case ctx.Done() == nil:
 		s.carryLocked()
-		return
+	default:
+		s.outbox.appending = true
+		go s.carryAside(panicked)
 	}
-	entries, events := s.takePendingLocked()
-	s.appendedLocked(entries, events)
+}
+
+// carryAside carries the baton for a caller that may leave meanwhile. What is
+// then to be done after it is done here if nobody waits any more.
+func (s *Scheduler) carryAside(panicked *any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	func() {
+		defer func() { *panicked = recover() }()
+		s.carryLocked()
+	}()
+	if s.outbox.waiting == 0 {
+		s.appendLeftLocked(context.Background())
+		s.deliverLocked()
+	}
 }
 
 func (s *Scheduler) takePendingLocked() ([]*entry, [][]Event) {
@@ -108,11 +142,18 @@ func (s *Scheduler) carryLocked() {
 // does a journal that panics.
 func (s *Scheduler) writeLocked(entries []*entry) bool {
 	s.mu.Unlock()
-	err := error(&JournalError{Unknown: true, Cause: errors.New("it panicked")})
+	err := error(&JournalError{Unknown: true, Cause: errors.New("it did not return")})
 	defer func() {
+		panicked := recover()
 		s.mu.Lock()
+		if panicked != nil {
+			err = &JournalError{Unknown: true, Cause: fmt.Errorf("it panicked: %v", panicked)}
+		}
 		if err != nil {
 			s.failLocked(err)
+		}
+		if panicked != nil {
+			panic(panicked)
 		}
 	}()
 	err = s.append(entries)

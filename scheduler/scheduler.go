@@ -143,9 +143,10 @@ func (s *Scheduler) Close() error {
 	if s.failure == nil {
 		s.closeLocked(ErrClosed)
 	}
-	for s.outbox.appending {
+	for s.outbox.appending || s.outbox.snapshots > 0 {
 		_ = s.awaitAppendLocked(context.Background()) // which does not end
 	}
+	s.deliverLocked() // what nobody else has waited for
 	return nil
 }
 

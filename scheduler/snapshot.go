@@ -64,14 +64,16 @@ type allocationJSON struct {
 // Snapshot returns the whole state as a record: equal states give equal
 // bytes. A replay of the journal up to the same Seq gives the same. Decisions
 // go on meanwhile; it takes time and memory linear in the state.
-func (s *Scheduler) Snapshot() (Record, error) {
-	c, err := s.capture()
+func (s *Scheduler) Snapshot() (Record, error) { return s.snapshot(context.Background()) }
+
+func (s *Scheduler) snapshot(ctx context.Context) (Record, error) {
+	c, err := s.capture(ctx)
 	if err != nil {
 		return Record{}, err
 	}
 	// Not before others may begin one: a hook that is called here may do so.
 	s.mu.Lock()
-	if err := s.settle(context.Background(), nil); err != nil {
+	if err := s.settle(ctx, nil); err != nil {
 		return Record{}, err
 	}
 	data, err := seal(json.Marshal(c.finish()))
@@ -82,10 +84,10 @@ func (s *Scheduler) Snapshot() (Record, error) {
 }
 
 // capture captures the present state, in turns, and waits for nothing else.
-func (s *Scheduler) capture() (*capture, error) {
+func (s *Scheduler) capture(ctx context.Context) (*capture, error) {
 	s.snapshots.Lock()
 	defer s.snapshots.Unlock()
-	if err := s.enter(context.Background()); err != nil {
+	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
 	c := s.state.capture()
@@ -109,22 +111,42 @@ func (s *Scheduler) Checkpoint(ctx context.Context) error {
 	if s.cfg.Journal == nil {
 		return errors.New("scheduler: Checkpoint needs a journal")
 	}
-	record, err := s.Snapshot()
+	record, err := s.snapshot(ctx)
 	if err != nil {
 		return err
 	}
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	defer context.AfterFunc(s.lifetime, end)()
-	err = s.cfg.Journal.Append(ctx, s.token, []Record{record})
-	if err == nil {
-		return nil
+	if err := s.beginCheckpoint(); err != nil {
+		return err
 	}
-	err = &JournalError{Unknown: !errors.Is(err, ErrFenced), Cause: err}
-	if errors.Is(err, ErrFenced) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.failLocked(err)
+	defer s.endCheckpoint(&err)
+	err = s.cfg.Journal.Append(ctx, s.token, []Record{record})
+	if err != nil {
+		err = &JournalError{Unknown: !errors.Is(err, ErrFenced), Cause: err}
 	}
 	return err
+}
+
+// beginCheckpoint makes Close wait until endCheckpoint.
+func (s *Scheduler) beginCheckpoint() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failure == nil {
+		s.outbox.snapshots++
+	}
+	return s.failure
+}
+
+// endCheckpoint closes the scheduler if it was fenced.
+func (s *Scheduler) endCheckpoint(err *error) {
+	fenced := errors.Is(*err, ErrFenced)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if fenced {
+		s.failLocked(*err)
+	}
+	s.outbox.snapshots--
+	s.wakeAppendedLocked()
 }

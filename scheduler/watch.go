@@ -3,6 +3,7 @@ package scheduler
 import (
 	"context"
 	"iter"
+	"math"
 )
 
 // historySize is how many events are kept for watchers that fall behind.
@@ -48,9 +49,10 @@ func (h *history) after(seq uint64) uint64 {
 }
 
 // Watch yields the events with a Seq greater than afterSeq, in order, and
-// waits for more until ctx ends or the scheduler closes. A watcher that stops
-// may go on later from the last Seq that it has seen; since the events of one
-// entry share theirs, only from one less does it surely miss none.
+// waits for more until ctx ends or the scheduler closes; what was told by then
+// it still yields. A watcher that stops may go on later from the last Seq that
+// it has seen; since the events of one entry share theirs, only from one less
+// does it surely miss none.
 //
 // The latest 4,096 events are kept, from the first call of Watch on, or from
 // New or Open on with hooks or a journal. Call Watch before what is to be seen,
@@ -65,8 +67,11 @@ func (s *Scheduler) Watch(ctx context.Context, afterSeq uint64) iter.Seq[Event] 
 		s.mu.Lock()
 		place := s.history.after(afterSeq)
 		s.mu.Unlock()
-		for closed := false; ; {
-			events, wait := s.eventsFrom(&place)
+		for end := uint64(unended); ; {
+			if end == unended && ctx.Err() != nil {
+				end = s.recorded()
+			}
+			events, wait := s.eventsFrom(&place, end)
 			for _, e := range events {
 				if !yield(e) {
 					return
@@ -75,23 +80,33 @@ func (s *Scheduler) Watch(ctx context.Context, afterSeq uint64) iter.Seq[Event] 
 			if len(events) > 0 {
 				continue
 			}
-			if closed {
+			if end != unended {
 				return
 			}
 			select {
 			case <-wait:
 			case <-s.done:
-				closed = true // but what came before is still to be told
+				end = s.recorded()
 			case <-ctx.Done():
-				return
 			}
 		}
 	}
 }
 
+// unended is the place at which a watch ends that goes on.
+const unended = math.MaxUint64
+
+// recorded returns the place after the latest event.
+func (s *Scheduler) recorded() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.history.total
+}
+
 // eventsFrom returns a batch of events from a place in the history on, which
-// it moves, and if there is none a channel that tells of the next.
-func (s *Scheduler) eventsFrom(place *uint64) ([]Event, <-chan struct{}) {
+// it moves, up to an end, and if there is none a channel that tells of the
+// next.
+func (s *Scheduler) eventsFrom(place *uint64, end uint64) ([]Event, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h := &s.history
@@ -99,7 +114,7 @@ func (s *Scheduler) eventsFrom(place *uint64) ([]Event, <-chan struct{}) {
 		*place = h.after(0)
 	}
 	var batch []Event
-	for ; *place < h.total && len(batch) < 64; *place++ {
+	for ; *place < min(h.total, end) && len(batch) < 64; *place++ {
 		batch = append(batch, h.ring[*place%historySize])
 	}
 	if h.more == nil {
