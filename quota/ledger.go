@@ -12,9 +12,10 @@ import (
 // Config of a Ledger. The zero value is a ledger without specs.
 type Config struct {
 	// Now tells the time that bursts are measured in; nil means time.Now. It
-	// is called without a lock held, and only where time matters: by changes
-	// of specs, Usage, Import, and by charges that leave usage above Soft
-	// where any limit admits a burst.
+	// may step back: the time of a ledger never does, so that a burst that has
+	// ended does not go on. It is called without a lock held, and only where
+	// time matters: by changes of specs, Usage, NextDeadline, Import, and by
+	// charges that leave usage above Soft where any limit admits a burst.
 	Now func() time.Time
 	// RequireQuota refuses charges to a namespace that has no spec while there
 	// is no default.
@@ -33,8 +34,9 @@ type Config struct {
 type Ledger struct {
 	now func() time.Time
 
-	mu   sync.Mutex
-	book book
+	mu     sync.Mutex
+	book   book
+	latest time.Time // that the clock has shown
 	// changed is closed when book.version is no longer waitedAt; nil while
 	// nobody waits.
 	changed  chan struct{}
@@ -69,15 +71,18 @@ func (l *Ledger) decide(decision func(now reading) (Verdict, error)) (Verdict, e
 		return verdict, err
 	}
 	l.mu.Unlock()
-	now := l.clock()
-	l.mu.Lock()
-	return decision(reading{now, true})
+	return decision(reading{l.lockTimed(), true})
 }
 
+// lockTimed locks and returns the time, which is never before the one that it
+// returned last.
 func (l *Ledger) lockTimed() time.Time {
 	now := l.clock()
 	l.mu.Lock()
-	return now
+	if now.After(l.latest) {
+		l.latest = now
+	}
+	return l.latest
 }
 
 // unlock tells those who wait if anything changed.

@@ -328,6 +328,30 @@ func TestScenario26BurstExpires(t *testing.T) {
 	charge(t, l, "c", milli(core))
 }
 
+// TestBurstEndsOnce: a clock that steps back neither resumes a burst that has
+// ended nor prolongs the next one.
+func TestBurstEndsOnce(t *testing.T) {
+	l, c := newLedger(t, limits{placement.NameCPU: {Soft: core, BurstPercent: 300, BurstFor: time.Minute}})
+	charge(t, l, "a", milli(core))
+	charge(t, l, "b", milli(core))
+	c.advance(time.Minute)
+	end := c.Now()
+	_, err := l.Charge("ns", "c", milli(1))
+	requireRefused(t, err, placement.NameCPU, quota.BurstExpired)
+	c.advance(-time.Hour)
+	_, err = l.Charge("ns", "c", milli(1))
+	requireRefused(t, err, placement.NameCPU, quota.BurstExpired)
+	_, ok := l.NextDeadline()
+	require.False(t, ok)
+
+	_, err = l.Release("ns", "b")
+	require.NoError(t, err)
+	charge(t, l, "b", milli(core))
+	next, ok := l.NextDeadline()
+	require.True(t, ok)
+	require.Equal(t, end.Add(time.Minute), next)
+}
+
 func TestScenario29NoRounding(t *testing.T) {
 	l, _ := newLedger(t, cpuLimit(core))
 	tenth, err := placement.Cores(0.1)
