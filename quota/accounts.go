@@ -179,7 +179,9 @@ func (a *Accounts) force(now time.Time, ns string, from, to *Amounts, charges in
 	if err != nil {
 		return nil, err
 	}
-	if charges <= 0 && !acc.covers(&delta, charges < 0) {
+	var was vector
+	_ = a.tally(&was, from, 1) // it was for the growth
+	if charges <= 0 && !acc.covers(&was, charges < 0) {
 		return nil, &NotChargedError{Namespace: ns}
 	}
 	if verdict := a.check(now, acc, &delta, to, forced); !verdict.Allowed() {

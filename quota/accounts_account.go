@@ -103,12 +103,12 @@ func (a *Accounts) simple(acc *account, delta *vector) bool {
 	return true
 }
 
-// covers reports whether one of the charges to acc may change by delta, and by
-// all that is left if it is the last and goes.
-func (acc *account) covers(delta *vector, goes bool) bool {
+// covers reports whether one of the charges to acc may be of these amounts,
+// and of all that there is if it is the last and goes.
+func (acc *account) covers(was *vector, goes bool) bool {
 	last := goes && acc.charges == 1
-	for d, growth := range delta {
-		if left := acc.own[d] + growth; left < 0 || last && left > 0 {
+	for d, amount := range was {
+		if left := acc.own[d] - amount; left < 0 || last && left > 0 {
 			return false
 		}
 	}

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"errors"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"time"
+	"unicode/utf8"
 )
 
 // Charge is what a namespace is charged under an ID.
@@ -60,6 +62,9 @@ func (b *book) decide(now reading, acc *account, delta *vector, to *Amounts) (Ve
 
 // ask is Check; a refusal is no error.
 func (b *book) ask(now reading, ns string, amounts *Amounts) (Verdict, error) {
+	if err := validateName("namespace", ns); err != nil {
+		return Verdict{}, errors.Join(err, amounts.Validate())
+	}
 	acc := b.find(ns)
 	var delta vector
 	if err := b.tally(&delta, amounts, 1); err != nil {
@@ -73,18 +78,23 @@ func (b *book) ask(now reading, ns string, amounts *Amounts) (Verdict, error) {
 }
 
 func validateKey(ns, id string) error {
-	if ns == "" {
-		return invalid("namespace", ns, "empty")
-	}
-	if id == "" {
-		return invalid("id", id, "empty")
+	return errors.Join(validateName("namespace", ns), validateName("id", id))
+}
+
+// validateName refuses what no snapshot could tell from another name.
+func validateName(field, name string) error {
+	switch {
+	case name == "":
+		return invalid(field, name, "empty")
+	case !utf8.ValidString(name):
+		return invalid(field, name, "not UTF-8")
 	}
 	return nil
 }
 
 func (b *book) charge(now reading, ns, id string, amounts *Amounts) (Verdict, error) {
 	if err := validateKey(ns, id); err != nil {
-		return Verdict{}, err
+		return Verdict{}, errors.Join(err, amounts.Validate())
 	}
 	acc := b.find(ns)
 	if _, exists := acc.held[id]; exists {
@@ -151,7 +161,7 @@ func (b *book) release(ns, id string) (amounts Amounts, err error) {
 
 func (b *book) resize(now reading, ns, id string, amounts *Amounts) (Verdict, error) {
 	if err := validateKey(ns, id); err != nil {
-		return Verdict{}, err
+		return Verdict{}, errors.Join(err, amounts.Validate())
 	}
 	acc := b.find(ns)
 	before, ok := acc.held[id]
@@ -208,7 +218,7 @@ func (b *book) load(now time.Time, charges []Charge) ([]Usage, error) {
 // enter enters one charge, and reports whether it is new.
 func (b *book) enter(now time.Time, charge Charge) (bool, error) {
 	if err := validateKey(charge.Namespace, charge.ID); err != nil {
-		return false, err
+		return false, errors.Join(err, charge.Amounts.Validate())
 	}
 	var delta vector
 	if err := b.tally(&delta, &charge.Amounts, 1); err != nil {
@@ -285,6 +295,9 @@ func (b *book) verify() error {
 // restore replaces everything by what a snapshot holds.
 func (b *book) restore(snapshot Snapshot) error {
 	restored := book{Accounts: Accounts{RequireQuota: b.RequireQuota}}
+	if snapshot.Version == math.MaxUint64 {
+		return invalid("version", strconv.FormatUint(snapshot.Version, 10), "none is left above it")
+	}
 	if err := restored.Restore(snapshot.State); err != nil {
 		return err
 	}

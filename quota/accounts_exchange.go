@@ -22,7 +22,7 @@ func (a *Accounts) give(x *exchange, ns string, amounts *Amounts) error {
 	if i == len(x.freed) {
 		x.freed = append(x.freed, freed{by: by})
 	}
-	if err := a.tally(&x.freed[i].amount, amounts, -1); err != nil {
+	if err := a.tally(&x.freed[i].amount, amounts, 1); err != nil {
 		return err
 	}
 	if !by.covers(&x.freed[i].amount, false) {
@@ -37,7 +37,9 @@ func (x *exchange) under(acc *account) vector {
 	growth := x.delta
 	for i := range x.freed {
 		if x.freed[i].by.within(acc) {
-			growth.add(&x.freed[i].amount)
+			for d, amount := range x.freed[i].amount {
+				growth[d] -= amount
+			}
 		}
 	}
 	return growth

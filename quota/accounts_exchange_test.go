@@ -1,6 +1,7 @@
 package quota_test
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -62,7 +63,12 @@ func TestExchange(t *testing.T) {
 		_, err := a.CheckExchange(now, "x", milli(0), milli(1), list(freed), quota.SoftOnly)
 		require.ErrorIs(t, err, quota.ErrNotCharged)
 	}
-	_, err := a.CheckExchange(now, "x", milli(0), milli(1), list(give("y", -1)), quota.SoftOnly)
+	most := quota.Charge{Namespace: "alone", Amounts: milli(math.MaxInt64)}
+	_, err := a.Charge(now, "alone", milli(math.MaxInt64-9*core), quota.SoftOnly)
+	require.NoError(t, err)
+	_, err = a.CheckExchange(now, "x", milli(0), milli(1), list(most, most), quota.SoftOnly)
+	require.ErrorIs(t, err, quota.ErrNotCharged, "twice what is there")
+	_, err = a.CheckExchange(now, "x", milli(0), milli(1), list(give("y", -1)), quota.SoftOnly)
 	require.ErrorIs(t, err, quota.ErrInvalid)
 	_, err = a.CheckExchange(now, "x", milli(0), milli(-1), list(), quota.SoftOnly)
 	require.ErrorIs(t, err, quota.ErrInvalid)

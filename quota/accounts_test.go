@@ -107,6 +107,24 @@ func TestReplaceKeepsBurst(t *testing.T) {
 	require.False(t, ok, "it has come")
 }
 
+func TestReplaceOnlyWhatIsCharged(t *testing.T) {
+	var a quota.Accounts
+	now := time.Unix(0, 0)
+	for _, amount := range []int64{5, math.MaxInt64 - 5} {
+		_, err := a.Add(now, "ns", milli(amount))
+		require.NoError(t, err)
+	}
+	before := a.State()
+	_, err := a.Replace(now, "ns", milli(5), milli(6))
+	require.ErrorIs(t, err, quota.ErrExceeded, "what is charged, to more than can be counted")
+	require.NoError(t, a.Remove("ns", milli(math.MaxInt64-5)))
+	_, err = a.Replace(now, "ns", milli(6), milli(7))
+	require.ErrorIs(t, err, quota.ErrNotCharged, "more than is charged")
+	_, err = a.Add(now, "ns", milli(math.MaxInt64-5))
+	require.NoError(t, err)
+	require.Equal(t, before, a.State())
+}
+
 func TestRemoveOnlyWhatIsCharged(t *testing.T) {
 	a, now := newAccounts(t)
 	_, err := a.Charge(now, "org", milli(core), quota.MayBurst)

@@ -87,6 +87,9 @@ func TestBadInput(t *testing.T) {
 	}{
 		{"empty id", func() error { return only(l.Charge("ns", "", milli(1))) }, quota.ErrInvalid},
 		{"empty namespace", func() error { return only(l.Charge("", "x", milli(1))) }, quota.ErrInvalid},
+		{"id that is not UTF-8", func() error { return only(l.Charge("ns", "\xff", milli(1))) }, quota.ErrInvalid},
+		{"namespace that is not UTF-8", func() error { return only(l.Charge("\xff", "x", milli(1))) }, quota.ErrInvalid},
+		{"check of an empty namespace", func() error { return only(l.Check("", milli(1))) }, quota.ErrInvalid},
 		{"release of an empty id", func() error { return only(l.Release("ns", "")) }, quota.ErrInvalid},
 		{"resize of an empty id", func() error { return only(l.Resize("ns", "", milli(1))) }, quota.ErrInvalid},
 		{"negative resize", func() error { return only(l.Resize("ns", "a", milli(-1))) }, quota.ErrInvalid},
@@ -117,6 +120,17 @@ func TestBadInput(t *testing.T) {
 			require.Equal(t, before, l.Snapshot())
 		})
 	}
+}
+
+func TestAllMistakesOfACharge(t *testing.T) {
+	var l quota.Ledger
+	_, err := l.Charge("", "\xff", milli(-1))
+	require.EqualError(t, err, `quota: invalid namespace "": empty
+quota: invalid id "\xff": not UTF-8
+quota: invalid cpu "-1": negative`)
+	_, err = l.Check("", milli(-1))
+	require.EqualError(t, err, `quota: invalid namespace "": empty
+quota: invalid cpu "-1": negative`)
 }
 
 func TestOrderDoesNotMatter(t *testing.T) {
@@ -254,6 +268,7 @@ func TestRestoreRefusesContradictions(t *testing.T) {
 		name  string
 		spoil func(*quota.Snapshot)
 	}{
+		{"last version", func(s *quota.Snapshot) { s.Version = math.MaxUint64 }},
 		{"charge missing", func(s *quota.Snapshot) { s.Charges = nil }},
 		{"charge twice", func(s *quota.Snapshot) { s.Charges = append(s.Charges, s.Charges...) }},
 		{"charge without a namespace", func(s *quota.Snapshot) { s.Charges[0].Namespace = "" }},
@@ -335,7 +350,7 @@ func TestReasonText(t *testing.T) {
 		require.Equal(t, texts[reason], reason.String())
 		var same quota.Reason
 		if err := same.UnmarshalText([]byte(reason.String())); reason == 9 {
-			require.EqualError(t, err, `quota: unknown reason "Reason(9)"`)
+			require.EqualError(t, err, `quota: invalid reason "Reason(9)": unknown`)
 		} else {
 			require.NoError(t, err)
 			require.Equal(t, reason, same)

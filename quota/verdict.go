@@ -96,7 +96,7 @@ func (r *Reason) UnmarshalText(text []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("quota: unknown reason %q", text)
+	return invalid("reason", string(text), "unknown")
 }
 
 // Violation says why one namespace refuses one dimension of a charge.
