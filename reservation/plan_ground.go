@@ -131,21 +131,6 @@ func (r *Room) free(of lane) int64 {
 	}
 }
 
-// amountOn returns what a stay takes of a lane.
-func (s *Stay) amountOn(of lane) int64 {
-	switch of.name {
-	case placement.NameInstances:
-		return s.Load.Instances
-	case placement.NameGPU:
-		if !slices.Contains(s.Devices, of.device) {
-			return 0
-		}
-		return deviceShare(s.Load.Resources.GPU)
-	default:
-		return s.Load.Resources.Amount(of.name)
-	}
-}
-
 // Peak returns the greatest amounts that the plan counts on a node at any one
 // time of a window that begins now or later, each dimension and each GPU by
 // itself, and the GPUs in sum. With the window from now for ever it is what a

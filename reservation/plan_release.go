@@ -1,0 +1,18 @@
+package reservation
+
+// Release decides that a reservation ends now. If instances stand in it that
+// takes force, and then becomes of them what its AtEnd says.
+//
+// Errors: ErrNotFound, StateError (it has ended), InUseError.
+func (p *Plan) Release(id string, force bool) ([]Change, error) {
+	r, err := p.live(id, "release")
+	switch {
+	case err != nil:
+		return nil, err
+	case !r.holding() && r.Phase != Displaced:
+		return nil, &StateError{id, r.Phase, "release"}
+	case len(r.Instances()) > 0 && !force:
+		return nil, &InUseError{id, r.Instances()}
+	}
+	return []Change{{Kind: Withdraw, ID: id}}, nil
+}

@@ -1,0 +1,76 @@
+package reservation
+
+import (
+	"slices"
+	"time"
+)
+
+// Slot is one unit of a reservation: Terms.Shape on one node.
+type Slot struct {
+	// Node that the slot is on; empty if the slot was lost.
+	Node string `json:"node,omitempty"`
+	// Devices are the indices of the GPUs that it holds.
+	Devices []int `json:"devices,omitempty"`
+	// Claims are the instances in the slot, in the order of their claims.
+	Claims []Claim `json:"claims,omitempty"`
+	// Spent says that the slot of a Once reservation was claimed.
+	Spent bool `json:"spent,omitempty"`
+}
+
+// Claim is an instance that stands in a slot.
+type Claim struct {
+	// ID of the instance.
+	ID        string `json:"id"`
+	Namespace string `json:"namespace,omitempty"`
+	// Held is the part that the slot covers and the reservation's namespace
+	// pays for.
+	Held Load `json:"held,omitzero"`
+	// Excess is the part in dimensions beyond the shape, taken from the node
+	// and paid for by Namespace. Every instance of a slot but one counts here
+	// among the instances.
+	Excess Load `json:"excess,omitzero"`
+	// Devices are the GPUs that the instance uses.
+	Devices []int `json:"devices,omitempty"`
+	// Until is when the instance promised to be gone, zero if it did not. Its
+	// part of the slot is free again only when it is gone.
+	Until time.Time `json:"until,omitzero"`
+	// Overstayed says that the instance should have gone.
+	Overstayed bool `json:"overstayed,omitempty"`
+}
+
+func (c Claim) clone() Claim {
+	c.Held, c.Excess, c.Devices = c.Held.Clone(), c.Excess.Clone(), copied(c.Devices)
+	return c
+}
+
+// used returns what the instances in the slot take of it.
+func (s *Slot) used() Load {
+	var used Load
+	for _, c := range s.Claims {
+		used.Resources, _ = used.Resources.Add(c.Held.Resources)
+		used.Instances += c.Held.Instances
+	}
+	return used
+}
+
+// claim returns the index of an instance's claim in the slot, or -1.
+func (s *Slot) claim(id string) int {
+	return slices.IndexFunc(s.Claims, func(c Claim) bool { return c.ID == id })
+}
+
+// whole returns all that the instance takes.
+func (c *Claim) whole() Load {
+	sum, _ := c.Held.Resources.Add(c.Excess.Resources)
+	return Load{sum, c.Held.Instances + c.Excess.Instances}
+}
+
+// stay returns the instance as one that has lost its slot, which had that window.
+func (c *Claim) stay(node string, w Window) Stay {
+	if !c.Until.IsZero() && nanos(c.Until) < w.end() {
+		w.End = c.Until
+	}
+	return Stay{
+		ID: c.ID, Namespace: c.Namespace, Node: node, Load: c.whole(), Devices: c.Devices,
+		Window: w, Overstayed: c.Overstayed,
+	}
+}
