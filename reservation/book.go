@@ -106,6 +106,10 @@ func (b *Book) decide(decision func() ([]Change, error)) error {
 	now := b.now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return b.decideLocked(now, decision)
+}
+
+func (b *Book) decideLocked(now time.Time, decision func() ([]Change, error)) error {
 	b.catchUpLocked(now)
 	changes, err := decision()
 	if err != nil {
@@ -135,7 +139,7 @@ func (b *Book) SetNode(node placement.Node) error {
 func (b *Book) RemoveNode(id string) error {
 	return b.decide(func() ([]Change, error) {
 		if !b.nodes.remove(id) {
-			return nil, notFound("node", id)
+			return nil, &NotFoundError{"node", id}
 		}
 		return b.plan.NodeChanged(&b.nodes, id), nil
 	})
@@ -184,16 +188,13 @@ func (b *Book) Reserve(spec Spec) (Reservation, error) {
 // reservationAfter runs a decision and returns the reservation of an ID, which
 // the decision may set, as it is after that. One that has ended by it comes
 // back with its ID and the state Ended.
-func (b *Book) reservationAfter(id *string, decision func() ([]Change, error)) (r Reservation, err error) {
+func (b *Book) reservationAfter(id *string, decision func() ([]Change, error)) (Reservation, error) {
 	now := b.now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.catchUpLocked(now)
-	changes, err := decision()
-	if err != nil {
+	if err := b.decideLocked(now, decision); err != nil {
 		return Reservation{}, err
 	}
-	b.applyLocked(changes)
 	r, ok := b.plan.Reservation(*id)
 	if !ok {
 		r = Reservation{Spec: Spec{ID: *id}, Phase: Ended}
@@ -204,7 +205,7 @@ func (b *Book) reservationAfter(id *string, decision func() ([]Change, error)) (
 // Claim puts an instance into a slot of a reservation and returns the node.
 // The same instance with the same amounts again is the same claim.
 //
-// Errors: InvalidError, ErrNotFound, StateError, OwnerError, ConflictError,
+// Errors: InvalidError, NotFoundError, StateError, OwnerError, ConflictError,
 // ShortError.
 func (b *Book) Claim(reservation string, req placement.Request) (node string, c Claim, err error) {
 	if err := firstFitOnly(req.Preferences, false); err != nil {
@@ -232,7 +233,7 @@ func (b *Book) Claim(reservation string, req placement.Request) (node string, c 
 // Unclaim gives what an instance claimed back to its reservation, or to the
 // node if that has ended: it was not started after all, or is gone.
 //
-// Errors: ErrNotFound.
+// Errors: NotFoundError.
 func (b *Book) Unclaim(instance string) error {
 	return b.decide(func() ([]Change, error) { return b.plan.Unclaim(instance) })
 }
@@ -264,7 +265,7 @@ func (b *Book) Place(req placement.Request) (Stay, error) {
 
 // Remove says that an instance is gone, placed or claimed.
 //
-// Errors: ErrNotFound.
+// Errors: NotFoundError.
 func (b *Book) Remove(instance string) error {
 	return b.decide(func() ([]Change, error) { return b.plan.Remove(instance) })
 }
@@ -272,7 +273,7 @@ func (b *Book) Remove(instance string) error {
 // Update gives a reservation new terms if it has still that version (0: any);
 // zero fields keep what there is. A failed update changes nothing.
 //
-// Errors: InvalidError, ErrNotFound, StateError, VersionError, InUseError,
+// Errors: InvalidError, NotFoundError, StateError, VersionError, InUseError,
 // RefusedError.
 func (b *Book) Update(id string, version uint64, terms Terms) (Reservation, error) {
 	return b.reservationAfter(&id, func() ([]Change, error) { return b.plan.Update(&b.nodes, id, version, terms) })
@@ -293,7 +294,7 @@ func (b *Book) Resize(id string, shape placement.Resources, count int) (Reservat
 // Release ends a reservation now. With force also one in which instances
 // stand, of which becomes what its AtEnd says.
 //
-// Errors: ErrNotFound, StateError, InUseError.
+// Errors: NotFoundError, StateError, InUseError.
 func (b *Book) Release(id string, force bool) error {
 	return b.decide(func() ([]Change, error) { return b.plan.Release(id, force) })
 }
@@ -353,7 +354,7 @@ func (b *Book) Free(node string, w Window) (free placement.Resources, err error)
 	err = b.decide(func() ([]Change, error) {
 		room, ok := b.nodes.Room(node)
 		if !ok {
-			return nil, notFound("node", node)
+			return nil, &NotFoundError{"node", node}
 		}
 		free = b.plan.free(node, &room, &Load{Resources: room.Allocatable}, b.plan.span(w))
 		return nil, nil

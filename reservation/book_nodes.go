@@ -58,7 +58,7 @@ func (n *bookNodes) remove(id string) bool {
 func (n *bookNodes) use(id string, used Load, devices []int64) error {
 	known, ok := n.byID[id]
 	if !ok {
-		return notFound("node", id)
+		return &NotFoundError{"node", id}
 	}
 	if err := used.Resources.Validate(); err != nil || used.Instances < 0 {
 		return invalid("used", used, "want amounts of at least 0")

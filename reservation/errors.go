@@ -14,7 +14,7 @@ import (
 var (
 	// ErrInvalid: the call can never succeed as it stands; see InvalidError.
 	ErrInvalid = errors.New("reservation: invalid")
-	// ErrNotFound: nothing of that ID is known.
+	// ErrNotFound: nothing of that ID is known; see NotFoundError.
 	ErrNotFound = errors.New("reservation: not found")
 	// ErrState: the reservation is not in a state for that; see StateError.
 	ErrState = errors.New("reservation: wrong state")
@@ -53,7 +53,20 @@ func invalid(field string, value any, reason string) error {
 	return &InvalidError{Field: field, Value: fmt.Sprint(value), Reason: reason}
 }
 
-func notFound(what, id string) error { return fmt.Errorf("%w: %s %q", ErrNotFound, what, id) }
+// NotFoundError says what is not known.
+type NotFoundError struct {
+	// Kind is what was looked for: "reservation", "instance" or "node".
+	Kind string
+	ID   string
+}
+
+// Error names what is not known.
+func (e *NotFoundError) Error() string {
+	return fmt.Sprintf("reservation: not found: %s %q", e.Kind, e.ID)
+}
+
+// Unwrap returns ErrNotFound.
+func (e *NotFoundError) Unwrap() error { return ErrNotFound }
 
 // StateError says in which state a reservation is that does not allow the
 // call.

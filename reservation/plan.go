@@ -256,7 +256,7 @@ func (p *Plan) live(id, action string) (*booked, error) {
 			return nil, &StateError{ID: id, State: past.State, Action: action}
 		}
 	}
-	return nil, notFound("reservation", id)
+	return nil, &NotFoundError{"reservation", id}
 }
 
 // generatedID returns an ID for the next reservation that nobody has.

@@ -14,10 +14,10 @@ import (
 // allows all). In the dimensions of the shape it takes from the slot and never
 // more than is left there; all else it takes from the node, until the
 // reservation's window ends. No changes mean that the same instance is already
-// there with the same amounts, whatever has become of the reservation since. The request's Preferences and Ports are the
-// host's business.
+// there with the same amounts, whatever has become of the reservation since.
+// The request's Preferences and Ports are the host's business.
 //
-// Errors: InvalidError, ErrNotFound, StateError, OwnerError, ConflictError,
+// Errors: InvalidError, NotFoundError, StateError, OwnerError, ConflictError,
 // ShortError.
 func (p *Plan) Claim(nodes Nodes, id string, req placement.Request, allows func(node string) bool) ([]Change, error) {
 	if err := validateRequest(req); err != nil {
@@ -174,11 +174,11 @@ func (p *Plan) fitExcess(nodes Nodes, r *booked, node string, claim *Claim) bool
 // Unclaim decides that an instance does not stand in its slot any more: until
 // the reservation ends the slot has that again, after the end the node.
 //
-// Errors: ErrNotFound.
+// Errors: NotFoundError.
 func (p *Plan) Unclaim(instance string) ([]Change, error) {
 	tenant, ok := p.claims[instance]
 	if !ok {
-		return nil, notFound("instance", instance)
+		return nil, &NotFoundError{"instance", instance}
 	}
 	return []Change{{Kind: Vacate, ID: tenant.r.Spec.ID, Instance: instance}}, nil
 }

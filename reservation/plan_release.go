@@ -3,7 +3,7 @@ package reservation
 // Release decides that a reservation ends now. If instances stand in it that
 // takes force, and then becomes of them what its AtEnd says.
 //
-// Errors: ErrNotFound, StateError (it has ended), InUseError.
+// Errors: NotFoundError, StateError (it has ended), InUseError.
 func (p *Plan) Release(id string, force bool) ([]Change, error) {
 	r, err := p.live(id, "release")
 	switch {

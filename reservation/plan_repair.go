@@ -24,7 +24,7 @@ func (p *Plan) Degraded() []string {
 // by anything else, because holding them again has to be paid for again: each
 // change holds one more slot.
 //
-// Errors: ErrNotFound, StateError.
+// Errors: NotFoundError, StateError.
 func (p *Plan) Repair(nodes Nodes, id string) ([]Change, error) {
 	r, err := p.live(id, "repair")
 	if err == nil && !r.holding() {

@@ -63,7 +63,7 @@ func sameStay(a, b *Stay) bool {
 // Remove decides that an instance is gone, whether it stood in a slot or
 // beside.
 //
-// Errors: ErrNotFound.
+// Errors: NotFoundError.
 func (p *Plan) Remove(instance string) ([]Change, error) {
 	if _, ok := p.stays[instance]; ok {
 		return []Change{{Kind: Depart, Instance: instance}}, nil

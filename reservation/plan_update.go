@@ -15,7 +15,7 @@ import (
 // Start can be changed before it has come; an End that has passed ends the
 // reservation now. A failed update leaves everything exactly as it was.
 //
-// Errors: InvalidError, ErrNotFound, StateError, VersionError, InUseError,
+// Errors: InvalidError, NotFoundError, StateError, VersionError, InUseError,
 // RefusedError.
 func (p *Plan) Update(nodes Nodes, id string, version uint64, terms Terms) ([]Change, error) {
 	r, err := p.live(id, "update")
