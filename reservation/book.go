@@ -282,6 +282,9 @@ func (b *Book) Update(id string, version uint64, terms Terms) (Reservation, erro
 // Extend moves the end of a reservation. An end that has passed ends it now.
 // Errors are those of Update.
 func (b *Book) Extend(id string, end time.Time) (Reservation, error) {
+	if end.IsZero() { // which keeps the end, for Update
+		return Reservation{}, invalid("end", end, "missing")
+	}
 	return b.Update(id, 0, Terms{End: end})
 }
 

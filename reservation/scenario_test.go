@@ -276,6 +276,17 @@ func TestNotFound(t *testing.T) {
 	}
 }
 
+// TestExtendToNowhere: no end is no new end, as for a scheduler; it would else
+// be a new version of the same terms.
+func TestExtendToNowhere(t *testing.T) {
+	d := newDesk(t)
+	d.reserve(spec("r", 8))
+	d.unchanged(reservation.ErrInvalid, func() error {
+		_, err := d.Extend("r", time.Time{})
+		return err
+	})
+}
+
 func TestScenario72ExtendAfterEnd(t *testing.T) {
 	d := newDesk(t)
 	d.reserve(spec("r", 8))
