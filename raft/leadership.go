@@ -3,6 +3,7 @@ package raft
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // ErrResigned is the cause for which a leadership's context ends when the node
@@ -56,9 +57,10 @@ func (n *Node) Lead(ctx context.Context) (*Leadership, error) {
 // join adds l to the reign, if there is one that can be joined. If not, changed
 // is closed when it is worth trying again.
 func (n *Node) join(l *Leadership) (joined, stopped bool, changed <-chan struct{}) {
+	now := n.now()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.leadsLocked() {
+	if n.leadsLocked(now) {
 		l.reign, joined = n.reign, true
 		n.held[l] = struct{}{}
 	}
@@ -153,9 +155,10 @@ func (l *Leadership) do(fn func(ctx context.Context, token uint64) error) (over 
 	return l.ctx.Err() != nil, err
 }
 
-// leadsLocked reports whether there is a reign to join.
-func (n *Node) leadsLocked() bool {
-	return n.reign != nil && n.yields == nil && n.reign.valid()
+// leadsLocked reports whether there is a reign to join at an instant that was
+// read before the lock was taken: the clock may be the application's.
+func (n *Node) leadsLocked(now time.Duration) bool {
+	return n.reign != nil && n.yields == nil && n.reign.validAt(now)
 }
 
 // beginReign publishes a reign.
@@ -193,8 +196,9 @@ func (n *Node) endReign(r *reign, cause error) {
 // yield ends the contexts of a reign but not its lease, and reports whether
 // there was one. Nobody can join the reign any more.
 func (n *Node) yield(cause error) bool {
+	now := n.now()
 	n.mu.Lock()
-	leads := n.leadsLocked()
+	leads := n.leadsLocked(now)
 	var held []*Leadership
 	if leads {
 		n.yields = cause

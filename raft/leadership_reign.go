@@ -30,13 +30,16 @@ func newReign(term uint64, end time.Duration, clock func() time.Duration, expire
 	return r
 }
 
-// valid reports whether the lease runs at this instant. Who finds that it does
-// not ends the reign by that, so that a renewal cannot bring back what somebody
-// has seen over.
-func (r *reign) valid() bool {
+// valid reports whether the lease runs at this instant.
+func (r *reign) valid() bool { return r.validAt(r.clock()) }
+
+// validAt reports whether the lease runs at an instant that the clock has
+// shown. Who finds that it does not ends the reign by that, so that a renewal
+// cannot bring back what somebody has seen over.
+func (r *reign) validAt(now time.Duration) bool {
 	for {
 		end := r.end.Load()
-		if int64(r.clock()) < end {
+		if int64(now) < end {
 			return true
 		}
 		if end == reignOver || r.end.CompareAndSwap(end, reignOver) {
@@ -46,12 +49,14 @@ func (r *reign) valid() bool {
 }
 
 // left returns how long the lease still runs; not above 0 if it does not.
-func (r *reign) left() time.Duration {
+func (r *reign) left() time.Duration { return r.leftAt(r.clock()) }
+
+func (r *reign) leftAt(now time.Duration) time.Duration {
 	end := r.end.Load()
 	if end == reignOver {
 		return 0
 	}
-	return time.Duration(end) - r.clock()
+	return time.Duration(end) - now
 }
 
 // renew moves the end of the lease and reports whether the reign still ran.

@@ -128,9 +128,8 @@ func (n *Node) Run(ctx context.Context) error {
 	if begun {
 		return ErrRunning
 	}
-	err := n.run(ctx)
-	n.end()
-	return err
+	defer n.end()
+	return n.run(ctx)
 }
 
 // run opens the store and keeps saver and transport running around the loop.
@@ -183,13 +182,12 @@ func (n *Node) serve(ctx context.Context, loop func(served <-chan error) error) 
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
 	var transport sync.WaitGroup
+	defer transport.Wait()
+	defer n.inbox.close()
+	defer stop()
 	n.inbox.open()
 	transport.Go(func() { served <- n.cfg.Transport.Serve(serving, n.Receive) })
-	err := loop(served)
-	stop()
-	n.inbox.close()
-	transport.Wait()
-	return err
+	return loop(served)
 }
 
 // end tells everybody that the node has stopped.

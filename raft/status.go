@@ -68,13 +68,14 @@ func (n *Node) Status() Status {
 // snapshot returns the status as the loop saw it last, but for the lease, which
 // it looks at now. It shares the configuration.
 func (n *Node) snapshot() Status {
+	now := n.now()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	s := n.status
 	switch {
 	case !s.Leading:
-	case n.leadsLocked():
-		s.Lease = n.reign.left()
+	case n.leadsLocked(now):
+		s.Lease = n.reign.leftAt(now)
 	default: // The reign has ended, or is ending, since.
 		s.Leading, s.Leader = false, ""
 	}
@@ -106,9 +107,10 @@ func (l *loop) publish() {
 		Configuration: state.Configuration, Refused: l.refusal(),
 		Counters: l.core.Counters(), Traffic: l.traffic,
 	}
+	now := n.now()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	s.Leading = n.leadsLocked()
+	s.Leading = n.leadsLocked(now)
 	if s.Leader == s.ID && !s.Leading {
 		s.Leader = ""
 	}
