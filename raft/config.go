@@ -90,7 +90,9 @@ type Config struct {
 	// Healthy is asked before each round of heartbeats, if not nil. An error
 	// ends the reign. It must not block.
 	Healthy func() error
-	// Logger gets what no caller is told. Nil: nothing is logged.
+	// Logger gets what no caller is told: at level Info when reigns of this node
+	// begin and end, at Warn what somebody should look at, once, or once a minute
+	// while it lasts. Nil: nothing is logged.
 	Logger *slog.Logger
 }
 

@@ -139,10 +139,11 @@ func (n *Node) run(ctx context.Context) (err error) {
 		return err
 	}
 	l := &loop{
-		node:  n,
-		saver: startSaver(n.cfg.Store),
-		timer: time.NewTimer(Never),
-		done:  ctx.Done(),
+		node:   n,
+		saver:  startSaver(n.cfg.Store),
+		timer:  time.NewTimer(Never),
+		warned: make(map[string]time.Duration),
+		done:   ctx.Done(),
 	}
 	defer func() {
 		l.timer.Stop()

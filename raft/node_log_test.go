@@ -113,3 +113,61 @@ func TestLogOfTheUnfit(t *testing.T) {
 		require.Equal(t, []string{"WARN raft: node is unfit to lead error=the database is gone"}, log.read())
 	})
 }
+
+// A cluster that was set up wrong elects nobody, or does without a member. The
+// log says why, once a minute.
+func TestLogOfDroppedMessages(t *testing.T) {
+	tests := []struct {
+		name string
+		edit func(cfg *raft.Config)
+		want string
+	}{
+		{"founders disagree", func(cfg *raft.Config) {
+			cfg.Start = raft.Bootstrap(0, raft.Member{ID: "a", Voter: true}, raft.Member{ID: "b", Voter: true, Data: cfg.ID})
+		}, "it disagrees about the members or about the leader"},
+		{"clusters differ", func(cfg *raft.Config) { cfg.Cluster += cfg.ID }, "it is of another cluster or for another member"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				logs := map[string]*diary{"a": {}, "b": {}}
+				rafttest.Start(t, rafttest.Config{Nodes: 2, Edit: func(cfg *raft.Config) {
+					cfg.Logger = slog.New(logs[cfg.ID])
+					tt.edit(cfg)
+				}})
+				time.Sleep(90 * time.Second)
+				warning := "WARN raft: dropping messages from=b reason=" + tt.want
+				require.Equal(t, []string{warning, warning}, logs["a"].read())
+			})
+		})
+	}
+}
+
+// The leader names the member that has lost its disk; a node that joins and one
+// that restarts are nothing to warn about.
+func TestLogOfAWipedMember(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, logs := diaries(t, nil)
+		leader, wiped := boundCluster(c)
+		for range 2 {
+			c.Crash(wiped)
+			c.Start(wiped)
+			time.Sleep(etMax)
+		}
+		require.Equal(t, []string{"INFO raft: reign began term=1"}, logs[leader].read())
+		require.Empty(t, logs[wiped].read())
+		c.Crash(wiped)
+		c.Wipe(wiped)
+		c.Start(wiped)
+		time.Sleep(time.Second)
+		reason := "another store is bound to this name"
+		require.Equal(t, "WARN raft: dropping messages from="+wiped+" reason="+reason, logs[leader].read()[1])
+		require.Equal(t, []string{"WARN raft: another member refuses this node reason=" + reason}, logs[wiped].read())
+		require.NoError(t, c.Node(leader).RemoveMember(t.Context(), wiped))
+		require.NoError(t, c.Node(leader).AddMember(t.Context(), raft.Member{ID: wiped}))
+		c.Wait("the member to be promoted", func() bool { return c.Node(leader).Promote(t.Context(), wiped) == nil })
+		time.Sleep(5 * time.Minute)
+		require.Len(t, logs[leader].read(), 2)
+		require.Len(t, logs[wiped].read(), 1)
+	})
+}

@@ -21,10 +21,11 @@ type loop struct {
 	handover *handover        // nil if nothing is being given up
 	changes  []*pendingChange // membership changes that wait
 
-	asked      time.Duration // the round of heartbeats that Healthy was asked for
-	unwell     bool          // what it has said then
-	refusedFor Reason        // why another member refused this node
-	refusedAt  time.Duration // when it last did
+	asked      time.Duration            // the round of heartbeats that Healthy was asked for
+	unwell     bool                     // what it has said then
+	refusedFor Reason                   // why another member refused this node
+	refusedAt  time.Duration            // when it last did
+	warned     map[string]time.Duration // when which dropped messages were last logged
 	traffic    Traffic
 }
 
@@ -63,7 +64,10 @@ func (l *loop) run(served <-chan error) (err error) {
 func (l *loop) step() error {
 	if m, ok := l.node.inbox.take(); ok {
 		l.traffic.Received++
-		return l.apply(l.core.Step(l.node.now(), m))
+		before := l.core.Counters().Dropped
+		effects := l.core.Step(l.node.now(), m)
+		l.warnDropped(m.From, before)
+		return l.apply(effects)
 	}
 	return l.apply(l.core.Tick(l.node.now()))
 }
