@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"sync"
+	"time"
 
 	"github.com/rads-project/constellation/placement"
 	"github.com/rads-project/constellation/raft"
@@ -14,6 +15,9 @@ import (
 // errNoLeader is the answer of a replica that neither leads nor knows who
 // does. Asking again, here or elsewhere, helps.
 var errNoLeader = errors.New("no leader is known")
+
+// retryLead is how long a replica whose reign has failed leaves it to others.
+const retryLead = 100 * time.Millisecond
 
 // replica is one of several copies of a service that places. It takes
 // requests all the time, and decides while it leads.
@@ -35,11 +39,16 @@ func (r *replica) run(ctx context.Context) error {
 	var leading sync.WaitGroup
 	leading.Go(func() {
 		// A reign in which the journal fails ends early. Another replica leads
-		// then, and this one may come to lead again.
+		// then, and this one may come to lead again, after a pause: the journal
+		// may be out of reach for all of them.
 		for {
 			err := r.node.WhileLeader(ctx, r.lead)
 			if ctx.Err() != nil || errors.Is(err, raft.ErrStopped) {
 				return
+			}
+			select {
+			case <-time.After(retryLead):
+			case <-ctx.Done():
 			}
 		}
 	})
