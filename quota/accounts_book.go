@@ -77,6 +77,9 @@ func (b *book) ask(now reading, ns string, amounts *Amounts) (Verdict, error) {
 	return verdict, err
 }
 
+// validateKey reports every mistake in the key of a charge. Release and Resize
+// find no charge under a key that is not UTF-8, and ask for no more than that it
+// is not empty.
 func validateKey(ns, id string) error {
 	return errors.Join(validateName("namespace", ns), validateName("id", id))
 }
@@ -93,12 +96,12 @@ func validateName(field, name string) error {
 }
 
 func (b *book) charge(now reading, ns, id string, amounts *Amounts) (Verdict, error) {
-	if err := validateKey(ns, id); err != nil {
-		return Verdict{}, errors.Join(err, amounts.Validate())
-	}
 	acc := b.find(ns)
 	if _, exists := acc.held[id]; exists {
 		return b.repeat(now, acc, id, amounts)
+	}
+	if id == "" || !utf8.ValidString(id) || acc == b.vacant && validateName("namespace", ns) != nil {
+		return Verdict{}, errors.Join(validateKey(ns, id), amounts.Validate())
 	}
 	var delta vector
 	if err := b.tally(&delta, amounts, 1); err != nil {
@@ -139,8 +142,8 @@ func (b *book) put(now time.Time, acc *account, id string, amounts *Amounts, del
 }
 
 func (b *book) release(ns, id string) (amounts Amounts, err error) {
-	if err := validateKey(ns, id); err != nil {
-		return Amounts{}, err
+	if ns == "" || id == "" {
+		return Amounts{}, validateKey(ns, id)
 	}
 	acc := b.find(ns)
 	amounts, ok := acc.held[id]
@@ -160,8 +163,8 @@ func (b *book) release(ns, id string) (amounts Amounts, err error) {
 }
 
 func (b *book) resize(now reading, ns, id string, amounts *Amounts) (Verdict, error) {
-	if err := validateKey(ns, id); err != nil {
-		return Verdict{}, errors.Join(err, amounts.Validate())
+	if ns == "" || id == "" {
+		return Verdict{}, errors.Join(validateKey(ns, id), amounts.Validate())
 	}
 	acc := b.find(ns)
 	before, ok := acc.held[id]
