@@ -1,7 +1,7 @@
 package reservation
 
 import (
-	"fmt"
+	"errors"
 	"iter"
 	"slices"
 	"sync"
@@ -124,7 +124,7 @@ func (b *Book) decideLocked(now time.Time, decision func() ([]Change, error)) er
 // longer fit move or are lost. Reservations that lack slots get what they can.
 func (b *Book) SetNode(node placement.Node) error {
 	if err := node.Validate(); err != nil {
-		return fmt.Errorf("%w: node: %w", ErrInvalid, err)
+		return within("node", err)
 	}
 	return b.decide(func() ([]Change, error) {
 		b.nodes.set(node.Canonical())
@@ -173,7 +173,8 @@ func (b *Book) repairLocked() error {
 // Errors: InvalidError, ConflictError, RefusedError.
 func (b *Book) Reserve(spec Spec) (Reservation, error) {
 	if err := firstFitOnly(spec.Preferences, true); err != nil {
-		return Reservation{}, err
+		_, others := spec.terms(nanos(b.now()))
+		return Reservation{}, errors.Join(err, others)
 	}
 	id := spec.ID
 	return b.reservationAfter(&id, func() ([]Change, error) {
@@ -209,7 +210,7 @@ func (b *Book) reservationAfter(id *string, decision func() ([]Change, error)) (
 // ShortError.
 func (b *Book) Claim(reservation string, req placement.Request) (node string, c Claim, err error) {
 	if err := firstFitOnly(req.Preferences, false); err != nil {
-		return "", Claim{}, err
+		return "", Claim{}, errors.Join(err, validateRequest(req))
 	}
 	err = b.decide(func() ([]Change, error) {
 		changes, err := b.plan.Claim(&b.nodes, reservation, req, func(node string) bool {
@@ -245,7 +246,7 @@ func (b *Book) Unclaim(instance string) error {
 // Errors: InvalidError, ConflictError, RefusedError.
 func (b *Book) Place(req placement.Request) (Stay, error) {
 	if err := firstFitOnly(req.Preferences, false); err != nil {
-		return Stay{}, err
+		return Stay{}, errors.Join(err, validateRequest(req))
 	}
 	var stay Stay
 	err := b.decide(func() ([]Change, error) {

@@ -2,6 +2,7 @@ package reservation
 
 import (
 	"cmp"
+	"errors"
 	"iter"
 	"slices"
 
@@ -177,18 +178,20 @@ func keepsRule(rule placement.SpreadRule, counts map[string]int, domain string) 
 
 // firstFitOnly refuses rules that a Book can not keep.
 func firstFitOnly(p placement.Preferences, spread bool) error {
-	switch {
-	case p.Strategy != placement.BinPack:
-		return invalid("preferences.strategy", p.Strategy, "a book places by first fit; leave it zero")
-	case len(p.Preferred) > 0:
-		return invalid("preferences.preferred", p.Preferred[0].Constraint, "a book keeps no soft rules")
-	case len(p.Affinity) > 0:
-		return invalid("preferences.affinity", p.Affinity[0].Selector, "a book knows no labels of instances")
+	var errs []error
+	if p.Strategy != placement.BinPack {
+		errs = append(errs, invalid("preferences.strategy", p.Strategy, "a book places by first fit; leave it zero"))
+	}
+	if len(p.Preferred) > 0 {
+		errs = append(errs, invalid("preferences.preferred", p.Preferred[0].Constraint, "a book keeps no soft rules"))
+	}
+	if len(p.Affinity) > 0 {
+		errs = append(errs, invalid("preferences.affinity", p.Affinity[0].Selector, "a book knows no labels of instances"))
 	}
 	for _, rule := range p.Spread {
 		if !spread || !rule.Hard() || !rule.Selector.IsZero() {
-			return invalid("preferences.spread", rule.Topology, "a book keeps hard rules among the slots of a reservation")
+			errs = append(errs, invalid("preferences.spread", rule.Topology, "a book keeps hard rules among the slots of a reservation"))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }

@@ -3,6 +3,7 @@ package reservation
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,6 +40,8 @@ type InvalidError struct {
 	Value string
 	// Reason completes "Field Value: …".
 	Reason string
+
+	cause error // of package placement, where that found it
 }
 
 // Error returns "reservation: invalid FIELD VALUE: REASON".
@@ -46,11 +49,37 @@ func (e *InvalidError) Error() string {
 	return fmt.Sprintf("reservation: invalid %s %q: %s", e.Field, e.Value, e.Reason)
 }
 
-// Unwrap returns ErrInvalid.
-func (e *InvalidError) Unwrap() error { return ErrInvalid }
+// Unwrap returns ErrInvalid, and the error of package placement if that found
+// the mistake.
+func (e *InvalidError) Unwrap() []error {
+	if e.cause == nil {
+		return []error{ErrInvalid}
+	}
+	return []error{ErrInvalid, e.cause}
+}
 
 func invalid(field string, value any, reason string) error {
 	return &InvalidError{Field: field, Value: fmt.Sprint(value), Reason: reason}
+}
+
+// within returns the mistakes that package placement has found in a part, with
+// their path in the whole.
+func within(part string, err error) error {
+	switch e := err.(type) { //nolint:errorlint // Walks the tree of joined errors node by node.
+	case nil:
+		return nil
+	case *placement.InvalidError:
+		parts := slices.DeleteFunc([]string{part, e.Field}, func(s string) bool { return s == "" })
+		return &InvalidError{Field: strings.Join(parts, "."), Value: e.Value, Reason: e.Reason, cause: e}
+	case interface{ Unwrap() []error }:
+		var all []error
+		for _, mistake := range e.Unwrap() {
+			all = append(all, within(part, mistake))
+		}
+		return errors.Join(all...)
+	default:
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
 }
 
 // NotFoundError says what is not known.

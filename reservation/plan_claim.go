@@ -2,7 +2,6 @@ package reservation
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"time"
 
@@ -81,10 +80,7 @@ func (p *Plan) claimed(r *booked, req *placement.Request) bool {
 }
 
 func validateRequest(req placement.Request) error {
-	if err := req.Validate(); err != nil {
-		return fmt.Errorf("%w: %w", ErrInvalid, err)
-	}
-	return nil
+	return within("", req.Validate())
 }
 
 // byUse returns the slots in the order in which they are filled: the most used

@@ -2,7 +2,6 @@ package reservation
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -183,7 +182,7 @@ func (s *Spec) validateWindow(t Terms) error {
 }
 
 func validateSize(shape placement.Resources, count int) error {
-	errs := []error{validateAmounts("shape", shape)}
+	errs := []error{validateAmounts(shape)}
 	if shape.IsZero() {
 		errs = append(errs, invalid("shape", shape, "want something to hold"))
 	}
@@ -222,16 +221,14 @@ func (s *Spec) validateRules() error {
 			errs = append(errs, invalid("owners", owner, "not UTF-8"))
 		}
 	}
-	if err := s.Preferences.Validate(); err != nil {
-		errs = append(errs, fmt.Errorf("%w: preferences: %w", ErrInvalid, err))
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, within("preferences", s.Preferences.Validate()))...)
 }
 
-// validateAmounts checks resources as placement does for a request.
-func validateAmounts(field string, r placement.Resources) error {
-	if err := (placement.Request{ID: field, Resources: r}).Validate(); err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrInvalid, field, err)
+// validateAmounts checks the shape as placement does the amounts of a request.
+func validateAmounts(shape placement.Resources) error {
+	errs := []error{within("shape", shape.Validate())}
+	if gpu := shape.GPU; gpu > placement.Device && gpu%placement.Device != 0 {
+		errs = append(errs, invalid("shape.gpu", gpu, "want whole devices or a fraction of one"))
 	}
-	return nil
+	return errors.Join(errs...)
 }

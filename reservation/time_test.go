@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -215,8 +216,46 @@ func TestMistakesAreReportedAtOnce(t *testing.T) {
 		require.ErrorContains(t, err, "reservation: invalid "+field+" ")
 	}
 	_, err = d.Reserve(reservation.Spec{Shape: placement.Resources{CPU: -1}, Count: -1, Duration: 1})
-	require.ErrorContains(t, err, "invalid resources.cpu")
-	require.ErrorContains(t, err, "invalid count")
+	require.ErrorContains(t, err, "reservation: invalid shape.cpu")
+	require.ErrorContains(t, err, "reservation: invalid count")
+}
+
+// TestMistakesOfPlacement: what package placement finds is an error of both
+// packages, and comes with all else.
+func TestMistakesOfPlacement(t *testing.T) {
+	d := newDesk(t)
+	soft := placement.Use(placement.Spread).Prefer(placement.Equal("", "v"), 0)
+	bad := placement.Request{Resources: placement.Resources{CPU: -1}, Preferences: soft}
+	tests := []struct {
+		name  string
+		call  func() error
+		texts []string
+	}{
+		{"reserve", func() error {
+			_, err := d.Reserve(reservation.Spec{Shape: placement.Resources{GPU: 1001}, Count: 1, Duration: -1, Preferences: soft})
+			return err
+		}, []string{"preferences.strategy", "preferences.preferred", "preferences.preferred[0].constraint", "preferences.preferred[0].weight", "shape.gpu", "duration"}},
+		{"claim", func() error { _, _, err := d.Claim("r", bad); return err }, []string{"preferences.strategy", "preferences.preferred", "id", "resources.cpu", "preferences.preferred[0].constraint", "preferences.preferred[0].weight"}},
+		{"place", func() error { _, err := d.Place(bad); return err }, []string{"preferences.strategy", "preferences.preferred", "id", "resources.cpu", "preferences.preferred[0].constraint", "preferences.preferred[0].weight"}},
+		{"node", func() error { return d.SetNode(placement.Node{MaxInstances: -1}) }, []string{"node.id", "node.maxInstances"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			before := d.Snapshot()
+			err := test.call()
+			require.ErrorIs(t, err, reservation.ErrInvalid)
+			require.ErrorIs(t, err, placement.ErrInvalid)
+			require.ErrorAs(t, err, new(*reservation.InvalidError))
+			require.ErrorAs(t, err, new(*placement.InvalidError))
+			for line := range strings.Lines(err.Error()) {
+				require.Regexp(t, "^reservation: invalid ", line)
+			}
+			for _, field := range test.texts {
+				require.ErrorContains(t, err, "invalid "+field+" ")
+			}
+			require.Equal(t, before, d.Snapshot())
+		})
+	}
 }
 
 func TestBadCalls(t *testing.T) {
