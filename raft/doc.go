@@ -39,7 +39,9 @@
 //	14      the state file                                 filestore.go
 //	15, 16  identity and start                             core_admit.go, core_start.go
 //	17–20   membership                                     core_membership.go
-//	21–24   the shell                                      node.go, leadership.go, watch.go
+//	21      one loop steps, nobody blocks it               node_loop.go, node_mailbox.go
+//	22, 23  leading, and handing over                      leadership.go, node_handover.go
+//	24      watching                                       watch.go
 //
 // In short: a node that has answered a leader helps nobody else to win for as
 // long as the leader asked it to (rule 1), and the leader acts only while a

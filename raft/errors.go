@@ -45,6 +45,48 @@ var (
 	ErrMemberSilent = errors.New("raft: member does not answer")
 )
 
+// Errors of the shell around the core. They are found with errors.Is.
+var (
+	// ErrStopped says that Run has ended, or is about to.
+	ErrStopped = errors.New("raft: node has stopped")
+	// ErrRunning says that Run was called twice. A node runs once.
+	ErrRunning = errors.New("raft: node was run before")
+	// ErrSaveStalled says that a save took longer than the maximal election
+	// timeout (rule 13). Its goroutine and the store's lock stay until the
+	// operating system gives the write back.
+	ErrSaveStalled = errors.New("raft: save does not return")
+	// ErrSaveFailed says that a save has failed. What is on the disk is
+	// unknown, so that the node has ended (rule 13).
+	ErrSaveFailed = errors.New("raft: save failed")
+	// ErrTransport says that the transport's Serve has ended by itself.
+	ErrTransport = errors.New("raft: transport failed")
+	// ErrUnhealthy says that Config.Healthy has ended the reign.
+	ErrUnhealthy = errors.New("raft: node is unhealthy")
+	// ErrTransferFailed says that no other member has taken over within the
+	// maximal election timeout. The leader then stands for election again.
+	ErrTransferFailed = errors.New("raft: transfer failed")
+	// ErrResigned is the cause for which a leadership's context ends when the
+	// node gives up the lead of its own accord.
+	ErrResigned = errors.New("raft: leadership is given up")
+)
+
+// Errors of stores and of what they hold. They are found with errors.Is.
+var (
+	// ErrNoState says that a node was to resume but its store has never saved
+	// anything. A new cluster is started with Bootstrap, a new member with
+	// Join; a node whose disk was lost is removed and added again.
+	ErrNoState = errors.New("raft: no state")
+	// ErrCorrupt says that a state is there but cannot be read. The node does
+	// not start: beginning again with term 0 could give a second vote.
+	ErrCorrupt = errors.New("raft: state is corrupt")
+	// ErrForeign says that the state is intact but belongs to another cluster
+	// or node, or was written by a later version.
+	ErrForeign = errors.New("raft: state is foreign")
+	// ErrLocked says that another node, in this process or in another, uses
+	// the store.
+	ErrLocked = errors.New("raft: state is locked")
+)
+
 // MemberError says which member a refusal is about. It unwraps to Reason.
 type MemberError struct {
 	// ID is the member.
@@ -78,3 +120,28 @@ func (e *NotLeaderError) Error() string {
 
 // Unwrap returns ErrNotLeader.
 func (e *NotLeaderError) Unwrap() error { return ErrNotLeader }
+
+// StateError carries what is wrong with a stored state. It unwraps to Reason.
+type StateError struct {
+	// Path is the state file, empty if the store is not a file.
+	Path string
+	// Reason is ErrNoState, ErrCorrupt, ErrForeign or ErrLocked.
+	Reason error
+	// Detail says more, for people; it may be empty.
+	Detail string
+}
+
+// Error implements error.
+func (e *StateError) Error() string {
+	text := e.Reason.Error()
+	if e.Path != "" {
+		text += fmt.Sprintf(": file %q", e.Path)
+	}
+	if e.Detail != "" {
+		text += ": " + e.Detail
+	}
+	return text
+}
+
+// Unwrap returns the reason.
+func (e *StateError) Unwrap() error { return e.Reason }

@@ -6,10 +6,6 @@ import (
 	"time"
 )
 
-// ErrResigned is the cause for which a leadership's context ends when the node
-// gives up the lead of its own accord.
-var ErrResigned = errors.New("raft: leadership is given up")
-
 // Leadership is the right to act as the leader for one reign, as Node.Lead
 // hands it out. Its methods are safe for concurrent use.
 //

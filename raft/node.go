@@ -13,28 +13,6 @@ import (
 	"time"
 )
 
-// Errors of the shell around the core. They are found with errors.Is.
-var (
-	// ErrStopped says that Run has ended, or is about to.
-	ErrStopped = errors.New("raft: node has stopped")
-	// ErrRunning says that Run was called twice. A node runs once.
-	ErrRunning = errors.New("raft: node was run before")
-	// ErrSaveStalled says that a save took longer than the maximal election
-	// timeout (rule 13). Its goroutine and the store's lock stay until the
-	// operating system gives the write back.
-	ErrSaveStalled = errors.New("raft: save does not return")
-	// ErrSaveFailed says that a save has failed. What is on the disk is
-	// unknown, so that the node has ended (rule 13).
-	ErrSaveFailed = errors.New("raft: save failed")
-	// ErrTransport says that the transport's Serve has ended by itself.
-	ErrTransport = errors.New("raft: transport failed")
-	// ErrUnhealthy says that Config.Healthy has ended the reign.
-	ErrUnhealthy = errors.New("raft: node is unhealthy")
-	// ErrTransferFailed says that no other member has taken over within the
-	// maximal election timeout. The leader then stands for election again.
-	ErrTransferFailed = errors.New("raft: transfer failed")
-)
-
 // Node is one member of a cluster, running: it connects a Core with a clock, a
 // Store and a Transport, and tells the application when it leads.
 //

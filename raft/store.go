@@ -1,27 +1,5 @@
 package raft
 
-import (
-	"errors"
-	"fmt"
-)
-
-// Errors of stores and of what they hold. They are found with errors.Is.
-var (
-	// ErrNoState says that a node was to resume but its store has never saved
-	// anything. A new cluster is started with Bootstrap, a new member with
-	// Join; a node whose disk was lost is removed and added again.
-	ErrNoState = errors.New("raft: no state")
-	// ErrCorrupt says that a state is there but cannot be read. The node does
-	// not start: beginning again with term 0 could give a second vote.
-	ErrCorrupt = errors.New("raft: state is corrupt")
-	// ErrForeign says that the state is intact but belongs to another cluster
-	// or node, or was written by a later version.
-	ErrForeign = errors.New("raft: state is foreign")
-	// ErrLocked says that another node, in this process or in another, uses
-	// the store.
-	ErrLocked = errors.New("raft: state is locked")
-)
-
 // A Store keeps the one durable record of one node (rules 12 to 16). MemoryStore
 // and FileStore are two; raft/rafttest has the suite that a third must pass.
 //
@@ -55,28 +33,3 @@ type Record struct {
 	// Damage is not nil if a redundant copy was bad. The next Save repairs it.
 	Damage error
 }
-
-// StateError carries what is wrong with a stored state. It unwraps to Reason.
-type StateError struct {
-	// Path is the state file, empty if the store is not a file.
-	Path string
-	// Reason is ErrNoState, ErrCorrupt, ErrForeign or ErrLocked.
-	Reason error
-	// Detail says more, for people; it may be empty.
-	Detail string
-}
-
-// Error implements error.
-func (e *StateError) Error() string {
-	text := e.Reason.Error()
-	if e.Path != "" {
-		text += fmt.Sprintf(": file %q", e.Path)
-	}
-	if e.Detail != "" {
-		text += ": " + e.Detail
-	}
-	return text
-}
-
-// Unwrap returns the reason.
-func (e *StateError) Unwrap() error { return e.Reason }
