@@ -64,7 +64,7 @@ func ExampleNewMemory() {
 	fmt.Println(err)
 	// Output:
 	// transport: negative MaxFrame -1
-	// faultnet: loss 2000 is not between 0 and 1000
+	// transport: loss 2000 is not between 0 and 1000
 }
 
 func ExampleTooLargeError() {

@@ -34,7 +34,7 @@ type Faults struct {
 func (f Faults) Validate() error {
 	var errs []error
 	if f.LatencyMin < 0 || f.LatencyMax < f.LatencyMin || f.LatencyMax > LatencyLimit {
-		errs = append(errs, fmt.Errorf("faultnet: latency from %v to %v is not a range within 0s and %v",
+		errs = append(errs, fmt.Errorf("transport: latency from %v to %v is not a range within 0s and %v",
 			f.LatencyMin, f.LatencyMax, LatencyLimit))
 	}
 	chances := [...]struct {
@@ -43,11 +43,11 @@ func (f Faults) Validate() error {
 	}{{"loss", f.Loss}, {"duplication", f.Duplication}, {"reordering", f.Reordering}}
 	for _, c := range chances {
 		if c.value < 0 || c.value > Always {
-			errs = append(errs, fmt.Errorf("faultnet: %s %d is not between 0 and %d", c.name, c.value, Always))
+			errs = append(errs, fmt.Errorf("transport: %s %d is not between 0 and %d", c.name, c.value, Always))
 		}
 	}
 	if f.BytesPerSecond < 0 {
-		errs = append(errs, fmt.Errorf("faultnet: negative bandwidth %d", f.BytesPerSecond))
+		errs = append(errs, fmt.Errorf("transport: negative bandwidth %d", f.BytesPerSecond))
 	}
 	return errors.Join(errs...)
 }

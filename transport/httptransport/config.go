@@ -54,10 +54,6 @@ type Config struct {
 	MaxFrame int
 }
 
-// maxFrameLimit keeps the length of a frame within its field on the wire and
-// an int of any platform.
-const maxFrameLimit = 1 << 30
-
 // validate reports everything that is wrong with c, joined.
 func (c *Config) validate() error {
 	errs := []error{
@@ -67,8 +63,8 @@ func (c *Config) validate() error {
 	for _, name := range slices.Sorted(maps.Keys(c.Peers)) {
 		errs = append(errs, c.validatePeer(name, c.Peers[name]))
 	}
-	if c.MaxFrame < 0 || c.MaxFrame > maxFrameLimit {
-		errs = append(errs, fmt.Errorf("httptransport: MaxFrame %d is not between 0 and %d", c.MaxFrame, maxFrameLimit))
+	if c.MaxFrame < 0 || c.MaxFrame > wire.MaxLimit {
+		errs = append(errs, fmt.Errorf("httptransport: MaxFrame %d is not between 0 and %d", c.MaxFrame, wire.MaxLimit))
 	}
 	if c.Authenticate == nil && !c.Insecure {
 		errs = append(errs, errors.New("httptransport: neither Authenticate nor Insecure: names would not be authenticated"))

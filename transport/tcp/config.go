@@ -71,10 +71,6 @@ type Config struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// maxFrameLimit keeps the length of a frame within its field on the wire and
-// an int of any platform.
-const maxFrameLimit = 1 << 30
-
 // validate reports everything that is wrong with c, joined.
 func (c *Config) validate() error {
 	errs := []error{
@@ -87,8 +83,8 @@ func (c *Config) validate() error {
 	for _, name := range slices.Sorted(maps.Keys(c.Peers)) {
 		errs = append(errs, c.validatePeer(name, c.Peers[name]))
 	}
-	if c.MaxFrame < 0 || c.MaxFrame > maxFrameLimit {
-		errs = append(errs, fmt.Errorf("tcp: MaxFrame %d is not between 0 and %d", c.MaxFrame, maxFrameLimit))
+	if c.MaxFrame < 0 || c.MaxFrame > wire.MaxLimit {
+		errs = append(errs, fmt.Errorf("tcp: MaxFrame %d is not between 0 and %d", c.MaxFrame, wire.MaxLimit))
 	}
 	if c.MaxPending < 0 {
 		errs = append(errs, fmt.Errorf("tcp: negative MaxPending %d", c.MaxPending))

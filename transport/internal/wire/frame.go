@@ -25,6 +25,10 @@ const (
 // Overhead is what a frame needs on the wire beyond its payload, in bytes.
 const Overhead = headerSize + 1
 
+// MaxLimit is the greatest limit on the length of a frame: it fits its field on
+// the wire and an int of any platform.
+const MaxLimit = 1 << 30
+
 // headerSize is the size of the length and the checksum in front of a frame.
 const headerSize = 8
 
