@@ -88,7 +88,9 @@ type Config struct {
 	// election timeout.
 	ReleaseTimeout time.Duration
 	// Healthy is asked before each round of heartbeats, if not nil. An error
-	// ends the reign. It must not block.
+	// ends the reign and hands the lead to another. It must not block. A leader
+	// saves nothing while nothing changes, so that only Healthy can tell that its
+	// disk has become sick meanwhile.
 	Healthy func() error
 	// Logger gets what no caller is told: at level Info when reigns of this node
 	// begin and end, at Warn what somebody should look at, once, or once a minute

@@ -31,7 +31,8 @@ type Member struct {
 	// Voter says that the member votes and may lead. Others only listen.
 	Voter bool
 	// Priority is 0 or less, down to MinPriority: the lower, the later the
-	// member campaigns when a leader is lost (rule 10).
+	// member campaigns when a leader is lost (rule 10), and the later it is
+	// chosen when one resigns.
 	Priority int
 	// Data is the application's, for instance the address to redirect to.
 	Data string

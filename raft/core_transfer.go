@@ -1,7 +1,7 @@
 package raft
 
 import (
-	"math"
+	"cmp"
 	"time"
 )
 
@@ -52,9 +52,9 @@ func (c *Core) transfer(to string) {
 	c.send(c.message(TimeoutNow, to))
 }
 
-// Resign ends the reign in favour of the voter that answered last, by ID among
-// several; the one that handed this reign over comes after all others, because
-// it is ending or unfit. Without one that answered within the minimal election
+// Resign ends the reign in favour of the voter that answered last, by priority
+// and then by ID among several; the one that handed this reign over comes after
+// all others, because it is ending or unfit. Without one that answered within the minimal election
 // timeout, this node only steps down. It fails with ErrNotLeader without a reign.
 func (c *Core) Resign(now time.Duration) (Effects, error) {
 	c.begin(now)
@@ -72,18 +72,30 @@ func (c *Core) Resign(now time.Duration) (Effects, error) {
 // successor returns the voter to hand over to. One with an older configuration
 // would not be voted for (rule 17).
 func (c *Core) successor() (string, bool) {
-	best, latest := "", time.Duration(math.MinInt64)
+	best := -1
 	for i, m := range c.hard.Configuration.Members {
-		acked := c.peers[i].acked
-		if m.ID == c.reign.predecessor {
-			acked = longAgo
-		}
 		able := i != c.self && m.Voter && c.answers(i) && c.isUpToDate(i)
-		if able && acked > latest {
-			best, latest = m.ID, acked
+		if able && (best < 0 || c.compareSuccessors(i, best) > 0) {
+			best = i
 		}
 	}
-	return best, best != "" && c.hard.Term+1 < termLimit
+	if best < 0 || c.hard.Term+1 >= termLimit {
+		return "", false
+	}
+	return c.hard.Configuration.Members[best].ID, true
+}
+
+// compareSuccessors compares how well two members would succeed: first by when
+// they have answered last, then by priority.
+func (c *Core) compareSuccessors(i, j int) int {
+	members := c.hard.Configuration.Members
+	answered := func(member int) time.Duration {
+		if members[member].ID == c.reign.predecessor {
+			return longAgo
+		}
+		return c.peers[member].acked
+	}
+	return cmp.Or(cmp.Compare(answered(i), answered(j)), cmp.Compare(members[i].Priority, members[j].Priority))
 }
 
 // awaitsSuccessor reports whether it helps to hand over a little later, because

@@ -411,6 +411,15 @@ func TestLeadershipResignAfterItsEnd(t *testing.T) {
 		<-l.Context().Done()
 		require.NoError(t, l.Resign(t.Context()))
 	})
+	synctest.Test(t, func(t *testing.T) {
+		c := rafttest.Start(t, rafttest.Config{})
+		leader := c.WaitLeader()
+		l := lead(t, c.Node(leader))
+		l.Release()
+		require.NoError(t, c.Node(leader).Resign(t.Context()))
+		require.False(t, l.Valid())
+		require.NoError(t, l.Resign(t.Context()), "the successor is still campaigning")
+	})
 }
 
 // An unhealthy leader hands over instead of sending heartbeats.

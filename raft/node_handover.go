@@ -43,7 +43,8 @@ func (n *Node) Transfer(ctx context.Context, to string) error {
 	})
 }
 
-// Resign gives up the lead in favour of the voter that answered last. It is
+// Resign gives up the lead in favour of the voter that answered last, of several
+// the one of highest priority that has not just handed over itself. It is
 // Transfer without waiting for the outcome: it returns when the lease has ended.
 // It fails with ErrNotLeader or ErrTransferring.
 //
@@ -53,14 +54,11 @@ func (n *Node) Resign(ctx context.Context) error { return n.resign(ctx, 0) }
 // resign gives up the reign of a term, if that runs, or, with 0, of any.
 func (n *Node) resign(ctx context.Context, term uint64) error {
 	return n.call(ctx, func(l *loop, reply chan<- error) error {
-		if term != 0 && l.core.Term() != term {
+		if term != 0 && (l.reign.term != term || !l.reign.valid()) {
 			reply <- nil
 			return nil
 		}
-		err := l.handOver("", ErrResigned, reply)
-		if term != 0 && errors.Is(err, ErrNotLeader) {
-			reply <- nil
-		} else if err != nil {
+		if err := l.handOver("", ErrResigned, reply); err != nil {
 			reply <- err
 		}
 		return nil

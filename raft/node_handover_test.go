@@ -83,3 +83,18 @@ func TestTransferWaitsForTheConfiguration(t *testing.T) {
 		require.True(t, c.Node(target).IsLeader())
 	})
 }
+
+// Rule 10: of voters that have answered the same heartbeat, the one of highest
+// priority takes over.
+func TestHandOverHeedsPriority(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := rafttest.Start(t, rafttest.Config{Edit: func(cfg *raft.Config) {
+			cfg.Start = raft.Bootstrap(0, raft.Member{ID: "a", Voter: true, Priority: -2},
+				raft.Member{ID: "b", Voter: true, Priority: -1}, raft.Member{ID: "c", Voter: true})
+		}})
+		require.Equal(t, "c", c.WaitLeader())
+		time.Sleep(etMax)
+		require.NoError(t, c.Stop("c"))
+		require.Equal(t, "b", c.WaitLeader())
+	})
+}

@@ -31,7 +31,10 @@ type loop struct {
 
 // run steps the core until the node has stopped, or cannot go on.
 func (l *loop) run(served <-chan error) (err error) {
-	defer func() { l.endReign(cmp.Or(err, ErrStopped)) }()
+	defer func() {
+		l.endReign(cmp.Or(err, ErrStopped))
+		l.publishTraffic()
+	}()
 	for {
 		if err := l.settle(); err != nil {
 			return err

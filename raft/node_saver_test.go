@@ -169,6 +169,7 @@ func TestScenario112_StopDuringBlockedSave(t *testing.T) {
 		synctest.Wait()
 		require.ErrorIs(t, c.Stop(leader), raft.ErrSaveStalled)
 		require.Equal(t, etMax, time.Since(begun))
+		require.EqualValues(t, 1, node.Status().Traffic.SlowSaves)
 		require.ErrorIs(t, context.Cause(l.Context()), raft.ErrStopped)
 		require.False(t, l.Valid())
 

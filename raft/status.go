@@ -121,6 +121,14 @@ func (l *loop) publish() {
 	}
 }
 
+// publishTraffic makes visible what the loop counted last, for one that ends and
+// may not have saved the rest of its state.
+func (l *loop) publishTraffic() {
+	l.node.mu.Lock()
+	defer l.node.mu.Unlock()
+	l.node.status.Traffic = l.traffic
+}
+
 // notifyLocked wakes everybody who waits for a change.
 func (n *Node) notifyLocked() {
 	close(n.changed)

@@ -41,8 +41,9 @@ type Config struct {
 	Cluster string
 	// Name is this member's own name. Required.
 	Name string
-	// Listener is where peers connect to. Required; Serve closes it. It must
-	// be a plain listener, TLS is added by the transport.
+	// Listener is where peers connect to. Required; Serve closes it, so close
+	// it yourself if Serve is never called, for instance because a node's store
+	// is locked. It must be a plain listener, TLS is added by the transport.
 	Listener net.Listener
 	// Peers are the addresses of the other members, "host:port", by name.
 	// [Transport.SetPeer] adds and changes them at run time. A connection
