@@ -64,7 +64,7 @@ func (p *Plan) start(r *booked) {
 func (p *Plan) schedule(r *booked) {
 	switch start := nanos(r.Terms.Start); {
 	case r.Phase == Pending && r.Spec.Notice > 0 && !r.Noticed:
-		p.deadlines.set(&r.due, start-int64(r.Spec.Notice), rankNotice)
+		p.deadlines.set(&r.due, subNanos(start, r.Spec.Notice), rankNotice)
 	case r.Phase == Pending:
 		p.deadlines.set(&r.due, start, rankStart)
 	case r.Phase == Active || r.Phase == Displaced:

@@ -175,9 +175,6 @@ func (s *Spec) validateWindow(t Terms) error {
 	if _, ok := addNanos(nanos(t.End), s.Grace); !ok || !inRange(t.End) {
 		return invalid("end", t.End, "out of range, with the grace")
 	}
-	if nanos(t.Start) < -forever+int64(s.Notice) {
-		return invalid("notice", s.Notice, "out of range, before the start")
-	}
 	return nil
 }
 

@@ -34,6 +34,48 @@ func TestClockStepsBackAndForth(t *testing.T) {
 	require.ErrorIs(t, d.claim("a", "j", 1), reservation.ErrState)
 }
 
+// TestClocksOfAllAges: a clock may begin at the zero time as well as at ours;
+// where time can not be counted, what needs it is refused.
+func TestClocksOfAllAges(t *testing.T) {
+	year := func(year int) time.Time { return time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC) }
+	for _, zero := range []time.Time{{}, year(100), year(1824), year(1970), year(2026), year(2261)} {
+		d := &desk{t: t, clock: zero, zero: zero}
+		book, err := reservation.New(reservation.Config{Now: func() time.Time { return d.clock }})
+		require.NoError(t, err)
+		d.Book = book
+		require.NoError(t, d.SetNode(node("n1", 8)))
+		evict := d.during("r", 8, 60, 120)
+		evict.AtEnd, evict.Grace, evict.Notice = reservation.Evict, time.Minute, math.MaxInt64
+		d.reserve(evict)
+		_, err = d.Place(lasting("s", 8, 60))
+		require.NoError(t, err)
+		require.NoError(t, d.Remove("s"))
+		d.at(60)
+		require.NoError(t, d.claim("r", "i", 8))
+		d.at(180)
+		var got []string
+		for _, e := range d.Sweep() {
+			got = append(got, fmt.Sprint(e.At.Sub(zero).Seconds(), " ", e.Kind))
+		}
+		require.Equal(t, []string{"60 started", "120 expired", "180 eviction-due", "180 over"}, got, "%v", zero)
+	}
+	for _, now := range []time.Time{year(-1000), year(148), year(1500), year(1822), year(2263), year(12000)} {
+		book, err := reservation.New(reservation.Config{Now: func() time.Time { return now }})
+		require.NoError(t, err)
+		require.NoError(t, book.SetNode(node("n1", 8)))
+		if now.Year() > 0 {
+			_, err = book.Reserve(spec("r", 1))
+			require.ErrorIs(t, err, reservation.ErrInvalid, "%v", now)
+			_, err = book.Place(lasting("s", 1, 60))
+			require.ErrorIs(t, err, reservation.ErrInvalid, "%v", now)
+		}
+		s := spec("r", 1)
+		s.Start = now
+		_, err = book.Reserve(s)
+		require.ErrorIs(t, err, reservation.ErrInvalid, "%v", now)
+	}
+}
+
 func TestOneInstantEndsBeforeGraceBeforeStart(t *testing.T) {
 	d := newDesk(t)
 	evict := d.during("b grace", 1, 0, 50)

@@ -46,31 +46,52 @@ func (w Window) shifted(start int64) (Window, bool) {
 	return Window{Start: instant(start), End: instant(end)}, ok
 }
 
-// Instants are nanoseconds since 1970 inside the package. An int64 reaches
-// from 1677 to 2262; forever is later than any instant.
-const forever = math.MaxInt64
+// Instants are nanoseconds inside the package, in two eras that an int64 has
+// room for: from 1823 to 2262, counted from 1970, and for clocks that begin at
+// the zero time, as those of tests do, the first 146 years after it.
+const (
+	forever   = math.MaxInt64 // later than any instant
+	secondEra = -forever + eraLength
+	eraLength = 1 << 62
+)
 
 // inRange reports whether t is an instant that can be counted.
-func inRange(t time.Time) bool {
-	return t.After(time.Unix(0, math.MinInt64)) && t.Before(time.Unix(0, forever))
-}
+func inRange(t time.Time) bool { return instant(nanos(t)).Equal(t) }
 
-// nanos returns t as an instant, the nearest one if t is out of range.
+// nanos returns t as an instant, the last before it or else the first one if t
+// is out of range.
 func nanos(t time.Time) int64 {
 	switch {
-	case inRange(t):
-		return t.UnixNano()
-	case t.Before(time.Unix(0, 0)):
-		return math.MinInt64 + 1
-	default:
+	case !t.Before(time.Unix(0, forever)):
 		return forever - 1
+	case !t.Before(time.Unix(0, secondEra)):
+		return t.UnixNano()
+	default:
+		return -forever + int64(min(max(t.Sub(time.Time{}), 0), eraLength-1))
 	}
 }
 
-func instant(n int64) time.Time { return time.Unix(0, n).UTC() }
+func instant(n int64) time.Time {
+	if n < secondEra {
+		return time.Time{}.Add(time.Duration(n + forever))
+	}
+	return time.Unix(0, n).UTC()
+}
 
-// addNanos returns n + d for d ≥ 0, and false if that is not before forever.
+// addNanos returns n + d for d ≥ 0, and false if that is not in the same era.
 func addNanos(n int64, d time.Duration) (int64, bool) {
 	sum := n + int64(d)
-	return sum, sum >= n && sum < forever
+	return sum, sum >= n && sum < forever && (n < secondEra) == (sum < secondEra)
+}
+
+// subNanos returns n - d for d ≥ 0, at least the beginning of the era.
+func subNanos(n int64, d time.Duration) int64 {
+	first := int64(-forever)
+	if n >= secondEra {
+		first = secondEra
+	}
+	if difference := n - int64(d); difference <= n && difference >= first {
+		return difference
+	}
+	return first
 }

@@ -26,6 +26,17 @@ func ownWindow(now time.Time, req *placement.Request) (reservation.Window, bool)
 	}
 }
 
+// checkWindow refuses a request that leaves at a known time, or when told, while
+// the clock shows what the plan can not count.
+func checkWindow(now time.Time, req *placement.Request) error {
+	if w, bounded := ownWindow(now, req); bounded && !w.Overlaps(w) {
+		return &placement.InvalidError{
+			Field: "duration", Value: req.Duration.String(), Reason: "out of range at " + now.String(),
+		}
+	}
+	return nil
+}
+
 // spot is a place that a query could take.
 type spot struct {
 	index.Choice

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/reservation"
 )
 
 func noExecute(key string) placement.Taint {
@@ -206,4 +207,44 @@ func TestClockThatStartsAtZero(t *testing.T) {
 	place(t, s, testRequest("a", 1))
 	kinds := collect(s, func() { require.NoError(t, s.AddTaint(t.Context(), "n1", noExecute("k"))) })
 	require.Equal(t, []string{"node-updated", "eviction-due"}, kinds)
+
+	req := testRequest("b", 1)
+	req.Duration, req.Preferences = time.Minute, req.Preferences.Tolerate(placement.TolerateExists("k"))
+	place(t, s, req)
+	spec := holding("r", 1, 1)
+	spec.Preferences, spec.AtEnd, spec.Notice = req.Preferences, reservation.Evict, time.Hour
+	reserve(t, s, spec)
+	req.ID, req.Duration = "c", 0
+	_, err := s.PlaceFromReservation(t.Context(), "r", req)
+	require.NoError(t, err)
+	require.Empty(t, due(t, s))
+	now = now.Add(time.Minute)
+	require.Equal(t, []string{"overstayed b"}, due(t, s))
+	next, ok := s.NextDeadline()
+	require.True(t, ok)
+	require.Equal(t, time.Time{}.Add(time.Hour), next)
+	now = next
+	_, err = s.Sweep(t.Context())
+	require.NoError(t, err)
+	r, err := s.Reservation("r")
+	require.NoError(t, err)
+	require.Equal(t, reservation.Ended, r.State())
+	now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) // where it was to begin with
+	spec.ID = "later"
+	require.Equal(t, now.Add(time.Hour), reserve(t, s, spec).Terms.End)
+}
+
+func TestDurationThatCanNotBeCounted(t *testing.T) {
+	now := time.Date(2300, 1, 1, 0, 0, 0, 0, time.UTC)
+	s := newTestScheduler(t, Config{Now: func() time.Time { return now }})
+	addNodes(t, s, testNode("n1", 4))
+	req := testRequest("a", 1)
+	place(t, s, req)
+	before := snapshot(t, s)
+	req.ID, req.Duration = "b", time.Hour
+	_, err := s.Place(t.Context(), req)
+	var invalid *placement.InvalidError
+	require.ErrorAs(t, err, &invalid)
+	require.Equal(t, "duration", invalid.Field)
+	require.Equal(t, before, snapshot(t, s))
 }

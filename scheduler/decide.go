@@ -38,6 +38,9 @@ func (st *state) find(now time.Time, req *placement.Request, on *node) (found, e
 	case existing != nil:
 		return found{existing: existing}, nil
 	}
+	if err := checkWindow(now, req); err != nil {
+		return found{}, err
+	}
 	to, err := st.choose(now, req, q, on)
 	if exceeded := st.admits(now, req); exceeded != nil || err != nil {
 		return found{}, both(err, exceeded)
