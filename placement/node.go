@@ -42,12 +42,14 @@ type Node struct {
 
 // Devices are the GPUs of a node.
 type Devices struct {
-	Count int    `json:"count,omitempty"`
+	// Count of them, at most MaxDevices; a device has its index below that.
+	Count int `json:"count,omitempty"`
+	// Model of all of them, the node's label LabelGPUModel; empty is none.
 	Model string `json:"model,omitempty"`
 }
 
 // Ratio is a rational number above zero, for example {3, 2} for one and a
-// half.
+// half. The zero value is invalid.
 type Ratio struct {
 	Numerator   int64 `json:"numerator"`
 	Denominator int64 `json:"denominator"`

@@ -14,6 +14,7 @@ const MaxSoftTerms = 64
 // Build them with Use and its methods, each of which returns a new value and
 // leaves its receiver alone, or as a literal.
 type Preferences struct {
+	// Strategy orders the nodes that fit; zero is BinPack.
 	Strategy Strategy `json:"strategy,omitempty"`
 	// Required constraints on node labels, checked in this order.
 	Required []Constraint `json:"required,omitempty"`

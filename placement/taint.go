@@ -27,8 +27,11 @@ func (e Effect) valid() bool {
 // Taint marks a node as not for everybody. A node has at most one taint of
 // the same key and effect.
 type Taint struct {
-	Key    string `json:"key"`
-	Value  string `json:"value,omitempty"`
+	// Key of the taint, not empty.
+	Key string `json:"key"`
+	// Value that a toleration of TolerateEqual must name; may be empty.
+	Value string `json:"value,omitempty"`
+	// Effect on who does not tolerate it, one of the three.
 	Effect Effect `json:"effect"`
 }
 

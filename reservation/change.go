@@ -42,14 +42,17 @@ func (k *ChangeKind) UnmarshalText(text []byte) error {
 // fields count. Changes are plain JSON, to be journaled.
 type Change struct {
 	Kind ChangeKind `json:"kind"`
-	// ID of a reservation.
+	// ID of a reservation, and of an instance.
 	ID       string `json:"id,omitempty"`
 	Instance string `json:"instance,omitempty"`
 
+	// Reservation, Claim or Stay as it is from now on.
 	Reservation *Reservation `json:"reservation,omitempty"`
 	Claim       *Claim       `json:"claim,omitempty"`
 	Stay        *Stay        `json:"stay,omitempty"`
 
+	// Slot is its place in Reservation.Slots; Node and the indices of its GPUs
+	// are where it goes.
 	Slot    int    `json:"slot,omitempty"`
 	Node    string `json:"node,omitempty"`
 	Devices []int  `json:"devices,omitempty"`

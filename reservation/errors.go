@@ -86,7 +86,8 @@ func within(part string, err error) error {
 type NotFoundError struct {
 	// Kind is what was looked for: "reservation", "instance" or "node".
 	Kind string
-	ID   string
+	// ID that it was looked for under.
+	ID string
 }
 
 // Error names what is not known.
@@ -100,6 +101,7 @@ func (e *NotFoundError) Unwrap() error { return ErrNotFound }
 // StateError says in which state a reservation is that does not allow the
 // call.
 type StateError struct {
+	// ID of the reservation, and the state that it is in.
 	ID    string
 	State State
 	// Action is what was asked, for example "claim".
@@ -116,7 +118,9 @@ func (e *StateError) Unwrap() error { return ErrState }
 
 // OwnerError says who may claim from a reservation instead.
 type OwnerError struct {
-	ID        string
+	// ID of the reservation.
+	ID string
+	// Namespace that asked, and Owners, who may.
 	Namespace string
 	Owners    []string
 }
@@ -131,6 +135,7 @@ func (e *OwnerError) Unwrap() error { return ErrNotOwner }
 
 // ConflictError says that an ID already stands for something else.
 type ConflictError struct {
+	// ID of a reservation or an instance.
 	ID string
 	// Taken says by what.
 	Taken string
@@ -147,6 +152,7 @@ func (e *ConflictError) Unwrap() error { return ErrConflict }
 // InUseError names the instances that are in the way of a release or of a
 // smaller size.
 type InUseError struct {
+	// ID of the reservation, and the instances that stand in it, sorted.
 	ID        string
 	Instances []string
 }
@@ -161,7 +167,9 @@ func (e *InUseError) Unwrap() error { return ErrInUse }
 
 // VersionError says which version an update was made for and which there is.
 type VersionError struct {
-	ID        string
+	// ID of the reservation.
+	ID string
+	// Want is the version that the update was for, Has the one that there is.
 	Want, Has uint64
 }
 
@@ -218,6 +226,7 @@ func (e *RefusedError) Unwrap() error { return ErrRefused }
 
 // ShortError says why no slot of a reservation takes a claim.
 type ShortError struct {
+	// ID of the reservation, and what the claim asked.
 	ID    string
 	Asked placement.Resources
 	// Left is what the slot with most left still has for claims. A claim

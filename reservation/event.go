@@ -39,7 +39,8 @@ const (
 type Event struct {
 	// Seq numbers the events of a Book from 1; a gap is what was dropped. A
 	// Plan leaves it 0.
-	Seq  uint64    `json:"seq,omitempty"`
+	Seq uint64 `json:"seq,omitempty"`
+	// Kind says what has happened, and with that which fields are set.
 	Kind EventKind `json:"kind"`
 	// At is when it was due: for deadlines the deadline itself, however late
 	// the Plan was told the time.

@@ -6,10 +6,12 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
-// Load is an amount of resources and of instances.
+// Load is an amount of resources and of instances. The zero value is nothing.
 type Load struct {
+	// Resources in the units of package placement.
 	Resources placement.Resources `json:"resources,omitzero"`
-	Instances int64               `json:"instances,omitempty"`
+	// Instances among the node's, at least 0.
+	Instances int64 `json:"instances,omitempty"`
 }
 
 // Clone returns a copy that shares nothing with l.
@@ -24,6 +26,7 @@ func (l Load) IsZero() bool { return l.Instances == 0 && l.Resources.IsZero() }
 // Hold is a load on one node over a window of time. Plan counts holds and
 // nothing else: a slot is a hold, and so is an instance.
 type Hold struct {
+	// Node that Load is on, over Window.
 	Node   string
 	Window Window
 	Load   Load

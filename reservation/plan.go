@@ -31,7 +31,8 @@ type Want struct {
 	Shape  placement.Resources
 	Window Window
 	// Node that it has to be; empty means any.
-	Node        string
+	Node string
+	// Preferences are the rules by which nodes are chosen.
 	Preferences placement.Preferences
 	// Taken are the nodes of the other slots of the same reservation, one
 	// entry per slot.
@@ -230,6 +231,7 @@ func (p *Plan) Holders(node string, w Window) []Holder {
 
 // PastReservation is what is remembered of a reservation that is no more.
 type PastReservation struct {
+	// ID that it had, and its last state.
 	ID    string `json:"id"`
 	State State  `json:"state"`
 }

@@ -9,12 +9,17 @@ import (
 // Snapshot is the whole state of a Plan as data. Equal states give equal
 // snapshots, and the same JSON byte for byte.
 type Snapshot struct {
-	Now          time.Time         `json:"now"`
-	Created      uint64            `json:"created,omitempty"`
-	Reservations []Reservation     `json:"reservations,omitempty"`
-	Stays        []Stay            `json:"stays,omitempty"`
-	Unsettled    []string          `json:"unsettled,omitempty"`
-	Past         []PastReservation `json:"past,omitempty"`
+	// Now is the time that the plan has reached, in UTC.
+	Now time.Time `json:"now"`
+	// Created is the greatest Seq of a reservation that ever was.
+	Created uint64 `json:"created,omitempty"`
+	// Reservations and Stays by ID.
+	Reservations []Reservation `json:"reservations,omitempty"`
+	Stays        []Stay        `json:"stays,omitempty"`
+	// Unsettled are the IDs of reservations that Settle is to look at, sorted.
+	Unsettled []string `json:"unsettled,omitempty"`
+	// Past are the latest reservations that are no more, the oldest first.
+	Past []PastReservation `json:"past,omitempty"`
 }
 
 // Snapshot returns a copy of the state.

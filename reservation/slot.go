@@ -19,7 +19,7 @@ type Slot struct {
 
 // Claim is an instance that stands in a slot.
 type Claim struct {
-	// ID of the instance.
+	// ID of the instance, and its namespace.
 	ID        string `json:"id"`
 	Namespace string `json:"namespace,omitempty"`
 	// Held is the part that the slot covers and the reservation's namespace

@@ -98,8 +98,10 @@ type Spec struct {
 // Terms are what an update can change in a reservation. In an update, a zero
 // field keeps what there is.
 type Terms struct {
-	Start time.Time           `json:"start,omitzero"`
-	End   time.Time           `json:"end,omitzero"`
+	// Start and End of the window, End not in it.
+	Start time.Time `json:"start,omitzero"`
+	End   time.Time `json:"end,omitzero"`
+	// Shape of each slot, and the number of them.
 	Shape placement.Resources `json:"shape,omitzero"`
 	Count int                 `json:"count,omitempty"`
 }

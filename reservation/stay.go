@@ -10,12 +10,13 @@ import (
 // Stay is an instance outside of reservations that the Plan was told of,
 // because it will leave at a known time or when told.
 type Stay struct {
-	// ID of the instance.
+	// ID of the instance, and its namespace.
 	ID        string `json:"id"`
 	Namespace string `json:"namespace,omitempty"`
-	Node      string `json:"node"`
-	Load      Load   `json:"load"`
-	Devices   []int  `json:"devices,omitempty"`
+	// Node that it is on, what it uses there, and the indices of its GPUs.
+	Node    string `json:"node"`
+	Load    Load   `json:"load"`
+	Devices []int  `json:"devices,omitempty"`
 	// Window from when it came to when it promised to be gone. It counts
 	// after that too, until it is said to be gone.
 	Window Window `json:"window"`

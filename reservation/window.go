@@ -6,7 +6,8 @@ import (
 )
 
 // Window is a closed-open interval of time: Start belongs to it, End does
-// not. A zero End means for ever.
+// not. A zero End means for ever. Instants from 1678 to 2261 can be counted,
+// in nanoseconds.
 type Window struct {
 	Start time.Time `json:"start"`
 	End   time.Time `json:"end,omitzero"`

@@ -76,6 +76,7 @@ func newChange(kind changeKind) Change {
 
 // NodeAdded is the Change of AddNode.
 type NodeAdded struct {
+	// Node in canonical form.
 	Node placement.Node `json:"node"`
 	// Join is the node's place in the order of joining, which breaks ties.
 	Join uint64 `json:"join"`
@@ -88,7 +89,9 @@ type NodeAdded struct {
 // NodeUpdated is the Change of UpdateNode and of changes of labels and
 // taints: the node as it is now.
 type NodeUpdated struct {
-	Node      placement.Node      `json:"node"`
+	// Node in canonical form.
+	Node placement.Node `json:"node"`
+	// Reference of the score after the update.
 	Reference placement.Resources `json:"reference,omitzero"`
 	// Moves of slots of reservations that the node has no room for any more.
 	Moves []reservation.Change `json:"moves,omitempty"`
@@ -123,21 +126,29 @@ type NodeRemoved struct {
 // NodeAdopted is the Change of AdoptNode: the node as it is now, and the
 // instances that were not known.
 type NodeAdopted struct {
+	// Node in canonical form.
 	Node placement.Node `json:"node"`
-	// Join of a node that was not known.
-	Join      uint64               `json:"join,omitempty"`
-	Reference placement.Resources  `json:"reference,omitzero"`
-	Moves     []reservation.Change `json:"moves,omitempty"`
-	Instances []Report             `json:"instances,omitempty"`
+	// Join of a node that was not known, 0 for one that was.
+	Join uint64 `json:"join,omitempty"`
+	// Reference of the score after the node has joined.
+	Reference placement.Resources `json:"reference,omitzero"`
+	// Moves of slots of reservations that the node has no room for any more.
+	Moves []reservation.Change `json:"moves,omitempty"`
+	// Instances that were reported and not known.
+	Instances []Report `json:"instances,omitempty"`
 }
 
 // Placed is the Change of Place, Allocate and PlaceFromReservation.
 type Placed struct {
-	Request    placement.Request `json:"request"`
-	NodeID     string            `json:"nodeID"`
-	Devices    []uint16          `json:"devices,omitempty"`
-	Score      int               `json:"score"`
-	Generation uint64            `json:"generation"`
+	// Request that was placed, on the node of NodeID.
+	Request placement.Request `json:"request"`
+	NodeID  string            `json:"nodeID"`
+	// Devices are the indices of the GPUs taken, in ascending order.
+	Devices []uint16 `json:"devices,omitempty"`
+	// Score of the decision, from 0 to 1000.
+	Score int `json:"score"`
+	// Generation counts placements under the request's ID, from 1.
+	Generation uint64 `json:"generation"`
 	// Claim of a slot, for PlaceFromReservation.
 	Claim *reservation.Change `json:"claim,omitempty"`
 
@@ -146,6 +157,7 @@ type Placed struct {
 
 // Released is the Change of Release and Unclaim.
 type Released struct {
+	// ID and Generation of the instance.
 	ID         string `json:"id"`
 	Generation uint64 `json:"generation"`
 	// Unclaimed says that the instance never ran.
@@ -154,7 +166,9 @@ type Released struct {
 
 // Resized is the Change of Resize.
 type Resized struct {
-	ID        string              `json:"id"`
+	// ID of the instance.
+	ID string `json:"id"`
+	// Resources that it has from now on, and the indices of all its GPUs.
 	Resources placement.Resources `json:"resources"`
 	Devices   []uint16            `json:"devices,omitempty"`
 }
@@ -178,6 +192,7 @@ type QuotaDeleted struct {
 // a change of a quota, have brought usage above its limits. Nothing is
 // evicted for it.
 type QuotaOver struct {
+	// Usage that is over, by namespace and dimension.
 	Usage []quota.Usage `json:"usage"`
 }
 
@@ -200,26 +215,32 @@ type ReservationEvent struct {
 // InstanceMarked is a derived Change: what became of an instance when its
 // node was lost, came back or was removed.
 type InstanceMarked struct {
-	ID         string          `json:"id"`
-	Generation uint64          `json:"generation"`
-	NodeID     string          `json:"nodeID"`
-	State      AllocationState `json:"state"`
+	// ID and Generation of the instance, and the node that it is on.
+	ID         string `json:"id"`
+	Generation uint64 `json:"generation"`
+	NodeID     string `json:"nodeID"`
+	// State from now on; Removed is gone.
+	State AllocationState `json:"state"`
 }
 
 // EvictionDue is a derived Change: the instance has stayed under a NoExecute
 // taint as long as it tolerates it, and should be stopped and released. It is
 // told once, and again if the instance comes back with a lost node.
 type EvictionDue struct {
-	ID     string          `json:"id"`
-	NodeID string          `json:"nodeID"`
-	Taint  placement.Taint `json:"taint"`
+	// ID of the instance, and the node that it is on.
+	ID     string `json:"id"`
+	NodeID string `json:"nodeID"`
+	// Taint that asks it to leave.
+	Taint placement.Taint `json:"taint"`
 }
 
 // Overstayed is a derived Change: the instance is past its Duration, or the
 // end of the reservation that it stands in, and still there.
 type Overstayed struct {
-	ID          string `json:"id"`
-	NodeID      string `json:"nodeID"`
+	// ID of the instance, and the node that it is on.
+	ID     string `json:"id"`
+	NodeID string `json:"nodeID"`
+	// Reservation that it stands in, if it does.
 	Reservation string `json:"reservation,omitempty"`
 }
 

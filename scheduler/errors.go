@@ -51,6 +51,8 @@ const (
 
 // NotFoundError says what was not found. It unwraps to ErrNotFound.
 type NotFoundError struct {
+	// Kind is what was looked for, ID under which name: that of a quota is its
+	// namespace, of a label its key, of a taint KEY:EFFECT.
 	Kind Kind
 	ID   string
 }
@@ -117,8 +119,10 @@ func (e *ReleasedError) Unwrap() error { return ErrReleased }
 
 // ConflictError says which ID is taken and how. It unwraps to ErrConflict.
 type ConflictError struct {
-	Kind   Kind
-	ID     string
+	// Kind is what the ID names.
+	Kind Kind
+	ID   string
+	// Reason completes "KIND ID …", for people.
 	Reason string
 }
 
@@ -170,7 +174,9 @@ func (e *FencedError) Unwrap() error { return ErrFenced }
 // FormatError says which record can not be read and why. It unwraps to
 // ErrFormat.
 type FormatError struct {
-	Seq    uint64
+	// Seq of the record, as the journal gave it.
+	Seq uint64
+	// Reason that it can not be read, for people.
 	Reason string
 }
 

@@ -10,7 +10,8 @@ type Event struct {
 	// Time of the state when it happened.
 	Time time.Time
 	// Token of the scheduler that decided it.
-	Token  uint64
+	Token uint64
+	// Change is what happened, a pointer to one of the kinds.
 	Change Change
 }
 

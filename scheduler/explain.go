@@ -45,9 +45,12 @@ type Explanation struct {
 
 // Miss is the node that lacks least of one resource.
 type Miss struct {
-	Reason    placement.Reason `json:"reason"`
-	NodeID    string           `json:"nodeID"`
-	Shortfall int64            `json:"shortfall"`
+	// Reason is a ReasonResource or a ReasonHold.
+	Reason placement.Reason `json:"reason"`
+	// NodeID of the node that lacks least, of several that joined first.
+	NodeID string `json:"nodeID"`
+	// Shortfall is how much it lacks, in the units of the dimension.
+	Shortfall int64 `json:"shortfall"`
 }
 
 // Help names a node for each remedy that would help, or nothing.
@@ -64,6 +67,7 @@ type Help struct {
 
 // NodeVerdict says why one node fits or does not.
 type NodeVerdict struct {
+	// NodeID of the node, and whether the request fits there now.
 	NodeID string `json:"nodeID"`
 	Fits   bool   `json:"fits"`
 	// Failures in filter order, all of them.
@@ -94,8 +98,10 @@ type Failure struct {
 // SoftTerm is the value of one soft rule on one node: preferred constraints
 // first, then taints, attractions, repulsions and spread rules.
 type SoftTerm struct {
-	Rule   string `json:"rule"`
-	Weight int64  `json:"weight"`
+	// Rule as text, for people.
+	Rule string `json:"rule"`
+	// Weight from 1 to 100, or from -1 to -100 to avoid.
+	Weight int64 `json:"weight"`
 	// Value t from 0 to placement.Unit.
 	Value int64 `json:"value"`
 }

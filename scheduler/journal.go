@@ -23,8 +23,11 @@ const (
 
 // Record is what a Journal keeps: bytes with a place in the order.
 type Record struct {
-	Seq  uint64
+	// Seq of the entry, from 1, or of the last entry that a snapshot holds.
+	Seq uint64
+	// Kind tells how Data is read.
 	Kind RecordKind
+	// Data is JSON with a version and a checksum; a journal keeps it as it is.
 	Data []byte
 }
 

@@ -23,7 +23,9 @@ const (
 
 // NodeInfo is a node with what runs on it, at one instant.
 type NodeInfo struct {
+	// Node as it was described, in canonical form.
 	placement.Node
+	// State says whether it takes work.
 	State NodeState `json:"state"`
 	// Total is what the node gives to instances: capacity less reserved,
 	// overcommitted where the node says so.

@@ -12,8 +12,10 @@ import (
 
 // ReasonCount is how many nodes a rule refused.
 type ReasonCount struct {
+	// Reason is the rule.
 	Reason placement.Reason `json:"reason"`
-	Nodes  int              `json:"nodes"`
+	// Nodes that it refused, at least 1.
+	Nodes int `json:"nodes"`
 }
 
 // String reads like "7 lack cpu".
