@@ -36,7 +36,8 @@ type NodeInfo struct {
 	Held placement.Resources `json:"held,omitzero"`
 	// Available is Total less Allocated and Held, not below zero.
 	Available placement.Resources `json:"available,omitzero"`
-	// DeviceFree is what is left on each GPU, in thousandths.
+	// DeviceFree is what instances leave of each GPU, in thousandths. What is
+	// held of it is not subtracted: reservation.Slot.Devices tells.
 	DeviceFree []int64 `json:"deviceFree,omitempty"`
 	// Instances on the node; Node.MaxInstances caps them.
 	Instances int64 `json:"instances,omitempty"`
@@ -59,11 +60,12 @@ func (n NodeInfo) Overall() float64 {
 
 // Over returns the dimensions in which more is allocated than there is, in
 // the order of Resources.All, and last placement.NameInstances if there are
-// more of those than Node.MaxInstances.
+// more of those than Node.MaxInstances. GPUs are counted one by one: more than
+// there is of any is over.
 func (n NodeInfo) Over() []placement.ResourceName {
 	var over []placement.ResourceName
 	for name, used := range n.Allocated.All() {
-		if used > n.Total.Amount(name) {
+		if used > n.Total.Amount(name) || name == placement.NameGPU && slices.ContainsFunc(n.DeviceFree, overused) {
 			over = append(over, name)
 		}
 	}
@@ -72,6 +74,8 @@ func (n NodeInfo) Over() []placement.ResourceName {
 	}
 	return over
 }
+
+func overused(free int64) bool { return free < 0 }
 
 // HasTaint reports whether the node has a taint of this key, of any value and
 // effect.

@@ -1,6 +1,10 @@
 package index
 
-import "github.com/rads-project/constellation/placement"
+import (
+	"math"
+
+	"github.com/rads-project/constellation/placement"
+)
 
 // gpus is how much of each GPU of a node is used, in thousandths by index. It
 // is longer than the node's count after the node shrank below what is used.
@@ -19,11 +23,16 @@ func (x *Index) measureGPUs(slot Slot) {
 }
 
 // gpusLeft returns the most that is left on one GPU of the node and how many
-// are untouched, what is held subtracted.
+// are untouched, what is held subtracted. Where more of one GPU is used than
+// there is, it returns that as less than nothing left: whatever is asked, also
+// nothing, is missing then.
 func (x *Index) gpusLeft(slot Slot, holds []int64) (most, whole int64) {
 	n := &x.nodes[slot]
 	if n.spec == nil {
 		return 0, 0
+	}
+	if over := n.gpusOver(); over > 0 {
+		return -over, 0
 	}
 	for i := range n.spec.Devices.Count {
 		left := n.deviceLeft(i, holds)
@@ -33,6 +42,21 @@ func (x *Index) gpusLeft(slot Slot, holds []int64) (most, whole int64) {
 		}
 	}
 	return most, whole
+}
+
+// gpusOver returns by how much more is used of GPUs than there is of each, in
+// sum. Only what was reported as running, and devices that are gone, do that.
+func (n *node) gpusOver() int64 {
+	over := int64(0)
+	if n.gpus != nil {
+		for i, used := range n.gpus.used {
+			if n.spec != nil && i < n.spec.Devices.Count {
+				used -= placement.Device
+			}
+			over += max(0, used)
+		}
+	}
+	return min(over, math.MaxInt32)
 }
 
 func (n *node) deviceLeft(i int, holds []int64) int64 {

@@ -71,7 +71,7 @@ func (x *Index) Evaluate(q *Query, slot Slot, held *Held) (placement.Terms, bool
 // missing returns by how much an amount fails on a node beside given holds,
 // not above zero if it fits.
 func (x *Index) missing(slot Slot, a ask, held *Held) int64 {
-	if a.name == placement.NameGPU && a.amount > 0 {
+	if a.name == placement.NameGPU {
 		most, whole := x.gpusLeft(slot, held.Devices)
 		return gpuMissing(a.amount, most, whole)
 	}

@@ -172,8 +172,12 @@ func (n *node) crowded() bool {
 	return n.spec != nil && n.spec.MaxInstances > 0 && n.instances >= n.spec.MaxInstances
 }
 
-// usesTooMuch reports whether more of some dimension is used than the node has.
+// usesTooMuch reports whether more of some dimension, or of one GPU, is used
+// than the node has.
 func (x *Index) usesTooMuch(slot Slot) bool {
+	if x.nodes[slot].gpusOver() > 0 {
+		return true
+	}
 	for d := range x.dims {
 		if x.spare(slot, d) < 0 {
 			return true

@@ -72,6 +72,24 @@ func (n *modelNode) deviceLeft(held *Held) []int64 {
 	return left
 }
 
+// devicesOver returns what is used of each GPU beyond what there is, in sum.
+func (n *modelNode) devicesOver() int64 {
+	used := make(map[uint16]int64)
+	for _, instance := range n.instances {
+		for _, device := range instance.devices {
+			used[device] += min(1000, instance.request.Resources.GPU)
+		}
+	}
+	over := int64(0)
+	for device, amount := range used {
+		if int(device) < n.spec.Devices.Count {
+			amount -= 1000
+		}
+		over += max(0, amount)
+	}
+	return over
+}
+
 // free returns allocatable − used − held of one dimension.
 func (n *modelNode) free(name placement.ResourceName, held *Held) int64 {
 	allocatable := n.spec.Allocatable()
@@ -100,6 +118,11 @@ func (n *modelNode) used() map[placement.ResourceName]bool {
 func (n *modelNode) lacks(name placement.ResourceName, amount int64, held *Held) int64 {
 	if name != placement.NameGPU {
 		return amount - n.free(name, held)
+	}
+	if over := n.devicesOver(); over > 0 && amount < 1000 {
+		return amount + over
+	} else if over > 0 {
+		return amount
 	}
 	var most, untouched int64
 	for _, left := range n.deviceLeft(held) {
@@ -256,7 +279,7 @@ func (m *model) failures(r *placement.Request, n *modelNode, held *Held) []Failu
 		}
 	}
 	for name := range n.used() {
-		if missing := -n.free(name, nil); missing > 0 && r.Resources.Amount(name) == 0 {
+		if missing := n.lacks(name, 0, nil); missing > 0 && r.Resources.Amount(name) == 0 {
 			fail(placement.Reason{Kind: placement.ReasonResource, Name: name}, missing)
 		}
 	}

@@ -225,7 +225,7 @@ func (x *Index) lacking(w int, a ask) uint64 {
 	base, end := w<<6, min(w<<6+64, len(x.nodes))
 	lacking := uint64(0)
 	switch {
-	case a.name != placement.NameGPU || a.amount == 0:
+	case a.name != placement.NameGPU:
 		for i, free := range x.free[a.dim][base:end] {
 			lacking |= uint64(free|(free-a.amount)) >> 63 << i
 		}
