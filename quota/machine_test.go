@@ -315,6 +315,20 @@ func requireVerdict(t *rapid.T, violations []quota.Violation, bursting []placeme
 	require.Equal(t, bursting, got.Bursting())
 }
 
+// follow compares what a call that charges key has answered with the model, and
+// charges it there if it was admitted.
+func (m *machine) follow(t *rapid.T, key chargeKey, amounts quota.Amounts, verdict quota.Verdict, err error) {
+	violations, bursting := m.verdict(key.ns, m.charges[key], amounts)
+	requireVerdict(t, violations, bursting, verdict)
+	if len(violations) > 0 {
+		require.ErrorIs(t, err, quota.ErrExceeded)
+		return
+	}
+	require.NoError(t, err)
+	m.charges[key] = amounts
+	m.settle()
+}
+
 func (m *machine) charge(t *rapid.T) {
 	key := chargeKey{drawNamespace(t), rapid.StringMatching("[a-h]").Draw(t, "id")}
 	amounts := drawAmounts(t)
@@ -324,15 +338,7 @@ func (m *machine) charge(t *rapid.T) {
 		require.ErrorIs(t, err, quota.ErrConflict)
 		return
 	}
-	violations, bursting := m.verdict(key.ns, before, amounts)
-	requireVerdict(t, violations, bursting, verdict)
-	if len(violations) > 0 {
-		require.ErrorIs(t, err, quota.ErrExceeded)
-		return
-	}
-	require.NoError(t, err)
-	m.charges[key] = amounts
-	m.settle()
+	m.follow(t, key, amounts, verdict, err)
 }
 
 func (m *machine) check(t *rapid.T) {
@@ -359,21 +365,12 @@ func (m *machine) release(t *rapid.T) {
 
 func (m *machine) resize(t *rapid.T) {
 	key, amounts := m.drawCharge(t), drawAmounts(t)
-	before, exists := m.charges[key]
 	verdict, err := m.ledger.Resize(key.ns, key.id, amounts)
-	if !exists {
+	if _, exists := m.charges[key]; !exists {
 		require.ErrorIs(t, err, quota.ErrNotCharged)
 		return
 	}
-	violations, bursting := m.verdict(key.ns, before, amounts)
-	requireVerdict(t, violations, bursting, verdict)
-	if len(violations) > 0 {
-		require.ErrorIs(t, err, quota.ErrExceeded)
-		return
-	}
-	require.NoError(t, err)
-	m.charges[key] = amounts
-	m.settle()
+	m.follow(t, key, amounts, verdict, err)
 }
 
 func (m *machine) load(t *rapid.T) {

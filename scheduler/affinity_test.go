@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -8,6 +9,16 @@ import (
 
 	"github.com/rads-project/constellation/placement"
 )
+
+// The tests of this file take the examples that Kubernetes and Nomad document
+// for affinity to other instances, and expect the verdicts documented there.
+//
+//	TestDocumentedPodAffinity              required terms
+//	TestRequiredRepulsionHoldsForNewcomers their symmetry
+//	TestInterPodAffinity                   pod affinity by zone, required and preferred
+//	TestCoLocatedCache                     anti-affinity to itself and affinity to a cache, by host
+//	TestRepulsionIsSymmetric               an existing pod's anti-affinity holds for newcomers
+//	TestFirstOfItsGroup                    a pod whose affinity only itself satisfies
 
 // affinityCluster has zones A (a1, a2) and B (b1), and a node without a zone.
 // An instance of namespace ns with app=db runs on a1, one of namespace other
@@ -102,101 +113,83 @@ func TestRequiredRepulsionHoldsForNewcomers(t *testing.T) {
 	}
 }
 
-// TestDocumentedSpread states what Kubernetes and Nomad document of spread
-// rules, one rule a line. Zone A holds two instances of the group on n1, zone
-// B one on n3, n2 and n4 are empty, n5 has no zone.
-func TestDocumentedSpread(t *testing.T) {
-	even := placement.EvenlyOver
-	tests := []struct {
-		rule  string
-		rules placement.Preferences
-		want  []string
-	}{
-		{"maxSkew 1", placement.Preferences{}.Across(even("zone", 1)), []string{"n3", "n4"}},
-		{"maxSkew 2", placement.Preferences{}.Across(even("zone", 2)), []string{"n1", "n2", "n3", "n4"}},
-		{"a node without the key is out, and no domain", placement.Preferences{}.Across(even("zone", 5)), []string{"n1", "n2", "n3", "n4"}},
-		{"a key that no node has", placement.Preferences{}.Across(even("rack", 1)), nil},
-		{"several constraints are joined by and", placement.Preferences{}.Across(even("zone", 1), even("", 1)), []string{"n4"}},
-		{"a soft constraint refuses nothing", placement.Preferences{}.Across(even("zone", 1).Weighing(1), even("", 1)), []string{"n2", "n4", "n5"}},
-		{"minDomains above the domains: the least count is 0", placement.Preferences{}.Across(even("zone", 2).Needing(3)), []string{"n3", "n4"}},
-		{"minDomains met", placement.Preferences{}.Across(even("zone", 1).Needing(2)), []string{"n3", "n4"}},
-		{"nodeAffinityPolicy Honor: zone B is no domain", placement.Preferences{}.Require(placement.NotEqual("zone", "B")).Across(even("zone", 1)), []string{"n1", "n2"}},
-		{"a selector that the pod does not match itself: the pod adds nothing", placement.Preferences{}.Across(even("zone", 1).Counting(placement.Equal("app", "old"))), []string{"n1", "n2", "n3", "n4"}},
-		{"a selector that nothing matches", placement.Preferences{}.Across(even("zone", 1).Counting(placement.Equal("app", "none"))), []string{"n1", "n2", "n3", "n4"}},
-		{"distinct_hosts", placement.Preferences{}.Across(placement.AtMostPer("", 1)), []string{"n2", "n4", "n5"}},
-		{"distinct_property", placement.Preferences{}.Across(placement.AtMostPer("zone", 1)), nil},
-		{"distinct_property with value 2", placement.Preferences{}.Across(placement.AtMostPer("zone", 2)), []string{"n3", "n4"}},
-		{"distinct_property: a node without the property is out", placement.Preferences{}.Across(placement.AtMostPer("zone", 9)), []string{"n1", "n2", "n3", "n4"}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.rule, func(t *testing.T) {
-			s := newTestScheduler(t, Config{})
-			addNodes(t, s, zoned("n1", "A"), zoned("n2", "A"), zoned("n3", "B"), zoned("n4", "B"), testNode("n5", 64))
-			for id, node := range map[string]string{"p1": "n1", "p2": "n1", "p3": "n3"} {
-				req := spreading()
-				req.ID, req.Labels = id, map[string]string{"app": "old"}
-				allocate(t, s, node, req)
-			}
-			req := spreading()
-			req.Preferences = tt.rules
-			require.Equal(t, tt.want, fits(t, s, req))
-		})
-	}
-}
-
-// TestSpreadHonoursTaints is Kubernetes' nodeTaintsPolicy Honor, and the same
-// for cordoned and lost nodes.
-func TestSpreadHonoursTaints(t *testing.T) {
-	tests := []struct {
-		name  string
-		close func(*testing.T, *Scheduler)
-	}{
-		{"tainted", func(t *testing.T, s *Scheduler) {
-			t.Helper()
-			require.NoError(t, s.AddTaint(t.Context(), "c", placement.Taint{Key: "k", Effect: placement.NoSchedule}))
-		}},
-		{"cordoned", func(t *testing.T, s *Scheduler) {
-			t.Helper()
-			require.NoError(t, s.Cordon(t.Context(), "c"))
-		}},
-		{"lost", func(t *testing.T, s *Scheduler) {
-			t.Helper()
-			require.NoError(t, s.MarkLost(t.Context(), "c"))
-		}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			s := newTestScheduler(t, Config{})
-			addNodes(t, s, zoned("a", "A"), zoned("b", "B"), zoned("c", "C"))
-			for _, id := range []string{"a", "b"} {
-				req := spreading()
-				req.ID = id
-				allocate(t, s, id, req)
-			}
-			rule := placement.EvenlyOver("zone", 1)
-			require.Equal(t, []string{"c"}, fits(t, s, spreading(rule)))
-			tt.close(t, s)
-			require.Equal(t, []string{"a", "b"}, fits(t, s, spreading(rule)))
-			require.Empty(t, fits(t, s, spreading(rule.Needing(3))))
-			tolerant := spreading(rule)
-			tolerant.Preferences = tolerant.Preferences.TolerateExists("k")
-			if tt.name == "tainted" {
-				require.Equal(t, []string{"c"}, fits(t, s, tolerant), "tolerated, it is a domain")
-			}
-		})
-	}
-}
-
-// TestSpreadTargetsLeaveTheRest is Nomad's spread whose percentages do not add
-// up to 100: the other domains share the rest.
-func TestSpreadTargetsLeaveTheRest(t *testing.T) {
+func TestInterPodAffinity(t *testing.T) {
 	s := newTestScheduler(t, Config{})
-	addNodes(t, s, zoned("n1", "dc1"), zoned("n2", "dc2"), zoned("n3", "dc3"), testNode("bare", 64))
-	counts := make(map[string]int)
-	for i := range 10 {
-		req := spreading(placement.ShareOver("zone", map[string]int{"dc1": 50, "dc2": 30}, 100))
-		req.ID += string(rune('a' + i))
-		counts[place(t, s, req).NodeID]++
+	addNodes(t, s, zoned("v1", "V"), zoned("v2", "V"), zoned("r1", "R"), testNode("unlabelled", 64))
+	allocate(t, s, "v1", labelled("s1", map[string]string{"security": "S1"}))
+
+	req := labelled("p", nil)
+	req.Preferences = placement.Use(placement.BinPack).
+		Near(placement.Attract(placement.In("security", "S1")).Within("zone"))
+	require.Equal(t, []string{"v1", "v2"}, fits(t, s, req), "the zone that has a matching pod")
+
+	allocate(t, s, "v1", labelled("s2", map[string]string{"security": "S2"}))
+	req.Preferences = placement.Use(placement.BinPack).
+		Near(placement.Repel(placement.In("security", "S2")).Within("zone").Weighing(100))
+	require.Len(t, fits(t, s, req), 4, "a preference refuses nothing")
+	d, err := s.Schedule(req)
+	require.NoError(t, err)
+	require.Equal(t, "r1", d.NodeID)
+
+	req.Namespace = "other"
+	req.Preferences = placement.Use(placement.BinPack).Near(placement.Attract(placement.Equal("security", "S1")).Within("zone"))
+	require.Empty(t, fits(t, s, req), "selectors see the own namespace only")
+	req.Preferences = placement.Use(placement.BinPack).
+		Near(placement.Attract(placement.Equal("security", "S1")).Within("zone").Among(placement.AllNamespaces))
+	require.Equal(t, []string{"v1", "v2"}, fits(t, s, req))
+}
+
+func TestCoLocatedCache(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, zoned("n1", "a"), zoned("n2", "a"), zoned("n3", "a"))
+	cache := placement.Use(placement.BinPack).Near(placement.Repel(placement.In("app", "store")).Within("host"))
+	web := placement.Use(placement.BinPack).Near(
+		placement.Repel(placement.In("app", "web-store")).Within("host"),
+		placement.Attract(placement.In("app", "store")).Within("host"))
+	used := make(map[string]int)
+	for i := range 3 {
+		req := labelled(fmt.Sprint("cache-", i), map[string]string{"app": "store"})
+		req.Preferences = cache
+		used[place(t, s, req).NodeID]++
 	}
-	require.Equal(t, map[string]int{"n1": 5, "n2": 3, "n3": 2}, counts)
+	for i := range 3 {
+		req := labelled(fmt.Sprint("web-", i), map[string]string{"app": "web-store"})
+		req.Preferences = web
+		used[place(t, s, req).NodeID]++
+	}
+	require.Equal(t, map[string]int{"n1": 2, "n2": 2, "n3": 2}, used)
+	fourth := labelled("cache-3", map[string]string{"app": "store"})
+	fourth.Preferences = cache
+	require.Empty(t, fits(t, s, fourth))
+}
+
+func TestRepulsionIsSymmetric(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, zoned("n1", "a"), zoned("n2", "a"), zoned("n3", "b"))
+	lonely := labelled("lonely", nil)
+	lonely.Preferences = placement.Use(placement.BinPack).Near(placement.Repel(placement.Equal("app", "noisy")).Within("zone"))
+	allocate(t, s, "n1", lonely)
+	noisy := labelled("noisy", map[string]string{"app": "noisy"})
+	require.Equal(t, []string{"n3"}, fits(t, s, noisy))
+	_, err := s.Allocate(t.Context(), "n2", noisy)
+	require.Equal(t, []string{"1 is repelled over zone"}, refusals(t, err))
+	require.NoError(t, s.Release(t.Context(), "lonely"))
+	require.Len(t, fits(t, s, noisy), 3)
+}
+
+func TestFirstOfItsGroup(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, zoned("n1", "a"), zoned("n2", "b"), testNode("unlabelled", 64))
+	together := func(id string) placement.Request {
+		req := labelled(id, map[string]string{"app": "x"})
+		req.Preferences = placement.Use(placement.BinPack).Near(placement.Attract(placement.Equal("app", "x")).Within("zone"))
+		return req
+	}
+	require.Equal(t, []string{"n1", "n2"}, fits(t, s, together("first")), "a node with the key is enough")
+	allocate(t, s, "n2", together("first"))
+	require.Equal(t, []string{"n2"}, fits(t, s, together("second")))
+	stranger := together("stranger")
+	stranger.Labels = nil
+	require.NoError(t, s.Release(t.Context(), "first"))
+	require.Empty(t, fits(t, s, stranger), "not for one that does not match its own term")
 }

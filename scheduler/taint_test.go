@@ -219,3 +219,109 @@ func TestPlacedUnderATaint(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, due(t, s))
 }
+
+func noExecute(key string) placement.Taint {
+	return placement.Taint{Key: key, Effect: placement.NoExecute}
+}
+
+func due(t testHelper, s *Scheduler) []string {
+	t.Helper()
+	events, err := s.Sweep(t.Context())
+	require.NoError(t, err)
+	var texts []string
+	for _, e := range events {
+		switch c := e.Change.(type) {
+		case *EvictionDue:
+			texts = append(texts, "evict "+c.ID+" for "+c.Taint.Key)
+		case *Overstayed:
+			texts = append(texts, "overstayed "+c.ID)
+		}
+	}
+	return texts
+}
+
+func TestNoExecuteEvictsAtItsTime(t *testing.T) {
+	c := newClock()
+	var hooked []string
+	s := newTestScheduler(t, Config{Now: c.Now, Hooks: Hooks{
+		EvictionDue: func(_ Event, e *EvictionDue) { hooked = append(hooked, e.ID) },
+	}})
+	addNodes(t, s, testNode("n1", 16))
+	tolerant := func(id string, seconds ...int64) placement.Request {
+		req := testRequest(id, 1)
+		for _, n := range seconds {
+			req.Preferences = req.Preferences.Tolerate(placement.TolerateExists("bad").AtMost(n))
+		}
+		return req
+	}
+	place(t, s, tolerant("none"))
+	place(t, s, tolerant("ever", 0))
+	place(t, s, tolerant("ten", 10))
+	place(t, s, tolerant("least", 30, 20, 0))
+	c.advance(time.Minute)
+
+	require.NoError(t, s.AddTaint(t.Context(), "n1", noExecute("bad")))
+	require.Equal(t, []string{"none"}, hooked, "at once")
+	place(t, s, tolerant("late", 10))
+	c.advance(10*time.Second - 1)
+	require.Empty(t, due(t, s))
+	next, ok := s.NextDeadline()
+	require.True(t, ok)
+	require.Equal(t, c.Now().Add(1), next)
+	c.advance(1)
+	require.Equal(t, []string{"evict late for bad", "evict ten for bad"}, due(t, s))
+	require.Empty(t, due(t, s), "once")
+
+	require.NoError(t, s.RemoveTaint(t.Context(), "n1", "bad", placement.NoExecute))
+	c.advance(time.Hour)
+	require.Empty(t, due(t, s), "removal cancels")
+	_, ok = s.NextDeadline()
+	require.False(t, ok)
+	_, err := s.Allocation("none")
+	require.NoError(t, err, "an instance stays until it is released")
+}
+
+func TestOtherEffectsEvictNobody(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, testNode("n1", 4))
+	place(t, s, testRequest("a", 1))
+	require.NoError(t, s.AddTaint(t.Context(), "n1", placement.Taint{Key: "k", Effect: placement.NoSchedule}))
+	require.Empty(t, due(t, s))
+	_, ok := s.NextDeadline()
+	require.False(t, ok)
+}
+
+func TestTaintKeepsItsTimeAcrossUpdates(t *testing.T) {
+	c := newClock()
+	s := newTestScheduler(t, Config{Now: c.Now})
+	addNodes(t, s, testNode("n1", 4))
+	req := testRequest("a", 1)
+	req.Preferences = req.Preferences.Tolerate(placement.TolerateExists("bad").AtMost(10))
+	place(t, s, req)
+	require.NoError(t, s.AddTaint(t.Context(), "n1", noExecute("bad")))
+	c.advance(9 * time.Second)
+	require.NoError(t, s.SetLabel(t.Context(), "n1", "zone", "a"))
+	require.NoError(t, s.AddTaint(t.Context(), "n1", noExecute("other")))
+	require.NoError(t, s.RemoveTaint(t.Context(), "n1", "other", placement.NoExecute))
+	c.advance(time.Second)
+	require.Equal(t, []string{"evict a for bad"}, due(t, s))
+}
+
+func TestLostInstanceIsNotEvicted(t *testing.T) {
+	c := newClock()
+	s := newTestScheduler(t, Config{Now: c.Now})
+	addNodes(t, s, testNode("n1", 4))
+	req := testRequest("a", 1)
+	req.Preferences = req.Preferences.Tolerate(placement.TolerateExists("bad").AtMost(10))
+	place(t, s, req)
+	require.NoError(t, s.AddTaint(t.Context(), "n1", noExecute("bad")))
+	require.NoError(t, s.MarkLost(t.Context(), "n1"))
+	c.advance(time.Minute)
+	require.Empty(t, due(t, s))
+	events := collect(s, func() { require.NoError(t, s.MarkReady(t.Context(), "n1")) })
+	require.Contains(t, events, "eviction-due", "due since it was away, told when it is back")
+	require.Empty(t, due(t, s))
+	require.NoError(t, s.MarkLost(t.Context(), "n1"))
+	events = collect(s, func() { require.NoError(t, s.MarkReady(t.Context(), "n1")) })
+	require.Contains(t, events, "eviction-due", "whoever acts on it may have missed it")
+}
