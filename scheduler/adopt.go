@@ -82,7 +82,7 @@ func (st *state) adopt(n placement.Node, running []Report) (*NodeAdopted, Adopti
 	)
 	for i, r := range running {
 		if err := c.validate(r); err != nil || reported[r.Request.ID] {
-			errs = append(errs, fmt.Errorf("scheduler: report %d of instance %q: %w", i, r.Request.ID, errors.Join(err, twice(reported[r.Request.ID]))))
+			errs = append(errs, fmt.Errorf("scheduler: report %d of instance %q: %w", i, r.Request.ID, errors.Join(err, twice(r.Request.ID, reported[r.Request.ID]))))
 			continue
 		}
 		reported[r.Request.ID] = true
@@ -119,9 +119,9 @@ func (st *state) adopt(n placement.Node, running []Report) (*NodeAdopted, Adopti
 	return c, adoption, nil
 }
 
-func twice(again bool) error {
+func twice(id string, again bool) error {
 	if again {
-		return &placement.InvalidError{Field: "id", Reason: "reported twice"}
+		return &placement.InvalidError{Field: "id", Value: id, Reason: "reported twice"}
 	}
 	return nil
 }
@@ -193,16 +193,14 @@ func (st *state) adoptable(n placement.Node) (*NodeAdopted, error) {
 }
 
 func (c *NodeAdopted) validate(r Report) error {
-	if err := r.Request.Validate(); err != nil {
-		return err
-	}
+	errs := []error{r.Request.Validate()}
 	if r.Generation > maxReported {
-		return &placement.InvalidError{Field: "generation", Value: fmt.Sprint(r.Generation), Reason: "want at most 2^62"}
+		errs = append(errs, &placement.InvalidError{Field: "generation", Value: fmt.Sprint(r.Generation), Reason: "want at most 2^62"})
 	}
 	if err := checkDevices(&c.Node, r.Request.Resources.GPU, r.Devices); err != nil {
-		return &placement.InvalidError{Field: "devices", Value: fmt.Sprint(r.Devices), Reason: err.Error()}
+		errs = append(errs, &placement.InvalidError{Field: "devices", Value: fmt.Sprint(r.Devices), Reason: err.Error()})
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // sort returns the list that a reported instance belongs to, nil if it is new.

@@ -102,11 +102,15 @@ func TestBadReports(t *testing.T) {
 	gpu.Resources.GPU = 500
 	_, err := s.AdoptNode(t.Context(), n, []Report{
 		{Request: gpu, Devices: []int{1}}, {Request: testRequest("", 1)}, {Request: testRequest("a", 1)}, {Request: testRequest("a", 1)},
+		{Request: testRequest("b", 1), Devices: []int{0}, Generation: math.MaxUint64},
 	})
 	require.ErrorIs(t, err, placement.ErrInvalid)
-	for _, part := range []string{"report 0", "report 1", "report 3"} {
+	for _, part := range []string{"report 0", "report 1", "report 3", "report 4"} {
 		require.ErrorContains(t, err, "scheduler: "+part)
 	}
+	require.ErrorContains(t, err, `invalid id "a": reported twice`)
+	require.ErrorContains(t, err, `invalid devices "[0]"`)
+	require.ErrorContains(t, err, "invalid generation")
 	_, err = s.AdoptNode(t.Context(), placement.Node{}, reports(testRequest("a", -1)))
 	require.ErrorIs(t, err, placement.ErrInvalid)
 	require.ErrorContains(t, err, "invalid id", "of the node")
