@@ -42,10 +42,19 @@ type Book struct {
 	changed chan struct{}
 }
 
-// New returns a book without nodes. It starts nothing.
+// New returns a book without nodes. It starts nothing. All mistakes in the
+// configuration, a snapshot included that no book can have made, are
+// InvalidErrors, reported at once.
 func New(cfg Config) (*Book, error) {
+	var errs []error
 	if cfg.Backlog < 0 {
-		return nil, invalid("backlog", cfg.Backlog, "negative")
+		errs = append(errs, invalid("backlog", cfg.Backlog, "negative"))
+	}
+	if cfg.Snapshot != nil {
+		errs = append(errs, cfg.Snapshot.validate())
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
 	}
 	b := &Book{
 		now: cfg.Now, backlog: cfg.Backlog, plan: NewPlan(), nodes: newBookNodes(), changed: make(chan struct{}),

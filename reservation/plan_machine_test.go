@@ -316,8 +316,10 @@ func (m *machine) Check(t *rapid.T) {
 		}
 	}
 	require.Equal(t, owed, m.ledger, "some change of what is owed was not told")
-	requireSameGround(t, m.plan, Restore(m.plan.Snapshot()))
-	require.Equal(t, m.plan.Snapshot(), m.replica.Snapshot())
+	snapshot := m.plan.Snapshot()
+	require.NoError(t, snapshot.validate())
+	requireSameGround(t, m.plan, Restore(snapshot))
+	require.Equal(t, snapshot, m.replica.Snapshot())
 }
 
 func (m *machine) checkReservation(t *rapid.T, r *Reservation) {
