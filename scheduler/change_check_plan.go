@@ -120,7 +120,7 @@ func (c *planCheck) reservation(r *reservation.Reservation) error {
 func (c *planCheck) claim(id string, slot *reservation.Slot, claim *reservation.Claim) error {
 	a := c.allocations[claim.ID]
 	if a == nil || a.state != running || a.node.ID != slot.Node || a.namespace() != claim.Namespace ||
-		!slices.Equal(packed(claim.Devices), a.devices) {
+		!slices.Equal(claim.Devices, deviceList(a.devices)) {
 		return fmt.Errorf("instance %q is not on node %q with its slot", claim.ID, slot.Node)
 	}
 	if err := checkParts(claim, a.resources); err != nil {
@@ -176,7 +176,7 @@ func (st *state) checkClaim(c *Placed) error {
 	case !ok:
 		return &NotFoundError{KindReservation, c.Claim.ID}
 	case c.Claim.Kind != reservation.Fill || claim == nil || claim.ID != c.Request.ID ||
-		claim.Namespace != c.Request.Namespace || !slices.Equal(packed(claim.Devices), c.Devices):
+		claim.Namespace != c.Request.Namespace || !slices.Equal(claim.Devices, deviceList(c.Devices)):
 		return fmt.Errorf("claim of another instance than %q", c.Request.ID)
 	case c.Claim.Slot < 0 || c.Claim.Slot >= len(r.Slots) || r.Slots[c.Claim.Slot].Node != c.NodeID:
 		return fmt.Errorf("reservation %q has no slot %d on node %q", c.Claim.ID, c.Claim.Slot, c.NodeID)

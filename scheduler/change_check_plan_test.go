@@ -112,6 +112,12 @@ func TestHostileSnapshotOfThePlan(t *testing.T) {
 		{"beside and in a slot", func(p *reservation.Snapshot) {
 			p.Stays[0].ID = "a"
 		}, "does not stay"},
+		{"devices of a stay", func(p *reservation.Snapshot) { p.Stays[0].Devices = []int{-1} }, "does not stay"},
+		{"instances of a stay", func(p *reservation.Snapshot) { p.Stays[0].Load.Instances = 0 }, "does not stay"},
+		{"devices of a claim", func(p *reservation.Snapshot) {
+			p.Reservations[0].Slots[0].Claims[0].Devices = []int{1 << 16}
+		}, "is not on node"},
+		{"unsettled stranger", func(p *reservation.Snapshot) { p.Unsettled = []string{"x"} }, "not found"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/rads-project/constellation/placement"
 	"github.com/rads-project/constellation/quota"
@@ -158,8 +159,14 @@ func (st *state) restorePlan(wire reservation.Snapshot) error {
 		a := st.allocations[stay.ID]
 		_, stands := check.stands[stay.ID]
 		if a == nil || a.state != running || a.node.ID != stay.Node || !a.resources.Equal(stay.Load.Resources) || stands ||
+			stay.Load.Instances != 1 || !slices.Equal(stay.Devices, deviceList(a.devices)) ||
 			i > 0 && stay.ID <= wire.Stays[i-1].ID {
 			return fmt.Errorf("instance %q does not stay on node %q", stay.ID, stay.Node)
+		}
+	}
+	for _, id := range wire.Unsettled {
+		if _, ok := check.put[id]; !ok {
+			return &NotFoundError{KindReservation, id}
 		}
 	}
 	st.plan = reservation.Restore(wire)
