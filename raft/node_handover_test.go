@@ -1,6 +1,7 @@
 package raft_test
 
 import (
+	"math/rand/v2"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,6 +45,41 @@ func TestHandOverPassesOn(t *testing.T) {
 				c.Start(leader)
 				leader = next
 				time.Sleep(offset)
+			}
+		})
+	}
+}
+
+// A rolling restart costs no election timeout, in whatever order and however
+// fast it goes, and whether or not the members are configured alike.
+func TestHandOverInRollingRestarts(t *testing.T) {
+	for seed := range uint64(100) {
+		synctest.Test(t, func(t *testing.T) {
+			random := rand.New(rand.NewPCG(seed, 0))
+			latency := time.Duration(1+random.IntN(32)) * time.Millisecond / 4
+			apart := time.Duration(random.IntN(2)) * 2 * etMin // between the timeouts of neighbours
+			c := rafttest.Start(t, rafttest.Config{
+				Nodes: 3 + 2*random.IntN(2), Seed: seed, Latency: latency,
+				Edit: func(cfg *raft.Config) {
+					cfg.ElectionTimeoutMin = etMin + time.Duration(cfg.ID[0]-'a')*apart
+				},
+			})
+			for range 20 {
+				stops := c.WaitLeader()
+				time.Sleep(time.Duration(random.Int64N(int64(etMax))))
+				if random.IntN(2) == 0 {
+					stops = c.IDs()[random.IntN(len(c.IDs()))]
+				}
+				begun := time.Now()
+				require.NoError(t, c.Stop(stops))
+				c.WaitLeader()
+				require.Less(t, time.Since(begun), 10*time.Millisecond+5*latency, "seed %d", seed)
+				time.Sleep(time.Duration(random.Int64N(int64(etMax))))
+				c.Start(stops)
+				c.Wait("a restarted node to know the leader", func() bool {
+					_, known := c.Node(stops).Leader()
+					return known
+				})
 			}
 		})
 	}
