@@ -112,6 +112,30 @@ func (c *Core) Demote(now time.Duration, id string) (Effects, error) {
 	})
 }
 
+// mayLose reports, as a MemberError, whose silence leaves too few voters to lead
+// if the member id does not vote any more. No safety rests on it, so that only
+// Node asks. It finds nothing wrong with what the change itself refuses.
+func (c *Core) mayLose(id string) error {
+	lost, found := c.hard.Configuration.index(id)
+	if !found || !c.hard.Configuration.Members[lost].Voter || c.mayReconfig() != nil {
+		return nil
+	}
+	answering, silent := 0, ""
+	for i, m := range c.hard.Configuration.Members {
+		switch {
+		case i == lost || !m.Voter:
+		case i == c.self || c.answers(i):
+			answering++
+		case silent == "":
+			silent = m.ID
+		}
+	}
+	if silent != "" && answering < (c.voters-1)/2+1 {
+		return &MemberError{ID: silent, Reason: ErrMemberSilent}
+	}
+	return nil
+}
+
 // changeOther makes a change to one member that is not the leader.
 func (c *Core) changeOther(now time.Duration, id string, edit func(next *Configuration, i int) error) (Effects, error) {
 	return c.change(now, func(next *Configuration) error {

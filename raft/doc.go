@@ -52,6 +52,21 @@
 // (2014). Membership follows Schultz, Dardik and Tripakis, "Design and Analysis
 // of a Logless Dynamic Reconfiguration Protocol" (OPODIS 2021).
 //
+// # Operating a cluster
+//
+//   - Restart members one after the other, the next once the one before knows a
+//     leader again ([Node.Leader]). Ending Run's ctx makes a leader hand over,
+//     which takes milliseconds.
+//   - To grow, make the new member known to all transports, start it with [Join],
+//     call [Node.AddMember] on the leader, and [Node.Promote] until it has
+//     answered. Two voters tolerate no failure, so do not rest there.
+//   - To shrink, call [Node.RemoveMember], then stop the member. A leader that is
+//     to go is made a follower by [Node.Transfer] first.
+//   - To replace a machine that is dead, or whose disk is lost, remove the member
+//     and add it as a new one, under the same name or another.
+//   - To begin anew after losing a majority of the disks, give [Bootstrap] the
+//     highest token that the cluster's journal or any other target has seen.
+//
 // # Concurrency
 //
 // A Node is safe for concurrent use; one goroutine steps its core. A Core, a

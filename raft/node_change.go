@@ -28,8 +28,12 @@ func (n *Node) AddMember(ctx context.Context, m Member) error {
 // RemoveMember removes a member. Nobody tells it so: it goes on asking for votes
 // in vain until it is stopped. RemoveMember fails with ErrUnknownMember, and with
 // ErrSelf for the leader itself, which must Transfer first.
+//
+// It fails with ErrMemberSilent, naming another member, if of the voters that
+// remain too few have answered within the minimal election timeout to keep a
+// leader: remove the dead before the living.
 func (n *Node) RemoveMember(ctx context.Context, id string) error {
-	return n.change(ctx, func(c *Core, now time.Duration) (Effects, error) { return c.RemoveMember(now, id) })
+	return n.changeWithout(ctx, id, (*Core).RemoveMember)
 }
 
 // Promote makes a member a voter, if it is none yet. It fails with
@@ -40,10 +44,20 @@ func (n *Node) Promote(ctx context.Context, id string) error {
 	return n.change(ctx, func(c *Core, now time.Duration) (Effects, error) { return c.Promote(now, id) })
 }
 
-// Demote makes a voter a member that does not vote. It fails with
-// ErrUnknownMember, ErrSelf, and with ErrConfig for the last voter.
+// Demote makes a voter a member that does not vote. It fails like RemoveMember.
 func (n *Node) Demote(ctx context.Context, id string) error {
-	return n.change(ctx, func(c *Core, now time.Duration) (Effects, error) { return c.Demote(now, id) })
+	return n.changeWithout(ctx, id, (*Core).Demote)
+}
+
+// changeWithout makes a change after which the member id does not vote, unless
+// the others could not go on without it.
+func (n *Node) changeWithout(ctx context.Context, id string, edit func(*Core, time.Duration, string) (Effects, error)) error {
+	return n.change(ctx, func(c *Core, now time.Duration) (Effects, error) {
+		if err := c.mayLose(id); err != nil {
+			return Effects{}, err
+		}
+		return edit(c, now, id)
+	})
 }
 
 func (n *Node) change(ctx context.Context, edit func(*Core, time.Duration) (Effects, error)) error {

@@ -130,3 +130,26 @@ func TestMembershipChangeDuringHandOver(t *testing.T) {
 		require.NoError(t, <-outcome)
 	})
 }
+
+// Whoever removes a living voter while another is dead would be left with a
+// cluster that never elects anybody again: what remains must answer.
+func TestMembershipKeepsAQuorum(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := rafttest.Start(t, rafttest.Config{})
+		leader, _ := boundCluster(c)
+		node := c.Node(leader)
+		dead, alive := others(c, leader)[0], others(c, leader)[1]
+		c.Crash(dead)
+		time.Sleep(etMax)
+		for _, err := range []error{node.RemoveMember(t.Context(), alive), node.Demote(t.Context(), alive)} {
+			var silent *raft.MemberError
+			require.ErrorAs(t, err, &silent)
+			require.Equal(t, raft.MemberError{ID: dead, Reason: raft.ErrMemberSilent}, *silent)
+		}
+		require.True(t, node.IsLeader())
+		require.NoError(t, node.RemoveMember(t.Context(), dead))
+		require.NoError(t, node.RemoveMember(t.Context(), alive))
+		time.Sleep(10 * etMax)
+		require.True(t, node.IsLeader(), "it leads alone")
+	})
+}
