@@ -86,15 +86,3 @@ func CompareReasons(a, b Reason) int {
 		CompareNames(a.Name, b.Name),
 		cmp.Compare(a.Detail, b.Detail))
 }
-
-// CompareNames orders dimensions as Resources.All yields them.
-func CompareNames(a, b ResourceName) int {
-	named := []ResourceName{NameCPU, NameMemory, NameDisk, NameNetwork, NameGPU}
-	rank := func(name ResourceName) int {
-		if i := slices.Index(named, name); i >= 0 {
-			return i
-		}
-		return len(named)
-	}
-	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b))
-}

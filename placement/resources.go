@@ -1,6 +1,7 @@
 package placement
 
 import (
+	"cmp"
 	"encoding/json"
 	"iter"
 	"maps"
@@ -372,4 +373,16 @@ func (r *Resources) UnmarshalJSON(data []byte) error {
 	}
 	*r = decoded.dropZeros()
 	return nil
+}
+
+// CompareNames orders dimensions as Resources.All yields them.
+func CompareNames(a, b ResourceName) int {
+	named := []ResourceName{NameCPU, NameMemory, NameDisk, NameNetwork, NameGPU}
+	rank := func(name ResourceName) int {
+		if i := slices.Index(named, name); i >= 0 {
+			return i
+		}
+		return len(named)
+	}
+	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b))
 }

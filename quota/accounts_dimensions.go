@@ -38,15 +38,15 @@ func namedDimensions() []placement.ResourceName {
 
 const firstCustom = 6
 
-// compareNames orders dimensions as Amounts.All yields them.
+// compareNames orders dimensions as Amounts.All yields them: instances first.
 func compareNames(a, b placement.ResourceName) int {
 	rank := func(name placement.ResourceName) int {
-		if i := slices.Index(namedDimensions(), name); i >= 0 {
-			return i
+		if name == placement.NameInstances {
+			return 0
 		}
-		return firstCustom
+		return 1
 	}
-	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b))
+	return cmp.Or(cmp.Compare(rank(a), rank(b)), placement.CompareNames(a, b))
 }
 
 // dimension returns the index of a name. A new custom name takes a free index,
