@@ -232,14 +232,14 @@ func (st *state) applyAdoption(c *NodeAdopted, tell listener) {
 		st.markNode(&NodeMarked{NodeID: n.ID, Mark: MarkReady}, tell)
 	}
 	st.index.SetState(n.slot, n.indexState())
-	over := make(overUsage)
+	over := make(overLimit)
 	for _, r := range c.Instances {
 		over.note(st.place(&Placed{
 			Request: r.Request, NodeID: n.ID, Devices: packed(r.Devices), Generation: r.Generation,
 		}, tell))
 		st.crowded = n.ID
 	}
-	over.report(tell)
+	st.tellOver(over, tell)
 }
 
 func (st *state) checkAdopted(c *NodeAdopted) error {

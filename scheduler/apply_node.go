@@ -65,12 +65,12 @@ func (st *state) markNode(c *NodeMarked, tell listener) {
 	if c.Mark != MarkLost && c.Mark != MarkReady {
 		return
 	}
-	over := make(overUsage)
+	over := make(overLimit)
 	for _, a := range n.allocations() {
 		over.note(st.markInstance(a, n.lost, tell))
 		tell.tell(&InstanceMarked{ID: a.id, Generation: a.generation, NodeID: n.ID, State: a.state.public()})
 	}
-	over.report(tell)
+	st.tellOver(over, tell)
 }
 
 // markInstance loses a running instance with its node, or takes a lost one

@@ -192,7 +192,8 @@ type QuotaDeleted struct {
 // a change of a quota, have brought usage above its limits. Nothing is
 // evicted for it.
 type QuotaOver struct {
-	// Usage that is over, by namespace and dimension.
+	// Usage that is over, by namespace and then in the order of
+	// quota.Amounts.All.
 	Usage []quota.Usage `json:"usage"`
 }
 

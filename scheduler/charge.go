@@ -1,7 +1,6 @@
 package scheduler
 
 import (
-	"cmp"
 	"errors"
 	"iter"
 	"maps"
@@ -123,27 +122,29 @@ func (st *state) charges() iter.Seq2[string, quota.Amounts] {
 	}
 }
 
-// overUsage is what namespaces use too much of after several charges, by
-// namespace and dimension.
-type overUsage map[overKey]quota.Usage
+// overLimit is the namespaces that use too much after charges of which nobody
+// asked the quota.
+type overLimit map[string]bool
 
-type overKey struct {
-	namespace string
-	resource  placement.ResourceName
-}
-
-func (o overUsage) note(usage []quota.Usage) {
+func (o overLimit) note(usage []quota.Usage) {
 	for _, u := range usage {
-		o[overKey{u.Namespace, u.Resource}] = u
+		o[u.Namespace] = true
 	}
 }
 
-// report tells of it in one event, by namespace and dimension.
-func (o overUsage) report(tell listener) {
-	if len(o) > 0 {
-		tell.tell(&QuotaOver{Usage: slices.SortedFunc(maps.Values(o), func(a, b quota.Usage) int {
-			return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Resource, b.Resource))
-		})})
+// tellOver tells in one event what the namespaces noted use too much of, by
+// namespace and dimension.
+func (st *state) tellOver(noted overLimit, tell listener) {
+	var over []quota.Usage
+	for _, namespace := range slices.Sorted(maps.Keys(noted)) {
+		for _, u := range st.quota.Usage(st.now, namespace) {
+			if u.Over() {
+				over = append(over, u)
+			}
+		}
+	}
+	if len(over) > 0 {
+		tell.tell(&QuotaOver{Usage: over})
 	}
 }
 

@@ -213,3 +213,29 @@ func TestLostStepByStep(t *testing.T) {
 		require.NoError(t, s.VerifyQuota(), step.name)
 	}
 }
+
+// TestUsageAboveALimitIsToldInItsOrder: what a node brings back is told in the
+// order in which the calls on quotas return it.
+func TestUsageAboveALimitIsToldInItsOrder(t *testing.T) {
+	var told []placement.ResourceName
+	s := newTestScheduler(t, Config{Hooks: Hooks{QuotaOver: func(_ Event, over *QuotaOver) {
+		for _, u := range over.Usage {
+			told = append(told, u.Resource)
+		}
+	}}})
+	n := testNode("n1", 8)
+	n.Capacity.Disk = placement.GiB
+	addNodes(t, s, n)
+	req := testRequest("a", 1)
+	req.Resources.Disk = placement.GiB
+	place(t, s, req)
+	require.NoError(t, s.MarkLost(t.Context(), "n1"))
+	nothing := quota.Spec{Namespace: "ns", Limits: map[placement.ResourceName]quota.Limit{
+		placement.NameDisk: {}, placement.NameCPU: {}, placement.NameInstances: {},
+	}}
+	over, err := s.CreateQuota(t.Context(), nothing)
+	require.NoError(t, err)
+	require.Empty(t, over)
+	require.NoError(t, s.MarkReady(t.Context(), "n1"))
+	require.Equal(t, []placement.ResourceName{placement.NameInstances, placement.NameCPU, placement.NameDisk}, told)
+}
