@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/rads-project/constellation/placement"
 )
 
 // listening reports whether entries must be kept for anybody.
@@ -42,11 +44,17 @@ func (s *Scheduler) applyLocked(e *entry, wanted bool) []Event {
 	return events
 }
 
+// lastSecond is that of the year 9999, beyond which no record can tell a time.
+const lastSecond = 253402300799
+
 // advanceLocked brings the state to the present. If something falls due on
 // the way, that is an entry of its own, whose events it returns.
 func (s *Scheduler) advanceLocked(present time.Time, wanted bool) ([]Event, error) {
 	if s.failure != nil {
 		return nil, s.failure
+	}
+	if present.Unix() > lastSecond {
+		return nil, &placement.InvalidError{Field: "now", Value: present.String(), Reason: "after the year 9999"}
 	}
 	if present.After(s.now) {
 		s.now = present

@@ -19,6 +19,7 @@ type Config struct {
 	Seed uint64
 	// Now is the clock; nil means time.Now. The state's time is the latest
 	// that it ever returned: a clock that steps back stops it for a while.
+	// Calls at a time after the year 9999 are refused.
 	Now func() time.Time
 	// Hooks are called for every event.
 	Hooks Hooks

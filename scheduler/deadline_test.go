@@ -142,3 +142,26 @@ func TestDurationThatCanNotBeCounted(t *testing.T) {
 	require.Equal(t, "duration", invalid.Field)
 	require.Equal(t, before, snapshot(t, s))
 }
+
+// TestClockBeyondAllRecords: an entry whose time no record can hold would close
+// the scheduler; a clock that shows it for a moment does no harm.
+func TestClockBeyondAllRecords(t *testing.T) {
+	c := newClock()
+	s := open(t, Config{Journal: new(MemoryJournal), Now: c.Now})
+	addNodes(t, s, testNode("n1", 4))
+	sane := c.Now()
+	for _, mad := range []time.Time{time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), time.Unix(1<<60, 0)} {
+		c.now = mad
+		var invalid *placement.InvalidError
+		_, err := s.Place(t.Context(), testRequest("a", 1))
+		require.ErrorAs(t, err, &invalid)
+		require.Equal(t, "now", invalid.Field)
+		_, err = s.Sweep(t.Context())
+		require.ErrorAs(t, err, &invalid)
+	}
+	c.now = sane
+	place(t, s, testRequest("a", 1))
+	a, err := s.Allocation("a")
+	require.NoError(t, err)
+	require.Equal(t, sane, a.Placed)
+}
