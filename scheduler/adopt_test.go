@@ -101,7 +101,10 @@ func TestBadReports(t *testing.T) {
 	gpu := testRequest("gpu", 1)
 	gpu.Resources.GPU = 500
 	_, err := s.AdoptNode(t.Context(), n, []Report{
-		{Request: gpu, Devices: []int{1}}, {Request: testRequest("", 1)}, {Request: testRequest("a", 1)}, {Request: testRequest("a", 1)},
+		{Request: gpu, Devices: []int{1}},
+		{Request: testRequest("", 1)},
+		{Request: testRequest("a", 1)},
+		{Request: testRequest("a", 1)},
 		{Request: testRequest("b", 1), Devices: []int{0}, Generation: math.MaxUint64},
 	})
 	require.ErrorIs(t, err, placement.ErrInvalid)
