@@ -110,7 +110,7 @@ func appendRecords(tx *bolt.Tx, h *head, records []scheduler.Record, snapshot *s
 func (j *Journal) prune(ctx context.Context) {
 	for more := true; more; {
 		err := j.update(ctx, func(tx *bolt.Tx, h *head) error {
-			if more = !j.read(); !more {
+			if more = !j.hasReaders(); !more {
 				return nil // they may be reading it
 			}
 			var err error
@@ -123,8 +123,8 @@ func (j *Journal) prune(ctx context.Context) {
 	}
 }
 
-// read reports whether anybody iterates over records.
-func (j *Journal) read() bool {
+// hasReaders reports whether anybody iterates over records.
+func (j *Journal) hasReaders() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.readers > 0

@@ -41,11 +41,11 @@
 //
 // # Damage
 //
-// Every record carries a CRC-32C checksum, and so does the page that says
-// what there is. Open reads the whole file, with code of its own that trusts
-// no byte of it, before bbolt maps it, and Records checks each record again. What is damaged is a
-// [CorruptError] that names the place; nothing is skipped, repaired or
-// written then. A file of a later format is a [VersionError].
+// Every record carries a CRC-32C checksum, and so does the page that says what
+// there is. Open reads the whole file, with code of its own that trusts no byte
+// of it, before bbolt maps it, and Records checks each record again. What is
+// damaged is a [CorruptError] that names the place; nothing is skipped, repaired
+// or written then. A file of a later format is a [VersionError].
 //
 // # Concurrency
 //

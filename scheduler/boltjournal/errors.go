@@ -39,6 +39,7 @@ func (e *CorruptError) Unwrap() error { return ErrCorrupt }
 
 // VersionError says which version a file has. It unwraps to ErrVersion.
 type VersionError struct {
+	// Path of the file.
 	Path string
 	// Version of the file, and the latest one Supported.
 	Version, Supported uint16
