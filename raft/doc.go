@@ -64,8 +64,9 @@
 //     to go is made a follower by [Node.Transfer] first.
 //   - To replace a machine that is dead, or whose disk is lost, remove the member
 //     and add it as a new one, under the same name or another.
-//   - To begin anew after losing a majority of the disks, give [Bootstrap] the
-//     highest token that the cluster's journal or any other target has seen.
+//   - To begin anew after losing a majority of the disks, remove the state that is
+//     left, which would win over [Bootstrap], and give that the highest token that
+//     the cluster's journal or any other target has seen.
 //
 // # Concurrency
 //

@@ -115,6 +115,10 @@ func (l *loop) advanceHandover() error {
 // lost meanwhile, the core refuses.
 func (l *loop) sendHandover(now time.Duration) error {
 	h := l.handover
+	if !l.node.released() {
+		l.node.logger.Warn("raft: leadership was not released in time",
+			"term", h.term, "timeout", l.node.cfg.ReleaseTimeout)
+	}
 	var effects Effects
 	var refusal error
 	if h.to == "" {

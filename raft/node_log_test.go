@@ -1,6 +1,7 @@
 package raft_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -98,6 +99,41 @@ func TestLogOfAReign(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A hand-over that could not wait for the application any longer says so.
+func TestLogOfAnUnreleasedLeadership(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, logs := diaries(t, nil)
+		leader, _ := boundCluster(c)
+		lead(t, c.Node(leader))
+		require.NoError(t, c.Stop(leader))
+		require.Equal(t, []string{
+			"INFO raft: reign began term=1",
+			"WARN raft: leadership was not released in time term=1 timeout=300ms",
+			"INFO raft: reign ended term=1 cause=raft: node has stopped",
+		}, logs[leader].read())
+	})
+}
+
+// All values are text that people can read, also for handlers that do not ask a
+// value for its String.
+func TestLogAsJSON(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		c := rafttest.Start(t, rafttest.Config{Edit: func(cfg *raft.Config) {
+			if cfg.ID == "c" {
+				cfg.Logger = slog.New(slog.NewJSONHandler(&log, nil))
+			}
+		}})
+		boundCluster(c)
+		c.Crash("c")
+		c.Wipe("c")
+		c.Start("c")
+		time.Sleep(time.Second)
+		c.Close()
+		require.Contains(t, log.String(), `"reason":"another store is bound to this name"`)
+	})
 }
 
 // A node that stays unfit says so once, however often it wins in the meantime.

@@ -191,7 +191,7 @@ func (l *loop) abandon(cause error) error {
 // refused notes that another member drops this node's messages.
 func (l *loop) refused(why Reason) {
 	if l.refusal() != why {
-		l.node.logger.Warn("raft: another member refuses this node", "reason", why)
+		l.node.logger.Warn("raft: another member refuses this node", "reason", why.String())
 	}
 	l.refusedFor, l.refusedAt = why, l.node.now()
 }
