@@ -63,6 +63,11 @@
 // it writes, it answers from what it knows. [Decision] carries the token, so
 // that workers can refuse an old one too.
 //
+// With package raft, open the scheduler in the function given to WhileLeader,
+// under the token given to that. A token serves one Open: return its error and
+// lead again. Then wait until the reign or the scheduler ends, whichever is
+// first, with [Scheduler.Wait]. examples/failover does so.
+//
 // scheduler/boltjournal keeps the journal in a directory of one host,
 // [MemoryJournal] in this process, for tests. To keep it in what a service
 // already has takes three short methods: see examples/journals for SQL, etcd

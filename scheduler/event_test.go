@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"math"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -188,6 +189,21 @@ func TestWaitReturnsOnChange(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		require.ErrorIs(t, s.Wait(ctx, s.Version()), context.DeadlineExceeded)
+	})
+}
+
+func TestWaitForTheEndOfAScheduler(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		journal := new(MemoryJournal)
+		s := open(t, Config{Journal: journal, Token: 1})
+		done := make(chan error, 1)
+		go func() { done <- s.Wait(t.Context(), math.MaxUint64) }()
+		addNodes(t, s, testNode("n1", 4))
+		synctest.Wait()
+		require.Empty(t, done)
+		open(t, Config{Journal: journal, Token: 2})
+		require.ErrorIs(t, s.AddNode(t.Context(), testNode("n2", 4)), ErrFenced)
+		require.ErrorIs(t, <-done, ErrFenced)
 	})
 }
 

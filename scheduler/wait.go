@@ -40,6 +40,10 @@ func (s *Scheduler) Version() uint64 {
 // no change is missed between the refusal and the wait. It returns the error
 // of ctx if that ends first, and ErrClosed or a JournalError of a closed
 // scheduler. It does not let time pass: run Sweep at NextDeadline for that.
+//
+// No state reaches version math.MaxUint64: with it Wait returns when the
+// scheduler has closed, so that a leader learns at once that its journal has
+// failed or belongs to another.
 func (s *Scheduler) Wait(ctx context.Context, version uint64) error {
 	for {
 		s.mu.Lock()
