@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"math"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/rads-project/constellation/placement"
 	"github.com/rads-project/constellation/quota"
+	"github.com/rads-project/constellation/reservation"
 )
 
 func reports(requests ...placement.Request) []Report {
@@ -200,4 +202,43 @@ func TestReturnsThatNoSumCanHold(t *testing.T) {
 	require.NoError(t, s.Release(t.Context(), "b"))
 	require.NoError(t, s.MarkReady(t.Context(), "n1"))
 	require.NoError(t, s.VerifyQuota())
+}
+
+// TestLossIsNotChargedInPassing: an instance that loses its slot with its node
+// pays for nothing on the way, which might be more than can be counted.
+func TestLossIsNotChargedInPassing(t *testing.T) {
+	const third = math.MaxInt64 / 3
+	losses := map[string]func(*Scheduler) error{
+		"lost": func(s *Scheduler) error { return s.MarkLost(t.Context(), "n1") },
+		"removed": func(s *Scheduler) error {
+			_, err := s.RemoveNode(t.Context(), "n1")
+			return err
+		},
+	}
+	for name, lose := range losses {
+		t.Run(name, func(t *testing.T) {
+			s := newTestScheduler(t, Config{})
+			for _, id := range []string{"n1", "n2"} {
+				n := testNode(id, 8)
+				n.Capacity.Memory = math.MaxInt64
+				addNodes(t, s, n)
+			}
+			place(t, s, testRequest("other", 1))
+			_, err := s.Reserve(t.Context(), reservation.Spec{
+				ID: "r", Namespace: "ns", Shape: placement.Resources{Memory: third}, Count: 2, Duration: time.Hour,
+			})
+			require.NoError(t, err)
+			claim := testRequest("a", 0)
+			claim.Resources = placement.Resources{Memory: third}
+			d, err := s.PlaceFromReservation(t.Context(), "r", claim)
+			require.NoError(t, err)
+			require.Equal(t, "n1", d.NodeID)
+
+			require.NoError(t, lose(s))
+			require.NoError(t, s.VerifyQuota())
+			r, err := s.Reservation("r")
+			require.NoError(t, err)
+			require.Zero(t, r.Missing())
+		})
+	}
 }

@@ -46,9 +46,10 @@ func (st *state) updateNode(c *NodeUpdated, tell listener) {
 }
 
 func (st *state) markNode(c *NodeMarked, tell listener) {
-	st.applyPlan(c.Moves, tell)
 	n := st.nodes[c.NodeID]
 	st.preserve(n)
+	n.lost = n.lost || c.Mark == MarkLost // before the plan: see uncover
+	st.applyPlan(c.Moves, tell)
 	n.version = st.seq
 	st.roomier = c.Mark == MarkUncordoned || c.Mark == MarkReady
 	switch c.Mark {
@@ -57,7 +58,6 @@ func (st *state) markNode(c *NodeMarked, tell listener) {
 	case MarkUncordoned:
 		n.cordoned = false
 	case MarkLost:
-		n.lost = true
 	case MarkReady:
 		n.lost = false
 	}
@@ -97,9 +97,10 @@ func (st *state) markInstance(a *allocation, isLost bool, tell listener) []quota
 }
 
 func (st *state) removeNode(c *NodeRemoved, tell listener) {
-	st.applyPlan(c.Moves, tell)
 	n := st.nodes[c.NodeID]
 	st.preserve(n)
+	n.lost = true // before the plan: see uncover
+	st.applyPlan(c.Moves, tell)
 	for _, a := range n.allocations() {
 		st.release(a, tell)
 		tell.tell(&InstanceMarked{ID: a.id, Generation: a.generation, NodeID: n.ID, State: Removed})

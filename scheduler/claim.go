@@ -50,9 +50,9 @@ func (st *state) findClaim(now time.Time, id string, req *placement.Request) (fo
 }
 
 // uncover makes an instance pay for itself what its slot has paid for, when
-// it has lost that.
+// it has lost that. One on a node that goes is about to cost nothing.
 func (st *state) uncover(a *allocation) {
-	if a != nil && a.covered != nil && a.state == running {
+	if a != nil && a.covered != nil && a.state == running && !a.node.lost {
 		st.preserve(a.node)
 		before := st.chargeOf(a)
 		a.covered = nil
