@@ -8,7 +8,7 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
-// listening reports whether entries must be kept for anybody.
+// listeningLocked reports whether entries must be kept for anybody.
 func (s *Scheduler) listeningLocked() bool {
 	return s.cfg.Journal != nil || s.hooked || s.history.watched
 }

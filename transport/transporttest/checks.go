@@ -1,7 +1,14 @@
 package transporttest
 
+import "slices"
+
 // checks returns the cases in the order of the contract's rules.
 func checks() []check {
+	return slices.Concat(frameChecks(), errorChecks(), lifetimeChecks())
+}
+
+// frameChecks are of rules 1 to 6.
+func frameChecks() []check {
 	return []check{
 		{
 			"Intact",
@@ -45,6 +52,12 @@ func checks() []check {
 			"Send may be called from many goroutines at once, to several peers, while frames arrive.",
 			concurrentUse,
 		},
+	}
+}
+
+// errorChecks are of what Send answers.
+func errorChecks() []check {
+	return []check{
 		{
 			"UnknownPeer",
 			"Send to a name that is no peer, or to oneself, answers ErrUnknownPeer.",
@@ -60,6 +73,12 @@ func checks() []check {
 			"Send may be called before Serve: nil means queued, nothing more.",
 			sendBeforeServe,
 		},
+	}
+}
+
+// lifetimeChecks are of rule 7, and of a member's next life.
+func lifetimeChecks() []check {
+	return []check{
 		{
 			"ServeWaitsForHandlers",
 			"Serve returns once its context has ended and the running handlers have returned, not before (rule 7).",
