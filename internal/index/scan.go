@@ -35,7 +35,7 @@ func (x *Index) passing(w int, need uint64) uint64 {
 	failing := uint64(0)
 	for i, p := range packed {
 		missed := misses(p, need)
-		failing |= (missed | -missed) >> 63 << i
+		failing |= (missed | -missed) >> 63 << i // 1 unless missed is 0
 	}
 	return ^failing
 }
@@ -88,6 +88,7 @@ func (x *Index) scanPacked(p *probe) (Slot, bool) {
 		keys = keys[:len(packed)]
 		for i, pack := range packed {
 			missed := int64(misses(pack, p.need))
+			// Negative if the key is too large, a lane misses, or the bit is 0.
 			if (bestKey-int64(keys[i]))|-missed|(int64(word>>i&1)-1) < 0 {
 				continue
 			}

@@ -220,7 +220,9 @@ func (c *sieve) amount(a ask, kind placement.ReasonKind) {
 }
 
 // lacking returns a bit for every node of a word that has too little of a
-// dimension free.
+// dimension free. It takes the sign of what would be left, without a branch per
+// node; where free may be so far below zero that this overflows, its own sign
+// too.
 func (x *Index) lacking(w int, a ask) uint64 {
 	base, end := w<<6, min(w<<6+64, len(x.nodes))
 	lacking := uint64(0)
