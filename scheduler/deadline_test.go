@@ -1,9 +1,7 @@
 package scheduler
 
 import (
-	"context"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -45,53 +43,6 @@ func TestClockThatStepsBack(t *testing.T) {
 	b, err := s.Allocation("b")
 	require.NoError(t, err)
 	require.Equal(t, c.Now().Add(time.Hour), b.Placed, "state time never decreases")
-}
-
-func TestDeadlineChangedWakesASleeper(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newTestScheduler(t, Config{})
-		addNodes(t, s, testNode("n1", 4))
-		ctx, cancel := context.WithCancel(t.Context())
-		var told []Event
-		finished := make(chan struct{})
-		go func() {
-			defer close(finished)
-			told = sweepLoop(ctx, s)
-		}()
-		req := testRequest("a", 1)
-		req.Duration = time.Hour
-		place(t, s, req)
-		req.ID, req.Duration = "b", time.Minute
-		place(t, s, req)
-		time.Sleep(2 * time.Minute)
-		cancel()
-		<-finished
-		require.Len(t, told, 1)
-		require.Equal(t, "b", told[0].Change.(*Overstayed).ID)
-	})
-}
-
-// sweepLoop is what a host runs to be told in time.
-func sweepLoop(ctx context.Context, s *Scheduler) []Event {
-	var told []Event
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	for {
-		if next, ok := s.NextDeadline(); ok {
-			timer.Reset(time.Until(next))
-		}
-		select {
-		case <-timer.C:
-			events, err := s.Sweep(ctx)
-			if err != nil {
-				return told
-			}
-			told = append(told, events...)
-		case <-s.DeadlineChanged():
-		case <-ctx.Done():
-			return told
-		}
-	}
 }
 
 func TestClockThatStartsAtZero(t *testing.T) {
