@@ -442,7 +442,8 @@ func TestStatusIsACopy(t *testing.T) {
 	})
 }
 
-// Idle cost: a node has three goroutines, and none after Run.
+// Idle cost: a node has three goroutines, and none after Run, or the bubble
+// would not end.
 func TestGoroutines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		synctest.Wait()
@@ -453,8 +454,6 @@ func TestGoroutines(t *testing.T) {
 		require.LessOrEqual(t, runtime.NumGoroutine()-before, 3)
 		l.Release()
 		require.NoError(t, stop())
-		synctest.Wait()
-		require.Equal(t, before, runtime.NumGoroutine())
 	})
 }
 
