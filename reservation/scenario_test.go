@@ -248,45 +248,6 @@ func TestScenario71Extend(t *testing.T) {
 	})
 }
 
-// TestNotFound: what is not known is named, with what was looked for.
-func TestNotFound(t *testing.T) {
-	d := newDesk(t)
-	tests := []struct {
-		kind string
-		call func() error
-	}{
-		{"reservation", func() error { _, err := d.Reservation("x"); return err }},
-		{"reservation", func() error { return d.claim("x", "i", 1) }},
-		{"reservation", func() error { return d.Release("x", true) }},
-		{"instance", func() error { return d.Unclaim("x") }},
-		{"instance", func() error { return d.Remove("x") }},
-		{"node", func() error { return d.RemoveNode("x") }},
-		{"node", func() error { return d.SetUsed("x", reservation.Load{}) }},
-		{"node", func() error { _, err := d.Free("x", reservation.Window{}); return err }},
-	}
-	for _, test := range tests {
-		d.unchanged(reservation.ErrNotFound, func() error {
-			err := test.call()
-			var missing *reservation.NotFoundError
-			require.ErrorAs(t, err, &missing)
-			require.Equal(t, &reservation.NotFoundError{Kind: test.kind, ID: "x"}, missing)
-			require.EqualError(t, err, "reservation: not found: "+test.kind+` "x"`)
-			return err
-		})
-	}
-}
-
-// TestExtendToNowhere: no end is no new end, as for a scheduler; it would else
-// be a new version of the same terms.
-func TestExtendToNowhere(t *testing.T) {
-	d := newDesk(t)
-	d.reserve(spec("r", 8))
-	d.unchanged(reservation.ErrInvalid, func() error {
-		_, err := d.Extend("r", time.Time{})
-		return err
-	})
-}
-
 func TestScenario72ExtendAfterEnd(t *testing.T) {
 	d := newDesk(t)
 	d.reserve(spec("r", 8))

@@ -207,31 +207,3 @@ func TestTaintsAndConstraints(t *testing.T) {
 	_, err = d.Reserve(s)
 	require.ErrorContains(t, err, "no node meets the rules")
 }
-
-func TestBookRefusesRulesThatItCanNotKeep(t *testing.T) {
-	d := newDesk(t)
-	tests := []placement.Preferences{
-		placement.Use(placement.Spread),
-		placement.Preferences{}.Prefer(placement.Exists("ssd"), 5),
-		placement.Preferences{}.Near(placement.Repel(placement.Exists("noisy"))),
-		placement.Preferences{}.Across(placement.EvenlyOver("zone", 1).Weighing(5)),
-	}
-	for _, rules := range tests {
-		s := spec("r", 1)
-		s.Preferences = rules
-		d.unchanged(reservation.ErrInvalid, func() error {
-			_, err := d.Reserve(s)
-			return err
-		})
-		req := request("i", 1)
-		req.Preferences = rules
-		d.unchanged(reservation.ErrInvalid, func() error {
-			_, err := d.Place(req)
-			return err
-		})
-		d.unchanged(reservation.ErrInvalid, func() error {
-			_, _, err := d.Claim("r", req)
-			return err
-		})
-	}
-}

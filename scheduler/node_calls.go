@@ -12,7 +12,7 @@ import (
 // AddNode adds a node, ready for work. It returns InvalidErrors for what is
 // wrong with it, all at once, and a ConflictError if its ID is taken. The
 // first node that is larger than all before in a dimension costs O(nodes),
-// others O(1).
+// others O(1), but for reservations that lack slots: these are looked for anew.
 func (s *Scheduler) AddNode(ctx context.Context, n placement.Node) error {
 	return s.change(ctx, func(st *state) (Change, error) {
 		c, err := st.admitNew(n)
