@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,11 +20,14 @@ import (
 
 // told collects what time brought about, as a host's hooks hear it.
 type told struct {
+	mu     sync.Mutex
 	events []string
 	moved  bool // slots had to move, which who is late decides later
 }
 
 func (h *told) hear(e Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	switch c := e.Change.(type) {
 	case *EvictionDue, *Overstayed:
 	case *ReservationEvent:
@@ -42,6 +47,12 @@ func (h *told) hear(e Event) {
 		panic(err)
 	}
 	h.events = append(h.events, fmt.Sprintf("%s %T %s", e.Time, e.Change, data))
+}
+
+func (h *told) heard() (events []string, moved bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.events), h.moved
 }
 
 // sleep runs what a host runs to be told in time, until ctx ends.
@@ -160,19 +171,29 @@ func sleeperAgrees(t *testing.T, seed uint64) {
 		}
 		call := timedCall(t.Context(), g)
 		first, second := call(awake), call(lazy)
-		if early.moved || late.moved {
+		if !sameHeard(t, &early, &late, seed) {
 			return
 		}
 		require.Equal(t, first == nil, second == nil, "seed %d: %v: %v", seed, first, second)
-		require.Equal(t, early.events, late.events, "seed %d", seed)
 	}
 	time.Sleep(time.Hour)
 	synctest.Wait()
 	_, err := lazy.Sweep(t.Context())
 	require.NoError(t, err)
-	if !early.moved && !late.moved {
-		require.Equal(t, early.events, late.events, "seed %d", seed)
+	sameHeard(t, &early, &late, seed)
+}
+
+// sameHeard compares what two hosts have heard. It reports false once slots had
+// to move.
+func sameHeard(t *testing.T, early, late *told, seed uint64) bool {
+	t.Helper()
+	first, moved := early.heard()
+	second, movedToo := late.heard()
+	if moved || movedToo {
+		return false
 	}
+	require.Equal(t, first, second, "seed %d", seed)
+	return true
 }
 
 func TestSleeperAndLatecomerHearTheSame(t *testing.T) {
