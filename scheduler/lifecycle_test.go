@@ -2,7 +2,11 @@ package scheduler_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -152,6 +156,31 @@ func TestCloseEndsAHungJournal(t *testing.T) {
 	}
 }
 
+// TestWatcherSeesWhatCloseLetThrough is an append under way that gets through
+// while the scheduler closes: its caller is told, and so are watchers.
+func TestWatcherSeesWhatCloseLetThrough(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		journal := new(stored)
+		s := opened(t, scheduler.Config{Journal: journal})
+		gate := make(chan struct{})
+		journal.after = func(context.Context) error { <-gate; return nil }
+		var seen []uint64
+		var all sync.WaitGroup
+		all.Go(func() {
+			for e := range s.Watch(context.Background(), 0) {
+				seen = append(seen, e.Seq)
+			}
+		})
+		all.Go(func() { noError(t, s.Cordon(context.Background(), "n1")) })
+		synctest.Wait()
+		all.Go(func() { noError(t, s.Close()) })
+		synctest.Wait()
+		close(gate)
+		all.Wait()
+		require.Equal(t, []uint64{1, 2}, seen)
+	})
+}
+
 // TestPanicOfALeftJournal reaches nobody as a panic, and all as an error.
 func TestPanicOfALeftJournal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -178,4 +207,55 @@ func recordsOf(t *testing.T, journal scheduler.Journal) []scheduler.Record {
 		all = append(all, r)
 	}
 	return all
+}
+
+// TestWaitLosesNoWakeUp has callers contend for one place, each of whom waits
+// from the version of its refusal. One wake-up that is lost leaves all of them
+// asleep, which the bubble reports.
+func TestWaitLosesNoWakeUp(t *testing.T) {
+	const callers, each = 8, 40
+	for _, journal := range []scheduler.Journal{nil, new(scheduler.MemoryJournal)} {
+		synctest.Test(t, func(t *testing.T) {
+			s, err := scheduler.New(scheduler.Config{})
+			if journal != nil {
+				s, err = scheduler.Open(t.Context(), scheduler.Config{Journal: journal})
+			}
+			require.NoError(t, err)
+			require.NoError(t, s.AddNode(t.Context(), nodeOf("n1", 1)))
+			var all sync.WaitGroup
+			var waits atomic.Int64
+			place := func(id string) {
+				for {
+					_, err := s.Place(context.Background(), one(id))
+					var refused *scheduler.UnschedulableError
+					if !errors.As(err, &refused) {
+						noError(t, err)
+						return
+					}
+					waits.Add(1)
+					noError(t, s.Wait(context.Background(), refused.Version))
+				}
+			}
+			for i := range callers {
+				all.Go(func() {
+					for j := range each {
+						id := fmt.Sprint(i, "-", j)
+						place(id)
+						runtime.Gosched()
+						noError(t, s.Release(context.Background(), id))
+					}
+				})
+			}
+			all.Wait()
+			require.Positive(t, waits.Load())
+			require.Equal(t, uint64(1+2*callers*each), s.Version())
+		})
+	}
+}
+
+// noError is for goroutines that must not end the test.
+func noError(t *testing.T, err error) {
+	if t.Helper(); err != nil {
+		t.Error(err)
+	}
 }

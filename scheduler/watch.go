@@ -69,7 +69,7 @@ func (s *Scheduler) Watch(ctx context.Context, afterSeq uint64) iter.Seq[Event] 
 		s.mu.Unlock()
 		for end := uint64(unended); ; {
 			if end == unended && ctx.Err() != nil {
-				end = s.recorded()
+				end = s.recorded(ctx)
 			}
 			events, wait := s.eventsFrom(&place, end)
 			for _, e := range events {
@@ -86,7 +86,7 @@ func (s *Scheduler) Watch(ctx context.Context, afterSeq uint64) iter.Seq[Event] 
 			select {
 			case <-wait:
 			case <-s.done:
-				end = s.recorded()
+				end = s.recorded(ctx)
 			case <-ctx.Done():
 			}
 		}
@@ -96,10 +96,16 @@ func (s *Scheduler) Watch(ctx context.Context, afterSeq uint64) iter.Seq[Event] 
 // unended is the place at which a watch ends that goes on.
 const unended = math.MaxUint64
 
-// recorded returns the place after the latest event.
-func (s *Scheduler) recorded() uint64 {
+// recorded returns the place after the latest event. Of a scheduler that closes
+// that is after the append under way, which may get through.
+func (s *Scheduler) recorded(ctx context.Context) uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for s.failure != nil && s.outbox.appending {
+		if s.awaitAppendLocked(ctx) != nil {
+			break
+		}
+	}
 	return s.history.total
 }
 
