@@ -32,7 +32,7 @@ func (p *Plan) Update(nodes Nodes, id string, version uint64, terms Terms) ([]Ch
 	}
 	updated := r.Clone()
 	updated.Version++
-	if err := p.change(&updated, terms); err != nil {
+	if err := p.amend(&updated, terms); err != nil {
 		return nil, err
 	}
 	surplus := updated.shrink()
@@ -53,8 +53,8 @@ func (p *Plan) Update(nodes Nodes, id string, version uint64, terms Terms) ([]Ch
 	return append(t.changes, Change{Kind: Put, Reservation: &updated}), nil
 }
 
-// change gives a reservation new terms, if they are allowed.
-func (p *Plan) change(r *Reservation, terms Terms) error {
+// amend gives a reservation new terms, if they are allowed.
+func (p *Plan) amend(r *Reservation, terms Terms) error {
 	if !terms.Start.IsZero() && !terms.Start.Equal(r.Terms.Start) {
 		if r.Phase != Pending {
 			return &StateError{r.Spec.ID, r.State(), "change the start of"}

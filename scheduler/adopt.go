@@ -81,20 +81,20 @@ func (st *state) adopt(n placement.Node, running []Report) (*NodeAdopted, Adopti
 		reported = make(map[string]bool)
 	)
 	for i, r := range running {
-		if err := c.validate(r); err != nil || reported[r.Request.ID] {
-			errs = append(errs, fmt.Errorf("scheduler: report %d of instance %q: %w", i, r.Request.ID, errors.Join(err, twice(r.Request.ID, reported[r.Request.ID]))))
+		id := r.Request.ID
+		if err := errors.Join(c.validate(r), twice(id, reported[id])); err != nil {
+			errs = append(errs, fmt.Errorf("scheduler: report %d of instance %q: %w", i, id, err))
 			continue
 		}
-		reported[r.Request.ID] = true
-		switch list := st.sort(c, &adoption, r); {
-		case list != nil:
-			*list = append(*list, r.Request.ID)
-		default:
-			r.Request = r.Request.Clone()
-			r.Devices, r.Generation = slices.Clone(r.Devices), max(r.Generation, 1)
-			adoption.Adopted = append(adoption.Adopted, r.Request.ID)
-			c.Instances = append(c.Instances, r)
+		reported[id] = true
+		if list := st.listFor(c, &adoption, r); list != nil {
+			*list = append(*list, id)
+			continue
 		}
+		r.Request = r.Request.Clone()
+		r.Devices, r.Generation = slices.Clone(r.Devices), max(r.Generation, 1)
+		adoption.Adopted = append(adoption.Adopted, id)
+		c.Instances = append(c.Instances, r)
 	}
 	if refusal == nil {
 		errs = append(errs, st.bearable(c))
@@ -104,11 +104,7 @@ func (st *state) adopt(n placement.Node, running []Report) (*NodeAdopted, Adopti
 	}
 	old := st.nodes[n.ID]
 	if old != nil {
-		for _, a := range old.allocations() {
-			if a.state != stale && !reported[a.id] {
-				adoption.Missing = append(adoption.Missing, a.id)
-			}
-		}
+		adoption.Missing = old.missing(reported)
 	}
 	for _, list := range [][]string{adoption.Adopted, adoption.Known, adoption.Conflicts, adoption.Released} {
 		slices.Sort(list)
@@ -119,6 +115,18 @@ func (st *state) adopt(n placement.Node, running []Report) (*NodeAdopted, Adopti
 	return c, adoption, nil
 }
 
+// missing returns what is on the books of a node and not reported, by ID.
+func (n *node) missing(reported map[string]bool) []string {
+	var missing []string
+	for _, a := range n.allocations() {
+		if a.state != stale && !reported[a.id] {
+			missing = append(missing, a.id)
+		}
+	}
+	return missing
+}
+
+// twice refuses an instance that was reported before.
 func twice(id string, again bool) error {
 	if again {
 		return &placement.InvalidError{Field: "id", Value: id, Reason: "reported twice"}
@@ -203,8 +211,8 @@ func (c *NodeAdopted) validate(r Report) error {
 	return errors.Join(errs...)
 }
 
-// sort returns the list that a reported instance belongs to, nil if it is new.
-func (st *state) sort(c *NodeAdopted, adoption *Adoption, r Report) *[]string {
+// listFor returns the list that a reported instance belongs to, nil if it is new.
+func (st *state) listFor(c *NodeAdopted, adoption *Adoption, r Report) *[]string {
 	a := st.allocations[r.Request.ID]
 	switch {
 	case a == nil && st.released.known[r.Request.ID]:

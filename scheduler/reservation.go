@@ -22,7 +22,7 @@ import (
 // ErrConflict of both packages, as for all calls are ErrNotFound and ErrInUse.
 func (s *Scheduler) Reserve(ctx context.Context, spec reservation.Spec) (reservation.Reservation, error) {
 	id := spec.ID
-	return s.plan(ctx, &id, func(st *state) ([]reservation.Change, error) {
+	return s.changePlan(ctx, &id, func(st *state) ([]reservation.Change, error) {
 		changes, err := st.plan.Reserve(&ground{st: st}, spec)
 		if len(changes) > 0 {
 			id = changes[len(changes)-1].Reservation.Spec.ID
@@ -106,7 +106,7 @@ func (s *Scheduler) ResizeReservation(ctx context.Context, id string, shape plac
 //
 // Errors: those of reservation.Plan.Update and quota.ExceededError.
 func (s *Scheduler) UpdateReservation(ctx context.Context, id string, version uint64, terms reservation.Terms) (reservation.Reservation, error) {
-	return s.plan(ctx, &id, func(st *state) ([]reservation.Change, error) {
+	return s.changePlan(ctx, &id, func(st *state) ([]reservation.Change, error) {
 		changes, err := st.plan.Update(&ground{st: st}, id, version, terms)
 		return st.affordable(s.now, changes, err)
 	})
@@ -117,15 +117,15 @@ func (s *Scheduler) UpdateReservation(ctx context.Context, id string, version ui
 //
 // Errors: those of reservation.Plan.Release.
 func (s *Scheduler) ReleaseReservation(ctx context.Context, id string, force bool) error {
-	_, err := s.plan(ctx, &id, func(st *state) ([]reservation.Change, error) {
+	_, err := s.changePlan(ctx, &id, func(st *state) ([]reservation.Change, error) {
 		return st.plan.Release(id, force)
 	})
 	return err
 }
 
-// plan decides on changes of the plan, applies them and returns the
+// changePlan decides on changes of the plan, applies them and returns the
 // reservation of an ID, which deciding may set, as it is then.
-func (s *Scheduler) plan(ctx context.Context, id *string, decide func(*state) ([]reservation.Change, error)) (reservation.Reservation, error) {
+func (s *Scheduler) changePlan(ctx context.Context, id *string, decide func(*state) ([]reservation.Change, error)) (reservation.Reservation, error) {
 	if err := s.enter(ctx); err != nil {
 		return reservation.Reservation{}, err
 	}

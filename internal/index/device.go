@@ -8,6 +8,7 @@ import (
 
 // gpus is how much of each GPU of a node is used, in thousandths by index. It
 // is longer than the node's count after the node shrank below what is used.
+// Nodes point to it, since most have none.
 type gpus struct {
 	used []int64
 }

@@ -37,12 +37,12 @@
 //     over them, n/64 steps each; a set is then patched node by node when
 //     labels, taints or states change. Rules on labels cost one bit test per
 //     node looked at.
-//   - Counters (counter.go, topology.go, tally.go). How many instances that a
-//     rule looks at run in each domain: shared by all rules that look at the
-//     same, changed in constant time when an instance joins or leaves. A hard
-//     rule on domains becomes a range of counts (probe.go); a soft one a value
-//     per count (soft.go). Required repulsions of what runs are counters too,
-//     found by the label that they select on.
+//   - Counters (counter.go, subject.go, topology.go, tally.go). How many
+//     instances that a rule looks at run in each domain: shared by all rules
+//     that look at the same, changed in constant time when an instance joins or
+//     leaves. A hard rule on domains becomes a range of counts (probe.go); a
+//     soft one a value per count (soft.go). Required repulsions of what runs are
+//     counters too, found by the label that they select on.
 //   - Grids (grid.go). Nodes in cells by the magnitude of what they have free;
 //     in a cell by key and join number, in blocks of 64 with the greatest of
 //     each lane. Cells without room are skipped by their corner, full blocks
@@ -80,8 +80,8 @@
 // unique, and one grid. Each further grid takes about 50 bytes per node; there
 // are at most six. What runs takes a few bytes per distinct class on a node.
 // Adding a node larger than any before re-keys all nodes. A refusal's reasons
-// are counted by filters over 64 nodes at a time, in less than a scan takes,
-// and remembered until something changes.
+// are counted by filters over 64 nodes at a time (sieve.go), in less than a scan
+// takes, and remembered until something changes.
 //
 // Bounds of the worst case: a search gives up a walk after looking at an eighth
 // of the nodes, or twice all of them where a scan has to score each, and then
