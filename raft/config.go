@@ -172,7 +172,7 @@ func (c Config) validate() error {
 	case c.HeartbeatInterval < 0:
 		bad("heartbeat interval of %v", c.HeartbeatInterval)
 	case len(errs) > 2: // The lease cannot be computed.
-	case c.lease() < 2*c.HeartbeatInterval:
+	case c.lease()/2 < c.HeartbeatInterval: // doubled, it might overflow
 		bad("a lease of %v is shorter than two heartbeat intervals of %v", c.lease(), c.HeartbeatInterval)
 	case c.ElectionTimeoutMin/c.HeartbeatInterval > maxRounds:
 		bad("more than %d heartbeat intervals of %v in %v", maxRounds, c.HeartbeatInterval, c.ElectionTimeoutMin)

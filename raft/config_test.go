@@ -39,6 +39,7 @@ func TestConfigMistakes(t *testing.T) {
 		{"negative timeout", func(c *Config) { c.ElectionTimeoutMin = -1 }, ErrConfig, "election timeout"},
 		{"endless timeout", func(c *Config) { c.ElectionTimeoutMax = MaxPromise + 1 }, ErrConfig, "1h0m0s"},
 		{"lease of one heartbeat", func(c *Config) { c.HeartbeatInterval = 70 * ms }, ErrConfig, "shorter than two"},
+		{"endless heartbeat", func(c *Config) { c.HeartbeatInterval = math.MaxInt64 }, ErrConfig, "shorter than two"},
 		{"negative heartbeat", func(c *Config) { c.HeartbeatInterval = -1 }, ErrConfig, "heartbeat"},
 		{"tiny heartbeat", func(c *Config) { c.HeartbeatInterval = time.Microsecond }, ErrConfig, "more than 1024"},
 		{"negative drift", func(c *Config) { c.MaxClockDriftPPM = -1 }, ErrConfig, "drift"},

@@ -217,23 +217,6 @@ func leading(c *rafttest.Cluster) []string {
 	return leaders
 }
 
-// Rule 22: an application that does not release delays the hand-over by
-// ReleaseTimeout at most.
-func TestRule22_ReleaseTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := rafttest.Start(t, rafttest.Config{Edit: func(cfg *raft.Config) {
-			cfg.ReleaseTimeout = 2 * time.Second
-		}})
-		leader := c.WaitLeader()
-		l := lead(t, c.Node(leader))
-		begun := time.Now()
-		require.NoError(t, c.Node(leader).Resign(t.Context()))
-		require.Equal(t, 2*time.Second, time.Since(begun))
-		require.False(t, l.Valid())
-		c.WaitLeader(others(c, leader)...)
-	})
-}
-
 // Scenario 87: a transfer takes two round trips and no election timeout.
 func TestScenario087_Transfer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

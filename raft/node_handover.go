@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 )
@@ -80,9 +81,10 @@ func (l *loop) handOver(to string, cause error, reply chan<- error) error {
 		s := l.node.snapshot()
 		return &NotLeaderError{Leader: s.Leader, Term: s.Term}
 	}
+	now := l.node.now()
 	l.handover = &handover{
 		to: to, term: l.reign.term, reply: reply,
-		deadline: l.node.now() + l.node.cfg.ReleaseTimeout,
+		deadline: now + min(l.node.cfg.ReleaseTimeout, math.MaxInt64-now), // for ever, if asked
 	}
 	return nil
 }
