@@ -181,6 +181,24 @@ func TestWatcherSeesWhatCloseLetThrough(t *testing.T) {
 	})
 }
 
+// TestFailedOpenLeavesNothing although the journal hangs with what Open wrote.
+func TestFailedOpenLeavesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		journal, writing := new(stored), false
+		journal.before = func(ctx context.Context) error {
+			writing = true
+			<-ctx.Done()
+			writing = false
+			return ctx.Err()
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := scheduler.Open(ctx, scheduler.Config{Journal: journal, Mix: []scheduler.MixKind{{Count: 1}}})
+		require.Equal(t, context.DeadlineExceeded, err)
+		require.False(t, writing)
+	})
+}
+
 // TestPanicOfALeftJournal reaches nobody as a panic, and all as an error.
 func TestPanicOfALeftJournal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -255,7 +273,8 @@ func TestWaitLosesNoWakeUp(t *testing.T) {
 
 // noError is for goroutines that must not end the test.
 func noError(t *testing.T, err error) {
-	if t.Helper(); err != nil {
+	t.Helper()
+	if err != nil {
 		t.Error(err)
 	}
 }

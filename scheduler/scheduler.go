@@ -87,6 +87,7 @@ func Open(ctx context.Context, cfg Config) (*Scheduler, error) {
 	}
 	if len(mix) > 0 && s.state.seq == 0 {
 		if err := s.SetMix(ctx, mix); err != nil {
+			_ = s.Close() // so that nothing is written after this; it returns nil
 			return nil, err
 		}
 	}
@@ -95,8 +96,7 @@ func Open(ctx context.Context, cfg Config) (*Scheduler, error) {
 
 // replay brings a new scheduler to where its journal ends.
 func (s *Scheduler) replay(ctx context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	// Without the lock: the journal is the host's, and nobody else knows of s.
 	for record, err := range s.cfg.Journal.Records(ctx) {
 		if err != nil {
 			return err
