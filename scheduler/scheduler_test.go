@@ -1,103 +1,15 @@
 package scheduler
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/rads-project/constellation/placement"
 )
-
-// clock is a clock that tests set.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func newClock() *clock { return &clock{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)} }
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
-// testHelper is what *testing.T and *rapid.T have in common here.
-type testHelper interface {
-	require.TestingT
-	Helper()
-	Context() context.Context
-}
-
-func newTestScheduler(t testHelper, cfg Config) *Scheduler {
-	t.Helper()
-	s, err := New(cfg)
-	require.NoError(t, err)
-	return s
-}
-
-func testNode(id string, cores int64) placement.Node {
-	return placement.Node{
-		ID:       id,
-		Capacity: placement.Resources{CPU: cores * placement.Core, Memory: cores * 4 * placement.GiB},
-	}
-}
-
-func addNodes(t testHelper, s *Scheduler, nodes ...placement.Node) {
-	t.Helper()
-	for _, n := range nodes {
-		require.NoError(t, s.AddNode(t.Context(), n))
-	}
-}
-
-func testRequest(id string, cores int64) placement.Request {
-	return placement.Request{
-		ID: id, Namespace: "ns", Group: "g",
-		Resources: placement.Resources{CPU: cores * placement.Core, Memory: cores * placement.GiB},
-	}
-}
-
-func place(t testHelper, s *Scheduler, req placement.Request) Decision {
-	t.Helper()
-	d, err := s.Place(t.Context(), req)
-	require.NoError(t, err)
-	return d
-}
-
-func snapshot(t testHelper, s *Scheduler) string {
-	t.Helper()
-	r, err := s.Snapshot()
-	require.NoError(t, err)
-	return string(r.Data)
-}
-
-// refusals returns the reasons of an UnschedulableError as text.
-func refusals(t testHelper, err error) []string {
-	t.Helper()
-	var refused *UnschedulableError
-	require.ErrorAs(t, err, &refused)
-	require.ErrorIs(t, err, ErrUnschedulable)
-	var texts []string
-	total := 0
-	for _, r := range refused.Reasons {
-		texts = append(texts, r.String())
-		total += r.Nodes
-	}
-	require.Equal(t, refused.Total, total, "every node counts once")
-	return texts
-}
 
 func TestPlaceTakesTheFullestThatFits(t *testing.T) {
 	s := newTestScheduler(t, Config{})

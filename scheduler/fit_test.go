@@ -11,45 +11,6 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
-func zoned(id, zone string) placement.Node {
-	n := testNode(id, 64)
-	n.Labels = map[string]string{"zone": zone, "host": id}
-	return n
-}
-
-func labelled(id string, labels map[string]string) placement.Request {
-	req := testRequest(id, 1)
-	req.Group, req.Labels = "", labels
-	return req
-}
-
-func allocate(t testHelper, s *Scheduler, nodeID string, req placement.Request) {
-	t.Helper()
-	_, err := s.Allocate(t.Context(), nodeID, req)
-	require.NoError(t, err)
-}
-
-// fits returns the nodes on which a request fits.
-func fits(t testHelper, s *Scheduler, req placement.Request) []string {
-	t.Helper()
-	var nodes []string
-	for n := range s.Nodes() {
-		v, err := s.ExplainNode(req, n.ID)
-		require.NoError(t, err)
-		if v.Fits {
-			nodes = append(nodes, n.ID)
-		}
-	}
-	d, err := s.Schedule(req)
-	if len(nodes) == 0 {
-		require.ErrorIs(t, err, ErrUnschedulable)
-		return nil
-	}
-	require.NoError(t, err)
-	require.Contains(t, nodes, d.NodeID)
-	return nodes
-}
-
 func TestPortsAreExclusive(t *testing.T) {
 	s := newTestScheduler(t, Config{})
 	addNodes(t, s, testNode("n1", 8), testNode("n2", 8))
