@@ -66,3 +66,26 @@ func TestInstanceThatOutlivesItsReservation(t *testing.T) {
 	_, err = s.Reservation("r")
 	require.ErrorIs(t, err, ErrNotFound)
 }
+
+// An instance that was told to leave after its reservation is shown as one
+// that should have gone, as its claim is.
+func TestEvictedInstanceIsOverstayed(t *testing.T) {
+	c := newClock()
+	s := newTestScheduler(t, Config{Now: c.Now})
+	addNodes(t, s, testNode("n1", 4))
+	reserve(t, s, reservation.Spec{
+		ID: "r", Namespace: "ns", Shape: placement.Resources{CPU: placement.Core}, Count: 1,
+		Duration: time.Minute, AtEnd: reservation.Evict, Grace: time.Minute,
+	})
+	_, err := s.PlaceFromReservation(t.Context(), "r", onlyCPU("a", 1))
+	require.NoError(t, err)
+	for _, overstayed := range []bool{false, true} {
+		c.advance(time.Minute)
+		a, err := s.Allocation("a")
+		require.NoError(t, err)
+		require.Equal(t, overstayed, a.Overstayed)
+		r, err := s.Reservation("r")
+		require.NoError(t, err)
+		require.Equal(t, overstayed, r.Slots[0].Claims[0].Overstayed)
+	}
+}
