@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // unit is a suffix of a quantity and what one of it is in base units.
@@ -159,7 +160,7 @@ func (r Resources) String() string {
 }
 
 // ParseResources reads amounts as Resources.String writes them, separated by
-// spaces or commas: "cpu=1.5, memory=512MiB, licence=2". Empty text is the
+// white space or commas: "cpu=1.5, memory=512MiB, licence=2". Empty text is the
 // zero value, as "none" is. All mistakes are reported at once.
 func ParseResources(text string) (Resources, error) {
 	if strings.TrimSpace(text) == "none" {
@@ -170,7 +171,7 @@ func ParseResources(text string) (Resources, error) {
 		found  mistakes
 		seen   = make(map[string]bool)
 	)
-	for _, field := range strings.FieldsFunc(text, func(c rune) bool { return c == ' ' || c == ',' }) {
+	for _, field := range strings.FieldsFunc(text, func(c rune) bool { return unicode.IsSpace(c) || c == ',' }) {
 		name, quantity, cut := strings.Cut(field, "=")
 		switch {
 		case !cut || name == string(NameInstances):

@@ -140,6 +140,7 @@ func TestParseResources(t *testing.T) {
 		{text: "cpu=1.5, memory=512MiB, licence=2", want: "cpu=1500m memory=512MiB licence=2"},
 		{text: "b=1,a=1 gpu=0.5", want: "gpu=500m a=1 b=1"},
 		{text: "cpu=0 x=0", want: "none"},
+		{text: "cpu=1\tgpu=0.5\n", want: "cpu=1 gpu=500m"},
 		{text: "cpu", fields: []string{"resources"}},
 		{text: "instances=3", fields: []string{"resources"}},
 		{text: "cpu=1 cpu=1", fields: []string{"resources"}},
