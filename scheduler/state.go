@@ -2,7 +2,6 @@ package scheduler
 
 import (
 	"maps"
-	"slices"
 	"time"
 
 	"github.com/rads-project/constellation/internal/index"
@@ -87,7 +86,7 @@ func (r *releasedIDs) add(id string) {
 	}
 	if len(r.order) == r.limit {
 		delete(r.known, r.order[0])
-		r.order = slices.Delete(r.order, 0, 1)
+		r.order = r.order[1:] // append leaves what is before behind, now and then
 	}
 	r.order = append(r.order, id)
 	r.known[id] = true
