@@ -79,8 +79,10 @@
 // in the same step as the placement. [Scheduler.CreateQuota] and its sisters
 // declare the limits. A refusal by quota is a quota.ExceededError; where no
 // node fits either, both errors are joined. Instances of a lost node are
-// refunded, and charged again when they come back. The sentinels of this package
-// know the errors of quotas and reservations beside those of their own.
+// refunded, and charged again when they come back.
+//
+// [ErrNotFound], [ErrConflict] and [ErrInUse] know the errors of quotas and of
+// reservations, as the errors of the same name in those packages do.
 //
 // # Reservations
 //
