@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -230,7 +231,9 @@ func TestEverythingAtOnce(t *testing.T) {
 				var appends atomic.Int64
 				journal.before = func(context.Context) error {
 					if appends.Add(1)%3 == 0 {
-						time.Sleep(200 * time.Microsecond)
+						for range 100 { // so that others queue behind it
+							runtime.Gosched()
+						}
 					}
 					return nil
 				}
