@@ -230,7 +230,8 @@ type ShortError struct {
 	ID    string
 	Asked placement.Resources
 	// Left is what the slot with most left still has for claims. A claim
-	// never takes more than that in a dimension of the shape.
+	// never takes more than that in a dimension of the shape. Of GPUs it is
+	// the most on one if a fraction was asked for, else the untouched ones.
 	Left placement.Resources
 	// Rules is how many slots had enough left on a node that the instance's
 	// own rules exclude.

@@ -131,10 +131,27 @@ func (r *Reservation) claimIn(slot *Slot, req placement.Request) (claim Claim, l
 		claim.Excess.Instances = 1
 	}
 	if gpu := claim.Held.Resources.GPU; gpu > 0 {
-		devices, ok := placement.ChooseDevices(r.devicesLeft(slot), gpu)
+		byDevice := r.devicesLeft(slot)
+		devices, ok := placement.ChooseDevices(byDevice, gpu)
 		claim.Devices, fits = devices, fits && ok
+		left.GPU = usable(byDevice, gpu)
 	}
 	return claim, left, fits
+}
+
+// usable returns how much of what is left of each GPU can be had at once by who
+// asks for a fraction, or for whole ones.
+func usable(left []int64, asked int64) int64 {
+	sum := int64(0)
+	for _, l := range left {
+		switch {
+		case asked < placement.Device:
+			sum = max(sum, l)
+		case l == placement.Device:
+			sum += l
+		}
+	}
+	return sum
 }
 
 // devicesLeft returns what instances in the slot leave of its GPUs, by index

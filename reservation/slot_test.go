@@ -207,3 +207,19 @@ func TestTaintsAndConstraints(t *testing.T) {
 	_, err = d.Reserve(s)
 	require.ErrorContains(t, err, "no node meets the rules")
 }
+
+// What is left of several GPUs is told as far as one instance can use it.
+func TestShortOfGPUs(t *testing.T) {
+	d := newDesk(t, gpuNode("g", 2))
+	d.reserve(gpuSpec("r", 2*placement.Device))
+	for _, id := range []string{"a", "b"} {
+		_, _, err := d.Claim("r", placement.Request{ID: id, Namespace: "team", Resources: gpus(700)})
+		require.NoError(t, err)
+	}
+	for asked, left := range map[int64]int64{600: 300, placement.Device: 0} {
+		_, _, err := d.Claim("r", placement.Request{ID: "c", Namespace: "team", Resources: gpus(asked)})
+		var short *reservation.ShortError
+		require.ErrorAs(t, err, &short)
+		require.Equal(t, gpus(left), short.Left)
+	}
+}
