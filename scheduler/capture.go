@@ -68,7 +68,11 @@ func (st *state) preserve(n *node) {
 		return
 	}
 	n.captured = st.captures
-	saved := &nodeCopy{node: *n}
+	instances := 0
+	for a := n.first; a != nil; a = a.next {
+		instances++
+	}
+	saved := &nodeCopy{node: *n, allocations: make([]allocation, 0, instances)}
 	for a := n.first; a != nil; a = a.next {
 		saved.allocations = append(saved.allocations, *a)
 	}
@@ -93,7 +97,13 @@ func (c *capture) finish() snapshotJSON {
 		*allocation
 		node int
 	}
-	var all []placed
+	instances := 0
+	for _, saved := range c.copies {
+		instances += len(saved.allocations)
+	}
+	// Room for all at once: garbage is collected at the expense of decisions.
+	all := make([]placed, 0, instances)
+	wire.Nodes, wire.Allocations = slices.Grow(wire.Nodes, len(c.copies)), slices.Grow(wire.Allocations, instances)
 	for i := range c.copies {
 		n := &c.copies[i].node
 		wire.Nodes = append(wire.Nodes, nodeJSON{
