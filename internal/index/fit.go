@@ -4,8 +4,13 @@ import "github.com/rads-project/constellation/placement"
 
 // fits reports whether a node passes all filters.
 func (x *Index) fits(p *probe, slot Slot) bool {
-	return p.eligible.has(slot) && !x.full.has(slot) && misses(x.packed[slot], p.need) == 0 &&
-		x.fitsExactly(p, slot)
+	return !p.nowhere && p.eligible.has(slot) && x.hasRoom(p, slot) && p.admits(slot)
+}
+
+// hasRoom reports whether a node takes another instance and has the amounts,
+// which must be of dimensions that exist.
+func (x *Index) hasRoom(p *probe, slot Slot) bool {
+	return !x.full.has(slot) && misses(x.packed[slot], p.need) == 0 && x.holdsAmounts(p, slot)
 }
 
 // fitsExactly reports whether an eligible node that is not full passes the

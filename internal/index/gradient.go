@@ -48,7 +48,7 @@ func (x *Index) gradient(p *probe, slot Slot) int64 {
 // measureGradient returns ΔF of the query on a node, or unfit.
 func (x *Index) measureGradient(p *probe, slot Slot) int64 {
 	f := &x.fragmentation
-	if x.full.has(slot) || misses(x.packed[slot], p.need) != 0 || !x.holdsAmounts(p, slot) || !x.present.has(slot) {
+	if !x.present.has(slot) || !x.hasRoom(p, slot) {
 		return unfit
 	}
 	if f.base[slot] == unknown {
