@@ -41,7 +41,7 @@ func TestExplore(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.long && !isLong() {
-				t.Skip("takes minutes")
+				t.Skip("takes minutes: set CONSTELLATION_LONG=1")
 			}
 			s := small()
 			tt.change(&s)
