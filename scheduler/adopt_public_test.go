@@ -18,12 +18,12 @@ import (
 // entries and by a snapshot.
 func requireReplay(t *testing.T, s *scheduler.Scheduler, cfg scheduler.Config) {
 	t.Helper()
-	want, err := s.Snapshot()
+	want, err := s.Snapshot(t.Context())
 	require.NoError(t, err)
 	for range 2 {
 		next, err := scheduler.Open(t.Context(), cfg)
 		require.NoError(t, err)
-		got, err := next.Snapshot()
+		got, err := next.Snapshot(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, string(want.Data), string(got.Data))
 		require.NoError(t, next.Checkpoint(t.Context()))
@@ -82,7 +82,7 @@ func TestReleaseOfAGenerationMeetsNoOther(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, uint64(1), d.Generation)
 	require.ErrorIs(t, s.ReleaseGeneration(ctx, "a", 1), scheduler.ErrConflict)
-	_, err = s.Allocation("a")
+	_, err = s.Allocation(ctx, "a")
 	require.NoError(t, err)
 	require.NoError(t, s.MarkLost(ctx, d.NodeID))
 	require.ErrorIs(t, s.ReleaseGeneration(ctx, "a", 1), scheduler.ErrConflict, "it may come back")
@@ -125,14 +125,14 @@ func TestAdoptionTakesHeldCapacity(t *testing.T) {
 		}
 		_, err = s.AdoptNode(ctx, nodeOf("n1", 4), []scheduler.Report{{Request: one("a")}, {Request: one("b")}})
 		require.NoError(t, err)
-		r, err = s.Reservation("r")
+		r, err = s.Reservation(ctx, "r")
 		require.NoError(t, err)
 		want := ""
 		if elsewhere {
 			want = "n2"
 		}
 		require.Equal(t, want, r.Slots[0].Node)
-		require.NoError(t, s.VerifyQuota())
+		require.NoError(t, s.VerifyQuota(ctx))
 		requireReplay(t, s, cfg)
 	}
 }
@@ -153,7 +153,7 @@ func TestTextThatIsNoUTF8(t *testing.T) {
 		_, err := s.Reserve(ctx, spec)
 		return err
 	}
-	before, err := s.Snapshot()
+	before, err := s.Snapshot(ctx)
 	require.NoError(t, err)
 	tests := []struct {
 		name string
@@ -175,7 +175,7 @@ func TestTextThatIsNoUTF8(t *testing.T) {
 		require.ErrorIs(t, test.err, test.want, test.name)
 		require.True(t, strings.Contains(test.err.Error(), "not UTF-8"), test.name)
 	}
-	after, err := s.Snapshot()
+	after, err := s.Snapshot(ctx)
 	require.NoError(t, err)
 	require.Equal(t, before, after)
 }

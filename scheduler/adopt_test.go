@@ -42,7 +42,7 @@ func TestAdoptNode(t *testing.T) {
 		Over: []placement.ResourceName{placement.NameCPU},
 	}, adoption)
 	require.Equal(t, int64(6), usedCores(t, s, "ns"), "charged, whatever the limit")
-	elsewhere, err := s.Allocation("elsewhere")
+	elsewhere, err := s.Allocation(t.Context(), "elsewhere")
 	require.NoError(t, err)
 	require.Equal(t, "n2", elsewhere.NodeID, "never moved")
 
@@ -61,7 +61,7 @@ func TestAdoptNode(t *testing.T) {
 	require.Equal(t, "n1", retry.NodeID, "the client's retry finds it")
 
 	require.Equal(t, snapshot(t, s), snapshot(t, open(t, Config{Journal: journal, RememberReleased: 4})))
-	require.NoError(t, s.VerifyQuota())
+	require.NoError(t, s.VerifyQuota(t.Context()))
 }
 
 func TestAdoptLostNode(t *testing.T) {
@@ -77,7 +77,7 @@ func TestAdoptLostNode(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"a"}, adoption.Known)
 	require.Equal(t, []string{"b"}, adoption.Conflicts, "it was placed anew")
-	a, err := s.Allocation("a")
+	a, err := s.Allocation(t.Context(), "a")
 	require.NoError(t, err)
 	require.Equal(t, Running, a.State)
 }
@@ -87,7 +87,7 @@ func TestNothingNewBeforeTheReport(t *testing.T) {
 	addNodes(t, s, testNode("n1", 4))
 	_, err := s.Place(t.Context(), testRequest("a", 1))
 	require.Equal(t, []string{"1 is unreported"}, refusals(t, err))
-	info, err := s.Node("n1")
+	info, err := s.Node(t.Context(), "n1")
 	require.NoError(t, err)
 	require.Equal(t, NodeUnreported, info.State)
 	_, err = s.AdoptNode(t.Context(), testNode("n1", 4), nil)
@@ -156,7 +156,7 @@ func TestReportsThatNoSumCanHold(t *testing.T) {
 	_, err := s.AdoptNode(t.Context(), testNode("n1", 8), []Report{{Request: a}, {Request: b}})
 	require.ErrorIs(t, err, placement.ErrInvalid)
 	require.Equal(t, before, snapshot(t, s))
-	require.NoError(t, s.VerifyQuota())
+	require.NoError(t, s.VerifyQuota(t.Context()))
 }
 
 func TestReportsOfTooManyDimensions(t *testing.T) {
@@ -197,11 +197,11 @@ func TestReturnsThatNoSumCanHold(t *testing.T) {
 	_, err := s.AdoptNode(t.Context(), n1, nil)
 	require.ErrorIs(t, err, quota.ErrExceeded)
 	require.Equal(t, before, snapshot(t, s))
-	require.NoError(t, s.VerifyQuota())
+	require.NoError(t, s.VerifyQuota(t.Context()))
 
 	require.NoError(t, s.Release(t.Context(), "b"))
 	require.NoError(t, s.MarkReady(t.Context(), "n1"))
-	require.NoError(t, s.VerifyQuota())
+	require.NoError(t, s.VerifyQuota(t.Context()))
 }
 
 // TestLossIsNotChargedInPassing: an instance that loses its slot with its node
@@ -235,8 +235,8 @@ func TestLossIsNotChargedInPassing(t *testing.T) {
 			require.Equal(t, "n1", d.NodeID)
 
 			require.NoError(t, lose(s))
-			require.NoError(t, s.VerifyQuota())
-			r, err := s.Reservation("r")
+			require.NoError(t, s.VerifyQuota(t.Context()))
+			r, err := s.Reservation(t.Context(), "r")
 			require.NoError(t, err)
 			require.Zero(t, r.Missing())
 		})

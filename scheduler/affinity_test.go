@@ -127,7 +127,7 @@ func TestInterPodAffinity(t *testing.T) {
 	req.Preferences = placement.Use(placement.BinPack).
 		Near(placement.Repel(placement.In("security", "S2")).Within("zone").Weighing(100))
 	require.Len(t, fits(t, s, req), 4, "a preference refuses nothing")
-	d, err := s.Schedule(req)
+	d, err := s.Schedule(t.Context(), req)
 	require.NoError(t, err)
 	require.Equal(t, "r1", d.NodeID)
 

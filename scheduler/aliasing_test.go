@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
-	"slices"
 	"testing"
 	"time"
 
@@ -85,7 +84,7 @@ func history(t *testing.T, s *scheduler.Scheduler, after func(any)) {
 	spec := quota.Spec{Namespace: "ns", Limits: map[placement.ResourceName]quota.Limit{"cpu": {Soft: 30000}, "fpga": {Soft: 9}}}
 	usage, err := s.CreateQuota(ctx, spec)
 	done(err, &spec, &usage)
-	info, err := s.Quota("ns")
+	info, err := s.Quota(ctx, "ns")
 	done(err, &info)
 
 	newRequest := func(id string) placement.Request {
@@ -99,7 +98,7 @@ func history(t *testing.T, s *scheduler.Scheduler, after func(any)) {
 	}
 	for _, id := range []string{"a", "b"} {
 		req := newRequest(id)
-		planned, err := s.Schedule(req)
+		planned, err := s.Schedule(ctx, req)
 		done(err, &planned)
 		d, err := s.Place(ctx, req)
 		done(err, &req, &d)
@@ -124,7 +123,7 @@ func history(t *testing.T, s *scheduler.Scheduler, after func(any)) {
 	claim.Resources = placement.Resources{CPU: 500, Custom: map[string]int64{"fpga": 1}}
 	d, err = s.PlaceFromReservation(ctx, "r", claim)
 	done(err, &claim, &d)
-	r, err = s.Reservation("r")
+	r, err = s.Reservation(ctx, "r")
 	done(err, &r)
 
 	huge := newRequest("huge")
@@ -132,9 +131,9 @@ func history(t *testing.T, s *scheduler.Scheduler, after func(any)) {
 	_, err = s.Place(ctx, huge)
 	require.Error(t, err)
 	after(err)
-	explained, err := s.Explain(huge)
+	explained, err := s.Explain(ctx, huge)
 	done(err, &huge, &explained)
-	explained, err = s.Explain(newRequest("a"))
+	explained, err = s.Explain(ctx, newRequest("a"))
 	done(err, &explained)
 
 	report := []scheduler.Report{{Request: newRequest("adopted"), Devices: []int{1, 2}}}
@@ -144,20 +143,20 @@ func history(t *testing.T, s *scheduler.Scheduler, after func(any)) {
 
 	for range 2 { // what was read is what is there, and is read again
 		for _, list := range []any{
-			slices.Collect(s.Nodes()), slices.Collect(s.Allocations()), slices.Collect(s.Quotas()), slices.Collect(s.Reservations()),
+			listed(t, s.Nodes), listed(t, s.Allocations), listed(t, s.Quotas), listed(t, s.Reservations),
 		} {
 			after(list)
 		}
-		a, err := s.Allocation("a")
+		a, err := s.Allocation(ctx, "a")
 		done(err, &a)
-		node, err := s.Node("n1")
+		node, err := s.Node(ctx, "n1")
 		done(err, &node)
 	}
 	require.NoError(t, s.MarkLost(ctx, "n1"))
 	gone, err := s.RemoveNode(ctx, "n2")
 	done(err, &gone)
 	require.NoError(t, s.MarkReady(ctx, "n1"))
-	require.NoError(t, s.VerifyQuota())
+	require.NoError(t, s.VerifyQuota(ctx))
 }
 
 // TestNothingIsShared has a caller overwrite all that it passed in and all
@@ -186,7 +185,7 @@ func TestNothingIsShared(t *testing.T) {
 			passed.Now, passed.Journal = nil, nil
 			after(&passed)
 			history(t, s, after)
-			record, err := s.Snapshot()
+			record, err := s.Snapshot(t.Context())
 			require.NoError(t, err)
 			states[i] = string(record.Data)
 			for _, r := range recordsOf(t, journal) {
@@ -200,7 +199,7 @@ func TestNothingIsShared(t *testing.T) {
 				events[i] += fmt.Sprintf("%T %s\n", e.Change, change)
 			}
 			require.Equal(t, durable, events[i] != "")
-			again, err := s.Snapshot()
+			again, err := s.Snapshot(t.Context())
 			require.NoError(t, err)
 			scribble(&record)
 			require.Equal(t, states[i], string(again.Data))

@@ -31,7 +31,7 @@ func TestAllocations(t *testing.T) {
 			place(t, s, req)
 			req.ID = "next"
 			got := testing.AllocsPerRun(100, func() {
-				_, err := s.Schedule(req)
+				_, err := s.Schedule(t.Context(), req)
 				require.NoError(t, err)
 			})
 			require.LessOrEqual(t, got, test.schedule, "Schedule")

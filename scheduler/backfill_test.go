@@ -48,7 +48,7 @@ func TestOverstayMovesTheSlot(t *testing.T) {
 	require.NoError(t, s.Uncordon(t.Context(), "n2"))
 	c.advance(time.Hour)
 	require.Contains(t, due(t, s), "overstayed job")
-	r, err := s.Reservation("launch")
+	r, err := s.Reservation(t.Context(), "launch")
 	require.NoError(t, err)
 	require.Equal(t, "n2", r.Slots[0].Node)
 	require.Equal(t, int64(0), availableCores(t, s, "n1"), "it counts until it is released")
@@ -72,7 +72,7 @@ func TestYieldingInstanceIsToldToLeave(t *testing.T) {
 	require.Equal(t, []reservation.EventKind{reservation.YieldDue}, told)
 	c.advance(10 * time.Minute)
 	require.Empty(t, due(t, s))
-	r, err := s.Reservation("launch")
+	r, err := s.Reservation(t.Context(), "launch")
 	require.NoError(t, err)
 	require.Equal(t, reservation.Displaced, r.State(), "it remained, and there is no other node")
 }
@@ -112,14 +112,14 @@ func TestExplainKnowsOfBackfill(t *testing.T) {
 		if !yields {
 			req.Duration = time.Minute
 		}
-		e, err := s.Explain(req)
+		e, err := s.Explain(t.Context(), req)
 		require.NoError(t, err)
 		require.Equal(t, 1, e.Fit)
 		require.Len(t, e.Candidates, 1)
-		v, err := s.ExplainNode(req, "n1")
+		v, err := s.ExplainNode(t.Context(), req, "n1")
 		require.NoError(t, err)
 		require.True(t, v.Fits)
-		d, err := s.Schedule(req)
+		d, err := s.Schedule(t.Context(), req)
 		require.NoError(t, err)
 		require.Equal(t, d.Score, v.Score)
 	}
@@ -156,7 +156,7 @@ func TestLongestDuration(t *testing.T) {
 	req.ID = "b"
 	_, err := s.Place(t.Context(), req)
 	require.ErrorIs(t, err, ErrUnschedulable)
-	_, err = s.Snapshot()
+	_, err = s.Snapshot(t.Context())
 	require.NoError(t, err)
 }
 

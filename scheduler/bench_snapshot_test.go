@@ -39,7 +39,7 @@ func BenchmarkSnapshotPause(b *testing.B) {
 		done := make(chan error, 1)
 		start := time.Now()
 		go func() {
-			_, err := s.Snapshot()
+			_, err := s.Snapshot(b.Context())
 			took = time.Since(start)
 			done <- err
 		}()

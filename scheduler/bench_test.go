@@ -243,7 +243,7 @@ func BenchmarkSchedule(b *testing.B) {
 			b.ReportAllocs()
 			i := 0
 			for b.Loop() {
-				if _, err := s.Schedule(benchmarkRequest(ids, i, "distinct", "none")); err != nil {
+				if _, err := s.Schedule(b.Context(), benchmarkRequest(ids, i, "distinct", "none")); err != nil {
 					b.Fatal(err)
 				}
 				i++

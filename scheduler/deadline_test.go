@@ -22,7 +22,7 @@ func TestDurationOverstayed(t *testing.T) {
 	require.NoError(t, s.Release(t.Context(), "c"))
 	c.advance(time.Hour)
 	require.Equal(t, []string{"overstayed b", "overstayed a"}, due(t, s), "in order of time")
-	a, err := s.Allocation("a")
+	a, err := s.Allocation(t.Context(), "a")
 	require.NoError(t, err)
 	require.True(t, a.Overstayed)
 }
@@ -40,7 +40,7 @@ func TestClockThatStepsBack(t *testing.T) {
 	require.Empty(t, due(t, s))
 	req.ID = "b"
 	place(t, s, req)
-	b, err := s.Allocation("b")
+	b, err := s.Allocation(t.Context(), "b")
 	require.NoError(t, err)
 	require.Equal(t, c.Now().Add(time.Hour), b.Placed, "state time never decreases")
 }
@@ -71,7 +71,7 @@ func TestClockThatStartsAtZero(t *testing.T) {
 	now = next
 	_, err = s.Sweep(t.Context())
 	require.NoError(t, err)
-	r, err := s.Reservation("r")
+	r, err := s.Reservation(t.Context(), "r")
 	require.NoError(t, err)
 	require.Equal(t, reservation.Ended, r.State())
 	now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) // where it was to begin with
@@ -112,7 +112,7 @@ func TestClockBeyondAllRecords(t *testing.T) {
 	}
 	c.now = sane
 	place(t, s, testRequest("a", 1))
-	a, err := s.Allocation("a")
+	a, err := s.Allocation(t.Context(), "a")
 	require.NoError(t, err)
 	require.Equal(t, sane, a.Placed)
 }

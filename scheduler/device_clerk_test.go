@@ -35,15 +35,15 @@ func end(w time.Time) time.Time {
 func share(gpu int64) int64 { return min(gpu, placement.Device) }
 
 // deviceNodes reads the whole cluster from what the scheduler shows.
-func deviceNodes(s *Scheduler, now time.Time) []*deviceNode {
+func deviceNodes(t testHelper, s *Scheduler, now time.Time) []*deviceNode {
 	var nodes []*deviceNode
 	at := make(map[string]*deviceNode)
-	for n := range s.Nodes() {
+	for _, n := range listed(t, s.Nodes) {
 		at[n.ID] = &deviceNode{NodeInfo: n, now: now}
 		nodes = append(nodes, at[n.ID])
 	}
 	slots := make(map[string]deviceLoad) // by the instance that stands in one
-	for r := range s.Reservations() {
+	for _, r := range listed(t, s.Reservations) {
 		slot := deviceLoad{
 			each: share(r.Terms.Shape.GPU), fpga: r.Terms.Shape.Custom["fpga"], from: r.Terms.Start, to: r.Terms.End,
 		}
@@ -77,7 +77,7 @@ func deviceNodes(s *Scheduler, now time.Time) []*deviceNode {
 			}
 		}
 	}
-	for a := range s.Allocations() {
+	for _, a := range listed(t, s.Allocations) {
 		load := deviceLoad{
 			devices: a.Devices, each: share(a.Request.Resources.GPU), fpga: a.Request.Resources.Custom["fpga"], from: a.Placed,
 		}

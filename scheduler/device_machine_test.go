@@ -108,30 +108,30 @@ func (m *deviceMachine) mark(t *rapid.T) {
 
 func (m *deviceMachine) place(t *rapid.T) {
 	req, model := drawDeviceRequest(t)
-	if a, err := m.s.Allocation(req.ID); err == nil && a.State == Running {
+	if a, err := m.s.Allocation(t.Context(), req.ID); err == nil && a.State == Running {
 		return
 	}
 	_, err := m.s.Sweep(t.Context())
 	require.NoError(t, err)
 	fits := make(map[string][]int)
-	for _, n := range deviceNodes(m.s, m.clock.Now()) {
+	for _, n := range deviceNodes(t, m.s, m.clock.Now()) {
 		if devices, ok := n.answers(req, model); ok {
 			fits[n.ID] = devices
 		}
-		v, err := m.s.ExplainNode(req, n.ID)
+		v, err := m.s.ExplainNode(t.Context(), req, n.ID)
 		require.NoError(t, err)
 		_, ok := fits[n.ID]
 		require.Equal(t, ok, v.Fits, "%s: %v", n.ID, v.Failures)
 		require.Equal(t, !ok, len(v.Failures) > 0)
 	}
-	verdict, err := m.s.CheckQuota(req.Namespace, req.Resources)
+	verdict, err := m.s.CheckQuota(t.Context(), req.Namespace, req.Resources)
 	require.NoError(t, err)
 	var d Decision
 	placed := m.attempt(t, func() (err error) {
 		d, err = m.s.Place(t.Context(), req)
 		return err
 	})
-	if _, err := m.s.Allocation(req.ID); err != nil && !placed {
+	if _, err := m.s.Allocation(t.Context(), req.ID); err != nil && !placed {
 		require.True(t, len(fits) == 0 || !verdict.Allowed() || m.s.state.released.known[req.ID])
 	}
 	if placed {
@@ -144,7 +144,7 @@ func (m *deviceMachine) place(t *rapid.T) {
 func (m *deviceMachine) resizeDevices(t *rapid.T) {
 	id := rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f", "g"}).Draw(t, "id")
 	to := drawDeviceResources(t)
-	before, _ := m.s.Allocation(id)
+	before, _ := m.s.Allocation(t.Context(), id)
 	var d Decision
 	if !m.attempt(t, func() (err error) { d, err = m.s.Resize(t.Context(), id, to); return err }) {
 		return
@@ -178,17 +178,17 @@ func (m *deviceMachine) hold(t *rapid.T) {
 	}
 	_, err := m.s.Sweep(t.Context())
 	require.NoError(t, err)
-	_, existing := m.s.Reservation(spec.ID)
+	_, existing := m.s.Reservation(t.Context(), spec.ID)
 	room := false
 	to := spec.Start.Add(spec.Duration + spec.Grace)
 	if spec.AtEnd == reservation.Keep {
 		to = time.Time{}
 	}
-	for _, n := range deviceNodes(m.s, m.clock.Now()) {
+	for _, n := range deviceNodes(t, m.s, m.clock.Now()) {
 		_, ok := n.takes(spec.Shape, spec.Start, to)
 		room = room || ok && n.ready("")
 	}
-	verdict, err := m.s.CheckQuota(spec.Namespace, spec.Shape)
+	verdict, err := m.s.CheckQuota(t.Context(), spec.Namespace, spec.Shape)
 	require.NoError(t, err)
 	var refused error
 	held := m.attempt(t, func() (err error) { _, err = m.s.Reserve(t.Context(), spec); refused = err; return err })
@@ -215,7 +215,7 @@ func (m *deviceMachine) alter(t *rapid.T) {
 func (m *deviceMachine) claimDevices(t *rapid.T) {
 	req, _ := drawDeviceRequest(t)
 	id := rapid.SampledFrom([]string{"r1", "r2", "r3"}).Draw(t, "reservation")
-	if r, err := m.s.Reservation(id); err == nil && rapid.Bool().Draw(t, "whole slot") {
+	if r, err := m.s.Reservation(t.Context(), id); err == nil && rapid.Bool().Draw(t, "whole slot") {
 		req.Resources = r.Terms.Shape
 	}
 	m.attempt(t, func() error { _, err := m.s.PlaceFromReservation(t.Context(), id, req); return err })
@@ -235,7 +235,7 @@ func (m *deviceMachine) leave(t *rapid.T) {
 // choice.
 func (m *deviceMachine) report(t *rapid.T) {
 	n := drawDeviceNode(t)
-	if known, err := m.s.Node(n.ID); err == nil {
+	if known, err := m.s.Node(t.Context(), n.ID); err == nil {
 		n = known.Node
 	}
 	req, _ := drawDeviceRequest(t)
@@ -275,10 +275,10 @@ func (m *deviceMachine) check(t *rapid.T) {
 	now := m.clock.Now()
 	used, before := make(map[string][]int64), m.devices
 	m.devices = make(map[string][]int)
-	for n := range m.s.Nodes() {
+	for _, n := range listed(t, m.s.Nodes) {
 		used[n.ID] = make([]int64, n.Devices.Count)
 	}
-	for a := range m.s.Allocations() {
+	for _, a := range listed(t, m.s.Allocations) {
 		require.True(t, slices.IsSorted(a.Devices))
 		require.Len(t, a.Devices, int((a.Request.Resources.GPU+placement.Device-1)/placement.Device))
 		for _, device := range a.Devices {
@@ -290,7 +290,7 @@ func (m *deviceMachine) check(t *rapid.T) {
 		}
 		m.devices[key] = a.Devices
 	}
-	for _, n := range deviceNodes(m.s, now) {
+	for _, n := range deviceNodes(t, m.s, now) {
 		left, fpga := n.left(now, time.Time{})
 		sum := int64(0)
 		for i, free := range n.DeviceFree {
@@ -308,16 +308,16 @@ func (m *deviceMachine) check(t *rapid.T) {
 			require.Equal(t, max(0, fpga), n.Available.Custom["fpga"], n.ID)
 		}
 	}
-	require.NoError(t, m.s.VerifyQuota())
+	require.NoError(t, m.s.VerifyQuota(t.Context()))
 	m.follower.check(t, m.s, m.journal)
 }
 
 // clear takes everything back and asserts that nothing is left of it.
 func (m *deviceMachine) clear(t *rapid.T) {
-	for r := range m.s.Reservations() {
+	for _, r := range listed(t, m.s.Reservations) {
 		_ = m.s.ReleaseReservation(t.Context(), r.Spec.ID, true)
 	}
-	for a := range m.s.Allocations() {
+	for _, a := range listed(t, m.s.Allocations) {
 		if a.State == Stale {
 			require.NoError(t, m.s.ReleaseGeneration(t.Context(), a.Request.ID, a.Generation))
 		} else {
@@ -326,13 +326,13 @@ func (m *deviceMachine) clear(t *rapid.T) {
 	}
 	clear(m.marred)
 	for _, namespace := range []string{"org", "team"} {
-		info, err := m.s.Quota(namespace)
+		info, err := m.s.Quota(t.Context(), namespace)
 		require.NoError(t, err)
 		for _, u := range info.Usage {
 			require.Zero(t, u.Used, "%s %s", namespace, u.Resource)
 		}
 	}
-	for n := range m.s.Nodes() {
+	for _, n := range listed(t, m.s.Nodes) {
 		require.True(t, n.Allocated.IsZero() && n.Held.IsZero(), "%+v", n)
 	}
 }

@@ -49,7 +49,7 @@ func TestMoreOfOneGPUThanThereIs(t *testing.T) {
 				require.Equal(t, lacksGPU, refusedFor(t, err), "gpu %d", gpu)
 				_, err = s.Allocate(t.Context(), "n1", req)
 				require.Equal(t, lacksGPU, refusedFor(t, err), "gpu %d", gpu)
-				e, err := s.Explain(req)
+				e, err := s.Explain(t.Context(), req)
 				require.NoError(t, err)
 				require.Zero(t, e.Fit)
 				require.Equal(t, lacksGPU, e.First)

@@ -69,7 +69,7 @@ func TestDominance(t *testing.T) {
 						allocate(t, s, filled, placement.Request{ID: "filler", Resources: placement.Resources{CPU: fill}})
 						rules := tt.rules(weight)
 						rules.Strategy = strategy
-						d, err := s.Schedule(placement.Request{ID: "new", Group: "new", Preferences: rules})
+						d, err := s.Schedule(t.Context(), placement.Request{ID: "new", Group: "new", Preferences: rules})
 						require.NoError(t, err)
 						return d.NodeID
 					}

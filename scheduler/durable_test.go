@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -91,7 +90,7 @@ func TestOutcomeOfAFailedAppend(t *testing.T) {
 			journal.before, journal.after = nil, nil
 			next, err := scheduler.Open(t.Context(), scheduler.Config{Journal: journal})
 			require.NoError(t, err)
-			_, err = next.Allocation("a")
+			_, err = next.Allocation(t.Context(), "a")
 			require.Equal(t, test.kept, err == nil)
 			d, err := next.Place(t.Context(), one("a"))
 			require.NoError(t, err, "repeating the ID tells")
@@ -106,20 +105,23 @@ func requireClosed(t *testing.T, s *scheduler.Scheduler, want error) {
 	ctx := t.Context()
 	calls := []func() error{
 		func() error { _, err := s.Place(ctx, one("x")); return err },
-		func() error { _, err := s.Schedule(one("x")); return err },
-		func() error { _, err := s.Node("n1"); return err },
-		func() error { _, err := s.Explain(one("x")); return err },
-		func() error { _, err := s.Snapshot(); return err },
+		func() error { _, err := s.Schedule(ctx, one("x")); return err },
+		func() error { _, err := s.Node(ctx, "n1"); return err },
+		func() error { _, err := s.Explain(ctx, one("x")); return err },
+		func() error { _, err := s.Snapshot(ctx); return err },
 		func() error { _, err := s.Sweep(ctx); return err },
-		func() error { _, err := s.QuotaUsage(""); return err },
+		func() error { _, err := s.QuotaUsage(ctx, ""); return err },
 		func() error { return s.Release(ctx, "x") },
 		func() error { return s.Wait(ctx, s.Version()) },
-		func() error { return s.VerifyQuota() },
+		func() error { return s.VerifyQuota(ctx) },
+		func() error { _, err := s.Nodes(ctx); return err },
+		func() error { _, err := s.Allocations(ctx); return err },
+		func() error { _, err := s.Quotas(ctx); return err },
+		func() error { _, err := s.Reservations(ctx); return err },
 	}
 	for i, call := range calls {
 		require.ErrorIs(t, call(), want, "call %d", i)
 	}
-	require.Empty(t, slices.Collect(s.Nodes()))
 	for range s.Watch(ctx, s.Version()) {
 		require.Fail(t, "an event of a closed scheduler")
 	}
@@ -144,7 +146,7 @@ func TestFailedAppendReachesEverybodyAboveIt(t *testing.T) {
 		for i := range outcomes {
 			calls.Go(func() {
 				if i == 5 {
-					_, outcomes[i] = s.Node("n1") // shows what the others changed
+					_, outcomes[i] = s.Node(t.Context(), "n1") // shows what the others changed
 					return
 				}
 				_, outcomes[i] = s.Place(context.Background(), one(fmt.Sprint("i", i)))
@@ -273,7 +275,7 @@ func TestHookMayDoAnything(t *testing.T) {
 	s = opened(t, scheduler.Config{Journal: journal, Now: func() time.Time { return now }, Hooks: scheduler.Hooks{
 		Overstayed: func(e scheduler.Event, _ *scheduler.Overstayed) {
 			calls++
-			record, err := s.Snapshot()
+			record, err := s.Snapshot(t.Context())
 			require.NoError(t, err)
 			require.GreaterOrEqual(t, record.Seq, e.Seq)
 			require.NoError(t, s.Checkpoint(t.Context()))
@@ -288,10 +290,10 @@ func TestHookMayDoAnything(t *testing.T) {
 	_, err := s.Place(t.Context(), brief)
 	require.NoError(t, err)
 	now = now.Add(time.Hour)
-	_, err = s.Snapshot()
+	_, err = s.Snapshot(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, 1, calls)
-	_, err = s.Allocation("from a hook")
+	_, err = s.Allocation(t.Context(), "from a hook")
 	require.NoError(t, err)
 }
 
@@ -399,14 +401,14 @@ func TestReignsFollowOneAnother(t *testing.T) {
 	hosts.Wait()
 	last, err := scheduler.Open(t.Context(), scheduler.Config{Journal: journal})
 	require.NoError(t, err)
-	for a := range last.Allocations() {
+	for _, a := range listed(t, last.Allocations) {
 		d, ok := acknowledged[a.Request.ID]
 		require.True(t, ok || unknown[a.Request.ID], "%s was refused, and is there", a.Request.ID)
 		require.Equal(t, d.Token, a.Token)
 		delete(acknowledged, a.Request.ID)
 	}
 	require.Empty(t, acknowledged, "acknowledged, and lost")
-	require.NoError(t, last.VerifyQuota())
+	require.NoError(t, last.VerifyQuota(t.Context()))
 }
 
 // TestPausedLeader is one that believes in its reign until it wants to write.
@@ -418,14 +420,14 @@ func TestPausedLeader(t *testing.T) {
 	_, err = next.Place(t.Context(), one("a"))
 	require.NoError(t, err)
 
-	_, err = paused.Schedule(one("a"))
+	_, err = paused.Schedule(t.Context(), one("a"))
 	require.NoError(t, err, "it decides on what it knows")
 	err = paused.Cordon(t.Context(), "n1")
 	var fenced *scheduler.FencedError
 	require.ErrorAs(t, err, &fenced)
 	require.Equal(t, scheduler.FencedError{Token: 7, Highest: 8}, *fenced)
 	requireClosed(t, paused, scheduler.ErrFenced)
-	info, err := next.Node("n1")
+	info, err := next.Node(t.Context(), "n1")
 	require.NoError(t, err)
 	require.Equal(t, scheduler.NodeReady, info.State)
 	for _, token := range []uint64{7, 8} {
@@ -468,7 +470,7 @@ func TestMixOfTheJournal(t *testing.T) {
 	for _, checkpoint := range []bool{false, true} {
 		journal := new(scheduler.MemoryJournal)
 		s := opened(t, scheduler.Config{Journal: journal, Mix: mix(2)})
-		before, err := s.Snapshot()
+		before, err := s.Snapshot(t.Context())
 		require.NoError(t, err)
 		require.Contains(t, string(before.Data), `"mix":`)
 		if checkpoint {
@@ -477,7 +479,7 @@ func TestMixOfTheJournal(t *testing.T) {
 		for _, configured := range [][]scheduler.MixKind{nil, mix(4)} {
 			next, err := scheduler.Open(t.Context(), scheduler.Config{Journal: journal, Mix: configured})
 			require.NoError(t, err)
-			after, err := next.Snapshot()
+			after, err := next.Snapshot(t.Context())
 			require.NoError(t, err)
 			require.Equal(t, string(before.Data), string(after.Data))
 		}

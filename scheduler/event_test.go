@@ -315,7 +315,7 @@ func TestListenersCanNotCorruptTheState(t *testing.T) {
 		to.GPU = 2 * placement.Device
 		_, err = s.Resize(t.Context(), "a", to)
 		require.NoError(t, err)
-		require.NoError(t, s.VerifyQuota())
+		require.NoError(t, s.VerifyQuota(t.Context()))
 	}
 	require.Equal(t, snapshot(t, mirror), snapshot(t, s))
 	require.NoError(t, s.Release(t.Context(), "claimed"))

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -94,8 +93,8 @@ func nodeCalls() []func(context.Context, *caller) {
 			a, err := c.s.AdoptNode(ctx, c.newNode(), []scheduler.Report{{Request: c.request(), Devices: []int{}}})
 			c.log(a, err)
 		},
-		func(_ context.Context, c *caller) { n, err := c.s.Node(c.node()); c.log(n, err) },
-		func(_ context.Context, c *caller) { c.log(slices.Collect(c.s.Nodes())) },
+		func(ctx context.Context, c *caller) { n, err := c.s.Node(ctx, c.node()); c.log(n, err) },
+		func(ctx context.Context, c *caller) { all, err := c.s.Nodes(ctx); c.log(all, err) },
 	}
 }
 
@@ -112,12 +111,17 @@ func instanceCalls() []func(context.Context, *caller) {
 			d, err := c.s.Resize(ctx, c.id(), placement.Resources{CPU: 700, Custom: map[string]int64{"x": 2}})
 			c.log(d, err)
 		},
-		func(_ context.Context, c *caller) { d, err := c.s.Schedule(c.request()); c.log(d, err) },
-		func(_ context.Context, c *caller) { e, err := c.s.Explain(c.request()); c.log(e, e.String(), err) },
-		func(_ context.Context, c *caller) { a, err := c.s.Allocation(c.id()); c.log(a, err) },
-		func(_ context.Context, c *caller) {
-			for a := range c.s.Allocations() { // no lock is held here
-				again, err := c.s.Allocation(a.Request.ID)
+		func(ctx context.Context, c *caller) { d, err := c.s.Schedule(ctx, c.request()); c.log(d, err) },
+		func(ctx context.Context, c *caller) {
+			e, err := c.s.Explain(ctx, c.request())
+			c.log(e, e.String(), err)
+		},
+		func(ctx context.Context, c *caller) { a, err := c.s.Allocation(ctx, c.id()); c.log(a, err) },
+		func(ctx context.Context, c *caller) {
+			all, err := c.s.Allocations(ctx)
+			c.log(len(all), err)
+			for _, a := range all {
+				again, err := c.s.Allocation(ctx, a.Request.ID)
 				c.log(a, again, err)
 				if c.r.IntN(4) == 0 {
 					break
@@ -132,8 +136,11 @@ func bookCalls() []func(context.Context, *caller) {
 		func(ctx context.Context, c *caller) { u, err := c.s.CreateQuota(ctx, c.spec()); c.log(u, err) },
 		func(ctx context.Context, c *caller) { u, err := c.s.UpdateQuota(ctx, c.spec()); c.log(u, err) },
 		func(ctx context.Context, c *caller) { c.log(c.s.DeleteQuota(ctx, c.ns())) },
-		func(_ context.Context, c *caller) { u, err := c.s.QuotaUsage(c.ns()); c.log(u, err) },
-		func(_ context.Context, c *caller) { c.log(slices.Collect(c.s.Quotas()), c.s.VerifyQuota()) },
+		func(ctx context.Context, c *caller) { u, err := c.s.QuotaUsage(ctx, c.ns()); c.log(u, err) },
+		func(ctx context.Context, c *caller) {
+			all, err := c.s.Quotas(ctx)
+			c.log(all, err, c.s.VerifyQuota(ctx))
+		},
 		func(ctx context.Context, c *caller) { r, err := c.s.Reserve(ctx, c.slots()); c.log(r, err) },
 		func(ctx context.Context, c *caller) { c.log(c.s.ReleaseReservation(ctx, "r"+c.id(), true)) },
 		func(ctx context.Context, c *caller) {
@@ -143,14 +150,14 @@ func bookCalls() []func(context.Context, *caller) {
 			c.log(d, err)
 		},
 		func(ctx context.Context, c *caller) { c.log(c.s.Unclaim(ctx, c.id())) },
-		func(_ context.Context, c *caller) { c.log(slices.Collect(c.s.Reservations())) },
+		func(ctx context.Context, c *caller) { all, err := c.s.Reservations(ctx); c.log(all, err) },
 		func(ctx context.Context, c *caller) {
 			due, err := c.s.Sweep(ctx)
 			next, ok := c.s.NextDeadline()
 			c.log(len(due), err, next, ok)
 		},
-		func(_ context.Context, c *caller) { r, err := c.s.Snapshot(); c.log(string(r.Data), err) },
-		func(_ context.Context, c *caller) { c.log(c.s.Version(), c.s.Stats(), c.s.Scale(), c.s.Token()) },
+		func(ctx context.Context, c *caller) { r, err := c.s.Snapshot(ctx); c.log(string(r.Data), err) },
+		func(ctx context.Context, c *caller) { c.log(c.s.Version(), c.s.Stats(), c.s.Scale(), c.s.Token()) },
 	}
 }
 
@@ -244,17 +251,17 @@ func TestEverythingAtOnce(t *testing.T) {
 			}
 			require.NoError(t, err)
 			callAtOnce(s, 12, 250, 1).Wait()
-			require.NoError(t, s.VerifyQuota())
+			require.NoError(t, s.VerifyQuota(t.Context()))
 			if !durable {
 				return
 			}
-			before, err := s.Snapshot()
+			before, err := s.Snapshot(t.Context())
 			require.NoError(t, err)
 			require.NoError(t, s.Close())
 			cfg.Hooks, cfg.Now = scheduler.Hooks{}, func() time.Time { return time.Time{} }
 			next, err := scheduler.Open(t.Context(), cfg)
 			require.NoError(t, err)
-			after, err := next.Snapshot()
+			after, err := next.Snapshot(t.Context())
 			require.NoError(t, err)
 			require.Equal(t, string(before.Data), string(after.Data))
 		})

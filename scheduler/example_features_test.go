@@ -74,9 +74,9 @@ func ExampleScheduler_Place_spread() {
 
 func ExampleScheduler_Schedule() {
 	s := cluster(scheduler.Config{})
-	d, err := s.Schedule(cores("a", 2))
+	d, err := s.Schedule(context.Background(), cores("a", 2))
 	must(err)
-	_, notPlaced := s.Allocation("a")
+	_, notPlaced := s.Allocation(context.Background(), "a")
 	fmt.Println(d.NodeID, notPlaced)
 	// Output:
 	// n1 scheduler: allocation "a" not found
@@ -118,7 +118,7 @@ func ExampleScheduler_Explain() {
 	req := cores("web", 4)
 	req.Preferences = placement.Use(placement.BinPack).Require(placement.Equal("zone", "a"))
 	must(s.Cordon(ctx, "n2"))
-	e, err := s.Explain(req)
+	e, err := s.Explain(ctx, req)
 	must(err)
 	fmt.Println(e)
 	// Output:
@@ -162,7 +162,9 @@ func ExampleScheduler_MarkLost() {
 
 	must(s.MarkReady(ctx, "n1")) // with the old instance still on it
 	must(s.ReleaseGeneration(ctx, "a", 1))
-	for a := range s.Allocations() {
+	all, err := s.Allocations(ctx)
+	must(err)
+	for _, a := range all {
 		fmt.Println(a.Request.ID, a.NodeID, a.Generation)
 	}
 	// Output:
@@ -246,7 +248,7 @@ func ExampleOpen() {
 	// Another replica becomes the leader, with a greater token.
 	second, err := scheduler.Open(ctx, scheduler.Config{Journal: journal, Token: 2})
 	must(err)
-	a, err := second.Allocation("a")
+	a, err := second.Allocation(ctx, "a")
 	fmt.Println(a.NodeID, err)
 	_, err = first.Place(ctx, cores("b", 2))
 	fmt.Println(err)

@@ -127,7 +127,7 @@ func ExampleScheduler_ExplainNode() {
 	s := cluster(scheduler.Config{})
 	req := cores("a", 12)
 	req.Preferences = placement.Use(placement.BinPack).Require(placement.Equal("zone", "b"))
-	v, err := s.ExplainNode(req, "n1")
+	v, err := s.ExplainNode(context.Background(), req, "n1")
 	must(err)
 	for _, f := range v.Failures {
 		fmt.Println(f)
@@ -144,7 +144,7 @@ func ExampleScheduler_UpdateNode() {
 	must(err)
 	over, err := s.UpdateNode(ctx, placement.Node{ID: "n1", Capacity: placement.Resources{CPU: 4 * placement.Core}})
 	fmt.Println(over, err)
-	n, err := s.Node("n1")
+	n, err := s.Node(ctx, "n1")
 	must(err)
 	fmt.Println(n.Utilization(placement.NameCPU))
 	_, err = s.RemoveNode(ctx, "n9")

@@ -99,7 +99,7 @@ func ExampleScheduler_AddNode_overcommit() {
 			placement.NameCPU: {Numerator: 3, Denominator: 2},
 		},
 	}))
-	n, err := s.Node("n1")
+	n, err := s.Node(ctx, "n1")
 	must(err)
 	fmt.Println(n.Total)
 	_, err = s.Place(ctx, cores("a", 9))
@@ -133,7 +133,7 @@ func ExampleScheduler_Explain_placed() {
 	req.Preferences = placement.Use(placement.BinPack).Prefer(placement.Equal("zone", "b"), 90)
 	_, err := s.Place(ctx, req)
 	must(err)
-	e, err := s.Explain(req)
+	e, err := s.Explain(ctx, req)
 	must(err)
 	for _, c := range e.Candidates {
 		fmt.Println(c.NodeID, "S", placement.Score(c.Terms), "R", c.Terms.Strategy, "of", c.Terms.Bound, "G", c.Terms.Soft)
@@ -153,7 +153,7 @@ func ExampleScheduler_Explain_placed() {
 // An explanation is text for people and JSON for programs.
 func ExampleExplanation() {
 	s := cluster(scheduler.Config{})
-	e, err := s.Explain(cores("a", 9))
+	e, err := s.Explain(context.Background(), cores("a", 9))
 	must(err)
 	fmt.Println(e)
 	for _, part := range []any{e.First, e.Nearest, e.NearestMiss} {
@@ -216,7 +216,7 @@ func ExampleScheduler_SetLabel() {
 	d, err := s.Place(ctx, req)
 	must(err)
 	must(s.RemoveLabel(ctx, "n2", "kernel"))
-	a, err := s.Allocation("a")
+	a, err := s.Allocation(ctx, "a")
 	must(err)
 	fmt.Println(d.NodeID, a.State)
 	// Output:

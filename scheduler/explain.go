@@ -112,9 +112,9 @@ type SoftTerm struct {
 // there, so that the first candidate is where it runs unless something has
 // changed; only an instance on capacity that reservations hold is not thought
 // away. Another request under the ID of one is explained like any.
-func (s *Scheduler) Explain(req placement.Request) (Explanation, error) {
+func (s *Scheduler) Explain(ctx context.Context, req placement.Request) (Explanation, error) {
 	var e Explanation
-	err := s.explain(&req, func(st *state, q *index.Query) error {
+	err := s.explain(ctx, &req, func(st *state, q *index.Query) error {
 		made := st.made(&req, q)
 		st.withoutOwn(made, func() { e = st.explain(s.now, q) })
 		if made != nil {
@@ -132,9 +132,9 @@ func (s *Scheduler) Explain(req placement.Request) (Explanation, error) {
 
 // ExplainNode says which rules one node fails for the request, all of them,
 // or how it scores, as Explain does. An unknown node is a NotFoundError.
-func (s *Scheduler) ExplainNode(req placement.Request, nodeID string) (NodeVerdict, error) {
+func (s *Scheduler) ExplainNode(ctx context.Context, req placement.Request, nodeID string) (NodeVerdict, error) {
 	var v NodeVerdict
-	err := s.explain(&req, func(st *state, q *index.Query) error {
+	err := s.explain(ctx, &req, func(st *state, q *index.Query) error {
 		n, err := st.node(nodeID)
 		if err == nil {
 			st.withoutOwn(st.made(&req, q), func() {
@@ -150,15 +150,15 @@ func (s *Scheduler) ExplainNode(req placement.Request, nodeID string) (NodeVerdi
 	return v, nil
 }
 
-func (s *Scheduler) explain(req *placement.Request, look func(*state, *index.Query) error) error {
+func (s *Scheduler) explain(ctx context.Context, req *placement.Request, look func(*state, *index.Query) error) error {
 	if err := req.Validate(); err != nil {
 		return err
 	}
-	if err := s.enter(context.Background()); err != nil {
+	if err := s.enter(ctx); err != nil {
 		return err
 	}
 	q := s.state.query(req)
-	return s.settle(context.Background(), look(s.state, &q))
+	return s.settle(ctx, look(s.state, &q))
 }
 
 func (st *state) query(req *placement.Request) index.Query {

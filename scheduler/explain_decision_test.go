@@ -58,10 +58,10 @@ func propertyExplanation(t *rapid.T) {
 		Prefer(placement.Equal("zone", "a"), rapid.SampledFrom([]int{-100, -3, 7, 100}).Draw(t, "weight")).
 		Near(placement.Attract(placement.Equal("app", "x")).Within("zone").Weighing(9)).
 		Across(placement.EvenlyOver("zone", 1).Weighing(5), placement.ShareOver("zone", map[string]int{"a": 70}, 4))
-	e, err := s.Explain(req)
+	e, err := s.Explain(t.Context(), req)
 	require.NoError(t, err)
 	require.Len(t, e.Candidates, min(e.Fit, explainedCandidates))
-	d, err := s.Schedule(req)
+	d, err := s.Schedule(t.Context(), req)
 	require.Equal(t, e.Fit == 0, err != nil, "%v", err)
 	for i, c := range e.Candidates {
 		require.True(t, c.Fits)
@@ -76,7 +76,7 @@ func propertyExplanation(t *rapid.T) {
 		if previous := e.Candidates[max(0, i-1)]; req.Preferences.Strategy == placement.BinPack {
 			require.GreaterOrEqual(t, placement.Score(previous.Terms), placement.Score(c.Terms))
 		}
-		alone, err := s.ExplainNode(req, c.NodeID)
+		alone, err := s.ExplainNode(t.Context(), req, c.NodeID)
 		require.NoError(t, err)
 		require.Equal(t, c, alone)
 	}
@@ -86,14 +86,14 @@ func propertyExplanation(t *rapid.T) {
 	place(t, s, req)
 	other := req
 	other.ID = "other"
-	elsewhere, refused := s.Schedule(other)
-	again, err := s.Explain(req)
+	elsewhere, refused := s.Schedule(t.Context(), other)
+	again, err := s.Explain(t.Context(), req)
 	require.NoError(t, err)
 	if s.state.leavesRoom(s.state.allocations["new"]) && req.Preferences.Strategy != placement.Random {
 		again.Version = e.Version
 		require.Equal(t, e, again, "as before it was placed")
 	}
-	same, sameRefused := s.Schedule(other)
+	same, sameRefused := s.Schedule(t.Context(), other)
 	require.Equal(t, elsewhere, same, "asking changes nothing")
 	require.Equal(t, refused, sameRefused)
 }
@@ -102,12 +102,12 @@ func propertyExplanation(t *rapid.T) {
 func requireStrategyTerm(t testHelper, s *Scheduler, req *placement.Request, v NodeVerdict) {
 	t.Helper()
 	var scale placement.Scale
-	for n := range s.Nodes() {
+	for _, n := range listed(t, s.Nodes) {
 		for name, amount := range n.Total.All() {
 			scale.Reference = scale.Reference.With(name, max(scale.Reference.Amount(name), placement.Reference(amount)))
 		}
 	}
-	n, err := s.Node(v.NodeID)
+	n, err := s.Node(t.Context(), v.NodeID)
 	require.NoError(t, err)
 	r, bound := scale.BinPack(n.Available)
 	if req.Preferences.Strategy == placement.Spread {
@@ -138,7 +138,7 @@ func TestSoftRulesHaveNames(t *testing.T) {
 		Prefer(placement.Exists("rack"), -4).
 		Near(placement.Repel(placement.Constraint{}).Weighing(2), placement.Attract(placement.Equal("app", "x")).Within("zone").Weighing(3)).
 		Across(placement.ShareOver("zone", map[string]int{"a": 50}, 6), placement.EvenlyOver("", 1).Weighing(7))
-	v, err := s.ExplainNode(req, "n1")
+	v, err := s.ExplainNode(t.Context(), req, "n1")
 	require.NoError(t, err)
 	require.Equal(t, []SoftTerm{
 		{"rack exists", -4, 0},
@@ -181,24 +181,24 @@ func TestExplainPlacedRequest(t *testing.T) {
 			n.Capacity = testNode("n1", 4).Capacity
 			addNodes(t, s, n)
 			createQuota(t, s, cpuQuota("ns", 4))
-			before, err := s.Explain(tt.req)
+			before, err := s.Explain(t.Context(), tt.req)
 			require.NoError(t, err)
 			d := place(t, s, tt.req)
 			books := snapshot(t, s)
-			after, err := s.Explain(tt.req)
+			after, err := s.Explain(t.Context(), tt.req)
 			require.NoError(t, err)
 			require.Equal(t, books, snapshot(t, s), "asking changes nothing")
 			before.Version = after.Version
 			require.Equal(t, before, after)
 			require.Equal(t, d.NodeID, after.Candidates[0].NodeID)
 			require.Equal(t, d.Score, after.Candidates[0].Score)
-			v, err := s.ExplainNode(tt.req, d.NodeID)
+			v, err := s.ExplainNode(t.Context(), tt.req, d.NodeID)
 			require.NoError(t, err)
 			require.Equal(t, after.Candidates[0], v)
 
 			other := tt.req
 			other.ID = "b"
-			place2, err := s.Explain(other)
+			place2, err := s.Explain(t.Context(), other)
 			require.NoError(t, err)
 			if tt.name != "spread" {
 				require.Zero(t, place2.Fit, "the instance is in the way of others again")
@@ -209,7 +209,7 @@ func TestExplainPlacedRequest(t *testing.T) {
 		s := newTestScheduler(t, Config{})
 		addNodes(t, s, testNode("n1", 4))
 		place(t, s, full)
-		e, err := s.Explain(testRequest("a", 3))
+		e, err := s.Explain(t.Context(), testRequest("a", 3))
 		require.NoError(t, err)
 		require.Zero(t, e.Fit)
 	})
@@ -219,7 +219,7 @@ func TestExplainPlacedRequest(t *testing.T) {
 		reserve(t, s, reservation.Spec{ID: "r", Namespace: "ns", Shape: full.Resources, Count: 1, Duration: time.Hour})
 		_, err := s.PlaceFromReservation(t.Context(), "r", full)
 		require.NoError(t, err)
-		e, err := s.Explain(full)
+		e, err := s.Explain(t.Context(), full)
 		require.NoError(t, err)
 		require.Zero(t, e.Fit, "its room is the reservation's")
 		require.Empty(t, e.Exceeded)
@@ -234,7 +234,7 @@ func TestExplainNamesTheNearestForEveryDimension(t *testing.T) {
 	req := testRequest("a", 4)
 	req.Resources.Memory = 20 * placement.GiB
 	req.Resources.Custom = map[string]int64{"licence": 2}
-	e, err := s.Explain(req)
+	e, err := s.Explain(t.Context(), req)
 	require.NoError(t, err)
 	resource := func(name placement.ResourceName) placement.Reason {
 		return placement.Reason{Kind: placement.ReasonResource, Name: name}
@@ -263,7 +263,7 @@ func TestNearestMissIsExact(t *testing.T) {
 			for i, memory := range []int64{tt.memory - 2, tt.memory - 1, tt.memory - 1} {
 				addNodes(t, s, placement.Node{ID: fmt.Sprint("n", i), Capacity: placement.Resources{CPU: 1, Memory: memory}})
 			}
-			e, err := s.Explain(placement.Request{ID: "a", Resources: placement.Resources{Memory: tt.memory + tt.extra}})
+			e, err := s.Explain(t.Context(), placement.Request{ID: "a", Resources: placement.Resources{Memory: tt.memory + tt.extra}})
 			require.NoError(t, err)
 			require.Equal(t, "n1", e.NearestMiss.NodeID)
 		})
@@ -277,13 +277,13 @@ func TestExplainedJSON(t *testing.T) {
 	createQuota(t, s, cpuQuota("ns", 2))
 	req := testRequest("a", 1)
 	req.Preferences = placement.Use(placement.BinPack).Prefer(placement.Equal("zone", "b"), 10)
-	fits, err := s.Explain(req)
+	fits, err := s.Explain(t.Context(), req)
 	require.NoError(t, err)
 	requireJSON(t, fits)
 	requireJSON(t, place(t, s, req))
 	large := testRequest("b", 65)
 	large.Ports = []uint16{80}
-	refused, err := s.Explain(large)
+	refused, err := s.Explain(t.Context(), large)
 	require.NoError(t, err)
 	require.NotEmpty(t, refused.Exceeded)
 	requireJSON(t, refused)
@@ -294,10 +294,10 @@ func TestExplainedJSON(t *testing.T) {
 	var exceeded *quota.ExceededError
 	require.ErrorAs(t, err, &exceeded)
 	require.ErrorIs(t, err, ErrUnschedulable)
-	a, err := s.Allocation("a")
+	a, err := s.Allocation(t.Context(), "a")
 	require.NoError(t, err)
 	requireJSON(t, a)
-	n, err := s.Node("n1")
+	n, err := s.Node(t.Context(), "n1")
 	require.NoError(t, err)
 	requireJSON(t, n)
 

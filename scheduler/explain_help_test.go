@@ -39,7 +39,7 @@ func TestHelpKnowsWhatItCures(t *testing.T) {
 			place(t, s, first)
 			req := labelled("second", web)
 			req.Preferences = tt.rules
-			e, err := s.Explain(req)
+			e, err := s.Explain(t.Context(), req)
 			require.NoError(t, err)
 			require.Equal(t, tt.want, e.Help)
 			require.Contains(t, e.String(), tt.text)
@@ -96,7 +96,7 @@ func TestHelpByPreemptionIsTrue(t *testing.T) {
 			addNodes(t, s, testNode("n1", 4))
 			tt.build(t, s)
 			before := snapshot(t, s)
-			e, err := s.Explain(urgent)
+			e, err := s.Explain(t.Context(), urgent)
 			require.NoError(t, err)
 			require.Equal(t, before, snapshot(t, s), "asking changes nothing")
 			require.Equal(t, tt.want, e.Help.Preemption)
@@ -118,10 +118,10 @@ func TestHelpByMoreNodesIsTrue(t *testing.T) {
 	addNodes(t, s, testNode("small", 2), testNode("large", 8))
 	place(t, s, testRequest("a", 8))
 	req := testRequest("b", 4)
-	e, err := s.Explain(req)
+	e, err := s.Explain(t.Context(), req)
 	require.NoError(t, err)
 	require.Equal(t, Help{Waiting: "large", MoreNodes: "large"}, e.Help)
-	twin, err := s.Node(e.Help.MoreNodes)
+	twin, err := s.Node(t.Context(), e.Help.MoreNodes)
 	require.NoError(t, err)
 	twin.ID = "twin"
 	addNodes(t, s, twin.Node)
@@ -138,7 +138,7 @@ func propertyHelp(t *rapid.T) {
 	s := drawCluster(t)
 	req := drawRequest(t)
 	req.ID, req.Priority = "new", rapid.Int32Range(0, 1).Draw(t, "priority")
-	e, err := s.Explain(req)
+	e, err := s.Explain(t.Context(), req)
 	require.NoError(t, err)
 	if e.Fit > 0 {
 		require.Equal(t, Help{}, e.Help)
@@ -146,7 +146,7 @@ func propertyHelp(t *rapid.T) {
 	}
 	ctx := t.Context()
 	releaseIf := func(gone func(Allocation) bool) {
-		for a := range s.Allocations() {
+		for _, a := range listed(t, s.Allocations) {
 			if gone(a) {
 				require.NoError(t, s.Release(ctx, a.Request.ID))
 			}
@@ -154,7 +154,7 @@ func propertyHelp(t *rapid.T) {
 	}
 	switch {
 	case e.Help.MoreNodes != "" && rapid.Bool().Draw(t, "add"):
-		twin, err := s.Node(e.Help.MoreNodes)
+		twin, err := s.Node(ctx, e.Help.MoreNodes)
 		require.NoError(t, err)
 		twin.ID = "twin"
 		addNodes(t, s, twin.Node)
@@ -168,7 +168,7 @@ func propertyHelp(t *rapid.T) {
 		require.NoError(t, err)
 	case e.Help.Waiting != "" && len(req.Preferences.Affinity) == 0:
 		releaseIf(func(Allocation) bool { return true })
-		for r := range s.Reservations() {
+		for _, r := range listed(t, s.Reservations) {
 			require.NoError(t, s.ReleaseReservation(ctx, r.Spec.ID, true))
 		}
 		_, err = s.Allocate(ctx, e.Help.Waiting, req)

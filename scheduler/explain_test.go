@@ -29,7 +29,7 @@ func TestExplainReadsLikeASentence(t *testing.T) {
 	}
 	req := testRequest("a", 4)
 	req.Preferences = placement.Use(placement.BinPack).Require(placement.In("region", "us-east-1", "us-east-2"))
-	e, err := s.Explain(req)
+	e, err := s.Explain(t.Context(), req)
 	require.NoError(t, err)
 	require.Equal(t, "0 of 12 nodes fit: 7 lack cpu (nearest n3 lacks 500m), "+
 		"3 have taint dedicated=gpu:NoSchedule, 2 are not in region us-east-1|us-east-2", e.String())
@@ -53,30 +53,30 @@ func TestExplainHelp(t *testing.T) {
 	}
 	req := testRequest("b", 4)
 	t.Run("waiting", func(t *testing.T) {
-		e, err := full(t, 0).Explain(req)
+		e, err := full(t, 0).Explain(t.Context(), req)
 		require.NoError(t, err)
 		require.Equal(t, Help{Waiting: "n2", MoreNodes: "n2"}, e.Help)
 	})
 	t.Run("preemption", func(t *testing.T) {
 		s := full(t, -1)
 		before := snapshot(t, s)
-		e, err := s.Explain(req)
+		e, err := s.Explain(t.Context(), req)
 		require.NoError(t, err)
 		require.Equal(t, Help{Waiting: "n2", Preemption: "n2", MoreNodes: "n2"}, e.Help)
 		require.Equal(t, before, snapshot(t, s))
-		info, err := s.Node("n2")
+		info, err := s.Node(t.Context(), "n2")
 		require.NoError(t, err)
 		require.Zero(t, info.Available.CPU, "asking takes nothing away")
 	})
 	t.Run("nothing", func(t *testing.T) {
-		e, err := full(t, 0).Explain(testRequest("b", 5))
+		e, err := full(t, 0).Explain(t.Context(), testRequest("b", 5))
 		require.NoError(t, err)
 		require.Equal(t, Help{}, e.Help)
 	})
 	t.Run("uncordoning is no waiting", func(t *testing.T) {
 		s := full(t, 0)
 		require.NoError(t, s.Cordon(t.Context(), "n2"))
-		e, err := s.Explain(req)
+		e, err := s.Explain(t.Context(), req)
 		require.NoError(t, err)
 		require.Equal(t, Help{MoreNodes: "n2"}, e.Help)
 	})
@@ -90,7 +90,7 @@ func TestExplainNodeListsAllFailures(t *testing.T) {
 	require.NoError(t, s.Cordon(t.Context(), "n1"))
 	req := testRequest("a", 4)
 	req.Preferences = placement.Use(placement.BinPack).Require(placement.Exists("zone"), placement.Equal("disk", "ssd"))
-	v, err := s.ExplainNode(req, "n1")
+	v, err := s.ExplainNode(t.Context(), req, "n1")
 	require.NoError(t, err)
 	require.False(t, v.Fits)
 	var kinds []placement.ReasonKind
@@ -102,10 +102,10 @@ func TestExplainNodeListsAllFailures(t *testing.T) {
 		placement.ReasonResource,
 	}, kinds)
 	require.Equal(t, int64(2*placement.Core), v.Failures[4].Shortfall)
-	_, err = s.ExplainNode(req, "n2")
+	_, err = s.ExplainNode(t.Context(), req, "n2")
 	require.ErrorIs(t, err, ErrNotFound)
 
-	e, err := s.Explain(req)
+	e, err := s.Explain(t.Context(), req)
 	require.NoError(t, err)
 	require.Equal(t, v, *e.NearestMiss)
 	require.Len(t, e.First, 1)
@@ -171,7 +171,7 @@ func TestEveryFilterFailsInItsOrder(t *testing.T) {
 		func() { req.Resources.Disk = 0 },
 	}
 	for i, cure := range cures {
-		v, err := s.ExplainNode(req, "n1")
+		v, err := s.ExplainNode(ctx, req, "n1")
 		require.NoError(t, err)
 		var got []string
 		for _, f := range v.Failures {
@@ -204,7 +204,7 @@ func TestExplainShowsEveryTermOfTheScore(t *testing.T) {
 		Prefer(placement.Equal("zone", "b"), 10).
 		Near(placement.Attract(placement.Equal("app", "x")).Within("zone").Weighing(5)).
 		Across(placement.EvenlyOver("zone", 1).Weighing(3))
-	e, err := s.Explain(req)
+	e, err := s.Explain(t.Context(), req)
 	require.NoError(t, err)
 	require.Equal(t, 2, e.Fit)
 	require.Equal(t, "n2", e.Candidates[0].NodeID)
@@ -219,7 +219,7 @@ func TestExplainShowsEveryTermOfTheScore(t *testing.T) {
 		require.Equal(t, c.Terms.Soft, soft)
 		require.Equal(t, c.Terms.Normalized(), c.Score)
 	}
-	d, err := s.Schedule(req)
+	d, err := s.Schedule(t.Context(), req)
 	require.NoError(t, err)
 	require.Equal(t, e.Candidates[0].Score, d.Score)
 	require.Contains(t, e.String(), "2 of 2 nodes fit; best n2 with")
@@ -229,7 +229,7 @@ func TestExplainTellsOfTheQuota(t *testing.T) {
 	s := newTestScheduler(t, Config{})
 	addNodes(t, s, testNode("n1", 8))
 	createQuota(t, s, cpuQuota("ns", 2))
-	e, err := s.Explain(testRequest("a", 4))
+	e, err := s.Explain(t.Context(), testRequest("a", 4))
 	require.NoError(t, err)
 	require.Equal(t, 1, e.Fit)
 	require.Len(t, e.Exceeded, 1)
@@ -243,11 +243,11 @@ func TestExplanationsAddUp(t *testing.T) {
 		s := drawCluster(t)
 		req := drawRequest(t)
 		req.ID = "new"
-		e, err := s.Explain(req)
+		e, err := s.Explain(t.Context(), req)
 		require.NoError(t, err)
 		first, failed, fit := make(map[placement.Reason]int), make(map[placement.Reason]int), 0
-		for n := range s.Nodes() {
-			v, err := s.ExplainNode(req, n.ID)
+		for _, n := range listed(t, s.Nodes) {
+			v, err := s.ExplainNode(t.Context(), req, n.ID)
 			require.NoError(t, err)
 			if v.Fits {
 				fit++

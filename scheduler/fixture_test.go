@@ -37,6 +37,14 @@ type testHelper interface {
 	Context() context.Context
 }
 
+// listed returns what one of the lists of a scheduler has, such as s.Nodes.
+func listed[T any](t testHelper, list func(context.Context) ([]T, error)) []T {
+	t.Helper()
+	all, err := list(t.Context())
+	require.NoError(t, err)
+	return all
+}
+
 func newTestScheduler(t testHelper, cfg Config) *Scheduler {
 	t.Helper()
 	s, err := New(cfg)
@@ -92,7 +100,7 @@ func allocate(t testHelper, s *Scheduler, nodeID string, req placement.Request) 
 
 func snapshot(t testHelper, s *Scheduler) string {
 	t.Helper()
-	r, err := s.Snapshot()
+	r, err := s.Snapshot(context.Background())
 	require.NoError(t, err)
 	return string(r.Data)
 }
@@ -117,14 +125,14 @@ func refusals(t testHelper, err error) []string {
 func fits(t testHelper, s *Scheduler, req placement.Request) []string {
 	t.Helper()
 	var nodes []string
-	for n := range s.Nodes() {
-		v, err := s.ExplainNode(req, n.ID)
+	for _, n := range listed(t, s.Nodes) {
+		v, err := s.ExplainNode(context.Background(), req, n.ID)
 		require.NoError(t, err)
 		if v.Fits {
 			nodes = append(nodes, n.ID)
 		}
 	}
-	d, err := s.Schedule(req)
+	d, err := s.Schedule(context.Background(), req)
 	if len(nodes) == 0 {
 		require.ErrorIs(t, err, ErrUnschedulable)
 		return nil

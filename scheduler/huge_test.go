@@ -44,11 +44,11 @@ func hugeActions(t *rapid.T) {
 		},
 		"": h.check,
 	})
-	before, err := h.s.Snapshot()
+	before, err := h.s.Snapshot(t.Context())
 	require.NoError(t, err)
 	again, err := Open(t.Context(), h.config())
 	require.NoError(t, err)
-	after, err := again.Snapshot()
+	after, err := again.Snapshot(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, string(before.Data), string(after.Data))
 }
@@ -131,14 +131,14 @@ func (h *huge) limit(t *rapid.T) {
 
 // check compares what the books say with what runs.
 func (h *huge) check(t *rapid.T) {
-	require.NoError(t, h.s.VerifyQuota())
+	require.NoError(t, h.s.VerifyQuota(t.Context()))
 	used := make(map[string]placement.Resources)
-	for a := range h.s.Allocations() {
+	for _, a := range listed(t, h.s.Allocations) {
 		sum, err := used[a.NodeID].Add(a.Request.Resources)
 		require.NoError(t, err)
 		used[a.NodeID] = sum
 	}
-	for n := range h.s.Nodes() {
+	for _, n := range listed(t, h.s.Nodes) {
 		require.Equal(t, used[n.ID].String(), n.Allocated.String())
 		require.NoError(t, n.Held.Validate())
 		require.NoError(t, n.Available.Validate())

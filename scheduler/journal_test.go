@@ -66,12 +66,12 @@ func TestDeposedSchedulerCanNotWrite(t *testing.T) {
 	var failed *JournalError
 	require.ErrorAs(t, err, &failed)
 	require.False(t, failed.Unknown)
-	_, err = old.Node("n1")
+	_, err = old.Node(t.Context(), "n1")
 	require.ErrorIs(t, err, ErrJournal, "a failed scheduler answers nothing")
 
 	_, err = Open(t.Context(), Config{Journal: journal, Token: 6})
 	require.ErrorIs(t, err, ErrFenced)
-	_, err = next.Allocation("b")
+	_, err = next.Allocation(t.Context(), "b")
 	require.ErrorIs(t, err, ErrNotFound)
 }
 
@@ -114,9 +114,9 @@ func TestNobodySeesWhatIsNotDurable(t *testing.T) {
 			synctest.Wait()
 		}
 		call("add", func() error { return s.AddNode(context.Background(), testNode("n1", 8)) })
-		call("read", func() error { _, err := s.Node("n1"); return err })
-		call("schedule", func() error { _, err := s.Schedule(testRequest("a", 1)); return err })
-		call("refusal", func() error { _, err := s.Schedule(testRequest("a", 100)); return err })
+		call("read", func() error { _, err := s.Node(t.Context(), "n1"); return err })
+		call("schedule", func() error { _, err := s.Schedule(t.Context(), testRequest("a", 1)); return err })
+		call("refusal", func() error { _, err := s.Schedule(t.Context(), testRequest("a", 100)); return err })
 		require.Empty(t, answered)
 		require.Empty(t, hooked)
 		close(journal.gate)
@@ -162,7 +162,7 @@ func TestContextBoundsTheWaitOnly(t *testing.T) {
 		close(journal.gate)
 		require.NoError(t, <-carried)
 		require.Len(t, records(t, journal), 2, "and who appends takes it along")
-		_, err := s.Node("n2")
+		_, err := s.Node(t.Context(), "n2")
 		require.NoError(t, err, "it took effect all the same")
 	})
 }
@@ -178,7 +178,7 @@ func TestFailedAppendClosesTheScheduler(t *testing.T) {
 	require.ErrorAs(t, err, &failed)
 	require.True(t, failed.Unknown)
 	require.ErrorContains(t, err, "disk on fire")
-	_, err = s.Schedule(testRequest("b", 1))
+	_, err = s.Schedule(t.Context(), testRequest("b", 1))
 	require.ErrorIs(t, err, ErrJournal)
 	require.ErrorIs(t, s.Wait(t.Context(), 99), ErrJournal)
 	require.NoError(t, s.Close())
@@ -286,7 +286,7 @@ func TestCheckpointFailures(t *testing.T) {
 
 	open(t, Config{Journal: journal})
 	require.ErrorIs(t, s.Checkpoint(t.Context()), ErrFenced)
-	_, err := s.Node("n1")
+	_, err := s.Node(t.Context(), "n1")
 	require.ErrorIs(t, err, ErrFenced, "a deposed scheduler closes")
 }
 

@@ -115,7 +115,7 @@ func TestCallerLeavesAHungJournal(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, []uint64{1, 2, 3, 4}, told)
 		for _, id := range []string{"a", "b", "c"} {
-			_, err := s.Allocation(id)
+			_, err := s.Allocation(t.Context(), id)
 			require.NoError(t, err)
 		}
 		next, err := scheduler.Open(t.Context(), scheduler.Config{Journal: &journal.MemoryJournal})
@@ -277,4 +277,12 @@ func noError(t *testing.T, err error) {
 	if err != nil {
 		t.Error(err)
 	}
+}
+
+// listed returns what one of the lists of a scheduler has, such as s.Nodes.
+func listed[T any](t *testing.T, list func(context.Context) ([]T, error)) []T {
+	t.Helper()
+	all, err := list(t.Context())
+	require.NoError(t, err)
+	return all
 }

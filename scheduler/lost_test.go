@@ -14,7 +14,7 @@ func TestLostInstanceReturns(t *testing.T) {
 	addNodes(t, s, testNode("n1", 4))
 	place(t, s, testRequest("a", 2))
 	require.NoError(t, s.MarkLost(t.Context(), "n1"))
-	a, err := s.Allocation("a")
+	a, err := s.Allocation(t.Context(), "a")
 	require.NoError(t, err)
 	require.Equal(t, Lost, a.State)
 	_, err = s.Place(t.Context(), testRequest("b", 1))
@@ -23,7 +23,7 @@ func TestLostInstanceReturns(t *testing.T) {
 	require.ErrorIs(t, err, ErrConflict)
 
 	require.NoError(t, s.MarkReady(t.Context(), "n1"))
-	a, err = s.Allocation("a")
+	a, err = s.Allocation(t.Context(), "a")
 	require.NoError(t, err)
 	require.Equal(t, Running, a.State)
 	require.Equal(t, uint64(1), a.Generation)
@@ -40,16 +40,16 @@ func TestReplacedInstanceIsStale(t *testing.T) {
 
 	require.NoError(t, s.MarkReady(t.Context(), "n1"))
 	require.Equal(t, 1, s.Stats().Stale)
-	n1, err := s.Node("n1")
+	n1, err := s.Node(t.Context(), "n1")
 	require.NoError(t, err)
 	require.Zero(t, n1.Available.CPU, "the stale generation holds capacity")
 
 	require.ErrorIs(t, s.ReleaseGeneration(t.Context(), "a", 3), ErrNotFound)
 	require.NoError(t, s.ReleaseGeneration(t.Context(), "a", 1))
-	n1, err = s.Node("n1")
+	n1, err = s.Node(t.Context(), "n1")
 	require.NoError(t, err)
 	require.Equal(t, int64(4*placement.Core), n1.Available.CPU)
-	a, err := s.Allocation("a")
+	a, err := s.Allocation(t.Context(), "a")
 	require.NoError(t, err)
 	require.Equal(t, "n2", a.NodeID)
 }
@@ -66,7 +66,7 @@ func TestRemovedNodeReturnsWhatRan(t *testing.T) {
 	require.Equal(t, "a", gone[0].Request.ID)
 	require.Equal(t, "c", gone[1].Request.ID)
 	require.Equal(t, Removed, gone[0].State)
-	_, err = s.Allocation("a")
+	_, err = s.Allocation(t.Context(), "a")
 	require.ErrorIs(t, err, ErrNotFound)
 
 	// The IDs may be placed again, also on a node of the same name.
@@ -90,7 +90,7 @@ func TestCordon(t *testing.T) {
 	require.NoError(t, err, "what runs there stays and may grow")
 	require.NoError(t, s.MarkLost(t.Context(), "n1"))
 	require.NoError(t, s.MarkReady(t.Context(), "n1"))
-	info, err := s.Node("n1")
+	info, err := s.Node(t.Context(), "n1")
 	require.NoError(t, err)
 	require.Equal(t, NodeCordoned, info.State, "a lost node comes back as it was")
 	require.NoError(t, s.Uncordon(t.Context(), "n1"))
@@ -197,7 +197,7 @@ func TestLostStepByStep(t *testing.T) {
 	for _, step := range steps {
 		require.ErrorIs(t, step.call(), step.want, step.name)
 		require.Equal(t, step.paid, usedCores(t, s, "ns"), step.name)
-		a, err := s.Allocation("a")
+		a, err := s.Allocation(ctx, "a")
 		if step.generation == 0 {
 			require.ErrorIs(t, err, ErrNotFound, step.name)
 		}
@@ -205,12 +205,12 @@ func TestLostStepByStep(t *testing.T) {
 		require.Equal(t, step.state, a.State, step.name)
 		var books [3]int64
 		for i, id := range []string{"n1", "n2", "n3"} {
-			if n, err := s.Node(id); err == nil {
+			if n, err := s.Node(ctx, id); err == nil {
 				books[i] = n.Allocated.CPU / placement.Core
 			}
 		}
 		require.Equal(t, step.books, books, step.name)
-		require.NoError(t, s.VerifyQuota(), step.name)
+		require.NoError(t, s.VerifyQuota(ctx), step.name)
 	}
 }
 

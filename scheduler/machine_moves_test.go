@@ -56,7 +56,7 @@ func (m *machine) setMix(t *rapid.T) {
 
 // releaseStale says of the oldest stale generation that it is gone.
 func (m *machine) releaseStale(t *rapid.T) {
-	for a := range m.s.Allocations() {
+	for _, a := range listed(t, m.s.Allocations) {
 		if a.State == Stale {
 			require.NoError(t, m.s.ReleaseGeneration(t.Context(), a.Request.ID, a.Generation))
 			return

@@ -3,7 +3,6 @@ package scheduler
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -186,7 +185,7 @@ func (m *machine) setLost(id string, lost bool) {
 func (m *machine) place(t *rapid.T) {
 	req := drawRequest(t)
 	old, existed := m.model[req.ID]
-	scheduled, scheduleErr := m.s.Schedule(req)
+	scheduled, scheduleErr := m.s.Schedule(t.Context(), req)
 	var d Decision
 	ok := m.attempt(t, func() (err error) {
 		if rapid.Bool().Draw(t, "allocate") && scheduleErr == nil {
@@ -253,7 +252,7 @@ func (m *machine) checkHolds(t *rapid.T, n NodeInfo) {
 	if len(n.Over()) > 0 || m.shrunk[n.ID] {
 		return
 	}
-	for a := range m.s.Allocations() {
+	for _, a := range listed(t, m.s.Allocations) {
 		if a.NodeID == n.ID && (a.Overstayed || a.State != Running) {
 			return
 		}
@@ -273,7 +272,7 @@ func (m *machine) checkHolds(t *rapid.T, n NodeInfo) {
 func (m *machine) check(t *rapid.T) {
 	stale := make(map[string]int64) // CPU by node
 	seen := 0
-	for a := range m.s.Allocations() {
+	for _, a := range listed(t, m.s.Allocations) {
 		if a.State == Stale {
 			stale[a.NodeID] += a.Request.Resources.CPU
 			continue
@@ -282,10 +281,10 @@ func (m *machine) check(t *rapid.T) {
 		require.Equal(t, m.model[a.Request.ID], modelInstance{a.NodeID, a.Request.Resources.CPU, a.State == Lost})
 	}
 	require.Len(t, m.model, seen)
-	require.NoError(t, m.s.VerifyQuota())
+	require.NoError(t, m.s.VerifyQuota(t.Context()))
 	m.mirror.check(t, m.s)
 	m.follower.check(t, m.s, m.journal)
-	for n := range m.s.Nodes() {
+	for _, n := range listed(t, m.s.Nodes) {
 		want := stale[n.ID]
 		for _, on := range m.model {
 			if on.node == n.ID {
@@ -379,14 +378,14 @@ func TestPlaceThenReleaseRestoresTheState(t *testing.T) {
 			wire.Seq, wire.Sum = 0, ""
 			return wire
 		}
-		nodes, before := slices.Collect(s.Nodes()), state()
+		nodes, before := listed(t, s.Nodes), state()
 		req := drawRequest(t)
 		req.ID = "new"
 		if _, err := s.Place(t.Context(), req); err != nil {
 			return
 		}
 		require.NoError(t, s.Release(t.Context(), req.ID))
-		require.Equal(t, nodes, slices.Collect(s.Nodes()))
+		require.Equal(t, nodes, listed(t, s.Nodes))
 		require.Equal(t, before, state())
 	})
 }

@@ -77,7 +77,7 @@ func (m *mirror) tell(e Event) {
 // check asserts that the mirror shows what the scheduler has.
 func (m *mirror) check(t *rapid.T, s *Scheduler) {
 	seen := make(map[mirrorKey]mirrorInstance)
-	for a := range s.Allocations() {
+	for _, a := range listed(t, s.Allocations) {
 		seen[mirrorKey{a.Request.ID, a.Generation}] = mirrorInstance{a.NodeID, a.Request.Resources.CPU, a.State}
 	}
 	require.Equal(t, seen, m.instances, "what hooks told")

@@ -2,7 +2,6 @@ package scheduler
 
 import (
 	"context"
-	"iter"
 	"maps"
 	"slices"
 
@@ -178,8 +177,8 @@ func (s *Scheduler) update(ctx context.Context, nodeID string, to func(*node) (p
 }
 
 // Node returns a node with what is on its books.
-func (s *Scheduler) Node(nodeID string) (info NodeInfo, err error) {
-	err = s.read(func(st *state) error {
+func (s *Scheduler) Node(ctx context.Context, nodeID string) (info NodeInfo, err error) {
+	err = s.read(ctx, func(st *state) error {
 		n, err := st.node(nodeID)
 		if err == nil {
 			info = st.nodeInfo(n)
@@ -192,10 +191,9 @@ func (s *Scheduler) Node(nodeID string) (info NodeInfo, err error) {
 	return info, nil
 }
 
-// Nodes yields all nodes by ID, as they were when the iteration began. It
-// yields nothing of a closed scheduler.
-func (s *Scheduler) Nodes() iter.Seq[NodeInfo] {
-	return snapshotOf(s, func(st *state) []NodeInfo {
+// Nodes returns all nodes by ID, as of one instant.
+func (s *Scheduler) Nodes(ctx context.Context) ([]NodeInfo, error) {
+	return list(ctx, s, func(st *state) []NodeInfo {
 		infos := make([]NodeInfo, 0, len(st.nodes))
 		for _, id := range slices.Sorted(maps.Keys(st.nodes)) {
 			infos = append(infos, st.nodeInfo(st.nodes[id]))

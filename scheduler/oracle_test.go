@@ -34,11 +34,11 @@ type sighting struct {
 	group int // running instances of the request's namespace and group
 }
 
-func sightings(s *Scheduler, req placement.Request) []sighting {
+func sightings(t testHelper, s *Scheduler, req placement.Request) []sighting {
 	var seen []sighting
-	for n := range s.Nodes() {
+	for _, n := range listed(t, s.Nodes) {
 		at := sighting{NodeInfo: n, ports: make(map[uint16]bool)}
-		for a := range s.Allocations() {
+		for _, a := range listed(t, s.Allocations) {
 			if a.NodeID != n.ID {
 				continue
 			}
@@ -164,10 +164,10 @@ func (o *onlooker) rank(n sighting, req placement.Request) []int64 {
 
 // decide returns the best node, its devices, and how many nodes fail a rule of
 // each kind first.
-func (o *onlooker) decide(s *Scheduler, req placement.Request) (node string, devices []int, failed map[placement.ReasonKind]int) {
+func (o *onlooker) decide(t testHelper, s *Scheduler, req placement.Request) (node string, devices []int, failed map[placement.ReasonKind]int) {
 	var best []int64
 	failed = make(map[placement.ReasonKind]int)
-	for _, n := range sightings(s, req) {
+	for _, n := range sightings(t, s, req) {
 		if kind := n.first(req); kind != 0 {
 			failed[kind]++
 			continue
@@ -254,7 +254,7 @@ func (o *onlooker) changeNodes(t *rapid.T, s *Scheduler) {
 // check places the request and asserts that the scheduler finds what the
 // onlooker has found.
 func (o *onlooker) check(t *rapid.T, s *Scheduler, req placement.Request) {
-	node, devices, failed := o.decide(s, req)
+	node, devices, failed := o.decide(t, s, req)
 	d, err := s.Place(t.Context(), req)
 	if node != "" {
 		require.NoError(t, err)
@@ -276,7 +276,7 @@ func (o *onlooker) check(t *rapid.T, s *Scheduler, req placement.Request) {
 func (o *onlooker) outage(t *rapid.T, s *Scheduler) {
 	node := fmt.Sprint("n", rapid.IntRange(1, 6).Draw(t, "node"))
 	_ = s.MarkLost(t.Context(), node)
-	for a := range s.Allocations() {
+	for _, a := range listed(t, s.Allocations) {
 		if a.State == Lost && rapid.Bool().Draw(t, "replace") {
 			o.check(t, s, a.Request)
 		}

@@ -53,7 +53,7 @@ func TestInstanceThatOutlivesItsReservation(t *testing.T) {
 			require.ErrorIs(t, resize(test.cores), test.err)
 			require.Equal(t, test.pays, usedCores(t, s, "ns"))
 			require.Equal(t, test.excess, usedCores(t, s, "guest"))
-			require.NoError(t, s.VerifyQuota())
+			require.NoError(t, s.VerifyQuota(t.Context()))
 			again := open(t, Config{Now: c.Now, Journal: journal})
 			require.Equal(t, snapshot(t, s), snapshot(t, again))
 			s = again
@@ -63,7 +63,7 @@ func TestInstanceThatOutlivesItsReservation(t *testing.T) {
 	require.NoError(t, s.Release(ctx, "a"))
 	require.Equal(t, int64(8), availableCores(t, s, "n1"))
 	require.Zero(t, usedCores(t, s, "ns"))
-	_, err = s.Reservation("r")
+	_, err = s.Reservation(ctx, "r")
 	require.ErrorIs(t, err, ErrNotFound)
 }
 
@@ -81,10 +81,10 @@ func TestEvictedInstanceIsOverstayed(t *testing.T) {
 	require.NoError(t, err)
 	for _, overstayed := range []bool{false, true} {
 		c.advance(time.Minute)
-		a, err := s.Allocation("a")
+		a, err := s.Allocation(t.Context(), "a")
 		require.NoError(t, err)
 		require.Equal(t, overstayed, a.Overstayed)
-		r, err := s.Reservation("r")
+		r, err := s.Reservation(t.Context(), "r")
 		require.NoError(t, err)
 		require.Equal(t, overstayed, r.Slots[0].Claims[0].Overstayed)
 	}

@@ -3,7 +3,6 @@ package scheduler
 import (
 	"context"
 	"fmt"
-	"iter"
 
 	"github.com/rads-project/constellation/placement"
 )
@@ -12,8 +11,8 @@ import (
 // that is placed it returns the existing decision, or a ConflictError if it
 // was placed with another request; otherwise what Place would decide now, or
 // its refusal.
-func (s *Scheduler) Schedule(req placement.Request) (Decision, error) {
-	return s.decide(context.Background(), &req, "", false)
+func (s *Scheduler) Schedule(ctx context.Context, req placement.Request) (Decision, error) {
+	return s.decide(ctx, &req, "", false)
 }
 
 // Place decides where the request goes and commits it, in one step. The same
@@ -125,8 +124,8 @@ func (s *Scheduler) ReleaseGeneration(ctx context.Context, id string, generation
 }
 
 // Allocation returns the current generation of an allocation.
-func (s *Scheduler) Allocation(id string) (info Allocation, err error) {
-	err = s.read(func(st *state) error {
+func (s *Scheduler) Allocation(ctx context.Context, id string) (info Allocation, err error) {
+	err = s.read(ctx, func(st *state) error {
 		a, err := st.allocation(id)
 		if err == nil {
 			info = st.info(a)
@@ -139,11 +138,10 @@ func (s *Scheduler) Allocation(id string) (info Allocation, err error) {
 	return info, nil
 }
 
-// Allocations yields everything on the books by ID and generation, stale
-// generations included, as it was when the iteration began. It yields nothing
-// of a closed scheduler.
-func (s *Scheduler) Allocations() iter.Seq[Allocation] {
-	return snapshotOf(s, func(st *state) []Allocation {
+// Allocations returns everything on the books by ID and generation, stale
+// generations included, as of one instant.
+func (s *Scheduler) Allocations(ctx context.Context) ([]Allocation, error) {
+	return list(ctx, s, func(st *state) []Allocation {
 		all := st.all()
 		infos := make([]Allocation, len(all))
 		for i, a := range all {
@@ -153,21 +151,15 @@ func (s *Scheduler) Allocations() iter.Seq[Allocation] {
 	})
 }
 
-// snapshotOf yields a list that is taken when the iteration begins.
-func snapshotOf[T any](s *Scheduler, take func(*state) []T) iter.Seq[T] {
-	return func(yield func(T) bool) {
-		var list []T
-		err := s.read(func(st *state) error {
-			list = take(st)
-			return nil
-		})
-		if err != nil {
-			return
-		}
-		for _, item := range list {
-			if !yield(item) {
-				return
-			}
-		}
+// list returns what take finds in the state. It returns nothing with an error,
+// so that the list of a closed scheduler is not taken for an empty one.
+func list[T any](ctx context.Context, s *Scheduler, take func(*state) []T) (found []T, err error) {
+	err = s.read(ctx, func(st *state) error {
+		found = take(st)
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
+	return found, nil
 }

@@ -2,7 +2,6 @@ package scheduler
 
 import (
 	"context"
-	"iter"
 
 	"github.com/rads-project/constellation/placement"
 	"github.com/rads-project/constellation/quota"
@@ -65,8 +64,8 @@ func (s *Scheduler) DeleteQuota(ctx context.Context, namespace string) error {
 // CheckQuota says whether one more instance of these amounts would be
 // admitted in the namespace now, and changes nothing. An error is invalid
 // input; a refusal is in the verdict.
-func (s *Scheduler) CheckQuota(namespace string, r placement.Resources) (v quota.Verdict, err error) {
-	err = s.read(func(st *state) error {
+func (s *Scheduler) CheckQuota(ctx context.Context, namespace string, r placement.Resources) (v quota.Verdict, err error) {
+	err = s.read(ctx, func(st *state) error {
 		v, err = st.quota.Check(s.now, namespace, quota.Instance(r), quota.MayBurst)
 		return err
 	})
@@ -75,8 +74,8 @@ func (s *Scheduler) CheckQuota(namespace string, r placement.Resources) (v quota
 
 // Quota returns the quota of a namespace, and a quota.NotFoundError if none
 // is declared for it.
-func (s *Scheduler) Quota(namespace string) (info QuotaInfo, err error) {
-	err = s.read(func(st *state) error {
+func (s *Scheduler) Quota(ctx context.Context, namespace string) (info QuotaInfo, err error) {
+	err = s.read(ctx, func(st *state) error {
 		spec, ok := st.quota.Spec(namespace)
 		if !ok {
 			return fromQuota(namespace, &quota.NotFoundError{Namespace: namespace})
@@ -87,10 +86,9 @@ func (s *Scheduler) Quota(namespace string) (info QuotaInfo, err error) {
 	return info, err
 }
 
-// Quotas yields the quotas by namespace, as they were when the iteration
-// began. It yields nothing of a closed scheduler.
-func (s *Scheduler) Quotas() iter.Seq[QuotaInfo] {
-	return snapshotOf(s, func(st *state) []QuotaInfo {
+// Quotas returns the quotas by namespace, as of one instant.
+func (s *Scheduler) Quotas(ctx context.Context) ([]QuotaInfo, error) {
+	return list(ctx, s, func(st *state) []QuotaInfo {
 		var infos []QuotaInfo
 		for spec := range st.quota.Specs() {
 			infos = append(infos, st.quotaInfo(s.now, spec))
@@ -101,8 +99,8 @@ func (s *Scheduler) Quotas() iter.Seq[QuotaInfo] {
 
 // QuotaUsage returns what a namespace uses, also one without a quota of its
 // own, in each dimension that is used or limited.
-func (s *Scheduler) QuotaUsage(namespace string) (usage []quota.Usage, err error) {
-	err = s.read(func(st *state) error {
+func (s *Scheduler) QuotaUsage(ctx context.Context, namespace string) (usage []quota.Usage, err error) {
+	err = s.read(ctx, func(st *state) error {
 		usage = st.quota.Usage(s.now, namespace)
 		return nil
 	})
@@ -111,6 +109,6 @@ func (s *Scheduler) QuotaUsage(namespace string) (usage []quota.Usage, err error
 
 // VerifyQuota compares the usage of all namespaces with the sum of what runs
 // in them. It returns nil unless the library is wrong.
-func (s *Scheduler) VerifyQuota() error {
-	return s.read(func(st *state) error { return st.verifyQuota() })
+func (s *Scheduler) VerifyQuota(ctx context.Context) error {
+	return s.read(ctx, func(st *state) error { return st.verifyQuota() })
 }

@@ -29,7 +29,7 @@ func createQuota(t testHelper, s *Scheduler, spec quota.Spec) {
 
 func usedCores(t testHelper, s *Scheduler, namespace string) int64 {
 	t.Helper()
-	rows, err := s.QuotaUsage(namespace)
+	rows, err := s.QuotaUsage(t.Context(), namespace)
 	require.NoError(t, err)
 	for _, row := range rows {
 		if row.Resource == placement.NameCPU {
@@ -69,7 +69,7 @@ func TestQuotaIsChargedWithThePlacement(t *testing.T) {
 	_, err = s.RemoveNode(t.Context(), "n1")
 	require.NoError(t, err)
 	require.Zero(t, usedCores(t, s, "org"))
-	require.NoError(t, s.VerifyQuota())
+	require.NoError(t, s.VerifyQuota(t.Context()))
 }
 
 func TestRefusedByQuotaAndByCapacity(t *testing.T) {
@@ -116,7 +116,7 @@ func TestStaleInstancesChargeNobody(t *testing.T) {
 	require.Equal(t, int64(4), usedCores(t, s, "ns"))
 	require.NoError(t, s.ReleaseGeneration(t.Context(), "a", 1))
 	require.Equal(t, int64(4), usedCores(t, s, "ns"))
-	require.NoError(t, s.VerifyQuota())
+	require.NoError(t, s.VerifyQuota(t.Context()))
 }
 
 func TestQuotaBurstEnds(t *testing.T) {
@@ -164,16 +164,16 @@ func TestQuotaCalls(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, over)
 
-	verdict, err := s.CheckQuota("ns", placement.Resources{CPU: 2 * placement.Core})
+	verdict, err := s.CheckQuota(t.Context(), "ns", placement.Resources{CPU: 2 * placement.Core})
 	require.NoError(t, err)
 	require.False(t, verdict.Allowed())
-	info, err := s.Quota("ns")
+	info, err := s.Quota(t.Context(), "ns")
 	require.NoError(t, err)
 	require.Equal(t, cpuQuota("ns", 5), info.Spec)
 	require.Equal(t, s.Version(), info.Version)
-	_, err = s.Quota("none")
+	_, err = s.Quota(t.Context(), "none")
 	require.ErrorIs(t, err, quota.ErrNotFound)
-	for info := range s.Quotas() {
+	for _, info := range listed(t, s.Quotas) {
 		require.Equal(t, "ns", info.Namespace)
 	}
 
@@ -231,7 +231,7 @@ func TestFailedAppendLeavesNothingCharged(t *testing.T) {
 	journal.fail = nil
 	next := open(t, Config{Journal: journal})
 	require.Equal(t, int64(1), usedCores(t, next, "ns"))
-	require.NoError(t, next.VerifyQuota())
+	require.NoError(t, next.VerifyQuota(t.Context()))
 }
 
 // TestErrorsOfQuotasByEitherName: the sentinels of this package know what
@@ -242,7 +242,7 @@ func TestErrorsOfQuotasByEitherName(t *testing.T) {
 	_, err := s.CreateQuota(t.Context(), cpuQuota("ns", 8))
 	require.NoError(t, err)
 	place(t, s, testRequest("a", 1))
-	_, missing := s.Quota("none")
+	_, missing := s.Quota(t.Context(), "none")
 	_, noUpdate := s.UpdateQuota(t.Context(), cpuQuota("none", 1))
 	_, noParent := s.CreateQuota(t.Context(), quota.Spec{Namespace: "child", Parent: "none"})
 	_, other := s.CreateQuota(t.Context(), cpuQuota("ns", 9))

@@ -3,7 +3,6 @@ package scheduler
 import (
 	"context"
 	"errors"
-	"iter"
 	"slices"
 	"time"
 
@@ -145,8 +144,8 @@ func (s *Scheduler) changePlan(ctx context.Context, id *string, decide func(*sta
 
 // Reservation returns a reservation, and a NotFoundError, which is
 // reservation.ErrNotFound too, if there is none of that ID any more.
-func (s *Scheduler) Reservation(id string) (r reservation.Reservation, err error) {
-	err = s.read(func(st *state) error {
+func (s *Scheduler) Reservation(ctx context.Context, id string) (r reservation.Reservation, err error) {
+	err = s.read(ctx, func(st *state) error {
 		var ok bool
 		if r, ok = st.plan.Reservation(id); !ok {
 			return fromPlan(id, reservation.ErrNotFound)
@@ -156,10 +155,9 @@ func (s *Scheduler) Reservation(id string) (r reservation.Reservation, err error
 	return r, err
 }
 
-// Reservations yields all reservations by ID, as they were when the iteration
-// began. It yields nothing of a closed scheduler.
-func (s *Scheduler) Reservations() iter.Seq[reservation.Reservation] {
-	return snapshotOf(s, func(st *state) []reservation.Reservation {
+// Reservations returns all reservations by ID, as of one instant.
+func (s *Scheduler) Reservations(ctx context.Context) ([]reservation.Reservation, error) {
+	return list(ctx, s, func(st *state) []reservation.Reservation {
 		return slices.Collect(st.plan.Reservations())
 	})
 }

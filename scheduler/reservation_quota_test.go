@@ -24,7 +24,7 @@ func TestReservationAndQuota(t *testing.T) {
 	_, err = s.PlaceFromReservation(t.Context(), "r", onlyCPU("a", 8))
 	require.NoError(t, err)
 	require.Equal(t, int64(8), usedCores(t, s, "ns"), "a claim converts what is held")
-	require.NoError(t, s.VerifyQuota())
+	require.NoError(t, s.VerifyQuota(t.Context()))
 	require.NoError(t, s.Unclaim(t.Context(), "a"))
 	require.Equal(t, int64(8), usedCores(t, s, "ns"))
 	_, err = s.ResizeReservation(t.Context(), "r", placement.Resources{CPU: 9 * placement.Core}, 0)
@@ -34,7 +34,7 @@ func TestReservationAndQuota(t *testing.T) {
 	require.Equal(t, int64(4), usedCores(t, s, "ns"))
 	require.NoError(t, s.ReleaseReservation(t.Context(), "r", false))
 	require.Zero(t, usedCores(t, s, "ns"))
-	require.NoError(t, s.VerifyQuota())
+	require.NoError(t, s.VerifyQuota(t.Context()))
 }
 
 func TestClaimThatNeedsNothingMoreAsksNoQuota(t *testing.T) {
@@ -51,7 +51,7 @@ func TestClaimThatNeedsNothingMoreAsksNoQuota(t *testing.T) {
 	req.Namespace = "guest"
 	_, err = s.PlaceFromReservation(t.Context(), "r", req)
 	require.NoError(t, err)
-	require.NoError(t, s.VerifyQuota())
+	require.NoError(t, s.VerifyQuota(t.Context()))
 }
 
 func TestLostSlotsReturnAsFarAsTheQuotaGoes(t *testing.T) {
@@ -65,10 +65,10 @@ func TestLostSlotsReturnAsFarAsTheQuotaGoes(t *testing.T) {
 	})
 	require.NoError(t, err)
 	require.NoError(t, s.MarkReady(ctx, "n2"))
-	r, err := s.Reservation("r")
+	r, err := s.Reservation(ctx, "r")
 	require.NoError(t, err)
 	require.Equal(t, 1, r.Missing())
-	require.NoError(t, s.VerifyQuota())
+	require.NoError(t, s.VerifyQuota(ctx))
 }
 
 func TestQuotaInUseNamesReservations(t *testing.T) {
@@ -94,10 +94,10 @@ func TestDisplacedSlotsPayForTheirSuccessor(t *testing.T) {
 	spec := holding("high", 8, 1)
 	spec.Priority = 1
 	reserve(t, s, spec)
-	low, err := s.Reservation("low")
+	low, err := s.Reservation(t.Context(), "low")
 	require.NoError(t, err)
 	require.Equal(t, reservation.Displaced, low.State())
-	require.NoError(t, s.VerifyQuota())
+	require.NoError(t, s.VerifyQuota(t.Context()))
 }
 
 // TestDisplacedSlotsPayAcrossNamespaces: where two namespaces share a parent,
@@ -115,7 +115,7 @@ func TestDisplacedSlotsPayAcrossNamespaces(t *testing.T) {
 	reserve(t, s, spec)
 	require.Zero(t, usedCores(t, s, "ns"))
 	require.Equal(t, int64(8), usedCores(t, s, "org"))
-	require.NoError(t, s.VerifyQuota())
+	require.NoError(t, s.VerifyQuota(t.Context()))
 }
 
 // TestReserveWithoutRoomAndQuota: a refusal for both reasons says both.

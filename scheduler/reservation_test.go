@@ -32,7 +32,7 @@ func onlyCPU(id string, cores int64) placement.Request {
 
 func availableCores(t testHelper, s *Scheduler, nodeID string) int64 {
 	t.Helper()
-	n, err := s.Node(nodeID)
+	n, err := s.Node(t.Context(), nodeID)
 	require.NoError(t, err)
 	return n.Available.CPU / placement.Core
 }
@@ -60,7 +60,7 @@ func TestOrdinaryPlacementsKeepOffHeldCapacity(t *testing.T) {
 	require.Equal(t, d, again)
 	_, err = s.PlaceFromReservation(t.Context(), "r", onlyCPU("c", 4))
 	require.ErrorIs(t, err, reservation.ErrRefused, "no silent spill")
-	info, err := s.Allocation("b")
+	info, err := s.Allocation(t.Context(), "b")
 	require.NoError(t, err)
 	require.Equal(t, "r", info.Reservation)
 	require.Zero(t, availableCores(t, s, "n1"))
@@ -70,7 +70,7 @@ func TestOrdinaryPlacementsKeepOffHeldCapacity(t *testing.T) {
 	require.Equal(t, []string(nil), due(t, s))
 	require.NoError(t, s.Release(t.Context(), "b"))
 	require.Equal(t, int64(6), availableCores(t, s, "n1"))
-	_, err = s.Reservation("r")
+	_, err = s.Reservation(t.Context(), "r")
 	require.ErrorIs(t, err, ErrNotFound)
 }
 
@@ -179,7 +179,7 @@ func TestHeldSlotKeepsItsInstancePlace(t *testing.T) {
 	place(t, s, onlyCPU("a", 1))
 	_, err := s.Place(t.Context(), onlyCPU("b", 1))
 	require.Equal(t, []string{"1 is full of instances"}, refusals(t, err))
-	info, err := s.Node("n1")
+	info, err := s.Node(t.Context(), "n1")
 	require.NoError(t, err)
 	require.Equal(t, int64(1), info.Instances, "the slot is no instance")
 
@@ -218,7 +218,7 @@ func TestExtendNeedsAnEnd(t *testing.T) {
 	before := reserve(t, s, holding("r", 8, 1))
 	_, err := s.Extend(t.Context(), "r", time.Time{})
 	require.ErrorIs(t, err, reservation.ErrInvalid)
-	after, err := s.Reservation("r")
+	after, err := s.Reservation(t.Context(), "r")
 	require.NoError(t, err)
 	require.Equal(t, before, after)
 }
@@ -233,7 +233,7 @@ func TestErrorsOfBothPackages(t *testing.T) {
 		name string
 		call func() error
 	}{
-		{"Reservation", func() error { _, err := s.Reservation("x"); return err }},
+		{"Reservation", func() error { _, err := s.Reservation(ctx, "x"); return err }},
 		{"Extend", func() error { _, err := s.Extend(ctx, "x", time.Now().Add(time.Hour)); return err }},
 		{"ResizeReservation", func() error { _, err := s.ResizeReservation(ctx, "x", placement.Resources{}, 1); return err }},
 		{"ReleaseReservation", func() error { return s.ReleaseReservation(ctx, "x", false) }},

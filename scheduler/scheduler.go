@@ -199,11 +199,11 @@ func (s *Scheduler) change(ctx context.Context, decide func(*state) (Change, err
 }
 
 // read runs one call that looks at the state and changes nothing.
-func (s *Scheduler) read(look func(*state) error) error {
-	if err := s.enter(context.Background()); err != nil {
+func (s *Scheduler) read(ctx context.Context, look func(*state) error) error {
+	if err := s.enter(ctx); err != nil {
 		return err
 	}
-	return s.settle(context.Background(), look(s.state))
+	return s.settle(ctx, look(s.state))
 }
 
 // Scale returns the yardstick of the score, for placement.ScoreBinPack and

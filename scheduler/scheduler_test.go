@@ -26,7 +26,7 @@ func TestScheduleChangesNothing(t *testing.T) {
 	s := newTestScheduler(t, Config{})
 	addNodes(t, s, testNode("n1", 4))
 	before := snapshot(t, s)
-	d, err := s.Schedule(testRequest("a", 4))
+	d, err := s.Schedule(t.Context(), testRequest("a", 4))
 	require.NoError(t, err)
 	require.Equal(t, "n1", d.NodeID)
 	require.Equal(t, before, snapshot(t, s))
@@ -43,7 +43,7 @@ func TestSameIDAgain(t *testing.T) {
 	again, err := s.Place(t.Context(), testRequest("a", 2))
 	require.NoError(t, err)
 	require.Equal(t, first, again)
-	scheduled, err := s.Schedule(testRequest("a", 2))
+	scheduled, err := s.Schedule(t.Context(), testRequest("a", 2))
 	require.NoError(t, err)
 	require.Equal(t, first, scheduled)
 	onSame, err := s.Allocate(t.Context(), first.NodeID, testRequest("a", 2))
@@ -174,7 +174,7 @@ func TestResizeNeedsRoomOnlyForWhatGrows(t *testing.T) {
 	d, err := s.Resize(t.Context(), "a", placement.Resources{CPU: placement.Core, Memory: 10 * placement.GiB})
 	require.NoError(t, err)
 	require.Equal(t, "n1", d.NodeID)
-	a, err := s.Allocation("a")
+	a, err := s.Allocation(t.Context(), "a")
 	require.NoError(t, err)
 	require.Equal(t, int64(placement.Core), a.Request.Resources.CPU)
 
@@ -198,7 +198,7 @@ func TestResizeNeedsRoomOnlyForWhatGrows(t *testing.T) {
 	// Nothing more lands there, not even what asks for nothing that is short.
 	_, err = s.Place(t.Context(), testRequest("d", 0))
 	require.Equal(t, []string{"1 lacks cpu"}, refusals(t, err))
-	e, err := s.Explain(testRequest("d", 0))
+	e, err := s.Explain(t.Context(), testRequest("d", 0))
 	require.NoError(t, err)
 	require.Equal(t, "cpu", string(e.Failed[0].Reason.Name))
 	require.NoError(t, s.Release(t.Context(), "a"))
@@ -249,7 +249,7 @@ func TestGPUsAreTakenByDevice(t *testing.T) {
 
 	_, err = s.UpdateNode(t.Context(), testNode("n1", 64))
 	require.ErrorIs(t, err, ErrConflict)
-	info, err := s.Node("n1")
+	info, err := s.Node(t.Context(), "n1")
 	require.NoError(t, err)
 	require.Equal(t, []int64{0, 0, 100, 0}, info.DeviceFree)
 }
@@ -299,10 +299,10 @@ func TestNodesAndAllocationsAreListedByID(t *testing.T) {
 		place(t, s, testRequest(fmt.Sprintf("a%d", 4-i), 1))
 	}
 	var nodes, allocations []string
-	for n := range s.Nodes() {
+	for _, n := range listed(t, s.Nodes) {
 		nodes = append(nodes, n.ID)
 	}
-	for a := range s.Allocations() {
+	for _, a := range listed(t, s.Allocations) {
 		allocations = append(allocations, a.Request.ID)
 	}
 	require.Equal(t, []string{"n1", "n2", "n3"}, nodes)
@@ -316,12 +316,9 @@ func TestClosedScheduler(t *testing.T) {
 	require.NoError(t, s.Close())
 	require.NoError(t, s.Close())
 	require.ErrorIs(t, s.AddNode(t.Context(), testNode("n1", 1)), ErrClosed)
-	_, err := s.Node("n1")
+	_, err := s.Node(t.Context(), "n1")
 	require.ErrorIs(t, err, ErrClosed)
 	require.ErrorIs(t, s.Wait(t.Context(), 0), ErrClosed)
-	for range s.Nodes() {
-		t.Fatal("a closed scheduler lists nodes")
-	}
 }
 
 func TestAllocateNamesItsNode(t *testing.T) {

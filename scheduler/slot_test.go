@@ -19,13 +19,13 @@ func TestSlotsMoveWithTheirNode(t *testing.T) {
 	require.NoError(t, err)
 
 	require.NoError(t, s.MarkLost(t.Context(), "n1"))
-	r, err = s.Reservation("r")
+	r, err = s.Reservation(t.Context(), "r")
 	require.NoError(t, err)
 	require.Equal(t, reservation.Active, r.State())
 	for _, slot := range r.Slots {
 		require.Equal(t, "n2", slot.Node)
 	}
-	a, err := s.Allocation("a")
+	a, err := s.Allocation(t.Context(), "a")
 	require.NoError(t, err)
 	require.Equal(t, Lost, a.State)
 	require.Empty(t, a.Reservation)
@@ -33,16 +33,16 @@ func TestSlotsMoveWithTheirNode(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "n2", again.NodeID)
 	require.Equal(t, uint64(2), again.Generation)
-	require.NoError(t, s.VerifyQuota())
+	require.NoError(t, s.VerifyQuota(t.Context()))
 
 	gone, err := s.RemoveNode(t.Context(), "n2")
 	require.NoError(t, err)
 	require.Len(t, gone, 1)
-	r, err = s.Reservation("r")
+	r, err = s.Reservation(t.Context(), "r")
 	require.NoError(t, err)
 	require.Equal(t, reservation.Displaced, r.State())
 	require.Zero(t, usedCores(t, s, "ns"))
-	require.NoError(t, s.VerifyQuota())
+	require.NoError(t, s.VerifyQuota(t.Context()))
 }
 
 func TestDegradedReservationRegainsItsSlot(t *testing.T) {
@@ -51,16 +51,16 @@ func TestDegradedReservationRegainsItsSlot(t *testing.T) {
 	reserve(t, s, holding("r", 4, 2))
 	require.Equal(t, int64(8), usedCores(t, s, "ns"))
 	require.NoError(t, s.MarkLost(t.Context(), "n1"))
-	r, err := s.Reservation("r")
+	r, err := s.Reservation(t.Context(), "r")
 	require.NoError(t, err)
 	require.Equal(t, reservation.Degraded, r.State())
 	require.Equal(t, int64(4), usedCores(t, s, "ns"), "what is lost is refunded")
 	addNodes(t, s, testNode("n3", 4))
-	r, err = s.Reservation("r")
+	r, err = s.Reservation(t.Context(), "r")
 	require.NoError(t, err)
 	require.Equal(t, reservation.Active, r.State())
 	require.Equal(t, int64(8), usedCores(t, s, "ns"))
-	require.NoError(t, s.VerifyQuota())
+	require.NoError(t, s.VerifyQuota(t.Context()))
 }
 
 func TestPriorityDisplacesHoldsOnly(t *testing.T) {
@@ -75,7 +75,7 @@ func TestPriorityDisplacesHoldsOnly(t *testing.T) {
 	require.ErrorIs(t, err, reservation.ErrRefused, "equal priority never displaces")
 	high.Priority = 10
 	reserve(t, s, high)
-	r, err := s.Reservation("low")
+	r, err := s.Reservation(t.Context(), "low")
 	require.NoError(t, err)
 	require.Equal(t, reservation.Degraded, r.State())
 	require.Equal(t, []string{"a"}, r.Instances())
@@ -84,7 +84,7 @@ func TestPriorityDisplacesHoldsOnly(t *testing.T) {
 	require.ErrorIs(t, err, reservation.ErrRefused, "a claimed slot is never displaced")
 	_, err = s.Place(t.Context(), onlyCPU("b", 1))
 	require.ErrorIs(t, err, ErrUnschedulable, "instances never displace holds")
-	require.NoError(t, s.VerifyQuota())
+	require.NoError(t, s.VerifyQuota(t.Context()))
 }
 
 func TestResizeAfterAHeldDeviceIsGone(t *testing.T) {
@@ -116,7 +116,7 @@ func TestReplayOfASlotMovedToANewDevice(t *testing.T) {
 	n.Devices.Count = 2
 	_, err := s.AdoptNode(t.Context(), n, []Report{{Request: req, Devices: []int{0}}})
 	require.NoError(t, err)
-	r, err := s.Reservation("r")
+	r, err := s.Reservation(t.Context(), "r")
 	require.NoError(t, err)
 	require.Equal(t, []int{1}, r.Slots[0].Devices)
 	again := open(t, Config{Journal: journal, Token: 9})

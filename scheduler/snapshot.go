@@ -64,9 +64,7 @@ type allocationJSON struct {
 // Snapshot returns the whole state as a record: equal states give equal
 // bytes. A replay of the journal up to the same Seq gives the same. Decisions
 // go on meanwhile; it takes time and memory linear in the state.
-func (s *Scheduler) Snapshot() (Record, error) { return s.snapshot(context.Background()) }
-
-func (s *Scheduler) snapshot(ctx context.Context) (Record, error) {
+func (s *Scheduler) Snapshot(ctx context.Context) (Record, error) {
 	c, err := s.capture(ctx)
 	if err != nil {
 		return Record{}, err
@@ -111,7 +109,7 @@ func (s *Scheduler) Checkpoint(ctx context.Context) error {
 	if s.cfg.Journal == nil {
 		return errors.New("scheduler: Checkpoint needs a journal")
 	}
-	record, err := s.snapshot(ctx)
+	record, err := s.Snapshot(ctx)
 	if err != nil {
 		return err
 	}

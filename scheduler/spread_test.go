@@ -84,7 +84,7 @@ func TestTopologySpread(t *testing.T) {
 		s := spreadCluster(t)
 		req := spreading(placement.EvenlyOver("zone", 1).Weighing(100))
 		require.Len(t, fits(t, s, req), 4)
-		d, err := s.Schedule(req)
+		d, err := s.Schedule(t.Context(), req)
 		require.NoError(t, err)
 		require.Contains(t, []string{"n3", "n4"}, d.NodeID)
 	})
@@ -139,7 +139,7 @@ func TestDistinctProperty(t *testing.T) {
 		req.ID = fmt.Sprint("task-", i)
 		a, err := s.Place(t.Context(), req)
 		require.NoError(t, err)
-		n, err := s.Node(a.NodeID)
+		n, err := s.Node(t.Context(), a.NodeID)
 		require.NoError(t, err)
 		counts[n.Labels["zone"]]++
 	}

@@ -138,7 +138,7 @@ func TestDocumentedEvictions(t *testing.T) {
 			for _, step := range tt.steps {
 				step(t, s)
 				for range 10 {
-					a, err := s.Allocation("a")
+					a, err := s.Allocation(t.Context(), "a")
 					require.NoError(t, err)
 					next, ok := s.NextDeadline()
 					require.Equal(t, ok, !a.EvictionAt.IsZero() && a.EvictionAt.After(c.Now()))
@@ -209,7 +209,7 @@ func TestPlacedUnderATaint(t *testing.T) {
 	req := testRequest("a", 1)
 	req.Preferences = req.Preferences.Tolerate(placement.TolerateExists("k").OnlyFor(placement.NoExecute).AtMost(60))
 	place(t, s, req)
-	a, err := s.Allocation("a")
+	a, err := s.Allocation(t.Context(), "a")
 	require.NoError(t, err)
 	require.Equal(t, c.Now().Add(time.Minute), a.EvictionAt)
 	c.advance(time.Minute)
@@ -277,7 +277,7 @@ func TestNoExecuteEvictsAtItsTime(t *testing.T) {
 	require.Empty(t, due(t, s), "removal cancels")
 	_, ok = s.NextDeadline()
 	require.False(t, ok)
-	_, err := s.Allocation("none")
+	_, err := s.Allocation(t.Context(), "none")
 	require.NoError(t, err, "an instance stays until it is released")
 }
 

@@ -20,10 +20,12 @@ func check(ctx context.Context, journal scheduler.Journal, told map[string]sched
 	if err != nil {
 		return "", err
 	}
-	problems := []error{s.VerifyQuota(), h.backwards}
-	found := 0
-	for a := range s.Allocations() {
-		found++
+	placed, err := s.Allocations(ctx)
+	if err != nil {
+		return "", err
+	}
+	problems := []error{s.VerifyQuota(ctx), h.backwards}
+	for _, a := range placed {
 		id := a.Request.ID
 		d, ok := told[id]
 		switch {
@@ -36,11 +38,11 @@ func check(ctx context.Context, journal scheduler.Journal, told map[string]sched
 			problems = append(problems, fmt.Errorf("%s was placed %d times", id, h.placed[id]))
 		}
 	}
-	if found != len(told) {
-		problems = append(problems, fmt.Errorf("%d tasks are placed, and clients were told of %d", found, len(told)))
+	if len(placed) != len(told) {
+		problems = append(problems, fmt.Errorf("%d tasks are placed, and clients were told of %d", len(placed), len(told)))
 	}
 	problems = append(problems, s.Close())
-	return fmt.Sprintf("checked: %d tasks acknowledged, %d placed, each once, in %d reigns", len(told), found, h.reigns), errors.Join(problems...)
+	return fmt.Sprintf("checked: %d tasks acknowledged, %d placed, each once, in %d reigns", len(told), len(placed), h.reigns), errors.Join(problems...)
 }
 
 // history is what the entries of a journal tell, one by one.

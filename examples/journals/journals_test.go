@@ -134,7 +134,7 @@ func TestRaftHandsOver(t *testing.T) {
 	s, err := scheduler.Open(t.Context(), scheduler.Config{Journal: next})
 	require.NoError(t, err)
 	require.Equal(t, uint64(3), s.Token())
-	d, err := s.Allocation("web-1")
+	d, err := s.Allocation(t.Context(), "web-1")
 	require.NoError(t, err)
 	require.Equal(t, "n1", d.NodeID)
 }

@@ -30,8 +30,12 @@ func run(ctx context.Context) error {
 	if err := placeWeb(ctx, s); err != nil {
 		return err
 	}
+	nodes, err := s.Nodes(ctx)
+	if err != nil {
+		return err
+	}
 	fmt.Println("\nutilization")
-	for n := range s.Nodes() {
+	for _, n := range nodes {
 		fmt.Printf("  %s %s cpu %3.0f %%  memory %3.0f %%  overall %3.0f %%\n", n.ID, n.Labels["region"],
 			100*n.Utilization(placement.NameCPU), 100*n.Utilization(placement.NameMemory), 100*n.Overall())
 	}
@@ -105,7 +109,7 @@ func tooLarge(ctx context.Context, s *scheduler.Scheduler) error {
 		return fmt.Errorf("%s was not refused: %w", req.ID, err)
 	}
 	fmt.Printf("\n%v\n", refused)
-	e, err := s.Explain(req)
+	e, err := s.Explain(ctx, req)
 	if err != nil {
 		return err
 	}

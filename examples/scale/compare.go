@@ -19,7 +19,10 @@ const compared = 200
 // compare decides on new tasks with the scheduler, where each leaves again at
 // once, and then by scanning. It fails if they choose different nodes.
 func compare(ctx context.Context, f filling) (cost, error) {
-	scan := newNaive(f.scheduler)
+	scan, err := newNaive(ctx, f.scheduler)
+	if err != nil {
+		return cost{}, err
+	}
 	var chosen [compared]string
 	var indexed, scanned [compared]time.Duration
 	for i := range compared {

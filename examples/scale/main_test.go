@@ -112,7 +112,9 @@ func TestFillMeasuresTheHeap(t *testing.T) {
 func TestNaiveTakesTheFullestThatFits(t *testing.T) {
 	f, err := fill(t.Context(), 20, 20, &bytes.Buffer{})
 	require.NoError(t, err)
-	scan, task := newNaive(f.scheduler), makeTask(20)
+	scan, err := newNaive(t.Context(), f.scheduler)
+	require.NoError(t, err)
+	task := makeTask(20)
 	scan.nodes[19].Available = task.Resources
 	require.Equal(t, "node-19", scan.best(task))
 	scan.nodes[19].Available.CPU--

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"slices"
 
 	"github.com/rads-project/constellation/placement"
@@ -16,9 +17,13 @@ type naive struct {
 }
 
 // newNaive copies the books of a scheduler.
-func newNaive(s *scheduler.Scheduler) *naive {
-	byJoin := func(a, b scheduler.NodeInfo) int { return cmp.Compare(a.Join, b.Join) }
-	return &naive{s.Scale(), slices.SortedFunc(s.Nodes(), byJoin)}
+func newNaive(ctx context.Context, s *scheduler.Scheduler) (*naive, error) {
+	nodes, err := s.Nodes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(nodes, func(a, b scheduler.NodeInfo) int { return cmp.Compare(a.Join, b.Join) })
+	return &naive{s.Scale(), nodes}, nil
 }
 
 // best returns the fullest node on which the task fits, of equals the one

@@ -135,7 +135,7 @@ func snapshotted(tb testing.TB, dir string, nodes, instances int) {
 		})
 		require.NoError(tb, err)
 	}
-	record, err := s.Snapshot()
+	record, err := s.Snapshot(tb.Context())
 	require.NoError(tb, err)
 	j := openJournal(tb, dir, Config{})
 	require.NoError(tb, j.Acquire(tb.Context(), 1))

@@ -146,7 +146,7 @@ func (a *action) write() error {
 
 func checkpoint(s *scheduler.Scheduler, j *Journal) error {
 	for range time.Tick(5 * time.Millisecond) {
-		record, err := s.Snapshot()
+		record, err := s.Snapshot(context.Background())
 		if err != nil {
 			return err
 		}
@@ -200,14 +200,14 @@ func (b *books) apply(a action) {
 func (b *books) settle(a action, s *scheduler.Scheduler) {
 	switch a.Call {
 	case callPlace, callRelease, callResize:
-		now, err := s.Allocation(a.ID)
+		now, err := s.Allocation(context.Background(), a.ID)
 		there := err == nil
 		if a.Call == callRelease == there || there && now.Request.Resources.CPU != a.CPU {
 			return
 		}
 		a.Node = now.NodeID
 	default:
-		now, err := s.Reservation(a.ID)
+		now, err := s.Reservation(context.Background(), a.ID)
 		there := err == nil
 		if a.Call == callUnreserve == there || there && (now.Terms.Shape.CPU != a.CPU || now.Terms.Count != a.Count) {
 			return
@@ -219,13 +219,13 @@ func (b *books) settle(a action, s *scheduler.Scheduler) {
 func (b *books) compare(t *testing.T, s *scheduler.Scheduler) {
 	t.Helper()
 	instances, byNode := make(map[string]instance), make(map[string]int64)
-	for a := range s.Allocations() {
+	for _, a := range listed(t, s.Allocations) {
 		instances[a.Request.ID] = instance{a.NodeID, a.Request.Resources.CPU}
 		byNode[a.NodeID] += a.Request.Resources.CPU
 	}
 	require.Equal(t, b.instances, instances)
 	reservations, held := make(map[string]holding), make(map[string]int64)
-	for r := range s.Reservations() {
+	for _, r := range listed(t, s.Reservations) {
 		reservations[r.Spec.ID] = holding{r.Terms.Shape.CPU, r.Terms.Count}
 		require.Len(t, r.Slots, r.Terms.Count)
 		for _, slot := range r.Slots {
@@ -233,12 +233,12 @@ func (b *books) compare(t *testing.T, s *scheduler.Scheduler) {
 		}
 	}
 	require.Equal(t, b.reservations, reservations)
-	for n := range s.Nodes() {
+	for _, n := range listed(t, s.Nodes) {
 		require.Equal(t, byNode[n.ID], n.Allocated.CPU, n.ID)
 		require.Equal(t, held[n.ID], n.Held.CPU, n.ID)
 		require.Empty(t, n.Over())
 	}
-	require.NoError(t, s.VerifyQuota())
+	require.NoError(t, s.VerifyQuota(t.Context()))
 }
 
 func TestKilledProcessLosesNothing(t *testing.T) {
@@ -309,11 +309,11 @@ func reopen(t *testing.T, dir string) (*scheduler.Scheduler, func()) {
 // compareReplays asserts that replaying twice gives the same bytes.
 func compareReplays(t *testing.T, dir string, s *scheduler.Scheduler, closeAll func()) {
 	t.Helper()
-	first, err := s.Snapshot()
+	first, err := s.Snapshot(t.Context())
 	require.NoError(t, err)
 	closeAll()
 	s, closeAll = reopen(t, dir)
-	second, err := s.Snapshot()
+	second, err := s.Snapshot(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, string(first.Data), string(second.Data))
 	closeAll()
@@ -369,4 +369,12 @@ func (b *bytesBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return string(b.data)
+}
+
+// listed returns what one of the lists of a scheduler has, such as s.Nodes.
+func listed[T any](t *testing.T, list func(context.Context) ([]T, error)) []T {
+	t.Helper()
+	all, err := list(t.Context())
+	require.NoError(t, err)
+	return all
 }
