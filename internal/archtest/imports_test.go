@@ -34,6 +34,7 @@ func importTable() map[string][]string {
 		"transport/internal/testcert": {},
 		"transport/internal/wire":     {},
 
+		"internal/apicheck": {},
 		"internal/archtest": {},
 		"internal/faultnet": {},
 		"internal/index":    {"placement"},
