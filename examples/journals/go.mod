@@ -4,7 +4,7 @@ go 1.26.0
 
 require (
 	github.com/hashicorp/raft v1.8.0
-	github.com/rads-project/constellation v0.0.0
+	github.com/rads-project/constellation v0.1.0
 	github.com/stretchr/testify v1.12.1
 	go.etcd.io/etcd/client/v3 v3.7.3
 	go.etcd.io/etcd/server/v3 v3.7.3

@@ -6,7 +6,7 @@ replace github.com/rads-project/constellation => ../..
 
 require (
 	github.com/jedib0t/go-pretty/v6 v6.8.3
-	github.com/rads-project/constellation v0.0.0-00010101000000-000000000000
+	github.com/rads-project/constellation v0.1.0
 	github.com/schollz/progressbar/v3 v3.19.1
 	github.com/stretchr/testify v1.12.1
 	golang.org/x/term v0.47.0

@@ -3,7 +3,7 @@ module github.com/rads-project/constellation/scheduler/boltjournal
 go 1.26.0
 
 require (
-	github.com/rads-project/constellation v0.0.0
+	github.com/rads-project/constellation v0.1.0
 	github.com/stretchr/testify v1.12.1
 	go.etcd.io/bbolt v1.5.0
 )
