@@ -16,10 +16,10 @@ import (
 func importTable() map[string][]string {
 	return map[string][]string{
 		"placement":   {},
-		"quota":       {"placement"},
-		"reservation": {"placement"},
+		"quota":       {"placement", "internal/statetime"},
+		"reservation": {"placement", "internal/statetime"},
 
-		"scheduler":             {"placement", "quota", "reservation", "internal/index"},
+		"scheduler":             {"placement", "quota", "reservation", "internal/statetime", "internal/index"},
 		"scheduler/boltjournal": {"scheduler"},
 		"scheduler/journaltest": {"scheduler"},
 
@@ -34,12 +34,13 @@ func importTable() map[string][]string {
 		"transport/internal/testcert": {},
 		"transport/internal/wire":     {},
 
-		"internal/apicheck": {},
-		"internal/archtest": {},
-		"internal/faultnet": {},
-		"internal/index":    {"placement"},
-		"internal/raftdiff": {},
-		"internal/sim":      {"raft", "internal/faultnet"},
+		"internal/apicheck":  {},
+		"internal/archtest":  {},
+		"internal/faultnet":  {},
+		"internal/index":     {"placement"},
+		"internal/raftdiff":  {},
+		"internal/sim":       {"raft", "internal/faultnet"},
+		"internal/statetime": {},
 	}
 }
 

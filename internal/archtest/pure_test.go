@@ -35,6 +35,7 @@ func purePatterns() []string {
 		"raft/hardstate*.go",
 		"raft/config.go",
 		"raft/errors.go",
+		"internal/statetime/*.go",
 		"internal/index/*.go",
 		"internal/faultnet/*.go",
 	}
