@@ -7,15 +7,21 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/rads-project/constellation/internal/statetime"
 )
 
 // Config of a Ledger. The zero value is a ledger without specs.
 type Config struct {
-	// Now tells the time that bursts are measured in; nil means time.Now. It
-	// may step back: the time of a ledger never does, so that a burst that has
-	// ended does not go on. It is called without a lock held, and only where
-	// time matters: by changes of specs, Usage, NextDeadline, Import, and by
-	// charges that leave usage above Soft where any limit admits a burst.
+	// Now is the clock that bursts are measured by; nil means time.Now. The
+	// time of a ledger never decreases: if the clock is set back, it goes at
+	// half pace until the clock has caught up, so that a burst that has ended
+	// does not go on and none lasts more than twice as long. How much time
+	// passes meanwhile is told by the monotonic part of the readings, or by
+	// their wall clock if they have none. Now is called without a lock held,
+	// and only where time matters: by changes of specs, Usage, NextDeadline,
+	// Import, and by charges that leave usage above Soft where any limit admits
+	// a burst.
 	Now func() time.Time
 	// RequireQuota refuses charges to a namespace that has no spec while there
 	// is no default.
@@ -34,9 +40,9 @@ type Config struct {
 type Ledger struct {
 	now func() time.Time
 
-	mu     sync.Mutex
-	book   book
-	latest time.Time // that the clock has shown
+	mu    sync.Mutex
+	book  book
+	clock statetime.Clock
 	// changed is closed when book.version is no longer waitedAt; nil while
 	// nobody waits.
 	changed  chan struct{}
@@ -48,13 +54,13 @@ type Ledger struct {
 func New(cfg Config) (*Ledger, error) {
 	l := &Ledger{now: cfg.Now}
 	l.book.RequireQuota = cfg.RequireQuota
-	if err := l.book.createAll(l.clock(), cfg.Specs); err != nil {
+	if err := l.book.createAll(l.clock.Advance(l.reading()), cfg.Specs); err != nil {
 		return nil, err
 	}
 	return l, nil
 }
 
-func (l *Ledger) clock() time.Time {
+func (l *Ledger) reading() time.Time {
 	if l.now == nil {
 		return time.Now()
 	}
@@ -77,12 +83,9 @@ func (l *Ledger) decide(decision func(now reading) (Verdict, error)) (Verdict, e
 // lockTimed locks and returns the time, which is never before the one that it
 // returned last.
 func (l *Ledger) lockTimed() time.Time {
-	now := l.clock()
+	reading := l.reading()
 	l.mu.Lock()
-	if now.After(l.latest) {
-		l.latest = now
-	}
-	return l.latest
+	return l.clock.Advance(reading)
 }
 
 // unlock tells those who wait if anything changed.

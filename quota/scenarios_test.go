@@ -350,6 +350,11 @@ func TestBurstEndsOnce(t *testing.T) {
 	next, ok := l.NextDeadline()
 	require.True(t, ok)
 	require.Equal(t, end.Add(time.Minute), next)
+	c.advance(2*time.Minute - 1)
+	charge(t, l, "c", milli(1))
+	c.advance(1) // half pace, until the hour is made up for
+	_, err = l.Charge("ns", "d", milli(1))
+	requireRefused(t, err, placement.NameCPU, quota.BurstExpired)
 }
 
 func TestScenario29NoRounding(t *testing.T) {
