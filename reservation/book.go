@@ -7,13 +7,16 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rads-project/constellation/internal/statetime"
 	"github.com/rads-project/constellation/placement"
 )
 
 // Config configures a Book. The zero value works.
 type Config struct {
-	// Now tells the time; nil means time.Now. It may step back: the time of a
-	// book never does.
+	// Now is the clock; nil means time.Now. The time of a book never decreases:
+	// if the clock is set back, it goes at half pace until the clock has caught
+	// up. How much time passes meanwhile is told by the monotonic part of the
+	// readings, or by their wall clock if they have none.
 	Now func() time.Time
 	// Backlog is how many events are kept for Sweep, after which the oldest
 	// are dropped; 0 means 1024.
@@ -34,6 +37,7 @@ type Book struct {
 	backlog int
 
 	mu      sync.Mutex
+	clock   statetime.Clock
 	plan    *Plan
 	nodes   bookNodes
 	events  []Event
@@ -67,13 +71,14 @@ func New(cfg Config) (*Book, error) {
 	}
 	if cfg.Snapshot != nil {
 		b.plan = Restore(*cfg.Snapshot)
+		b.clock = statetime.At(b.plan.Now())
 	}
 	return b, nil
 }
 
-// catchUpLocked moves the plan to a time.
-func (b *Book) catchUpLocked(now time.Time) {
-	b.keepLocked(b.plan.Advance(now))
+// catchUpLocked moves the plan to where a reading of the clock brings it.
+func (b *Book) catchUpLocked(reading time.Time) {
+	b.keepLocked(b.plan.Advance(b.clock.Advance(reading)))
 	b.applyLocked(nil)
 }
 

@@ -32,6 +32,27 @@ func TestClockStepsBackAndForth(t *testing.T) {
 	require.ErrorIs(t, d.claim("a", "j", 1), reservation.ErrState)
 }
 
+// TestClockSetBackDelaysNothingForLong: what is to end ends within twice the
+// time, in a book that goes on from a snapshot too.
+func TestClockSetBackDelaysNothingForLong(t *testing.T) {
+	d := newDesk(t)
+	d.at(3600)
+	d.reserve(d.during("a", 8, 3600, 3660))
+	snapshot := d.Snapshot()
+	restored, err := reservation.New(reservation.Config{Now: func() time.Time { return d.clock }, Snapshot: &snapshot})
+	require.NoError(t, err)
+	for _, book := range []*reservation.Book{d.Book, restored} {
+		d.at(0)
+		book.Sweep()
+		d.at(119)
+		_, err = book.Reservation("a")
+		require.NoError(t, err)
+		d.at(120)
+		_, err = book.Reservation("a")
+		require.ErrorIs(t, err, reservation.ErrState)
+	}
+}
+
 // TestClocksOfAllAges: a clock may begin at the zero time as well as at ours;
 // where time can not be counted, what needs it is refused.
 func TestClocksOfAllAges(t *testing.T) {
