@@ -47,18 +47,21 @@ func (s *Scheduler) applyLocked(e *entry, wanted bool) []Event {
 // lastSecond is that of the year 9999, beyond which no record can tell a time.
 const lastSecond = 253402300799
 
-// advanceLocked brings the state to the present. If something falls due on
-// the way, that is an entry of its own, whose events it returns.
-func (s *Scheduler) advanceLocked(present time.Time, wanted bool) ([]Event, error) {
+// advanceLocked brings the state to where a reading of the host's clock brings
+// it. If something falls due on the way, that is an entry of its own, whose
+// events it returns.
+func (s *Scheduler) advanceLocked(reading time.Time, wanted bool) ([]Event, error) {
 	if s.failure != nil {
 		return nil, s.failure
+	}
+	present := reading
+	if reading.Unix() <= lastSecond {
+		present = s.clock.Advance(reading)
 	}
 	if present.Unix() > lastSecond {
 		return nil, &placement.InvalidError{Field: "now", Value: present.String(), Reason: "after the year 9999"}
 	}
-	if present.After(s.now) {
-		s.now = present
-	}
+	s.now = present
 	var events []Event
 	if due, ok := s.state.nextDeadline(); ok && !due.After(s.now) {
 		events = s.applyLocked(&entry{seq: s.state.seq + 1, time: s.now, token: s.token}, wanted)

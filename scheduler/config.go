@@ -17,9 +17,11 @@ type Config struct {
 	// Seed of the Random strategy. Two schedulers with the same seed that get
 	// the same calls at the same state times decide the same.
 	Seed uint64
-	// Now is the clock; nil means time.Now. The state's time is the latest
-	// that it ever returned: a clock that steps back stops it for a while.
-	// Calls at a time after the year 9999 are refused.
+	// Now is the clock; nil means time.Now. The state's time never decreases:
+	// if the clock is set back, it goes at half pace until the clock has caught
+	// up. How much time passes meanwhile is told by the monotonic part of the
+	// readings, or by their wall clock if they have none. Calls at a time after
+	// the year 9999 are refused.
 	Now func() time.Time
 	// Hooks are called for every event.
 	Hooks Hooks

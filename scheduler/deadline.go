@@ -26,9 +26,9 @@ func (s *Scheduler) Sweep(ctx context.Context) ([]Event, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	present := s.clock()
+	reading := s.reading()
 	s.mu.Lock()
-	due, err := s.advanceLocked(present, true)
+	due, err := s.advanceLocked(reading, true)
 	if err != nil {
 		s.mu.Unlock()
 		return nil, err

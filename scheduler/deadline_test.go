@@ -43,6 +43,32 @@ func TestClockThatStepsBack(t *testing.T) {
 	b, err := s.Allocation(t.Context(), "b")
 	require.NoError(t, err)
 	require.Equal(t, c.Now().Add(time.Hour), b.Placed, "state time never decreases")
+	c.advance(2*time.Minute - 1)
+	require.Empty(t, due(t, s))
+	c.advance(1)
+	require.Equal(t, []string{"overstayed b"}, due(t, s), "it goes at half pace until the clock has caught up")
+}
+
+// TestClockBehindTheJournal: the next leader's clock may be behind; state time
+// goes on from the journal's.
+func TestClockBehindTheJournal(t *testing.T) {
+	c, journal := newClock(), new(MemoryJournal)
+	s := open(t, Config{Journal: journal, Now: c.Now})
+	addNodes(t, s, testNode("n1", 4))
+	req := testRequest("a", 1)
+	req.Duration = time.Minute
+	place(t, s, req)
+	placed := c.Now()
+	c.advance(-time.Hour)
+	s = open(t, Config{Journal: journal, Now: c.Now})
+	require.Empty(t, due(t, s))
+	c.advance(2 * time.Minute)
+	require.Equal(t, []string{"overstayed a"}, due(t, s))
+	req.ID = "b"
+	place(t, s, req)
+	b, err := s.Allocation(t.Context(), "b")
+	require.NoError(t, err)
+	require.Equal(t, placed.Add(time.Minute), b.Placed)
 }
 
 func TestClockThatStartsAtZero(t *testing.T) {

@@ -95,12 +95,15 @@
 //
 // # Time
 //
-// The state's time is the latest that [Config.Now] has shown; a clock that
-// steps back stops it. What falls due by itself (an eviction, the end of a
-// Duration) falls due at its own instant and in order, on the next call
-// whatever it is, or on [Scheduler.Sweep]; [Scheduler.NextDeadline] and
-// [Scheduler.DeadlineChanged] say when to call it. Nothing runs in the
-// background.
+// The state's time is that of [Config.Now], or of the journal where that is
+// later, and never decreases. If the clock is set back by an hour, state time
+// goes at half pace for two hours, until both agree again: durations and bursts
+// last no more than twice as long meanwhile.
+//
+// What falls due by itself (an eviction, the end of a Duration) falls due at
+// its own instant and in order, on the next call whatever it is, or on
+// [Scheduler.Sweep]; [Scheduler.NextDeadline] and [Scheduler.DeadlineChanged]
+// say when to call it. Nothing runs in the background.
 //
 // # Lost nodes
 //

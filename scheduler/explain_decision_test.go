@@ -35,7 +35,7 @@ func drawCluster(t *rapid.T) *Scheduler {
 		_, _ = s.Reserve(t.Context(), reservation.Spec{
 			ID: fmt.Sprint("r", i), Namespace: "ns", Count: rapid.IntRange(1, 2).Draw(t, "slots"),
 			Shape: placement.Resources{CPU: rapid.Int64Range(1, 3).Draw(t, "slot") * placement.Core},
-			Start: s.clock().Add(time.Hour), Duration: time.Hour,
+			Start: s.now.Add(time.Hour), Duration: time.Hour,
 		})
 	}
 	for range rapid.IntRange(0, 8).Draw(t, "instances") {

@@ -77,7 +77,7 @@ func TestHelpByPreemptionIsTrue(t *testing.T) {
 			t.Helper()
 			reserve(t, s, reservation.Spec{
 				ID: "r", Namespace: "ns", Shape: low.Resources, Count: 1,
-				Start: s.clock().Add(2 * time.Hour), Duration: time.Hour,
+				Start: s.now.Add(2 * time.Hour), Duration: time.Hour,
 			})
 			short := low
 			short.Duration = time.Hour

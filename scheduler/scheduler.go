@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rads-project/constellation/internal/statetime"
 	"github.com/rads-project/constellation/placement"
 )
 
@@ -27,7 +28,8 @@ type Scheduler struct {
 	mu       sync.Mutex // guards all below
 	state    *state
 	scratch  scratch
-	now      time.Time // the latest that the clock has shown, not before state.now
+	clock    statetime.Clock
+	now      time.Time // that the clock shows, not before state.now
 	outbox   outbox
 	history  history
 	changed  chan struct{} // closed at the next change; nil while nobody waits
@@ -109,7 +111,7 @@ func (s *Scheduler) replay(ctx context.Context) error {
 		return err // which the journal may have taken for its end
 	}
 	s.outbox.last, s.outbox.durable = s.state.seq, s.state.seq
-	s.now = s.state.now
+	s.now, s.clock = s.state.now, statetime.At(s.state.now)
 	return nil
 }
 
@@ -157,13 +159,12 @@ func (s *Scheduler) closeLocked(reason error) {
 	s.wakeChangedLocked()
 }
 
-// clock returns the host's time in the form that the state keeps: UTC, and
-// without a monotonic reading, which would not survive a restart.
-func (s *Scheduler) clock() time.Time {
+// reading returns what the host's clock shows.
+func (s *Scheduler) reading() time.Time {
 	if s.cfg.Now == nil {
-		return time.Now().UTC().Round(0)
+		return time.Now()
 	}
-	return s.cfg.Now().UTC().Round(0)
+	return s.cfg.Now()
 }
 
 // Token returns the token under which the scheduler writes.
@@ -176,9 +177,9 @@ func (s *Scheduler) enter(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	present := s.clock()
+	reading := s.reading()
 	s.mu.Lock()
-	if _, err := s.advanceLocked(present, false); err != nil {
+	if _, err := s.advanceLocked(reading, false); err != nil {
 		s.mu.Unlock()
 		return err
 	}
