@@ -28,8 +28,8 @@ type Accounts struct {
 
 	// byName has every namespace with a spec or a charge.
 	byName map[string]*account
-	// vacant is what a namespace without spec and charges looks like. It goes
-	// by the name that was last asked for.
+	// vacant is what every namespace without spec and charges looks like. It
+	// has no name, is charged nothing, and changes only with the default.
 	vacant *account
 	// fallback is the account whose spec is the default, or nil.
 	fallback *account
@@ -54,8 +54,7 @@ func (a *Accounts) init() {
 	a.sets = map[dimensionSet]*[]placement.ResourceName{}
 }
 
-// find returns the account of a namespace, or vacant, which is only to be read
-// and only until the next call.
+// find returns the account of a namespace, or vacant if it has none.
 func (a *Accounts) find(ns string) *account {
 	if acc := a.byName[ns]; acc != nil {
 		return acc
@@ -63,12 +62,12 @@ func (a *Accounts) find(ns string) *account {
 	if a.vacant == nil {
 		a.init()
 	}
-	a.vacant.name = ns
 	return a.vacant
 }
 
-// open returns acc, which find has found, or a new account if it is vacant.
-func (a *Accounts) open(acc *account) *account {
+// open returns acc, which find has found for a namespace, or a new account of
+// the namespace if that is vacant.
+func (a *Accounts) open(ns string, acc *account) *account {
 	if acc != a.vacant {
 		return acc
 	}
@@ -76,7 +75,8 @@ func (a *Accounts) open(acc *account) *account {
 		acc = &account{}
 	}
 	*acc = *a.vacant
-	a.byName[acc.name] = acc
+	acc.name = ns
+	a.byName[ns] = acc
 	return acc
 }
 
@@ -92,24 +92,22 @@ func (a *Accounts) close(acc *account) {
 // Check says what Charge would, and changes nothing. An error is invalid input
 // (ErrInvalid); a refusal is in the verdict.
 func (a *Accounts) Check(now time.Time, ns string, amounts Amounts, mode Mode) (Verdict, error) {
-	acc := a.find(ns)
-	var delta vector
-	if err := a.tally(&delta, &amounts, 1); err != nil {
+	acc, x := a.find(ns), exchange{ns: ns}
+	if err := a.tally(&x.delta, &amounts, 1); err != nil {
 		return Verdict{}, err
 	}
-	return a.check(now, acc, &delta, &amounts, mode), nil
+	return a.check(now, acc, &x, &amounts, mode), nil
 }
 
 // CheckResize says whether a charge may change from one amount to another.
 // Only dimensions that grow are looked at; shrinking is always allowed. An
 // error is invalid input (ErrInvalid); a refusal is in the verdict.
 func (a *Accounts) CheckResize(now time.Time, ns string, from, to Amounts, mode Mode) (Verdict, error) {
-	acc := a.find(ns)
-	delta, err := a.step(&from, &to)
-	if err != nil {
+	acc, x := a.find(ns), exchange{ns: ns}
+	if err := a.step(&x.delta, &from, &to); err != nil {
 		return Verdict{}, err
 	}
-	return a.check(now, acc, &delta, &to, mode), nil
+	return a.check(now, acc, &x, &to, mode), nil
 }
 
 // CheckExchange says what CheckResize would once other charges, or parts of
@@ -118,34 +116,31 @@ func (a *Accounts) CheckResize(now time.Time, ns string, from, to Amounts, mode 
 // error is invalid input (ErrInvalid) or more given back than is charged
 // (ErrNotCharged); a refusal is in the verdict.
 func (a *Accounts) CheckExchange(now time.Time, ns string, from, to Amounts, freed iter.Seq2[string, Amounts], mode Mode) (Verdict, error) {
-	var x exchange
+	acc, x := a.find(ns), exchange{ns: ns}
 	for payer, amounts := range freed {
 		if err := a.give(&x, payer, &amounts); err != nil {
 			return Verdict{}, err
 		}
 	}
-	acc := a.find(ns)
-	var err error
-	if x.delta, err = a.step(&from, &to); err != nil {
+	if err := a.step(&x.delta, &from, &to); err != nil {
 		return Verdict{}, err
 	}
-	return a.checkExchange(now, acc, &x, &to, mode), nil
+	return a.check(now, acc, &x, &to, mode), nil
 }
 
 // Charge checks and charges in one step: in all dimensions and levels, or not
 // at all. A refusal is an ExceededError, with the verdict returned as well.
 func (a *Accounts) Charge(now time.Time, ns string, amounts Amounts, mode Mode) (Verdict, error) {
-	acc := a.find(ns)
-	var delta vector
-	if err := a.tally(&delta, &amounts, 1); err != nil {
+	acc, x := a.find(ns), exchange{ns: ns}
+	if err := a.tally(&x.delta, &amounts, 1); err != nil {
 		return Verdict{}, err
 	}
-	verdict := a.check(now, acc, &delta, &amounts, mode)
+	verdict := a.check(now, acc, &x, &amounts, mode)
 	if !verdict.Allowed() {
 		return verdict, &ExceededError{Namespace: ns, Verdict: verdict}
 	}
-	acc = a.open(acc)
-	a.apply(now, acc, &delta)
+	acc = a.open(ns, acc)
+	a.apply(now, acc, &x.delta)
 	acc.charges++
 	return verdict, nil
 }
@@ -174,9 +169,8 @@ func (a *Accounts) Remove(ns string, amounts Amounts) error {
 }
 
 func (a *Accounts) force(now time.Time, ns string, from, to *Amounts, charges int) ([]Usage, error) {
-	acc := a.find(ns)
-	delta, err := a.step(from, to)
-	if err != nil {
+	acc, x := a.find(ns), exchange{ns: ns}
+	if err := a.step(&x.delta, from, to); err != nil {
 		return nil, err
 	}
 	var was vector
@@ -184,38 +178,37 @@ func (a *Accounts) force(now time.Time, ns string, from, to *Amounts, charges in
 	if charges <= 0 && !acc.covers(&was, charges < 0) {
 		return nil, &NotChargedError{Namespace: ns}
 	}
-	if verdict := a.check(now, acc, &delta, to, forced); !verdict.Allowed() {
+	if verdict := a.check(now, acc, &x, to, forced); !verdict.Allowed() {
 		return nil, &ExceededError{Namespace: ns, Verdict: verdict}
 	}
-	acc = a.open(acc)
-	a.apply(now, acc, &delta)
+	acc = a.open(ns, acc)
+	a.apply(now, acc, &x.delta)
 	acc.charges += charges
 	over := a.overAbove(now, acc)
 	a.close(acc)
 	return over, nil
 }
 
-// check asks acc and all above it. delta is the growth on the way to the
-// amounts in to.
-func (a *Accounts) check(now time.Time, acc *account, delta *vector, to *Amounts, mode Mode) Verdict {
-	if a.simple(acc, delta) {
+// check asks acc, which find has found, and all above it. x is the growth on
+// the way to the amounts in to.
+func (a *Accounts) check(now time.Time, acc *account, x *exchange, to *Amounts, mode Mode) Verdict {
+	if a.simple(acc, &x.delta) {
 		return Verdict{}
 	}
-	return a.checkExchange(now, acc, &exchange{delta: *delta}, to, mode)
+	return a.checkLevels(now, acc, x, to, mode)
 }
 
-// checkExchange is the one place where limits decide.
-func (a *Accounts) checkExchange(now time.Time, acc *account, x *exchange, to *Amounts, mode Mode) Verdict {
+// checkLevels is the one place where limits decide.
+func (a *Accounts) checkLevels(now time.Time, acc *account, x *exchange, to *Amounts, mode Mode) Verdict {
 	if a.RequireQuota && mode != forced && acc.spec == nil && a.fallback == nil && slices.Max(x.delta[:]) > 0 {
-		return Verdict{Violations: []Violation{{Namespace: acc.name, Reason: Undeclared}}}
+		return Verdict{Violations: []Violation{{Namespace: x.ns, Reason: Undeclared}}}
 	}
 	var violations []Violation
 	var bursting dimensionSet
 	var target vector
 	_ = a.tally(&target, to, 1) // it was for the growth
 	for ; acc != nil; acc = acc.parent {
-		delta := x.under(acc)
-		refused, above := a.checkLevel(now, acc, &delta, &target, mode)
+		refused, above := a.checkLevel(now, acc, x, &target, mode)
 		violations = append(violations, refused...)
 		bursting |= above
 	}
@@ -232,9 +225,10 @@ func (a *Accounts) checkExchange(now time.Time, acc *account, x *exchange, to *A
 }
 
 // checkLevel asks one account, and returns in which dimensions it would burst.
-func (a *Accounts) checkLevel(now time.Time, acc *account, delta, target *vector, mode Mode) ([]Violation, dimensionSet) {
+func (a *Accounts) checkLevel(now time.Time, acc *account, x *exchange, target *vector, mode Mode) ([]Violation, dimensionSet) {
 	var violations []Violation
 	var bursting dimensionSet
+	delta := x.under(acc)
 	for d, name := range a.names {
 		growth := delta[d]
 		if growth <= acc.room[d] {
@@ -244,7 +238,7 @@ func (a *Accounts) checkLevel(now time.Time, acc *account, delta, target *vector
 		switch {
 		case growth > 0 && m.refuses(now, growth, mode):
 			violation := m.violation(now, growth, target[d], mode)
-			violation.Namespace, violation.Resource = acc.name, name
+			violation.Namespace, violation.Resource = cmp.Or(acc.name, x.ns), name // vacant has no name
 			violations = append(violations, violation)
 		case m.bursts() && target[d] > 0:
 			bursting |= 1 << d
@@ -271,7 +265,9 @@ func (a *Accounts) Usage(now time.Time, ns string) []Usage {
 	var rows []Usage
 	for d := range a.names {
 		if m := acc.meter(d); m.used > 0 || m.limited() {
-			rows = append(rows, a.usage(now, acc, d))
+			row := a.usage(now, acc, d)
+			row.Namespace = ns // vacant has no name
+			rows = append(rows, row)
 		}
 	}
 	sortUsage(rows)

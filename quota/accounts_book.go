@@ -39,23 +39,23 @@ type reading struct {
 	known bool
 }
 
-// errTimeMatters says that a decision depends on the time, which was not known.
-// Nothing has changed.
-var errTimeMatters = errors.New("quota: the time matters")
+// errNeedTime means that the decision depends on the current time; call again
+// with it. Nothing has changed.
+var errNeedTime = errors.New("quota: need the time")
 
 // decide asks the limits for a growth on the way to the amounts in to. Without
 // a burst anywhere, and as long as usage stays within Soft, it does not matter
 // what time it is, now or later.
-func (b *book) decide(now reading, acc *account, delta *vector, to *Amounts) (Verdict, error) {
+func (b *book) decide(now reading, acc *account, x *exchange, to *Amounts) (Verdict, error) {
 	switch {
-	case b.simple(acc, delta):
+	case b.simple(acc, &x.delta):
 		return Verdict{}, nil
 	case !now.known && b.bursts > 0:
-		return Verdict{}, errTimeMatters
+		return Verdict{}, errNeedTime
 	}
-	verdict := b.checkExchange(now.at, acc, &exchange{delta: *delta}, to, MayBurst)
+	verdict := b.checkLevels(now.at, acc, x, to, MayBurst)
 	if !verdict.Allowed() {
-		return verdict, &ExceededError{Namespace: acc.name, Verdict: verdict, Version: b.version}
+		return verdict, &ExceededError{Namespace: x.ns, Verdict: verdict, Version: b.version}
 	}
 	return verdict, nil
 }
@@ -65,12 +65,11 @@ func (b *book) ask(now reading, ns string, amounts *Amounts) (Verdict, error) {
 	if err := validateName("namespace", ns); err != nil {
 		return Verdict{}, errors.Join(err, amounts.Validate())
 	}
-	acc := b.find(ns)
-	var delta vector
-	if err := b.tally(&delta, amounts, 1); err != nil {
+	acc, x := b.find(ns), exchange{ns: ns}
+	if err := b.tally(&x.delta, amounts, 1); err != nil {
 		return Verdict{}, err
 	}
-	verdict, err := b.decide(now, acc, &delta, amounts)
+	verdict, err := b.decide(now, acc, &x, amounts)
 	if !verdict.Allowed() {
 		return verdict, nil
 	}
@@ -103,33 +102,31 @@ func (b *book) charge(now reading, ns, id string, amounts *Amounts) (Verdict, er
 	if id == "" || !utf8.ValidString(id) || acc == b.vacant && validateName("namespace", ns) != nil {
 		return Verdict{}, errors.Join(validateKey(ns, id), amounts.Validate())
 	}
-	var delta vector
-	if err := b.tally(&delta, amounts, 1); err != nil {
+	x := exchange{ns: ns}
+	if err := b.tally(&x.delta, amounts, 1); err != nil {
 		return Verdict{}, err
 	}
-	verdict, err := b.decide(now, acc, &delta, amounts)
+	verdict, err := b.decide(now, acc, &x, amounts)
 	if err == nil {
-		b.put(now.at, acc, id, amounts, &delta)
+		b.put(now.at, b.open(ns, acc), id, amounts, &x.delta)
 	}
 	return verdict, err
 }
 
 // repeat answers a charge under an ID that holds one already.
 func (b *book) repeat(now reading, acc *account, id string, amounts *Amounts) (Verdict, error) {
-	before := acc.held[id]
-	delta, err := b.step(&before, amounts)
-	if err != nil {
+	before, x := acc.held[id], exchange{ns: acc.name}
+	if err := b.step(&x.delta, &before, amounts); err != nil {
 		return Verdict{}, err
 	}
 	if !before.Equal(*amounts) {
 		return Verdict{}, &ConflictError{Namespace: acc.name, ID: id, Charged: before.Clone()}
 	}
-	return b.decide(now, acc, &delta, amounts)
+	return b.decide(now, acc, &x, amounts)
 }
 
-// put enters a charge that does not exist yet. acc is what find has found.
+// put enters a charge that does not exist yet.
 func (b *book) put(now time.Time, acc *account, id string, amounts *Amounts, delta *vector) {
-	acc = b.open(acc)
 	b.apply(now, acc, delta)
 	acc.charges++
 	if acc.held == nil {
@@ -171,15 +168,15 @@ func (b *book) resize(now reading, ns, id string, amounts *Amounts) (Verdict, er
 	if !ok {
 		return Verdict{}, &NotChargedError{Namespace: ns, ID: id}
 	}
-	delta, err := b.step(&before, amounts)
-	if err != nil {
+	x := exchange{ns: ns}
+	if err := b.step(&x.delta, &before, amounts); err != nil {
 		return Verdict{}, err
 	}
-	verdict, err := b.decide(now, acc, &delta, amounts)
+	verdict, err := b.decide(now, acc, &x, amounts)
 	if err != nil || before.Equal(*amounts) {
 		return verdict, err
 	}
-	b.apply(now.at, acc, &delta)
+	b.apply(now.at, acc, &x.delta)
 	acc.held[id] = amounts.Clone()
 	b.version++
 	return verdict, nil
@@ -223,21 +220,20 @@ func (b *book) enter(now time.Time, charge Charge) (bool, error) {
 	if err := validateKey(charge.Namespace, charge.ID); err != nil {
 		return false, errors.Join(err, charge.Amounts.Validate())
 	}
-	var delta vector
-	if err := b.tally(&delta, &charge.Amounts, 1); err != nil {
+	acc, x := b.find(charge.Namespace), exchange{ns: charge.Namespace}
+	if err := b.tally(&x.delta, &charge.Amounts, 1); err != nil {
 		return false, err
 	}
-	acc := b.find(charge.Namespace)
 	if before, exists := acc.held[charge.ID]; exists {
 		if !before.Equal(charge.Amounts) {
 			return false, &ConflictError{Namespace: charge.Namespace, ID: charge.ID, Charged: before.Clone()}
 		}
 		return false, nil
 	}
-	if verdict := b.check(now, acc, &delta, &charge.Amounts, forced); !verdict.Allowed() {
+	if verdict := b.check(now, acc, &x, &charge.Amounts, forced); !verdict.Allowed() {
 		return false, &ExceededError{Namespace: charge.Namespace, Verdict: verdict, Version: b.version}
 	}
-	b.put(now, acc, charge.ID, &charge.Amounts, &delta)
+	b.put(now, b.open(charge.Namespace, acc), charge.ID, &charge.Amounts, &x.delta)
 	return true, nil
 }
 

@@ -139,9 +139,7 @@ func (a *Accounts) tallyCustom(v *vector, amounts *Amounts, sign int64) error {
 	return nil
 }
 
-// step returns the growth from one amount to another.
-func (a *Accounts) step(from, to *Amounts) (vector, error) {
-	var v vector
-	err := errors.Join(a.tally(&v, from, -1), a.tally(&v, to, 1))
-	return v, err
+// step adds the growth from one amount to another to v.
+func (a *Accounts) step(v *vector, from, to *Amounts) error {
+	return errors.Join(a.tally(v, from, -1), a.tally(v, to, 1))
 }

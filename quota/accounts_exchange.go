@@ -1,8 +1,10 @@
 package quota
 
-// exchange is a growth together with what others give back for it.
+// exchange is a growth in a namespace together with what others give back for
+// it.
 type exchange struct {
-	delta vector // of the account that is asked for
+	ns    string
+	delta vector
 	freed []freed
 }
 

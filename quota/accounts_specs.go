@@ -20,7 +20,7 @@ func (a *Accounts) Create(now time.Time, spec Spec) ([]Usage, error) {
 	if err != nil || l == nil {
 		return nil, err
 	}
-	return a.declare(now, a.open(acc), &spec, l), nil
+	return a.declare(now, a.open(spec.Namespace, acc), &spec, l), nil
 }
 
 // CheckCreate returns the error that Create would, and changes nothing.

@@ -73,7 +73,7 @@ func (l *Ledger) decide(decision func(now reading) (Verdict, error)) (Verdict, e
 	l.mu.Lock()
 	defer l.unlock()
 	verdict, err := decision(reading{})
-	if err == nil || !errors.Is(err, errTimeMatters) {
+	if err == nil || !errors.Is(err, errNeedTime) {
 		return verdict, err
 	}
 	l.mu.Unlock()
