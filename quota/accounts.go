@@ -35,6 +35,9 @@ type Accounts struct {
 	fallback *account
 	// names of the dimensions by index.
 	names []placement.ResourceName
+	// users counts, for each custom dimension, the specs that limit it and the
+	// accounts that are charged some of it.
+	users [maxDimensions]int
 	// sets are the names in those sets of dimensions that ever burst together.
 	sets map[dimensionSet]*[]placement.ResourceName
 	// timed are the accounts with a burst that ends or has ended, in no order.
@@ -44,6 +47,8 @@ type Accounts struct {
 	// spare is an account to reuse, so that a namespace without a spec whose
 	// only charge comes and goes costs no garbage.
 	spare *account
+	// walked counts the accounts that walk has yielded, for tests.
+	walked int
 }
 
 // init makes the zero value usable.
@@ -86,6 +91,19 @@ func (a *Accounts) close(acc *account) {
 		delete(a.byName, acc.name)
 		acc.held = nil // may have been large
 		a.spare = acc
+	}
+}
+
+// walk yields every account, in no order. What a charge needs must not walk:
+// there may be very many namespaces.
+func (a *Accounts) walk() iter.Seq[*account] {
+	return func(yield func(*account) bool) {
+		for _, acc := range a.byName {
+			a.walked++
+			if !yield(acc) {
+				return
+			}
+		}
 	}
 }
 
@@ -249,9 +267,11 @@ func (a *Accounts) checkLevel(now time.Time, acc *account, x *exchange, target *
 
 // apply changes what is charged to acc, and with it the usage of all above.
 func (a *Accounts) apply(now time.Time, acc *account, delta *vector) {
+	a.countCharged(acc, -1)
 	for d, growth := range delta[:len(a.names)] {
 		acc.own[d] += growth
 	}
+	a.countCharged(acc, 1)
 	for ; acc != nil; acc = acc.parent {
 		a.shift(now, acc, delta, len(a.names))
 	}

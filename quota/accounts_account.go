@@ -61,6 +61,14 @@ type account struct {
 // used returns the sum of own and of what all children use.
 func (acc *account) used(d int) int64 { return acc.soft[d] - acc.room[d] }
 
+func (acc *account) allUsed() vector {
+	var used vector
+	for d := range used {
+		used[d] = acc.used(d)
+	}
+	return used
+}
+
 func (acc *account) meter(d int) meter {
 	return meter{acc.used(d), acc.soft[d], acc.ceiling[d], acc.burstFor[d], acc.since[d]}
 }

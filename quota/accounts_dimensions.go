@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 
@@ -20,6 +21,18 @@ func (v *vector) add(delta *vector) {
 	for d, amount := range delta {
 		v[d] += amount
 	}
+}
+
+// grow adds amounts, and reports whether the sums fit an int64. After false v is
+// useless.
+func (v *vector) grow(by vector) bool {
+	for d, amount := range by {
+		if amount > math.MaxInt64-v[d] {
+			return false
+		}
+		v[d] += amount
+	}
+	return true
 }
 
 // dimensionSet is a set of dimensions by index.
@@ -64,7 +77,7 @@ func (a *Accounts) dimension(name placement.ResourceName, taken dimensionSet) (i
 		return len(a.names) - 1, nil
 	}
 	for d := firstCustom; d < maxDimensions; d++ {
-		if !taken.has(d) && !a.mentions(d) {
+		if !taken.has(d) && a.users[d] == 0 {
 			a.names[d] = name
 			clear(a.sets)
 			return d, nil
@@ -90,14 +103,22 @@ func (a *Accounts) namesIn(set dimensionSet) *[]placement.ResourceName {
 	return &names
 }
 
-// mentions reports whether a dimension is used or limited anywhere.
-func (a *Accounts) mentions(d int) bool {
-	for _, acc := range a.byName {
-		if m := acc.meter(d); m.used > 0 || m.limited() {
-			return true
+// countCharged adds n for each custom dimension in which acc is charged.
+func (a *Accounts) countCharged(acc *account, n int) {
+	for d := firstCustom; d < len(a.names); d++ {
+		if acc.own[d] > 0 {
+			a.users[d] += n
 		}
 	}
-	return false
+}
+
+// countLimited adds n for each custom dimension that the limits of a spec bound.
+func (a *Accounts) countLimited(l *limits, n int) {
+	for d := firstCustom; d < len(a.names); d++ {
+		if l.soft[d] < math.MaxInt64 {
+			a.users[d] += n
+		}
+	}
 }
 
 // tally adds amounts, times a sign of 1 or -1, to v. After an error v is

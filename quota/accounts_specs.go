@@ -3,7 +3,6 @@ package quota
 import (
 	"iter"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -91,6 +90,7 @@ func (a *Accounts) Delete(ns string) error {
 		a.settle(time.Time{}, a.vacant, &free, nil)
 	}
 	a.bursts -= acc.spec.bursts()
+	a.countLimited(&acc.limits, -1)
 	if acc.parent != nil {
 		acc.parent.children--
 	}
@@ -131,9 +131,9 @@ func (a *Accounts) inUse(acc *account) error {
 // where returns the names of the accounts that pred holds for, in order.
 func (a *Accounts) where(pred func(*account) bool) []string {
 	var names []string
-	for name, acc := range a.byName {
+	for acc := range a.walk() {
 		if pred(acc) {
-			names = append(names, name)
+			names = append(names, acc.name)
 		}
 	}
 	slices.Sort(names)
@@ -198,14 +198,12 @@ func (a *Accounts) admitParent(acc *account, spec *Spec) error {
 	if parent == nil || parent.spec == nil {
 		return &NotFoundError{Namespace: spec.Parent}
 	}
-	if parent.within(acc) {
+	switch {
+	case parent.within(acc):
 		return invalid("parent", spec.Parent, "it is below "+strconv.Quote(spec.Namespace)+": parents form a cycle")
-	}
-	if parent.level()+a.height(acc) > MaxLevels {
+	case acc.parent != parent && parent.level()+a.height(acc) > MaxLevels:
 		return invalid("parent", spec.Parent, "more than "+strconv.Itoa(MaxLevels)+" levels")
-	}
-	moves := spec.Default || acc.parent != parent && acc.room != acc.soft
-	if moves && !a.countable() {
+	case !a.countable(acc, parent, spec.Default):
 		return invalid("parent", spec.Parent, "usage would not fit an int64")
 	}
 	return nil
@@ -217,7 +215,7 @@ func (a *Accounts) height(acc *account) int {
 	if acc.children == 0 {
 		return height
 	}
-	for _, other := range a.byName {
+	for other := range a.walk() {
 		if other.within(acc) {
 			height = max(height, other.level()-acc.level()+1)
 		}
@@ -225,16 +223,23 @@ func (a *Accounts) height(acc *account) int {
 	return height
 }
 
-// countable reports whether the usage of all namespaces together fits an
-// int64, so that it does at any place in a tree.
-func (a *Accounts) countable() bool {
-	var total vector
-	for _, acc := range a.byName {
-		for d, own := range acc.own {
-			if own > math.MaxInt64-total[d] {
+// countable reports whether usage still fits an int64 at every level once acc
+// counts for parent, and for a default all namespaces without a spec do. What
+// an ancestor counts already moves within it.
+func (a *Accounts) countable(acc, parent *account, fallback bool) bool {
+	var undeclared vector
+	if fallback {
+		for other := range a.walk() {
+			if other.spec == nil && other != acc && !undeclared.grow(other.allUsed()) {
 				return false
 			}
-			total[d] += own
+		}
+	}
+	for ; parent != nil; parent = parent.parent {
+		sum := parent.allUsed()
+		if !acc.parent.within(parent) && !sum.grow(acc.allUsed()) ||
+			!a.vacant.parent.within(parent) && !sum.grow(undeclared) {
+			return false
 		}
 	}
 	return true
@@ -251,6 +256,10 @@ func (a *Accounts) declare(now time.Time, acc *account, spec *Spec, l *limits) [
 		acc.parent.children--
 	}
 	a.bursts += spec.bursts() - acc.spec.bursts()
+	if acc.spec != nil {
+		a.countLimited(&acc.limits, -1)
+	}
+	a.countLimited(l, 1)
 	acc.spec = spec
 	a.settle(now, acc, l, parent)
 	if !spec.Default && acc != a.fallback {
@@ -258,7 +267,7 @@ func (a *Accounts) declare(now time.Time, acc *account, spec *Spec, l *limits) [
 	}
 	a.declareDefault(now, acc, l)
 	rows := a.overAbove(now, acc)
-	for _, other := range a.byName {
+	for other := range a.walk() {
 		if other.spec == nil {
 			rows = a.over(rows, now, other)
 		}
@@ -277,7 +286,7 @@ func (a *Accounts) declareDefault(now time.Time, acc *account, l *limits) {
 		a.fallback, l, parent = nil, &free, nil
 	}
 	a.settle(now, a.vacant, l, parent)
-	for _, other := range a.byName {
+	for other := range a.walk() {
 		if other.spec == nil {
 			a.settle(now, other, l, parent)
 		}

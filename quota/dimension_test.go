@@ -33,6 +33,56 @@ func TestUsageNeverOverflows(t *testing.T) {
 	require.ErrorIs(t, err, quota.ErrInvalid)
 }
 
+// TestMoveNeedsRoomOnItsWayOnly: a namespace may move to where its usage can be
+// counted, whatever others use elsewhere; what an ancestor of both places counts
+// already is not in the way.
+func TestMoveNeedsRoomOnItsWayOnly(t *testing.T) {
+	l := organisation(t, nil, nil, nil)
+	for ns, amount := range map[string]int64{"full": math.MaxInt64, "undeclared": 3, "a": math.MaxInt64 - 5, "moves": 5} {
+		_, err := l.Charge(ns, "1", milli(amount))
+		require.NoError(t, err)
+	}
+	declare := func(as func(quota.Spec) ([]quota.Usage, error), spec quota.Spec, fits bool) {
+		t.Helper()
+		before := l.Snapshot()
+		_, err := as(spec)
+		require.NoError(t, l.Verify())
+		if fits {
+			require.NoError(t, err)
+			return
+		}
+		var invalid *quota.InvalidError
+		require.ErrorAs(t, err, &invalid)
+		require.Equal(t, "usage would not fit an int64", invalid.Reason)
+		require.Equal(t, before, l.Snapshot())
+	}
+	declare(l.Create, quota.Spec{Namespace: "full", Parent: "org"}, false)
+	declare(l.Create, quota.Spec{Namespace: "moves", Parent: "org"}, true)
+	declare(l.Update, quota.Spec{Namespace: "moves", Parent: "b"}, true)
+	declare(l.Update, quota.Spec{Namespace: "moves", Parent: "a"}, true)
+	declare(l.Create, quota.Spec{Namespace: "top"}, true)
+	declare(l.Create, quota.Spec{Namespace: "default", Parent: "org", Default: true}, false)
+	_, err := l.Release("full", "1")
+	require.NoError(t, err)
+	declare(l.Create, quota.Spec{Namespace: "default", Parent: "top", Default: true}, true)
+	declare(l.Update, quota.Spec{Namespace: "default", Parent: "b", Default: true}, false)
+	declare(l.Update, quota.Spec{Namespace: "b", Parent: "top"}, true)
+	declare(l.Update, quota.Spec{Namespace: "default", Parent: "b", Default: true}, true)
+	declare(l.Update, quota.Spec{Namespace: "b", Parent: "org"}, false)
+	_, err = l.Charge("other", "1", milli(math.MaxInt64-3))
+	require.NoError(t, err)
+	_, err = l.Charge("another", "1", milli(1))
+	require.ErrorIs(t, err, quota.ErrExceeded)
+	declare(l.Update, quota.Spec{Namespace: "default", Parent: "top", Default: true}, true)
+
+	other := organisation(t, nil, nil, nil)
+	_, err = other.Charge("becomes-default", "1", milli(math.MaxInt64-1))
+	require.NoError(t, err)
+	_, err = other.Charge("undeclared", "1", milli(1))
+	require.NoError(t, err)
+	declare(other.Create, quota.Spec{Namespace: "becomes-default", Parent: "org", Default: true}, true)
+}
+
 func TestCustomDimensions(t *testing.T) {
 	l, _ := newLedger(t, limits{"kept": {Soft: 5}})
 	with := func(name string) quota.Amounts {
