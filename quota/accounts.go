@@ -40,8 +40,8 @@ type Accounts struct {
 	users [maxDimensions]int
 	// sets are the names in those sets of dimensions that ever burst together.
 	sets map[dimensionSet]*[]placement.ResourceName
-	// timed are the accounts with a burst that ends or has ended, in no order.
-	timed []*account
+	// bursting are the accounts with a burst whose end has not been told.
+	bursting burstHeap
 	// bursts counts the limits, in all specs, that admit a burst.
 	bursts int
 	// spare is an account to reuse, so that a namespace without a spec whose
@@ -344,20 +344,4 @@ func sortUsage(rows []Usage) {
 // order.
 func (a *Accounts) Namespaces() iter.Seq[string] {
 	return slices.Values(slices.Sorted(maps.Keys(a.byName)))
-}
-
-// NextDeadline returns when the next burst after now ends, and false if none
-// will. Nothing has to be done then: growth is refused from that time on. It
-// takes time in proportion to the namespaces that burst under a BurstFor.
-func (a *Accounts) NextDeadline(now time.Time) (time.Time, bool) {
-	var next time.Time
-	for _, acc := range a.timed {
-		for d := range a.names {
-			m := acc.meter(d)
-			if m.timed() && !m.expired(now) && (next.IsZero() || m.end().Before(next)) {
-				next = m.end()
-			}
-		}
-	}
-	return next, !next.IsZero()
 }

@@ -54,7 +54,11 @@ type account struct {
 	// when, and is zero in the others.
 	above dimensionSet
 	since [maxDimensions]time.Time
-	// place is 1 + the index in Accounts.timed; 0: it is not there.
+	// ended holds those dimensions above whose burst has ended and been told.
+	ended dimensionSet
+	// due is the earliest end of a burst that has not been told, and place is 1
+	// + the index in Accounts.bursting; 0: there is none.
+	due   time.Time
 	place int
 }
 
@@ -136,16 +140,17 @@ func (a *Accounts) shift(now time.Time, acc *account, delta *vector, n int) {
 	}
 }
 
-// compare keeps above, since and the list of timed accounts true after usage
-// or limits have changed.
+// compare keeps above and since true after usage or limits have changed, and
+// with them which bursts are going on.
 func (a *Accounts) compare(now time.Time, acc *account) {
 	var above dimensionSet
-	timed := false
 	for d, room := range acc.room {
 		if room < 0 {
 			above |= 1 << d
-			timed = timed || acc.burstFor[d] > 0
 		}
+	}
+	if above == acc.above {
+		return
 	}
 	for changed := above ^ acc.above; changed != 0; changed &= changed - 1 {
 		d := bits.TrailingZeros32(uint32(changed))
@@ -154,19 +159,8 @@ func (a *Accounts) compare(now time.Time, acc *account) {
 			acc.since[d] = now
 		}
 	}
-	acc.above = above
-	switch {
-	case timed == (acc.place > 0):
-	case timed:
-		a.timed = append(a.timed, acc)
-		acc.place = len(a.timed)
-	default:
-		last := len(a.timed) - 1
-		moved := a.timed[last]
-		a.timed[acc.place-1], moved.place = moved, acc.place
-		a.timed[last], a.timed = nil, a.timed[:last]
-		acc.place = 0
-	}
+	acc.above, acc.ended = above, acc.ended&above
+	a.timeBursts(acc)
 }
 
 // settle gives an account its limits and its place in the tree. Ancestors that
@@ -181,6 +175,7 @@ func (a *Accounts) settle(now time.Time, acc *account, l *limits, parent *accoun
 	}
 	acc.limits = *l
 	a.compare(now, acc)
+	a.resumeBursts(now, acc)
 	for p := old; p != nil && !parent.within(p); p = p.parent {
 		a.shift(now, p, &minus, maxDimensions)
 	}

@@ -140,6 +140,7 @@ func (a *Accounts) restoreSince(states []AccountState) error {
 			}
 			acc.since[d] = at
 		}
+		a.timeBursts(acc)
 		if known < len(times) {
 			errs = append(errs, invalid("accounts."+ns+".since", strconv.Itoa(len(times)), "times for dimensions that are not used"))
 		}

@@ -100,10 +100,11 @@ func TestReplaceKeepsBurst(t *testing.T) {
 	require.NoError(t, err)
 	_, err = a.Replace(now.Add(30*time.Second), "team", milli(12*core), milli(13*core))
 	require.NoError(t, err)
-	end, ok := a.NextDeadline(now)
+	end, ok := a.NextDeadline()
 	require.True(t, ok)
 	require.Equal(t, now.Add(time.Minute), end)
-	_, ok = a.NextDeadline(end)
+	require.Len(t, a.Advance(end), 1)
+	_, ok = a.NextDeadline()
 	require.False(t, ok, "it has come")
 }
 
@@ -180,12 +181,12 @@ func TestForgottenNamespace(t *testing.T) {
 		began := now.Add(time.Duration(i) * time.Hour)
 		_, err := a.Charge(began, "x", milli(2*core), quota.MayBurst)
 		require.NoError(t, err)
-		end, _ := a.NextDeadline(began)
+		end, _ := a.NextDeadline()
 		require.Equal(t, began.Add(time.Minute), end)
 		require.Equal(t, []string{"default", "x"}, slices.Collect(a.Namespaces()))
 		require.NoError(t, a.Remove("x", milli(2*core)))
 		require.Equal(t, []string{"default"}, slices.Collect(a.Namespaces()))
-		_, ok := a.NextDeadline(began)
+		_, ok := a.NextDeadline()
 		require.False(t, ok)
 	}
 }
@@ -257,7 +258,7 @@ func TestStateIsStable(t *testing.T) {
 	require.NoError(t, restored.Restore(state))
 	require.Equal(t, a.State(), restored.State())
 	require.Equal(t, a.Usage(now, "org"), restored.Usage(now, "org"))
-	end, ok := restored.NextDeadline(now)
+	end, ok := restored.NextDeadline()
 	require.True(t, ok)
 	require.Equal(t, now.Add(time.Minute), end)
 }

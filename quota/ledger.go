@@ -19,9 +19,8 @@ type Config struct {
 	// does not go on and none lasts more than twice as long. How much time
 	// passes meanwhile is told by the monotonic part of the readings, or by
 	// their wall clock if they have none. Now is called without a lock held,
-	// and only where time matters: by changes of specs, Usage, NextDeadline,
-	// Import, and by charges that leave usage above Soft where any limit admits
-	// a burst.
+	// and only where time matters: by changes of specs, Usage, Sweep, Import,
+	// and by charges that leave usage above Soft where any limit admits a burst.
 	Now func() time.Time
 	// RequireQuota refuses charges to a namespace that has no spec while there
 	// is no default.
@@ -186,11 +185,21 @@ func (l *Ledger) Usage(ns string) []Usage {
 	return l.book.Usage(now, ns)
 }
 
-// NextDeadline returns when the next burst ends, see Accounts.NextDeadline.
+// NextDeadline returns when Sweep will next have something to return, and false
+// if no burst is going on that ends. Constant time.
 func (l *Ledger) NextDeadline() (time.Time, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.book.NextDeadline()
+}
+
+// Sweep returns the usage of each burst that has ended since it was last called
+// and that is still above Soft, in the order of Accounts.Advance. It is for
+// hosts that want to be told: growth is refused from the end on in any case.
+func (l *Ledger) Sweep() []Usage {
 	now := l.lockTimed()
 	defer l.mu.Unlock()
-	return l.book.NextDeadline(now)
+	return l.book.Advance(now)
 }
 
 // Charged returns what is charged under an ID, and false if nothing is.

@@ -24,6 +24,7 @@ type model struct {
 	specs    map[string]quota.Spec
 	charges  map[chargeKey]quota.Amounts
 	since    map[sinceKey]time.Time
+	told     map[sinceKey]bool // bursts whose end has been told
 	now      time.Time
 }
 
@@ -135,15 +136,16 @@ func (m *model) over(namespaces []string) []quota.Usage {
 	return rows
 }
 
-// settle starts and stops bursts after a change.
+// settle starts and stops bursts after a change. One that has more time goes on.
 func (m *model) settle() {
-	before := m.since
-	m.since = map[sinceKey]time.Time{}
+	before, told := m.since, m.told
+	m.since, m.told = map[sinceKey]time.Time{}, map[sinceKey]bool{}
 	for _, ns := range m.namespaces() {
 		for _, name := range modelNames() {
 			if row := m.usage(ns, name); row.Used > row.Soft {
 				key := sinceKey{ns, name}
 				m.since[key] = cmp.Or(before[key], m.now)
+				m.told[key] = told[key] && m.usage(ns, name).Expired
 			}
 		}
 	}
@@ -461,6 +463,24 @@ func (m *machine) delete(t *rapid.T) {
 	}
 }
 
+// ended returns the bursts that have ended and of which nobody was told, and
+// tells.
+func (m *model) ended() []quota.Usage {
+	var rows []quota.Usage
+	for _, ns := range m.namespaces() {
+		for _, row := range m.usages(ns) {
+			if key := (sinceKey{ns, row.Resource}); row.Expired && !m.told[key] {
+				m.told[key] = true
+				rows = append(rows, row)
+			}
+		}
+	}
+	slices.SortStableFunc(rows, func(a, b quota.Usage) int { return a.BurstEnd.Compare(b.BurstEnd) })
+	return rows
+}
+
+func (m *machine) sweep(t *rapid.T) { require.Equal(t, m.ended(), m.ledger.Sweep()) }
+
 func (m *machine) pass(t *rapid.T) {
 	m.now = m.now.Add(time.Duration(rapid.IntRange(1, 3000).Draw(t, "milliseconds")) * time.Millisecond)
 }
@@ -473,6 +493,7 @@ func (m *machine) restore(t *rapid.T) {
 	require.NoError(t, json.Unmarshal(data, &snapshot))
 	m.ledger = m.newLedger(t)
 	require.NoError(t, m.ledger.Restore(snapshot))
+	m.told = map[sinceKey]bool{}
 }
 
 func (m *machine) newLedger(t require.TestingT) *quota.Ledger {
@@ -490,7 +511,7 @@ func (m *machine) agree(t *rapid.T) {
 		require.Equal(t, m.usages(ns), m.ledger.Usage(ns))
 		require.True(t, m.loose || !slices.ContainsFunc(m.ledger.Usage(ns), func(u quota.Usage) bool { return u.Used > u.Ceiling }))
 		for _, row := range m.usages(ns) {
-			if !row.BurstEnd.IsZero() && !row.Expired && (deadline.IsZero() || row.BurstEnd.Before(deadline)) {
+			if told := m.told[sinceKey{ns, row.Resource}]; !row.BurstEnd.IsZero() && !told && (deadline.IsZero() || row.BurstEnd.Before(deadline)) {
 				deadline = row.BurstEnd
 			}
 		}
@@ -528,6 +549,7 @@ func runMachine(t *rapid.T) {
 		"update":  m.update,
 		"delete":  m.delete,
 		"pass":    m.pass,
+		"sweep":   m.sweep,
 		"restore": m.restore,
 		"":        m.agree,
 	})

@@ -313,6 +313,10 @@ func TestScenario26BurstExpires(t *testing.T) {
 			Since: began, BurstEnd: began.Add(time.Minute), Expired: true,
 		},
 	}, l.Usage("ns"))
+	ended := l.Sweep()
+	require.Len(t, ended, 1)
+	require.Equal(t, l.Usage("ns")[1], ended[0])
+	require.Empty(t, l.Sweep(), "it is told once")
 	_, ok = l.NextDeadline()
 	require.False(t, ok)
 
@@ -341,6 +345,7 @@ func TestBurstEndsOnce(t *testing.T) {
 	c.advance(-time.Hour)
 	_, err = l.Charge("ns", "c", milli(1))
 	requireRefused(t, err, placement.NameCPU, quota.BurstExpired)
+	require.Len(t, l.Sweep(), 1)
 	_, ok := l.NextDeadline()
 	require.False(t, ok)
 

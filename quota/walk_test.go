@@ -64,6 +64,8 @@ func TestCostDoesNotGrowWithNamespaces(t *testing.T) {
 		{"Replace", func(a *Accounts) error { _, err := a.Replace(now, "declared-2", one, custom("a")); return err }},
 		{"Remove", func(a *Accounts) error { return a.Remove("declared-2", custom("a")) }},
 		{"Usage", func(a *Accounts) error { a.Usage(now, "team"); return nil }},
+		{"Advance", func(a *Accounts) error { a.Advance(now); return nil }},
+		{"NextDeadline", func(a *Accounts) error { a.NextDeadline(); return nil }},
 		{"Create", func(a *Accounts) error { _, err := a.Create(now, Spec{Namespace: "x", Parent: "team"}); return err }},
 		{"Update", func(a *Accounts) error { _, err := a.Update(now, burst); return err }},
 		{"Update with another parent", func(a *Accounts) error { _, err := a.Update(now, moved); return err }},

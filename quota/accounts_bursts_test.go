@@ -1,0 +1,108 @@
+package quota_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/quota"
+)
+
+// bursting is a spec whose CPU and memory may burst for these times; 0 is for
+// ever.
+func bursting(ns string, cpu, memory time.Duration) quota.Spec {
+	return quota.Spec{Namespace: ns, Limits: limits{
+		placement.NameCPU:    {Soft: 1, BurstPercent: 300, BurstFor: cpu},
+		placement.NameMemory: {Soft: 1, BurstPercent: 300, BurstFor: memory},
+	}}
+}
+
+func create(t *testing.T, a *quota.Accounts, now time.Time, specs ...quota.Spec) {
+	t.Helper()
+	for _, spec := range specs {
+		_, err := a.Create(now, spec)
+		require.NoError(t, err)
+	}
+}
+
+func addTo(t *testing.T, a *quota.Accounts, now time.Time, ns string, r placement.Resources) {
+	t.Helper()
+	_, err := a.Add(now, ns, quota.Amounts{Resources: r})
+	require.NoError(t, err)
+}
+
+// ends returns which bursts have ended, as in "ns cpu".
+func ends(a *quota.Accounts, now time.Time) []string {
+	var texts []string
+	for _, row := range a.Advance(now) {
+		texts = append(texts, row.Namespace+" "+string(row.Resource))
+	}
+	return texts
+}
+
+// TestBurstsEndInOrder: by time, then namespace, then dimension, each once and
+// only where it ends.
+func TestBurstsEndInOrder(t *testing.T) {
+	var a quota.Accounts
+	now := newClock().Now()
+	both := placement.Resources{CPU: 2, Memory: 2}
+	create(t, &a, now, bursting("c", time.Minute, time.Minute), bursting("b", time.Minute, time.Second),
+		bursting("a", time.Minute, time.Minute), bursting("d", time.Minute, 0))
+	for _, ns := range []string{"c", "a", "b"} {
+		addTo(t, &a, now, ns, both)
+	}
+	addTo(t, &a, now, "d", placement.Resources{CPU: 2})
+	addTo(t, &a, now.Add(time.Minute), "d", placement.Resources{Memory: 2}) // for ever, from that instant on
+	next, ok := a.NextDeadline()
+	require.True(t, ok)
+	require.Equal(t, now.Add(time.Second), next)
+	require.Empty(t, ends(&a, next.Add(-1)))
+	require.Equal(t, []string{"b memory", "a cpu", "a memory", "b cpu", "c cpu", "c memory", "d cpu"}, ends(&a, now.Add(time.Minute)))
+	require.Empty(t, ends(&a, now.Add(time.Hour)))
+	_, ok = a.NextDeadline()
+	require.False(t, ok)
+}
+
+// TestBurstWithOtherTimes: a spec that gives a burst more time lets it go on, to
+// end again; one that gives it less brings its end forward.
+func TestBurstWithOtherTimes(t *testing.T) {
+	var a quota.Accounts
+	now := newClock().Now()
+	create(t, &a, now, bursting("ns", time.Minute, 0))
+	addTo(t, &a, now, "ns", placement.Resources{CPU: 2})
+	update := func(at, burstFor time.Duration) {
+		t.Helper()
+		_, err := a.Update(now.Add(at), bursting("ns", burstFor, 0))
+		require.NoError(t, err)
+	}
+	require.Equal(t, []string{"ns cpu"}, ends(&a, now.Add(time.Minute)))
+	update(time.Minute, 30*time.Second)
+	require.Empty(t, ends(&a, now.Add(time.Minute)), "it has ended before")
+	update(time.Minute, 2*time.Minute)
+	next, ok := a.NextDeadline()
+	require.True(t, ok)
+	require.Equal(t, now.Add(2*time.Minute), next)
+	require.Empty(t, ends(&a, next.Add(-1)))
+	update(90*time.Second, 80*time.Second)
+	require.Equal(t, []string{"ns cpu"}, ends(&a, now.Add(90*time.Second)))
+	update(2*time.Minute, 0)
+	update(2*time.Minute, 3*time.Minute)
+	require.Equal(t, []string{"ns cpu"}, ends(&a, now.Add(3*time.Minute)))
+}
+
+// TestStateKeepsPlainTimes: what a State tells of time does not depend on the
+// location or the monotonic part of the time that was given.
+func TestStateKeepsPlainTimes(t *testing.T) {
+	at := time.Now()
+	state := func(now time.Time) quota.State {
+		var a quota.Accounts
+		create(t, &a, now, bursting("ns", time.Minute, 0))
+		addTo(t, &a, now, "ns", placement.Resources{CPU: 2})
+		return a.State()
+	}
+	plain := state(at.Round(0).UTC())
+	require.Equal(t, plain, state(at.In(time.FixedZone("east", 3600))))
+	require.Equal(t, at.Round(0).UTC(), plain.Accounts[0].Since[placement.NameCPU])
+}
