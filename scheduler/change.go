@@ -36,6 +36,7 @@ const (
 	kindEvictionDue    changeKind = "eviction-due"
 	kindOverstayed     changeKind = "overstayed"
 	kindQuotaOver      changeKind = "quota-over"
+	kindBurstExpired   changeKind = "burst-expired"
 	kindReservation    changeKind = "reservation"
 )
 
@@ -197,6 +198,15 @@ type QuotaOver struct {
 	Usage []quota.Usage `json:"usage"`
 }
 
+// BurstExpired is a derived Change: usage has been above Soft for as long as the
+// limit's BurstFor allows, and can not grow until it is back at Soft. It is told
+// once for each burst, and again if an UpdateQuota gives the burst more time
+// and that has passed as well. Nothing is evicted for it.
+type BurstExpired struct {
+	// Usage of the namespace in that dimension; BurstEnd is when it was due.
+	quota.Usage
+}
+
 // PlanChanged is the Change of the calls on reservations, and of what else
 // makes slots move: see reservation.Change.
 type PlanChanged struct {
@@ -260,6 +270,7 @@ func (*PlanChanged) changeKind() changeKind      { return kindPlanChanged }
 func (*MixChanged) changeKind() changeKind       { return kindMixChanged }
 func (*ReservationEvent) changeKind() changeKind { return kindReservation }
 func (*QuotaOver) changeKind() changeKind        { return kindQuotaOver }
+func (*BurstExpired) changeKind() changeKind     { return kindBurstExpired }
 func (*InstanceMarked) changeKind() changeKind   { return kindInstanceMarked }
 func (*EvictionDue) changeKind() changeKind      { return kindEvictionDue }
 func (*Overstayed) changeKind() changeKind       { return kindOverstayed }

@@ -42,15 +42,22 @@ func (s *Scheduler) Sweep(ctx context.Context) ([]Event, error) {
 // nextDeadline returns when time will next change something.
 func (st *state) nextDeadline() (time.Time, bool) {
 	eviction, evicts := st.evictions.next()
+	burst, bursts := st.quota.NextDeadline()
 	planned, plans := st.plan.NextDeadline()
-	if plans && (!evicts || planned.Before(eviction)) {
-		return planned, true
+	next, due := eviction, evicts
+	if bursts && (!due || burst.Before(next)) {
+		next, due = burst, true
 	}
-	return eviction, evicts
+	if plans && (!due || planned.Before(next)) {
+		next, due = planned, true
+	}
+	return next, due
 }
 
 // advance lets time pass and derives what falls due on the way, in the order
-// of time; at one instant, what ends comes before what evicts.
+// of time. At one instant the plan comes first, whose ends free what is charged,
+// so that a burst which ends with them has not expired; then bursts, then
+// evictions.
 func (st *state) advance(to time.Time, tell listener) {
 	for {
 		at, due := st.nextDeadline()
@@ -62,10 +69,19 @@ func (st *state) advance(to time.Time, tell listener) {
 		}
 		if planned, plans := st.plan.NextDeadline(); plans && planned.Equal(at) {
 			st.follow(st.plan.Advance(at), tell)
+		} else if burst, bursts := st.quota.NextDeadline(); bursts && burst.Equal(at) {
+			st.expireBursts(tell)
 		} else {
 			st.evict(tell)
 		}
 	}
 	st.now = to
 	st.follow(st.plan.Advance(to), tell)
+}
+
+// expireBursts tells of the bursts that are due.
+func (st *state) expireBursts(tell listener) {
+	for _, usage := range st.quota.Advance(st.now) {
+		tell.tell(&BurstExpired{Usage: usage})
+	}
 }

@@ -100,8 +100,8 @@
 // goes at half pace for two hours, until both agree again: durations and bursts
 // last no more than twice as long meanwhile.
 //
-// What falls due by itself (an eviction, the end of a Duration) falls due at
-// its own instant and in order, on the next call whatever it is, or on
+// What falls due by itself (an eviction, the end of a Duration, of a reservation
+// or of a burst) falls due at its own instant and in order, on the next call whatever it is, or on
 // [Scheduler.Sweep]; [Scheduler.NextDeadline] and [Scheduler.DeadlineChanged]
 // say when to call it. Nothing runs in the background.
 //

@@ -42,11 +42,14 @@ type Hooks struct {
 	Reservation func(Event, *ReservationEvent)
 	// QuotaOver is called when usage has come above a limit.
 	QuotaOver func(Event, *QuotaOver)
+	// BurstExpired is called when usage has been above Soft for too long.
+	BurstExpired func(Event, *BurstExpired)
 }
 
 func (h *Hooks) any() bool {
 	return h.Event != nil || h.Placed != nil || h.Released != nil || h.Instance != nil ||
-		h.EvictionDue != nil || h.Overstayed != nil || h.Reservation != nil || h.QuotaOver != nil
+		h.EvictionDue != nil || h.Overstayed != nil || h.Reservation != nil || h.QuotaOver != nil ||
+		h.BurstExpired != nil
 }
 
 func (h *Hooks) call(e Event) {
@@ -68,6 +71,8 @@ func (h *Hooks) call(e Event) {
 		callHook(h.Reservation, e, c)
 	case *QuotaOver:
 		callHook(h.QuotaOver, e, c)
+	case *BurstExpired:
+		callHook(h.BurstExpired, e, c)
 	}
 }
 

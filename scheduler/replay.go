@@ -114,6 +114,7 @@ func (st *state) restore(wire snapshotJSON) error {
 		st.released.add(id)
 	}
 	// What had fallen due by then has been told.
+	st.expireBursts(nil)
 	for len(st.evictions) > 0 && !st.evictions[0].at.After(st.now) {
 		heap.Pop(&st.evictions)
 	}
