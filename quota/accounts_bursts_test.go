@@ -54,12 +54,15 @@ func TestBurstsEndInOrder(t *testing.T) {
 		addTo(t, &a, now, ns, both)
 	}
 	addTo(t, &a, now, "d", placement.Resources{CPU: 2})
+	limit := quota.Limit{Soft: 1, BurstPercent: 300, BurstFor: time.Minute}
+	create(t, &a, now, quota.Spec{Namespace: "z-first", Limits: limits{"z": limit}}, quota.Spec{Namespace: "e", Limits: limits{"z": limit, "y": limit}})
+	addTo(t, &a, now, "e", placement.Resources{Custom: map[string]int64{"y": 2, "z": 2}})
 	addTo(t, &a, now.Add(time.Minute), "d", placement.Resources{Memory: 2}) // for ever, from that instant on
 	next, ok := a.NextDeadline()
 	require.True(t, ok)
 	require.Equal(t, now.Add(time.Second), next)
 	require.Empty(t, ends(&a, next.Add(-1)))
-	require.Equal(t, []string{"b memory", "a cpu", "a memory", "b cpu", "c cpu", "c memory", "d cpu"}, ends(&a, now.Add(time.Minute)))
+	require.Equal(t, []string{"b memory", "a cpu", "a memory", "b cpu", "c cpu", "c memory", "d cpu", "e y", "e z"}, ends(&a, now.Add(time.Minute)))
 	require.Empty(t, ends(&a, now.Add(time.Hour)))
 	_, ok = a.NextDeadline()
 	require.False(t, ok)
