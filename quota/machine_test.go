@@ -555,8 +555,8 @@ func runMachine(t *rapid.T) {
 	})
 }
 
-// TestScenario36Machine: after any calls usage is the sum of the charges at
+// TestLedgerAgreesWithTheModel: after any calls usage is the sum of the charges at
 // every level, and every answer is that of the model.
-func TestScenario36Machine(t *testing.T) { rapid.Check(t, runMachine) }
+func TestLedgerAgreesWithTheModel(t *testing.T) { rapid.Check(t, runMachine) }
 
 func FuzzMachine(f *testing.F) { f.Fuzz(rapid.MakeFuzz(runMachine)) }

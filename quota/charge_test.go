@@ -18,7 +18,7 @@ import (
 	"github.com/rads-project/constellation/quota"
 )
 
-func TestScenario01EqualFits(t *testing.T) {
+func TestEqualFits(t *testing.T) {
 	l, _ := newLedger(t, cpuLimit(10*core))
 	charge(t, l, "a", milli(10*core))
 	_, err := l.Charge("ns", "b", milli(1))
@@ -30,7 +30,7 @@ func TestScenario01EqualFits(t *testing.T) {
 	require.EqualValues(t, 10_000, used(l, "ns", placement.NameCPU))
 }
 
-func TestScenario02AllDimensionsOrNone(t *testing.T) {
+func TestAllDimensionsOrNone(t *testing.T) {
 	l, _ := newLedger(t, limits{placement.NameCPU: {Soft: 10 * core}, placement.NameMemory: {Soft: placement.GiB}})
 	before := l.Snapshot()
 	_, err := l.Charge("ns", "a", quota.Instance(placement.Resources{CPU: core, Memory: 2 * placement.GiB}))
@@ -38,7 +38,7 @@ func TestScenario02AllDimensionsOrNone(t *testing.T) {
 	require.Equal(t, before, l.Snapshot())
 }
 
-func TestScenario04ChecksChangeNothing(t *testing.T) {
+func TestChecksChangeNothing(t *testing.T) {
 	l, _ := newLedger(t, cpuLimit(10*core))
 	charge(t, l, "a", milli(4*core))
 	before := l.Snapshot()
@@ -50,7 +50,7 @@ func TestScenario04ChecksChangeNothing(t *testing.T) {
 	require.Equal(t, before, l.Snapshot())
 }
 
-func TestScenario05ExactlyTheLimit(t *testing.T) {
+func TestExactlyTheLimit(t *testing.T) {
 	l, _ := newLedger(t, limits{placement.NameInstances: {Soft: 10}})
 	var admitted atomic.Int64
 	var all sync.WaitGroup
@@ -68,7 +68,7 @@ func TestScenario05ExactlyTheLimit(t *testing.T) {
 	require.EqualValues(t, 10, used(l, "ns", placement.NameInstances))
 }
 
-func TestScenario07SameChargeTwice(t *testing.T) {
+func TestSameChargeTwice(t *testing.T) {
 	l, _ := newLedger(t, cpuLimit(3*core))
 	charge(t, l, "a", milli(2*core))
 	version := l.Version()
@@ -77,7 +77,7 @@ func TestScenario07SameChargeTwice(t *testing.T) {
 	require.Equal(t, version, l.Version())
 }
 
-func TestScenario08OtherChargeConflicts(t *testing.T) {
+func TestOtherChargeConflicts(t *testing.T) {
 	l, _ := newLedger(t, cpuLimit(10*core))
 	charge(t, l, "a", milli(2*core))
 	_, err := l.Charge("ns", "a", milli(3*core))
@@ -92,7 +92,7 @@ func TestScenario08OtherChargeConflicts(t *testing.T) {
 	require.EqualValues(t, 3*core, used(l, "ns", placement.NameCPU))
 }
 
-func TestScenario09ReleaseOnce(t *testing.T) {
+func TestReleaseOnce(t *testing.T) {
 	l, _ := newLedger(t, cpuLimit(10*core))
 	charge(t, l, "a", milli(2*core))
 	charge(t, l, "b", milli(core))
@@ -115,7 +115,7 @@ func TestScenario09ReleaseOnce(t *testing.T) {
 	require.EqualValues(t, core, used(l, "ns", placement.NameCPU))
 }
 
-func TestScenario11CreationFails(t *testing.T) {
+func TestCreationFails(t *testing.T) {
 	l, _ := newLedger(t, cpuLimit(10*core))
 	charge(t, l, "a", milli(2*core))
 	before := l.Usage("ns")
@@ -128,7 +128,7 @@ func TestScenario11CreationFails(t *testing.T) {
 	require.Equal(t, before, l.Usage("ns"))
 }
 
-func TestScenario12LimitBelowUsage(t *testing.T) {
+func TestLimitBelowUsage(t *testing.T) {
 	l, _ := newLedger(t, cpuLimit(10*core))
 	charge(t, l, "a", milli(3*core))
 	charge(t, l, "b", milli(5*core))
@@ -150,7 +150,7 @@ func TestScenario12LimitBelowUsage(t *testing.T) {
 	charge(t, l, "e", milli(core))
 }
 
-func TestScenario14ResizeAboveLoweredLimit(t *testing.T) {
+func TestResizeAboveLoweredLimit(t *testing.T) {
 	l, _ := newLedger(t, cpuLimit(10*core))
 	charge(t, l, "a", milli(4*core))
 	charge(t, l, "b", milli(4*core))
@@ -169,7 +169,7 @@ func TestScenario14ResizeAboveLoweredLimit(t *testing.T) {
 	require.NoError(t, err, "another dimension grows while over")
 }
 
-func TestScenario15OtherDimensionOver(t *testing.T) {
+func TestOtherDimensionOver(t *testing.T) {
 	l, _ := newLedger(t, limits{placement.NameCPU: {Soft: 2 * core}, placement.NameMemory: {Soft: placement.GiB}})
 	charge(t, l, "a", milli(2*core))
 	_, err := l.Update(quota.Spec{Namespace: "ns", Limits: limits{
@@ -179,14 +179,14 @@ func TestScenario15OtherDimensionOver(t *testing.T) {
 	charge(t, l, "b", quota.Instance(placement.Resources{Memory: placement.GiB}))
 }
 
-func TestScenario16AbsentAndZero(t *testing.T) {
+func TestAbsentAndZero(t *testing.T) {
 	l, _ := newLedger(t, limits{placement.NameGPU: {}})
 	charge(t, l, "a", quota.Instance(placement.Resources{CPU: 1 << 50, Memory: 1 << 60}))
 	_, err := l.Charge("ns", "b", quota.Instance(placement.Resources{GPU: 1}))
 	requireRefused(t, err, placement.NameGPU, quota.NeverFits)
 }
 
-func TestScenario18DeleteInUse(t *testing.T) {
+func TestDeleteInUse(t *testing.T) {
 	l, _ := newLedger(t, cpuLimit(10*core))
 	for _, id := range []string{"d", "b", "a", "c"} {
 		charge(t, l, id, milli(core))
@@ -205,7 +205,7 @@ func TestScenario18DeleteInUse(t *testing.T) {
 	require.ErrorIs(t, l.Delete("ns"), quota.ErrNotFound)
 }
 
-func TestScenario20Burst(t *testing.T) {
+func TestBurst(t *testing.T) {
 	l, _ := newLedger(t, limits{placement.NameCPU: {Soft: 10 * core, BurstPercent: 150}})
 	require.Empty(t, charge(t, l, "a", milli(10*core)).Bursting())
 	verdict := charge(t, l, "b", milli(5*core))
@@ -214,7 +214,7 @@ func TestScenario20Burst(t *testing.T) {
 	requireRefused(t, err, placement.NameCPU, quota.Hard)
 }
 
-func TestScenario21BurstOff(t *testing.T) {
+func TestBurstOff(t *testing.T) {
 	for _, percent := range []int{0, 100} {
 		require.EqualValues(t, 10*core, quota.Limit{Soft: 10 * core, BurstPercent: percent}.Ceiling())
 		l, _ := newLedger(t, limits{placement.NameCPU: {Soft: 10 * core, BurstPercent: percent}})
@@ -224,7 +224,7 @@ func TestScenario21BurstOff(t *testing.T) {
 	}
 }
 
-func TestScenario22BurstInOneDimension(t *testing.T) {
+func TestBurstInOneDimension(t *testing.T) {
 	l, _ := newLedger(t, limits{
 		placement.NameCPU:    {Soft: core, BurstPercent: 200},
 		placement.NameMemory: {Soft: placement.GiB},
@@ -234,7 +234,7 @@ func TestScenario22BurstInOneDimension(t *testing.T) {
 	charge(t, l, "b", quota.Instance(placement.Resources{CPU: 2 * core, Memory: placement.GiB}))
 }
 
-func TestScenario23CeilingRoundsDown(t *testing.T) {
+func TestCeilingRoundsDown(t *testing.T) {
 	tests := []struct {
 		soft    int64
 		percent int
@@ -259,7 +259,7 @@ func TestScenario23CeilingRoundsDown(t *testing.T) {
 	charge(t, l, "a", milli(499))
 }
 
-func TestScenario24BurstPercentInvalid(t *testing.T) {
+func TestBurstPercentInvalid(t *testing.T) {
 	tests := []struct {
 		name  string
 		limit quota.Limit
@@ -289,7 +289,7 @@ func TestScenario24BurstPercentInvalid(t *testing.T) {
 	}
 }
 
-func TestScenario26BurstExpires(t *testing.T) {
+func TestBurstExpires(t *testing.T) {
 	l, c := newLedger(t, limits{placement.NameCPU: {Soft: 10 * core, BurstPercent: 200, BurstFor: time.Minute}})
 	charge(t, l, "a", milli(10*core))
 	c.advance(time.Hour) // at Soft no time runs
@@ -362,7 +362,7 @@ func TestBurstEndsOnce(t *testing.T) {
 	requireRefused(t, err, placement.NameCPU, quota.BurstExpired)
 }
 
-func TestScenario29NoRounding(t *testing.T) {
+func TestNoRounding(t *testing.T) {
 	l, _ := newLedger(t, cpuLimit(core))
 	tenth, err := placement.Cores(0.1)
 	require.NoError(t, err)
@@ -375,7 +375,7 @@ func TestScenario29NoRounding(t *testing.T) {
 	}
 }
 
-func TestScenario30NoResidue(t *testing.T) {
+func TestNoResidue(t *testing.T) {
 	l, _ := newLedger(t, limits{placement.NameCPU: {Soft: 1 << 40}, "licences": {Soft: 1 << 40}})
 	amounts := func(i int64) quota.Amounts {
 		return quota.Amounts{Instances: i % 3, Resources: placement.Resources{
@@ -399,7 +399,7 @@ func TestScenario30NoResidue(t *testing.T) {
 	}
 }
 
-func TestScenario31CoresAreExact(t *testing.T) {
+func TestCoresAreExact(t *testing.T) {
 	for k := range int64(1_000_000) {
 		if got, err := placement.Cores(float64(k+1) / 1000); got != k+1 || err != nil {
 			require.Equal(t, k+1, got, err)
@@ -414,7 +414,7 @@ func TestScenario31CoresAreExact(t *testing.T) {
 	require.EqualValues(t, 2004, used(l, "ns", placement.NameCPU))
 }
 
-func TestScenario32BadAmounts(t *testing.T) {
+func TestBadAmounts(t *testing.T) {
 	l, _ := newLedger(t, cpuLimit(10*core))
 	before := l.Snapshot()
 	for _, cores := range []float64{math.NaN(), math.Inf(1), -0.5, 1e300} {
@@ -437,7 +437,7 @@ func TestScenario32BadAmounts(t *testing.T) {
 	require.Equal(t, before, l.Snapshot())
 }
 
-func TestScenario35NeverFits(t *testing.T) {
+func TestNeverFits(t *testing.T) {
 	l, _ := newLedger(t, limits{placement.NameCPU: {Soft: 10 * core, BurstPercent: 150}})
 	verdict, err := l.Charge("ns", "a", milli(15*core+1))
 	requireRefused(t, err, placement.NameCPU, quota.NeverFits)
@@ -448,7 +448,7 @@ func TestScenario35NeverFits(t *testing.T) {
 	require.True(t, verdict.WaitingHelps())
 }
 
-func TestScenario37SnapshotIsOneInstant(t *testing.T) {
+func TestSnapshotIsOneInstant(t *testing.T) {
 	l, _ := newLedger(t, cpuLimit(1<<40))
 	var all sync.WaitGroup
 	for g := range 10 {
@@ -480,7 +480,7 @@ func TestScenario37SnapshotIsOneInstant(t *testing.T) {
 	all.Wait()
 }
 
-func TestScenario42ParentCycle(t *testing.T) {
+func TestParentCycle(t *testing.T) {
 	l, _ := newLedger(t, nil)
 	_, err := l.Create(quota.Spec{Namespace: "self", Parent: "self"})
 	require.ErrorIs(t, err, quota.ErrInvalid)
@@ -500,7 +500,7 @@ func TestScenario42ParentCycle(t *testing.T) {
 	require.ErrorContains(t, err, "cycle")
 }
 
-func TestScenario45DeleteIsSeen(t *testing.T) {
+func TestDeleteIsSeen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, _ := newLedger(t, cpuLimit(0))
 		_, err := l.Charge("ns", "a", milli(1))
@@ -521,7 +521,7 @@ func TestScenario45DeleteIsSeen(t *testing.T) {
 	})
 }
 
-func TestScenario46ExportAndImport(t *testing.T) {
+func TestExportAndImport(t *testing.T) {
 	old, _ := newLedger(t, cpuLimit(10*core))
 	for i := range int64(9) {
 		charge(t, old, fmt.Sprint(i), milli(core))
