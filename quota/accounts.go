@@ -19,8 +19,9 @@ import (
 // concurrent use, read no clock and must not be copied. Every method that
 // charges takes the time; a time that runs backwards only makes bursts end
 // later. Charging, checking and giving back take time in proportion to the
-// dimensions in use times the levels, at most 17 × 8, and allocate only for a
-// refusal and for what is new: a namespace or a custom dimension.
+// dimensions in use times the levels, at most 17 × 8, however many namespaces
+// there are. They allocate only for a refusal and for what is new: a namespace
+// or a custom dimension.
 type Accounts struct {
 	// RequireQuota refuses charges to a namespace that has no spec while there
 	// is no default. It is asked of the charged namespace, not of ancestors.
@@ -130,8 +131,8 @@ func (a *Accounts) CheckResize(now time.Time, ns string, from, to Amounts, mode 
 
 // CheckExchange says what CheckResize would once other charges, or parts of
 // them, were given back: what they free counts for every ancestor that they
-// share with the namespace. freed yields them by the namespace that pays. An
-// error is invalid input (ErrInvalid) or more given back than is charged
+// share with the namespace. freed yields them by the namespace that pays; each
+// of these adds to the time of every level. An error is invalid input (ErrInvalid) or more given back than is charged
 // (ErrNotCharged); a refusal is in the verdict.
 func (a *Accounts) CheckExchange(now time.Time, ns string, from, to Amounts, freed iter.Seq2[string, Amounts], mode Mode) (Verdict, error) {
 	acc, x := a.find(ns), exchange{ns: ns}
@@ -163,9 +164,10 @@ func (a *Accounts) Charge(now time.Time, ns string, amounts Amounts, mode Mode) 
 	return verdict, nil
 }
 
-// Add charges without asking the limits, and returns what the namespace and
-// its ancestors use too much of now: for charges that exist whatever the limits
-// say, because they were checked before or come from elsewhere. It fails for
+// Add charges without checking limits and returns every dimension of the
+// namespace and its ancestors that is now over its limit. It is for charges that
+// exist whatever the limits say, because they were checked before or come from
+// elsewhere. It fails for
 // invalid input (ErrInvalid), and if usage would not fit an int64 any more
 // (ErrExceeded).
 func (a *Accounts) Add(now time.Time, ns string, amounts Amounts) ([]Usage, error) {
@@ -279,7 +281,8 @@ func (a *Accounts) apply(now time.Time, acc *account, delta *vector) {
 
 // Usage returns what a namespace uses at that time, in each dimension that is
 // used or limited, in the order of Amounts.All. The limits of a namespace
-// without a spec are those of the default.
+// without a spec are those of the default. It takes time in proportion to the
+// dimensions in use.
 func (a *Accounts) Usage(now time.Time, ns string) []Usage {
 	acc := a.find(ns)
 	var rows []Usage
@@ -341,7 +344,7 @@ func sortUsage(rows []Usage) {
 }
 
 // Namespaces yields the name of every namespace with a spec or a charge, in
-// order.
+// order. It sorts all of them before it yields the first.
 func (a *Accounts) Namespaces() iter.Seq[string] {
 	return slices.Values(slices.Sorted(maps.Keys(a.byName)))
 }

@@ -14,6 +14,10 @@ import (
 // for a spec that is wrong in itself, a second default, a parent cycle or too
 // many levels, ErrNotFound for a parent without a spec, ErrConflict if the
 // namespace has another spec.
+//
+// It takes time in proportion to the limits of the spec and to levels times
+// dimensions. For a default it takes time in proportion to the namespaces as
+// well, since it concerns all without a spec.
 func (a *Accounts) Create(now time.Time, spec Spec) ([]Usage, error) {
 	acc, l, err := a.creates(&spec)
 	if err != nil || l == nil {
@@ -46,10 +50,14 @@ func (a *Accounts) creates(spec *Spec) (*account, *limits, error) {
 
 // Update replaces the spec of a namespace and returns what is over now, in the
 // namespace, in its ancestors and, for a default, in the namespaces that it is
-// for. A limit may be lowered below usage: nothing is evicted, and usage can
-// not grow in that dimension until it fits. A change of parent moves the usage
+// for. A limit may be lowered below usage: nothing is evicted, and usage cannot
+// grow in that dimension until it fits. A change of parent moves the usage
 // along. Failure changes nothing: as Create, and ErrNotFound for a namespace
 // without a spec.
+//
+// It takes the time of Create. A change of parent takes time in proportion to
+// the namespaces if others name this one as their parent, since their levels are
+// counted.
 func (a *Accounts) Update(now time.Time, spec Spec) ([]Usage, error) {
 	acc, l, err := a.updates(&spec)
 	if err != nil {
@@ -78,7 +86,8 @@ func (a *Accounts) updates(spec *Spec) (*account, *limits, error) {
 // Delete withdraws the spec of a namespace. It fails with ErrInUse while the
 // namespace is charged, while other specs name it as their parent, and while
 // it is the default and any namespace without a spec is charged; with
-// ErrNotFound if there is no spec.
+// ErrNotFound if there is no spec. It takes time in proportion to the namespaces
+// for a default and for a parent in use, and constant time otherwise.
 func (a *Accounts) Delete(ns string) error {
 	if err := a.CheckDelete(ns); err != nil {
 		return err
@@ -154,7 +163,8 @@ func (a *Accounts) Spec(ns string) (Spec, bool) {
 	return acc.spec.Clone(), true
 }
 
-// Specs yields copies of all specs in the order of their namespaces.
+// Specs yields copies of all specs in the order of their namespaces. It sorts
+// all namespaces before it yields the first.
 func (a *Accounts) Specs() iter.Seq[Spec] {
 	return func(yield func(Spec) bool) {
 		for _, ns := range slices.Sorted(maps.Keys(a.byName)) {

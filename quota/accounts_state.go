@@ -33,7 +33,8 @@ type AccountState struct {
 }
 
 // State returns a copy of all that the accounts know. RequireQuota is
-// configuration and not part of it.
+// configuration and not part of it. It takes time and memory in proportion to
+// the namespaces and their limits, and not to charges.
 func (a *Accounts) State() State {
 	state := State{Specs: slices.Collect(a.Specs())}
 	for ns := range a.Namespaces() {
@@ -76,7 +77,8 @@ func (a *Accounts) since(acc *account) map[placement.ResourceName]time.Time {
 }
 
 // Restore replaces all that the accounts know by a State. It fails with
-// ErrInvalid, and changes nothing, if the state contradicts itself.
+// ErrInvalid, and changes nothing, if the state contradicts itself. It takes
+// time in proportion to the state.
 func (a *Accounts) Restore(state State) error {
 	restored := Accounts{RequireQuota: a.RequireQuota}
 	restored.init()

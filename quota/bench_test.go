@@ -15,7 +15,7 @@ import (
 
 // bareLedger is the least that could pass for a quota: one mutex, maps of
 // namespaces and of their charges, counters up a chain of parents. It has no
-// bursts and no instances, validates nothing and can not say why it refuses.
+// bursts and no instances, validates nothing and cannot say why it refuses.
 type bareLedger struct {
 	mu         sync.Mutex
 	namespaces map[string]*bareNamespace

@@ -20,7 +20,7 @@ var (
 	ErrNotCharged = errors.New("quota: not charged")
 	// ErrNotFound: the namespace has no spec. See NotFoundError.
 	ErrNotFound = errors.New("quota: not found")
-	// ErrInUse: the spec can not be deleted yet. See InUseError.
+	// ErrInUse: the spec cannot be deleted yet. See InUseError.
 	ErrInUse = errors.New("quota: in use")
 	// ErrInvalid: the input is wrong and would be at any time. See
 	// InvalidError.
@@ -46,7 +46,7 @@ func (e *ExceededError) Error() string {
 	for i, violation := range e.Verdict.Violations {
 		texts[i] = violation.String()
 	}
-	return fmt.Sprintf("quota: %q can not be charged: %s", e.Namespace, strings.Join(texts, "; "))
+	return fmt.Sprintf("quota: %q cannot be charged: %s", e.Namespace, strings.Join(texts, "; "))
 }
 
 // Unwrap returns ErrExceeded.
@@ -106,7 +106,7 @@ func (e *NotFoundError) Error() string {
 // Unwrap returns ErrNotFound.
 func (e *NotFoundError) Unwrap() error { return ErrNotFound }
 
-// User is what uses a spec, so that it can not be deleted.
+// User is what uses a spec, so that it cannot be deleted.
 type User string
 
 // What can use a spec.
@@ -120,7 +120,7 @@ const (
 	ByDefaulted User = "namespaces without a spec of their own"
 )
 
-// InUseError is a spec that can not be deleted.
+// InUseError is a spec that cannot be deleted.
 type InUseError struct {
 	// Namespace of the spec.
 	Namespace string

@@ -33,7 +33,7 @@ func Example() {
 	// Output:
 	// web-1 <nil>
 	// web-1 <nil>
-	// web-2 quota: "backend" can not be charged: cpu: 6 requested, but backend uses 6 of 10 and lacks 2
+	// web-2 quota: "backend" cannot be charged: cpu: 6 requested, but backend uses 6 of 10 and lacks 2
 	// released cpu=6 memory=8GiB instances=1 <nil>
 }
 
@@ -107,7 +107,7 @@ func ExampleLedger_Resize() {
 	// Output:
 	// 2 <nil>
 	// 4 <nil>
-	// 5 quota: "db" can not be charged: cpu: 1 requested, but db allows at most 4 in all
+	// 5 quota: "db" cannot be charged: cpu: 1 requested, but db allows at most 4 in all
 	// held: cpu=4 instances=1
 }
 

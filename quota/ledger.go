@@ -35,7 +35,7 @@ type Config struct {
 //
 // Each call takes effect at one instant, as a whole or not at all. What
 // Accounts say about cost is true here too; a call also finds one namespace
-// and one ID in maps.
+// and one ID in maps, whose size does not matter.
 type Ledger struct {
 	now func() time.Time
 
@@ -211,7 +211,8 @@ func (l *Ledger) Charged(ns, id string) (Amounts, bool) {
 }
 
 // Charges yields all charges by namespace and ID, as they are when the
-// iteration begins.
+// iteration begins. It copies all of them under the lock and sorts them after
+// it.
 func (l *Ledger) Charges() iter.Seq[Charge] {
 	return l.sorted(l.book.all)
 }
@@ -259,7 +260,9 @@ type Snapshot struct {
 	Charges []Charge `json:"charges,omitempty"`
 }
 
-// Snapshot returns a copy of all that the ledger knows, at one instant.
+// Snapshot returns a copy of all that the ledger knows, at one instant. It takes
+// time and memory in proportion to namespaces and charges; the charges are
+// sorted after the lock is released.
 func (l *Ledger) Snapshot() Snapshot {
 	l.mu.Lock()
 	snapshot := Snapshot{Version: l.book.version, State: l.book.State(), Charges: l.book.all()}

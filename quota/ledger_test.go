@@ -241,7 +241,7 @@ func TestErrorsAreSentences(t *testing.T) {
 	require.NoError(t, err)
 	c.advance(time.Minute)
 	_, err = l.Charge("team", "c", quota.Instance(placement.Resources{CPU: 500, Memory: 5 * placement.GiB}))
-	require.EqualError(t, err, `quota: "team" can not be charged: `+
+	require.EqualError(t, err, `quota: "team" cannot be charged: `+
 		`instances: 1 requested, but org uses 2 of 2 and lacks 1; `+
 		`cpu: 500m requested, but team uses 3, has been above its soft limit of 2 for too long and must first give back 1; `+
 		`memory: 5GiB requested, but org allows at most 4GiB in all`)

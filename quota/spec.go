@@ -84,7 +84,7 @@ func (s Spec) Validate() error {
 		errs = append(errs, invalid("namespace", s.Namespace, "not UTF-8"))
 	}
 	if s.Namespace != "" && s.Namespace == s.Parent {
-		errs = append(errs, invalid("parent", s.Parent, "a namespace can not be its own parent"))
+		errs = append(errs, invalid("parent", s.Parent, "a namespace cannot be its own parent"))
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Limits)) {
 		if !slices.Contains(namedDimensions(), name) {

@@ -165,7 +165,7 @@ func TestRequireQuotaAsksTheLeafOnly(t *testing.T) {
 	verdict, err := l.Charge("other", "a", milli(core))
 	requireRefused(t, err, "", quota.Undeclared)
 	require.False(t, verdict.WaitingHelps())
-	require.EqualError(t, err, `quota: "other" can not be charged: other has no quota, and one is required`)
+	require.EqualError(t, err, `quota: "other" cannot be charged: other has no quota, and one is required`)
 	require.Equal(t, `"" has no quota, and one is required`, quota.Violation{Reason: quota.Undeclared}.String())
 }
 

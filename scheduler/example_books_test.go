@@ -53,7 +53,7 @@ func ExampleConfig_requireQuota() {
 	must(err)
 	fmt.Println(d.NodeID)
 	// Output:
-	// quota: "team" can not be charged: team has no quota, and one is required
+	// quota: "team" cannot be charged: team has no quota, and one is required
 	// n1
 }
 

@@ -233,7 +233,7 @@ func ExampleScheduler_CreateQuota() {
 	fmt.Println(err)
 	// Output:
 	// true false
-	// quota: "team" can not be charged: cpu: 3 requested, but team uses 3 of 4 and lacks 2
+	// quota: "team" cannot be charged: cpu: 3 requested, but team uses 3 of 4 and lacks 2
 }
 
 func ExampleOpen() {
