@@ -1,9 +1,6 @@
 package placement
 
-import (
-	"slices"
-	"unicode/utf8"
-)
+import "slices"
 
 // AllNamespaces in AffinityTerm.Namespaces stands for every namespace.
 const AllNamespaces = "*"
@@ -84,14 +81,15 @@ func (t AffinityTerm) Validate() error {
 		found.addWithin("selector", t.Selector.Validate())
 	}
 	for i, namespace := range t.Namespaces {
-		switch {
-		case namespace == AllNamespaces && len(t.Namespaces) > 1:
-			found.addAt("namespaces", i, invalid("", namespace, "stands alone"))
-		case !utf8.ValidString(namespace):
-			found.addAt("namespaces", i, invalid("", namespace, notUTF8))
+		reason := badText(namespace, MaxIDBytes)
+		if namespace == AllNamespaces && len(t.Namespaces) > 1 {
+			reason = "stands alone"
+		}
+		if reason != "" {
+			found.addAt("namespaces", i, invalid("", namespace, reason))
 		}
 	}
-	found.checkText("topology", t.Topology)
+	found.checkID("topology", t.Topology)
 	if t.Weight < 0 || t.Weight > MaxWeight {
 		found.addAmount("weight", int64(t.Weight), "want 1 to 100, or 0 for a required term")
 	}

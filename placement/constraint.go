@@ -36,10 +36,12 @@ const MaxConstraintDepth = 32
 // Greater, Less, Version, Matches, And, Or and Not, or read by
 // ParseConstraint; its text is its only encoding. A mistake made in building
 // is kept and reported by Validate. The zero value is invalid as a rule and
-// means "any" as a selector.
+// means "any" as a selector. It has at most MaxRules conditions on labels, in
+// at most MaxConstraintDepth levels.
 type Constraint struct {
 	op       Operator
-	depth    uint8 // levels of And, Or and Not
+	depth    uint8  // levels of And, Or and Not
+	rules    uint16 // conditions on labels in And, Or and Not
 	key      string
 	value    string // Equal, NotEqual, and the source text of Version and Matches
 	values   []string
@@ -100,6 +102,9 @@ func Less(key string, bound int64) Constraint {
 // below their release; build metadata is ignored. A missing label or one that
 // is no version does not satisfy any range.
 func Version(key, versions string) Constraint {
+	if len(versions) > MaxValueBytes {
+		return Constraint{op: OpVersion, key: key, err: invalid("", versions, tooLong(MaxValueBytes))}
+	}
 	parsed, err := parseVersionRange(versions)
 	if err == nil {
 		versions = parsed.String()
@@ -110,11 +115,11 @@ func Version(key, versions string) Constraint {
 // Matches holds where the label key is there and the RE2 regular expression
 // matches somewhere in its value; anchor it with ^ and $ to match the whole.
 func Matches(key, pattern string) Constraint {
-	compiled, err := regexp.Compile(pattern)
+	compiled, err := compilePattern(pattern)
 	if err != nil {
-		err = invalid("", pattern, err.Error())
+		return Constraint{op: OpMatches, key: key, err: err}
 	}
-	return Constraint{op: OpMatches, key: key, value: pattern, pattern: compiled, err: err}
+	return Constraint{op: OpMatches, key: key, value: pattern, pattern: compiled}
 }
 
 // And holds where all constraints hold. It needs at least one.
@@ -132,18 +137,39 @@ func Not(constraint Constraint) Constraint {
 	return combined(OpNot, []Constraint{constraint})
 }
 
-// combined builds And, Or and Not. What would be nested too deeply is let go
-// of, so that no constraint is ever too deep for the stack, valid or not.
+// combined builds And, Or and Not. What would be nested too deeply or be too
+// much is let go of, so that no constraint is ever too deep for the stack or
+// takes long to walk, valid or not: a few operands that contain one another can
+// stand for any number of conditions.
 func combined(op Operator, operands []Constraint) Constraint {
 	c := Constraint{op: op, operands: operands}
+	rules := 0
 	for i := range operands {
 		c.depth = max(c.depth, operands[i].depth+1)
+		rules = min(rules+operands[i].conditions(), MaxRules+1)
 	}
-	if c.depth >= MaxConstraintDepth {
-		c.depth, c.operands = MaxConstraintDepth, make([]Constraint, 1)
-		c.err = invalid("", op.String(), "nested too deeply")
+	c.rules = uint16(rules)
+	switch {
+	case c.depth >= MaxConstraintDepth:
+		c.depth, c.err = MaxConstraintDepth, invalid("", op.String(), "nested too deeply")
+	case rules > MaxRules:
+		c.err = invalid("", op.String(), tooMany(MaxRules, "conditions"))
+	default:
+		return c
 	}
+	c.operands = make([]Constraint, 1)
 	return c
+}
+
+// conditions returns the number of conditions on labels in c, at least one.
+func (c *Constraint) conditions() int { return max(1, int(c.rules)) }
+
+// selecting returns the number of conditions in a selector, which may have none.
+func (c *Constraint) selecting() int {
+	if c.IsZero() {
+		return 0
+	}
+	return c.conditions()
 }
 
 func distinct(values []string) []string {
@@ -306,6 +332,17 @@ func (c *Constraint) check(found *mistakes) {
 		}
 		if (c.op == OpIn || c.op == OpNotIn) && len(c.values) == 0 {
 			found.add("", c.key, "want at least one value")
+		}
+		if len(c.key) > MaxIDBytes {
+			found.add("", c.key, tooLong(MaxIDBytes))
+		}
+		if len(c.value) > MaxValueBytes {
+			found.add("", c.value, tooLong(MaxValueBytes))
+		}
+		for _, value := range c.values {
+			if len(value) > MaxValueBytes {
+				found.add("", value, tooLong(MaxValueBytes))
+			}
 		}
 		found.addPart(c.err)
 	}

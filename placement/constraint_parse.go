@@ -8,7 +8,11 @@ import (
 
 // ParseConstraint reads the text form that Constraint.String describes. "and"
 // binds tighter than "or", "not" tighter than both. Errors are InvalidErrors.
+// It reads at most MaxEncodedBytes, and takes time in proportion to the text.
 func ParseConstraint(text string) (Constraint, error) {
+	if len(text) > MaxEncodedBytes {
+		return Constraint{}, invalid("constraint", text, tooLong(MaxEncodedBytes))
+	}
 	p := constraintParser{rest: text}
 	p.next()
 	c := p.or(1)
@@ -19,7 +23,7 @@ func ParseConstraint(text string) (Constraint, error) {
 		return Constraint{}, invalid("constraint", text, p.reason)
 	}
 	if err := c.Validate(); err != nil {
-		return Constraint{}, within("constraint", err)
+		return Constraint{}, Within("constraint", err)
 	}
 	return c, nil
 }
@@ -32,6 +36,7 @@ type constraintParser struct {
 	token  string // as written; "" at the end
 	word   string // a key or value with its quotes removed
 	quoted bool
+	rules  int // read so far
 	reason string
 }
 
@@ -129,6 +134,10 @@ func (p *constraintParser) unary(depth int) Constraint {
 }
 
 func (p *constraintParser) rule() Constraint {
+	if p.rules++; p.rules > MaxRules {
+		p.fail(tooMany(MaxRules, "conditions"))
+		return Constraint{}
+	}
 	key := p.literal("key")
 	switch {
 	case p.accept("="):

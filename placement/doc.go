@@ -22,6 +22,19 @@
 // mistake at once, each an [InvalidError] with the path of the field, all of
 // them unwrapping to [ErrInvalid].
 //
+// # Limits
+//
+// Validate bounds what a request or a node holds, so that whoever may send them
+// decides neither how much is remembered of each nor how long one is looked at:
+//
+//	IDs, names and keys                    256 bytes    [MaxIDBytes]
+//	values of labels, taints, constraints  1 KiB        [MaxValueBytes]
+//	rules of a request, taints of a node   256          [MaxRules]
+//	ports of a request                     1,024        [MaxPorts]
+//	a request or a node, as JSON           64 KiB       [MaxEncodedBytes]
+//
+// The text of an error shows 256 bytes of a longer value.
+//
 // # Resources
 //
 // [Resources] are int64 amounts: CPU in millicores, memory and disk in bytes,
@@ -252,5 +265,5 @@
 // It reads no manifests of other systems. It has no notion of clock rates
 // (MHz), NUMA nodes or bandwidth between nodes; a label or a custom dimension
 // may stand for them. It does not restrict IDs, label keys or label values
-// beyond being UTF-8 and, for IDs and keys, not empty.
+// beyond being UTF-8, of bounded length and, for IDs and keys, not empty.
 package placement

@@ -10,24 +10,48 @@ import (
 var ErrInvalid = errors.New("placement: invalid")
 
 // InvalidError says what is wrong with one value. Validation reports all
-// mistakes at once, joined with errors.Join; errors.As finds the first.
+// mistakes at once, joined with errors.Join; errors.As finds the first. Of more
+// than 64 mistakes in one part it reports the first 64 and how many more there
+// are.
 type InvalidError struct {
 	// Field is the path of the value, for example "resources.cpu" or
 	// "preferences.required[2]"; empty for the value validated itself.
 	Field string
-	// Value is the offending value as text.
+	// Value is the offending value as text; empty for one that is missing or
+	// is not written as text.
 	Value string
 	// Reason completes "Field Value: …".
 	Reason string
 }
 
-// Error returns "placement: invalid FIELD "VALUE": REASON".
+// Error returns "placement: invalid FIELD "VALUE": REASON", without what is
+// empty. Of a long part it shows the first 256 bytes and the length.
 func (e *InvalidError) Error() string {
-	field := e.Field
-	if field != "" {
-		field += " "
+	text := "placement: invalid"
+	if e.Field != "" {
+		start, rest := cutLong(e.Field)
+		text += " " + start + rest
 	}
-	return "placement: invalid " + field + strconv.Quote(e.Value) + ": " + e.Reason
+	if e.Value != "" {
+		start, rest := cutLong(e.Value)
+		text += " " + strconv.Quote(start) + rest
+	}
+	start, rest := cutLong(e.Reason)
+	return text + ": " + start + rest
+}
+
+// cutLong returns the start of a text that an error shows, and a note of its
+// length if that is not all: whoever sends long texts does not fill logs.
+func cutLong(text string) (start, rest string) {
+	const most = 256
+	if len(text) <= most {
+		return text, ""
+	}
+	end := most
+	for end > most-utf8.UTFMax && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end], "… (" + strconv.Itoa(len(text)) + " bytes)"
 }
 
 // Unwrap returns ErrInvalid.
@@ -43,53 +67,59 @@ func invalidAmount(field string, amount int64, reason string) error {
 
 // mistakes collects what a validation finds. The zero value is empty and
 // allocates nothing, so that checking a valid value costs next to nothing.
-type mistakes []error
+type mistakes struct {
+	errs []error // at most maxMistakes
+	more int
+}
+
+func (m *mistakes) any() bool { return len(m.errs) > 0 }
 
 func (m *mistakes) add(field, value, reason string) {
-	*m = append(*m, invalid(field, value, reason))
+	m.addPart(invalid(field, value, reason))
 }
 
 func (m *mistakes) addAmount(field string, amount int64, reason string) {
-	*m = append(*m, invalidAmount(field, amount, reason))
+	m.addPart(invalidAmount(field, amount, reason))
 }
 
 // addPart adds the mistakes of a part, if any, with the path they have.
 func (m *mistakes) addPart(err error) {
-	if err != nil {
-		*m = append(*m, err)
+	switch {
+	case err == nil:
+	case len(m.errs) < maxMistakes:
+		m.errs = append(m.errs, err)
+	default:
+		m.more++
 	}
 }
 
 // addWithin adds the mistakes of a part, if any, with their path in the whole.
 func (m *mistakes) addWithin(part string, err error) {
 	if err != nil {
-		*m = append(*m, within(part, err))
+		m.addPart(Within(part, err))
 	}
 }
 
 // addAt adds the mistakes of one element of a list, if any.
 func (m *mistakes) addAt(list string, i int, err error) {
 	if err != nil {
-		*m = append(*m, within(indexed(list, i), err))
+		m.addPart(Within(indexed(list, i), err))
 	}
 }
 
-const notUTF8 = "not UTF-8"
-
-// checkText reports text that no encoding keeps as it is.
-func (m *mistakes) checkText(field, text string) {
-	if !utf8.ValidString(text) {
-		m.add(field, text, notUTF8)
+func (m *mistakes) join() error {
+	if m.more > 0 {
+		return errors.Join(append(m.errs, invalid("", "", "and "+strconv.Itoa(m.more)+" more mistakes"))...)
 	}
+	return errors.Join(m.errs...)
 }
-
-func (m mistakes) join() error { return errors.Join(m...) }
 
 func indexed(list string, i int) string { return list + "[" + strconv.Itoa(i) + "]" }
 
-// within prefixes the field of every InvalidError in err, so that a mistake
-// in a part is reported with its path in the whole.
-func within(prefix string, err error) error {
+// Within prefixes the field of every InvalidError in err, which may be joined
+// ones, so that a mistake in a part is reported with its path in the whole. Of
+// other errors it changes nothing. It takes time in proportion to the mistakes.
+func Within(prefix string, err error) error {
 	switch e := err.(type) { //nolint:errorlint // Walks the tree of joined errors node by node.
 	case nil:
 		return nil
@@ -102,7 +132,7 @@ func within(prefix string, err error) error {
 	case interface{ Unwrap() []error }:
 		var all []error
 		for _, part := range e.Unwrap() {
-			all = append(all, within(prefix, part))
+			all = append(all, Within(prefix, part))
 		}
 		return errors.Join(all...)
 	default:

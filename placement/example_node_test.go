@@ -45,7 +45,7 @@ func ExampleNode_Validate() {
 	}
 	fmt.Println(node.Validate())
 	// Output:
-	// placement: invalid id "": empty
+	// placement: invalid id: empty
 	// placement: invalid reserved.cpu "5000": more than the capacity
 	// placement: invalid capacity.gpu "3000": differs from devices.count
 	// placement: invalid taints[0].effect "Always": want NoSchedule, PreferNoSchedule or NoExecute

@@ -52,7 +52,7 @@ func ExampleRequest_Validate() {
 	}
 	fmt.Println(request.Validate())
 	// Output:
-	// placement: invalid id "": empty
+	// placement: invalid id: empty
 	// placement: invalid resources.cpu "-1": negative
 	// placement: invalid resources.gpu "1500": want whole devices or a fraction of one
 	// placement: invalid ports[1] "80": given twice

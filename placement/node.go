@@ -16,6 +16,10 @@ const LabelGPUModel = "gpu.model"
 const MaxDevices = 1024
 
 // Node is a machine that instances run on.
+//
+// What it holds is bounded: IDs, names and keys have at most MaxIDBytes, values
+// MaxValueBytes; there are at most MaxDevices devices and MaxRules taints; and
+// its JSON has at most MaxEncodedBytes.
 type Node struct {
 	// ID of the node, not empty, unique in a scheduler.
 	ID string `json:"id"`
@@ -133,14 +137,18 @@ func (n *Node) Allocatable() Resources {
 	return free
 }
 
-// Validate reports every mistake in the node at once.
+// Validate reports every mistake in the node at once. It takes time in
+// proportion to what the node holds.
 func (n Node) Validate() error {
-	var found mistakes
+	var (
+		found mistakes
+		size  extent
+	)
 	if n.ID == "" {
 		found.add("id", "", "empty")
 	}
-	found.checkText("id", n.ID)
-	found.checkText("name", n.Name)
+	found.checkID("id", n.ID)
+	found.checkID("name", n.Name)
 	found.addWithin("capacity", n.Capacity.Validate())
 	found.addWithin("reserved", n.Reserved.Validate())
 	for name, amount := range n.Reserved.All() {
@@ -154,18 +162,19 @@ func (n Node) Validate() error {
 	if n.MaxInstances < 0 {
 		found.addAmount("maxInstances", n.MaxInstances, "negative")
 	}
-	found.addWithin("labels", validateLabels(n.Labels))
+	found.addWithin("labels", validateLabels(n.Labels, &size))
 	if model, ok := n.Labels[LabelGPUModel]; ok {
 		found.add("labels."+LabelGPUModel, model, "read-only: set devices.model")
 	}
 	n.checkDevices(&found)
 	n.checkOvercommit(&found)
 	n.checkTaints(&found)
+	found.checkNodeSize(&n, size)
 	return found.join()
 }
 
 func (n *Node) checkDevices(found *mistakes) {
-	found.checkText("devices.model", n.Devices.Model)
+	found.checkValue("devices.model", n.Devices.Model)
 	count, amount := n.Devices.Count, n.Capacity.GPU
 	switch {
 	case count < 0 || count > MaxDevices:
@@ -201,6 +210,10 @@ func (n *Node) checkOvercommit(found *mistakes) {
 }
 
 func (n *Node) checkTaints(found *mistakes) {
+	if len(n.Taints) > MaxRules {
+		found.addAmount("taints", int64(len(n.Taints)), tooMany(MaxRules, "taints"))
+		return
+	}
 	seen := make(map[Taint]bool, len(n.Taints))
 	for i, taint := range n.Taints {
 		found.addAt("taints", i, taint.Validate())

@@ -117,10 +117,25 @@ func (p Preferences) Clone() Preferences {
 	return p
 }
 
-// Validate reports every mistake in every rule at once.
+// Validate reports every mistake in every rule at once, and more than MaxRules
+// rules or MaxEncodedBytes of JSON. It takes time in proportion to what the
+// rules hold.
 func (p Preferences) Validate() error {
 	var found mistakes
+	found.addPart(p.validateRules())
+	found.checkPreferencesSize(&p)
+	return found.join()
+}
+
+// validateRules is Validate without the bound of the JSON, which a request has
+// as a whole.
+func (p *Preferences) validateRules() error {
+	var found mistakes
 	found.addPart(p.Strategy.Validate())
+	if rules := p.rules(); rules > MaxRules {
+		found.addAmount("rules", int64(rules), tooMany(MaxRules, "rules"))
+		return found.join()
+	}
 	for i := range p.Required {
 		found.addAt("required", i, p.Required[i].Validate())
 	}
@@ -140,6 +155,28 @@ func (p Preferences) Validate() error {
 		found.addAmount("soft", int64(soft), "more than 63 soft rules")
 	}
 	return found.join()
+}
+
+// rules returns the number that MaxRules bounds. It stops counting where it is
+// far beyond that.
+func (p *Preferences) rules() int {
+	rules := len(p.Required) + len(p.Preferred) + len(p.Tolerations) + len(p.Affinity) + len(p.Spread)
+	if rules > MaxRules {
+		return rules
+	}
+	for i := range p.Required {
+		rules += p.Required[i].conditions() - 1
+	}
+	for i := range p.Preferred {
+		rules += p.Preferred[i].Constraint.conditions() - 1
+	}
+	for i := range p.Affinity {
+		rules += p.Affinity[i].Selector.selecting()
+	}
+	for i := range p.Spread {
+		rules += p.Spread[i].Selector.selecting()
+	}
+	return rules
 }
 
 func (p *Preferences) softRules() int {

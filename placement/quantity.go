@@ -190,7 +190,7 @@ func ParseResources(text string) (Resources, error) {
 		parsed.set(ResourceName(name), amount)
 	}
 	found.addPart(parsed.Validate())
-	if len(found) > 0 {
+	if found.any() {
 		return Resources{}, found.join()
 	}
 	return parsed.Clone(), nil

@@ -4,11 +4,14 @@ import (
 	"maps"
 	"slices"
 	"time"
-	"unicode/utf8"
 )
 
 // Request asks for room for one instance. Its ID names the allocation that
 // results and is unique in a scheduler.
+//
+// What it holds is bounded: IDs, names and keys have at most MaxIDBytes, values
+// MaxValueBytes; there are at most MaxRules rules and MaxPorts ports; and its
+// JSON has at most MaxEncodedBytes.
 type Request struct {
 	// ID of the instance, not empty.
 	ID string `json:"id"`
@@ -74,20 +77,24 @@ func cloneMap[K comparable, V any](m map[K]V) map[K]V {
 // cloneSlice copies a slice; an empty one becomes nil.
 func cloneSlice[T any](s []T) []T { return append([]T(nil), s...) }
 
-// Validate reports every mistake in the request at once. It allocates nothing
-// for a valid request of at most 16 ports.
+// Validate reports every mistake in the request at once. It takes time in
+// proportion to what the request holds, and allocates nothing for a valid one of
+// at most 16 ports that is far below MaxEncodedBytes.
 func (r Request) Validate() error {
-	var found mistakes
+	var (
+		found mistakes
+		size  extent
+	)
 	if r.ID == "" {
 		found.add("id", "", "empty")
 	}
-	found.checkText("id", r.ID)
+	found.checkID("id", r.ID)
 	if r.Namespace == AllNamespaces {
 		found.add("namespace", r.Namespace, "stands for all namespaces")
 	}
-	found.checkText("namespace", r.Namespace)
-	found.checkText("group", r.Group)
-	found.addWithin("labels", validateLabels(r.Labels))
+	found.checkID("namespace", r.Namespace)
+	found.checkID("group", r.Group)
+	found.addWithin("labels", validateLabels(r.Labels, &size))
 	found.addWithin("resources", r.Resources.Validate())
 	if gpu := r.Resources.GPU; gpu > Device && gpu%Device != 0 {
 		found.addAmount("resources.gpu", gpu, "want whole devices or a fraction of one")
@@ -96,7 +103,8 @@ func (r Request) Validate() error {
 	if r.Duration < 0 {
 		found.add("duration", r.Duration.String(), "negative")
 	}
-	found.addWithin("preferences", r.Preferences.Validate())
+	found.addWithin("preferences", r.Preferences.validateRules())
+	found.checkRequestSize(&r, size)
 	return found.join()
 }
 
@@ -104,6 +112,10 @@ func (r Request) Validate() error {
 // a set of many.
 func checkPorts(found *mistakes, ports []uint16) {
 	const few = 16
+	if len(ports) > MaxPorts {
+		found.addAmount("ports", int64(len(ports)), tooMany(MaxPorts, "ports"))
+		return
+	}
 	var seen map[uint16]bool
 	if len(ports) > few {
 		seen = make(map[uint16]bool, len(ports))
@@ -121,11 +133,15 @@ func checkPorts(found *mistakes, ports []uint16) {
 	}
 }
 
-// validateLabels reports keys and values that can not be labels, in order.
-func validateLabels(labels map[string]string) error {
+// validateLabels reports keys and values that cannot be labels, in order, and
+// counts them.
+func validateLabels(labels map[string]string, size *extent) error {
 	valid := true
+	size.list(len(labels))
 	for key, value := range labels {
-		valid = valid && key != "" && utf8.ValidString(key) && utf8.ValidString(value)
+		size.text(key)
+		size.text(value)
+		valid = valid && key != "" && badText(key, MaxIDBytes) == "" && badText(value, MaxValueBytes) == ""
 	}
 	if valid {
 		return nil
@@ -135,8 +151,8 @@ func validateLabels(labels map[string]string) error {
 		if key == "" {
 			found.add("", labels[key], "empty key")
 		}
-		found.checkText("", key)
-		found.checkText(key, labels[key])
+		found.checkID("", key)
+		found.checkValue(key, labels[key])
 	}
 	return found.join()
 }

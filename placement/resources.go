@@ -265,7 +265,7 @@ func (r Resources) combine(other Resources, sign string, op func(a, b int64) (in
 		}
 		result.set(name, value)
 	}
-	if len(found) > 0 {
+	if found.any() {
 		return Resources{}, found.join()
 	}
 	return result.dropZeros(), nil

@@ -4,7 +4,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"unicode/utf8"
 )
 
 // SpreadRule says how a set of instances is divided over the domains of a
@@ -102,7 +101,7 @@ func (r SpreadRule) Validate() error {
 	if !r.Selector.IsZero() {
 		found.addWithin("selector", r.Selector.Validate())
 	}
-	found.checkText("topology", r.Topology)
+	found.checkID("topology", r.Topology)
 	even, shares, capped := r.MaxSkew != 0, len(r.Targets) > 0, r.MaxPerDomain != 0
 	if even && (shares || capped) || shares && capped || !even && !shares && !capped {
 		found.addAmount("maxSkew", int64(r.MaxSkew), "want exactly one of maxSkew, targets and maxPerDomain")
@@ -145,7 +144,7 @@ const restOfDomains = "*"
 func (r *SpreadRule) checkTargets(found *mistakes) {
 	sum, valid := int64(0), true
 	for domain, percent := range r.Targets {
-		if percent < 0 || percent > 100 || domain == restOfDomains || !utf8.ValidString(domain) {
+		if percent < 0 || percent > 100 || domain == restOfDomains || badText(domain, MaxValueBytes) != "" {
 			valid = false
 			continue
 		}
@@ -165,6 +164,6 @@ func (r *SpreadRule) checkTargets(found *mistakes) {
 		if domain == restOfDomains {
 			found.addAmount(field, int64(percent), "leave it out: what is missing to 100 is for the other domains")
 		}
-		found.checkText(field, domain)
+		found.checkValue(field, domain)
 	}
 }

@@ -75,7 +75,7 @@ func ParseTaint(text string) (Taint, error) {
 	}
 	t := Taint{Key: parts.Key, Value: parts.Value, Effect: parts.Effect}
 	if err := t.Validate(); err != nil {
-		return Taint{}, within("taint", err)
+		return Taint{}, Within("taint", err)
 	}
 	return t, nil
 }
@@ -126,8 +126,8 @@ func (t Taint) Validate() error {
 	if t.Key == "" {
 		found.add("key", "", "empty")
 	}
-	found.checkText("key", t.Key)
-	found.checkText("value", t.Value)
+	found.checkID("key", t.Key)
+	found.checkValue("value", t.Value)
 	if !t.Effect.valid() {
 		found.add("effect", string(t.Effect), "want NoSchedule, PreferNoSchedule or NoExecute")
 	}

@@ -103,8 +103,8 @@ func (t Toleration) Validate() error {
 	if t.Exists && t.Value != "" {
 		found.add("value", t.Value, "exists takes no value")
 	}
-	found.checkText("key", t.Key)
-	found.checkText("value", t.Value)
+	found.checkID("key", t.Key)
+	found.checkValue("value", t.Value)
 	if t.Effect != "" && !t.Effect.valid() {
 		found.add("effect", string(t.Effect), "want NoSchedule, PreferNoSchedule, NoExecute or none")
 	}
@@ -152,7 +152,7 @@ func ParseToleration(text string) (Toleration, error) {
 		return Toleration{}, invalid("toleration", text, reason)
 	}
 	if err := t.Validate(); err != nil {
-		return Toleration{}, within("toleration", err)
+		return Toleration{}, Within("toleration", err)
 	}
 	return t, nil
 }
