@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"time"
 	"unicode/utf8"
+
+	"github.com/rads-project/constellation/placement"
 )
 
 // Charge is what a namespace is charged under an ID.
@@ -83,13 +85,16 @@ func validateKey(ns, id string) error {
 	return errors.Join(validateName("namespace", ns), validateName("id", id))
 }
 
-// validateName refuses what no snapshot could tell from another name.
+// validateName refuses what no snapshot could tell from another name, and what
+// is longer than an ID may be.
 func validateName(field, name string) error {
 	switch {
 	case name == "":
 		return invalid(field, name, "empty")
 	case !utf8.ValidString(name):
 		return invalid(field, name, "not UTF-8")
+	case len(name) > placement.MaxIDBytes:
+		return invalid(field, name, "longer than 256 bytes")
 	}
 	return nil
 }
@@ -99,7 +104,7 @@ func (b *book) charge(now reading, ns, id string, amounts *Amounts) (Verdict, er
 	if _, exists := acc.held[id]; exists {
 		return b.repeat(now, acc, id, amounts)
 	}
-	if id == "" || !utf8.ValidString(id) || acc == b.vacant && validateName("namespace", ns) != nil {
+	if validateName("id", id) != nil || acc == b.vacant && validateName("namespace", ns) != nil {
 		return Verdict{}, errors.Join(validateKey(ns, id), amounts.Validate())
 	}
 	x := exchange{ns: ns}

@@ -84,9 +84,9 @@ type NotChargedError struct {
 // Error names the charge.
 func (e *NotChargedError) Error() string {
 	if e.ID == "" {
-		return fmt.Sprintf("quota: %q is not charged that much", e.Namespace)
+		return fmt.Sprintf("quota: %.256q is not charged that much", e.Namespace)
 	}
-	return fmt.Sprintf("quota: %q is not charged for %q", e.Namespace, e.ID)
+	return fmt.Sprintf("quota: %.256q is not charged for %.256q", e.Namespace, e.ID)
 }
 
 // Unwrap returns ErrNotCharged.
@@ -100,7 +100,7 @@ type NotFoundError struct {
 
 // Error names the namespace.
 func (e *NotFoundError) Error() string {
-	return fmt.Sprintf("quota: namespace %q has no spec", e.Namespace)
+	return fmt.Sprintf("quota: namespace %.256q has no spec", e.Namespace)
 }
 
 // Unwrap returns ErrNotFound.
@@ -166,7 +166,7 @@ type InvalidError struct {
 
 // Error returns "quota: invalid FIELD VALUE: REASON".
 func (e *InvalidError) Error() string {
-	return "quota: invalid " + e.Field + " " + strconv.Quote(e.Value) + ": " + e.Reason
+	return fmt.Sprintf("quota: invalid %.256s %.256q: %s", e.Field, e.Value, e.Reason)
 }
 
 // Unwrap returns ErrInvalid.

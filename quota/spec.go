@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"time"
-	"unicode/utf8"
 
 	"github.com/rads-project/constellation/placement"
 )
@@ -21,7 +20,8 @@ const maxBurstPercent = 10_000
 
 // Spec declares the quota of a namespace.
 type Spec struct {
-	// Namespace that the spec is for, not empty.
+	// Namespace that the spec is for, not empty; at most
+	// placement.MaxIDBytes, as every name of a namespace.
 	Namespace string `json:"namespace"`
 	// Limits by dimension. A dimension without an entry is not limited; a
 	// Limit of zero denies it. placement.NameInstances limits instances.
@@ -77,11 +77,9 @@ func (s Spec) Equal(other Spec) bool {
 // Validate reports every mistake that shows in the spec alone, at once.
 func (s Spec) Validate() error {
 	var errs []error
-	if s.Namespace == "" {
-		errs = append(errs, invalid("namespace", "", "empty"))
-	}
-	if !utf8.ValidString(s.Namespace) {
-		errs = append(errs, invalid("namespace", s.Namespace, "not UTF-8"))
+	errs = append(errs, validateName("namespace", s.Namespace))
+	if s.Parent != "" {
+		errs = append(errs, validateName("parent", s.Parent))
 	}
 	if s.Namespace != "" && s.Namespace == s.Parent {
 		errs = append(errs, invalid("parent", s.Parent, "a namespace cannot be its own parent"))

@@ -2,6 +2,7 @@ package quota_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -207,4 +208,27 @@ func TestLevels(t *testing.T) {
 	_, err := l.Update(quota.Spec{Namespace: "1", Parent: "top"})
 	require.ErrorIs(t, err, quota.ErrInvalid, "the levels below count too")
 	require.ErrorIs(t, create("lost", "nowhere"), quota.ErrNotFound)
+}
+
+// TestLongNamesAreRefused hands a megabyte to every call that takes a name.
+func TestLongNamesAreRefused(t *testing.T) {
+	var l quota.Ledger
+	long := strings.Repeat("x", 1<<20)
+	calls := map[string]func() error{
+		"Create":           func() error { _, err := l.Create(quota.Spec{Namespace: long}); return err },
+		"a parent":         func() error { _, err := l.Create(quota.Spec{Namespace: "a", Parent: long}); return err },
+		"Charge":           func() error { _, err := l.Charge(long, "a", quota.Amounts{}); return err },
+		"a charge's ID":    func() error { _, err := l.Charge("a", long, quota.Amounts{}); return err },
+		"Check":            func() error { _, err := l.Check(long, quota.Amounts{}); return err },
+		"Release":          func() error { _, err := l.Release(long, long); return err },
+		"Delete":           func() error { return l.Delete(long) },
+		"the longest name": func() error { _, err := l.Charge(long[:placement.MaxIDBytes+1], "a", quota.Amounts{}); return err },
+	}
+	for name, call := range calls {
+		err := call()
+		require.Error(t, err, name)
+		require.Less(t, len(err.Error()), 2000, name)
+	}
+	_, err := l.Charge(long[:placement.MaxIDBytes], long[:placement.MaxIDBytes], quota.Amounts{})
+	require.NoError(t, err)
 }

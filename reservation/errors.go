@@ -46,7 +46,7 @@ type InvalidError struct {
 
 // Error returns "reservation: invalid FIELD VALUE: REASON".
 func (e *InvalidError) Error() string {
-	return fmt.Sprintf("reservation: invalid %s %q: %s", e.Field, e.Value, e.Reason)
+	return fmt.Sprintf("reservation: invalid %s %.256q: %s", e.Field, e.Value, e.Reason)
 }
 
 // Unwrap returns ErrInvalid, and the error of package placement if that found
@@ -92,7 +92,7 @@ type NotFoundError struct {
 
 // Error names what is not known.
 func (e *NotFoundError) Error() string {
-	return fmt.Sprintf("reservation: not found: %s %q", e.Kind, e.ID)
+	return fmt.Sprintf("reservation: not found: %s %.256q", e.Kind, e.ID)
 }
 
 // Unwrap returns ErrNotFound.

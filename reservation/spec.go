@@ -59,7 +59,12 @@ func (a *AtEnd) UnmarshalText(text []byte) error {
 // MaxCount is the largest number of slots of one reservation.
 const MaxCount = 10_000
 
-// Spec asks for Count slots of one Shape over a window of time.
+// MaxOwners is the largest number of owners of one reservation.
+const MaxOwners = 256
+
+// Spec asks for Count slots of one Shape over a window of time. IDs and names
+// have at most placement.MaxIDBytes, and Preferences are bounded as those of an
+// instance.
 type Spec struct {
 	// ID of the reservation. Empty has one generated.
 	ID string `json:"id,omitempty"`
@@ -82,7 +87,8 @@ type Spec struct {
 	// Priority decides who gives way: a reservation may displace slots of
 	// strictly lower priority in which no instance stands.
 	Priority int32 `json:"priority,omitempty"`
-	// Owners are the namespaces that may claim; none means Namespace.
+	// Owners are the namespaces that may claim, at most MaxOwners; none means
+	// Namespace.
 	Owners []string `json:"owners,omitempty"`
 	// Once lets each slot be claimed a single time. A slot that was claimed
 	// holds its capacity on, but takes no other claim.
@@ -198,10 +204,8 @@ func validateSize(shape placement.Resources, count int) error {
 
 func (s *Spec) validateRules() error {
 	var errs []error
-	for _, field := range []struct{ name, text string }{{"id", s.ID}, {"namespace", s.Namespace}} {
-		if !utf8.ValidString(field.text) {
-			errs = append(errs, invalid(field.name, field.text, "not UTF-8"))
-		}
+	for _, field := range []struct{ name, text string }{{"id", s.ID}, {"namespace", s.Namespace}, {"node", s.Node}} {
+		errs = append(errs, validateName(field.name, field.text))
 	}
 	if s.AtEnd > Keep {
 		errs = append(errs, invalid("atEnd", s.AtEnd, "want Drain, Evict or Keep"))
@@ -212,15 +216,30 @@ func (s *Spec) validateRules() error {
 	if s.Notice < 0 {
 		errs = append(errs, invalid("notice", s.Notice, "negative"))
 	}
-	for i, owner := range s.Owners {
-		switch {
-		case owner == "" || slices.Contains(s.Owners[:i], owner):
+	owners := s.Owners
+	if len(owners) > MaxOwners {
+		errs = append(errs, invalid("owners", len(owners), "more than 256 owners"))
+		owners = nil
+	}
+	for i, owner := range owners {
+		if owner == "" || slices.Contains(owners[:i], owner) {
 			errs = append(errs, invalid("owners", owner, "want distinct namespaces"))
-		case !utf8.ValidString(owner):
-			errs = append(errs, invalid("owners", owner, "not UTF-8"))
+			continue
 		}
+		errs = append(errs, validateName("owners", owner))
 	}
 	return errors.Join(append(errs, within("preferences", s.Preferences.Validate()))...)
+}
+
+// validateName refuses what placement refuses as an ID; it may be empty.
+func validateName(field, name string) error {
+	switch {
+	case len(name) > placement.MaxIDBytes:
+		return invalid(field, name, "longer than 256 bytes")
+	case !utf8.ValidString(name):
+		return invalid(field, name, "not UTF-8")
+	}
+	return nil
 }
 
 // validateAmounts checks the shape as placement does the amounts of a request.

@@ -83,7 +83,7 @@ func (st *state) adopt(n placement.Node, running []Report) (*NodeAdopted, Adopti
 	for i, r := range running {
 		id := r.Request.ID
 		if err := errors.Join(c.validate(r), twice(id, reported[id])); err != nil {
-			errs = append(errs, fmt.Errorf("scheduler: report %d of instance %q: %w", i, id, err))
+			errs = append(errs, fmt.Errorf("scheduler: report %d of instance %.256q: %w", i, id, err))
 			continue
 		}
 		reported[id] = true

@@ -59,9 +59,9 @@ type Config struct {
 const maxDimensionWeight = 64
 
 func (c Config) validate() error {
-	errs := []error{within("reference", c.Reference.Validate()), validateMix(c.Mix)}
+	errs := []error{placement.Within("reference", c.Reference.Validate()), validateMix(c.Mix)}
 	for _, name := range slices.Sorted(maps.Keys(c.Weights)) {
-		errs = append(errs, within("weights", placement.Resources{}.With(name, 1).Validate()))
+		errs = append(errs, placement.Within("weights", placement.Resources{}.With(name, 1).Validate()))
 		if weight := c.Weights[name]; weight < 1 || weight > maxDimensionWeight {
 			errs = append(errs, &placement.InvalidError{
 				Field: "weights." + string(name), Value: fmt.Sprint(weight), Reason: "want 1 to 64",
@@ -80,17 +80,11 @@ func (c Config) validate() error {
 func (c Config) validateJournal(opens bool) error {
 	switch {
 	case opens && c.Journal == nil:
-		return within("journal", &placement.InvalidError{Value: "nil", Reason: "Open needs one"})
+		return &placement.InvalidError{Field: "journal", Reason: "missing: Open needs one"}
 	case !opens && c.Journal != nil:
-		return within("journal", &placement.InvalidError{Value: fmt.Sprintf("%T", c.Journal), Reason: "a scheduler with one comes from Open"})
+		return &placement.InvalidError{
+			Field: "journal", Value: fmt.Sprintf("%T", c.Journal), Reason: "a scheduler with one comes from Open",
+		}
 	}
 	return nil
-}
-
-// within says in which part of a whole the mistakes are, if any.
-func within(part string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("scheduler: invalid %s: %w", part, err)
 }

@@ -59,7 +59,7 @@ type NotFoundError struct {
 
 // Error returns "scheduler: KIND ID not found".
 func (e *NotFoundError) Error() string {
-	return fmt.Sprintf("scheduler: %s %q not found", e.Kind, e.ID)
+	return fmt.Sprintf("scheduler: %s %.256q not found", e.Kind, e.ID)
 }
 
 // Unwrap returns ErrNotFound.
@@ -111,7 +111,7 @@ type ReleasedError struct{ ID string }
 
 // Error returns "scheduler: allocation ID was released".
 func (e *ReleasedError) Error() string {
-	return fmt.Sprintf("scheduler: allocation %q was released", e.ID)
+	return fmt.Sprintf("scheduler: allocation %.256q was released", e.ID)
 }
 
 // Unwrap returns ErrReleased.
@@ -128,7 +128,7 @@ type ConflictError struct {
 
 // Error returns "scheduler: KIND ID REASON".
 func (e *ConflictError) Error() string {
-	return fmt.Sprintf("scheduler: %s %q %s", e.Kind, e.ID, e.Reason)
+	return fmt.Sprintf("scheduler: %s %.256q %s", e.Kind, e.ID, e.Reason)
 }
 
 // Unwrap returns ErrConflict.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"unicode/utf8"
 
 	"github.com/rads-project/constellation/internal/index"
 	"github.com/rads-project/constellation/placement"
@@ -33,11 +32,10 @@ func validateMix(mix []MixKind) error {
 	for i, kind := range mix {
 		field := fmt.Sprintf("mix[%d]", i)
 		req := placement.Request{ID: field, Resources: kind.Resources}
-		errs = append(errs, within(field, req.Validate()))
+		errs = append(errs, placement.Within(field, req.Validate()))
 		for _, model := range kind.Models {
-			if !utf8.ValidString(model) {
-				errs = append(errs, &placement.InvalidError{Field: field + ".models", Value: model, Reason: "not UTF-8"})
-			}
+			device := placement.Node{ID: field, Devices: placement.Devices{Count: 1, Model: model}}
+			errs = append(errs, placement.Within(field, device.Validate()))
 		}
 		if kind.Count < 1 || kind.Count > maxMixCount-sum {
 			errs = append(errs, &placement.InvalidError{

@@ -148,19 +148,19 @@ func TestConfigMistakesAreReportedAtOnce(t *testing.T) {
 	})
 	require.ErrorIs(t, err, placement.ErrInvalid)
 	require.EqualError(t, err, strings.Join([]string{
-		`scheduler: invalid reference: placement: invalid memory "-1": negative`,
-		`scheduler: invalid weights: placement: invalid custom "": want a name of 1 to 63 characters`,
+		`placement: invalid reference.memory "-1": negative`,
+		`placement: invalid weights.custom: want a name of 1 to 63 characters`,
 		`placement: invalid weights.cpu "0": want 1 to 64`,
 		`placement: invalid weights.gpu "65": want 1 to 64`,
-		`scheduler: invalid weights: placement: invalid custom "instances": the name is reserved`,
+		`placement: invalid weights.custom "instances": the name is reserved`,
 		`placement: invalid rememberReleased "-1": negative`,
-		`scheduler: invalid journal: placement: invalid "*scheduler.MemoryJournal": a scheduler with one comes from Open`,
+		`placement: invalid journal "*scheduler.MemoryJournal": a scheduler with one comes from Open`,
 	}, "\n"))
 	_, err = Open(t.Context(), Config{RememberReleased: -1})
 	require.ErrorIs(t, err, placement.ErrInvalid)
 	require.EqualError(t, err, strings.Join([]string{
 		`placement: invalid rememberReleased "-1": negative`,
-		`scheduler: invalid journal: placement: invalid "nil": Open needs one`,
+		`placement: invalid journal: missing: Open needs one`,
 	}, "\n"))
 }
 
