@@ -2,6 +2,8 @@ package boltjournal
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
 	"os/signal"
 	"strings"
 	"syscall"
@@ -26,7 +28,18 @@ func limitFiles(t *testing.T, length uint64) (restore func()) {
 	}
 }
 
+const limitedProcess = "BOLTJOURNAL_LIMITED"
+
+// TestFullDiskAndShortWrites runs in a process of its own: the limit is for all
+// that a process writes, the log of go test included.
 func TestFullDiskAndShortWrites(t *testing.T) {
+	if os.Getenv(limitedProcess) == "" {
+		other := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")
+		other.Env = append(os.Environ(), limitedProcess+"=1")
+		output, err := other.CombinedOutput()
+		require.NoError(t, err, "%s", output)
+		return
+	}
 	// The first of these lengths cuts the meta page, the next ones pages in
 	// the middle of a write, the last the growth of the file.
 	for _, length := range []uint64{40, 4096 + 40, 3*4096 + 100, 20000, 32768, 50000, 70000} {

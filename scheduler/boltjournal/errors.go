@@ -3,6 +3,7 @@ package boltjournal
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 )
 
 // The decisions that a caller can take on an error.
@@ -15,6 +16,11 @@ var (
 	ErrVersion = errors.New("boltjournal: unknown format version")
 	// ErrClosed: the journal has been closed.
 	ErrClosed = errors.New("boltjournal: closed")
+	// ErrMoved: the journal's path names another file now, or none. See
+	// MovedError.
+	ErrMoved = errors.New("boltjournal: file moved away")
+	// ErrExposed: everybody may write the file. See ExposedError.
+	ErrExposed = errors.New("boltjournal: file is writable by everybody")
 	// ErrOrder: an entry does not follow the one before. See OrderError.
 	ErrOrder = errors.New("boltjournal: out of order")
 )
@@ -68,3 +74,35 @@ func (e *OrderError) Error() string {
 
 // Unwrap returns ErrOrder.
 func (e *OrderError) Unwrap() error { return ErrOrder }
+
+// MovedError says which file was moved away, removed or replaced while it was
+// open. What was appended in that call is not where the next Open looks for it,
+// and nothing more is appended. It unwraps to ErrMoved.
+type MovedError struct {
+	// Path that the journal was opened at.
+	Path string
+}
+
+// Error returns "boltjournal: PATH was moved away or replaced while it was
+// open".
+func (e *MovedError) Error() string {
+	return fmt.Sprintf("boltjournal: %s was moved away or replaced while it was open", e.Path)
+}
+
+// Unwrap returns ErrMoved.
+func (e *MovedError) Unwrap() error { return ErrMoved }
+
+// ExposedError says which file everybody may write. It unwraps to ErrExposed.
+type ExposedError struct {
+	// Path of the file, and its Mode.
+	Path string
+	Mode fs.FileMode
+}
+
+// Error returns "boltjournal: PATH has mode MODE: everybody may write it".
+func (e *ExposedError) Error() string {
+	return fmt.Sprintf("boltjournal: %s has mode %v: everybody may write it", e.Path, e.Mode)
+}
+
+// Unwrap returns ErrExposed.
+func (e *ExposedError) Unwrap() error { return ErrExposed }

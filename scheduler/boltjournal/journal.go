@@ -1,9 +1,12 @@
 package boltjournal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -34,19 +37,41 @@ type sizes struct {
 // it.
 type Journal struct {
 	db        *bolt.DB
+	file      *openFile
+	lock      io.Closer // of the directory
 	commit    func(*bolt.Tx) error
 	sizes     sizes
 	snapshots chan struct{} // holds one token, for who writes a snapshot
+	writing   chan struct{} // holds one token, for who writes a transaction
+
+	// starting is held while a transaction starts, and by Close. A fault in
+	// between leaves the locks of bbolt locked, so who comes next must know.
+	// It comes before mu.
+	starting sync.Mutex
+	stuck    bool // the locks of bbolt
+	closed   bool
 
 	mu      sync.Mutex // guards below; not held during I/O
 	readers int        // iterations under way, whose records must stay
-	failure error      // of a transaction whose outcome is unknown
+	failure error      // that ended the journal
 }
 
 // Close waits for transactions under way, closes the file and unlocks it. It
 // can be called again. Everything else returns ErrClosed afterwards.
 func (j *Journal) Close() error {
-	if err := j.db.Close(); err != nil {
+	j.starting.Lock()
+	defer j.starting.Unlock()
+	if j.closed {
+		return nil
+	}
+	j.closed = true
+	var err error
+	if j.stuck {
+		err = j.file.abandon()
+	} else {
+		err = j.db.Close()
+	}
+	if err := errors.Join(err, j.lock.Close()); err != nil {
 		return fmt.Errorf("boltjournal: %w", err)
 	}
 	return nil
@@ -76,33 +101,56 @@ func (j *Journal) updateAs(ctx context.Context, token uint64, change func(*bolt.
 // update makes a change durable as one transaction. An error of change undoes
 // it; any other leaves the outcome open and ends the journal.
 func (j *Journal) update(ctx context.Context, change func(*bolt.Tx, *head) error) error {
+	select {
+	case j.writing <- struct{}{}:
+		defer func() { <-j.writing }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	// Both may have been there at once.
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	tx, err := j.begin(true)
 	if err != nil {
 		return err
 	}
-	// The wait for the transaction before this one may have been long.
-	if err = ctx.Err(); err == nil {
-		err = j.guard(func() error { return j.apply(tx, change) })
+	if err := j.guard(func() error { return j.apply(tx, change) }); err != nil {
+		return errors.Join(err, j.rollback(tx))
 	}
-	if err != nil {
-		return errors.Join(err, rollback(tx))
+	if err := j.file.check(); err != nil {
+		return errors.Join(j.fail(err), j.rollback(tx))
 	}
 	if err := j.guard(func() error { return j.commit(tx) }); err != nil {
-		err = fmt.Errorf("boltjournal: commit: %w", err)
-		j.mu.Lock()
-		j.failure = err
-		j.mu.Unlock()
-		return errors.Join(err, rollback(tx))
+		return errors.Join(j.fail(fmt.Errorf("boltjournal: commit: %w", err)), j.rollback(tx))
+	}
+	// What went to a file that nobody will find is not durable.
+	if err := j.file.check(); err != nil {
+		return j.fail(err)
 	}
 	return nil
 }
 
+// fail ends the journal: everything returns this error from now on.
+func (j *Journal) fail(err error) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.failure = cmp.Or(j.failure, err)
+	return err
+}
+
+func (j *Journal) guard(do func() error) error { return guard(j.file.path, do) }
+
 // guard turns a panic into an error: bbolt panics where its pages contradict
-// one another, which they do if the file has changed under it.
-func (j *Journal) guard(do func() error) (err error) {
+// one another, which they do if the file has changed under it. It also reads
+// the file where it is mapped into memory, and a page that is not there any
+// more, or that the disk does not give, is a fault that would otherwise end the
+// process.
+func guard(path string, do func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if reason := recover(); reason != nil {
-			err = &CorruptError{j.db.Path(), "pages", fmt.Sprint(reason)}
+			err = &CorruptError{path, "pages", fmt.Sprint(reason)}
 		}
 	}()
 	return do()
@@ -120,27 +168,38 @@ func (j *Journal) apply(tx *bolt.Tx, change func(*bolt.Tx, *head) error) error {
 	return put(tx.Bucket([]byte(headBucket)), []byte(headKey), h.encode())
 }
 
-// begin starts a transaction, unless the journal has failed.
-func (j *Journal) begin(writable bool) (*bolt.Tx, error) {
-	tx, err := j.db.Begin(writable)
-	switch {
-	case errors.Is(err, bolterrors.ErrDatabaseNotOpen):
-		return nil, ErrClosed
-	case err != nil:
-		return nil, fmt.Errorf("boltjournal: %w", err)
-	}
+// begin starts a transaction, unless the journal has ended.
+func (j *Journal) begin(writable bool) (tx *bolt.Tx, err error) {
+	j.starting.Lock()
+	defer j.starting.Unlock()
 	j.mu.Lock()
 	failure := j.failure
 	j.mu.Unlock()
-	if failure != nil {
-		return nil, errors.Join(failure, rollback(tx))
+	switch {
+	case j.closed:
+		return nil, ErrClosed
+	case failure != nil:
+		return nil, failure
+	}
+	j.stuck = true
+	fault := j.guard(func() error {
+		tx, err = j.db.Begin(writable)
+		j.stuck = false
+		return nil
+	})
+	switch {
+	case fault != nil:
+		return nil, j.fail(fault)
+	case err != nil:
+		return nil, fmt.Errorf("boltjournal: %w", err)
 	}
 	return tx, nil
 }
 
 // rollback ends a transaction that may have ended.
-func rollback(tx *bolt.Tx) error {
-	if err := tx.Rollback(); err != nil && !errors.Is(err, bolterrors.ErrTxClosed) {
+func (j *Journal) rollback(tx *bolt.Tx) error {
+	err := j.guard(tx.Rollback)
+	if err != nil && !errors.Is(err, bolterrors.ErrTxClosed) {
 		return fmt.Errorf("boltjournal: roll back: %w", err)
 	}
 	return nil
@@ -152,16 +211,16 @@ func (j *Journal) view(look func(*bolt.Tx) error) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(j.guard(func() error { return look(tx) }), rollback(tx))
+	return errors.Join(j.guard(func() error { return look(tx) }), j.rollback(tx))
 }
 
 func (j *Journal) head(tx *bolt.Tx) (head, error) {
 	h, version, reason := decodeHead(tx.Bucket([]byte(headBucket)).Get([]byte(headKey)))
 	switch {
 	case version > formatVersion:
-		return head{}, &VersionError{j.db.Path(), version, formatVersion}
+		return head{}, &VersionError{j.file.path, version, formatVersion}
 	case reason != "":
-		return head{}, &CorruptError{j.db.Path(), "head", reason}
+		return head{}, &CorruptError{j.file.path, "head", reason}
 	}
 	return h, nil
 }

@@ -19,13 +19,24 @@ const (
 )
 
 // Open opens the journal in a directory, and makes both if they are not
-// there. It locks the file and reads all of it: a CorruptError says what is
-// damaged, a VersionError that a later version of this package wrote it, and
-// ErrLocked that another process has it open. It changes nothing then.
-func Open(dir string, cfg Config) (*Journal, error) {
+// there. It locks both and reads the whole file: a CorruptError says what is
+// damaged, a VersionError that a later version of this package wrote it, an
+// ExposedError that everybody may write it, and ErrLocked that another process
+// has it open. It changes nothing then. It takes time in proportion to the
+// length of the file.
+func Open(dir string, cfg Config) (_ *Journal, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("boltjournal: %w", err)
 	}
+	lock, err := lockDir(dir, cfg.LockWait)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, lock.Close())
+		}
+	}()
 	path := filepath.Join(dir, fileName)
 	if err := ensure(dir, path); err != nil {
 		return nil, err
@@ -33,15 +44,16 @@ func Open(dir string, cfg Config) (*Journal, error) {
 	if err := verifyLocked(path, cfg.LockWait); err != nil {
 		return nil, err
 	}
-	// Between the locks another process may have come and gone; what it left
-	// is as sound as what was verified.
-	db, err := openBolt(path, cfg.LockWait, false)
+	// Between the locks of the file another process may have come and gone,
+	// where directories have none; what it left is as sound as what was verified.
+	db, file, err := openBolt(path, cfg.LockWait, false)
 	if err != nil {
 		return nil, err
 	}
 	removeUnfinished(dir)
 	j := &Journal{
-		db: db, commit: cfg.commit, snapshots: make(chan struct{}, 1),
+		db: db, file: file, lock: lock, commit: cfg.commit,
+		snapshots: make(chan struct{}, 1), writing: make(chan struct{}, 1),
 		sizes: sizes{
 			part: cmp.Or(cfg.sizes.part, 1<<20), prune: cmp.Or(cfg.sizes.prune, 1000), read: cmp.Or(cfg.sizes.read, 1<<20),
 		},
@@ -55,28 +67,35 @@ func Open(dir string, cfg Config) (*Journal, error) {
 // openBolt opens the file with bbolt and a lock. The list of free pages is
 // not kept in the file, where damage to it would spread, but found by reading
 // the tree.
-func openBolt(path string, wait time.Duration, readOnly bool) (*bolt.DB, error) {
-	db, err := bolt.Open(path, 0o600, &bolt.Options{
-		Timeout:        max(wait, 1), // 0 would wait forever
-		ReadOnly:       readOnly,
-		NoFreelistSync: true,
-		FreelistType:   bolt.FreelistMapType,
-		NoStatistics:   true,
+func openBolt(path string, wait time.Duration, readOnly bool) (db *bolt.DB, file *openFile, err error) {
+	file = new(openFile)
+	fault := guard(path, func() error {
+		db, err = bolt.Open(path, 0o600, &bolt.Options{
+			Timeout:        max(wait, 1), // 0 would wait forever
+			ReadOnly:       readOnly,
+			NoFreelistSync: true,
+			FreelistType:   bolt.FreelistMapType,
+			NoStatistics:   true,
+			OpenFile:       file.open,
+		})
+		return nil
 	})
 	switch {
+	case fault != nil:
+		return nil, nil, errors.Join(fault, file.abandon())
 	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, ErrLocked
+		return nil, nil, ErrLocked
 	case err != nil:
-		return nil, fmt.Errorf("boltjournal: %w", err)
+		return nil, nil, fmt.Errorf("boltjournal: %w", err)
 	}
-	return db, nil
+	return db, file, nil
 }
 
 // verifyLocked reads the whole file while nobody writes to it: a database
 // that is open for reading locks out writers, and bbolt follows none of its
 // pages but the first two.
 func verifyLocked(path string, wait time.Duration) error {
-	db, err := openBolt(path, wait, true)
+	db, _, err := openBolt(path, wait, true)
 	if err != nil {
 		if errors.Is(err, ErrLocked) {
 			return err
@@ -93,8 +112,17 @@ func verifyLocked(path string, wait time.Duration) error {
 // ensure makes an empty journal if there is none. It appears under its name
 // as a whole, so that a crash in between leaves no half of it.
 func ensure(dir, path string) error {
-	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		return err
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && exposed(info):
+		return &ExposedError{path, info.Mode()}
+	case err == nil:
+		return nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("boltjournal: %w", err)
+	}
+	if _, err := os.Lstat(path); err == nil {
+		return fmt.Errorf("boltjournal: %s is a symbolic link to what is not there: %w", path, fs.ErrNotExist)
 	}
 	file, err := os.CreateTemp(dir, newPattern)
 	if err != nil {
@@ -115,14 +143,16 @@ func ensure(dir, path string) error {
 
 // removeUnfinished deletes what a crash in ensure has left behind.
 func removeUnfinished(dir string) {
-	paths, _ := filepath.Glob(filepath.Join(dir, newPattern))
-	for _, path := range paths {
-		_ = os.Remove(path) // it is in nobody's way
+	files, _ := os.ReadDir(dir)
+	for _, file := range files {
+		if unfinished, _ := filepath.Match(newPattern, file.Name()); unfinished {
+			_ = os.Remove(filepath.Join(dir, file.Name())) // it is in nobody's way
+		}
 	}
 }
 
 func create(path string) error {
-	db, err := openBolt(path, 0, false)
+	db, _, err := openBolt(path, 0, false)
 	if err != nil {
 		return err
 	}

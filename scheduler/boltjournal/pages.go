@@ -46,6 +46,9 @@ const (
 	bucketLeaf = 1
 
 	maxDepth = 64 // of branches; a sound file has a handful
+
+	hugeFile       = 1 << 30 // bytes, of which bbolt needs about a hundredth in memory
+	mostCompressed = 64      // what a file system may save at most
 )
 
 func (p *pages) corrupt(place, reason string, args ...any) error {
@@ -77,6 +80,11 @@ func openPages(file *os.File) (*pages, error) {
 	}
 	if p.end > uint64(info.Size()/p.size) {
 		return nil, p.corrupt("end of file", "%d bytes are not %d pages of %d", info.Size(), p.end, p.size)
+	}
+	// Every page that counts was written once. What was not takes no room on
+	// the disk, but bbolt would need memory for each page all the same.
+	if claimed, stored := p.end*uint64(p.size), uint64(stored(info)); claimed > hugeFile && claimed/mostCompressed > stored {
+		return nil, p.corrupt("end of file", "%d pages in use, of which %d bytes are on the disk", p.end, stored)
 	}
 	p.seen = make([]bool, p.end)
 	return p, nil

@@ -72,7 +72,7 @@ func (j *Journal) snapshot(ctx context.Context, h head) ([]byte, error) {
 			piece, ok := unseal(key, tx.Bucket([]byte(snapshotBucket)).Get(key))
 			if !ok {
 				return &CorruptError{
-					j.db.Path(), fmt.Sprintf("part %d of snapshot %d", part, h.snapshot), "missing, or checksum does not match",
+					j.file.path, fmt.Sprintf("part %d of snapshot %d", part, h.snapshot), "missing, or checksum does not match",
 				}
 			}
 			data = append(data, piece...)
@@ -96,7 +96,7 @@ func (j *Journal) entries(ctx context.Context, next, last uint64) ([]scheduler.R
 		for key, value := cursor.Seek(entryKey(next)); next <= last && size < j.sizes.read; key, value = cursor.Next() {
 			r, ok := decodeEntry(key, value)
 			if !ok || r.Seq != next {
-				return &CorruptError{j.db.Path(), fmt.Sprintf("entry %d", next), "missing, or checksum does not match"}
+				return &CorruptError{j.file.path, fmt.Sprintf("entry %d", next), "missing, or checksum does not match"}
 			}
 			r.Data = append([]byte{}, r.Data...) // the page goes with the transaction
 			batch = append(batch, r)
