@@ -15,6 +15,8 @@ func checks() []check {
 	return slices.Concat(fencingChecks(), contentChecks(), snapshotChecks(), []check{
 		{"ContextEnded", "Under a context that has ended, Acquire, Records and Append end with an error, " +
 			"and an append that said so is there as a whole or not at all.", contextEnded},
+		{"HangingAppend", "An append that hangs returns once its context has ended, and says that it failed. What became " +
+			"of it is decided when a successor has acquired: all of it is there by then, or none ever is.", hangingAppend},
 		{"StopReading", "A reader may stop at any record, and read again.", stopReading},
 		{"ReadWhileAppending", "Reading and appending at once harm neither: a reader sees a list without gaps.", readWhileAppending},
 	})
@@ -150,6 +152,44 @@ func contextEnded(r *rig) error {
 		return err
 	}
 	return nil
+}
+
+func hangingAppend(r *rig) error {
+	if err := errors.Join(r.acquire(1), r.append(1, entries(1, 3)...)); err != nil {
+		return err
+	}
+	var hanging <-chan struct{}
+	resume := func() {}
+	if r.cfg.Stall != nil {
+		hanging, resume = r.cfg.Stall()
+	}
+	old := r.journal
+	ctx, cancel := context.WithCancel(r.ctx)
+	outcome := make(chan error, 1)
+	go func() { outcome <- old.Append(ctx, 1, entries(4, 6)) }()
+	if hanging != nil {
+		<-hanging
+	}
+	cancel()
+	answer := <-outcome
+	resume()
+	if hanging != nil && answer == nil {
+		return errors.New("append returned nil while the store hung")
+	}
+	r.journal = r.successor()
+	if err := r.acquire(2); err != nil {
+		return err
+	}
+	last := uint64(6)
+	if err := r.holds(entries(1, last)...); err != nil {
+		if last = 3; answer == nil || r.holds(entries(1, last)...) != nil {
+			return err
+		}
+	}
+	if err := refused(old.Append(r.ctx, 1, entries(last+1, last+3)), 1, 2); err != nil {
+		return err
+	}
+	return errors.Join(r.holdsAfterRestart(entries(1, last)...), r.append(2, entry(last+1)), r.holdsAfterRestart(entries(1, last+1)...))
 }
 
 func stopReading(r *rig) error {

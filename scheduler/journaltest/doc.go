@@ -1,6 +1,6 @@
 // Package journaltest checks that a [scheduler.Journal] keeps the contract
-// that a scheduler relies on. A service that writes its own journal runs it
-// from a test:
+// that a scheduler relies on. A service that writes its own journal describes it
+// in a [Config] and calls [Run] from a test:
 //
 //	func TestConformance(t *testing.T) {
 //		journaltest.Run(t, journaltest.Config{
@@ -12,7 +12,8 @@
 //	}
 //
 // Each case is a subtest named after the rule that it checks; a failure, and
-// go test -v, print that rule.
+// go test -v, print that rule. With [Config.Stall] the kit also has the store stop
+// answering in the middle of an append.
 //
 // # The contract in short
 //
@@ -25,7 +26,8 @@
 // # Concurrency
 //
 // Run uses its journals from several goroutines at once, as the contract
-// allows; run it with the race detector too.
+// allows; run it with the race detector too. It has no time limits of its own: a
+// call that never returns is stopped by the -timeout of go test.
 //
 // # What it does not do
 //

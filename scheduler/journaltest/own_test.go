@@ -26,6 +26,42 @@ type plain struct {
 	token    uint64
 	snapshot *scheduler.Record
 	entries  map[uint64]scheduler.Record
+	hanging  chan struct{}      // not nil while the store stalls
+	givenUp  []scheduler.Record // of appends whose context ended meanwhile
+}
+
+// stall is Config.Stall.
+func (p *plain) stall() (hanging <-chan struct{}, resume func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.hanging = make(chan struct{})
+	return p.hanging, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.hanging = nil
+		if p.fault == "keeps half of what hung" {
+			p.keepLocked(p.givenUp[0])
+		}
+	}
+}
+
+// hang waits while the store stalls.
+func (p *plain) hang(ctx context.Context, records []scheduler.Record) error {
+	p.mu.Lock()
+	hanging := p.hanging
+	if hanging != nil {
+		p.givenUp = records
+	}
+	p.mu.Unlock()
+	if hanging == nil || p.fault == "acknowledges what hangs" {
+		if hanging != nil {
+			close(hanging)
+		}
+		return nil
+	}
+	close(hanging)
+	<-ctx.Done()
+	return ctx.Err()
 }
 
 func (p *plain) Acquire(ctx context.Context, token uint64) error {
@@ -96,6 +132,9 @@ func (p *plain) listLocked() []scheduler.Record {
 }
 
 func (p *plain) Append(ctx context.Context, token uint64, records []scheduler.Record) error {
+	if err := p.hang(ctx, records); err != nil {
+		return err
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err := ctx.Err(); err != nil && p.fault != "appends under an ended context" {
@@ -170,19 +209,27 @@ func (p *plain) restart() scheduler.Journal {
 		delete(next.entries, uint64(len(next.entries)))
 	case "forgets the snapshot":
 		next.snapshot = nil
+	case "appends late what hung":
+		for _, r := range p.givenUp {
+			next.keepLocked(r)
+		}
 	}
 	return next
 }
 
 func (p *plain) config() Config {
-	return Config{New: func(testing.TB) func() scheduler.Journal {
-		j := p
-		return func() scheduler.Journal {
-			restarted := j.restart()
-			j = restarted.(*plain)
-			return j
-		}
-	}}
+	var j *plain
+	return Config{
+		New: func(testing.TB) func() scheduler.Journal {
+			j = p
+			return func() scheduler.Journal {
+				restarted := j.restart()
+				j = restarted.(*plain)
+				return j
+			}
+		},
+		Stall: func() (<-chan struct{}, func()) { return j.stall() },
+	}
 }
 
 func TestGoodJournalPasses(t *testing.T) { Run(t, new(plain).config()) }
@@ -218,6 +265,9 @@ func TestEachFaultIsFound(t *testing.T) {
 		{"acquires under an ended context", "ContextEnded"},
 		{"reads under an ended context", "ContextEnded"},
 		{"appends under an ended context", "ContextEnded"},
+		{"acknowledges what hangs", "HangingAppend"},
+		{"keeps half of what hung", "HangingAppend"},
+		{"appends late what hung", "HangingAppend"},
 	}
 	for _, test := range tests {
 		t.Run(test.fault+": "+test.check, func(t *testing.T) {

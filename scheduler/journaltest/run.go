@@ -23,6 +23,11 @@ type Config struct {
 	// takes. Zero is 4 MiB; a snapshot of a hundred thousand instances has
 	// about 25 MiB.
 	MaxRecord int
+	// Stall makes the store of the journal that New has prepared last stop
+	// answering: what is called from then on hangs until its context ends or
+	// resume is called. hanging is closed once a call hangs. Nil leaves it to
+	// chance whether an append is under way when its context ends.
+	Stall func() (hanging <-chan struct{}, resume func())
 }
 
 const defaultMaxRecord = 4 << 20
