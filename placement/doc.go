@@ -1,7 +1,8 @@
 // Package placement holds the nouns and the pure rules of scheduling: what a
 // node offers, what an instance asks for, where it may run and where it would
-// rather run. It decides nothing by itself; package scheduler does, with the
-// rules stated here.
+// rather run. Most programs need three types: a [Node], a [Request] and its
+// [Preferences]. Nothing is decided here; package scheduler decides, by the rules
+// stated here.
 //
 //	node := placement.Node{
 //		ID:       "n1",

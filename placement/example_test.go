@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rads-project/constellation/placement"
@@ -189,4 +190,20 @@ func ExampleCompareReasons() {
 	// constraint disk = ssd
 	// resource cpu
 	// resource memory
+}
+
+// What a tenant sends is bounded, and so is what an error repeats of it.
+func ExampleInvalidError_longValue() {
+	err := placement.Request{
+		ID:     "web-1",
+		Labels: map[string]string{"note": strings.Repeat("all work and no play ", 10_000)},
+	}.Validate()
+	var invalid *placement.InvalidError
+	if errors.As(err, &invalid) {
+		fmt.Println(invalid.Field, len(invalid.Value), invalid.Reason)
+	}
+	fmt.Println(len(err.Error()) < 1000)
+	// Output:
+	// labels.note 210000 longer than 1024 bytes
+	// true
 }

@@ -32,10 +32,10 @@ const (
 // maxMistakes bounds a report: what is wrong everywhere is known by then.
 const maxMistakes = 64
 
-// checkID reports what can not be an ID, a name or a key. Empty ones can.
+// checkID reports what cannot be an ID, a name or a key. Empty ones can.
 func (m *mistakes) checkID(field, id string) { m.checkText(field, id, MaxIDBytes) }
 
-// checkValue reports what can not be a value.
+// checkValue reports what cannot be a value.
 func (m *mistakes) checkValue(field, value string) { m.checkText(field, value, MaxValueBytes) }
 
 func (m *mistakes) checkText(field, text string, most int) {

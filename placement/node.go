@@ -196,7 +196,7 @@ func (n *Node) checkOvercommit(found *mistakes) {
 		ratio, field := n.Overcommit[name], "overcommit."+string(name)
 		switch name {
 		case NameGPU, NameInstances:
-			found.add(field, ratio.String(), "can not be overcommitted")
+			found.add(field, ratio.String(), "cannot be overcommitted")
 			continue
 		case NameCPU, NameMemory, NameDisk, NameNetwork:
 		default:

@@ -157,8 +157,7 @@ func (p *Preferences) validateRules() error {
 	return found.join()
 }
 
-// rules returns the number that MaxRules bounds. It stops counting where it is
-// far beyond that.
+// rules returns the number that MaxRules bounds, or some number above MaxRules.
 func (p *Preferences) rules() int {
 	rules := len(p.Required) + len(p.Preferred) + len(p.Tolerations) + len(p.Affinity) + len(p.Spread)
 	if rules > MaxRules {

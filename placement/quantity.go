@@ -78,7 +78,7 @@ func ParseQuantity(name ResourceName, text string) (int64, error) {
 // maxDecimals is how many decimals a quantity may have: 10^18 fits an int64.
 const maxDecimals = 18
 
-// scaleDecimal returns number × size, exactly, or why it can not.
+// scaleDecimal returns number × size, exactly, or why it cannot.
 func scaleDecimal(number string, size int64) (amount int64, reason string) {
 	whole, fraction, _ := strings.Cut(number, ".")
 	if whole+fraction == "" || !isDigits(whole) || !isDigits(fraction) {

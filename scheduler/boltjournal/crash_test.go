@@ -96,7 +96,7 @@ func (a *action) run(s *scheduler.Scheduler) error {
 	return nil
 }
 
-// crashChild works until it is killed, and returns an exit code if it can not.
+// crashChild works until it is killed, and returns an exit code if it cannot.
 func crashChild(dir string) int {
 	var seed uint64
 	_, err := fmt.Sscan(os.Getenv(crashSeed), &seed)

@@ -74,6 +74,15 @@ func TestFileCutBeforeCommitIsCorrupt(t *testing.T) {
 	require.NoError(t, j.Close())
 }
 
+// TestShorterFileIsCorruptBeforeItGrows cuts off what is not in use, before an
+// append that makes the file longer than it was.
+func TestShorterFileIsCorruptBeforeItGrows(t *testing.T) {
+	dir := t.TempDir()
+	j := opened(t, dir, Config{})
+	require.NoError(t, os.Truncate(filepath.Join(dir, fileName), int64(bytesInUse(t, dir))))
+	require.ErrorIs(t, j.Append(t.Context(), 1, []scheduler.Record{entry(2, strings.Repeat("b", 1<<20))}), ErrCorrupt)
+}
+
 // TestFaultLeavesNobodyWaiting goes on from several goroutines after a fault
 // that has left bbolt locked.
 func TestFaultLeavesNobodyWaiting(t *testing.T) {
