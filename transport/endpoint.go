@@ -12,15 +12,15 @@ import (
 type Endpoint struct {
 	net  *Memory
 	name string
-	// wake tells Serve that a parcel may fall due earlier than it knew.
+	// wake tells Serve that a frame may arrive earlier than it knew.
 	wake chan struct{}
 
 	// The rest is guarded by net.mu.
 
 	phase phase
 	inbox inbox
-	// spare are parcels for reuse: no more than were ever waiting at once.
-	spare []*parcel
+	// spare are for reuse: no more than were ever in flight at once.
+	spare []*inFlight
 	peers map[string]*peer
 }
 
@@ -36,9 +36,9 @@ const (
 // A peer is what an endpoint knows about another member.
 type peer struct {
 	stats PeerStats
-	// waiting counts the parcels from the peer in the inbox.
+	// waiting counts the frames from the peer in the inbox.
 	waiting int
-	// transit is how long the latest parcel from the peer was under way.
+	// transit is how long the latest frame from the peer was in flight.
 	transit time.Duration
 }
 
@@ -71,11 +71,11 @@ func (e *Endpoint) Send(to string, frame []byte) error {
 	}
 	for i, due := range m.times {
 		m.seq++
-		p := dst.blankLocked()
-		p.due, p.seq, p.sent = due, m.seq, now
-		p.from, p.out, p.extra = e.name, out, i > 0
-		p.frame = append(p.frame[:0], frame...)
-		dst.acceptLocked(p)
+		f := dst.blankLocked()
+		f.due, f.seq, f.sent = due, m.seq, now
+		f.from, f.out, f.extra = e.name, out, i > 0
+		f.frame = append(f.frame[:0], frame...)
+		dst.acceptLocked(f)
 	}
 	return nil
 }
@@ -90,10 +90,10 @@ func (e *Endpoint) Serve(ctx context.Context, handle func(from string, frame []b
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for ctx.Err() == nil {
-		p, wait := e.next()
-		if p != nil {
-			handle(p.from, p.frame)
-			e.recycle(p)
+		f, wait := e.next()
+		if f != nil {
+			handle(f.from, f.frame)
+			e.recycle(f)
 			continue
 		}
 		timer.Reset(wait)
@@ -145,19 +145,19 @@ func (e *Endpoint) end() {
 	defer e.net.mu.Unlock()
 	e.phase = closed
 	for len(e.inbox) > 0 {
-		p := e.removeLocked(0)
-		p.settle(&p.out.Dropped.Lost)
+		f := e.removeLocked(0)
+		f.finish(&f.out.Dropped.Lost)
 	}
 	e.spare = nil
 }
 
-// idle is how long Serve sleeps when nothing is under way to it; only a bound,
-// for a parcel wakes it.
+// idle is how long Serve sleeps when nothing is in flight to it; only a bound,
+// for a frame wakes it.
 const idle = time.Hour
 
-// next takes the next parcel to handle out of the inbox, or says how long
+// next takes the next frame to handle out of the inbox, or says how long
 // there will be none.
-func (e *Endpoint) next() (*parcel, time.Duration) {
+func (e *Endpoint) next() (*inFlight, time.Duration) {
 	m := e.net
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -166,28 +166,28 @@ func (e *Endpoint) next() (*parcel, time.Duration) {
 		if wait := e.inbox[0].due - now; wait > 0 {
 			return nil, wait
 		}
-		p := e.removeLocked(0)
+		f := e.removeLocked(0)
 		switch {
-		case !m.model.Connected(p.from, e.name):
-			p.settle(&p.out.Dropped.Lost)
-		case now-p.due > QueueAge:
-			p.settle(&p.out.Dropped.Stale)
+		case !m.model.Connected(f.from, e.name):
+			f.finish(&f.out.Dropped.Lost)
+		case now-f.due > QueueAge:
+			f.finish(&f.out.Dropped.Stale)
 		default:
-			p.settle(&p.out.Sent)
-			from := e.peerLocked(p.from)
+			f.finish(&f.out.Sent)
+			from := e.peerLocked(f.from)
 			from.stats.Received++
-			from.transit = now - p.sent
-			return p, 0
+			from.transit = now - f.sent
+			return f, 0
 		}
-		e.spare = append(e.spare, p)
+		e.spare = append(e.spare, f)
 	}
 	return nil, idle
 }
 
-func (e *Endpoint) recycle(p *parcel) {
+func (e *Endpoint) recycle(f *inFlight) {
 	e.net.mu.Lock()
 	defer e.net.mu.Unlock()
-	e.spare = append(e.spare, p)
+	e.spare = append(e.spare, f)
 }
 
 func (e *Endpoint) peerLocked(name string) *peer {

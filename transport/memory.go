@@ -31,7 +31,7 @@ type Memory struct {
 	mu      sync.Mutex
 	model   *faultnet.Model
 	members map[string]*Endpoint
-	// seq numbers parcels in the order of sending.
+	// seq numbers frames in the order of sending.
 	seq uint64
 	// times is scratch space for the model's answers.
 	times []time.Duration
