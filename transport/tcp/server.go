@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/rads-project/constellation/transport/internal/outbox"
 	"github.com/rads-project/constellation/transport/internal/wire"
 )
 
@@ -41,7 +40,7 @@ func (s *server) acceptAll(ctx context.Context) error {
 		case err == nil:
 			pause = 0
 			s.admit(conn)
-			wg.Go(func() { s.converse(ctx, conn) })
+			wg.Go(func() { s.serve(ctx, conn) })
 		case errors.Is(err, net.ErrClosed) || ctx.Err() != nil:
 			return fmt.Errorf("tcp: accept: %w", err)
 		default:
@@ -73,10 +72,10 @@ func (s *server) admit(conn net.Conn) {
 	}
 }
 
-// settle ends the introduction of conn, counts it under reason, nil for a
-// good one, and reports whether it was still pending; if not, admit has
+// endPending ends the introduction of conn, counts it under reason, nil for
+// a good one, and reports whether it was still pending; if not, admit has
 // closed and counted it.
-func (s *server) settle(conn net.Conn, reason *uint64) bool {
+func (s *server) endPending(conn net.Conn, reason *uint64) bool {
 	s.t.mu.Lock()
 	defer s.t.mu.Unlock()
 	i := slices.Index(s.t.pending, conn)
@@ -90,35 +89,28 @@ func (s *server) settle(conn net.Conn, reason *uint64) bool {
 	return true
 }
 
-// A guest is a connection whose introduction was accepted.
-type guest struct {
-	conn net.Conn
-	peer *outbox.Peer
-	seat *seat
-}
-
-// converse serves one accepted connection to its end.
-func (s *server) converse(ctx context.Context, raw net.Conn) {
+// serve serves one accepted connection to its end.
+func (s *server) serve(ctx context.Context, raw net.Conn) {
 	closeRaw := func() { _ = raw.Close() }
 	defer closeRaw()
 	defer context.AfterFunc(ctx, closeRaw)()
-	g, reason := s.welcome(ctx, raw)
-	if g != nil {
-		defer g.seat.leave()
+	in, reason := s.introduce(ctx, raw)
+	if in != nil {
+		defer in.slot.release()
 	}
-	if !s.settle(raw, reason) || reason != nil {
+	if !s.endPending(raw, reason) || reason != nil {
 		return
 	}
-	g.peer.Knocked.Give()
-	if err := s.receive(g); errors.Is(err, wire.ErrBroken) || errors.Is(err, wire.ErrTooLong) {
+	in.peer.Knocked.Give()
+	if err := s.receive(in); errors.Is(err, wire.ErrBroken) || errors.Is(err, wire.ErrTooLong) {
 		s.t.count(&s.t.refused.Frame)
 	}
 }
 
-// welcome hears the introduction on raw, judges it and answers. It returns
-// the guest, who sits, or the counter of the reason for which the connection
-// is refused; both if the answer could not be given.
-func (s *server) welcome(ctx context.Context, raw net.Conn) (*guest, *uint64) {
+// introduce reads the introduction on raw, judges it and answers. It returns
+// the inbound connection, which has its slot, or the counter of the reason for
+// which the connection is refused; both if the answer could not be written.
+func (s *server) introduce(ctx context.Context, raw net.Conn) (*inboundConn, *uint64) {
 	refused := &s.t.refused
 	deadline := time.Now().Add(introduceTimeout)
 	if err := raw.SetDeadline(deadline); err != nil {
@@ -139,22 +131,22 @@ func (s *server) welcome(ctx context.Context, raw net.Conn) (*guest, *uint64) {
 	if err != nil && !errors.Is(err, wire.ErrVersion) {
 		return nil, &refused.Handshake
 	}
-	var g *guest
+	var in *inboundConn
 	verdict, reason := wire.RefusedVersion, &refused.Version
 	if err == nil {
-		g, verdict, reason = s.judge(conn, hello)
+		in, verdict, reason = s.judge(conn, hello)
 	}
-	if g != nil && !g.seat.sit(ctx, raw, deadline) {
-		g, verdict, reason = nil, wire.RefusedBusy, &refused.Busy
+	if in != nil && !in.slot.acquire(ctx, raw, deadline) {
+		in, verdict, reason = nil, wire.RefusedBusy, &refused.Busy
 	}
 	if err := write(conn, verdict.Append(nil)); err != nil && reason == nil {
 		reason = &refused.Handshake
 	}
-	return g, reason
+	return in, reason
 }
 
 // judge answers a hello that is well formed.
-func (s *server) judge(conn net.Conn, hello wire.Hello) (*guest, wire.Verdict, *uint64) {
+func (s *server) judge(conn net.Conn, hello wire.Hello) (*inboundConn, wire.Verdict, *uint64) {
 	refused := &s.t.refused
 	if hello.Cluster != s.t.cfg.Cluster {
 		return nil, wire.RefusedCluster, &refused.Cluster
@@ -171,20 +163,20 @@ func (s *server) judge(conn net.Conn, hello wire.Hello) (*guest, wire.Verdict, *
 	if peer == nil {
 		return nil, wire.RefusedSender, &refused.Sender
 	}
-	seat := s.t.seats[peer.Name]
-	if seat == nil {
-		seat = newSeat()
-		s.t.seats[peer.Name] = seat
+	slot := s.t.slots[peer.Name]
+	if slot == nil {
+		slot = newInboundSlot()
+		s.t.slots[peer.Name] = slot
 	}
-	return &guest{conn, peer, seat}, wire.Accepted, nil
+	return &inboundConn{conn, peer, slot}, wire.Accepted, nil
 }
 
-// receive hands the guest's frames to the handler until its connection ends.
-func (s *server) receive(g *guest) error {
-	r := wire.NewReader(g.conn, s.t.cfg.MaxFrame)
+// receive gives the frames of in to the handler until the connection ends.
+func (s *server) receive(in *inboundConn) error {
+	r := wire.NewReader(in.conn, s.t.cfg.MaxFrame)
 	var pong []byte
 	for {
-		if err := g.conn.SetReadDeadline(time.Now().Add(idleTimeout)); err != nil {
+		if err := in.conn.SetReadDeadline(time.Now().Add(idleTimeout)); err != nil {
 			return err
 		}
 		kind, payload, err := r.Next()
@@ -193,11 +185,11 @@ func (s *server) receive(g *guest) error {
 		}
 		switch {
 		case kind == wire.Data:
-			g.peer.Out.Received()
-			s.handle(g.peer.Name, payload)
+			in.peer.Out.Received()
+			s.handle(in.peer.Name, payload)
 		case kind == wire.Ping && len(payload) == pingSize:
 			pong = wire.Append(pong[:0], wire.Pong, payload)
-			if err := write(g.conn, pong); err != nil {
+			if err := write(in.conn, pong); err != nil {
 				return err
 			}
 		default:

@@ -247,8 +247,8 @@ func TestStuckHandlerBoundsConnections(t *testing.T) {
 	})
 }
 
-// A connection that waits for its seat when the peer is removed gets none.
-func TestRemovedPeerGetsNoSeat(t *testing.T) {
+// A connection that waits for its slot when the peer is removed gets none.
+func TestRemovedPeerGetsNoSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newPipeNet()
 		a := n.member(t, "a", "b")

@@ -17,12 +17,12 @@ type Transport struct {
 	// serverTLS is for accepted connections; nil: no TLS.
 	serverTLS *tls.Config
 
-	// mu is taken before the roster's mutex, never with a seat's.
+	// mu is taken before the roster's mutex, never with a slot's.
 	mu sync.Mutex
 	// pending are the connections that introduce themselves, the oldest first.
 	pending []net.Conn
-	// seats are those of the peers that have connected, by name.
-	seats   map[string]*seat
+	// slots are those of the peers that have connected, by name.
+	slots   map[string]*inboundSlot
 	refused transport.Refused
 }
 
@@ -36,7 +36,7 @@ func New(cfg Config) (*Transport, error) {
 	t := &Transport{
 		cfg:    cfg,
 		roster: outbox.NewRoster(cfg.MaxFrame, cfg.Peers),
-		seats:  map[string]*seat{},
+		slots:  map[string]*inboundSlot{},
 	}
 	t.cfg.Peers = nil // The roster holds them from here on.
 	if cfg.TLS != nil {
@@ -68,11 +68,11 @@ func (t *Transport) RemovePeer(name string) error {
 		return err
 	}
 	t.mu.Lock()
-	s := t.seats[name]
-	delete(t.seats, name)
+	s := t.slots[name]
+	delete(t.slots, name)
 	t.mu.Unlock()
 	if s != nil {
-		s.clear()
+		s.remove()
 	}
 	return nil
 }
