@@ -48,7 +48,7 @@ func (t *Transport) serve(w http.ResponseWriter, r *http.Request) *refusal {
 		return &refusal{http.StatusServiceUnavailable, "too many requests at once", &t.refused.Busy}
 	}
 	defer t.leave(peer.Name)
-	peer.Knocked.Give()
+	peer.RetryHint.Give()
 	return t.receive(w, r, peer)
 }
 

@@ -54,7 +54,7 @@ func (s *sender) run(ctx context.Context) {
 		if n == 0 {
 			continue
 		}
-		s.peer.Knocked.Forget() // What matters is a sign of life after this.
+		s.peer.RetryHint.Forget() // What matters is a sign of life after this.
 		start := time.Now()
 		if err := s.post(ctx, body); err != nil {
 			out.Lost(n)

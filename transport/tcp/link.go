@@ -62,7 +62,7 @@ func (l *link) session(ctx context.Context, backoff *outbox.Backoff) error {
 	wg.Wait()
 	// That the peer connected while the connection stood says nothing about
 	// the time after it.
-	l.peer.Knocked.Forget()
+	l.peer.RetryHint.Forget()
 	// Only a connection that lasted shows that the trouble is over; one that
 	// is made and lost at once must not be made again at once.
 	if time.Since(connected) > outbox.BackoffLast {

@@ -215,7 +215,7 @@ func TestPausesBeginAnewAfterSuccess(t *testing.T) {
 	})
 }
 
-// A peer that comes back is connected to at once, because it knocks.
+// A peer that comes back is connected to at once, because its connection is a retry hint.
 func TestPeerThatComesBackIsReachedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newPipeNet()

@@ -101,7 +101,7 @@ func (s *server) serve(ctx context.Context, raw net.Conn) {
 	if !s.endPending(raw, reason) || reason != nil {
 		return
 	}
-	in.peer.Knocked.Give()
+	in.peer.RetryHint.Give()
 	if err := s.receive(in); errors.Is(err, wire.ErrBroken) || errors.Is(err, wire.ErrTooLong) {
 		s.t.count(&s.t.refused.Frame)
 	}

@@ -35,9 +35,9 @@ type Peer struct {
 	Name string
 	// Out holds what waits for it.
 	Out *Outbox
-	// Moved says that the address was set anew, Knocked that the peer has
-	// shown a sign of life.
-	Moved, Knocked Signal
+	// Moved says that the address was set anew. RetryHint says that the peer
+	// has shown a sign of life, so that an attempt is worth its while.
+	Moved, RetryHint Signal
 
 	roster *Roster
 	// address and stop are guarded by roster.mu; stop is nil until the peer
@@ -58,12 +58,12 @@ func NewRoster(maxFrame int, peers map[string]string) *Roster {
 
 func (r *Roster) addLocked(name, address string) {
 	r.peers[name] = &Peer{
-		Name:    name,
-		Out:     New(name),
-		Moved:   NewSignal(),
-		Knocked: NewSignal(),
-		roster:  r,
-		address: address,
+		Name:      name,
+		Out:       New(name),
+		Moved:     NewSignal(),
+		RetryHint: NewSignal(),
+		roster:    r,
+		address:   address,
 	}
 }
 
@@ -213,17 +213,17 @@ func (p *Peer) Address() string {
 }
 
 // Pause waits until it is time to try again: the backoff is over, the peer has
-// a new address or has knocked, or ctx ends. Knocking helps once until the
-// next success, for a peer may be alive and yet out of reach.
+// a new address, a retry hint is given, or ctx ends. A hint helps once until
+// the next success, for a peer may be alive and yet out of reach.
 func (p *Peer) Pause(ctx context.Context, b *Backoff) {
-	knocked := p.Knocked
+	hint := p.RetryHint
 	if b.hurried {
-		knocked = nil
+		hint = nil
 	}
 	select {
 	case <-ctx.Done():
 	case <-p.Moved:
-	case <-knocked:
+	case <-hint:
 		b.hurried = true
 	case <-time.After(b.Next()):
 	}

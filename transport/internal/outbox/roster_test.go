@@ -66,7 +66,7 @@ func TestPauseEndsEarly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := outbox.NewRoster(10, map[string]string{"a": ""})
 		p, start := r.Peer("a"), time.Now()
-		p.Knocked.Give()
+		p.RetryHint.Give()
 		p.Pause(t.Context(), outbox.NewBackoff("self", "a"))
 		require.NoError(t, r.Set("a", "moved"))
 		p.Pause(t.Context(), outbox.NewBackoff("self", "a"))
@@ -80,13 +80,13 @@ func TestPauseEndsEarly(t *testing.T) {
 	})
 }
 
-func TestKnockingHelpsOnce(t *testing.T) {
+func TestRetryHintHelpsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := outbox.NewRoster(10, map[string]string{"a": ""}).Peer("a")
 		b := outbox.NewBackoff("self", "a")
 		hurries := func() bool {
 			start := time.Now()
-			p.Knocked.Give()
+			p.RetryHint.Give()
 			p.Pause(t.Context(), b)
 			return time.Since(start) == 0
 		}
