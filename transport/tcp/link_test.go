@@ -443,23 +443,61 @@ func TestServeEndsWithItsListener(t *testing.T) {
 	})
 }
 
-func TestAcceptRecovers(t *testing.T) {
+// A listener that fails is asked again after pauses of up to a second, and
+// after a success the pauses begin anew with 5 ms.
+func TestAcceptPausesBeginAnewAfterSuccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newPipeNet()
 		l := n.listen("a")
-		for range 20 {
-			l.flaws = append(l.flaws, errors.New("too many open files"))
+		fail := func(times int) {
+			for range times {
+				l.flaws <- errors.New("too many open files")
+			}
 		}
-		a, err := tcp.New(tcp.Config{
-			Cluster: "test", Name: "a", Listener: l, Peers: map[string]string{"b": "b"}, Insecure: true, Dial: n.dial,
-		})
+		// recovery is how long a connection waits to be accepted.
+		recovery := func() time.Duration {
+			start := time.Now()
+			n.connectToA(t)
+			return time.Since(start)
+		}
+		fail(20)
+		a, err := tcp.New(tcp.Config{Cluster: "test", Name: "a", Listener: l, Insecure: true, Dial: n.dial})
 		require.NoError(t, err)
-		b := n.member(t, "b", "a")
-		atA, _ := serve(t, a)
-		serve(t, b)
-		time.Sleep(30 * second)
-		require.NoError(t, b.Send("a", []byte("at last")))
+		serve(t, a)
+		require.Equal(t, 5*ms*(1<<8-1)+12*second, recovery(), "eight pauses that double, then twelve of a second")
 		synctest.Wait()
-		require.Equal(t, []arrival{{"b", "at last"}}, drain(atA))
+		fail(1)
+		synctest.Wait()
+		require.Equal(t, 5*ms, recovery())
+	})
+}
+
+// A peer that accepts and hangs up at once is not reached: connections that
+// do not last make the pauses no shorter.
+func TestAttemptsAtAPeerThatHangsUpAreDamped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipeNet()
+		a := n.member(t, "a", "b")
+		l := n.listen("b")
+		defer func() { _ = l.Close() }()
+		go func() {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				if _, err := wire.ReadHello(conn); err == nil {
+					_, _ = conn.Write(wire.Accepted.Append(nil))
+				}
+				_ = conn.Close()
+			}
+		}()
+		serve(t, a)
+		time.Sleep(time.Minute)
+		attempts := n.attempts("b")
+		require.Greater(t, len(attempts), 60)
+		for i := 10; i < len(attempts); i++ {
+			require.GreaterOrEqual(t, attempts[i].Sub(attempts[i-1]), second/2)
+		}
 	})
 }

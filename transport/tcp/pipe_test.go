@@ -61,7 +61,7 @@ func (n *pipeNet) attempts(address string) []time.Time {
 }
 
 func (n *pipeNet) listen(address string) *pipeListener {
-	l := &pipeListener{net: n, address: address, conns: make(chan net.Conn), done: make(chan struct{})}
+	l := &pipeListener{net: n, address: address, conns: make(chan net.Conn), done: make(chan struct{}), flaws: make(chan error, 20)}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.listeners[address] = l
@@ -74,17 +74,19 @@ type pipeListener struct {
 	conns   chan net.Conn
 	done    chan struct{}
 	once    sync.Once
-	// flaws are errors that Accept returns first.
-	flaws []error
+	// flaws are errors that Accept returns before anything else.
+	flaws chan error
 }
 
 func (l *pipeListener) Accept() (net.Conn, error) {
-	if len(l.flaws) > 0 {
-		err := l.flaws[0]
-		l.flaws = l.flaws[1:]
+	select {
+	case err := <-l.flaws:
 		return nil, err
+	default:
 	}
 	select {
+	case err := <-l.flaws:
+		return nil, err
 	case c := <-l.conns:
 		return c, nil
 	case <-l.done:
