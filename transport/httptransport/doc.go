@@ -13,11 +13,13 @@
 // The answer 204 means that the handler has been given the frames; any other
 // means that some may have been lost, and says why in its body.
 //
-// A request of another cluster (421), for another receiver (421), of an
-// unknown version (400), from a sender that is no peer or that cannot prove
-// its name (403) is refused and counted, before its body is read. A frame
-// that is too long (413) or broken (400) ends the request and, over HTTP/1.1,
-// the connection. Before and after Serve the answer is 503.
+// A request is refused and counted, before its body is read, if its sender
+// cannot prove its name (403), if its version is unknown (400), if it is of
+// another cluster or for another receiver (421), or if its sender is no peer
+// (403). The proof comes first: whoever has none gets the same answer to every
+// request, so it learns neither the cluster nor the member. A frame that is
+// too long (413) or broken (400) ends the request and, over HTTP/1.1, the
+// connection. Before and after Serve the answer is 503.
 //
 // # Who is who
 //

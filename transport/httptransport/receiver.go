@@ -52,8 +52,14 @@ func (t *Transport) serve(w http.ResponseWriter, r *http.Request) *refusal {
 	return t.receive(w, r, peer)
 }
 
-// judge decides by the headers alone whether a request is welcome.
+// judge decides by the headers alone whether a request is accepted.
 func (t *Transport) judge(r *http.Request) (*outbox.Peer, *refusal) {
+	// The sender proves its name first: any other answer would tell a stranger
+	// which cluster and which member are here.
+	from, errFrom := url.QueryUnescape(r.Header.Get(headerFrom))
+	if !t.authentic(r, from) {
+		return nil, &refusal{http.StatusForbidden, "sender not authenticated", &t.refused.Sender}
+	}
 	if r.Method != http.MethodPost {
 		return nil, &refusal{http.StatusMethodNotAllowed, "only POST", &t.refused.Handshake}
 	}
@@ -65,7 +71,6 @@ func (t *Transport) judge(r *http.Request) (*outbox.Peer, *refusal) {
 		return nil, &refusal{http.StatusBadRequest, "unknown version", &t.refused.Version}
 	}
 	cluster, errCluster := url.QueryUnescape(r.Header.Get(headerCluster))
-	from, errFrom := url.QueryUnescape(r.Header.Get(headerFrom))
 	to, errTo := url.QueryUnescape(r.Header.Get(headerTo))
 	if errors.Join(errCluster, errFrom, errTo) != nil {
 		return nil, &refusal{http.StatusBadRequest, "garbled introduction", &t.refused.Handshake}
@@ -76,9 +81,6 @@ func (t *Transport) judge(r *http.Request) (*outbox.Peer, *refusal) {
 	if to != t.cfg.Name {
 		return nil, &refusal{http.StatusMisdirectedRequest, "other receiver", &t.refused.Receiver}
 	}
-	if !t.authentic(r, from) {
-		return nil, &refusal{http.StatusForbidden, "sender not authenticated", &t.refused.Sender}
-	}
 	peer := t.roster.Peer(from)
 	if peer == nil {
 		return nil, &refusal{http.StatusForbidden, "unknown sender", &t.refused.Sender}
@@ -86,7 +88,7 @@ func (t *Transport) judge(r *http.Request) (*outbox.Peer, *refusal) {
 	return peer, nil
 }
 
-// authentic reports whether from has sent r.
+// authentic reports whether r proves that from has sent it.
 func (t *Transport) authentic(r *http.Request, from string) bool {
 	if t.cfg.Insecure {
 		return true

@@ -224,6 +224,63 @@ func TestAuthenticate(t *testing.T) {
 	require.Equal(t, transport.Refused{Sender: 2}, tr.Stats().Refused)
 }
 
+// A sender that cannot prove its name gets one answer, whatever it asks for
+// and whether the member serves or not.
+func TestStrangersLearnNothing(t *testing.T) {
+	header := func(key, value string) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Set(key, value) }
+	}
+	requests := map[string]func(*http.Request){
+		"all right":         func(*http.Request) {},
+		"not a POST":        func(r *http.Request) { r.Method = http.MethodGet },
+		"no headers":        func(r *http.Request) { clear(r.Header) },
+		"another version":   header("Constellation-Version", "2"),
+		"a garbled cluster": header("Constellation-Cluster", "%zz"),
+		"a garbled sender":  header("Constellation-From", "%zz"),
+		"another cluster":   header("Constellation-Cluster", "prod"),
+		"another receiver":  header("Constellation-To", "c"),
+		"an unknown sender": header("Constellation-From", "z"),
+	}
+	strangers := map[string]func(*http.Request) (string, error){
+		"nobody":       func(*http.Request) (string, error) { return "", errors.New("no token") },
+		"somebody":     func(*http.Request) (string, error) { return "b", errors.New("expired token") },
+		"another name": func(*http.Request) (string, error) { return "somebody else", nil },
+	}
+	for who, authenticate := range strangers {
+		tr := newTransport(t, func(cfg *httptransport.Config) { cfg.Insecure, cfg.Authenticate = false, authenticate })
+		ask := func(change func(*http.Request)) *http.Response {
+			r, unread := request(nil), &counter{r: bytes.NewReader(frames("forged"))}
+			r.Body = io.NopCloser(unread)
+			change(r)
+			w := httptest.NewRecorder()
+			tr.ServeHTTP(w, r)
+			require.Zero(t, unread.n, "the body of a stranger is not read")
+			return w.Result()
+		}
+		same := func(when string) {
+			for what, change := range requests {
+				resp := ask(change)
+				body, err := io.ReadAll(resp.Body)
+				require.NoError(t, err)
+				require.Equal(t, 403, resp.StatusCode, "%s, %s, %s", when, who, what)
+				require.Equal(t, "sender not authenticated\n", string(body), "%s, %s, %s", when, who, what)
+				require.Equal(t, http.Header{
+					"Connection":             {"close"},
+					"Content-Type":           {"text/plain; charset=utf-8"},
+					"X-Content-Type-Options": {"nosniff"},
+				}, resp.Header, "%s, %s, %s", when, who, what)
+			}
+		}
+		same("before Serve")
+		arrivals, stop := serve(t, tr)
+		same("during Serve")
+		stop()
+		same("after Serve")
+		require.Empty(t, drain(arrivals))
+		require.Equal(t, transport.Refused{Sender: uint64(3 * len(requests))}, tr.Stats().Refused)
+	}
+}
+
 func TestCertificate(t *testing.T) {
 	leaf := func(names ...string) *tls.ConnectionState {
 		return &tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{{DNSNames: names}}}}
