@@ -148,14 +148,16 @@ func (s *server) introduce(ctx context.Context, raw net.Conn) (*inboundConn, *ui
 // judge answers a hello that is well formed.
 func (s *server) judge(conn net.Conn, hello wire.Hello) (*inboundConn, wire.Verdict, *uint64) {
 	refused := &s.t.refused
+	// The sender proves its name first: any other answer would tell a stranger
+	// which cluster and which member are here.
+	if secure, ok := conn.(*tls.Conn); ok && checkName(secure.ConnectionState(), hello.From) != nil {
+		return nil, wire.RefusedSender, &refused.Sender
+	}
 	if hello.Cluster != s.t.cfg.Cluster {
 		return nil, wire.RefusedCluster, &refused.Cluster
 	}
 	if hello.To != s.t.cfg.Name {
 		return nil, wire.RefusedReceiver, &refused.Receiver
-	}
-	if secure, ok := conn.(*tls.Conn); ok && checkName(secure.ConnectionState(), hello.From) != nil {
-		return nil, wire.RefusedSender, &refused.Sender
 	}
 	s.t.mu.Lock()
 	defer s.t.mu.Unlock()

@@ -122,6 +122,30 @@ func TestTLSRefusals(t *testing.T) {
 	})
 }
 
+// A sender whose certificate does not name it gets one answer, whichever
+// cluster and member it looks for.
+func TestTLSStrangersLearnNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, ca := newPipeNet(), newAuthority(t)
+		a := n.secureMember(t, "a", &tls.Config{
+			Certificates: []tls.Certificate{issue(t, ca, "a")}, RootCAs: ca.Pool(),
+		}, "b")
+		serve(t, a)
+		hellos := []wire.Hello{
+			good(), {Cluster: "prod", From: "b", To: "a"}, {Cluster: "test", From: "b", To: "c"},
+			{Cluster: "test", From: "nobody", To: "a"},
+		}
+		for _, hello := range hellos {
+			conn := tls.Client(n.connectToA(t), &tls.Config{
+				Certificates: []tls.Certificate{issue(t, ca, "c")}, RootCAs: ca.Pool(), ServerName: "a",
+			})
+			require.Equal(t, wire.RefusedSender, introduce(t, conn, hello), hello)
+		}
+		synctest.Wait()
+		require.Equal(t, transport.Refused{Sender: uint64(len(hellos))}, a.Stats().Refused)
+	})
+}
+
 // A session that is resumed would not show a certificate, which may have
 // expired since.
 func TestTLSSessionsAreNotResumed(t *testing.T) {
