@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/rads-project/constellation/transport"
@@ -45,7 +46,8 @@ type Config struct {
 	// it yourself if Serve is never called, for instance because a node's store
 	// is locked. It must be a plain listener, TLS is added by the transport.
 	Listener net.Listener
-	// Peers are the addresses of the other members, "host:port", by name.
+	// Peers are the addresses of the other members, by name: "host:port" with
+	// the port as a number, unless Dial reads them otherwise.
 	// [Transport.SetPeer] adds and changes them at run time. A connection
 	// from a name that is not among them is refused, so make a new member
 	// known to all before it joins the cluster.
@@ -68,7 +70,8 @@ type Config struct {
 	// themselves at once. Zero is [DefaultMaxPending].
 	MaxPending int
 	// Dial makes the connections. Nil is that of a [net.Dialer]. Its context
-	// ends after a second.
+	// ends after a second. With a Dial of your own, addresses are whatever it
+	// understands; New and SetPeer then refuse only empty ones.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
@@ -111,6 +114,27 @@ func (c *Config) validatePeer(name, address string) error {
 	if address == "" {
 		return fmt.Errorf("tcp: peer %q has no address", name)
 	}
+	if c.Dial != nil {
+		return nil // It says what an address is.
+	}
+	if err := checkAddress(address); err != nil {
+		return fmt.Errorf("tcp: peer %q: %w", name, err)
+	}
+	return nil
+}
+
+// checkAddress reports an address that a [net.Dialer] could never connect to.
+func checkAddress(address string) error {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return err
+	}
+	if host == "" {
+		return fmt.Errorf("address %q has no host", address)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return fmt.Errorf("address %q: the port is not between 1 and 65535", address)
+	}
 	return nil
 }
 
@@ -122,8 +146,13 @@ func (c Config) withDefaults() Config {
 	if c.MaxPending == 0 {
 		c.MaxPending = DefaultMaxPending
 	}
-	if c.Dial == nil {
-		c.Dial = (&net.Dialer{}).DialContext
-	}
 	return c
+}
+
+// dial connects to address.
+func (c *Config) dial(ctx context.Context, address string) (net.Conn, error) {
+	if c.Dial == nil {
+		return (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	}
+	return c.Dial(ctx, "tcp", address)
 }

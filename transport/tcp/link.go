@@ -97,7 +97,7 @@ func (l *link) connect(ctx context.Context) (raw, conn net.Conn, err error) {
 	}()
 	dialCtx, dialed := context.WithTimeout(ctx, dialTimeout)
 	defer dialed()
-	if raw, err = l.cfg.Dial(dialCtx, "tcp", address); err != nil {
+	if raw, err = l.cfg.dial(dialCtx, address); err != nil {
 		return nil, nil, fmt.Errorf("tcp: connect: %w", err)
 	}
 	defer context.AfterFunc(ctx, func() { _ = raw.Close() })()

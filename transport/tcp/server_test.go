@@ -3,6 +3,7 @@ package tcp_test
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"net"
 	"testing"
@@ -313,6 +314,39 @@ func TestConfigMistakesAreReportedAtOnce(t *testing.T) {
 	a := newPipeNet().member(t, "a")
 	require.ErrorContains(t, a.SetPeer("a", "x"), "this member itself")
 	require.Error(t, a.SetPeer("b", ""))
+}
+
+func TestMalformedAddressesAreRefused(t *testing.T) {
+	config := func(addresses ...string) tcp.Config {
+		cfg := tcp.Config{Cluster: "test", Name: "a", Listener: listen(t), Insecure: true, Peers: map[string]string{}}
+		for _, address := range addresses {
+			cfg.Peers["peer at "+address] = address
+		}
+		return cfg
+	}
+	malformed := []string{
+		"nonsense", "", ":7000", "host:", "host:0", "host:65536", "host:-1", "host:http", "http://host:7000", "::1:7000",
+		"[::1]", "host:7000:7000",
+	}
+	_, err := tcp.New(config(malformed...))
+	for _, address := range malformed {
+		require.ErrorContains(t, err, fmt.Sprintf("peer %q", "peer at "+address), "all mistakes are reported at once")
+	}
+	fine := []string{"127.0.0.1:7000", "[::1]:1", "[fe80::1%eth0]:7000", "node-1.example:65535"}
+	a, err := tcp.New(config(fine...))
+	require.NoError(t, err)
+	for _, address := range malformed {
+		require.Error(t, a.SetPeer("b", address), address)
+	}
+	for _, address := range fine {
+		require.NoError(t, a.SetPeer("b", address))
+	}
+
+	own := config("nonsense", "")
+	own.Dial = newPipeNet().dial
+	_, err = tcp.New(own)
+	require.ErrorContains(t, err, `peer "peer at " has no address`)
+	require.NotContains(t, err.Error(), "nonsense", "a Dial of the host's own says what an address is")
 }
 
 func TestServeClosesTheListener(t *testing.T) {
