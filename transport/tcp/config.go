@@ -44,7 +44,8 @@ type Config struct {
 	Name string
 	// Listener is where peers connect to. Required; Serve closes it, so close
 	// it yourself if Serve is never called, for instance because a node's store
-	// is locked. It must be a plain listener, TLS is added by the transport.
+	// is locked. It must be a plain listener whose connections tell their
+	// RemoteAddr at once; TLS is added by the transport.
 	Listener net.Listener
 	// Peers are the addresses of the other members, by name: "host:port" with
 	// the port as a number, unless Dial reads them otherwise.
@@ -67,7 +68,9 @@ type Config struct {
 	// members. Zero is [transport.DefaultMaxFrame].
 	MaxFrame int
 	// MaxPending is how many accepted connections may be introducing
-	// themselves at once. Zero is [DefaultMaxPending].
+	// themselves at once. If there are more, the address with the most of them
+	// loses its oldest one, so choose it greater than the number of addresses
+	// that members connect from at once. Zero is [DefaultMaxPending].
 	MaxPending int
 	// Dial makes the connections. Nil is that of a [net.Dialer]. Its context
 	// ends after a second. With a Dial of your own, addresses are whatever it

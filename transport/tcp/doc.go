@@ -19,9 +19,14 @@
 //
 //   - For each peer at most 64 frames wait, each for at most a second.
 //   - A peer that does not take a write within a second is disconnected.
-//   - A connection that has not introduced itself within 2 s is closed, and
-//     of more than [Config.MaxPending] such connections the oldest goes first,
-//     so that a flood of silent ones does not keep members out.
+//   - A connection that has not introduced itself within 2 s is closed.
+//   - If more than [Config.MaxPending] connections are introducing themselves,
+//     the address with the most of them loses its oldest one. An address that
+//     has no more than its equal share loses none, so a flood of silent
+//     connections from one address closes no connection of a member at another.
+//     All IPv6 addresses with the same first 64 bits count as one, because a
+//     single host usually has that many to choose from; so do all connections
+//     through one proxy or one translated address.
 //   - A member has one accepted connection; a newer one replaces it. An idle
 //     one, or one that takes longer than 2 s for a frame, is closed.
 //   - Memory per peer: the queue, and one frame and a few KiB of buffers in

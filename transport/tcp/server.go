@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"sync"
 	"time"
 
@@ -53,22 +52,18 @@ func (s *server) acceptAll(ctx context.Context) error {
 	}
 }
 
-// admit counts conn among the connections that introduce themselves. Where
-// there are too many, the one that has taken longest is closed: a member
-// needs milliseconds, so it is hardly ever a member's.
+// admit counts conn among the connections that introduce themselves. If there
+// are too many, it closes the one that the set gives up.
 func (s *server) admit(conn net.Conn) {
 	t := s.t
 	t.mu.Lock()
-	var oldest net.Conn
-	if len(t.pending) == t.cfg.MaxPending {
-		oldest = t.pending[0]
-		t.pending = slices.Delete(t.pending, 0, 1)
+	removed := t.pending.add(conn)
+	if removed != nil {
 		t.refused.Busy++
 	}
-	t.pending = append(t.pending, conn)
 	t.mu.Unlock()
-	if oldest != nil {
-		_ = oldest.Close()
+	if removed != nil {
+		_ = removed.Close()
 	}
 }
 
@@ -78,11 +73,9 @@ func (s *server) admit(conn net.Conn) {
 func (s *server) endPending(conn net.Conn, reason *uint64) bool {
 	s.t.mu.Lock()
 	defer s.t.mu.Unlock()
-	i := slices.Index(s.t.pending, conn)
-	if i < 0 {
+	if !s.t.pending.remove(conn) {
 		return false
 	}
-	s.t.pending = slices.Delete(s.t.pending, i, i+1)
 	if reason != nil {
 		*reason++
 	}

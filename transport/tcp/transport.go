@@ -3,7 +3,6 @@ package tcp
 import (
 	"context"
 	"crypto/tls"
-	"net"
 	"sync"
 
 	"github.com/rads-project/constellation/transport"
@@ -19,8 +18,8 @@ type Transport struct {
 
 	// mu is taken before the roster's mutex, never with a slot's.
 	mu sync.Mutex
-	// pending are the connections that introduce themselves, the oldest first.
-	pending []net.Conn
+	// pending are the connections that introduce themselves.
+	pending *pendingSet
 	// slots are those of the peers that have connected, by name.
 	slots   map[string]*inboundSlot
 	refused transport.Refused
@@ -34,9 +33,10 @@ func New(cfg Config) (*Transport, error) {
 	}
 	cfg = cfg.withDefaults()
 	t := &Transport{
-		cfg:    cfg,
-		roster: outbox.NewRoster(cfg.MaxFrame, cfg.Peers),
-		slots:  map[string]*inboundSlot{},
+		cfg:     cfg,
+		roster:  outbox.NewRoster(cfg.MaxFrame, cfg.Peers),
+		pending: newPendingSet(cfg.MaxPending),
+		slots:   map[string]*inboundSlot{},
 	}
 	t.cfg.Peers = nil // The roster holds them from here on.
 	if cfg.TLS != nil {
