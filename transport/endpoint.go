@@ -36,8 +36,9 @@ const (
 // A peer is what an endpoint knows about another member.
 type peer struct {
 	stats PeerStats
-	// waiting counts the frames from the peer in the inbox.
-	waiting int
+	// waiting counts the frames from the peer in the inbox, by flow; a flow
+	// without any has no entry.
+	waiting map[string]int
 	// transit is how long the latest frame from the peer was in flight.
 	transit time.Duration
 }
@@ -48,7 +49,11 @@ func (e *Endpoint) Name() string { return e.name }
 // Send implements [Transport]. Members that never joined, and the endpoint
 // itself, are unknown peers; a member that has stopped serving is a known one
 // that loses every frame. It allocates nothing once the link is in use.
-func (e *Endpoint) Send(to string, frame []byte) error {
+func (e *Endpoint) Send(to string, frame []byte) error { return e.SendFlow("", to, frame) }
+
+// SendFlow implements [FlowSender]. Frames are delivered in the order in which
+// they arrive, so flows need not take turns.
+func (e *Endpoint) SendFlow(flow, to string, frame []byte) error {
 	m := e.net
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -73,7 +78,7 @@ func (e *Endpoint) Send(to string, frame []byte) error {
 		m.seq++
 		f := dst.blankLocked()
 		f.due, f.seq, f.sent = due, m.seq, now
-		f.from, f.out, f.extra = e.name, out, i > 0
+		f.from, f.flow, f.out, f.extra = e.name, flow, out, i > 0
 		f.frame = append(f.frame[:0], frame...)
 		dst.acceptLocked(f)
 	}
@@ -193,7 +198,7 @@ func (e *Endpoint) recycle(f *inFlight) {
 func (e *Endpoint) peerLocked(name string) *peer {
 	p := e.peers[name]
 	if p == nil {
-		p = &peer{}
+		p = &peer{waiting: map[string]int{}}
 		e.peers[name] = p
 	}
 	return p

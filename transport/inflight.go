@@ -7,8 +7,8 @@ import (
 
 // An inFlight is a frame in flight to an endpoint of a [Memory].
 type inFlight struct {
-	from  string
-	frame []byte
+	from, flow string
+	frame      []byte
 	// due is when it arrives and sent is when it left; seq orders frames that
 	// arrive at the same time.
 	due, sent time.Duration
@@ -27,16 +27,16 @@ func (f *inFlight) finish(fate *uint64) {
 	}
 }
 
-// acceptLocked puts f into the inbox. If too many frames of its sender wait,
-// the oldest of them is dropped.
+// acceptLocked puts f into the inbox. If too many frames of its sender and flow
+// wait, the oldest of them is dropped.
 func (e *Endpoint) acceptLocked(f *inFlight) {
 	from := e.peerLocked(f.from)
-	if from.waiting == QueueFrames {
-		oldest := e.removeLocked(e.inbox.oldest(f.from))
+	if from.waiting[f.flow] == QueueFrames {
+		oldest := e.removeLocked(e.inbox.oldest(f.from, f.flow))
 		oldest.finish(&oldest.out.Dropped.Full)
 		e.spare = append(e.spare, oldest)
 	}
-	from.waiting++
+	from.waiting[f.flow]++
 	if !f.extra {
 		f.out.Queued++
 	}
@@ -51,7 +51,10 @@ func (e *Endpoint) acceptLocked(f *inFlight) {
 
 func (e *Endpoint) removeLocked(i int) *inFlight {
 	f, _ := heap.Remove(&e.inbox, i).(*inFlight)
-	e.peerLocked(f.from).waiting--
+	waiting := e.peerLocked(f.from).waiting
+	if waiting[f.flow]--; waiting[f.flow] == 0 {
+		delete(waiting, f.flow)
+	}
 	return f
 }
 
@@ -69,12 +72,12 @@ func (e *Endpoint) blankLocked() *inFlight {
 // An inbox is a heap of frames in flight, the next one to arrive first.
 type inbox []*inFlight
 
-// oldest returns the index of the frame that from sent first; the inbox must
-// hold one. It looks at every frame of the inbox, and runs on overflow only.
-func (b inbox) oldest(from string) int {
+// oldest returns the index of the frame that from sent first in flow; the inbox
+// must hold one. It looks at every frame of the inbox, and runs on overflow only.
+func (b inbox) oldest(from, flow string) int {
 	at := -1
 	for i, f := range b {
-		if f.from == from && (at < 0 || f.seq < b[at].seq) {
+		if f.from == from && f.flow == flow && (at < 0 || f.seq < b[at].seq) {
 			at = i
 		}
 	}

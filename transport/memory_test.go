@@ -151,6 +151,23 @@ func TestMemoryDropsTheOldest(t *testing.T) {
 	})
 }
 
+// A flood in one flow pushes out no frame of another.
+func TestMemoryKeepsFlowsApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(t, transport.MemoryConfig{})
+		a, b := join(t, m, "a"), join(t, m, "b")
+		require.NoError(t, a.SendFlow("quiet", "b", []byte("quiet")))
+		for range 10 * transport.QueueFrames {
+			require.NoError(t, a.SendFlow("loud", "b", []byte("loud")))
+		}
+		require.Equal(t, transport.Dropped{Full: 9 * transport.QueueFrames}, a.Stats().Peers[0].Dropped)
+		got, _ := record(t, b)
+		synctest.Wait()
+		require.Equal(t, "quiet", got.texts()[0])
+		require.Len(t, got.texts(), 1+transport.QueueFrames)
+	})
+}
+
 func TestMemoryDropsStaleFrames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(t, transport.MemoryConfig{})

@@ -21,9 +21,21 @@ type Transport interface {
 	Serve(ctx context.Context, handle func(from string, frame []byte)) error
 }
 
+// A FlowSender is a [Transport] that can keep flows of frames apart, as all of
+// this module can. A [Mux] makes the frames of each group a flow of their own.
+type FlowSender interface {
+	Transport
+	// SendFlow is Send for a frame of the named flow; Send is SendFlow of the
+	// flow "". What waits for a peer is bounded for each flow by itself, so
+	// that frames of one never push out those of another, and flows take turns
+	// where they wait for the same peer. A flow without waiting frames costs
+	// nothing, and the receiver does not learn the name of a flow.
+	SendFlow(flow, to string, frame []byte) error
+}
+
 const (
-	// QueueFrames is how many frames may wait for one peer in a transport of
-	// this module. One more drops the oldest.
+	// QueueFrames is how many frames of one flow may wait for one peer in a
+	// transport of this module. One more drops the oldest of the flow.
 	QueueFrames = 64
 	// QueueAge is how long a frame may wait for its peer. Older frames are
 	// dropped.

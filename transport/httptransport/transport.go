@@ -49,7 +49,12 @@ func New(cfg Config) (*Transport, error) {
 
 // Send implements [transport.Transport]. Peers are those of [Config.Peers]
 // and [Transport.SetPeer].
-func (t *Transport) Send(to string, frame []byte) error { return t.roster.Send(to, frame) }
+func (t *Transport) Send(to string, frame []byte) error { return t.roster.SendFlow("", to, frame) }
+
+// SendFlow implements [transport.FlowSender].
+func (t *Transport) SendFlow(flow, to string, frame []byte) error {
+	return t.roster.SendFlow(flow, to, frame)
+}
 
 // SetPeer adds the peer name or changes its URL, which the next request uses.
 // Frames that wait stay queued.

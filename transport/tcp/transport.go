@@ -48,7 +48,12 @@ func New(cfg Config) (*Transport, error) {
 
 // Send implements [transport.Transport]. Peers are those of [Config.Peers]
 // and [Transport.SetPeer].
-func (t *Transport) Send(to string, frame []byte) error { return t.roster.Send(to, frame) }
+func (t *Transport) Send(to string, frame []byte) error { return t.roster.SendFlow("", to, frame) }
+
+// SendFlow implements [transport.FlowSender].
+func (t *Transport) SendFlow(flow, to string, frame []byte) error {
+	return t.roster.SendFlow(flow, to, frame)
+}
 
 // SetPeer adds the peer name or changes its address, "host:port". The
 // connection to it is made anew in either case, so that calling it with the

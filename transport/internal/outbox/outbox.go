@@ -5,15 +5,16 @@ import (
 	"time"
 
 	"github.com/rads-project/constellation/transport"
+	"github.com/rads-project/constellation/transport/internal/fairqueue"
 	"github.com/rads-project/constellation/transport/internal/wire"
 )
 
-// An Outbox is the queue to one peer and its counters. Make one with [New].
+// An Outbox is the queue to one peer, flow by flow, and its counters. Make one with [New].
 type Outbox struct {
 	ready Signal
 
 	mu    sync.Mutex
-	queue queue
+	queue *fairqueue.Queue
 	stats transport.PeerStats
 	// connections counts those made so far.
 	connections uint64
@@ -21,20 +22,19 @@ type Outbox struct {
 
 // New returns an empty outbox for the peer name.
 func New(name string) *Outbox {
-	return &Outbox{ready: NewSignal(), stats: transport.PeerStats{Peer: name}}
+	return &Outbox{
+		ready: NewSignal(),
+		queue: fairqueue.New(transport.QueueFrames, transport.QueueAge),
+		stats: transport.PeerStats{Peer: name},
+	}
 }
 
-// Put queues a copy of frame. Where the queue is full, the oldest frame gives
-// way.
-func (o *Outbox) Put(now time.Time, frame []byte) {
+// Put queues a copy of frame in flow. If the flow has too many frames, its
+// oldest gives way.
+func (o *Outbox) Put(now time.Time, flow string, frame []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.expireLocked(now)
-	if o.queue.full() {
-		o.queue.drop()
-		o.stats.Dropped.Full++
-	}
-	o.queue.push(now, frame)
+	o.queue.Push(now, flow, frame)
 	o.ready.Give()
 }
 
@@ -44,32 +44,31 @@ func (o *Outbox) Ready() <-chan struct{} { return o.ready }
 
 // Take moves frames, encoded for the wire, from the queue to dst until dst
 // has limit bytes or the queue is empty; it takes one frame at least if there
-// is one. It returns dst and the number of frames, whose fate the caller
-// reports with [Outbox.Sent] or [Outbox.Lost]. Frames that remain make
-// [Outbox.Ready] yield again.
+// is one. Flows take turns, frame by frame. It returns dst and the number of
+// frames, whose fate the caller reports with [Outbox.Sent] or [Outbox.Lost].
+// Frames that remain make [Outbox.Ready] yield again.
 func (o *Outbox) Take(dst []byte, now time.Time, limit int) ([]byte, int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.expireLocked(now)
-	n := 0
-	for ; o.queue.n > 0; n++ {
-		frame := o.queue.front()
+	for n := 0; ; n++ {
+		_, frame, ok := o.queue.Front(now)
+		if !ok {
+			return dst, n
+		}
 		if n > 0 && len(dst)+wire.Overhead+len(frame) > limit {
 			o.ready.Give()
-			break
+			return dst, n
 		}
 		dst = wire.Append(dst, wire.Data, frame)
-		o.queue.drop()
+		o.queue.Pop()
 	}
-	return dst, n
 }
 
 // Discard drops all that waits, for nobody will send it any more.
 func (o *Outbox) Discard() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.stats.Dropped.Lost += uint64(o.queue.n)
-	o.queue = queue{}
+	o.stats.Dropped.Lost += uint64(o.queue.Clear())
 }
 
 // Sent counts n frames as handed to the network.
@@ -132,12 +131,10 @@ func (o *Outbox) RoundTrip(d time.Duration) {
 func (o *Outbox) Stats(now time.Time) transport.PeerStats {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.expireLocked(now)
+	o.queue.Expire(now)
 	s := o.stats
-	s.Queued = o.queue.n
+	drops := o.queue.Drops()
+	s.Dropped.Full, s.Dropped.Stale = drops.Full, drops.Stale
+	s.Queued = o.queue.Len()
 	return s
-}
-
-func (o *Outbox) expireLocked(now time.Time) {
-	o.stats.Dropped.Stale += uint64(o.queue.expire(now))
 }

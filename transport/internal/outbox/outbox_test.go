@@ -61,7 +61,7 @@ func checkOutbox(t *rapid.T) {
 			for range rapid.IntRange(1, 40).Draw(t, "n") {
 				text := strconv.Itoa(next)
 				next++
-				o.Put(now, []byte(text))
+				o.Put(now, "", []byte(text))
 				m.expire(now)
 				if len(m.frames) == transport.QueueFrames {
 					m.drop()
@@ -111,9 +111,23 @@ func checkOutbox(t *rapid.T) {
 	})
 }
 
+// A flood in one flow does not push out a frame of another, and does not keep
+// it waiting: flows take turns.
+func TestFlowsAreKeptApart(t *testing.T) {
+	o := outbox.New("b")
+	o.Put(origin(), "quiet", []byte("quiet 1"))
+	for i := range 10 * transport.QueueFrames {
+		o.Put(origin(), "loud", strconv.AppendInt(nil, int64(i), 10))
+	}
+	o.Put(origin(), "quiet", []byte("quiet 2"))
+	b, _ := o.Take(nil, origin(), 4*(wire.Overhead+len("quiet 1")))
+	require.Equal(t, []string{"quiet 1", "576", "quiet 2", "577"}, decode(t, b))
+	require.Equal(t, transport.Dropped{Full: 9 * transport.QueueFrames}, o.Stats(origin()).Dropped)
+}
+
 func TestPutCopies(t *testing.T) {
 	o, frame := outbox.New("b"), []byte("before")
-	o.Put(origin(), frame)
+	o.Put(origin(), "", frame)
 	copy(frame, "after!")
 	b, _ := o.Take(nil, origin(), 100)
 	require.Equal(t, []string{"before"}, decode(t, b))
@@ -147,7 +161,7 @@ func TestRoundTripIsAMovingAverage(t *testing.T) {
 func TestOutboxDoesNotAllocate(t *testing.T) {
 	o, frame, buf := outbox.New("b"), make([]byte, 200), make([]byte, 0, 1024)
 	round := func() {
-		o.Put(origin(), frame)
+		o.Put(origin(), "", frame)
 		b, n := o.Take(buf[:0], origin(), 1000)
 		o.Sent(n)
 		buf = b

@@ -67,8 +67,8 @@ func (r *Roster) addLocked(name, address string) {
 	}
 }
 
-// Send queues a copy of frame as [transport.Transport] says.
-func (r *Roster) Send(to string, frame []byte) error {
+// SendFlow queues a copy of frame as [transport.FlowSender] says.
+func (r *Roster) SendFlow(flow, to string, frame []byte) error {
 	r.mu.Lock()
 	p, phase := r.peers[to], r.phase
 	r.mu.Unlock()
@@ -80,7 +80,7 @@ func (r *Roster) Send(to string, frame []byte) error {
 	case len(frame) > r.maxFrame:
 		return &transport.TooLargeError{Size: len(frame), Limit: r.maxFrame}
 	}
-	p.Out.Put(time.Now(), frame)
+	p.Out.Put(time.Now(), flow, frame)
 	return nil
 }
 

@@ -38,7 +38,7 @@ func TestRosterRunsEachPeer(t *testing.T) {
 		require.NoError(t, r.Remove("a"))
 		synctest.Wait()
 		require.Equal(t, map[string]string{"b": "address of b"}, running)
-		require.NoError(t, r.Send("b", nil))
+		require.NoError(t, r.SendFlow("", "b", nil))
 		cancel()
 		require.NoError(t, <-ended, "the end of the context is no error")
 		require.Empty(t, running)

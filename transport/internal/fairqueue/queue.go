@@ -1,0 +1,98 @@
+package fairqueue
+
+import "time"
+
+// A Queue holds frames by key. Under each key frames keep their order, the
+// oldest gives way when there are too many, and one that has waited for too
+// long is dropped. Make one with [New].
+//
+// Calls cost constant time and the copying of a frame, apart from what they
+// drop, whatever the number of keys. Memory is what waits at once and, for
+// reuse, the buffers of what has ever waited at once.
+type Queue struct {
+	limit int
+	age   time.Duration
+	n     int
+	lanes map[string]*lane
+	// first to last are the lanes in the order of their turns, all those in
+	// lanes. One whose frames have expired leaves when its turn comes.
+	first, last *lane
+	// spare are lanes for reuse.
+	spare *lane
+	drops Drops
+}
+
+// Drops counts the frames that a queue has dropped by itself.
+type Drops struct {
+	// Full: the key had too many frames. Stale: the frame was too old.
+	Full, Stale uint64
+}
+
+// New returns a queue that holds at most limit frames under each key, each for
+// at most age.
+func New(limit int, age time.Duration) *Queue {
+	return &Queue{limit: limit, age: age, lanes: map[string]*lane{}}
+}
+
+// Push adds a copy of frame under key.
+func (q *Queue) Push(now time.Time, key string, frame []byte) {
+	l := q.lanes[key]
+	if l == nil {
+		l = q.begin(key)
+	}
+	q.expire(l, now)
+	if l.n == q.limit {
+		q.drop(l)
+		q.drops.Full++
+	}
+	l.push(q.limit, now, frame)
+	q.n++
+}
+
+// Front returns the frame whose turn it is, and its key. Frames that have
+// waited for too long are dropped on the way. The frame is valid until the next
+// call of a method of q.
+func (q *Queue) Front(now time.Time) (key string, frame []byte, ok bool) {
+	for q.first != nil {
+		l := q.first
+		if q.expire(l, now); l.n > 0 {
+			return l.key, l.ring[l.head].frame, true
+		}
+		q.end(q.leave())
+	}
+	return "", nil, false
+}
+
+// Pop removes the frame that Front has just returned. The turn goes to the next
+// key.
+func (q *Queue) Pop() {
+	l := q.leave()
+	q.drop(l)
+	if l.n == 0 {
+		q.end(l)
+		return
+	}
+	q.join(l)
+}
+
+// Len returns the number of frames that wait.
+func (q *Queue) Len() int { return q.n }
+
+// Expire drops what has waited for too long under any key. It looks at all
+// keys that have frames.
+func (q *Queue) Expire(now time.Time) {
+	for l := q.first; l != nil; l = l.next {
+		q.expire(l, now)
+	}
+}
+
+// Clear drops all frames and forgets all buffers. It returns how many frames
+// there were. The drops stay counted.
+func (q *Queue) Clear() int {
+	n := q.n
+	*q = Queue{limit: q.limit, age: q.age, lanes: map[string]*lane{}, drops: q.drops}
+	return n
+}
+
+// Drops returns what was dropped so far.
+func (q *Queue) Drops() Drops { return q.drops }
