@@ -38,14 +38,14 @@ type arrival struct {
 	text string
 }
 
-// A recorder serves an endpoint and notes what arrives.
+// A recorder serves a transport and notes what arrives.
 type recorder struct {
 	mu       sync.Mutex
 	arrivals []arrival
 }
 
 // record serves e until the test ends or stop is called.
-func record(t *testing.T, e *transport.Endpoint) (r *recorder, stop func()) {
+func record(t *testing.T, e transport.Transport) (r *recorder, stop func()) {
 	t.Helper()
 	r = &recorder{}
 	start := time.Now()
