@@ -19,6 +19,18 @@ func TestGroupFramesRoundTrip(t *testing.T) {
 	}
 }
 
+// A frame that was on its way to a group when that ended is not kept.
+func TestEndedGroupTakesNoFrame(t *testing.T) {
+	m, err := NewMux(MuxConfig{Transport: &Endpoint{}})
+	require.NoError(t, err)
+	g, err := m.Join("g")
+	require.NoError(t, err)
+	require.True(t, g.accept("a", nil))
+	g.end()
+	require.False(t, g.accept("a", nil))
+	require.Zero(t, g.Stats().Queued)
+}
+
 func TestBrokenGroupFrames(t *testing.T) {
 	tests := []struct {
 		name  string

@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -98,7 +99,7 @@ func groupStats(t *testing.T, m *transport.Mux, name string) transport.GroupStat
 func TestFramesReachTheirGroupOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := muxPair(t)
-		names := []string{"x", "xx", "y", strings.Repeat("long", 63)}
+		names := []string{"y", "x", "xx", strings.Repeat("long", 63), "a", "b", "c", "d", "e"}
 		var got []*recorder
 		for _, name := range names {
 			r, _ := record(t, joinGroup(t, b, name))
@@ -114,6 +115,9 @@ func TestFramesReachTheirGroupOnly(t *testing.T) {
 			require.Equal(t, transport.GroupStats{Group: name, Received: 1}, groupStats(t, b, name))
 		}
 		require.Zero(t, b.Stats().Refused)
+		require.True(t, slices.IsSortedFunc(b.Stats().Groups, func(x, y transport.GroupStats) int {
+			return strings.Compare(x.Group, y.Group)
+		}))
 	})
 }
 
@@ -198,6 +202,7 @@ func TestGroupDropsStaleFrames(t *testing.T) {
 		time.Sleep(ms)
 		require.NoError(t, from.Send("b", []byte("young")))
 		time.Sleep(transport.QueueAge)
+		require.Equal(t, 1, to.Stats().Queued)
 		got, _ := record(t, to)
 		synctest.Wait()
 		require.Equal(t, []string{"young"}, got.texts())

@@ -157,6 +157,24 @@ func TestFramesThatWaitShareARequest(t *testing.T) {
 	})
 }
 
+// A flood in one flow pushes out no frame of another.
+func TestFlowsAreKeptApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipeNet()
+		a, b := n.member(t, "a", "b"), n.member(t, "b", "a")
+		require.NoError(t, a.SendFlow("quiet", "b", []byte("quiet")))
+		for range 10 * transport.QueueFrames {
+			require.NoError(t, a.SendFlow("loud", "b", []byte("loud")))
+		}
+		arrivals, _ := serve(t, b)
+		synctest.Wait()
+		serve(t, a)
+		time.Sleep(time.Second)
+		require.Equal(t, arrival{"a", "quiet"}, drain(arrivals)[0])
+		require.Equal(t, transport.Dropped{Full: 9 * transport.QueueFrames}, a.Stats().Peers[0].Dropped)
+	})
+}
+
 // A peer that accepts and never answers: Send does not block, others get
 // their frames, and what waits is bounded in number and in age.
 func TestPeerThatNeverAnswers(t *testing.T) {
