@@ -6,16 +6,17 @@ import (
 )
 
 var (
-	// ErrUnknownPeer means that the transport has no address for the peer
-	// yet, or that a call names a member that it does not know. See
-	// [UnknownPeerError].
+	// ErrUnknownPeer means that a call names a peer that the transport does
+	// not know. See [UnknownPeerError].
 	ErrUnknownPeer = errors.New("transport: unknown peer")
 	// ErrTooLarge means that a frame is longer than the transport's limit. See
 	// [TooLargeError].
 	ErrTooLarge = errors.New("transport: frame too large")
-	// ErrClosed means that Serve has returned, or has been called before.
+	// ErrClosed means that Serve has returned, or that Serve was called a
+	// second time.
 	ErrClosed = errors.New("transport: closed")
-	// ErrNameTaken means that a live endpoint of that name exists.
+	// ErrNameTaken means that a member or a group of that name exists and its
+	// Serve has not returned.
 	ErrNameTaken = errors.New("transport: name taken")
 )
 

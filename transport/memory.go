@@ -11,9 +11,9 @@ import (
 
 // MemoryConfig configures a [Memory]. The zero value is a perfect network.
 type MemoryConfig struct {
-	// Seed is where the draws of the faults begin. Each link, in each
-	// direction, draws from a sequence of its own, so what happens to the nth
-	// frame of a link does not depend on other links.
+	// Seed determines the faults. Each link, in each direction, draws from a
+	// random sequence of its own, so what happens to the nth frame of a link
+	// does not depend on other links.
 	Seed uint64
 	// Faults hold for every link until they are changed.
 	Faults Faults
@@ -62,7 +62,7 @@ func NewMemory(cfg MemoryConfig) (*Memory, error) {
 // Join makes the endpoint of the member name. From then on the others can
 // send to it, and up to [QueueFrames] frames from each wait for its Serve. A
 // member restarts by joining again once its Serve has returned; before that
-// the answer is [ErrNameTaken].
+// Join returns [ErrNameTaken]. It takes constant time.
 func (m *Memory) Join(name string) (*Endpoint, error) {
 	if name == "" {
 		return nil, errors.New("transport: a member needs a name")

@@ -15,10 +15,10 @@ const GroupNameLimit = 255
 
 // MuxConfig configures a [Mux].
 type MuxConfig struct {
-	// Transport carries the frames of all groups. Required. The Mux is its
-	// only user: nobody else sends through it or serves it. Under one that is
-	// no [FlowSender] groups share the queue to each peer, so that a flood of
-	// one can push out what others send.
+	// Transport carries the frames of all groups. Required. Nobody else may
+	// send through it or serve it. If it is no [FlowSender], groups share one
+	// send queue for each peer, and a flood of one can push out the frames of
+	// others there.
 	Transport Transport
 }
 
@@ -27,10 +27,10 @@ type MuxConfig struct {
 // the number of groups. Each group is a [Transport] of its own; make it with
 // [Mux.Join]. All members of a group must use a Mux.
 //
-// A flood in one group takes nothing from another. What a group sends to a peer
-// and what has come for it from a peer is bounded by [QueueFrames] and
-// [QueueAge] for each group and peer, and a handler that does not return holds
-// up its own group only.
+// A flood in one group starves no other. Each group has a send queue for each
+// peer and a receive queue for each sender, bounded by [QueueFrames] and
+// [QueueAge]. A handler that does not return holds up its own group only. A
+// Mux adds the same cost to each frame, whatever the number of groups.
 type Mux struct {
 	transport Transport
 	flows     FlowSender // nil: transport is none
@@ -94,11 +94,12 @@ func NewMux(cfg MuxConfig) (*Mux, error) {
 	return m, nil
 }
 
-// Join makes the [Transport] of this member in the group name, which has 1 to
-// [GroupNameLimit] bytes. From then on frames of the group are kept for its
-// Serve. A member leaves when that Serve returns, and may join again; before,
-// the answer is [ErrNameTaken]. Serve with a context that has ended leaves at
-// once. After the Mux's own Serve the answer is [ErrClosed].
+// Join makes the [Transport] of this member in a group, whose name has 1 to
+// [GroupNameLimit] bytes. From then on frames of the group wait for its Serve.
+// The member leaves the group when that Serve returns, and may then join again;
+// before that Join returns [ErrNameTaken]. To leave without serving, call Serve
+// with a context that has ended. Once the Serve of the Mux has returned, Join
+// returns [ErrClosed]. It takes constant time.
 func (m *Mux) Join(group string) (*Group, error) {
 	if group == "" || len(group) > GroupNameLimit {
 		return nil, fmt.Errorf("transport: the name of a group must have 1 to %d bytes, not %d", GroupNameLimit, len(group))
@@ -116,10 +117,10 @@ func (m *Mux) Join(group string) (*Group, error) {
 	return g, nil
 }
 
-// Serve serves the transport until ctx ends. Groups exchange frames while it
-// runs; those still served when it returns end with [ErrClosed], so end them
-// first. It returns what the transport's Serve returns. Serve is called once;
-// another call is [ErrClosed].
+// Serve serves the transport until ctx ends, and returns what its Serve returns.
+// Groups exchange frames while it runs. End them first: the Serve of a group
+// that still runs when it returns fails with [ErrClosed]. Serve is called once;
+// another call returns [ErrClosed].
 func (m *Mux) Serve(ctx context.Context) error {
 	if !m.enter(joined, serving) {
 		return ErrClosed

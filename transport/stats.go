@@ -7,7 +7,7 @@ import "time"
 type Stats struct {
 	// Peers has one entry for each known peer, by name.
 	Peers []PeerStats
-	// Refused counts what others wanted of this member and did not get.
+	// Refused counts connections or requests that this member refused.
 	Refused Refused
 }
 
@@ -18,23 +18,23 @@ type PeerStats struct {
 	// Sent counts frames handed to the network, Received frames handed to the
 	// handler.
 	Sent, Received uint64
-	// Dropped counts frames that were queued for the peer and given up.
+	// Dropped counts frames that were queued for the peer and then dropped.
 	Dropped Dropped
 	// Reconnects counts connections made to the peer after the first one.
 	Reconnects uint64
-	// Failures counts attempts to reach the peer that failed, LastError says
-	// why the latest one did. It is nil once the peer is reached again.
+	// Failures counts the attempts to reach the peer that failed. LastError is
+	// the error of the latest one, and nil once the peer is reached again.
 	Failures  uint64
 	LastError error
 	// Queued is the number of frames that wait for the peer.
 	Queued int
-	// RoundTrip estimates the time to the peer and back; zero: not known yet.
+	// RoundTrip estimates the time to the peer and back. Zero means unknown.
 	RoundTrip time.Duration
 }
 
 // Dropped counts frames by the reason for which they were dropped.
 type Dropped struct {
-	// Full: the queue was full and a newer frame came.
+	// Full: the queue of the frame's flow was full and a newer frame came.
 	Full uint64
 	// Stale: the frame had waited for longer than [QueueAge].
 	Stale uint64

@@ -5,19 +5,21 @@ import (
 	"time"
 )
 
-// A Transport moves frames between this member and its peers, as the contract
-// in the package documentation says. Package transporttest checks an
+// A Transport sends frames from this member to its peers and receives theirs,
+// by the contract in the package documentation. Package transporttest checks an
 // implementation.
 type Transport interface {
 	// Send queues a copy of frame for the peer to and never blocks. Nil means
 	// queued; the frame may still be lost. Otherwise the error is
 	// [ErrUnknownPeer], [ErrTooLarge] or [ErrClosed], and nothing is queued.
+	// In this module it costs the copying of the frame, whatever the number
+	// of peers, flows and waiting frames, unless a method says otherwise.
 	Send(to string, frame []byte) error
-	// Serve receives frames and gives each to handle with the name of its
-	// sender, until ctx ends. It then waits for running handlers and returns
-	// nil; an error means that the transport failed by itself. The handler
-	// may run concurrently and must not keep frame. Serve is called once;
-	// another call is [ErrClosed].
+	// Serve receives frames until ctx ends. It calls handle with each frame
+	// and the name of its sender. The handler may run concurrently and must
+	// not keep frame. When ctx ends, Serve waits for running handlers and
+	// returns nil. Any error means that the transport itself has failed. Serve
+	// is called once; another call returns [ErrClosed].
 	Serve(ctx context.Context, handle func(from string, frame []byte)) error
 }
 

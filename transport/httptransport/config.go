@@ -43,8 +43,9 @@ type Config struct {
 	// authorities, whose connections end with Serve.
 	Client *http.Client
 	// Authenticate returns the name of the member that has sent a request, or
-	// why it is nobody. It runs on the server's goroutines, concurrently, and
-	// must not read the body. Required, unless Insecure is set.
+	// an error if it cannot tell. It is called for every request, before
+	// anything is answered, concurrently on the server's goroutines. It must
+	// not read the body. Required, unless Insecure is set.
 	Authenticate func(*http.Request) (name string, err error)
 	// Insecure allows Authenticate to be nil: requests are believed. Use it
 	// within one machine or where the network authenticates by itself.

@@ -1,8 +1,33 @@
-// Package httptransport is a transport that goes through the HTTP servers and
-// clients that a service already has. A [Transport] is an [http.Handler] to
-// mount in the service's own server, behind its own TLS and middleware, and
-// the client side that posts to the peers. It speaks whatever the two sides
-// speak: HTTP/1.1 or HTTP/2, with or without TLS.
+// Package httptransport is a [transport.Transport] over the HTTP servers and
+// clients that a service already has. It is for services that cannot open a port
+// of their own, or that have a mesh or a proxy between them; otherwise use
+// package tcp.
+//
+// Most users need [Config], [New] and the [Transport] that New returns. It is
+// both an [http.Handler], to mount in the service's server behind its own TLS
+// and middleware, and the client that posts to the peers. It works over HTTP/1.1
+// and HTTP/2, with or without TLS.
+//
+//	t, err := httptransport.New(httptransport.Config{
+//		Cluster:      "orders",
+//		Name:         "node-1",
+//		Peers:        map[string]string{"node-2": "https://node-2.example/internal/cluster"},
+//		Client:       client, // verifies the peers' servers and shows node-1's certificate
+//		Authenticate: httptransport.Certificate,
+//	})
+//	mux.Handle("/internal/cluster", t)
+//	node, err := raft.New(raft.Config{Transport: t /* and so on */})
+//	err = node.Run(ctx) // Serves t.
+//
+// # Who is who
+//
+// [Config.Authenticate] returns the name of the member that has sent a request.
+// It must be the name that the request claims. Under mutual TLS use
+// [Certificate]; a service with tokens or a mesh writes its own.
+//
+// [Config.Client] authenticates the servers: its TLS configuration must verify
+// those of the peers. A TLS handshake that fails, for instance over an expired
+// certificate, ends in the host's server and is not counted here.
 //
 // # On the wire
 //
@@ -17,30 +42,29 @@
 // cannot prove its name (403), if its version is unknown (400), if it is of
 // another cluster or for another receiver (421), or if its sender is no peer
 // (403). The proof comes first: whoever has none gets the same answer to every
-// request, so it learns neither the cluster nor the member. A frame that is
-// too long (413) or broken (400) ends the request and, over HTTP/1.1, the
-// connection. Before and after Serve the answer is 503.
-//
-// # Who is who
-//
-// [Config.Authenticate] says who has sent a request; the name must be the one
-// that the request claims. [Certificate] is the one for mutual TLS; a service
-// with tokens or a mesh writes its own. The server's identity is the business
-// of [Config.Client]: its TLS configuration must verify the peers' servers. A
-// TLS handshake that fails, over a wrong or expired certificate for instance,
-// ends in the host's server and is counted there, if at all.
+// request, so it learns neither the cluster nor the member. (TLS itself shows
+// the server's certificate to everybody.) A frame that is too long (413) or
+// broken (400) ends the request and, over HTTP/1.1, the connection. Before and
+// after Serve the answer to a peer is 503.
 //
 // # Limits
 //
-//   - For each peer at most 64 frames wait, each for at most a second.
+//   - For each peer and flow at most 64 frames wait, each for at most a second.
 //   - A request that has no answer within 2 s is given up. After a failure the
 //     next one waits, with exponential backoff between 50 ms and 1 s and
-//     jitter; a request from the peer itself hurries one attempt.
+//     jitter. Once until the next success, a request from the peer itself
+//     ends the wait.
 //   - A body has at most 256 KiB, or one frame if that is longer, and must
 //     arrive within 5 s.
-//   - Of one peer at most two requests are answered at once.
+//   - Of one peer at most two requests are answered at a time; further ones get
+//     503.
 //   - The limits on connections and headers are those of the host's server:
 //     set at least ReadHeaderTimeout and IdleTimeout.
+//
+// # What it does not do
+//
+// It starts no server and resends nothing. Frames of a request that failed may
+// have arrived all the same.
 //
 // # Concurrency
 //
@@ -50,9 +74,4 @@
 // more. A request that waits for its body then is answered 503 and belongs to
 // the host's server. One mutex guards the transport; neither a handler nor
 // anything that may block runs while it is held.
-//
-// # What it does not do
-//
-// It starts no server and resends nothing. Frames of a request that failed may
-// have arrived all the same.
 package httptransport

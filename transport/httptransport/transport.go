@@ -57,7 +57,8 @@ func (t *Transport) SendFlow(flow, to string, frame []byte) error {
 }
 
 // SetPeer adds the peer name or changes its URL, which the next request uses.
-// Frames that wait stay queued.
+// Frames that wait stay queued. A malformed URL is an error; after Serve the
+// error is [transport.ErrClosed]. It takes constant time.
 func (t *Transport) SetPeer(name, address string) error {
 	if err := t.cfg.validatePeer(name, address); err != nil {
 		return err
@@ -65,14 +66,16 @@ func (t *Transport) SetPeer(name, address string) error {
 	return t.roster.Set(name, address)
 }
 
-// RemovePeer forgets the peer name: a request to it is given up, what waits
-// for it is dropped, its own requests are refused, and from then on it is
-// unknown. A peer that is unknown already is [transport.ErrUnknownPeer].
+// RemovePeer removes the peer name. It ends the request to the peer and drops
+// what waits for it; from then on the peer is unknown and its own requests are
+// refused. If it is unknown already, the error is [transport.ErrUnknownPeer]. It
+// takes constant time.
 func (t *Transport) RemovePeer(name string) error { return t.roster.Remove(name) }
 
 // Stats returns a snapshot of the counters, with an entry for each peer. The
 // round-trip estimate is a moving average over the requests, the time in the
-// peer's handler included.
+// peer's handler included. It takes time in proportion to the peers and to the
+// flows that wait for them.
 func (t *Transport) Stats() transport.Stats {
 	t.mu.Lock()
 	defer t.mu.Unlock()

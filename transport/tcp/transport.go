@@ -55,9 +55,10 @@ func (t *Transport) SendFlow(flow, to string, frame []byte) error {
 	return t.roster.SendFlow(flow, to, frame)
 }
 
-// SetPeer adds the peer name or changes its address, "host:port". The
-// connection to it is made anew in either case, so that calling it with the
-// same address puts a new certificate to use. Frames that wait stay queued.
+// SetPeer adds the peer name or changes its address, "host:port". It always
+// makes a new connection, so calling it with the same address puts a new
+// certificate to use. Frames that wait stay queued. A malformed address is an
+// error; after Serve the error is [transport.ErrClosed]. It takes constant time.
 func (t *Transport) SetPeer(name, address string) error {
 	if err := t.cfg.validatePeer(name, address); err != nil {
 		return err
@@ -65,9 +66,9 @@ func (t *Transport) SetPeer(name, address string) error {
 	return t.roster.Set(name, address)
 }
 
-// RemovePeer forgets the peer name: its connections are closed, what waits
-// for it is dropped, and from then on it is unknown. A peer that is unknown
-// already is [transport.ErrUnknownPeer].
+// RemovePeer removes the peer name. It closes the peer's connections and drops
+// what waits for it; from then on the peer is unknown. If it is unknown already,
+// the error is [transport.ErrUnknownPeer]. It takes constant time.
 func (t *Transport) RemovePeer(name string) error {
 	if err := t.roster.Remove(name); err != nil {
 		return err
@@ -83,7 +84,8 @@ func (t *Transport) RemovePeer(name string) error {
 }
 
 // Stats returns a snapshot of the counters, with an entry for each peer. The
-// round-trip estimate is a moving average over the pings.
+// round-trip estimate is a moving average over the pings. It takes time in
+// proportion to the peers and to the flows that wait for them.
 func (t *Transport) Stats() transport.Stats {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -91,7 +93,7 @@ func (t *Transport) Stats() transport.Stats {
 }
 
 // Serve implements [transport.Transport]. It closes the listener before it
-// returns. It fails if the listener is closed by anyone else.
+// returns. It fails if anyone else closes the listener.
 func (t *Transport) Serve(ctx context.Context, handle func(from string, frame []byte)) error {
 	s := &server{t: t, handle: handle}
 	return t.roster.Run(ctx, s.acceptAll, func(ctx context.Context, p *outbox.Peer) {

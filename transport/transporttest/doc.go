@@ -1,6 +1,6 @@
 // Package transporttest checks that a [transport.Transport] keeps the
-// contract of package transport. A service that writes its own transport
-// runs it from a test:
+// contract of package transport. A service that writes its own transport calls
+// [Run] from a test, with a [Config] that says how to make it:
 //
 //	func TestConformance(t *testing.T) {
 //		transporttest.Run(t, transporttest.Config{
