@@ -236,6 +236,10 @@ type ShortError struct {
 	// Rules is how many slots had enough left on a node that the instance's
 	// own rules exclude.
 	Rules int
+	// Used is how many slots had enough left on a node that does not have it:
+	// instances use too much there, since it shrank or more runs than was
+	// thought.
+	Used int
 	// Excess is how many slots had enough left on a node without room for
 	// what the instance asks beyond the shape's dimensions.
 	Excess int
@@ -246,6 +250,9 @@ func (e *ShortError) Error() string {
 	text := fmt.Sprintf("reservation: %q has no slot for %s: %s left", e.ID, e.Asked, e.Left)
 	if e.Rules > 0 {
 		text += fmt.Sprintf(", %d on nodes excluded by the instance's rules", e.Rules)
+	}
+	if e.Used > 0 {
+		text += fmt.Sprintf(", %d on nodes where instances use too much", e.Used)
 	}
 	if e.Excess > 0 {
 		text += fmt.Sprintf(", %d on nodes without room for the rest", e.Excess)

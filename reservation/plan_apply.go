@@ -93,6 +93,7 @@ func (p *Plan) countSlot(ref slotRef, sign int) {
 	}
 	for _, c := range slot.Claims {
 		p.countTenant(ref.r, c, sign)
+		g.use(c.whole(), c.Devices, int64(sign))
 		if c.Overstayed && !ref.r.holding() {
 			g.unsure += sign
 		}
@@ -219,6 +220,7 @@ func (p *Plan) countStay(g *guest, sign int) {
 	if g.Yield || g.Overstayed {
 		ground.unsure += sign
 	}
+	ground.use(g.Load, g.Devices, int64(sign))
 	if g.Yield {
 		p.countYielding(g.hold(), int64(sign))
 	} else {

@@ -12,9 +12,11 @@ import (
 // used slot that has enough left, on a node that allows reports true for (nil
 // allows all). In the dimensions of the shape it takes from the slot and never
 // more than is left there; all else it takes from the node, until the
-// reservation's window ends. No changes mean that the same instance is already
-// there with the same amounts, whatever has become of the reservation since.
-// The request's Preferences and Ports are the host's business.
+// reservation's window ends. The node must really have all of it: on one that
+// shrank, or on which more runs than was thought, a slot is a promise and no
+// proof. No changes mean that the same instance is already there with the same
+// amounts, whatever has become of the reservation since. The request's
+// Preferences and Ports are the host's business.
 //
 // Errors: InvalidError, NotFoundError, StateError, OwnerError, ConflictError,
 // ShortError.
@@ -50,19 +52,10 @@ func (p *Plan) Claim(nodes Nodes, id string, req placement.Request, allows func(
 		if slot.Node == "" || slot.Spent {
 			continue
 		}
-		claim, left, fits := r.claimIn(slot, req)
-		claim.Until = until
-		if short.Left.IsZero() || short.Left.FitsIn(left) {
-			short.Left = left
-		}
-		switch {
-		case !fits:
-		case allows != nil && !allows(slot.Node):
-			short.Rules++
-		case !p.fitExcess(nodes, r, slot.Node, &claim):
-			short.Excess++
-		default:
-			return []Change{{Kind: Fill, ID: id, Slot: i, Claim: &claim}}, nil
+		c := &claiming{plan: p, nodes: nodes, r: r, slot: slot}
+		c.claim.Until = until
+		if c.fits(&req, allows, short) {
+			return []Change{{Kind: Fill, ID: id, Slot: i, Claim: &c.claim}}, nil
 		}
 	}
 	return nil, short
@@ -103,19 +96,50 @@ func (r *Reservation) byUse() []int {
 	return order
 }
 
-// claimIn divides a request into what a slot covers and what it does not, and
-// chooses devices of the slot. It reports false if the slot has too little
-// left, and what it has.
-func (r *Reservation) claimIn(slot *Slot, req placement.Request) (claim Claim, left placement.Resources, fits bool) {
-	claim = Claim{ID: req.ID, Namespace: req.Namespace}
-	used, shape := slot.used(), r.Terms.Shape
-	fits = true
+// claiming is the trial of one slot for an instance.
+type claiming struct {
+	plan  *Plan
+	nodes Nodes
+	r     *booked
+	slot  *Slot
+	claim Claim
+}
+
+// fits completes the claim and reports whether the slot and its node have it.
+// If not, short is told why.
+func (c *claiming) fits(req *placement.Request, allows func(node string) bool, short *ShortError) bool {
+	left, covered := c.divide(req)
+	if short.Left.IsZero() || short.Left.FitsIn(left) {
+		short.Left = left
+	}
+	node := c.slot.Node
+	room, stands := c.nodes.Room(node)
+	switch {
+	case !covered:
+	case allows != nil && !allows(node):
+		short.Rules++
+	case !c.claim.Excess.IsZero() && !c.fitExcess(&room):
+		short.Excess++
+	case !stands || !c.plan.hasNow(node, &room, &c.claim) || !c.chooseDevices(&room):
+		short.Used++
+	default:
+		return true
+	}
+	return false
+}
+
+// divide divides a request into what the slot covers and what it does not. It
+// returns what the slot has left, and reports whether that is enough.
+func (c *claiming) divide(req *placement.Request) (left placement.Resources, covered bool) {
+	c.claim.ID, c.claim.Namespace = req.ID, req.Namespace
+	used, shape := c.slot.used(), c.r.Terms.Shape
+	covered = true
 	for name, asked := range req.Resources.All() {
+		part := &c.claim.Held
 		if shape.Amount(name) == 0 {
-			claim.Excess.Resources = claim.Excess.Resources.With(name, asked)
-			continue
+			part = &c.claim.Excess
 		}
-		claim.Held.Resources = claim.Held.Resources.With(name, asked)
+		part.Resources = part.Resources.With(name, asked)
 	}
 	for name, amount := range shape.All() {
 		if amount == 0 {
@@ -123,20 +147,52 @@ func (r *Reservation) claimIn(slot *Slot, req placement.Request) (claim Claim, l
 		}
 		spare := amount - used.Resources.Amount(name)
 		left = left.With(name, spare)
-		fits = fits && req.Resources.Amount(name) <= spare
+		covered = covered && req.Resources.Amount(name) <= spare
 	}
 	if used.Instances == 0 {
-		claim.Held.Instances = 1
+		c.claim.Held.Instances = 1
 	} else {
-		claim.Excess.Instances = 1
+		c.claim.Excess.Instances = 1
 	}
-	if gpu := claim.Held.Resources.GPU; gpu > 0 {
-		byDevice := r.devicesLeft(slot)
-		devices, ok := placement.ChooseDevices(byDevice, gpu)
-		claim.Devices, fits = devices, fits && ok
+	if gpu := c.claim.Held.Resources.GPU; gpu > 0 {
+		byDevice := c.r.devicesLeft(c.slot)
+		_, ok := placement.ChooseDevices(byDevice, gpu)
+		covered = covered && ok
 		left.GPU = usable(byDevice, gpu)
 	}
-	return claim, left, fits
+	return left, covered
+}
+
+// chooseDevices chooses those of the slot's GPUs that instances leave for what
+// the slot covers, and reports whether there are enough.
+func (c *claiming) chooseDevices(room *Room) (ok bool) {
+	gpu := c.claim.Held.Resources.GPU
+	if gpu == 0 {
+		return true
+	}
+	left, g := c.r.devicesLeft(c.slot), c.plan.grounds[c.slot.Node]
+	for i := range left {
+		left[i] = min(left[i], g.unused(room, lane{placement.NameGPU, i}))
+	}
+	c.claim.Devices, ok = placement.ChooseDevices(left, gpu)
+	return ok
+}
+
+// fitExcess reports whether the node has room for what the slot does not
+// cover until the reservation's window ends, and chooses devices for that.
+func (c *claiming) fitExcess(room *Room) bool {
+	h := Hold{Node: c.slot.Node, Window: c.r.window(), Load: c.claim.Excess}
+	devices, ok := c.plan.Fit(room, &h)
+	if c.claim.Excess.Resources.GPU > 0 {
+		c.claim.Devices = devices
+	}
+	return ok
+}
+
+// hasNow reports whether a node really has what a claim takes at this moment.
+func (p *Plan) hasNow(node string, room *Room, c *Claim) bool {
+	whole := c.whole()
+	return p.grounds[node].hasNow(room, &whole)
 }
 
 // usable returns how much of what is left of each GPU can be had at once by who
@@ -167,21 +223,6 @@ func (r *Reservation) devicesLeft(slot *Slot) []int64 {
 		}
 	}
 	return left
-}
-
-// fitExcess reports whether the node has room for what the slot does not
-// cover, and chooses devices for that.
-func (p *Plan) fitExcess(nodes Nodes, r *booked, node string, claim *Claim) bool {
-	room, ok := nodes.Room(node)
-	if !ok {
-		return false
-	}
-	h := Hold{Node: node, Window: r.window(), Load: claim.Excess}
-	devices, ok := p.Fit(&room, &h)
-	if claim.Excess.Resources.GPU > 0 {
-		claim.Devices = devices
-	}
-	return ok
 }
 
 // Unclaim decides that an instance does not stand in its slot any more: until

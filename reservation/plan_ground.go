@@ -24,6 +24,7 @@ type groundLane struct {
 	lane
 	line     skyline
 	yielding int64
+	inUse    int64 // by the instances that are there, whatever is promised
 }
 
 // ground returns that of a node and makes it if need be.
@@ -81,6 +82,65 @@ func (p *Plan) countYielding(h Hold, sign int64) {
 	for of, amount := range h.amounts() {
 		g.grown(of).yielding += sign * amount
 	}
+}
+
+// use notes what an instance on the node uses, or with sign -1 no longer.
+func (g *ground) use(load Load, devices []int, sign int64) {
+	h := Hold{Load: load, Devices: devices}
+	for of, amount := range h.amounts() {
+		g.grown(of).inUse += sign * amount
+	}
+}
+
+// inUse returns what instances that the plan counts use of a lane.
+func (g *ground) inUse(of lane) int64 {
+	if l := g.lane(of); l != nil {
+		return l.inUse
+	}
+	return 0
+}
+
+// unused returns what instances leave of a lane at this moment, below zero if
+// they use more than there is. What is only promised does not count.
+func (g *ground) unused(room *Room, of lane) int64 {
+	free := room.free(of)
+	if free < 0 {
+		return free // so that nothing overflows
+	}
+	return free - g.inUse(of)
+}
+
+// overused reports whether instances use more of anything than the node has.
+func (g *ground) overused(room *Room) bool {
+	for name := range room.Used.Resources.All() {
+		if name != placement.NameGPU && g.unused(room, lane{name: name}) < 0 {
+			return true
+		}
+	}
+	for i := range room.Devices {
+		if g.unused(room, lane{placement.NameGPU, i}) < 0 {
+			return true
+		}
+	}
+	return g != nil && slices.ContainsFunc(g.lanes, func(l groundLane) bool {
+		return l.inUse > 0 && g.unused(room, l.lane) < 0
+	})
+}
+
+// hasNow reports whether the node has a load, GPUs left aside, beside the
+// instances that are there at this moment. A node of which more is used than it
+// has takes nothing, as in a scheduler.
+func (g *ground) hasNow(room *Room, load *Load) bool {
+	if g.overused(room) {
+		return false
+	}
+	h := Hold{Load: *load}
+	for of, amount := range h.amounts() {
+		if g.unused(room, of) < amount {
+			return false
+		}
+	}
+	return true
 }
 
 func (g *ground) grown(of lane) *groundLane {

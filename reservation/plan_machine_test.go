@@ -360,8 +360,8 @@ func requireSameGround(t require.TestingT, a, b *Plan) {
 		for node, g := range p.grounds {
 			lanes[node] = fmt.Sprint(g.slots, slices.Sorted(maps.Keys(g.stays)), g.unsure)
 			for _, l := range g.lanes {
-				if l.line.root != nil || l.yielding != 0 {
-					lanes[fmt.Sprint(node, l.lane)] = []any{l.line, l.yielding}
+				if l.line.root != nil || l.yielding != 0 || l.inUse != 0 {
+					lanes[fmt.Sprint(node, l.lane)] = []any{l.line, l.yielding, l.inUse}
 				}
 			}
 		}

@@ -1,0 +1,80 @@
+package reservation_test
+
+import (
+	"math"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/reservation"
+)
+
+func gpuRequest(id string, gpu int64) placement.Request {
+	return placement.Request{ID: id, Namespace: "team", Resources: placement.Resources{GPU: gpu}}
+}
+
+// TestClaimOfAGPUThatTheNodeHas: a slot with an instance in it keeps its GPUs
+// when the node changes; a claim gets those of them that are there and unused.
+func TestClaimOfAGPUThatTheNodeHas(t *testing.T) {
+	tests := []struct {
+		name    string
+		gpus    int
+		used    []int64 // of each GPU, by others
+		asked   int64
+		devices []int // of the claim; nil is refused
+	}{
+		{"as it was", 2, nil, 1000, []int{1}},
+		{"taken away", 1, nil, 1000, nil},
+		{"in use", 2, []int64{0, 300}, 1000, nil},
+		{"in use, for the rest of it", 2, []int64{0, 300}, 700, []int{1}},
+		{"the other used beyond what it is", 2, []int64{300, 0}, 1000, nil},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			d := newDesk(t)
+			require.NoError(t, d.SetNode(gpuNode("n1", 2)))
+			s := spec("r", 0)
+			s.Shape = placement.Resources{GPU: 2 * placement.Device}
+			d.reserve(s)
+			_, first, err := d.Claim("r", gpuRequest("a", placement.Device))
+			require.NoError(t, err)
+			require.Equal(t, []int{0}, first.Devices)
+			require.NoError(t, d.SetNode(gpuNode("n1", test.gpus)))
+			require.NoError(t, d.SetUsed("n1", reservation.Load{}, test.used...))
+			var c reservation.Claim
+			call := func() error { _, c, err = d.Claim("r", gpuRequest("b", test.asked)); return err }
+			if test.devices == nil {
+				d.unchanged(reservation.ErrRefused, call)
+				return
+			}
+			require.NoError(t, call())
+			require.Equal(t, test.devices, c.Devices)
+		})
+	}
+}
+
+// TestClaimTakesTheGPUThatIsFree: of several in the slot, one that is in use by
+// others is passed over.
+func TestClaimTakesTheGPUThatIsFree(t *testing.T) {
+	d := newDesk(t)
+	require.NoError(t, d.SetNode(gpuNode("n1", 3)))
+	s := spec("r", 0)
+	s.Shape = placement.Resources{CPU: 2 * placement.Core, GPU: 2 * placement.Device}
+	d.reserve(s)
+	require.NoError(t, d.claim("r", "keeps the slot", 1))
+	require.NoError(t, d.SetUsed("n1", reservation.Load{}, 1000))
+	_, c, err := d.Claim("r", gpuRequest("a", placement.Device))
+	require.NoError(t, err)
+	require.Equal(t, []int{1}, c.Devices)
+}
+
+// TestClaimBesideUseBeyondCounting: no sum of what is used overflows.
+func TestClaimBesideUseBeyondCounting(t *testing.T) {
+	d := newDesk(t)
+	d.reserve(spec("r", 8))
+	require.NoError(t, d.claim("r", "a", 1))
+	used := reservation.Load{Resources: placement.Resources{CPU: math.MaxInt64}, Instances: math.MaxInt64}
+	require.NoError(t, d.SetUsed("n1", used))
+	d.unchanged(reservation.ErrRefused, func() error { return d.claim("r", "b", 1) })
+}

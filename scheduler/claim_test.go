@@ -1,0 +1,91 @@
+package scheduler
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/reservation"
+)
+
+// claimCores places a request for cores in a slot of reservation r.
+func claimCores(t testHelper, s *Scheduler, id string, cores int64) error {
+	t.Helper()
+	_, err := s.PlaceFromReservation(t.Context(), "r", onlyCPU(id, cores))
+	return err
+}
+
+// TestClaimNeverOversellsAShrunkenNode: a slot is a promise. Whether its node
+// still has what it promises is looked at when an instance comes.
+func TestClaimNeverOversellsAShrunkenNode(t *testing.T) {
+	adopt := func(t *testing.T, s *Scheduler, n placement.Node, stranger placement.Request) {
+		t.Helper()
+		_, err := s.AdoptNode(t.Context(), n, []Report{{Request: onlyCPU("x", 2)}, {Request: stranger}})
+		require.NoError(t, err)
+	}
+	update := func(t *testing.T, s *Scheduler, n placement.Node) {
+		t.Helper()
+		_, err := s.UpdateNode(t.Context(), n)
+		require.NoError(t, err)
+	}
+	tests := []struct {
+		name   string
+		change func(*testing.T, *Scheduler, placement.Node)
+		asked  int64
+		ok     bool
+	}{
+		{"as it was", func(*testing.T, *Scheduler, placement.Node) {}, 6, true},
+		{"filled by a report", func(t *testing.T, s *Scheduler, n placement.Node) {
+			adopt(t, s, n, onlyCPU("stranger", 6))
+		}, 6, false},
+		{"filled in part", func(t *testing.T, s *Scheduler, n placement.Node) {
+			adopt(t, s, n, onlyCPU("stranger", 4))
+		}, 2, true},
+		{"over, and nothing asked of what is short", func(t *testing.T, s *Scheduler, n placement.Node) {
+			stranger := onlyCPU("stranger", 1)
+			stranger.Resources.Memory = 33 * placement.GiB
+			adopt(t, s, n, stranger)
+		}, 1, false},
+		{"shrunk", func(t *testing.T, s *Scheduler, n placement.Node) {
+			n.Capacity.CPU = 4 * placement.Core
+			update(t, s, n)
+		}, 3, false},
+		{"shrunk, to what is asked", func(t *testing.T, s *Scheduler, n placement.Node) {
+			n.Capacity.CPU = 4 * placement.Core
+			update(t, s, n)
+		}, 2, true},
+		{"shrunk below use", func(t *testing.T, s *Scheduler, n placement.Node) {
+			n.Capacity.CPU = placement.Core
+			update(t, s, n)
+		}, 0, false},
+		{"full of instances", func(t *testing.T, s *Scheduler, n placement.Node) {
+			n.MaxInstances = 1
+			update(t, s, n)
+		}, 1, false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := newTestScheduler(t, Config{})
+			n := testNode("n1", 8)
+			addNodes(t, s, n)
+			reserve(t, s, holding("r", 8, 1))
+			require.NoError(t, claimCores(t, s, "x", 2))
+			test.change(t, s, n)
+			before := snapshot(t, s)
+			err := claimCores(t, s, "y", test.asked)
+			if test.ok {
+				require.NoError(t, err)
+				info, err := s.Node("n1")
+				require.NoError(t, err)
+				require.Empty(t, info.Over())
+				return
+			}
+			var short *reservation.ShortError
+			require.ErrorAs(t, err, &short)
+			require.Equal(t, 1, short.Used)
+			require.ErrorContains(t, err, "1 on nodes where instances use too much")
+			require.Equal(t, before, snapshot(t, s))
+		})
+	}
+}
