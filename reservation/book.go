@@ -82,16 +82,33 @@ func (b *Book) catchUpLocked(reading time.Time) {
 	b.applyLocked(nil)
 }
 
-// applyLocked carries out changes and whatever they make necessary.
-func (b *Book) applyLocked(changes []Change) {
-	b.keepLocked(b.plan.Apply(changes...))
-	for b.plan.Unsettled() {
-		b.keepLocked(b.plan.Apply(b.plan.Settle(&b.nodes)...))
+// applyLocked carries out changes and whatever they make necessary: slots that
+// reservations lack get the room that comes up, on the nodes given and on those
+// that change.
+func (b *Book) applyLocked(changes []Change, roomier ...string) {
+	b.carryOutLocked(changes)
+	for {
+		roomier = append(roomier, b.plan.Touched()...)
+		if len(roomier) == 0 || !b.plan.Owing() {
+			break
+		}
+		for _, id := range b.plan.Owed() {
+			// Repair fails for no reservation that lacks slots.
+			repaired, _ := b.plan.Repair(&b.nodes, id, roomier...)
+			b.carryOutLocked(repaired)
+		}
+		roomier = nil
 	}
-	b.plan.Touched() // A book looks at nodes when it needs them.
 	if next, _ := b.plan.NextDeadline(); !next.Equal(b.next) {
 		b.next = next
 		b.wakeLocked()
+	}
+}
+
+func (b *Book) carryOutLocked(changes []Change) {
+	b.keepLocked(b.plan.Apply(changes...))
+	for b.plan.Unsettled() {
+		b.keepLocked(b.plan.Apply(b.plan.Settle(&b.nodes)...))
 	}
 }
 
@@ -142,8 +159,8 @@ func (b *Book) SetNode(node placement.Node) error {
 	}
 	return b.decide(func() ([]Change, error) {
 		b.nodes.set(node.Canonical())
-		b.applyLocked(b.plan.NodeChanged(&b.nodes, node.ID))
-		return nil, b.repairLocked()
+		b.applyLocked(b.plan.NodeChanged(&b.nodes, node.ID), node.ID)
+		return nil, nil
 	})
 }
 
@@ -166,19 +183,9 @@ func (b *Book) SetUsed(node string, used Load, devices ...int64) error {
 		if err := b.nodes.use(node, used, devices); err != nil {
 			return nil, err
 		}
-		return b.plan.NodeChanged(&b.nodes, node), nil
+		b.applyLocked(b.plan.NodeChanged(&b.nodes, node), node)
+		return nil, nil
 	})
-}
-
-func (b *Book) repairLocked() error {
-	for _, id := range b.plan.Degraded() {
-		changes, err := b.plan.Repair(&b.nodes, id)
-		if err != nil {
-			return err
-		}
-		b.applyLocked(changes)
-	}
-	return nil
 }
 
 // Reserve makes a reservation, all of it or none. The same spec under the same

@@ -12,6 +12,9 @@ const (
 	Move ChangeKind = "move"
 	// Withdraw ends reservation ID now.
 	Withdraw ChangeKind = "withdraw"
+	// Wait notes that the slot Slot of reservation ID stays where it is and
+	// waits for the instances Because to leave, or for nobody any more.
+	Wait ChangeKind = "wait"
 	// Fill puts Claim into the slot Slot of reservation ID.
 	Fill ChangeKind = "fill"
 	// Vacate removes the claim of Instance from reservation ID.
@@ -29,7 +32,7 @@ const (
 // UnmarshalText reads a kind and refuses unknown ones.
 func (k *ChangeKind) UnmarshalText(text []byte) error {
 	switch kind := ChangeKind(text); kind {
-	case Put, Move, Withdraw, Fill, Vacate, Arrive, Depart, Tell, Settled:
+	case Put, Move, Wait, Withdraw, Fill, Vacate, Arrive, Depart, Tell, Settled:
 		*k = kind
 		return nil
 	default:
@@ -56,6 +59,7 @@ type Change struct {
 	Slot    int    `json:"slot,omitempty"`
 	Node    string `json:"node,omitempty"`
 	Devices []int  `json:"devices,omitempty"`
-	// Because names who took the place of a slot that moves.
+	// Because names who took the place of a slot that moves, or stands in the
+	// way of one that waits.
 	Because []string `json:"because,omitempty"`
 }

@@ -79,20 +79,17 @@ func TestDisplacesTheFewest(t *testing.T) {
 	require.Equal(t, "n2", d.reserve(prior("high", 8, 1)).Slots[0].Node)
 }
 
-func TestTheLastStateIsRemembered(t *testing.T) {
+func TestPastReservationsAreRemembered(t *testing.T) {
 	d := newDesk(t)
-	state := func() reservation.State {
-		var wrong *reservation.StateError
-		require.ErrorAs(t, d.claim("low", "i", 1), &wrong)
-		return wrong.State
-	}
 	d.reserve(prior("low", 8, 0))
 	d.reserve(prior("high", 8, 1))
+	var wrong *reservation.StateError
+	require.ErrorAs(t, d.claim("low", "i", 1), &wrong)
+	require.Equal(t, reservation.Displaced, wrong.State)
 	d.at(60)
-	require.Equal(t, reservation.Displaced, state())
-	d.reserve(prior("low", 8, 0))
-	d.at(120)
-	require.Equal(t, reservation.Ended, state())
+	require.ErrorAs(t, d.claim("low", "i", 1), &wrong)
+	require.Equal(t, reservation.Ended, wrong.State)
+	require.ErrorIs(t, d.claim("never", "i", 1), reservation.ErrNotFound)
 }
 
 func TestDisplacesOnlyWhatOverlaps(t *testing.T) {

@@ -243,6 +243,17 @@ type ShortError struct {
 	// Excess is how many slots had enough left on a node without room for
 	// what the instance asks beyond the shape's dimensions.
 	Excess int
+	// Waiting is how many slots wait for instances that should have left, and
+	// Awaits are these, sorted.
+	Waiting int
+	Awaits  []string
+}
+
+// await adds instances that a slot waits for.
+func (e *ShortError) await(instances []string) {
+	e.Awaits = slices.Concat(e.Awaits, instances)
+	slices.Sort(e.Awaits)
+	e.Awaits = slices.Compact(e.Awaits)
 }
 
 // Error says what is left.
@@ -256,6 +267,9 @@ func (e *ShortError) Error() string {
 	}
 	if e.Excess > 0 {
 		text += fmt.Sprintf(", %d on nodes without room for the rest", e.Excess)
+	}
+	if e.Waiting > 0 {
+		text += fmt.Sprintf(", %d waiting for %q to leave", e.Waiting, e.Awaits)
 	}
 	return text
 }

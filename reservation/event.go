@@ -26,11 +26,18 @@ const (
 	// SlotMoved: a slot went from From to Node, without the Instances in it.
 	SlotMoved EventKind = "slot-moved"
 	// SlotLost: a slot on From found no room anywhere; the reservation is
-	// Degraded. Instances stood in it.
+	// Degraded until it does. Instances stood in it.
 	SlotLost EventKind = "slot-lost"
-	// AllLost: the last slot was lost; the reservation is Displaced.
+	// SlotWaiting: a slot that has begun stays on Node and waits for the
+	// instances Because, which should have left, and has found no room
+	// elsewhere; the reservation is Degraded. It comes again if there are
+	// fewer to wait for.
+	SlotWaiting EventKind = "slot-waiting"
+	// AllLost: every slot is lost; the reservation is Displaced until one is
+	// regained.
 	AllLost EventKind = "all-lost"
-	// SlotRegained: a lost slot is held again, on Node.
+	// SlotRegained: a lost slot is held again, on Node, or one that waited
+	// there has nobody in its way any more.
 	SlotRegained EventKind = "slot-regained"
 )
 

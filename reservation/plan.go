@@ -35,8 +35,15 @@ type Want struct {
 	// Preferences are the rules by which nodes are chosen.
 	Preferences placement.Preferences
 	// Taken are the nodes of the other slots of the same reservation, one
-	// entry per slot.
+	// entry per slot. Only rules among the slots look at them; a decision asks
+	// again with more of them for every slot if there are such rules.
 	Taken []string
+}
+
+// mindsTaken reports whether the order of the nodes depends on Taken.
+func (w *Want) mindsTaken() bool {
+	p := &w.Preferences
+	return p.Strategy == placement.Spread || len(p.Spread) > 0 || len(p.Affinity) > 0
 }
 
 // Plan is the pure book of capacity held over time. It holds reservations with
@@ -57,15 +64,18 @@ type Plan struct {
 	grounds      map[string]*ground // by node
 	deadlines    deadlines
 	unsettled    map[string]struct{} // reservations, see Settle
+	owing        map[string]*booked  // those with lost or waiting slots
 	touched      map[string]struct{} // nodes, see Touched
 	past         []PastReservation
 	events       []Event
 }
 
-// booked is a reservation on the plan, with its next deadline.
+// booked is a reservation on the plan, with its next deadline and how many of
+// its slots are lost and wait.
 type booked struct {
 	Reservation
-	due deadline
+	due              deadline
+	missing, waiting int
 }
 
 // tenant is an instance in a slot of a reservation, with its deadline.
@@ -97,6 +107,7 @@ func NewPlan() *Plan {
 		stays:        make(map[string]*guest),
 		grounds:      make(map[string]*ground),
 		unsettled:    make(map[string]struct{}),
+		owing:        make(map[string]*booked),
 		touched:      make(map[string]struct{}),
 	}
 }

@@ -18,6 +18,8 @@ func (p *Plan) apply(c *Change) {
 		p.put(c.Reservation)
 	case Move:
 		p.move(slotRef{p.reservations[c.ID], c.Slot}, c)
+	case Wait:
+		p.wait(slotRef{p.reservations[c.ID], c.Slot}, c.Because)
 	case Withdraw:
 		p.end(p.reservations[c.ID])
 	case Fill:
@@ -63,6 +65,16 @@ func (p *Plan) enter(r *booked) {
 		return
 	}
 	p.schedule(r)
+	p.noteOwing(r)
+}
+
+// noteOwing keeps up which reservations have lost or waiting slots.
+func (p *Plan) noteOwing(r *booked) {
+	if r.holding() && r.missing+r.waiting > 0 {
+		p.owing[r.Spec.ID] = r
+	} else {
+		delete(p.owing, r.Spec.ID)
+	}
 }
 
 // leave is the reverse of enter.
@@ -77,6 +89,7 @@ func (p *Plan) forget(r *booked) {
 	p.deadlines.cancel(&r.due)
 	delete(p.reservations, r.Spec.ID)
 	delete(p.unsettled, r.Spec.ID)
+	delete(p.owing, r.Spec.ID)
 	p.remember(r.Spec.ID, r.Phase)
 }
 
@@ -84,7 +97,11 @@ func (p *Plan) forget(r *booked) {
 func (p *Plan) countSlot(ref slotRef, sign int) {
 	slot := ref.at()
 	if slot.Node == "" {
+		ref.r.missing += sign
 		return
+	}
+	if len(slot.Awaits) > 0 {
+		ref.r.waiting += sign
 	}
 	g, id := p.ground(slot.Node), ref.r.Spec.ID
 	g.slots[id] += sign
@@ -131,8 +148,13 @@ func (p *Plan) move(ref slotRef, c *Change) {
 		p.arrive(claim.stay(slot.Node, r.window()))
 		e.Instances = append(e.Instances, claim.ID)
 	}
-	slot.Node, slot.Devices, slot.Claims = c.Node, copied(c.Devices), nil
+	slot.Node, slot.Devices, slot.Claims, slot.Awaits = c.Node, copied(c.Devices), nil, nil
+	slot.Lost = ""
+	if c.Node == "" {
+		slot.Lost = e.From
+	}
 	p.countSlot(ref, 1)
+	p.noteOwing(r)
 	r.Version++
 	switch {
 	case c.Node == "":
@@ -146,11 +168,24 @@ func (p *Plan) move(ref slotRef, c *Change) {
 	if r.Noticed {
 		p.doubt(r)
 	}
-	if r.Missing() == len(r.Slots) {
-		r.Phase = Displaced
+	if r.missing == len(r.Slots) {
 		p.tell(Event{Kind: AllLost}, r)
-		p.schedule(r)
 	}
+}
+
+// wait notes whom a slot waits for.
+func (p *Plan) wait(ref slotRef, because []string) {
+	slot := ref.at()
+	p.countSlot(ref, -1)
+	slot.Awaits = copied(because)
+	p.countSlot(ref, 1)
+	p.noteOwing(ref.r)
+	ref.r.Version++
+	kind := SlotWaiting
+	if len(because) == 0 {
+		kind = SlotRegained
+	}
+	p.tell(Event{Kind: kind, Node: slot.Node, Because: slot.Awaits}, ref.r)
 }
 
 func (p *Plan) fill(ref slotRef, claim *Claim) {

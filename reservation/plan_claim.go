@@ -32,6 +32,8 @@ func (p *Plan) Claim(nodes Nodes, id string, req placement.Request, allows func(
 		return nil, nil
 	case r.Phase != Active:
 		return nil, &StateError{id, r.Phase, "claim from"}
+	case r.missing == len(r.Slots):
+		return nil, &StateError{id, Displaced, "claim from"}
 	case !slices.Contains(r.Spec.owners(), req.Namespace):
 		return nil, &OwnerError{id, req.Namespace, r.Spec.owners()}
 	}
@@ -50,6 +52,11 @@ func (p *Plan) Claim(nodes Nodes, id string, req placement.Request, allows func(
 	for _, i := range r.byUse() {
 		slot := &r.Slots[i]
 		if slot.Node == "" || slot.Spent {
+			continue
+		}
+		if len(slot.Awaits) > 0 {
+			short.Waiting++
+			short.await(slot.Awaits)
 			continue
 		}
 		c := &claiming{plan: p, nodes: nodes, r: r, slot: slot}

@@ -10,6 +10,9 @@ func leastImportantFirst(a, b slotRef) int {
 	return cmp.Or(givesWayBefore(&a.r.Reservation, &b.r.Reservation), cmp.Compare(a.slot, b.slot))
 }
 
+// mostImportant orders reservations by who decides first.
+func mostImportant(a, b *booked) int { return givesWayBefore(&b.Reservation, &a.Reservation) }
+
 func mostImportantFirst(a, b slotRef) int { return leastImportantFirst(b, a) }
 
 // displace puts a slot of r where the least important slots have to give way

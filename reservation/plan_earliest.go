@@ -153,14 +153,7 @@ func deviceCopies(left []int64, gpu int64) int64 {
 func (t *trial) placesAll(want Want, load Load, count int) bool {
 	mark := len(t.done)
 	defer func() { t.undo(mark) }()
-	for range count {
-		h, ok := t.place(want, load)
-		if !ok {
-			return false
-		}
-		want.Taken = append(want.Taken, h.Node)
-	}
-	return true
+	return len(t.fill(want, load, count)) == count
 }
 
 // earliestSingle returns the first start at or after from at which one load

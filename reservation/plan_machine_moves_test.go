@@ -136,7 +136,7 @@ func (m *machine) Claim(t *rapid.T) {
 	err := m.carry(t, func() ([]Change, error) { return m.plan.Claim(m, r.Spec.ID, req, nil) })
 	var short *ShortError
 	switch {
-	case r.Phase != Active:
+	case r.Phase != Active || r.State() == Displaced:
 		require.ErrorIs(t, err, ErrState)
 	case err == nil:
 		again, err := m.plan.Claim(m, r.Spec.ID, req, nil)
@@ -242,7 +242,5 @@ func (m *machine) NodeBack(t *rapid.T) {
 	for node := range m.lost {
 		delete(m.lost, node)
 	}
-	for _, id := range m.plan.Degraded() {
-		require.NoError(t, m.carry(t, func() ([]Change, error) { return m.plan.Repair(m, id) }))
-	}
+	m.roomier = machineNodes()
 }

@@ -27,6 +27,7 @@ type machine struct {
 	ledger  map[string]Load // what was charged when an event or change said so
 	told    map[string]bool // events that come once
 	last    time.Time       // of the last event
+	roomier []string        // nodes on which room came up in this step
 }
 
 func machineNodes() []string { return []string{"n1", "n2", "n3"} }
@@ -76,6 +77,7 @@ type counts struct {
 	// yielding and overstayed instances.
 	unreliable bool
 	yielding   bool
+	waits      bool // for unreliable ones
 }
 
 // onNode lists what counts on a node, from the public state alone.
@@ -97,7 +99,7 @@ func (m *machine) onNode(node string) []counts {
 			}
 			from := nanos(r.Terms.Start)
 			if holding {
-				all = append(all, counts{r.Spec.ID, from, to, Load{r.Terms.Shape, 1}, slot.Devices, false, false})
+				all = append(all, counts{r.Spec.ID, from, to, Load{r.Terms.Shape, 1}, slot.Devices, false, false, len(slot.Awaits) > 0})
 			}
 			for _, c := range slot.Claims {
 				load, devices := c.Excess, c.Devices
@@ -111,7 +113,7 @@ func (m *machine) onNode(node string) []counts {
 				if r.Phase == Ended {
 					end = forever
 				}
-				all = append(all, counts{c.ID, from, end, load, devices, !holding && c.Overstayed, false})
+				all = append(all, counts{c.ID, from, end, load, devices, !holding && c.Overstayed, false, false})
 			}
 		}
 	}
@@ -123,7 +125,7 @@ func (m *machine) onNode(node string) []counts {
 		if s.Overstayed {
 			to = forever
 		}
-		all = append(all, counts{s.ID, s.Window.start(), to, s.Load, s.Devices, s.Yield || s.Overstayed, s.Yield})
+		all = append(all, counts{s.ID, s.Window.start(), to, s.Load, s.Devices, s.Yield || s.Overstayed, s.Yield, false})
 	}
 	return all
 }
@@ -252,7 +254,7 @@ func (m *machine) hear(t *rapid.T, events []Event) {
 		m.last = e.At
 		m.charge(e.Reservation)
 		switch e.Kind {
-		case Started, Expired, Over, AllLost, EvictionDue, Overstayed, YieldDue:
+		case Started, Expired, Over, EvictionDue, Overstayed, YieldDue:
 			key := fmt.Sprint(e.Kind, e.Reservation, e.Instance)
 			if e.Instance != "" {
 				key = fmt.Sprint(e.Kind, e.Instance)
@@ -264,11 +266,42 @@ func (m *machine) hear(t *rapid.T, events []Event) {
 	}
 }
 
-// settle does what a host does after each step.
+// settle does what a host does after each step: it lets the plan decide on
+// what is in the way, and on slots that are lacking where room came up.
 func (m *machine) settle(t *rapid.T) {
 	for m.plan.Unsettled() {
 		m.apply(t, m.plan.Settle(m))
 	}
+	m.replica.Touched()
+	m.roomier = append(m.roomier, m.plan.Touched()...)
+	if len(m.roomier) == 0 {
+		return
+	}
+	for _, id := range m.plan.Owed() {
+		on := m.roomier
+		require.NoError(t, m.carry(t, func() ([]Change, error) { return m.plan.Repair(m, id, on...) }))
+	}
+	m.roomier = nil
+	m.settle(t)
+}
+
+// checkOwed checks that nothing is lacking for which there is room, wherever.
+func (m *machine) checkOwed(t *rapid.T) {
+	var lacking []string
+	for r := range m.plan.Reservations() {
+		if r.holding() && r.Missing()+r.Waiting() > 0 {
+			lacking = append(lacking, r.Spec.ID)
+		}
+	}
+	owed := m.plan.Owed()
+	require.Equal(t, len(owed) > 0, m.plan.Owing())
+	for _, id := range owed {
+		changes, err := m.plan.Repair(m, id)
+		require.NoError(t, err)
+		require.Empty(t, changes, "there is room for %s", id)
+	}
+	slices.Sort(owed)
+	require.Equal(t, lacking, append([]string(nil), owed...))
 }
 
 // Check is run after every step.
@@ -284,8 +317,10 @@ func (m *machine) Check(t *rapid.T) {
 				instants = append(instants, c.from)
 			}
 		}
-		for _, at := range instants {
-			sum, devices := usage(all, at, func(c counts) bool { return at == now || !c.unreliable })
+		for i, at := range append(instants, now) {
+			// Now without those that wait, and at all times without those that
+			// they wait for.
+			sum, devices := usage(all, at, func(c counts) bool { return i == 0 && !c.waits || i > 0 && !c.unreliable })
 			if m.lost[node] {
 				continue
 			}
@@ -316,6 +351,7 @@ func (m *machine) Check(t *rapid.T) {
 		}
 	}
 	require.Equal(t, owed, m.ledger, "some change of what is owed was not told")
+	m.checkOwed(t)
 	snapshot := m.plan.Snapshot()
 	require.NoError(t, snapshot.validate())
 	requireSameGround(t, m.plan, Restore(snapshot))
@@ -336,13 +372,14 @@ func (m *machine) checkReservation(t *rapid.T, r *Reservation) {
 	case Ended:
 		require.NotEmpty(t, r.Instances(), "an ended reservation without instances is forgotten")
 	default:
-		require.Equal(t, Displaced, r.Phase)
-		require.Equal(t, len(r.Slots), r.Missing())
+		require.Fail(t, "no such phase", r.Phase)
 	}
 	if r.holding() {
 		require.Len(t, r.Slots, r.Terms.Count)
 	}
 	for _, slot := range r.Slots {
+		require.False(t, len(slot.Awaits) > 0 && (r.Phase != Active || len(slot.Claims) > 0 || slot.Node == ""))
+		require.False(t, slot.Lost != "" && slot.Node != "")
 		require.True(t, slot.used().Resources.FitsIn(r.Terms.Shape))
 		require.LessOrEqual(t, slot.used().Instances, int64(1))
 		for _, c := range slot.Claims {

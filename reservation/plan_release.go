@@ -9,7 +9,7 @@ func (p *Plan) Release(id string, force bool) ([]Change, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case !r.holding() && r.Phase != Displaced:
+	case !r.holding():
 		return nil, &StateError{id, r.Phase, "release"}
 	case len(r.Instances()) > 0 && !force:
 		return nil, &InUseError{id, r.Instances()}

@@ -61,24 +61,30 @@ func (t *trial) fillUp(r *Reservation) *RefusedError {
 			taken = append(taken, slot.Node)
 		}
 	}
-	for len(r.Slots) < r.Terms.Count {
-		want := r.want(taken)
-		h, ok := t.place(want, r.load())
-		if !ok {
-			var displaced []slotRef
-			if h, displaced, ok = t.displace(want, r); !ok {
-				refused := t.refused(want, r.load())
-				refused.Missing, refused.Count = r.Terms.Count-len(r.Slots), r.Terms.Count
-				return refused
-			}
-			victims = append(victims, displaced...)
-		}
-		taken = append(taken, h.Node)
+	want := r.want(taken)
+	add := func(h Hold) {
+		want.Taken = append(want.Taken, h.Node)
 		r.Slots = append(r.Slots, Slot{Node: h.Node, Devices: h.Devices})
+	}
+	for len(r.Slots) < r.Terms.Count {
+		for _, h := range t.fill(want, r.load(), r.Terms.Count-len(r.Slots)) {
+			add(h)
+		}
+		if len(r.Slots) == r.Terms.Count {
+			break
+		}
+		h, displaced, ok := t.displace(want, r)
+		if !ok {
+			refused := t.refused(want, r.load())
+			refused.Missing, refused.Count = r.Terms.Count-len(r.Slots), r.Terms.Count
+			return refused
+		}
+		victims = append(victims, displaced...)
+		add(h)
 	}
 	slices.SortFunc(victims, mostImportantFirst)
 	for _, ref := range victims {
-		t.resettle(ref, []string{r.Spec.ID})
+		t.resettle(ref, []string{r.Spec.ID}, nil)
 	}
 	return nil
 }

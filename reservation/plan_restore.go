@@ -42,7 +42,7 @@ func (v *validation) reservation(r *Reservation) {
 		v.refuse("reservations", r.Spec.ID, "want distinct IDs")
 	}
 	v.known[r.Spec.ID] = true
-	if !slices.Contains([]State{Pending, Active, Expiring, Ended, Displaced}, r.Phase) {
+	if !slices.Contains([]State{Pending, Active, Expiring, Ended}, r.Phase) {
 		v.refuse(field+".phase", r.Phase, "unknown")
 	}
 	if err := errors.Join(r.Spec.validateRules(), validateSize(r.Terms.Shape, r.Terms.Count)); err != nil {
@@ -55,13 +55,15 @@ func (v *validation) reservation(r *Reservation) {
 	for i := range r.Slots {
 		slot := &r.Slots[i]
 		if slot.Node == "" {
-			if len(slot.Claims) > 0 {
-				v.refuse(field+".slots", i, "a lost slot with claims")
+			if len(slot.Claims)+len(slot.Awaits) > 0 {
+				v.refuse(field+".slots", i, "a lost slot with claims, or that waits")
 			}
 			continue
 		}
 		if r.holding() {
 			v.devices(field, r.Terms.Shape.GPU, slot.Devices)
+		} else if len(slot.Awaits) > 0 {
+			v.refuse(field+".slots", i, "a slot that waits after the end")
 		}
 		for j := range slot.Claims {
 			v.claim(&slot.Claims[j])

@@ -2,7 +2,7 @@ package reservation
 
 import (
 	"cmp"
-	"maps"
+	"iter"
 	"slices"
 )
 
@@ -11,40 +11,179 @@ import (
 func (p *Plan) Unsettled() bool { return len(p.unsettled) > 0 }
 
 // Settle decides for each reservation that begins where instances may be in
-// the way: those that yield are told to leave, the newest first and no more
-// than needed; and where one still stands once the reservation has started,
-// the slot moves, or is lost. It is to be called, and its changes applied,
-// whenever Unsettled reports true after Advance or Apply.
+// the way, the most important first: those that yield are asked to leave, those
+// of the lowest priority first, then the newest, and no more than needed; and
+// where one still stands once the reservation has started, the slot moves, or
+// waits for it. It is to be called, and its changes applied, whenever Unsettled
+// reports true after Advance or Apply.
+//
+// It takes time in proportion to the slots of these reservations, for each the
+// instances on its node that yield or have overstayed, and a look at the nodes
+// for each that cannot stay.
 func (p *Plan) Settle(nodes Nodes) []Change {
 	t := p.try(nodes)
 	defer t.undo(0)
-	told := make(map[string]bool)
-	for _, id := range slices.Sorted(maps.Keys(p.unsettled)) {
-		r := p.reservations[id]
-		var refs []slotRef
+	beginning := make([]*booked, 0, len(p.unsettled))
+	for id := range p.unsettled {
+		beginning = append(beginning, p.reservations[id])
+	}
+	slices.SortFunc(beginning, mostImportant)
+	var refs []slotRef
+	for _, r := range beginning {
 		for i := range r.Slots {
-			ref := slotRef{r, i}
 			if r.Slots[i].Node == "" || !r.holding() {
 				continue
 			}
-			for _, instance := range t.mustLeave(ref, told) {
-				t.changes = append(t.changes, Change{Kind: Tell, ID: id, Instance: instance})
+			for _, instance := range t.mustLeave(slotRef{r, i}) {
+				t.changes = append(t.changes, Change{Kind: Tell, ID: r.Spec.ID, Instance: instance})
 			}
-			if r.Phase == Active && len(r.Slots[i].Claims) == 0 && t.evictUnfit(ref) {
-				refs = append(refs, ref)
+			if r.Phase == Active && len(r.Slots[i].Claims) == 0 {
+				refs = append(refs, slotRef{r, i})
 			}
 		}
-		for _, ref := range refs {
-			t.resettle(ref, p.overdue(ref.at().Node))
-		}
-		t.changes = append(t.changes, Change{Kind: Settled, ID: id})
+	}
+	t.review(refs, func(ref slotRef) []string { return t.leaving(ref.at().Node) })
+	for _, r := range beginning {
+		t.changes = append(t.changes, Change{Kind: Settled, ID: r.Spec.ID})
 	}
 	return t.changes
 }
 
+// review finds places for those of the slots that no longer fit where they are:
+// the least important give way, and the most important choose first. because
+// says who is in the way of one.
+func (t *trial) review(refs []slotRef, because func(slotRef) []string) {
+	slices.SortFunc(refs, leastImportantFirst)
+	refs = slices.DeleteFunc(refs, func(ref slotRef) bool { return !t.evictUnfit(ref) })
+	for _, ref := range slices.Backward(refs) {
+		t.resettle(ref, because(ref), nil)
+	}
+}
+
+// evictUnfit evicts a slot that does not fit where it is, or waits there, and
+// reports whether it did.
+func (t *trial) evictUnfit(ref slotRef) bool {
+	mark := len(t.done)
+	t.liftSlot(ref)
+	own := ref.r.slotHold(ref.at().Node, ref.at().Devices)
+	if len(ref.at().Awaits) == 0 && t.fitsBack(&own, ref) {
+		t.undo(mark)
+		return false
+	}
+	t.staged[ref] = ""
+	return true
+}
+
+// resettle finds a place for a slot that was evicted or lost: where it was, if
+// there is room after all, or elsewhere, or it waits for who is leaving, or it
+// has none. Because names who took its place. It looks for another place on the
+// nodes given, or if that is nil on all.
+func (t *trial) resettle(ref slotRef, because, on []string) {
+	slot := ref.at()
+	own := ref.r.slotHold(slot.Node, slot.Devices)
+	if slot.Node != "" && t.fitsBack(&own, ref) {
+		t.stay(ref, own, nil)
+		return
+	}
+	h, placed := t.placeElsewhere(ref, on)
+	switch {
+	case placed:
+	case slot.Node == "":
+		return
+	case t.canWait(&own, ref):
+		t.stay(ref, own, t.leaving(slot.Node))
+		return
+	case on != nil: // It is about to be lost, and so it may go anywhere.
+		h, _ = t.placeElsewhere(ref, nil)
+	}
+	t.staged[ref] = h.Node
+	t.changes = append(t.changes, Change{
+		Kind: Move, ID: ref.r.Spec.ID, Slot: ref.slot, Node: h.Node, Devices: h.Devices, Because: because,
+	})
+}
+
+// placeElsewhere puts a slot on another node than before: the one that it was
+// lost from, or one of those given, or any if that is nil or rules among the
+// slots may have changed anywhere.
+func (t *trial) placeElsewhere(ref slotRef, on []string) (Hold, bool) {
+	want, load := t.wantAnother(ref.r), ref.r.load()
+	if h, ok := t.placeOn(want, load, ref.at().Lost); ok {
+		return h, true
+	}
+	if on == nil || want.mindsTaken() {
+		return t.place(want, load)
+	}
+	for _, node := range on {
+		if h, ok := t.placeOn(want, load, node); ok {
+			return h, true
+		}
+	}
+	return Hold{}, false
+}
+
+// stay puts a slot back on its node, to wait there for instances, or nobody.
+func (t *trial) stay(ref slotRef, own Hold, awaits []string) {
+	t.put(own)
+	t.staged[ref], t.waits[ref] = own.Node, len(awaits) > 0
+	if !slices.Equal(awaits, ref.at().Awaits) {
+		t.changes = append(t.changes, Change{Kind: Wait, ID: ref.r.Spec.ID, Slot: ref.slot, Because: awaits})
+	}
+}
+
+// fitsBack reports whether the hold of a slot that is off its node fits there.
+// Slots that wait do not count beside it, for what they wait for is there in
+// their place; but it has to fit beside them once that has gone.
+func (t *trial) fitsBack(own *Hold, ref slotRef) bool {
+	mark := len(t.done)
+	defer func() { t.undo(mark) }()
+	waiting := t.liftWaiting(own.Node, ref)
+	if !t.fit(own) {
+		return false
+	}
+	if waiting {
+		t.undo(mark)
+		t.liftLeaving(own.Node)
+		return t.fit(own)
+	}
+	return true
+}
+
+// canWait reports whether a slot fits on its node once those have gone that are
+// leaving.
+func (t *trial) canWait(own *Hold, ref slotRef) bool {
+	mark := len(t.done)
+	defer func() { t.undo(mark) }()
+	return ref.r.Phase == Active && t.liftLeaving(own.Node) && t.fit(own)
+}
+
+// liftWaiting takes off the slots that wait on a node, but not ref, and reports
+// whether there are any.
+func (t *trial) liftWaiting(node string, ref slotRef) bool {
+	g := t.plan.grounds[node]
+	if g == nil {
+		return false
+	}
+	mark := len(t.done)
+	for id := range g.slots {
+		r := t.plan.reservations[id]
+		for i := 0; i < len(r.Slots) && r.waiting > 0; i++ {
+			other := slotRef{r, i}
+			if _, moved := t.staged[other]; !moved && other != ref && other.at().Node == node && len(other.at().Awaits) > 0 {
+				t.liftSlot(other)
+			}
+		}
+	}
+	for other, waits := range t.waits {
+		if waits && other != ref && t.staged[other] == node {
+			t.liftSlot(other)
+		}
+	}
+	return len(t.done) > mark
+}
+
 // mustLeave returns the instances that have to leave the node of a slot before
 // it begins, and were not told.
-func (t *trial) mustLeave(ref slotRef, told map[string]bool) []string {
+func (t *trial) mustLeave(ref slotRef) []string {
 	p, h := t.plan, ref.r.slotHold(ref.at().Node, ref.at().Devices)
 	room, ok := t.nodes.Room(h.Node)
 	if !ok {
@@ -53,12 +192,12 @@ func (t *trial) mustLeave(ref slotRef, told map[string]bool) []string {
 	g := p.grounds[h.Node]
 	var yielding []*guest
 	for _, guest := range g.stays {
-		if guest.Yield && !guest.Told && !told[guest.ID] {
+		if guest.Yield && !guest.Told && !t.told[guest.ID] {
 			yielding = append(yielding, guest)
 		}
 	}
 	slices.SortFunc(yielding, func(a, b *guest) int {
-		return cmp.Or(b.Window.Start.Compare(a.Window.Start), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(a.Priority, b.Priority), b.Window.Start.Compare(a.Window.Start), cmp.Compare(a.ID, b.ID))
 	})
 	start := max(h.Window.start(), p.now)
 	overfull := func(staying []*guest) bool {
@@ -76,30 +215,68 @@ func (t *trial) mustLeave(ref slotRef, told map[string]bool) []string {
 	var due []string
 	for len(yielding) > 0 && overfull(yielding) {
 		due = append(due, yielding[0].ID)
-		told[yielding[0].ID] = true
+		t.told[yielding[0].ID] = true
 		yielding = yielding[1:]
 	}
 	return due
 }
 
-// overdue returns the instances on a node that should have gone: those that
-// yield and those that have overstayed.
-func (p *Plan) overdue(node string) []string {
-	g := p.grounds[node]
+// isLeaving reports whether an instance was asked to leave or has overstayed.
+func (t *trial) isLeaving(g *guest) bool { return g.Told || g.Overstayed || t.told[g.ID] }
+
+// leaving returns the instances on a node that should have gone, sorted: those
+// that were asked to leave and those that have overstayed.
+func (t *trial) leaving(node string) []string {
+	g := t.plan.grounds[node]
+	if g == nil {
+		return nil
+	}
 	var ids []string
 	for id, guest := range g.stays {
-		if guest.Yield || guest.Overstayed {
+		if t.isLeaving(guest) {
 			ids = append(ids, id)
 		}
 	}
-	for id := range g.slots {
-		r := p.reservations[id]
-		for c := range r.Claims() {
-			if c.Overstayed && !r.holding() {
-				ids = append(ids, c.ID)
-			}
-		}
+	for c := range t.plan.overstayed(g, node) {
+		ids = append(ids, c.ID)
 	}
 	slices.Sort(ids)
 	return ids
+}
+
+// liftLeaving takes off the instances that leaving names, and reports whether
+// there are any.
+func (t *trial) liftLeaving(node string) bool {
+	mark := len(t.done)
+	g := t.plan.grounds[node]
+	if g == nil {
+		return false
+	}
+	for _, guest := range g.stays {
+		if t.isLeaving(guest) {
+			t.count(counted{guest.hold(), -1, guest.Yield})
+		}
+	}
+	for _, h := range t.plan.overstayed(g, node) {
+		t.lift(h)
+	}
+	return len(t.done) > mark
+}
+
+// overstayed yields the instances on a node that have outlived their
+// reservation and should have gone, with what they count for.
+func (p *Plan) overstayed(g *ground, node string) iter.Seq2[*Claim, Hold] {
+	return func(yield func(*Claim, Hold) bool) {
+		for id := range g.slots {
+			r := p.reservations[id]
+			for i := 0; i < len(r.Slots) && !r.holding(); i++ {
+				claims := r.Slots[i].Claims
+				for j := 0; j < len(claims) && r.Slots[i].Node == node; j++ {
+					if claims[j].Overstayed && !yield(&claims[j], r.claimHold(node, &claims[j])) {
+						return
+					}
+				}
+			}
+		}
+	}
 }

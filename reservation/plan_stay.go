@@ -23,6 +23,7 @@ func (p *Plan) Admit(nodes Nodes, req placement.Request) ([]Change, error) {
 	}
 	stay := &Stay{
 		ID: req.ID, Namespace: req.Namespace, Load: Load{req.Resources.Clone(), 1}, Window: window, Yield: req.Yield,
+		Priority: req.Priority,
 	}
 	if g, ok := p.stays[req.ID]; ok && sameStay(&g.Stay, stay) {
 		return nil, nil
@@ -56,7 +57,7 @@ func sameStay(a, b *Stay) bool {
 		}
 		return w.end() - w.start()
 	}
-	return a.Namespace == b.Namespace && a.Yield == b.Yield && a.Load.Resources.Equal(b.Load.Resources) &&
+	return a.Namespace == b.Namespace && a.Yield == b.Yield && a.Priority == b.Priority && a.Load.Resources.Equal(b.Load.Resources) &&
 		length(a.Window) == length(b.Window)
 }
 

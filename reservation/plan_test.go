@@ -180,7 +180,7 @@ func TestRepairIsADecisionOfItsOwn(t *testing.T) {
 	lost := h.room["n1"]
 	delete(h.room, "n1")
 	h.plan.Apply(h.plan.NodeChanged(h, "n1")...)
-	require.Equal(t, []string{"important"}, h.plan.Degraded())
+	require.Equal(t, []string{"important"}, h.plan.Owed())
 	changes, err := h.plan.Repair(h, "important")
 	require.NoError(t, err)
 	require.Empty(t, changes)
@@ -207,7 +207,7 @@ func TestTheMostImportantIsRepairedFirst(t *testing.T) {
 			Slots: []reservation.Slot{{Node: "n1"}, {}},
 		}})
 	}
-	require.Equal(t, []string{"high", "low", "newer"}, h.plan.Degraded())
+	require.Equal(t, []string{"high", "low", "newer"}, h.plan.Owed())
 }
 
 func TestGeneratedIDs(t *testing.T) {

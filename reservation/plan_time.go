@@ -67,7 +67,7 @@ func (p *Plan) schedule(r *booked) {
 		p.deadlines.set(&r.due, subNanos(start, r.Spec.Notice), rankNotice)
 	case r.Phase == Pending:
 		p.deadlines.set(&r.due, start, rankStart)
-	case r.Phase == Active || r.Phase == Displaced:
+	case r.Phase == Active:
 		p.deadlines.set(&r.due, nanos(r.Terms.End), rankEnd)
 	case r.Phase == Expiring:
 		p.deadlines.set(&r.due, nanos(r.window().End), rankGrace)
@@ -91,10 +91,6 @@ func (p *Plan) takeEvents() []Event {
 // end frees the slots of a reservation. Instances in them count on by
 // themselves.
 func (p *Plan) end(r *booked) {
-	if r.Phase == Displaced {
-		p.forget(r)
-		return
-	}
 	p.leave(r)
 	if p.now < nanos(r.Terms.End) {
 		r.Terms.End = instant(p.now)
@@ -102,6 +98,7 @@ func (p *Plan) end(r *booked) {
 	occupied := r.Slots[:0]
 	for _, slot := range r.Slots {
 		if len(slot.Claims) > 0 {
+			slot.Awaits = nil
 			occupied = append(occupied, slot)
 		}
 	}

@@ -9,28 +9,42 @@ type trial struct {
 	plan  *Plan
 	nodes Nodes
 	done  []counted
-	// staged are the nodes of slots that the trial has put elsewhere.
+	// staged are the nodes of slots that the trial has put elsewhere, waits
+	// whether those that stay wait there.
 	staged  map[slotRef]string
+	waits   map[slotRef]bool
+	told    map[string]bool // instances that the trial asks to leave
 	changes []Change
 }
 
 type counted struct {
-	hold Hold
-	sign int64
+	hold     Hold
+	sign     int64
+	yielding bool
 }
 
 func (p *Plan) try(nodes Nodes) *trial {
-	return &trial{plan: p, nodes: nodes, staged: make(map[slotRef]string)}
+	return &trial{
+		plan: p, nodes: nodes,
+		staged: make(map[slotRef]string), waits: make(map[slotRef]bool), told: make(map[string]bool),
+	}
 }
 
-func (t *trial) put(h Hold) {
-	t.plan.count(h, 1)
-	t.done = append(t.done, counted{h, 1})
+func (t *trial) put(h Hold) { t.count(counted{h, 1, false}) }
+
+func (t *trial) lift(h Hold) { t.count(counted{h, -1, false}) }
+
+func (t *trial) count(c counted) {
+	t.done = append(t.done, c)
+	t.plan.recount(c, 1)
 }
 
-func (t *trial) lift(h Hold) {
-	t.plan.count(h, -1)
-	t.done = append(t.done, counted{h, -1})
+func (p *Plan) recount(c counted, sign int64) {
+	if c.yielding {
+		p.countYielding(c.hold, sign*c.sign)
+	} else {
+		p.count(c.hold, sign*c.sign)
+	}
 }
 
 // liftSlot takes off all that a slot counts for.
@@ -43,7 +57,7 @@ func (t *trial) liftSlot(ref slotRef) {
 // undo takes back what was counted since there were so many entries.
 func (t *trial) undo(to int) {
 	for _, c := range slices.Backward(t.done[to:]) {
-		t.plan.count(c.hold, -c.sign)
+		t.plan.recount(c, -1)
 	}
 	t.done = t.done[:to]
 }
@@ -63,15 +77,54 @@ func (t *trial) fit(h *Hold) bool {
 
 // place puts a load on the first wanted node that has room.
 func (t *trial) place(want Want, load Load) (Hold, bool) {
+	holds := t.fill(want, load, 1)
+	if len(holds) == 0 {
+		return Hold{}, false
+	}
+	return holds[0], true
+}
+
+// fill puts up to count loads on wanted nodes, each on the first that has room.
+// Where the order of nodes depends on the other slots, it is asked for anew for
+// every slot. Else a node that has no room for one more gets none by what
+// follows, and one look at each node does for all of them.
+func (t *trial) fill(want Want, load Load, count int) []Hold {
+	var holds []Hold
 	s := t.plan.span(want.Window)
-	for node, room := range t.nodes.For(&want) {
-		if devices, ok := t.plan.fit(node, &room, &load, s, nil); ok {
-			h := Hold{node, want.Window, load, devices}
-			t.put(h)
-			return h, true
+	for len(holds) < count {
+		before := len(holds)
+		for node, room := range t.nodes.For(&want) {
+			for len(holds) < count {
+				devices, ok := t.plan.fit(node, &room, &load, s, nil)
+				if !ok {
+					break
+				}
+				h := Hold{node, want.Window, load, devices}
+				t.put(h)
+				holds = append(holds, h)
+				want.Taken = append(want.Taken, node)
+				if want.mindsTaken() {
+					break
+				}
+			}
+			if len(holds) == count || want.mindsTaken() && len(holds) > before {
+				break
+			}
+		}
+		if len(holds) == before || !want.mindsTaken() {
+			break
 		}
 	}
-	return Hold{}, false
+	return holds
+}
+
+// placeOn is place for one node.
+func (t *trial) placeOn(want Want, load Load, node string) (Hold, bool) {
+	if node == "" || want.Node != "" && want.Node != node {
+		return Hold{}, false
+	}
+	want.Node = node
+	return t.place(want, load)
 }
 
 // want describes the nodes for a slot of a reservation whose other slots are
@@ -85,6 +138,16 @@ func (r *Reservation) want(taken []string) Want {
 
 // load returns what one slot of the reservation holds.
 func (r *Reservation) load() Load { return Load{r.Terms.Shape, 1} }
+
+// wantAnother describes the nodes for a slot of a reservation beside its other
+// slots, as the trial has them.
+func (t *trial) wantAnother(r *booked) Want {
+	want := r.want(nil)
+	if want.mindsTaken() {
+		want.Taken = t.taken(r)
+	}
+	return want
+}
 
 // taken returns the nodes of all slots of a reservation that have one, as the
 // trial has them.
@@ -107,25 +170,4 @@ func (t *trial) taken(r *booked) []string {
 func (t *trial) evict(ref slotRef) {
 	t.liftSlot(ref)
 	t.staged[ref] = ""
-}
-
-// resettle finds a place for a slot that was evicted or lost: where it was, if
-// there is room after all, or elsewhere, or none. Because names who took its
-// place.
-func (t *trial) resettle(ref slotRef, because []string) {
-	slot := ref.at()
-	own := ref.r.slotHold(slot.Node, slot.Devices)
-	if slot.Node != "" && t.fit(&own) {
-		t.put(own)
-		t.staged[ref] = slot.Node
-		return
-	}
-	h, placed := t.place(ref.r.want(t.taken(ref.r)), ref.r.load())
-	if !placed && slot.Node == "" {
-		return
-	}
-	t.staged[ref] = h.Node
-	t.changes = append(t.changes, Change{
-		Kind: Move, ID: ref.r.Spec.ID, Slot: ref.slot, Node: h.Node, Devices: h.Devices, Because: because,
-	})
 }

@@ -10,8 +10,8 @@ import (
 // Update decides on new terms for a reservation that has not ended, if it has
 // still that version (0: any). All that it holds stays where it is and has to
 // fit there under the new terms; slots beyond the present ones are sought as
-// in Reserve, and surplus ones are given back, lost ones first, then the last
-// ones without instances. A slot that grows keeps its GPUs and gets more.
+// in Reserve, and surplus ones are given back, lost ones first, then those that
+// wait, then the last ones without instances. A slot that grows keeps its GPUs and gets more.
 // Start can be changed before it has come; an End that has passed ends the
 // reservation now. A failed update leaves everything exactly as it was.
 //
@@ -44,7 +44,7 @@ func (p *Plan) Update(nodes Nodes, id string, version uint64, terms Terms) ([]Ch
 	for i := range r.Slots {
 		t.liftSlot(slotRef{r, i})
 	}
-	if err := t.keep(&updated); err != nil {
+	if err := t.keep(r, &updated); err != nil {
 		return nil, err
 	}
 	if refused := t.fillUp(&updated); refused != nil {
@@ -86,6 +86,7 @@ func (p *Plan) amend(r *Reservation, terms Terms) error {
 func (r *Reservation) shrink() int {
 	for _, droppable := range []func(Slot) bool{
 		func(s Slot) bool { return s.Node == "" },
+		func(s Slot) bool { return len(s.Awaits) > 0 },
 		func(s Slot) bool { return len(s.Claims) == 0 },
 	} {
 		for i := len(r.Slots) - 1; i >= 0 && len(r.Slots) > r.Terms.Count; i-- {
@@ -98,8 +99,33 @@ func (r *Reservation) shrink() int {
 }
 
 // keep puts the slots of an updated reservation, whose old self is lifted,
-// where they were.
-func (t *trial) keep(r *Reservation) error {
+// where they were. What slots wait for is not in the way of waiting on.
+func (t *trial) keep(old *booked, r *Reservation) error {
+	mark := len(t.done)
+	t.liftAwaited(old)
+	awaited := slices.Clone(t.done[mark:])
+	if err := t.keepAll(r); err != nil {
+		return err
+	}
+	for _, c := range awaited {
+		c.sign = -c.sign
+		t.count(c)
+	}
+	return nil
+}
+
+// liftAwaited takes off the instances that slots of a reservation wait for.
+func (t *trial) liftAwaited(r *booked) {
+	nodes := make(map[string]bool)
+	for i := range r.Slots {
+		if slot := &r.Slots[i]; len(slot.Awaits) > 0 && !nodes[slot.Node] {
+			nodes[slot.Node] = true
+			t.liftLeaving(slot.Node)
+		}
+	}
+}
+
+func (t *trial) keepAll(r *Reservation) error {
 	for i := range r.Slots {
 		slot := &r.Slots[i]
 		if slot.Node == "" {

@@ -16,7 +16,8 @@ const (
 	Pending State = "pending"
 	// Active: from Start to End. Slots can be claimed.
 	Active State = "active"
-	// Degraded: Pending or Active with fewer slots than asked for.
+	// Degraded: Pending or Active with slots that were lost, or that wait for
+	// instances to leave. It ends when all slots are there again.
 	Degraded State = "degraded"
 	// Expiring: after End, while the Grace of Evict runs for instances that
 	// are still there.
@@ -24,7 +25,8 @@ const (
 	// Ended: nothing is held any more. The reservation is known until the
 	// last of its instances is gone.
 	Ended State = "ended"
-	// Displaced: every slot was lost before the end. Nothing is held.
+	// Displaced: Pending or Active, and every slot was lost: nothing is held.
+	// It ends when one is regained.
 	Displaced State = "displaced"
 )
 
@@ -39,7 +41,7 @@ type Reservation struct {
 	Seq uint64 `json:"seq"`
 	// Version grows with every change.
 	Version uint64 `json:"version"`
-	// Phase is the state, Degraded left aside; see State.
+	// Phase is the state, Degraded and Displaced left aside; see State.
 	Phase State `json:"phase"`
 	// Noticed says that yielding instances in the way were told to leave.
 	Noticed bool `json:"noticed,omitempty"`
@@ -47,15 +49,35 @@ type Reservation struct {
 	Slots []Slot `json:"slots,omitempty"`
 }
 
-// State returns the phase, or Degraded if slots are missing in it.
+// State returns the phase, Displaced if all slots are missing in it, or
+// Degraded if some are or wait. O(slots).
 func (r *Reservation) State() State {
-	if (r.Phase == Pending || r.Phase == Active) && r.Missing() > 0 {
-		return Degraded
-	}
-	return r.Phase
+	return r.stateWith(r.Missing(), r.Waiting())
 }
 
-// Missing returns how many slots were lost.
+func (r *Reservation) stateWith(missing, waiting int) State {
+	switch {
+	case !r.holding() || missing+waiting == 0:
+		return r.Phase
+	case missing == len(r.Slots):
+		return Displaced
+	default:
+		return Degraded
+	}
+}
+
+// Waiting returns how many slots wait for instances to leave. O(slots).
+func (r *Reservation) Waiting() int {
+	waiting := 0
+	for i := range r.Slots {
+		if len(r.Slots[i].Awaits) > 0 {
+			waiting++
+		}
+	}
+	return waiting
+}
+
+// Missing returns how many slots were lost. O(slots).
 func (r *Reservation) Missing() int {
 	missing := 0
 	for i := range r.Slots {
@@ -120,7 +142,7 @@ func (r *Reservation) Clone() Reservation {
 	c.Slots = copied(r.Slots)
 	for i := range c.Slots {
 		slot := &c.Slots[i]
-		slot.Devices = copied(slot.Devices)
+		slot.Devices, slot.Awaits = copied(slot.Devices), copied(slot.Awaits)
 		slot.Claims = copied(slot.Claims)
 		for j := range slot.Claims {
 			slot.Claims[j] = slot.Claims[j].clone()

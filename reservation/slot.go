@@ -7,12 +7,18 @@ import (
 
 // Slot is one unit of a reservation: Terms.Shape on one node.
 type Slot struct {
-	// Node that the slot is on; empty if the slot was lost.
+	// Node that the slot is on; empty if the slot was lost, and then Lost is
+	// the node that it was on: the first that is asked when it is regained.
 	Node string `json:"node,omitempty"`
+	Lost string `json:"lost,omitempty"`
 	// Devices are the indices of the GPUs that it holds.
 	Devices []int `json:"devices,omitempty"`
 	// Claims are the instances in the slot, in the order of their claims.
 	Claims []Claim `json:"claims,omitempty"`
+	// Awaits are the instances on the node that have been asked to leave, or
+	// have overstayed, and without which the slot would fit. It holds its
+	// capacity, but cannot be claimed before they have gone. Sorted.
+	Awaits []string `json:"awaits,omitempty"`
 	// Spent says that the slot of a Once reservation was claimed.
 	Spent bool `json:"spent,omitempty"`
 }

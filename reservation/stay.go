@@ -23,6 +23,9 @@ type Stay struct {
 	// Yield says that it stands on capacity that may be promised to others
 	// from later on, and leaves when told.
 	Yield bool `json:"yield,omitempty"`
+	// Priority of the instance: of several that could leave, the lowest is
+	// asked to.
+	Priority int32 `json:"priority,omitempty"`
 	// Told says that it was told to leave.
 	Told bool `json:"told,omitempty"`
 	// Overstayed says that it should have gone.

@@ -67,7 +67,7 @@ func TestOverstayMovesTheSlotThatBegins(t *testing.T) {
 	require.Equal(t, int64(8), d.freeNow("n1"))
 }
 
-func TestOverstayWithoutRoomElsewhereDisplaces(t *testing.T) {
+func TestOverstayWithoutRoomElsewhereIsWaitedFor(t *testing.T) {
 	d := newDesk(t)
 	_, err := d.Place(lasting("batch", 8, 60))
 	require.NoError(t, err)
@@ -75,9 +75,19 @@ func TestOverstayWithoutRoomElsewhereDisplaces(t *testing.T) {
 	d.at(60)
 	events := d.Sweep()
 	require.Equal(t, []reservation.EventKind{
-		reservation.Overstayed, reservation.Started, reservation.SlotLost, reservation.AllLost,
+		reservation.Overstayed, reservation.Started, reservation.SlotWaiting,
 	}, kindsOf(events))
 	require.Equal(t, []string{"batch"}, events[2].Because)
+	require.Equal(t, reservation.Degraded, d.state("next"))
+	var short *reservation.ShortError
+	require.ErrorAs(t, d.claim("next", "i", 1), &short)
+	require.Equal(t, 1, short.Waiting)
+	require.Equal(t, []string{"batch"}, short.Awaits)
+	d.at(70)
+	require.NoError(t, d.Remove("batch"))
+	require.Equal(t, []reservation.EventKind{reservation.SlotRegained}, d.kinds())
+	require.Equal(t, reservation.Active, d.state("next"))
+	require.NoError(t, d.claim("next", "i", 8))
 }
 
 func TestOverstayedClaimTakesThePlaceOfTheNext(t *testing.T) {
@@ -89,7 +99,7 @@ func TestOverstayedClaimTakesThePlaceOfTheNext(t *testing.T) {
 	d.at(61)
 	events := d.Sweep()
 	require.Equal(t, []reservation.EventKind{
-		reservation.Over, reservation.Overstayed, reservation.Started, reservation.SlotLost, reservation.AllLost,
+		reservation.Over, reservation.Overstayed, reservation.Started, reservation.SlotWaiting,
 	}, kindsOf(events))
 	require.Equal(t, d.second(60), events[0].At, "told late, but as of when it was due")
 	require.Equal(t, []string{"i"}, events[3].Because)
@@ -137,10 +147,10 @@ func TestYieldTellsNoMoreThanNeeded(t *testing.T) {
 	d.at(60)
 	events := d.Sweep()
 	require.Equal(t, []reservation.EventKind{
-		reservation.Started, reservation.YieldDue, reservation.SlotLost, reservation.AllLost,
-	}, kindsOf(events), "without notice it is too late at once")
+		reservation.Started, reservation.YieldDue, reservation.SlotWaiting,
+	}, kindsOf(events))
 	require.Equal(t, "new", events[1].Instance)
-	require.Equal(t, []string{"new", "old"}, events[2].Because)
+	require.Equal(t, []string{"new"}, events[2].Because)
 }
 
 func TestYieldIsToldAgainstTheNewStart(t *testing.T) {

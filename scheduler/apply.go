@@ -16,6 +16,7 @@ func (l listener) tell(c Change) {
 // make necessary. Applying what is in the entry never searches, reads a clock
 // or fails; only the consequences are decided here, once.
 func (st *state) apply(e *entry, tell listener) {
+	st.notePoor(e)
 	st.begin(e, tell)
 	for _, c := range e.changes {
 		st.step(c, tell)
@@ -24,7 +25,7 @@ func (st *state) apply(e *entry, tell listener) {
 		e.changes = append(e.changes, c)
 		st.step(c, tell)
 	}
-	st.roomier = false
+	st.regains = regains{}
 }
 
 func (st *state) begin(e *entry, tell listener) {

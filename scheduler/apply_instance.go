@@ -59,6 +59,7 @@ func (st *state) release(a *allocation, tell listener) {
 	st.index.Release(a.class)
 	st.evictions.cancel(a.eviction)
 	a.node.unlink(a)
+	st.roomOn(a.node.ID)
 	if a.state != stale {
 		delete(st.allocations, a.id)
 		return

@@ -10,7 +10,7 @@ func (st *state) addNode(c *NodeAdded) {
 	n := st.insertNode(c.Node, c.Join)
 	n.version, n.tainted = st.seq, st.taintTimes(nil, nil, n.Taints)
 	st.joins = c.Join
-	st.roomier = true
+	st.roomOn(n.ID)
 	if n.unreported = c.Unreported; n.unreported {
 		st.index.SetState(n.slot, n.indexState())
 	}
@@ -31,7 +31,7 @@ func (st *state) insertNode(described placement.Node, join uint64) *node {
 
 func (st *state) updateNode(c *NodeUpdated, tell listener) {
 	st.applyPlan(c.Moves, tell)
-	st.roomier = true
+	st.roomOn(c.Node.ID)
 	n := st.nodes[c.Node.ID]
 	st.preserve(n)
 	canonical := c.Node.Canonical()
@@ -51,7 +51,7 @@ func (st *state) markNode(c *NodeMarked, tell listener) {
 	n.lost = n.lost || c.Mark == MarkLost // before the plan: see uncover
 	st.applyPlan(c.Moves, tell)
 	n.version = st.seq
-	st.roomier = c.Mark == MarkUncordoned || c.Mark == MarkReady
+	st.roomOn(n.ID)
 	switch c.Mark {
 	case MarkCordoned:
 		n.cordoned = true
@@ -108,6 +108,7 @@ func (st *state) removeNode(c *NodeRemoved, tell listener) {
 	st.index.Remove(n.slot)
 	st.slots[n.slot] = nil
 	delete(st.nodes, n.ID)
+	st.roomOn(n.ID) // for rules that looked at it
 	delete(st.planned, n)
 	delete(st.reserved, n)
 }

@@ -74,7 +74,12 @@ func TestYieldingInstanceIsToldToLeave(t *testing.T) {
 	require.Empty(t, due(t, s))
 	r, err := s.Reservation(t.Context(), "launch")
 	require.NoError(t, err)
-	require.Equal(t, reservation.Displaced, r.State(), "it remained, and there is no other node")
+	require.Equal(t, reservation.Degraded, r.State(), "it remained, and there is no other node")
+	require.Equal(t, []string{"batch"}, r.Slots[0].Awaits)
+	require.NoError(t, s.Release(t.Context(), "batch"))
+	r, err = s.Reservation("launch")
+	require.NoError(t, err)
+	require.Equal(t, reservation.Active, r.State(), "it has cost the time that it lasted")
 }
 
 // TestYieldingInstanceCountsBesideWhatHasBegun: where there is room for both,
@@ -249,5 +254,5 @@ func TestBackfilledInstanceGrows(t *testing.T) {
 	c.advance(time.Hour)
 	require.Contains(t, due(t, s), "overstayed too long")
 	_, err := s.Resize(t.Context(), req.ID, placement.Resources{CPU: 8 * placement.Core})
-	require.NoError(t, err, "it has broken the promise already, and the reservation is displaced")
+	require.ErrorIs(t, err, ErrUnschedulable, "the reservation waits for it to leave")
 }

@@ -46,7 +46,14 @@ func (c *planCheck) change(change *reservation.Change) error {
 		}
 		return c.reservation(change.Reservation)
 	case reservation.Move:
-		return c.move(change)
+		r, err := c.slotOf(change)
+		if err != nil {
+			return err
+		}
+		return c.slot(&reservation.Slot{Node: change.Node, Devices: change.Devices}, r.Terms.Shape)
+	case reservation.Wait:
+		_, err := c.slotOf(change)
+		return err
 	case reservation.Withdraw:
 		err := c.known(change.ID)
 		c.ended[change.ID] = true
@@ -70,9 +77,11 @@ func (c *planCheck) known(id string) error {
 	return nil
 }
 
-func (c *planCheck) move(change *reservation.Change) error {
+// slotOf returns the reservation whose slot a change is about, and refuses one
+// that is not there.
+func (c *planCheck) slotOf(change *reservation.Change) (reservation.Reservation, error) {
 	if err := c.known(change.ID); err != nil {
-		return err
+		return reservation.Reservation{}, err
 	}
 	r, _ := c.plan.Reservation(change.ID)
 	slots, again := c.put[change.ID]
@@ -80,9 +89,9 @@ func (c *planCheck) move(change *reservation.Change) error {
 		slots = len(r.Slots)
 	}
 	if change.Slot < 0 || change.Slot >= slots {
-		return fmt.Errorf("reservation %q has no slot %d", change.ID, change.Slot)
+		return r, fmt.Errorf("reservation %q has no slot %d", change.ID, change.Slot)
 	}
-	return c.slot(&reservation.Slot{Node: change.Node, Devices: change.Devices}, r.Terms.Shape)
+	return r, nil
 }
 
 // reservation refuses one that the plan could not count, and one with

@@ -70,6 +70,9 @@ func TestHostileChangesOfThePlan(t *testing.T) {
 		})}, "negative"},
 		{"withdrawn twice", []reservation.Change{withdraw, withdraw}, "not found"},
 		{"moved after its end", []reservation.Change{withdraw, {Kind: reservation.Move, ID: "r2"}}, "not found"},
+		{"waiting", []reservation.Change{{Kind: reservation.Wait, ID: "r2", Because: []string{"b"}}}, ""},
+		{"waiting in no slot", []reservation.Change{{Kind: reservation.Wait, ID: "r2", Slot: 1}}, "no slot 1"},
+		{"waiting after its end", []reservation.Change{withdraw, {Kind: reservation.Wait, ID: "r2"}}, "not found"},
 		{"settled after its end", []reservation.Change{withdraw, {Kind: reservation.Settled, ID: "r2"}}, "not found"},
 		{"put after its end", []reservation.Change{withdraw, put("r2", same)}, `reservation "r2"`},
 	}

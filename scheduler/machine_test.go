@@ -295,6 +295,18 @@ func (m *machine) check(t *rapid.T) {
 		m.checkHolds(t, n)
 	}
 	m.checkIndex(t)
+	m.checkOwed(t)
+}
+
+// checkOwed asserts that reservations lack no slot for which there is room and
+// quota.
+func (m *machine) checkOwed(t *rapid.T) {
+	st := m.s.state
+	for _, id := range st.plan.Owed() {
+		changes, err := st.plan.Repair(&ground{st: st}, id)
+		require.NoError(t, err)
+		require.Empty(t, st.payable(id, changes), "there is room for %s", id)
+	}
 }
 
 func (m *machine) reopen(t *rapid.T) {

@@ -85,20 +85,3 @@ func (st *state) freed(changes []reservation.Change) iter.Seq2[string, quota.Amo
 		}
 	}
 }
-
-// canRegain asks the quota how many slots, of those for which there is room,
-// a reservation may hold again.
-func (st *state) canRegain(id string, slots int) int {
-	r, _ := st.plan.Reservation(id)
-	var more quota.Amounts
-	for regained := range slots {
-		more.Instances++
-		// The sum of all slots was checked when the terms were.
-		more.Resources, _ = more.Resources.Add(r.Terms.Shape)
-		verdict, err := st.quota.Check(st.now, r.Spec.Namespace, more, quota.SoftOnly)
-		if err != nil || !verdict.Allowed() {
-			return regained
-		}
-	}
-	return slots
-}

@@ -15,8 +15,8 @@ func (st *state) applyPlan(changes []reservation.Change, tell listener) {
 	for i := range changes {
 		if r := changes[i].Reservation; r != nil {
 			st.charged(r.Spec.ID, r.Spec.Namespace)
-		} else if changes[i].ID != "" {
-			st.charged(changes[i].ID, "")
+		} else if paid, paying := st.payments[changes[i].ID]; paying {
+			st.charged(changes[i].ID, paid.namespace) // a first charge comes with an event
 		}
 	}
 	st.follow(events, tell)
@@ -51,10 +51,12 @@ func (st *state) follow(events []reservation.Event, tell listener) {
 }
 
 // touch shows the index what has changed in the plan since it was last called.
+// Where something has changed, room may have come up.
 func (st *state) touch() {
 	for _, id := range st.plan.Touched() {
 		if n, ok := st.nodes[id]; ok {
 			st.hold(n)
+			st.roomOn(id)
 		}
 	}
 }
@@ -108,7 +110,8 @@ func (st *state) stay(a *allocation, told bool, tell listener) {
 	st.applyPlan([]reservation.Change{{Kind: reservation.Arrive, Stay: &reservation.Stay{
 		ID: a.id, Namespace: a.namespace(), Node: a.node.ID,
 		Load:    reservation.Load{Resources: a.resources, Instances: 1},
-		Devices: deviceList(a.devices), Window: window, Yield: req.Yield, Told: told, Overstayed: a.overstayed,
+		Devices: deviceList(a.devices), Window: window, Yield: req.Yield, Priority: req.Priority,
+		Told: told, Overstayed: a.overstayed,
 	}}}, tell)
 }
 
@@ -136,17 +139,8 @@ func (st *state) consequence() Change {
 			return &PlanChanged{Changes: moves}
 		}
 	}
-	if !st.roomier {
-		return nil
-	}
-	st.roomier = false
-	for _, id := range st.plan.Degraded() {
-		// Repair fails for no reservation that is degraded.
-		changes, _ := st.plan.Repair(&ground{st: st}, id)
-		if changes = changes[:st.canRegain(id, len(changes))]; len(changes) > 0 {
-			st.roomier = true // look again, for the next one
-			return &PlanChanged{Changes: changes}
-		}
+	if changes := st.regain(); len(changes) > 0 {
+		return &PlanChanged{Changes: changes}
 	}
 	return nil
 }

@@ -46,7 +46,7 @@ func (st *state) replayEntry(e *entry) error {
 		}
 		st.step(c, nil)
 	}
-	st.roomier, st.crowded = false, ""
+	st.regains, st.crowded = regains{}, ""
 	return nil
 }
 

@@ -145,4 +145,5 @@ func (st *state) resize(c *Resized, tell listener) {
 	st.index.Occupy(a.node.slot, a.class, &a.resources, a.devices)
 	st.resizeClaim(a, tell)
 	st.stay(a, before.Told, tell)
+	st.roomOn(a.node.ID)
 }

@@ -39,8 +39,8 @@ type state struct {
 	reserved map[*node]bool     // nodes on which it holds more than what runs
 	vacancy  *index.Class       // of held places of instances
 	payments map[string]payment // of reservations by ID
-	roomier  bool               // room may have come up in the entry being applied
-	crowded  string             // node on which it may have gone to reported instances
+	regains  regains            // of the entry being applied
+	crowded  string             // node on which room may have gone to reported instances
 }
 
 func newState(cfg Config) *state {
