@@ -77,7 +77,7 @@ func TestYieldingInstanceIsToldToLeave(t *testing.T) {
 	require.Equal(t, reservation.Degraded, r.State(), "it remained, and there is no other node")
 	require.Equal(t, []string{"batch"}, r.Slots[0].Awaits)
 	require.NoError(t, s.Release(t.Context(), "batch"))
-	r, err = s.Reservation("launch")
+	r, err = s.Reservation(t.Context(), "launch")
 	require.NoError(t, err)
 	require.Equal(t, reservation.Active, r.State(), "it has cost the time that it lasted")
 }

@@ -76,7 +76,7 @@ func TestClaimNeverOversellsAShrunkenNode(t *testing.T) {
 			err := claimCores(t, s, "y", test.asked)
 			if test.ok {
 				require.NoError(t, err)
-				info, err := s.Node("n1")
+				info, err := s.Node(t.Context(), "n1")
 				require.NoError(t, err)
 				require.Empty(t, info.Over())
 				return

@@ -13,7 +13,7 @@ import (
 
 func reservationOf(t testHelper, s *Scheduler, id string) reservation.Reservation {
 	t.Helper()
-	r, err := s.Reservation(id)
+	r, err := s.Reservation(t.Context(), id)
 	require.NoError(t, err)
 	return r
 }
@@ -209,7 +209,7 @@ func TestLostSlotIsRegained(t *testing.T) {
 			_, err = s.Sweep(ctx)
 			require.NoError(t, err)
 			requireHeldOn(t, s, "n1")
-			require.NoError(t, s.VerifyQuota())
+			require.NoError(t, s.VerifyQuota(t.Context()))
 			require.Equal(t, snapshot(t, s), snapshot(t, open(t, Config{Now: c.Now, Journal: journal, Token: 9})))
 		})
 	}
