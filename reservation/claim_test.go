@@ -78,3 +78,67 @@ func TestClaimBesideUseBeyondCounting(t *testing.T) {
 	require.NoError(t, d.SetUsed("n1", used))
 	d.unchanged(reservation.ErrRefused, func() error { return d.claim("r", "b", 1) })
 }
+
+// TestRefusalsNameTheShortDimension, also where a node takes no more instances.
+func TestRefusalsNameTheShortDimension(t *testing.T) {
+	small := node("n1", 8)
+	small.MaxInstances, small.Capacity.Memory = 2, placement.GiB
+	tests := []struct {
+		name  string
+		shape placement.Resources
+		count int
+		short placement.ResourceName
+	}{
+		{"cores", placement.Resources{CPU: 9 * placement.Core, Memory: 1}, 1, placement.NameCPU},
+		{"the shortest of two", placement.Resources{CPU: 9 * placement.Core, Memory: 2 * placement.GiB}, 1, placement.NameMemory},
+		{"GPUs", placement.Resources{CPU: 1, GPU: placement.Device}, 1, placement.NameGPU},
+		{"instances", placement.Resources{CPU: 1}, 3, placement.NameInstances},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			d := newDesk(t)
+			require.NoError(t, d.SetNode(small))
+			s := spec("r", 0)
+			s.Shape, s.Count = test.shape, test.count
+			_, err := d.Reserve(s)
+			var refused *reservation.RefusedError
+			require.ErrorAs(t, err, &refused)
+			require.Equal(t, test.short, refused.Short)
+			require.NotContains(t, err.Error(), "none on")
+		})
+	}
+}
+
+// TestShortOfWhat: a refused claim names what is short, of the slot or of its
+// node.
+func TestShortOfWhat(t *testing.T) {
+	tests := []struct {
+		name  string
+		used  reservation.Load
+		asked placement.Resources
+		short placement.ResourceName
+	}{
+		{"of the slot", reservation.Load{}, placement.Resources{CPU: 9, Memory: 1}, placement.NameCPU},
+		{"beyond the shape", reservation.Load{}, placement.Resources{Memory: 33 * placement.GiB}, placement.NameMemory},
+		{"in use", reservation.Load{Resources: cores(7)}, cores(2), placement.NameCPU},
+		{"in use of the other", reservation.Load{Resources: placement.Resources{Disk: 1}}, cores(1), placement.NameDisk},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			d := newDesk(t)
+			s := spec("r", 8)
+			if test.name == "of the slot" {
+				s.Shape.CPU = 8
+			}
+			d.reserve(s)
+			require.NoError(t, d.claim("r", "keeps the slot", 0))
+			require.NoError(t, d.SetUsed("n1", test.used))
+			req := request("i", 0)
+			req.Resources = test.asked
+			_, _, err := d.Claim("r", req)
+			var short *reservation.ShortError
+			require.ErrorAs(t, err, &short)
+			require.Equal(t, test.short, short.Short)
+		})
+	}
+}

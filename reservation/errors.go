@@ -190,10 +190,13 @@ type RefusedError struct {
 	// Missing is how many of Count slots found no room.
 	Missing, Count int
 	// Node came nearest, Largest is the part of the shape that one slot would
-	// find there over the whole window: the largest single fit. Empty and zero
-	// if no node meets the rules.
+	// find there over the whole window: the largest single fit. Short is the
+	// dimension of which it has the least, as a share of what is asked, or
+	// placement.NameInstances if it takes no more of these. All are empty if no
+	// node meets the rules.
 	Node    string
 	Largest placement.Resources
+	Short   placement.ResourceName
 	// Holders are what the Plan counts on Node while there is no room.
 	Holders []Holder
 	// Earliest is the first start at which all would find room for as long,
@@ -207,10 +210,13 @@ type RefusedError struct {
 func (e *RefusedError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "reservation: no room for %d of %d × %s in %s", e.Missing, e.Count, e.Shape, e.Window)
-	if e.Node == "" {
+	switch {
+	case e.Node == "":
 		b.WriteString(": no node meets the rules")
-	} else {
-		fmt.Fprintf(&b, ": the largest single fit is %s on %s", e.Largest, e.Node)
+	case e.Largest.IsZero():
+		fmt.Fprintf(&b, ": %s comes nearest and has no %s left", e.Node, e.Short)
+	default:
+		fmt.Fprintf(&b, ": the largest single fit is %s on %s, short of %s", e.Largest, e.Node, e.Short)
 	}
 	for i, h := range e.Holders {
 		b.WriteString([]string{"; held by ", ", "}[min(i, 1)] + h.ID)
@@ -233,6 +239,10 @@ type ShortError struct {
 	// never takes more than that in a dimension of the shape. Of GPUs it is
 	// the most on one if a fraction was asked for, else the untouched ones.
 	Left placement.Resources
+	// Short is the dimension of which that slot has too little, or if slots
+	// have enough, a node that was tried; empty if only rules or instances that
+	// are leaving were in the way.
+	Short placement.ResourceName
 	// Rules is how many slots had enough left on a node that the instance's
 	// own rules exclude.
 	Rules int
@@ -259,6 +269,9 @@ func (e *ShortError) await(instances []string) {
 // Error says what is left.
 func (e *ShortError) Error() string {
 	text := fmt.Sprintf("reservation: %q has no slot for %s: %s left", e.ID, e.Asked, e.Left)
+	if e.Short != "" {
+		text += ", short of " + string(e.Short)
+	}
 	if e.Rules > 0 {
 		text += fmt.Sprintf(", %d on nodes excluded by the instance's rules", e.Rules)
 	}

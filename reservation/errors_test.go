@@ -254,15 +254,19 @@ func TestErrorTexts(t *testing.T) {
 		{&reservation.InUseError{ID: "r", Instances: []string{"i"}}, `reservation: "r" is in use by ["i"]`},
 		{&reservation.VersionError{ID: "r", Want: 1, Has: 2}, `reservation: "r" has version 2, not 1`},
 		{
-			&reservation.ShortError{ID: "r", Asked: cores(4), Left: cores(2), Rules: 1, Excess: 2},
-			`reservation: "r" has no slot for cpu=4: cpu=2 left, 1 on nodes excluded by the instance's rules, 2 on nodes without room for the rest`,
+			&reservation.ShortError{ID: "r", Asked: cores(4), Left: cores(2), Short: "cpu", Rules: 1, Excess: 2},
+			`reservation: "r" has no slot for cpu=4: cpu=2 left, short of cpu, 1 on nodes excluded by the instance's rules, 2 on nodes without room for the rest`,
+		},
+		{
+			&reservation.ShortError{ID: "r", Asked: cores(4), Left: cores(4), Used: 1, Waiting: 2, Awaits: []string{"i"}},
+			`reservation: "r" has no slot for cpu=4: cpu=4 left, 1 on nodes where instances use too much, 2 waiting for ["i"] to leave`,
 		},
 		{
 			&reservation.RefusedError{
-				Window: reservation.Window{Start: at}, Shape: cores(4), Missing: 1, Count: 2, Node: "n1",
+				Window: reservation.Window{Start: at}, Shape: cores(4), Missing: 1, Count: 2, Node: "n1", Short: "cpu",
 				Holders: []reservation.Holder{{ID: "a"}, {ID: "b"}}, Earliest: at.Add(time.Hour),
 			},
-			"reservation: no room for 1 of 2 × cpu=4 in [2030-01-01T00:00:00Z, ∞): the largest single fit is none on n1; " +
+			"reservation: no room for 1 of 2 × cpu=4 in [2030-01-01T00:00:00Z, ∞): n1 comes nearest and has no cpu left; " +
 				"held by a, b; the earliest start is 2030-01-01T01:00:00Z",
 		},
 	}

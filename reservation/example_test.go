@@ -136,7 +136,7 @@ func ExampleBook_Claim() {
 	// Output:
 	// from the slot: cpu=4
 	// from the node: memory=1GiB
-	// reservation: "pool" has no slot for cpu=4 memory=1GiB: cpu=2 left
+	// reservation: "pool" has no slot for cpu=4 memory=1GiB: cpu=2 left, short of cpu
 	// reservation: "pool" is not for namespace "strangers" but for ["builds"]
 	// <nil>
 }

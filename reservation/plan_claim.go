@@ -115,32 +115,52 @@ type claiming struct {
 // fits completes the claim and reports whether the slot and its node have it.
 // If not, short is told why.
 func (c *claiming) fits(req *placement.Request, allows func(node string) bool, short *ShortError) bool {
-	left, covered := c.divide(req)
+	left, lacks := c.divide(req)
 	if short.Left.IsZero() || short.Left.FitsIn(left) {
-		short.Left = left
+		short.Left, short.Short = left, lacks
 	}
 	node := c.slot.Node
 	room, stands := c.nodes.Room(node)
 	switch {
-	case !covered:
+	case lacks != "":
 	case allows != nil && !allows(node):
 		short.Rules++
 	case !c.claim.Excess.IsZero() && !c.fitExcess(&room):
 		short.Excess++
-	case !stands || !c.plan.hasNow(node, &room, &c.claim) || !c.chooseDevices(&room):
+		s := c.plan.span(c.r.window())
+		free := c.plan.free(node, &room, &c.claim.Excess, s)
+		short.Short, _ = c.plan.short(node, &room, &c.claim.Excess, free, s)
+	case !stands:
 		short.Used++
 	default:
-		return true
+		short.Short = c.lacksNow(&room)
+		if short.Short == "" {
+			return true
+		}
+		short.Used++
 	}
 	return false
 }
 
+// lacksNow chooses GPUs and returns the dimension of which the node really has
+// too little at this moment for the instance, if any.
+func (c *claiming) lacksNow(room *Room) placement.ResourceName {
+	whole := c.claim.whole()
+	if lacks := c.plan.grounds[c.slot.Node].lacksNow(room, &whole); lacks != "" {
+		return lacks
+	}
+	if !c.chooseDevices(room) {
+		return placement.NameGPU
+	}
+	return ""
+}
+
 // divide divides a request into what the slot covers and what it does not. It
-// returns what the slot has left, and reports whether that is enough.
-func (c *claiming) divide(req *placement.Request) (left placement.Resources, covered bool) {
+// returns what the slot has left, and the first dimension in which that is too
+// little, if any.
+func (c *claiming) divide(req *placement.Request) (left placement.Resources, lacks placement.ResourceName) {
 	c.claim.ID, c.claim.Namespace = req.ID, req.Namespace
 	used, shape := c.slot.used(), c.r.Terms.Shape
-	covered = true
 	for name, asked := range req.Resources.All() {
 		part := &c.claim.Held
 		if shape.Amount(name) == 0 {
@@ -154,7 +174,9 @@ func (c *claiming) divide(req *placement.Request) (left placement.Resources, cov
 		}
 		spare := amount - used.Resources.Amount(name)
 		left = left.With(name, spare)
-		covered = covered && req.Resources.Amount(name) <= spare
+		if lacks == "" && req.Resources.Amount(name) > spare {
+			lacks = name
+		}
 	}
 	if used.Instances == 0 {
 		c.claim.Held.Instances = 1
@@ -163,11 +185,12 @@ func (c *claiming) divide(req *placement.Request) (left placement.Resources, cov
 	}
 	if gpu := c.claim.Held.Resources.GPU; gpu > 0 {
 		byDevice := c.r.devicesLeft(c.slot)
-		_, ok := placement.ChooseDevices(byDevice, gpu)
-		covered = covered && ok
+		if _, ok := placement.ChooseDevices(byDevice, gpu); lacks == "" && !ok {
+			lacks = placement.NameGPU
+		}
 		left.GPU = usable(byDevice, gpu)
 	}
-	return left, covered
+	return left, lacks
 }
 
 // chooseDevices chooses those of the slot's GPUs that instances leave for what
@@ -194,12 +217,6 @@ func (c *claiming) fitExcess(room *Room) bool {
 		c.claim.Devices = devices
 	}
 	return ok
-}
-
-// hasNow reports whether a node really has what a claim takes at this moment.
-func (p *Plan) hasNow(node string, room *Room, c *Claim) bool {
-	whole := c.whole()
-	return p.grounds[node].hasNow(room, &whole)
 }
 
 // usable returns how much of what is left of each GPU can be had at once by who

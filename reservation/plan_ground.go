@@ -110,37 +110,45 @@ func (g *ground) unused(room *Room, of lane) int64 {
 	return free - g.inUse(of)
 }
 
-// overused reports whether instances use more of anything than the node has.
-func (g *ground) overused(room *Room) bool {
+// overused returns a dimension of which instances use more than the node has,
+// if there is any.
+func (g *ground) overused(room *Room) placement.ResourceName {
 	for name := range room.Used.Resources.All() {
 		if name != placement.NameGPU && g.unused(room, lane{name: name}) < 0 {
-			return true
+			return name
 		}
 	}
 	for i := range room.Devices {
 		if g.unused(room, lane{placement.NameGPU, i}) < 0 {
-			return true
+			return placement.NameGPU
 		}
 	}
-	return g != nil && slices.ContainsFunc(g.lanes, func(l groundLane) bool {
-		return l.inUse > 0 && g.unused(room, l.lane) < 0
-	})
+	if g == nil {
+		return ""
+	}
+	for i := range g.lanes {
+		if l := &g.lanes[i]; l.inUse > 0 && g.unused(room, l.lane) < 0 {
+			return l.name
+		}
+	}
+	return ""
 }
 
-// hasNow reports whether the node has a load, GPUs left aside, beside the
-// instances that are there at this moment. A node of which more is used than it
-// has takes nothing, as in a scheduler.
-func (g *ground) hasNow(room *Room, load *Load) bool {
-	if g.overused(room) {
-		return false
+// lacksNow returns a dimension in which the node does not have a load, GPUs
+// left aside, beside the instances that are there at this moment, if there is
+// any. A node of which more is used than it has takes nothing, as in a
+// scheduler.
+func (g *ground) lacksNow(room *Room, load *Load) placement.ResourceName {
+	if name := g.overused(room); name != "" {
+		return name
 	}
 	h := Hold{Load: *load}
 	for of, amount := range h.amounts() {
 		if g.unused(room, of) < amount {
-			return false
+			return of.name
 		}
 	}
-	return true
+	return ""
 }
 
 func (g *ground) grown(of lane) *groundLane {

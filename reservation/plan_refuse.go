@@ -16,19 +16,28 @@ func (t *trial) refused(want Want, load Load) *RefusedError {
 	s := t.plan.span(want.Window)
 	for node, room := range t.nodes.For(&want) {
 		free := t.plan.free(node, &room, &load, s)
-		share := int64(math.MaxInt64)
-		for name, asked := range load.Resources.All() {
-			if asked > 0 {
-				share = min(share, placement.Utilization(free.Amount(name), asked))
-			}
-		}
-		if share > nearest {
+		if short, share := t.plan.short(node, &room, &load, free, s); share > nearest {
 			nearest, nearestRoom = share, room
-			refused.Node, refused.Largest = node, free
+			refused.Node, refused.Largest, refused.Short = node, free, short
 		}
 	}
 	refused.Holders = t.inTheWayOf(refused.Node, &nearestRoom, want, &load)
 	return refused
+}
+
+// short returns the dimension of which a node has the smallest share of what a
+// load asks, and that share; free is how much of it would fit.
+func (p *Plan) short(node string, room *Room, load *Load, free placement.Resources, s span) (name placement.ResourceName, share int64) {
+	if !p.grounds[node].fit(room, &Load{Instances: load.Instances}, s, p.now) {
+		return placement.NameInstances, 0
+	}
+	share = math.MaxInt64
+	for of, asked := range load.Resources.All() {
+		if has := placement.Utilization(free.Amount(of), asked); asked > 0 && has < share {
+			name, share = of, has
+		}
+	}
+	return name, share
 }
 
 // inTheWayOf returns what counts on a node at those times of a window at which

@@ -138,7 +138,7 @@ func TestFragmentsDoNotHoldASlot(t *testing.T) {
 	require.Equal(t, cores(4), refused.Largest)
 	require.True(t, refused.Earliest.IsZero(), "ordinary instances have no end")
 	require.EqualError(t, err, "reservation: no room for 1 of 1 × cpu=8 in "+
-		"[2030-01-01T00:00:00Z, 2030-01-01T00:01:00Z): the largest single fit is cpu=4 on n1")
+		"[2030-01-01T00:00:00Z, 2030-01-01T00:01:00Z): the largest single fit is cpu=4 on n1, short of cpu")
 }
 
 func TestSpreadAmongSlots(t *testing.T) {

@@ -231,3 +231,28 @@ func kindsOf(events []reservation.Event) []reservation.EventKind {
 	}
 	return kinds
 }
+
+// TestYieldOfTheLowestPriorityFirst: then the newest.
+func TestYieldOfTheLowestPriorityFirst(t *testing.T) {
+	d := newDesk(t)
+	for _, y := range []struct {
+		id       string
+		priority int32
+	}{{"old", 5}, {"cheap", 1}, {"dear", 100}, {"new", 5}} {
+		req := yielding(y.id, 2)
+		req.Priority = y.priority
+		_, err := d.Place(req)
+		require.NoError(t, err)
+		d.at(d.clock.Sub(d.zero).Seconds() + 1)
+	}
+	d.reserve(d.during("r", 6, 60, 120))
+	d.Sweep()
+	d.at(60)
+	var told []string
+	for _, e := range d.Sweep() {
+		if e.Kind == reservation.YieldDue {
+			told = append(told, e.Instance)
+		}
+	}
+	require.Equal(t, []string{"cheap", "new", "old"}, told)
+}
