@@ -35,14 +35,18 @@ type Want struct {
 	// Preferences are the rules by which nodes are chosen.
 	Preferences placement.Preferences
 	// Taken are the nodes of the other slots of the same reservation, one
-	// entry per slot. Only rules among the slots look at them; a decision asks
-	// again with more of them for every slot if there are such rules.
+	// entry per slot, if the strategy is Spread or there are spread or affinity
+	// rules; else it is empty. A decision asks again for every slot, with one
+	// more of them at the end.
 	Taken []string
 }
 
 // mindsTaken reports whether the order of the nodes depends on Taken.
-func (w *Want) mindsTaken() bool {
-	p := &w.Preferences
+func (w *Want) mindsTaken() bool { return rulesAmongSlots(&w.Preferences) }
+
+func (r *Reservation) rulesAmongSlots() bool { return rulesAmongSlots(&r.Spec.Preferences) }
+
+func rulesAmongSlots(p *placement.Preferences) bool {
 	return p.Strategy == placement.Spread || len(p.Spread) > 0 || len(p.Affinity) > 0
 }
 

@@ -57,13 +57,15 @@ func (t *trial) fillUp(r *Reservation) *RefusedError {
 		victims []slotRef
 	)
 	for _, slot := range r.Slots {
-		if slot.Node != "" {
+		if slot.Node != "" && r.rulesAmongSlots() {
 			taken = append(taken, slot.Node)
 		}
 	}
 	want := r.want(taken)
 	add := func(h Hold) {
-		want.Taken = append(want.Taken, h.Node)
+		if want.mindsTaken() {
+			want.Taken = append(want.Taken, h.Node)
+		}
 		r.Slots = append(r.Slots, Slot{Node: h.Node, Devices: h.Devices})
 	}
 	for len(r.Slots) < r.Terms.Count {

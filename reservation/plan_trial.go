@@ -102,8 +102,8 @@ func (t *trial) fill(want Want, load Load, count int) []Hold {
 				h := Hold{node, want.Window, load, devices}
 				t.put(h)
 				holds = append(holds, h)
-				want.Taken = append(want.Taken, node)
 				if want.mindsTaken() {
+					want.Taken = append(want.Taken, node)
 					break
 				}
 			}

@@ -36,7 +36,7 @@ func (st *state) admitUpdate(n placement.Node) (*NodeUpdated, error) {
 	}
 	return &NodeUpdated{
 		Node: canonical, Reference: reference,
-		Moves: st.plan.NodeChanged(&ground{st: st, changed: &canonical}, n.ID),
+		Moves: st.movesFrom(&ground{st: st, changed: &canonical}, n.ID),
 	}, nil
 }
 
@@ -61,10 +61,11 @@ func (st *state) admit(n placement.Node) (canonical placement.Node, reference pl
 	return canonical, reference, nil
 }
 
-// movesFrom decides where slots of reservations go from a node that is about
-// to be lost or removed.
-func (st *state) movesFrom(nodeID string) []reservation.Change {
-	return st.plan.NodeChanged(&ground{st: st, gone: nodeID}, nodeID)
+// movesFrom decides where slots of reservations go from a node that gives less
+// than before, as the ground has it.
+func (st *state) movesFrom(g *ground, nodeID string) []reservation.Change {
+	defer g.leave()
+	return st.plan.NodeChanged(g, nodeID)
 }
 
 // keepsDevices refuses to take away a device that an instance uses, or that is

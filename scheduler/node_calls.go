@@ -63,7 +63,7 @@ func (s *Scheduler) RemoveNode(ctx context.Context, nodeID string) ([]Allocation
 			info.State = Removed
 			gone = append(gone, info)
 		}
-		s.commitLocked(&NodeRemoved{NodeID: nodeID, Moves: s.state.movesFrom(nodeID)})
+		s.commitLocked(&NodeRemoved{NodeID: nodeID, Moves: s.state.movesFrom(&ground{st: s.state, gone: nodeID}, nodeID)})
 	}
 	if err := s.settle(ctx, err); err != nil {
 		return nil, err
@@ -109,7 +109,7 @@ func (s *Scheduler) mark(ctx context.Context, nodeID string, mark Mark, done fun
 		c := &NodeMarked{NodeID: nodeID, Mark: mark}
 		switch mark {
 		case MarkLost:
-			c.Moves = st.movesFrom(nodeID)
+			c.Moves = st.movesFrom(&ground{st: st, gone: nodeID}, nodeID)
 		case MarkReady:
 			err = st.countable(n, nil)
 		case MarkCordoned, MarkUncordoned:

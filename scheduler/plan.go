@@ -131,11 +131,12 @@ func (st *state) leave(a *allocation, tell listener) {
 // It returns nil when nothing is left to do.
 func (st *state) consequence() Change {
 	if st.plan.Unsettled() {
-		return &PlanChanged{Changes: st.plan.Settle(&ground{st: st})}
+		changes, _ := st.decide(func(g *ground) ([]reservation.Change, error) { return st.plan.Settle(g), nil })
+		return &PlanChanged{Changes: changes}
 	}
 	if crowded := st.crowded; crowded != "" {
 		st.crowded = ""
-		if moves := st.plan.NodeChanged(&ground{st: st}, crowded); len(moves) > 0 {
+		if moves := st.movesFrom(&ground{st: st}, crowded); len(moves) > 0 {
 			return &PlanChanged{Changes: moves}
 		}
 	}

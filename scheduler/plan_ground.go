@@ -8,13 +8,17 @@ import (
 	"github.com/rads-project/constellation/reservation"
 )
 
-// ground is the cluster as the plan of reservations sees it.
+// ground is the cluster as the plan of reservations sees it, for one decision.
+// Whoever has made one calls leave after that.
 type ground struct {
 	st *state
 	// changed replaces the node of its ID for a decision on what follows from
 	// an update; gone is the ID of a node that is about to be lost or removed.
 	changed *placement.Node
 	gone    string
+	// joined are the nodes on which slots of a class count like instances.
+	class  *index.Class
+	joined []string
 }
 
 // Room implements reservation.Nodes.
@@ -31,9 +35,12 @@ func (g *ground) Room(id string) (reservation.Room, bool) {
 }
 
 // For implements reservation.Nodes: it yields the nodes that take work and
-// meet the rules, the best for the strategy first. The slots that the
-// reservation has already count for its spread and affinity rules like
-// instances.
+// meet the rules, the best for the strategy first, also those that are full just
+// now: the plan knows until when. The slots that the reservation has already
+// count for its spread and affinity rules like instances.
+//
+// The best node with room for ever, which most often will do, costs what a
+// placement costs. Those after it cost a look at every node.
 func (g *ground) For(want *reservation.Want) iter.Seq2[string, reservation.Room] {
 	return func(yield func(string, reservation.Room) bool) {
 		st := g.st
@@ -41,39 +48,60 @@ func (g *ground) For(want *reservation.Want) iter.Seq2[string, reservation.Room]
 			ID: want.ID, Namespace: want.Namespace, Group: "reservation " + want.ID, Preferences: want.Preferences,
 		}
 		q := st.query(&req)
-		for _, id := range want.Taken {
-			if n, ok := st.nodes[id]; ok {
-				st.index.Join(n.slot, q.Class)
-				defer st.index.Leave(n.slot, q.Class)
-			}
-		}
+		g.join(q.Class, want.Taken)
+		now := !want.Window.Start.After(st.plan.Now())
 		offer := func(slot index.Slot) bool {
-			n := st.slots[slot]
-			if want.Node != "" && n.ID != want.Node {
-				return true
-			}
-			room, ok := g.Room(n.ID)
-			return !ok || yield(n.ID, room)
+			room, ok := g.Room(st.slots[slot].ID)
+			return !ok || now && st.index.Overused(slot) || yield(st.slots[slot].ID, room)
 		}
-		if n, ok := st.nodes[want.Node]; ok {
-			if st.index.Fits(&q, n.slot) {
+		if want.Node != "" {
+			if n, ok := st.nodes[want.Node]; ok && st.index.Meets(&q, n.slot) {
 				offer(n.slot)
 			}
 			return
 		}
-		// Most often the best node with room for ever will do.
 		shaped := q
 		shaped.Resources = &want.Shape
 		best, found := st.index.Best(&shaped)
 		if found && !offer(best.Slot) {
 			return
 		}
-		for _, choice := range st.index.Top(&q, len(st.nodes)) {
-			if (!found || choice.Slot != best.Slot) && !offer(choice.Slot) {
+		for slot := range st.index.Ranked(&q) {
+			if (!found || slot != best.Slot) && !offer(slot) {
 				return
 			}
 		}
 	}
+}
+
+// join makes the slots on the nodes taken count as instances of a class, in
+// place of those that did before: of a list that grows only what is new.
+func (g *ground) join(class *index.Class, taken []string) {
+	same := 0
+	for g.class == class && same < min(len(g.joined), len(taken)) && g.joined[same] == taken[same] {
+		same++
+	}
+	for _, id := range g.joined[same:] {
+		if n, ok := g.st.nodes[id]; ok {
+			g.st.index.Leave(n.slot, g.class)
+		}
+	}
+	g.class, g.joined = class, append(g.joined[:same], taken[same:]...)
+	for _, id := range taken[same:] {
+		if n, ok := g.st.nodes[id]; ok {
+			g.st.index.Join(n.slot, class)
+		}
+	}
+}
+
+// leave takes back what join did.
+func (g *ground) leave() { g.join(nil, nil) }
+
+// decide lets the plan make one decision.
+func (st *state) decide(decision func(*ground) ([]reservation.Change, error)) ([]reservation.Change, error) {
+	g := &ground{st: st}
+	defer g.leave()
+	return decision(g)
 }
 
 // room returns what a node gives and what is used there by instances that the

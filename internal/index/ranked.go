@@ -1,0 +1,83 @@
+package index
+
+import (
+	"container/heap"
+	"iter"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// Ranked yields the nodes that meet the rules of a query in the order of its
+// strategy, for Random in join order among those of the greatest soft score,
+// whatever is free there now: amounts, ports and the number of instances do not
+// count. The index may be asked, but not changed, while it yields. It looks at
+// every node, and puts in order only those that it yields, O(log n) each.
+func (x *Index) Ranked(q *Query) iter.Seq[Slot] {
+	return func(yield func(Slot) bool) {
+		p := x.prepareRules(q)
+		r := ranking{index: x}
+		for slot := range p.eligible.each {
+			if x.meets(p, slot) {
+				r.nodes = append(r.nodes, ranked{slot, x.rankOf(p, slot)})
+			}
+		}
+		heap.Init(&r)
+		for len(r.nodes) > 0 {
+			if !yield(heap.Pop(&r).(ranked).slot) {
+				return
+			}
+		}
+	}
+}
+
+// Meets reports whether a node meets the rules of a query, whatever is free
+// there now; see Ranked.
+func (x *Index) Meets(q *Query, slot Slot) bool { return x.meets(x.prepareRules(q), slot) }
+
+// Overused reports whether instances use more of something than the node has.
+func (x *Index) Overused(slot Slot) bool { return x.overused.has(slot) }
+
+// prepareRules makes the query ready without its amounts and ports.
+func (x *Index) prepareRules(q *Query) *probe {
+	rules := *q
+	rules.Resources = new(placement.Resources)
+	p := x.prepare(&rules)
+	p.ports = p.ports[:0]
+	return p
+}
+
+func (x *Index) meets(p *probe, slot Slot) bool { return p.eligible.has(slot) && p.admits(slot) }
+
+// ranking is a heap of nodes, the first in order on top.
+type ranking struct {
+	index *Index
+	nodes []ranked
+}
+
+type ranked struct {
+	slot Slot
+	rank rank
+}
+
+// Len is part of heap.Interface.
+func (r *ranking) Len() int { return len(r.nodes) }
+
+// Less is part of heap.Interface.
+func (r *ranking) Less(i, j int) bool {
+	a, b := &r.nodes[i], &r.nodes[j]
+	return r.index.before(a.slot, a.rank, b.slot, b.rank)
+}
+
+// Swap is part of heap.Interface.
+func (r *ranking) Swap(i, j int) { r.nodes[i], r.nodes[j] = r.nodes[j], r.nodes[i] }
+
+// Push is part of heap.Interface.
+func (r *ranking) Push(n any) { r.nodes = append(r.nodes, n.(ranked)) }
+
+// Pop is part of heap.Interface.
+func (r *ranking) Pop() any {
+	last := len(r.nodes) - 1
+	n := r.nodes[last]
+	r.nodes = r.nodes[:last]
+	return n
+}

@@ -1,0 +1,64 @@
+package index
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// TestRankedLooksAtRulesAlone: it yields exactly the nodes that fail for what
+// is free there at most, and those that fit in the order of Top.
+func TestRankedLooksAtRulesAlone(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		d := drawDice(t)
+		w := newWorld(drawConfig(d), defaultLimits())
+		for range rapid.IntRange(1, 12).Draw(t, "nodes") {
+			w.add(drawNode(d, ""))
+		}
+		for range rapid.IntRange(0, 3).Draw(t, "rounds") {
+			w.churn(d)
+		}
+		r := w.drawRequest(d)
+		q := w.query(&r)
+		r.Resources, r.Ports = placement.Resources{}, nil
+		bare := w.query(&r)
+		ranked := slices.Collect(w.x.Ranked(q))
+		for _, n := range w.m.nodes {
+			rules := true
+			for _, f := range w.x.Verdict(q, n.slot).Failures {
+				switch f.Reason.Kind {
+				case placement.ReasonInstances, placement.ReasonPort, placement.ReasonResource, placement.ReasonHold:
+				default:
+					rules = false
+				}
+			}
+			require.Equal(t, rules, slices.Contains(ranked, n.slot), n.spec.ID)
+			require.Equal(t, rules, w.x.Meets(q, n.slot))
+			require.Equal(t, slices.Contains(n.over(w), true), w.x.Overused(n.slot))
+		}
+		var top []Slot
+		for _, choice := range w.x.Top(bare, len(w.m.nodes)) {
+			top = append(top, choice.Slot)
+		}
+		fit := slices.DeleteFunc(slices.Collect(w.x.Ranked(bare)), func(slot Slot) bool { return !w.x.Fits(bare, slot) })
+		require.Equal(t, top, append([]Slot(nil), fit...))
+	})
+}
+
+// over returns for every dimension whether more is used than the node has.
+func (n *modelNode) over(w *world) []bool {
+	var over []bool
+	free := w.x.Free(n.slot)
+	held := w.x.Held(n.slot).Resources
+	for name, amount := range free.All() {
+		over = append(over, amount+held.Amount(name) < 0)
+	}
+	for _, device := range w.x.DeviceFree(n.slot) {
+		over = append(over, device < 0)
+	}
+	return over
+}
