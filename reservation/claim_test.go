@@ -142,3 +142,42 @@ func TestShortOfWhat(t *testing.T) {
 		})
 	}
 }
+
+// TestClaimThatOutstaysItsReservation is refused where others hold the node
+// afterwards, as beside a reservation, and else keeps them off.
+func TestClaimThatOutstaysItsReservation(t *testing.T) {
+	next := func(d *desk) error { _, err := d.Reserve(d.during("next", 8, 60, 120)); return err }
+	d := newDesk(t)
+	d.reserve(spec("r", 8))
+	require.NoError(t, next(d))
+	claim := func(id string, seconds float64) error {
+		_, _, err := d.Claim("r", lasting(id, 4, seconds))
+		return err
+	}
+	d.unchanged(reservation.ErrRefused, func() error {
+		err := claim("too long", 61)
+		var short *reservation.ShortError
+		require.ErrorAs(t, err, &short)
+		require.Equal(t, 1, short.Outstays)
+		require.ErrorContains(t, err, "1 on nodes that others hold before its duration is over")
+		return err
+	})
+	require.NoError(t, claim("as long", 60))
+	require.NoError(t, claim("until when it likes", 0))
+
+	d = newDesk(t)
+	d.reserve(spec("r", 8))
+	require.NoError(t, claim("i", 90))
+	var refused *reservation.RefusedError
+	require.ErrorAs(t, next(d), &refused)
+	require.Equal(t, []reservation.Holder{
+		{ID: "r", Window: reservation.Window{Start: d.second(60), End: d.second(90)}},
+	}, refused.Holders)
+	require.Equal(t, d.second(90), refused.Earliest)
+	_, err := d.Extend("r", d.second(100))
+	require.NoError(t, err, "it is not in its own way")
+	_, err = d.Extend("r", d.second(60))
+	require.NoError(t, err)
+	require.NoError(t, d.Remove("i"))
+	require.NoError(t, next(d))
+}

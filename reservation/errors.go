@@ -253,6 +253,9 @@ type ShortError struct {
 	// Excess is how many slots had enough left on a node without room for
 	// what the instance asks beyond the shape's dimensions.
 	Excess int
+	// Outstays is how many slots had enough left on a node that others hold at
+	// a time when the instance would still be there, after the reservation.
+	Outstays int
 	// Waiting is how many slots wait for instances that should have left, and
 	// Awaits are these, sorted.
 	Waiting int
@@ -280,6 +283,9 @@ func (e *ShortError) Error() string {
 	}
 	if e.Excess > 0 {
 		text += fmt.Sprintf(", %d on nodes without room for the rest", e.Excess)
+	}
+	if e.Outstays > 0 {
+		text += fmt.Sprintf(", %d on nodes that others hold before its duration is over", e.Outstays)
 	}
 	if e.Waiting > 0 {
 		text += fmt.Sprintf(", %d waiting for %q to leave", e.Waiting, e.Awaits)

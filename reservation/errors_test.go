@@ -258,8 +258,8 @@ func TestErrorTexts(t *testing.T) {
 			`reservation: "r" has no slot for cpu=4: cpu=2 left, short of cpu, 1 on nodes excluded by the instance's rules, 2 on nodes without room for the rest`,
 		},
 		{
-			&reservation.ShortError{ID: "r", Asked: cores(4), Left: cores(4), Used: 1, Waiting: 2, Awaits: []string{"i"}},
-			`reservation: "r" has no slot for cpu=4: cpu=4 left, 1 on nodes where instances use too much, 2 waiting for ["i"] to leave`,
+			&reservation.ShortError{ID: "r", Asked: cores(4), Left: cores(4), Used: 1, Outstays: 3, Waiting: 2, Awaits: []string{"i"}},
+			`reservation: "r" has no slot for cpu=4: cpu=4 left, 1 on nodes where instances use too much, 3 on nodes that others hold before its duration is over, 2 waiting for ["i"] to leave`,
 		},
 		{
 			&reservation.RefusedError{

@@ -75,12 +75,15 @@ type Plan struct {
 }
 
 // booked is a reservation on the plan, with its next deadline and how many of
-// its slots are lost and wait.
+// its slots are on nodes, are lost, and wait.
 type booked struct {
 	Reservation
-	due              deadline
-	missing, waiting int
+	due                    deadline
+	held, missing, waiting int
 }
+
+// displaced reports whether every slot that there should be is lost.
+func (r *booked) displaced() bool { return r.holding() && r.held == 0 && r.missing > 0 }
 
 // tenant is an instance in a slot of a reservation, with its deadline.
 type tenant struct {
@@ -214,7 +217,8 @@ type Holder struct {
 }
 
 // Holders returns what the plan counts on a node during a window: stays and
-// reservations, by ID. O(h) in the holders of the node.
+// reservations, by ID. It takes time in proportion to the holders of the node and
+// the slots of these reservations.
 func (p *Plan) Holders(node string, w Window) []Holder {
 	g, ok := p.grounds[node]
 	if !ok {
@@ -227,21 +231,27 @@ func (p *Plan) Holders(node string, w Window) []Holder {
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(g.slots)) {
-		r := p.reservations[id]
-		for i := range r.Slots {
-			if r.Slots[i].Node != node {
-				continue
-			}
-			for h := range r.holds(&r.Slots[i]) {
-				if h.Window.Overlaps(w) {
-					holders = append(holders, Holder{ID: id, Window: h.Window})
-					break
-				}
-			}
-			break // Slots of one reservation have the same window.
+		if h, ok := p.reservations[id].holdOn(node, w); ok {
+			holders = append(holders, Holder{ID: id, Window: h.Window})
 		}
 	}
 	return holders
+}
+
+// holdOn returns the first that the reservation holds on a node during a
+// window.
+func (r *Reservation) holdOn(node string, w Window) (Hold, bool) {
+	for i := range r.Slots {
+		if r.Slots[i].Node != node {
+			continue
+		}
+		for h := range r.holds(&r.Slots[i]) {
+			if h.Window.Overlaps(w) {
+				return h, true
+			}
+		}
+	}
+	return Hold{}, false
 }
 
 // PastReservation is what is remembered of a reservation that is no more.

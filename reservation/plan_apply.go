@@ -97,9 +97,12 @@ func (p *Plan) forget(r *booked) {
 func (p *Plan) countSlot(ref slotRef, sign int) {
 	slot := ref.at()
 	if slot.Node == "" {
-		ref.r.missing += sign
+		if slot.lost() {
+			ref.r.missing += sign
+		}
 		return
 	}
+	ref.r.held += sign
 	if len(slot.Awaits) > 0 {
 		ref.r.waiting += sign
 	}
@@ -168,7 +171,7 @@ func (p *Plan) move(ref slotRef, c *Change) {
 	if r.Noticed {
 		p.doubt(r)
 	}
-	if r.missing == len(r.Slots) {
+	if r.displaced() {
 		p.tell(Event{Kind: AllLost}, r)
 	}
 }
@@ -205,6 +208,9 @@ func (p *Plan) vacate(instance string) {
 	claims := ref.at().Claims
 	ref.at().Claims = append(claims[:i:i], claims[i+1:]...)
 	r.Version++
+	if ref.at().Spent && len(ref.at().Claims) == 0 {
+		ref.at().Node, ref.at().Devices = "", nil
+	}
 	if r.holding() || len(ref.at().Claims) > 0 {
 		p.countSlot(ref, 1)
 		return

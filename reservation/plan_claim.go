@@ -14,7 +14,8 @@ import (
 // more than is left there; all else it takes from the node, until the
 // reservation's window ends. The node must really have all of it: on one that
 // shrank, or on which more runs than was thought, a slot is a promise and no
-// proof. No changes mean that the same instance is already there with the same
+// proof. An instance whose Duration outlasts the window needs room on the node for
+// that too, as beside the reservation. No changes mean that the same instance is already there with the same
 // amounts, whatever has become of the reservation since. The request's
 // Preferences and Ports are the host's business.
 //
@@ -32,7 +33,7 @@ func (p *Plan) Claim(nodes Nodes, id string, req placement.Request, allows func(
 		return nil, nil
 	case r.Phase != Active:
 		return nil, &StateError{id, r.Phase, "claim from"}
-	case r.missing == len(r.Slots):
+	case r.displaced():
 		return nil, &StateError{id, Displaced, "claim from"}
 	case !slices.Contains(r.Spec.owners(), req.Namespace):
 		return nil, &OwnerError{id, req.Namespace, r.Spec.owners()}
@@ -133,13 +134,28 @@ func (c *claiming) fits(req *placement.Request, allows func(node string) bool, s
 	case !stands:
 		short.Used++
 	default:
-		short.Short = c.lacksNow(&room)
-		if short.Short == "" {
+		lacks = c.lacksNow(&room)
+		if lacks == "" && c.fitsAfterwards(&room) {
 			return true
 		}
-		short.Used++
+		if short.Short = lacks; lacks == "" {
+			short.Outstays++
+		} else {
+			short.Used++
+		}
 	}
 	return false
+}
+
+// fitsAfterwards reports whether the node has room for as long as the instance
+// says that it will be there, beyond the reservation's window.
+func (c *claiming) fitsAfterwards(room *Room) bool {
+	h, outstays := c.r.outstay(c.slot.Node, &c.claim)
+	if !outstays {
+		return true
+	}
+	_, ok := c.plan.Fit(room, &h)
+	return ok
 }
 
 // lacksNow chooses GPUs and returns the dimension of which the node really has
@@ -250,7 +266,8 @@ func (r *Reservation) devicesLeft(slot *Slot) []int64 {
 }
 
 // Unclaim decides that an instance does not stand in its slot any more: until
-// the reservation ends the slot has that again, after the end the node.
+// the reservation ends the slot has that again, after the end the node, and the
+// node at once if the slot is to be claimed once.
 //
 // Errors: NotFoundError.
 func (p *Plan) Unclaim(instance string) ([]Change, error) {

@@ -106,6 +106,9 @@ func (m *machine) onNode(node string) []counts {
 				if c.Excess.Resources.GPU == 0 {
 					devices = nil
 				}
+				if until := nanos(c.Until); r.Phase != Ended && !c.Until.IsZero() && until > to {
+					all = append(all, counts{c.ID, to, until, c.whole(), c.Devices, false, false, false})
+				}
 				end := to
 				if !holding {
 					load, devices = c.whole(), c.Devices

@@ -47,7 +47,7 @@ func (p *Plan) Repair(nodes Nodes, id string, on ...string) ([]Change, error) {
 	for i := range r.Slots {
 		ref := slotRef{r, i}
 		switch {
-		case r.Slots[i].Node != "" && len(r.Slots[i].Awaits) == 0:
+		case r.Slots[i].Node != "" && len(r.Slots[i].Awaits) == 0 || r.Slots[i].givenBack():
 			continue
 		case r.Slots[i].Node != "":
 			t.evict(ref)

@@ -106,6 +106,9 @@ func (t *trial) resettle(ref slotRef, because, on []string) {
 // lost from, or one of those given, or any if that is nil or rules among the
 // slots may have changed anywhere.
 func (t *trial) placeElsewhere(ref slotRef, on []string) (Hold, bool) {
+	if ref.at().Spent {
+		return Hold{}, false // Nobody could claim it there.
+	}
 	want, load := t.wantAnother(ref.r), ref.r.load()
 	if h, ok := t.placeOn(want, load, ref.at().Lost); ok {
 		return h, true

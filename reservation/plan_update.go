@@ -177,6 +177,9 @@ func (t *trial) keepSlot(r *Reservation, slot *Slot) error {
 			return refused(&h)
 		}
 		t.put(h)
+		if h, outstays := r.outstay(slot.Node, &slot.Claims[i]); outstays {
+			t.put(h)
+		}
 	}
 	return nil
 }

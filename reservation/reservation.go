@@ -52,14 +52,16 @@ type Reservation struct {
 // State returns the phase, Displaced if all slots are missing in it, or
 // Degraded if some are or wait. O(slots).
 func (r *Reservation) State() State {
-	return r.stateWith(r.Missing(), r.Waiting())
-}
-
-func (r *Reservation) stateWith(missing, waiting int) State {
+	missing, held := r.Missing(), 0
+	for i := range r.Slots {
+		if r.Slots[i].Node != "" {
+			held++
+		}
+	}
 	switch {
-	case !r.holding() || missing+waiting == 0:
+	case !r.holding() || missing+r.Waiting() == 0:
 		return r.Phase
-	case missing == len(r.Slots):
+	case held == 0:
 		return Displaced
 	default:
 		return Degraded
@@ -81,7 +83,7 @@ func (r *Reservation) Waiting() int {
 func (r *Reservation) Missing() int {
 	missing := 0
 	for i := range r.Slots {
-		if r.Slots[i].Node == "" {
+		if r.Slots[i].lost() {
 			missing++
 		}
 	}
@@ -192,8 +194,21 @@ func (r *Reservation) holds(slot *Slot) iter.Seq[Hold] {
 			if h := r.claimHold(slot.Node, &slot.Claims[i]); !h.Load.IsZero() && !yield(h) {
 				return
 			}
+			if h, outstays := r.outstay(slot.Node, &slot.Claims[i]); outstays && !yield(h) {
+				return
+			}
 		}
 	}
+}
+
+// outstay returns what an instance counts for after the window of its slot, if
+// it has said that it will be there for longer.
+func (r *Reservation) outstay(node string, c *Claim) (Hold, bool) {
+	end := r.window().end()
+	if r.Phase == Ended || c.Until.IsZero() || nanos(c.Until) <= end {
+		return Hold{}, false
+	}
+	return Hold{node, Window{instant(end), c.Until}, c.whole(), c.Devices}, true
 }
 
 // claimHold returns what an instance counts for beside the slot that it is in.

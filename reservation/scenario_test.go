@@ -112,6 +112,17 @@ func TestScenario61Once(t *testing.T) {
 	d.unchanged(reservation.ErrRefused, func() error { return d.claim("r", "j", 2) })
 	require.NoError(t, d.Unclaim("i"))
 	d.unchanged(reservation.ErrRefused, func() error { return d.claim("r", "i", 2) })
+	require.Equal(t, int64(8), d.freeNow("n1"), "nothing is held for nobody")
+	r := d.lookup("r")
+	require.True(t, r.Owes().IsZero())
+	require.Equal(t, reservation.Active, r.State())
+	_, err := d.Resize("r", placement.Resources{}, 2)
+	require.NoError(t, err)
+	require.NoError(t, d.claim("r", "i", 4), "a slot that is new")
+	require.NoError(t, d.RemoveNode("n1"))
+	require.Equal(t, reservation.Active, d.state("r"), "what was claimed is not owed")
+	require.NoError(t, d.SetNode(node("n1", 8)))
+	require.Equal(t, int64(4), d.freeNow("n1"), "the instance, and no slot")
 }
 
 func TestScenario62Many(t *testing.T) {

@@ -7,8 +7,9 @@ import (
 
 // Slot is one unit of a reservation: Terms.Shape on one node.
 type Slot struct {
-	// Node that the slot is on; empty if the slot was lost, and then Lost is
-	// the node that it was on: the first that is asked when it is regained.
+	// Node that the slot is on; empty if it was given back, see Spent, or if it
+	// was lost, and then Lost is the node that it was on: the first that is
+	// asked when it is regained.
 	Node string `json:"node,omitempty"`
 	Lost string `json:"lost,omitempty"`
 	// Devices are the indices of the GPUs that it holds.
@@ -19,9 +20,17 @@ type Slot struct {
 	// have overstayed, and without which the slot would fit. It holds its
 	// capacity, but cannot be claimed before they have gone. Sorted.
 	Awaits []string `json:"awaits,omitempty"`
-	// Spent says that the slot of a Once reservation was claimed.
+	// Spent says that the slot of a Once reservation was claimed. It is given
+	// back with its last instance.
 	Spent bool `json:"spent,omitempty"`
 }
+
+// lost reports whether the slot is owed.
+func (s *Slot) lost() bool { return s.Node == "" && !s.Spent }
+
+// givenBack reports whether the slot has had its instance and holds nothing any
+// more.
+func (s *Slot) givenBack() bool { return s.Node == "" && s.Spent }
 
 // Claim is an instance that stands in a slot.
 type Claim struct {

@@ -91,7 +91,9 @@ type Spec struct {
 	// Namespace.
 	Owners []string `json:"owners,omitempty"`
 	// Once lets each slot be claimed a single time. A slot that was claimed
-	// holds its capacity on, but takes no other claim.
+	// takes no other claim; when its instance is gone, or lost with its node, or
+	// the claim is taken back, its capacity is free for all and no longer paid
+	// for.
 	Once bool `json:"once,omitempty"`
 	// AtEnd is what happens to instances at the end.
 	AtEnd AtEnd `json:"atEnd,omitempty"`

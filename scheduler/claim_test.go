@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -88,4 +89,41 @@ func TestClaimNeverOversellsAShrunkenNode(t *testing.T) {
 			require.Equal(t, before, snapshot(t, s))
 		})
 	}
+}
+
+// TestClaimThatOutstaysItsReservationIsRefused where others hold its node
+// afterwards.
+func TestClaimThatOutstaysItsReservationIsRefused(t *testing.T) {
+	c := newClock()
+	s := newTestScheduler(t, Config{Now: c.Now})
+	addNodes(t, s, testNode("n1", 8))
+	spec := holding("r", 8, 1)
+	spec.Duration = time.Minute
+	reserve(t, s, spec)
+	next := holding("next", 8, 1)
+	next.Start, next.Priority = c.Now().Add(time.Minute), 100
+	reserve(t, s, next)
+	req := onlyCPU("x", 8)
+	req.Duration = 30 * time.Minute
+	_, err := s.PlaceFromReservation(t.Context(), "r", req)
+	require.ErrorIs(t, err, reservation.ErrRefused)
+	req.Duration = time.Minute
+	_, err = s.PlaceFromReservation(t.Context(), "r", req)
+	require.NoError(t, err)
+}
+
+// TestUnclaimOfAOnceSlotGivesItBack: nothing is held and paid for that nobody
+// can claim.
+func TestUnclaimOfAOnceSlotGivesItBack(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, testNode("n1", 8))
+	spec := holding("r", 8, 1)
+	spec.Once = true
+	reserve(t, s, spec)
+	require.NoError(t, claimCores(t, s, "x", 2))
+	require.NoError(t, s.Unclaim(t.Context(), "x"))
+	require.Zero(t, usedCores(t, s, "ns"))
+	require.Equal(t, int64(8), availableCores(t, s, "n1"))
+	require.ErrorIs(t, claimCores(t, s, "x", 2), reservation.ErrRefused)
+	require.NoError(t, s.VerifyQuota(t.Context()))
 }

@@ -65,8 +65,8 @@ func (s *Scheduler) PlaceFromReservation(ctx context.Context, id string, req pla
 }
 
 // Unclaim takes back a placement from a reservation that came to nothing: the
-// slot has that part again, and the ID can be placed again. Release says that
-// an instance which did run is gone.
+// slot has that part again, or is given back if it is to be claimed once, and the
+// ID can be placed again. Release says that an instance which did run is gone.
 func (s *Scheduler) Unclaim(ctx context.Context, id string) error {
 	return s.change(ctx, func(st *state) (Change, error) {
 		a, err := st.allocation(id)
