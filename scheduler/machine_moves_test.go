@@ -112,6 +112,18 @@ func (m *machine) reserve(t *rapid.T) {
 	if spec.AtEnd == reservation.Evict {
 		spec.Grace = 20 * time.Second
 	}
+	switch rapid.IntRange(0, 6).Draw(t, "rule") {
+	case 0:
+		spec.Preferences = placement.Use(placement.Spread)
+	case 1:
+		spec.Preferences = spec.Preferences.Across(placement.AtMostPer("", 1))
+	case 2:
+		spec.Preferences = spec.Preferences.Across(placement.EvenlyOver("zone", 1))
+	case 3:
+		spec.Preferences = spec.Preferences.Near(placement.Repel(placement.Equal("app", "x")).Within("zone"))
+	case 4:
+		spec.Preferences = spec.Preferences.Tolerate(placement.TolerateExists("t"))
+	}
 	m.attempt(t, func() error { _, err := m.s.Reserve(t.Context(), spec); return err })
 }
 
@@ -134,7 +146,9 @@ func (m *machine) changeReservation(t *rapid.T) {
 
 func (m *machine) claim(t *rapid.T) {
 	req := drawRequest(t)
-	req.Preferences = placement.Preferences{}
+	if rapid.Bool().Draw(t, "without rules") {
+		req.Preferences = placement.Preferences{}
+	}
 	id := rapid.SampledFrom([]string{"r1", "r2", "r3"}).Draw(t, "reservation")
 	old, existed := m.model[req.ID]
 	var d Decision
@@ -144,6 +158,7 @@ func (m *machine) claim(t *rapid.T) {
 	})
 	if ok && (!existed || old.lost) {
 		m.model[req.ID] = modelInstance{node: d.NodeID, cpu: req.Resources.CPU}
+		m.requireNotOver(t, d.NodeID)
 	}
 }
 

@@ -199,6 +199,9 @@ func (m *machine) place(t *rapid.T) {
 	if !ok {
 		return
 	}
+	if !existed || old.lost {
+		m.requireNotOver(t, d.NodeID)
+	}
 	require.Equal(t, scheduled.NodeID, d.NodeID)
 	require.Equal(t, scheduled.Devices, d.Devices)
 	if existed && !old.lost {
@@ -246,10 +249,31 @@ func (m *machine) checkIndex(t *rapid.T) {
 	}
 }
 
+// promisesMore reports whether a node has slots that stay whatever it has: those
+// with instances in them, on a node that shrank or was adopted, and those that
+// wait.
+func (m *machine) promisesMore(t *rapid.T, nodeID string) bool {
+	for _, r := range listed(t, m.s.Reservations) {
+		for _, slot := range r.Slots {
+			if slot.Node == nodeID && (len(slot.Awaits) > 0 || len(slot.Claims) > 0 && m.shrunk[nodeID]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// requireNotOver asserts that what has just landed was not too much.
+func (m *machine) requireNotOver(t *rapid.T, nodeID string) {
+	n, err := m.s.Node(t.Context(), nodeID)
+	require.NoError(t, err)
+	require.Empty(t, n.Over(), "%s takes more than it has", nodeID)
+}
+
 // checkHolds asserts that holds on a node fit beside what runs there, unless
-// instances that outstayed their welcome or a smaller node are in the way.
+// instances that outstayed their welcome or promises that stay are in the way.
 func (m *machine) checkHolds(t *rapid.T, n NodeInfo) {
-	if len(n.Over()) > 0 || m.shrunk[n.ID] {
+	if len(n.Over()) > 0 || m.promisesMore(t, n.ID) {
 		return
 	}
 	for _, a := range listed(t, m.s.Allocations) {
