@@ -139,6 +139,7 @@ func (m *machine) Claim(t *rapid.T) {
 	case r.Phase != Active || r.State() == Displaced:
 		require.ErrorIs(t, err, ErrState)
 	case err == nil:
+		m.requireReally(t, req.ID)
 		again, err := m.plan.Claim(m, r.Spec.ID, req, nil)
 		require.NoError(t, err)
 		require.Empty(t, again)
@@ -225,6 +226,59 @@ func (m *machine) Release(t *rapid.T) {
 	default:
 		require.NoError(t, err)
 	}
+}
+
+// requireReally asserts that the node of a claim has what instances use there,
+// whatever is promised.
+func (m *machine) requireReally(t *rapid.T, instance string) {
+	_, id, _ := m.plan.ClaimOf(instance)
+	of, _ := m.plan.Reservation(id)
+	slot, _ := of.find(instance)
+	node := of.Slots[slot].Node
+	room := m.rooms[node]
+	used, devices := room.Used, slices.Clone(room.Devices)
+	add := func(l Load, on []int) {
+		used.Resources, _ = used.Resources.Add(l.Resources)
+		used.Instances += l.Instances
+		for _, d := range on {
+			require.Less(t, d, len(devices))
+			devices[d] += min(l.Resources.GPU, placement.Device)
+		}
+	}
+	for r := range m.plan.Reservations() {
+		for _, slot := range r.Slots {
+			for _, c := range slot.Claims {
+				if slot.Node == node {
+					add(c.whole(), c.Devices)
+				}
+			}
+		}
+	}
+	for s := range m.plan.Stays() {
+		if s.Node == node {
+			add(s.Load, s.Devices)
+		}
+	}
+	require.LessOrEqual(t, used.Resources.CPU, room.Allocatable.CPU)
+	require.LessOrEqual(t, used.Resources.Memory, room.Allocatable.Memory)
+	require.True(t, room.MaxInstances == 0 || used.Instances <= room.MaxInstances)
+	for _, share := range devices {
+		require.LessOrEqual(t, share, int64(placement.Device))
+	}
+}
+
+// NodeChanges gives a node less or more, or has others use more or less of it.
+func (m *machine) NodeChanges(t *rapid.T) {
+	node := rapid.SampledFrom(machineNodes()).Draw(t, "node")
+	room := m.rooms[node]
+	room.Allocatable = placement.Resources{
+		CPU: rapid.Int64Range(1, 8).Draw(t, "has cpu"), Memory: rapid.Int64Range(0, 8).Draw(t, "has memory"),
+	}
+	room.Used.Resources.CPU = rapid.Int64Range(0, 3).Draw(t, "used")
+	room.Devices = []int64{0, rapid.Int64Range(0, 1000).Draw(t, "device")}[:rapid.IntRange(0, 2).Draw(t, "devices")]
+	m.rooms[node], m.shrunk[node] = room, true
+	require.NoError(t, m.carry(t, func() ([]Change, error) { return m.plan.NodeChanged(m, node), nil }))
+	m.roomier = append(m.roomier, node)
 }
 
 func (m *machine) NodeLost(t *rapid.T) {

@@ -23,6 +23,7 @@ type machine struct {
 	replica *Plan // gets changes and times only, through JSON
 	rooms   map[string]Room
 	lost    map[string]bool
+	shrunk  map[string]bool // nodes that ever had less than before
 	ids     int
 	ledger  map[string]Load // what was charged when an event or change said so
 	told    map[string]bool // events that come once
@@ -34,7 +35,7 @@ func machineNodes() []string { return []string{"n1", "n2", "n3"} }
 
 func newMachine() *machine {
 	m := &machine{
-		plan: NewPlan(), replica: NewPlan(), rooms: map[string]Room{}, lost: map[string]bool{},
+		plan: NewPlan(), replica: NewPlan(), rooms: map[string]Room{}, lost: map[string]bool{}, shrunk: map[string]bool{},
 		ledger: map[string]Load{}, told: map[string]bool{},
 	}
 	for i, id := range machineNodes() {
@@ -78,6 +79,7 @@ type counts struct {
 	unreliable bool
 	yielding   bool
 	waits      bool // for unreliable ones
+	free       bool // a slot without instances
 }
 
 // onNode lists what counts on a node, from the public state alone.
@@ -99,7 +101,7 @@ func (m *machine) onNode(node string) []counts {
 			}
 			from := nanos(r.Terms.Start)
 			if holding {
-				all = append(all, counts{r.Spec.ID, from, to, Load{r.Terms.Shape, 1}, slot.Devices, false, false, len(slot.Awaits) > 0})
+				all = append(all, counts{r.Spec.ID, from, to, Load{r.Terms.Shape, 1}, slot.Devices, false, false, len(slot.Awaits) > 0, len(slot.Claims) == 0})
 			}
 			for _, c := range slot.Claims {
 				load, devices := c.Excess, c.Devices
@@ -107,7 +109,7 @@ func (m *machine) onNode(node string) []counts {
 					devices = nil
 				}
 				if until := nanos(c.Until); r.Phase != Ended && !c.Until.IsZero() && until > to {
-					all = append(all, counts{c.ID, to, until, c.whole(), c.Devices, false, false, false})
+					all = append(all, counts{c.ID, to, until, c.whole(), c.Devices, false, false, false, false})
 				}
 				end := to
 				if !holding {
@@ -116,7 +118,7 @@ func (m *machine) onNode(node string) []counts {
 				if r.Phase == Ended {
 					end = forever
 				}
-				all = append(all, counts{c.ID, from, end, load, devices, !holding && c.Overstayed, false, false})
+				all = append(all, counts{c.ID, from, end, load, devices, !holding && c.Overstayed, false, false, false})
 			}
 		}
 	}
@@ -128,7 +130,7 @@ func (m *machine) onNode(node string) []counts {
 		if s.Overstayed {
 			to = forever
 		}
-		all = append(all, counts{s.ID, s.Window.start(), to, s.Load, s.Devices, s.Yield || s.Overstayed, s.Yield, false})
+		all = append(all, counts{s.ID, s.Window.start(), to, s.Load, s.Devices, s.Yield || s.Overstayed, s.Yield, false, false})
 	}
 	return all
 }
@@ -194,7 +196,7 @@ func (m *machine) fits(node string, w Window, load Load) bool {
 		return false
 	}
 	whole, most := int64(0), int64(0)
-	for i := range devices {
+	for i := range room.Devices {
 		left := placement.Device - room.Devices[i] - devices[i]
 		most = max(most, left)
 		if left == placement.Device {
@@ -325,6 +327,16 @@ func (m *machine) Check(t *rapid.T) {
 			// they wait for.
 			sum, devices := usage(all, at, func(c counts) bool { return i == 0 && !c.waits || i > 0 && !c.unreliable })
 			if m.lost[node] {
+				continue
+			}
+			if m.shrunk[node] {
+				// What stays whatever happens may be too much, but then nothing
+				// else is there.
+				if sum.Resources.CPU+room.Used.Resources.CPU > room.Allocatable.CPU {
+					require.False(t, slices.ContainsFunc(all, func(c counts) bool {
+						return c.free && !c.waits && c.from <= at && at < c.to
+					}), "%s at %d: %v", node, at, all)
+				}
 				continue
 			}
 			require.LessOrEqual(t, sum.Resources.CPU+room.Used.Resources.CPU, room.Allocatable.CPU, "%s at %d: %v", node, at, all)
