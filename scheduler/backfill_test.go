@@ -256,3 +256,22 @@ func TestBackfilledInstanceGrows(t *testing.T) {
 	_, err := s.Resize(t.Context(), req.ID, placement.Resources{CPU: 8 * placement.Core})
 	require.ErrorIs(t, err, ErrUnschedulable, "the reservation waits for it to leave")
 }
+
+// TestBackfillSpreadsAGroup: of nodes whose holds begin later, the one with
+// fewer instances of the group comes first, however full it is.
+func TestBackfillSpreadsAGroup(t *testing.T) {
+	c := newClock()
+	s := newTestScheduler(t, Config{Now: c.Now})
+	addNodes(t, s, testNode("n1", 8), testNode("n2", 8))
+	spec := holding("r", 8, 2)
+	spec.Start = c.Now().Add(time.Hour)
+	reserve(t, s, spec)
+	brief := func(id, group string, cores int64) placement.Request {
+		req := onlyCPU(id, cores)
+		req.Group, req.Duration, req.Preferences = group, time.Minute, placement.Use(placement.Spread)
+		return req
+	}
+	allocate(t, s, "n1", brief("a", "g", 1))
+	allocate(t, s, "n2", brief("b", "other", 3))
+	require.Equal(t, "n2", place(t, s, brief("c", "g", 1)).NodeID)
+}
