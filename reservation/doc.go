@@ -6,6 +6,11 @@
 // a concrete node, with concrete GPUs; nothing else is placed there while it is
 // needed. Owners claim slots for their instances, in parts and repeatedly.
 //
+// Most users need four types. [Spec] asks for a reservation and [Reservation] is
+// what became of it. [Book] holds them, safe for concurrent use, for hosts that
+// have no scheduler; package scheduler has the same calls. [RefusedError] says
+// why there is no room, and from when on there is.
+//
 //	book, err := reservation.New(reservation.Config{})
 //	err = book.SetNode(placement.Node{ID: "n1", Capacity: placement.Resources{CPU: 32 * placement.Core}})
 //	r, err := book.Reserve(reservation.Spec{
@@ -31,11 +36,11 @@
 //
 // # Who counts what
 //
-// The Plan counts slots, the instances in them (claims), and those instances
-// beside them that it is told of because they will leave (stays). All else is
-// counted by the host and told as Room.Used. An instance that the Plan knows
-// (Counts) stays with it until Remove or Unclaim says that it is gone, even
-// when its reservation has ended or its node is lost.
+// The Plan tracks slots, claims (instances in slots) and stays (instances outside
+// slots that will leave at a known time or on request). The host counts all else
+// and tells it as Room.Used. An instance that the Plan knows (Counts) stays with
+// it until Remove or Unclaim says that it is gone, even when its reservation has
+// ended or its node is lost.
 //
 // A slot counts as a whole until its reservation ends, whoever stands in it.
 // An instance in it counts beside it with its Excess only: what it takes in
@@ -60,19 +65,36 @@
 //	Pending ──Start──▶ Active ──End──▶ Ended ──instances gone──▶ forgotten
 //	                        └─Evict─▶ Expiring ──Grace──▶ Ended
 //
-// Pending and Active with fewer slots than asked for is Degraded; when the last
-// slot is lost it is Displaced for good. An ended reservation is forgotten with
+// Pending and Active with slots that are lost or wait is Degraded; while every
+// slot is lost it is Displaced. Both pass. An ended reservation is forgotten with
 // its last instance; the last 1024 are remembered by their state.
 //
 // # When promises break
 //
-// A slot moves or is lost only where it can not stay: when its node is lost or
-// shrinks, when a reservation of higher priority displaces it (never one with
-// an instance in it), or when an instance is still there at its start that
-// should have gone: one past its Duration (overstayed), or one that was placed
-// with Yield and told to leave a Notice before. It then goes to another node
-// if there is room; the events SlotMoved and SlotLost name who is in the way.
-// What is never oversold is use: instances and claims.
+// Running instances and claims are never oversubscribed; only promises can be
+// broken. A claim is checked against what instances use on the node at that
+// moment, so that a node which shrank, or on which more runs than was thought,
+// takes no more than it has.
+//
+// A slot leaves its node only when it cannot stay:
+//
+//   - Its node is lost, shrinks or fills up by instances that nobody asked
+//     about. Slots with instances in them stay on a node that shrinks.
+//   - A reservation of higher priority displaces it, never with an instance in
+//     it.
+//   - An instance that should have gone is still there when it begins: one past
+//     its Duration (overstayed), or one that was placed with Yield and was asked
+//     to leave. Where several reservations begin at once, the one of the highest
+//     priority decides first.
+//
+// It goes to another node if there is room. If there is none, it waits on its
+// node for an instance that is leaving: it keeps everybody else off, and cannot
+// be claimed until that has gone. Otherwise it is lost, and stays owed: it is
+// looked for again on every node on which room comes up, on the one that it was
+// lost from first, until the reservation ends. A Book looks by itself, and so
+// does a scheduler; the host of a Plan calls Repair. The events SlotMoved,
+// SlotWaiting, SlotLost and SlotRegained tell of all that, and name who is in the
+// way.
 //
 // # Quota
 //
@@ -81,6 +103,25 @@
 // the reservation, and setting the charge of a reservation's ID to Plan.Owes
 // after each is all that a host has to do. A claim converts what is held, so
 // it changes nothing there; its Excess is the claimant's.
+//
+// # Costs
+//
+// Let a reservation have s slots, and a node h holds: slots and instances that
+// the Plan counts there.
+//
+//   - Reserve looks at each node once for all slots, O(log h) each, and again
+//     for every slot if there are rules among the slots, or if others are
+//     displaced for it. A refusal looks at each node some more times, and tries
+//     to place all slots at up to a thousand starts if rules keep them apart.
+//   - Claim, Unclaim and Remove take O(s log s) and O(h) on one node; Admit looks
+//     at each node once.
+//   - Update is Reserve for slots that are new, and O(log h) for each that stays.
+//   - Advance takes O(log d) in the deadlines for everything that falls due, and
+//     O(s) for a reservation that begins or ends.
+//   - What reservations lack costs nothing while they lack nothing; else every
+//     call that changes a node looks once at that node for each slot lacking.
+//   - Memory is in proportion to slots, claims and stays, and per node to the
+//     instants at which its holds begin and end.
 //
 // # Driving a Book
 //

@@ -286,3 +286,33 @@ func ExamplePlan() {
 	// held: cpu=4
 	// over pool none
 }
+
+// A slot whose node is lost stays owed. A disturbance that passes costs nothing
+// but the time that it lasted.
+func ExampleBook_SetNode_owedSlot() {
+	now := time.Date(2030, 1, 1, 9, 0, 0, 0, time.UTC)
+	book, err := reservation.New(reservation.Config{Now: func() time.Time { return now }})
+	if err != nil {
+		panic(err)
+	}
+	n1 := placement.Node{ID: "n1", Capacity: placement.Resources{CPU: 8 * placement.Core}}
+	if err := book.SetNode(n1); err != nil {
+		panic(err)
+	}
+	r, err := book.Reserve(reservation.Spec{
+		ID: "launch", Namespace: "team", Count: 1, Shape: placement.Resources{CPU: 8 * placement.Core}, Duration: time.Hour,
+	})
+	fmt.Println(r.State(), err)
+	fmt.Println(book.RemoveNode("n1"))
+	r, err = book.Reservation("launch")
+	fmt.Println(r.State(), err)
+	fmt.Println(book.SetNode(n1))
+	r, err = book.Reservation("launch")
+	fmt.Println(r.State(), err)
+	// Output:
+	// active <nil>
+	// <nil>
+	// displaced <nil>
+	// <nil>
+	// active <nil>
+}

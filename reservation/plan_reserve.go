@@ -11,6 +11,14 @@ import (
 // The reservation is in the last of the changes. No changes mean that this
 // very spec is already reserved under its ID.
 //
+// It takes time in proportion to the slots and the nodes that For yields: one
+// look at each node, O(log h) in its holds, serves all slots. With rules among
+// the slots For is asked, and the nodes are looked at, for every slot, as they
+// are where others are displaced, there with what could be displaced on each. A
+// refusal looks at each node a few times more, and for Earliest at every instant
+// at which room comes up on it; with rules among the slots it tries to place all
+// slots from up to a thousand of these.
+//
 // Errors: InvalidError, ConflictError, RefusedError.
 func (p *Plan) Reserve(nodes Nodes, spec Spec) ([]Change, error) {
 	if r, ok := p.reservations[spec.ID]; ok {

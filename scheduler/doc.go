@@ -90,8 +90,8 @@
 // time on; ordinary placements keep off it. [Scheduler.PlaceFromReservation]
 // uses a slot. A request with a Duration may stand where capacity is held for
 // after it, and one that yields until it is told to leave. Slots move or are
-// lost with their nodes; what is lost is held again when a node comes or
-// changes and has room, as far as the quota goes.
+// lost with their nodes; a slot that is lost stays owed, and is held again as soon
+// as there is room and quota for it.
 //
 // # Time
 //

@@ -14,7 +14,14 @@ import (
 // the spec or none. Slots are chosen like instances by the spec's preferences;
 // where there is no room, reservations of lower priority give way. The
 // namespace is charged for all of it now, also for a future start, within its
-// soft limits. The same spec under the same ID returns what there is.
+// soft limits. It is idempotent: the same spec under the same ID returns the
+// existing reservation, whatever has become of its slots since. Slots that it
+// loses are owed, and looked for again, until it ends.
+//
+// A slot costs what a placement costs while the best node has room for it for
+// ever. Otherwise all slots together cost a look at every node, O(log h) in its
+// holds; with rules among the slots, or where others are displaced, each costs
+// that. A refusal costs a few looks at every node more.
 //
 // Errors: those of reservation.Plan.Reserve and quota.ExceededError, joined if
 // there is neither room nor quota. A spec under an ID that has another is
