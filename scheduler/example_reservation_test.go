@@ -97,5 +97,5 @@ func ExampleScheduler_Extend() {
 	fmt.Println(err)
 	// Output:
 	// until 14:00:00
-	// reservation: no room for 1 of 1 × cpu=8 in [2026-01-01T12:00:00Z, 2026-01-01T15:00:00Z): the largest single fit is none on n1; held by r2
+	// reservation: no room for 1 of 1 × cpu=8 in [2026-01-01T12:00:00Z, 2026-01-01T15:00:00Z): n1 comes nearest and has no cpu left; held by r2
 }
