@@ -19,22 +19,23 @@ import (
 //	28      8     boot
 //	36      8     term
 //	44      8     sequence
-//	52      8     promise, nanoseconds
-//	60      8     transfer
-//	68      4     level
-//	72      8     configuration: term
-//	80      8     configuration: version
-//	88      8     configuration: digest
-//	96      8     last: term
-//	104     8     last: index
-//	112     …     cluster, from, to: each a length byte and that many bytes
+//	52      8     asker
+//	60      8     promise, nanoseconds
+//	68      8     transfer
+//	76      4     level
+//	80      8     configuration: term
+//	88      8     configuration: version
+//	96      8     configuration: digest
+//	104     8     last: term
+//	112     8     last: index
+//	120     …     cluster, from, to: each a length byte and that many bytes
 //
 // Then come extensions to the end, each with a tag and a length of 2 bytes
 // each. A receiver skips those with tags it does not know, and no known tag
 // comes twice.
 const (
 	wireVersion       = 1
-	messageHeaderSize = 112
+	messageHeaderSize = 120
 	flagGranted       = 1
 	extensionHead     = 4
 	tagConfiguration  = 1
@@ -56,7 +57,9 @@ func (m *Message) AppendBinary(b []byte) ([]byte, error) {
 	}
 	b = append(b, wireVersion, byte(m.Kind), flags, byte(m.Reason))
 	b = append(b, m.StoreID[:]...)
-	for _, v := range [...]uint64{m.Incarnation, m.Boot, m.Term, m.Sequence, uint64(m.Promise), m.Transfer} {
+	for _, v := range [...]uint64{
+		m.Incarnation, m.Boot, m.Term, m.Sequence, m.Asker, uint64(m.Promise), m.Transfer,
+	} {
 		b = binary.BigEndian.AppendUint64(b, v)
 	}
 	b = binary.BigEndian.AppendUint32(b, m.Level)
@@ -114,6 +117,7 @@ func (m *Message) UnmarshalBinary(b []byte) error {
 	t.Boot = d.uint64()
 	t.Term = d.uint64()
 	t.Sequence = d.uint64()
+	t.Asker = d.uint64()
 	promise := d.uint64()
 	t.Promise = time.Duration(promise)
 	t.Transfer = d.uint64()

@@ -68,6 +68,7 @@ func anyMessage() *rapid.Generator[Message] {
 			Boot:        anyNumber().Draw(t, "boot"),
 			Term:        anyNumber().Draw(t, "term"),
 			Sequence:    anyNumber().Draw(t, "sequence"),
+			Asker:       anyNumber().Draw(t, "asker"),
 			Granted:     rapid.Bool().Draw(t, "granted"),
 			Reason:      Reason(rapid.IntRange(0, 3).Draw(t, "reason")),
 			Promise:     time.Duration(rapid.Int64Range(0, math.MaxInt64).Draw(t, "promise")),
@@ -121,7 +122,7 @@ func exampleMessage(tb testing.TB) Message {
 	require.NoError(tb, err)
 	return Message{
 		Kind: VoteRequest, Cluster: "test", From: "A", To: "B", StoreID: testStore("A"), Incarnation: 2, Boot: 3,
-		Term: 4, Sequence: 5, Promise: 150 * ms, Transfer: 3, Level: 1, ConfigurationID: c.ConfigurationID,
+		Term: 4, Sequence: 5, Asker: 8, Promise: 150 * ms, Transfer: 3, Level: 1, ConfigurationID: c.ConfigurationID,
 		Digest: c.Digest(), Configuration: c, Last: Position{Term: 6, Index: 7},
 	}
 }
@@ -206,7 +207,7 @@ func TestMessageDecodeRefuses(t *testing.T) {
 		{"cut in an extension", func(b []byte) []byte { return b[:len(b)-1] }},
 		{"other version", func(b []byte) []byte { b[0] = 2; return b }},
 		{"unknown flag", func(b []byte) []byte { b[2] |= 2; return b }},
-		{"negative promise", func(b []byte) []byte { b[52] = 0x80; return b }},
+		{"negative promise", func(b []byte) []byte { b[60] = 0x80; return b }},
 		{"name of 65 bytes", func(b []byte) []byte { b[messageHeaderSize] = 65; return b }},
 		{"configuration twice", func(b []byte) []byte { return append(b, b[extensions:]...) }},
 		{"members out of order", func(b []byte) []byte {

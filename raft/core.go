@@ -99,7 +99,7 @@ type Core struct {
 	position      Position // end of the log, zero until there is one (rule 8)
 	promise       promise
 	electionAt    time.Duration // when to campaign; Never for a leader
-	sequence      uint64        // last one used
+	sequence      uint64        // last one used by this process
 	campaign      campaign      // as PreCandidate and Candidate
 	reign         tenure        // as Leader
 }
@@ -116,6 +116,7 @@ type faults struct {
 	keepPreCampaign       bool // rule 6
 	countDuplicateVotes   bool // rule 8
 	resetVoteOnEqualTerm  bool // rule 8
+	countStrayAnswers     bool // rule 8
 	reconfigUnconfirmed   bool // rule 18
 	ignoreConfigurationID bool // rule 17
 	dropUnknownCandidates bool // rule 19
@@ -141,7 +142,8 @@ type peer struct {
 const longAgo = time.Duration(math.MinInt64 / 2)
 
 // NewCore returns a core that begins at now with a state from StartState. boot
-// is drawn at random for each process. It fails with ErrConfig.
+// is drawn at random for each process: safety rests on it that no two processes
+// under one name have the same. It fails with ErrConfig.
 func NewCore(cfg Config, state HardState, boot uint64, now time.Duration) (*Core, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
@@ -160,14 +162,13 @@ func NewCore(cfg Config, state HardState, boot uint64, now time.Duration) (*Core
 		return nil, fmt.Errorf("%w: state of node %q in cluster %q", ErrConfig, state.Node, state.Cluster)
 	}
 	c := &Core{
-		cfg:      cfg,
-		random:   rand.New(cfg.Rand),
-		boot:     boot,
-		level:    Level,
-		lease:    cfg.lease(),
-		now:      now,
-		hard:     state,
-		sequence: state.Incarnation << 32, // None repeats after a restart.
+		cfg:    cfg,
+		random: rand.New(cfg.Rand),
+		boot:   boot,
+		level:  Level,
+		lease:  cfg.lease(),
+		now:    now,
+		hard:   state,
 	}
 	c.reign.rounds = make([]time.Duration, cfg.ElectionTimeoutMin/cfg.HeartbeatInterval+2)
 	c.configure(state.Configuration)
@@ -313,10 +314,10 @@ func (c *Core) message(kind Kind, to string) Message {
 // send queues a message among the effects of the call.
 func (c *Core) send(m Message) { c.out.Messages = append(c.out.Messages, m) }
 
-// answer replies to a request, echoing its sequence number.
+// answer replies to a request, echoing which one of which process it was.
 func (c *Core) answer(m *Message, kind Kind, granted bool) {
 	a := c.message(kind, m.From)
-	a.Sequence, a.Granted = m.Sequence, granted
+	a.Sequence, a.Asker, a.Granted = m.Sequence, m.Boot, granted
 	c.send(a)
 }
 

@@ -30,6 +30,10 @@ func (c *Core) admit(m *Message) (sender int, ok bool) {
 		dropped.Foreign++
 	case !m.wellFormed():
 		dropped.Malformed++
+	case m.Kind.isAnswer() && m.Asker != c.boot && !c.faults.countStrayAnswers:
+		// Rule 8: an earlier process of this node has asked, or the one that this
+		// node replaces under its name.
+		dropped.Late++
 	case m.ConfigurationID == c.hard.Configuration.ConfigurationID && m.Digest != c.digest:
 		dropped.Conflicting++ // Rule 17.
 	case m.Configuration.Level > c.level:
@@ -86,6 +90,11 @@ func (m *Message) mayLackTerm() bool {
 // asks for a promise.
 func (k Kind) isRequest() bool { return k == PreVoteRequest || k == VoteRequest || k == Heartbeat }
 
+// isAnswer reports whether a message of this kind is about one of the receiver's.
+func (k Kind) isAnswer() bool {
+	return k == PreVoteAnswer || k == VoteAnswer || k == HeartbeatAnswer || k == Refusal
+}
+
 // isBound reports whether the sender's store is the one bound to its name, in
 // the newer configuration if the message carries one, or whether none is bound.
 func (c *Core) isBound(sender int, newer bool, m *Message) bool {
@@ -130,7 +139,7 @@ func (c *Core) identify(p *peer, m *Message) bool {
 // refuse tells the sender why it is ignored.
 func (c *Core) refuse(m *Message, reason Reason) {
 	r := c.message(Refusal, m.From)
-	r.Sequence, r.Reason = m.Sequence, reason
+	r.Sequence, r.Asker, r.Reason = m.Sequence, m.Boot, reason
 	c.send(r)
 }
 

@@ -481,7 +481,7 @@ func transcribe(m Message) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s->%s %v term=%d", m.From, m.To, m.Kind, m.Term)
 	if m.Sequence != 0 {
-		fmt.Fprintf(&b, " seq=%d.%d", m.Sequence>>32, m.Sequence&0xffffffff)
+		fmt.Fprintf(&b, " seq=%d", m.Sequence)
 	}
 	switch m.Kind {
 	case PreVoteAnswer, VoteAnswer, HeartbeatAnswer:

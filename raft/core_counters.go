@@ -26,7 +26,8 @@ type Dropped struct {
 	Wiped uint64
 	// Twins are two processes that speak under one name (rule 15).
 	Twins uint64
-	// Late messages are of an earlier incarnation of their sender.
+	// Late messages are of an earlier process of their sender, or answers to an
+	// earlier process of this node.
 	Late uint64
 	// Conflicting messages name the own configuration with another digest, or a
 	// second leader of one term.

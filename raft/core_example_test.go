@@ -85,6 +85,6 @@ func ExampleMessage_AppendBinary() {
 	fmt.Println(len(frame), received.Kind, received.From, received.Term, err)
 	fmt.Println(received.UnmarshalBinary(frame[:20]))
 	// Output:
-	// 121 Heartbeat a 7 <nil>
+	// 129 Heartbeat a 7 <nil>
 	// raft: malformed encoding: message of 20 bytes
 }

@@ -70,6 +70,10 @@ func TestNegativeControls(t *testing.T) {
 			"rule 17: no vote for an older configuration", 5,
 			func(s *server) { s.core.faults.ignoreConfigurationID = true }, outdatedConfiguration, "O6",
 		},
+		{
+			"rule 8: answers count for who has asked", 3,
+			func(s *server) { s.core.faults.countStrayAnswers = true }, grantOutlivesMember, "O1",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -133,6 +137,7 @@ func higherTermAfterAnswering(c *cluster) {
 	_, _, cc := aLeadsOnB(c)
 	cc.learns(5)
 	answer := cc.core.message(HeartbeatAnswer, "B") // A late one.
+	answer.Asker = c.server("B").boot
 	c.receive(answer)
 	cc.campaignsNow()
 	c.run(10 * ms)

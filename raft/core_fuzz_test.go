@@ -65,6 +65,9 @@ func likelyMessage(c *Core) *rapid.Generator[Message] {
 		m.From, m.StoreID, m.Incarnation, m.Boot = id, testStore(id), 1, 1
 		m.Term += rapid.Uint64Range(0, 2).Draw(t, "term")
 		m.Sequence = c.sequence - rapid.Uint64Range(0, 2).Draw(t, "ago")
+		if m.Kind.isAnswer() && rapid.IntRange(0, 3).Draw(t, "stray") > 0 {
+			m.Asker = c.boot
+		}
 		m.Granted = rapid.IntRange(0, 3).Draw(t, "refused") > 0
 		if m.Kind == Refusal {
 			m.Reason = RefusedTwin

@@ -50,6 +50,9 @@ func (s *solo) from(id string, kind Kind, term uint64) Message {
 		m.Promise, m.Sequence = 150*ms, s.lastHeartbeat+1
 	default:
 	}
+	if kind.isAnswer() {
+		m.Asker = s.boot
+	}
 	return m
 }
 
@@ -85,6 +88,7 @@ func (s *solo) asked(m Message) bool {
 	require.Len(s.t, answers, 1)
 	a := answers[0]
 	require.Equal(s.t, m.Sequence, a.Sequence)
+	require.Equal(s.t, m.Boot, a.Asker)
 	require.Equal(s.t, m.From, a.To)
 	require.Equal(s.t, s.Term(), a.Term)
 	return a.Granted

@@ -222,12 +222,17 @@ func (c *Core) mayVote(m *Message) bool {
 	return c.self >= 0
 }
 
-// onVoteAnswer counts an answer to the running campaign. Rule 6: the echoed
-// sequence number keeps out what was granted to an earlier one.
+// onVoteAnswer counts an answer to the running campaign. Rules 6 and 8: the
+// echoed sequence number keeps out what was granted to an earlier campaign of
+// this process, as admit does with what others have asked; and a vote is of the
+// term that it was given in, whatever question it claims to answer.
 func (c *Core) onVoteAnswer(sender int, m *Message) {
 	current := c.role == PreCandidate && m.Kind == PreVoteAnswer ||
 		c.role == Candidate && m.Kind == VoteAnswer
 	if !current || m.Sequence != c.campaign.sequence || !c.hard.Configuration.Members[sender].Voter {
+		return
+	}
+	if m.Kind == VoteAnswer && m.Granted && m.Term != c.hard.Term && !c.faults.countStrayAnswers {
 		return
 	}
 	if !m.Granted {

@@ -203,7 +203,7 @@ func (e *encoder) message(m *Message) {
 	case meansLateRequest:
 		e.name(m.From)
 		e.byte(byte(m.Term))
-		e.flags(m.Transfer != 0)
+		e.flags(m.Transfer != 0, w.awaited(m))
 	case meansLease:
 		e.byte(w.age(m))
 		e.byte(byte(m.Kind))
@@ -211,6 +211,7 @@ func (e *encoder) message(m *Message) {
 			e.name(m.From)
 			e.byte(byte(m.Term))
 			e.byte(e.rank(m))
+			e.flags(w.awaited(m))
 		}
 	case meansOrder:
 		e.name(m.From)

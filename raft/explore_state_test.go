@@ -95,14 +95,14 @@ func (w *world) meaning(m *Message) meaning {
 	case PreVoteAnswer, VoteAnswer, HeartbeatAnswer:
 		return w.answerMeaning(m)
 	case PreVoteRequest:
-		if m.Term > to.hard.Term && w.asks(w.sender(m), PreCandidate, m.Sequence) {
+		if m.Term > to.hard.Term && w.awaited(m) && w.asks(w.sender(m), PreCandidate, m.Sequence) {
 			return meansCampaign
 		}
 		return w.question(m, meansQuestion)
 	case VoteRequest:
 		mayGrant := m.Term > to.hard.Term || m.Term == to.hard.Term && to.unpledged(m.From)
 		switch {
-		case mayGrant && w.asks(w.sender(m), Candidate, m.Sequence):
+		case mayGrant && w.awaited(m) && w.asks(w.sender(m), Candidate, m.Sequence):
 			return meansCampaign
 		case mayGrant:
 			return meansLateRequest
@@ -136,6 +136,8 @@ func (w *world) meaning(m *Message) meaning {
 func (w *world) answerMeaning(m *Message) meaning {
 	to := w.receiver(m)
 	switch {
+	case !w.awaited(m):
+		return meansNothing
 	case m.Term > to.hard.Term:
 		return meansTerm
 	case !m.Granted:
@@ -151,12 +153,22 @@ func (w *world) answerMeaning(m *Message) meaning {
 }
 
 // question returns the meaning of what its receiver will only answer with its
-// term: none to a sender in the last term.
+// term: none to a sender in the last term, or to one that has restarted since.
 func (w *world) question(m *Message, as meaning) meaning {
-	if w.sender(m).hard.Term >= w.terms {
+	if w.sender(m).hard.Term >= w.terms || !w.awaited(m) {
 		return meansNothing
 	}
 	return as
+}
+
+// awaited reports whether the process that has asked still runs, of a question or
+// of an answer: to another one the answer means nothing.
+func (w *world) awaited(m *Message) bool {
+	asker, boot := w.sender(m), m.Boot
+	if m.Kind.isAnswer() {
+		asker, boot = w.receiver(m), m.Asker
+	}
+	return asker.boot == boot || asker.faults.countStrayAnswers
 }
 
 // asks reports whether a node is in that campaign. A pre-campaign in the last

@@ -106,9 +106,12 @@ type Message struct {
 	// Term is the sender's term; in a PreVoteRequest, the one it would campaign
 	// for.
 	Term uint64
-	// Sequence numbers requests and heartbeats; answers echo it. Those of one
-	// store never repeat.
+	// Sequence numbers the requests and heartbeats of one process, from 1. In
+	// answers and refusals it is that of the message they are about, and Asker the
+	// Boot of the process that sent that: numbers of one process mean nothing to
+	// another of the same name.
 	Sequence uint64
+	Asker    uint64
 	// Granted is the outcome, in answers.
 	Granted bool
 	// Reason is set in a Refusal.
