@@ -70,7 +70,7 @@ func anyMessage() *rapid.Generator[Message] {
 			Sequence:    anyNumber().Draw(t, "sequence"),
 			Asker:       anyNumber().Draw(t, "asker"),
 			Granted:     rapid.Bool().Draw(t, "granted"),
-			Reason:      Reason(rapid.IntRange(0, 3).Draw(t, "reason")),
+			Reason:      Reason(rapid.IntRange(0, int(lastReason)+1).Draw(t, "reason")),
 			Promise:     time.Duration(rapid.Int64Range(0, math.MaxInt64).Draw(t, "promise")),
 			Transfer:    anyNumber().Draw(t, "transfer"),
 			Level:       rapid.Uint32().Draw(t, "level"),
@@ -293,7 +293,11 @@ func TestKindAndRoleNames(t *testing.T) {
 		require.NotContains(t, r.String(), "Role")
 	}
 	require.Equal(t, "Role(9)", Role(9).String())
-	require.Contains(t, RefusedWiped.String(), "store")
-	require.Contains(t, RefusedTwin.String(), "processes")
+	reasons := make(map[string]Reason)
+	for r := RefusedWiped; r <= lastReason; r++ {
+		require.NotContains(t, r.String(), "Reason")
+		reasons[r.String()] = r
+	}
+	require.Len(t, reasons, int(lastReason))
 	require.Equal(t, "Reason(9)", Reason(9).String())
 }

@@ -117,6 +117,9 @@ type faults struct {
 	countDuplicateVotes   bool // rule 8
 	resetVoteOnEqualTerm  bool // rule 8
 	countStrayAnswers     bool // rule 8
+	followAnyTerm         bool // rule 11
+	trustLateFrames       bool // rule 15
+	keepReplacedPeers     bool // rule 15
 	reconfigUnconfirmed   bool // rule 18
 	ignoreConfigurationID bool // rule 17
 	dropUnknownCandidates bool // rule 19

@@ -1,18 +1,5 @@
 package raft
 
-import "time"
-
-// process is the last process known to speak under a member's name (rule 15).
-type process struct {
-	incarnation, boot uint64
-	store             StoreID
-	since             time.Duration // when it was first heard
-	twinsUntil        time.Duration // until when two are taken to be alive
-}
-
-// heard reports whether anything came from the member yet.
-func (p *process) heard() bool { return p.incarnation > 0 }
-
 // admit decides whether a message may change anything (rules 8, 11, 15, 19). It
 // counts what it turns away. sender is its index in the configuration, or -1 if
 // only the newer configuration in the message names the sender.
@@ -28,18 +15,19 @@ func (c *Core) admit(m *Message) (sender int, ok bool) {
 	switch {
 	case m.Cluster != c.cfg.Cluster || m.To != c.cfg.ID || m.From == c.cfg.ID:
 		dropped.Foreign++
-	case !m.wellFormed():
+	case !m.wellFormed() || c.isFarAhead(m.Term):
 		dropped.Malformed++
 	case m.Kind.isAnswer() && m.Asker != c.boot && !c.faults.countStrayAnswers:
 		// Rule 8: an earlier process of this node has asked, or the one that this
 		// node replaces under its name.
 		dropped.Late++
-	case m.ConfigurationID == c.hard.Configuration.ConfigurationID && m.Digest != c.digest:
-		dropped.Conflicting++ // Rule 17.
-	case m.Configuration.Level > c.level:
-		dropped.Unsupported++
 	case m.Kind == Refusal: // A wiped node may know nobody; it changes nothing.
 		return sender, true
+	case m.ConfigurationID == c.hard.Configuration.ConfigurationID && m.Digest != c.digest:
+		dropped.Conflicting++ // Rule 17.
+		c.refuse(m, RefusedConfiguration)
+	case m.Configuration.Level > c.level:
+		dropped.Unsupported++
 	case !known && m.Kind == Heartbeat && m.ConfigurationID.Compare(c.hard.Configuration.ConfigurationID) > 0:
 		// Rule 19: the answer shows an older configuration, and so asks for the
 		// newer one.
@@ -47,6 +35,7 @@ func (c *Core) admit(m *Message) (sender int, ok bool) {
 		c.answer(m, HeartbeatAnswer, false)
 	case !known:
 		dropped.Unknown++
+		c.refuseRemoved(m)
 	case !c.isBound(sender, newer, m):
 		dropped.Wiped++
 		c.refuse(m, RefusedWiped)
@@ -66,7 +55,7 @@ func (m *Message) wellFormed() bool {
 		return false
 	case m.Term >= termLimit || m.Term == 0 && !m.mayLackTerm() || m.ConfigurationID.Term > m.Term:
 		return false
-	case (m.Kind == Refusal) != (m.Reason == RefusedWiped || m.Reason == RefusedTwin):
+	case (m.Kind == Refusal) != (m.Reason >= RefusedWiped && m.Reason <= lastReason):
 		return false
 	case m.Kind.isRequest() && (m.Promise <= 0 || m.Promise > MaxPromise):
 		return false
@@ -78,6 +67,22 @@ func (m *Message) wellFormed() bool {
 		return m.Kind.isRequest() && m.Configuration.ConfigurationID == m.ConfigurationID &&
 			m.Configuration.Validate() == nil && m.Configuration.Digest() == m.Digest
 	}
+}
+
+// maxTermJump is how far ahead of a node's own the term of a message may be. Each
+// term costs somebody an election timeout, so that even with timeouts of a
+// millisecond no member is that far ahead unless it has held elections for 50
+// days while this node heard of none.
+const maxTermJump = 1 << 32
+
+// isFarAhead reports whether a term is one that no history of this cluster has
+// led to. Without a bound, one message near the last term would use up all terms
+// at once, for good. The message is dropped instead of followed by a part of the
+// way: a member whose record is damaged must not depose each leader that it
+// answers, and is better taken for dead. A node that has not seen any term
+// follows whatever it hears, because the cluster may have begun at a MinTerm.
+func (c *Core) isFarAhead(term uint64) bool {
+	return c.hard.Term > 0 && term > c.hard.Term && term-c.hard.Term > maxTermJump && !c.faults.followAnyTerm
 }
 
 // mayLackTerm reports whether a node that has seen no term yet can say this.
@@ -107,36 +112,19 @@ func (c *Core) isBound(sender int, newer bool, m *Message) bool {
 	return bound == StoreID{} || bound == m.StoreID
 }
 
-// identify keeps track of the process that speaks under a member's name. It
-// reports whether this message is the only living one's. Rule 15: of two at
-// once both are refused, for as long as both speak and one maximal election
-// timeout longer.
-func (c *Core) identify(p *peer, m *Message) bool {
-	switch {
-	case m.Incarnation > p.incarnation:
-		p.process = process{
-			incarnation: m.Incarnation, boot: m.Boot, store: m.StoreID,
-			since: c.now, twinsUntil: p.twinsUntil,
-		}
-	case m.Boot != p.boot && (m.Incarnation == p.incarnation || m.StoreID != p.store):
-		p.incarnation, p.boot, p.store = m.Incarnation, m.Boot, m.StoreID
-		p.twinsUntil = c.now + c.cfg.ElectionTimeoutMax
-	case m.Incarnation < p.incarnation && c.now-p.since < c.cfg.ElectionTimeoutMax:
-		c.counters.Dropped.Late++
-		return false
-	case m.Incarnation < p.incarnation:
-		p.twinsUntil = c.now + c.cfg.ElectionTimeoutMax
+// refuseRemoved tells an unknown sender that it is no member any more. One whose
+// configuration is the newer may be known to others, and one without any has yet
+// to be named.
+func (c *Core) refuseRemoved(m *Message) {
+	older := m.ConfigurationID.Compare(c.hard.Configuration.ConfigurationID) < 0
+	if older && m.ConfigurationID != (ConfigurationID{}) {
+		c.refuse(m, RefusedRemoved)
 	}
-	if c.now < p.twinsUntil {
-		c.counters.Dropped.Twins++
-		c.refuse(m, RefusedTwin)
-		return false
-	}
-	p.shown, p.level = m.ConfigurationID, m.Level
-	return true
 }
 
-// refuse tells the sender why it is ignored.
+// refuse tells the sender why it is ignored. Nothing comes of a lost refusal, or
+// of one that is not about this process (rule 8); the next message is refused
+// again.
 func (c *Core) refuse(m *Message, reason Reason) {
 	r := c.message(Refusal, m.From)
 	r.Sequence, r.Asker, r.Reason = m.Sequence, m.Boot, reason

@@ -15,7 +15,7 @@ type Counters struct {
 // Dropped counts messages that a Core has ignored (rule 11).
 type Dropped struct {
 	// Malformed messages are such as no member sends: unknown kinds, missing
-	// names, a term of 0 or at the limit, an invalid configuration.
+	// names, a term of 0, at the limit or too far ahead, an invalid configuration.
 	Malformed uint64
 	// Foreign messages are of another cluster, or not for this node.
 	Foreign uint64
@@ -26,6 +26,8 @@ type Dropped struct {
 	Wiped uint64
 	// Twins are two processes that speak under one name (rule 15).
 	Twins uint64
+	// Restored messages are of a store whose later state was heard before.
+	Restored uint64
 	// Late messages are of an earlier process of their sender, or answers to an
 	// earlier process of this node.
 	Late uint64

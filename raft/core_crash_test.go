@@ -148,22 +148,6 @@ func TestTwinsAreRefused(t *testing.T) {
 	s.now += 301 * ms
 	s.electionAt = Never
 	require.True(t, s.asked(s.from("B", Heartbeat, 1)))
-
-	// A copied store opened again later looks like a restart, until the first
-	// process goes on speaking.
-	restarted := s.from("B", Heartbeat, 1)
-	restarted.Incarnation = 2
-	require.True(t, s.asked(restarted))
-	s.unchanged(s.from("B", Heartbeat, 1))
-	require.EqualValues(t, 1, s.Counters().Dropped.Late)
-	s.now += 301 * ms
-	s.electionAt = Never
-	s.unchanged(s.from("B", Heartbeat, 1))
-	require.EqualValues(t, 3, s.Counters().Dropped.Twins)
-	restarted.Sequence = 99
-	s.unchanged(restarted)
-	restarted.Incarnation, restarted.Boot = 3, 3
-	s.unchanged(restarted) // To restart once more settles nothing.
 }
 
 // Rule 16.

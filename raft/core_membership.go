@@ -12,7 +12,7 @@ func (c *Core) configure(next Configuration) {
 	peers := make([]peer, len(next.Members))
 	for i, m := range next.Members {
 		peers[i].acked = longAgo
-		if old, found := c.hard.Configuration.index(m.ID); found && old < len(c.peers) {
+		if old, found := c.hard.Configuration.index(m.ID); found && old < len(c.peers) && c.stays(old, m) {
 			peers[i] = c.peers[old]
 			peers[i].confirmed = false
 		}
@@ -24,6 +24,21 @@ func (c *Core) configure(next Configuration) {
 	}
 	if i, found := next.index(c.cfg.ID); found && c.owns(next.Members[i]) {
 		c.self = i
+	}
+}
+
+// stays reports whether a member of the next configuration is the one that bears
+// its name now. Another may have taken the name since, and the configuration
+// without either may not have come here. What was heard of the first does not
+// count against the second, whose incarnations begin anew (rule 15).
+func (c *Core) stays(old int, next Member) bool {
+	switch bound := c.hard.Configuration.Members[old].StoreID; bound {
+	case next.StoreID:
+		return true
+	case StoreID{}: // A leader has bound it.
+		return !c.peers[old].heard() || c.peers[old].store == next.StoreID
+	default:
+		return c.faults.keepReplacedPeers
 	}
 }
 

@@ -314,7 +314,7 @@ func TestScenario033_NonsenseIsDroppedAndCounted(t *testing.T) {
 				m := s.from("B", kind, 5)
 				tt.bend(&m)
 				s.unchanged(m)
-				require.Empty(t, s.last.Messages)
+				require.Len(t, s.last.Messages, int(tt.want.Conflicting), "other founders are told")
 				require.Equal(t, tt.want, s.Counters().Dropped)
 			}
 		})

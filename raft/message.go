@@ -29,7 +29,7 @@ const (
 	HeartbeatAnswer
 	// TimeoutNow is a leader's request to campaign for Term+1 at once (rule 5).
 	TimeoutNow
-	// Refusal tells a member why its messages are dropped (rule 15).
+	// Refusal tells a member why its message was dropped (rule 25).
 	Refusal
 )
 
@@ -66,6 +66,18 @@ const (
 	RefusedWiped Reason = iota + 1
 	// RefusedTwin says that two processes speak under the member's name.
 	RefusedTwin
+	// RefusedConfiguration says that the member was started with other founding
+	// members, or other Data or priorities of them, than the one that refuses it:
+	// give all founders the same.
+	RefusedConfiguration
+	// RefusedRemoved says that a newer configuration does not name the member.
+	RefusedRemoved
+	// RefusedRestored says that a later process of the member's store was heard
+	// before: the state comes from a backup, and has forgotten what the member has
+	// promised since. Remove the member and add it again with an empty store.
+	RefusedRestored
+
+	lastReason = RefusedRestored
 )
 
 // String returns the reason for people.
@@ -77,6 +89,12 @@ func (r Reason) String() string {
 		return "another store is bound to this name"
 	case RefusedTwin:
 		return "two processes speak under this name"
+	case RefusedConfiguration:
+		return "the founding members differ"
+	case RefusedRemoved:
+		return "this member was removed"
+	case RefusedRestored:
+		return "the state was put back from a backup"
 	default:
 		return fmt.Sprintf("Reason(%d)", uint8(r))
 	}

@@ -25,9 +25,10 @@ func (n *Node) AddMember(ctx context.Context, m Member) error {
 	return n.change(ctx, func(c *Core, now time.Duration) (Effects, error) { return c.AddMember(now, m) })
 }
 
-// RemoveMember removes a member. Nobody tells it so: it goes on asking for votes
-// in vain until it is stopped. RemoveMember fails with ErrUnknownMember, and with
-// ErrSelf for the leader itself, which must Transfer first.
+// RemoveMember removes a member. If that was a voter, it goes on asking for votes
+// in vain until it is stopped, and is answered that it was removed: its Status
+// says RefusedRemoved. RemoveMember fails with ErrUnknownMember, and with ErrSelf
+// for the leader itself, which must Transfer first.
 //
 // It fails with ErrMemberSilent, naming another member, if of the voters that
 // remain too few have answered within the minimal election timeout to keep a

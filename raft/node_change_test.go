@@ -153,3 +153,20 @@ func TestMembershipKeepsAQuorum(t *testing.T) {
 		require.True(t, node.IsLeader(), "it leads alone")
 	})
 }
+
+// A member that was removed can tell that from being cut off.
+func TestRemovedMemberSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := rafttest.Start(t, rafttest.Config{})
+		leader, removed := boundCluster(c)
+		require.NoError(t, c.Node(leader).RemoveMember(t.Context(), removed))
+		for s := range c.Node(removed).Watch(t.Context()) {
+			if s.Refused != 0 {
+				require.Equal(t, raft.RefusedRemoved, s.Refused)
+				require.Empty(t, s.Leader)
+				break
+			}
+		}
+		require.Zero(t, c.Node(leader).Status().Refused)
+	})
+}

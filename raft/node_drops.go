@@ -33,6 +33,8 @@ func (d Dropped) cause(before Dropped) string {
 		return RefusedWiped.String()
 	case d.Twins > before.Twins:
 		return RefusedTwin.String()
+	case d.Restored > before.Restored:
+		return RefusedRestored.String()
 	case d.Conflicting > before.Conflicting:
 		return "it disagrees about the members or about the leader"
 	case d.Unsupported > before.Unsupported:

@@ -157,23 +157,31 @@ func TestLogOfDroppedMessages(t *testing.T) {
 		name string
 		edit func(cfg *raft.Config)
 		want string
+		told raft.Reason // what the others say
 	}{
 		{"founders disagree", func(cfg *raft.Config) {
 			cfg.Start = raft.Bootstrap(0, raft.Member{ID: "a", Voter: true}, raft.Member{ID: "b", Voter: true, Data: cfg.ID})
-		}, "it disagrees about the members or about the leader"},
-		{"clusters differ", func(cfg *raft.Config) { cfg.Cluster += cfg.ID }, "it is of another cluster or for another member"},
+		}, "it disagrees about the members or about the leader", raft.RefusedConfiguration},
+		{"clusters differ", func(cfg *raft.Config) { cfg.Cluster += cfg.ID }, "it is of another cluster or for another member", 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				logs := map[string]*diary{"a": {}, "b": {}}
-				rafttest.Start(t, rafttest.Config{Nodes: 2, Edit: func(cfg *raft.Config) {
+				c := rafttest.Start(t, rafttest.Config{Nodes: 2, Edit: func(cfg *raft.Config) {
 					cfg.Logger = slog.New(logs[cfg.ID])
 					tt.edit(cfg)
 				}})
 				time.Sleep(90 * time.Second)
 				warning := "WARN raft: dropping messages from=b reason=" + tt.want
-				require.Equal(t, []string{warning, warning}, logs["a"].read())
+				want := []string{warning, warning}
+				if tt.told != 0 {
+					want = append([]string{"WARN raft: another member refuses this node reason=" + tt.told.String()}, want...)
+				}
+				require.Equal(t, want, logs["a"].read())
+				for _, id := range c.IDs() {
+					require.Equal(t, tt.told, c.Node(id).Status().Refused)
+				}
 			})
 		})
 	}

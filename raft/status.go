@@ -25,8 +25,8 @@ type Status struct {
 	// Configuration is the newest membership known.
 	Configuration Configuration
 	// Refused says why another member lately refused this node's messages, 0 if
-	// none did: RefusedWiped is mended by removing the member and adding it
-	// again.
+	// none did; the reasons say what mends them. A node that sends nothing, such as
+	// one that does not vote and hears no leader, is not refused either.
 	Refused Reason
 	// Stopped says that Run has ended.
 	Stopped bool
