@@ -98,7 +98,7 @@ type Core struct {
 	lastHeartbeat uint64   // highest heartbeat of this term (rule 8)
 	position      Position // end of the log, zero until there is one (rule 8)
 	promise       promise
-	electionAt    time.Duration // when to campaign; Never for a leader
+	electionAt    time.Duration // when to give the leader up; Never for a leader
 	sequence      uint64        // last one used by this process
 	campaign      campaign      // as PreCandidate and Candidate
 	reign         tenure        // as Leader
@@ -119,6 +119,7 @@ type faults struct {
 	countStrayAnswers     bool // rule 8
 	followAnyTerm         bool // rule 11
 	trustLateFrames       bool // rule 15
+	followForever         bool // rule 26
 	keepReplacedPeers     bool // rule 15
 	reconfigUnconfirmed   bool // rule 18
 	ignoreConfigurationID bool // rule 17
@@ -290,16 +291,21 @@ func (c *Core) follow() {
 	}
 }
 
-// resetElection draws the instant at which this node campaigns unless it hears
-// from a leader: a timeout from now, but not before its promise is over. The
-// window moves back by its own length per step of priority (rule 10).
+// resetElection draws the instant at which this node gives its leader up unless
+// it hears from it: a timeout from now, but not before its promise is over. A
+// voter campaigns then, and tries again for as long as there is no leader; one
+// that does not vote waits for the next leader (rule 26). The window moves back by
+// its own length per step of priority (rule 10).
 func (c *Core) resetElection() {
-	if !c.isVoter() {
+	priority := 0
+	switch {
+	case c.isVoter():
+		priority = c.hard.Configuration.Members[c.self].Priority
+	case !c.following || c.faults.followForever:
 		c.electionAt = Never
 		return
 	}
 	least, width := c.cfg.ElectionTimeoutMin, c.cfg.ElectionTimeoutMax-c.cfg.ElectionTimeoutMin
-	priority := c.hard.Configuration.Members[c.self].Priority
 	beyond := time.Duration(-priority)*width + time.Duration(c.random.Int64N(int64(width)))
 	c.electionAt = max(c.now+least, c.promise.until) + beyond
 }

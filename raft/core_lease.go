@@ -110,12 +110,12 @@ func (c *Core) onHeartbeat(m *Message) {
 	if c.role != Follower {
 		c.follow()
 	}
-	c.leader, c.following = m.From, true
+	c.leader = m.From
 	if c.faults.resetVoteOnEqualTerm {
 		c.hard.Vote, c.dirty = "", true
 	}
 	if m.Sequence > c.lastHeartbeat { // Rule 8: else it resets nothing.
-		c.lastHeartbeat = m.Sequence
+		c.lastHeartbeat, c.following = m.Sequence, true
 		c.bind(m.From, m.Promise)
 		c.resetElection()
 	}

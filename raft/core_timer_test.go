@@ -150,3 +150,57 @@ func TestScenario040_TimeNeverGoesBack(t *testing.T) {
 	s.step(s.from("B", PreVoteRequest, 2))
 	require.True(t, s.last.Messages[0].Granted)
 }
+
+// Rule 26: a member that does not vote, or whose store is not the one bound to
+// its name, gives up a leader that it does not hear, and campaigns for nothing.
+func TestNonVotersGiveUpASilentLeader(t *testing.T) {
+	tests := []struct {
+		name   string
+		become func(s *solo, me *Member)
+	}{
+		{"listener", func(_ *solo, me *Member) { me.Voter = false }},
+		{"wiped", func(_ *solo, me *Member) { me.StoreID = testStore("another") }},
+		{"demoted", func(s *solo, me *Member) {
+			require.True(s.t, s.asked(s.from("B", Heartbeat, 1)))
+			me.Voter = false
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newSolo(t, 3)
+			next := s.hard.Configuration.Clone()
+			tt.become(s, &next.Members[0])
+			next.Version++
+			h := s.from("B", Heartbeat, 1)
+			h.Configuration, h.ConfigurationID, h.Digest = next, next.ConfigurationID, next.Digest()
+			for range 10 {
+				h.Sequence++
+				require.True(t, s.asked(h))
+				require.Equal(t, "B", s.Leader())
+				require.Less(t, s.Deadline(), s.now+300*ms)
+				s.now += 100 * ms
+			}
+			s.now = s.Deadline()
+			require.Equal(t, Effects{}, s.wait(0).silent())
+			require.Empty(t, s.Leader())
+			require.Equal(t, Never, s.Deadline())
+			require.Zero(t, s.Counters().PreCampaigns)
+
+			require.True(t, s.asked(h), "an old heartbeat is answered")
+			require.Empty(t, s.Leader(), "but does not say who lives")
+			h.Sequence++
+			s.faults.followForever = true
+			require.True(t, s.asked(h))
+			s.wait(time.Hour)
+			require.Equal(t, "B", s.Leader(), "this test can fail")
+		})
+	}
+}
+
+// silent returns the effects but for an empty list of messages.
+func (e Effects) silent() Effects {
+	if len(e.Messages) == 0 {
+		e.Messages = nil
+	}
+	return e
+}

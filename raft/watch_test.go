@@ -185,3 +185,27 @@ func TestWatchTellsChangesOnly(t *testing.T) {
 		require.True(t, last.stopped)
 	})
 }
+
+// A member that does not vote is told by Watch when nobody leads any more, as
+// voters are.
+func TestWatchOfANonVoterSeesTheLeaderGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := rafttest.Start(t, rafttest.Config{})
+		leader, _ := boundCluster(c)
+		c.Add("x")
+		require.NoError(t, c.Node(leader).AddMember(t.Context(), raft.Member{ID: "x"}))
+		c.Wait("x to follow", func() bool { return c.Node("x").Status().Leader == leader })
+		for _, id := range []string{"a", "b", "c"} {
+			c.Crash(id)
+		}
+		crashed := time.Now()
+		for s := range c.Node("x").Watch(t.Context()) {
+			if s.Leader == "" {
+				break
+			}
+		}
+		require.LessOrEqual(t, time.Since(crashed), etMax)
+		_, known := c.Node("x").Leader()
+		require.False(t, known)
+	})
+}
