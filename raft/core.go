@@ -119,11 +119,12 @@ type faults struct {
 	countStrayAnswers     bool // rule 8
 	followAnyTerm         bool // rule 11
 	trustLateFrames       bool // rule 15
-	followForever         bool // rule 26
 	keepReplacedPeers     bool // rule 15
 	reconfigUnconfirmed   bool // rule 18
 	ignoreConfigurationID bool // rule 17
 	dropUnknownCandidates bool // rule 19
+	followForever         bool // rule 26
+	transferToSilent      bool // rule 27
 	frozenMembership      bool // no rule: it makes the explorer's world smaller
 }
 

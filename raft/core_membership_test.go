@@ -390,7 +390,10 @@ func TestElectionTimeoutFollowsTheVote(t *testing.T) {
 	next = next.Clone()
 	next.Version, next.Members[0].Voter = 3, false
 	require.True(t, s.asked(s.heartbeatWith(next)))
+	s.now = s.electionAt
+	s.wait(0)
 	require.Equal(t, Never, s.electionAt)
+	require.Zero(t, s.Counters().PreCampaigns)
 
 	next = next.Clone()
 	next.Version = 4

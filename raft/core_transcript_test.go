@@ -55,6 +55,7 @@ func TestTranscripts(t *testing.T) {
 			t.Helper()
 			c := newCluster(t, 3)
 			a := c.electThat("A")
+			c.run(10 * ms)
 			c.deliver = func(m Message) (time.Duration, bool) { return ms, m.Kind != TimeoutNow }
 			require.NoError(t, a.try(func(now tick) (Effects, error) { return a.core.Transfer(now, "C") }))
 			c.run(310 * ms)

@@ -12,7 +12,10 @@ import (
 // campaigns itself.
 //
 // It fails with ErrNotLeader without a reign, and with a MemberError of ErrSelf,
-// ErrUnknownMember or ErrNotVoter; ErrTransferring if one is under way.
+// ErrUnknownMember, ErrNotVoter or, unless the voter has answered within the
+// minimal election timeout, ErrMemberSilent (rule 27); ErrTransferring if one is
+// under way. Then the reign goes on. In the first heartbeat interval of a term,
+// before it has had time to answer, a voter counts as one that has.
 func (c *Core) Transfer(now time.Duration, to string) (Effects, error) {
 	c.begin(now)
 	err := c.mayTransfer(to)
@@ -23,7 +26,7 @@ func (c *Core) Transfer(now time.Duration, to string) (Effects, error) {
 }
 
 func (c *Core) mayTransfer(to string) error {
-	target, found := c.hard.Configuration.Member(to)
+	target, found := c.hard.Configuration.index(to)
 	switch {
 	case c.role == Leader && c.reign.transferring:
 		return ErrTransferring
@@ -33,8 +36,10 @@ func (c *Core) mayTransfer(to string) error {
 		return &MemberError{ID: to, Reason: ErrSelf}
 	case !found:
 		return &MemberError{ID: to, Reason: ErrUnknownMember}
-	case !target.Voter:
+	case !c.hard.Configuration.Members[target].Voter:
 		return &MemberError{ID: to, Reason: ErrNotVoter}
+	case !c.answers(target) && !c.ripens(target) && !c.faults.transferToSilent:
+		return &MemberError{ID: to, Reason: ErrMemberSilent}
 	case c.hard.Term+1 >= termLimit:
 		return ErrTermLimit
 	default:
@@ -135,9 +140,21 @@ func (c *Core) answers(member int) bool {
 	return c.now-c.peers[member].acked <= c.cfg.ElectionTimeoutMin
 }
 
-// onTimeoutNow campaigns at once if this term's leader asks for it.
+// onTimeoutNow campaigns at once if the leader of this term, or of a later one,
+// asks for it. Like a heartbeat it says who leads its term, since it may come
+// before any; unlike one it asks for no promise, and lifts none but those to that
+// leader.
 func (c *Core) onTimeoutNow(m *Message) {
-	if m.Term == c.hard.Term && m.From == c.leader {
+	if m.Term < c.hard.Term {
+		return
+	}
+	if m.Term > c.hard.Term {
+		c.adopt(m.Term)
+	}
+	if c.leader == "" {
+		c.leader = m.From
+	}
+	if c.leader == m.From {
 		c.elect(m.Term)
 	}
 }

@@ -50,6 +50,7 @@ func TestScenario089_TransferToNobody(t *testing.T) {
 func TestScenario090_TransferInVain(t *testing.T) {
 	c := newCluster(t, 3)
 	l := c.electThat("A")
+	c.run(10 * ms)
 	c.server("C").crash()
 	require.NoError(t, l.try(func(now time.Duration) (Effects, error) { return l.core.Transfer(now, "C") }))
 	err := l.try(func(now time.Duration) (Effects, error) { return l.core.Transfer(now, "B") })
@@ -147,13 +148,21 @@ func TestTransferFlag(t *testing.T) {
 	require.False(t, s.asked(m), "nothing lifts the silence after a start")
 }
 
-// Rule 5: only the leader of the own term can ask for a campaign.
+// Rule 5: only the leader of the own term or of a later one can ask for a
+// campaign, and it lifts promises to itself only.
 func TestTimeoutNowOfAnotherTerm(t *testing.T) {
 	s := newSolo(t, 3)
 	s.step(s.from("B", Heartbeat, 4))
 	s.unchanged(s.from("B", TimeoutNow, 3))
 	s.unchanged(s.from("C", TimeoutNow, 4))
-	s.unchanged(s.from("B", TimeoutNow, 5))
+	bound := s.promise
+	other := &solo{Core: s.clone(), t: t, now: s.now}
+	other.step(s.from("C", TimeoutNow, 5))
+	require.Equal(t, Follower, other.Role())
+	require.EqualValues(t, 5, other.Term())
+	require.Equal(t, bound, other.promise)
+	require.Empty(t, other.Leader(), "it gives the lead up")
+	other.unchanged(s.from("B", TimeoutNow, 5))
 	s.step(s.from("B", TimeoutNow, 4))
 	require.Equal(t, Candidate, s.Role())
 	for _, m := range s.sent(VoteRequest) {
@@ -161,4 +170,51 @@ func TestTimeoutNowOfAnotherTerm(t *testing.T) {
 	}
 	require.Len(t, s.sent(VoteRequest), 2)
 	s.unchanged(s.from("B", TimeoutNow, 4))
+}
+
+// Rule 5: TimeoutNow may overtake the first heartbeats of the leader that sends
+// it, also to a member that knows nothing of its term.
+func TestTimeoutNowBeforeTheFirstHeartbeat(t *testing.T) {
+	for _, voted := range []bool{true, false} {
+		s := newSolo(t, 3)
+		if voted {
+			require.True(t, s.asked(s.from("B", VoteRequest, 7)))
+		}
+		s.step(s.from("B", TimeoutNow, 7))
+		require.Equal(t, Candidate, s.Role())
+		require.EqualValues(t, 8, s.Term())
+		require.EqualValues(t, 7, s.sent(VoteRequest)[0].Transfer)
+	}
+}
+
+// Rule 27: nobody leads for as long as a transfer to a dead member takes to fail,
+// so it is not begun, and the leader goes on.
+func TestTransferToASilentMember(t *testing.T) {
+	transfer := func(off bool) (err error, leads bool) {
+		c := newCluster(t, 3)
+		l := c.electThat("A")
+		c.server("C").crash()
+		c.run(time.Hour / 60)
+		l.core.faults.transferToSilent = off
+		err = l.try(func(now tick) (Effects, error) { return l.core.Transfer(now, "C") })
+		c.run(100 * ms)
+		return err, l.reigns()
+	}
+	err, leads := transfer(false)
+	require.Equal(t, &MemberError{ID: "C", Reason: ErrMemberSilent}, err)
+	require.True(t, leads)
+	err, leads = transfer(true)
+	require.NoError(t, err)
+	require.False(t, leads, "this test can fail")
+
+	s := newSolo(t, 3)
+	s.win() // By B's vote; C has not had time to answer.
+	s.now += 49 * ms
+	require.NoError(t, s.mayTransfer("C"))
+	s.wait(ms)
+	require.ErrorIs(t, s.mayTransfer("C"), ErrMemberSilent)
+	require.NoError(t, s.mayTransfer("B"))
+	a := s.heartbeatAnswer("C")
+	s.step(a)
+	require.NoError(t, s.mayTransfer("C"))
 }

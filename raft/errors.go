@@ -41,8 +41,8 @@ var (
 	// ErrMemberExists says that the configuration names the node already.
 	ErrMemberExists = errors.New("raft: member exists")
 	// ErrMemberSilent says that a member has not answered within the minimal
-	// election timeout, so that it cannot become a voter (rule 18), nor be all
-	// that is left to keep a leader when another goes.
+	// election timeout, so that it cannot become a voter (rule 18) or the leader
+	// (rule 27), nor be all that is left to keep a leader when another goes.
 	ErrMemberSilent = errors.New("raft: member does not answer")
 )
 

@@ -30,7 +30,10 @@ type handover struct {
 // with another ctx than its own keeps itself waiting.
 //
 // It fails with ErrNotLeader, ErrTransferring, and, in a MemberError, with
-// ErrSelf, ErrUnknownMember or ErrNotVoter. Then nothing has changed.
+// ErrSelf, ErrUnknownMember, ErrNotVoter or, unless the voter has answered within
+// the minimal election timeout, ErrMemberSilent. Then nothing has changed, and
+// this node goes on leading. If the voter falls silent after that, while
+// leaderships are being released, the lead goes to any other.
 func (n *Node) Transfer(ctx context.Context, to string) error {
 	return n.call(ctx, func(l *loop, reply chan<- error) error {
 		err := l.core.mayTransfer(to)
@@ -129,6 +132,12 @@ func (l *loop) sendHandover(now time.Duration) error {
 		effects, refusal = l.core.Transfer(now, h.to)
 	}
 	h.sent, h.deadline = true, now+l.node.cfg.ElectionTimeoutMax
+	if errors.Is(refusal, ErrMemberSilent) { // Since it was asked: too late to stay.
+		if err := l.apply(effects); err != nil {
+			return err
+		}
+		effects, refusal = l.core.Resign(now)
+	}
 	asked := slices.ContainsFunc(effects.Messages, func(m Message) bool { return m.Kind == TimeoutNow })
 	if err := l.apply(effects); err != nil {
 		return err

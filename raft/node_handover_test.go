@@ -134,3 +134,31 @@ func TestHandOverHeedsPriority(t *testing.T) {
 		require.Equal(t, "b", c.WaitLeader())
 	})
 }
+
+// A transfer to a dead voter costs nothing. One to a voter that dies while the
+// application takes its time to release goes to another, because the contexts
+// have ended by then.
+func TestTransferToASilentVoter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := rafttest.Start(t, rafttest.Config{})
+		leader, target := boundCluster(c)
+		node := c.Node(leader)
+		held := lead(t, node)
+		outcome := make(chan error, 1)
+		go func() { outcome <- node.Transfer(t.Context(), target) }()
+		synctest.Wait()
+		require.Error(t, held.Context().Err())
+		c.Crash(target)
+		time.Sleep(etMin + 10*time.Millisecond)
+		held.Release()
+		require.ErrorIs(t, <-outcome, raft.ErrTransferFailed)
+		next := c.WaitLeader()
+		require.NotEqual(t, leader, next)
+
+		time.Sleep(etMax)
+		err := c.Node(next).Transfer(t.Context(), target)
+		require.ErrorIs(t, err, raft.ErrMemberSilent)
+		require.Equal(t, target, err.(*raft.MemberError).ID)
+		require.True(t, c.Node(next).IsLeader())
+	})
+}
