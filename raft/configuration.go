@@ -32,9 +32,10 @@ type Member struct {
 	Voter bool
 	// Priority is 0 or less, down to MinPriority: the lower, the later the
 	// member campaigns when a leader is lost (rule 10), and the later it is
-	// chosen when one resigns.
+	// chosen when one resigns. UpdateMember changes it.
 	Priority int
-	// Data is the application's, for instance the address to redirect to.
+	// Data is the application's, for instance the address to redirect to. Founders
+	// must be given the same; later UpdateMember changes it.
 	Data string
 	// StoreID is the store bound to the name, zero until a leader has bound it
 	// (rule 15). Leave it zero when adding a member.

@@ -31,7 +31,7 @@ func checkAnyHistory(t *rapid.T) {
 		before := c.State()
 		var e Effects
 		id := rapid.SampledFrom([]string{"A", "B", "L", "X", ""}).Draw(t, "id")
-		switch rapid.IntRange(0, 12).Draw(t, "call") {
+		switch rapid.IntRange(0, 13).Draw(t, "call") {
 		case 0:
 			e = c.Step(now, anyMessage().Draw(t, "message"))
 		case 1:
@@ -50,6 +50,8 @@ func checkAnyHistory(t *rapid.T) {
 			e, _ = c.RemoveMember(now, id)
 		case 8:
 			e, _ = c.Promote(now, id)
+		case 9:
+			e, _ = c.UpdateMember(now, Member{ID: id, Priority: rapid.IntRange(MinPriority-1, 1).Draw(t, "priority")})
 		default:
 			e = c.Step(now, likelyMessage(c).Draw(t, "message"))
 		}

@@ -151,6 +151,21 @@ func (c *Core) mayLose(id string) error {
 	return nil
 }
 
+// UpdateMember changes the Data and Priority of the member m.ID to those of m,
+// and nothing if they are the same; it looks at nothing else of m. The leader may
+// be the one, because no quorum is touched. It fails like AddMember, with
+// ErrUnknownMember and ErrConfig.
+func (c *Core) UpdateMember(now time.Duration, m Member) (Effects, error) {
+	return c.change(now, func(next *Configuration) error {
+		i, found := next.index(m.ID)
+		if !found {
+			return &MemberError{ID: m.ID, Reason: ErrUnknownMember}
+		}
+		next.Members[i].Data, next.Members[i].Priority = m.Data, m.Priority
+		return next.Validate()
+	})
+}
+
 // changeOther makes a change to one member that is not the leader.
 func (c *Core) changeOther(now time.Duration, id string, edit func(next *Configuration, i int) error) (Effects, error) {
 	return c.change(now, func(next *Configuration) error {

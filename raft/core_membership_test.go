@@ -542,3 +542,50 @@ func TestSilentMembersStayBound(t *testing.T) {
 	require.Equal(t, testStore("B"), s.hard.Configuration.Members[1].StoreID)
 	require.Equal(t, testStore("C"), s.hard.Configuration.Members[2].StoreID)
 }
+
+// Data and priority of any member, the leader included, change without touching
+// who votes.
+func TestUpdateMember(t *testing.T) {
+	c := newCluster(t, 3)
+	c.electThat("A")
+	c.run(300 * ms)
+	before := c.leader().core.Configuration()
+	update := func(m Member) func(l *Core) change {
+		return func(l *Core) change {
+			return func(now tick) (Effects, error) { return l.UpdateMember(now, m) }
+		}
+	}
+	want := before.Clone()
+	for i, id := range []string{"A", "B"} {
+		want.Members[i].Data, want.Members[i].Priority = "at:"+id, -i
+		c.changeMember(update(Member{ID: id, Data: "at:" + id, Priority: -i}))
+	}
+	c.run(200 * ms)
+	want.Version += 2
+	for _, s := range c.servers {
+		require.Equal(t, want, s.core.Configuration())
+	}
+	require.EqualValues(t, 1, c.leader().core.Term())
+
+	c.changeMember(update(want.Members[1]))
+	require.Equal(t, want, c.leader().core.Configuration(), "nothing to change")
+
+	s := newSolo(t, 3)
+	s.win()
+	_, err := s.UpdateMember(s.now, Member{ID: "B"})
+	require.ErrorIs(t, err, ErrReconfigPending)
+	s.confirm()
+	for _, tt := range []struct {
+		member Member
+		want   error
+	}{
+		{Member{ID: "X"}, ErrUnknownMember},
+		{Member{ID: "B", Priority: 1}, ErrConfig},
+		{Member{ID: "B", Data: string(make([]byte, MaxConfigurationSize))}, ErrConfig},
+	} {
+		before := s.State()
+		_, err := s.UpdateMember(s.now, tt.member)
+		require.ErrorIs(t, err, tt.want)
+		require.True(t, before.Equal(s.State()))
+	}
+}

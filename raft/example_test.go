@@ -185,6 +185,25 @@ func ExampleNode_AddMember() {
 	// <nil>
 }
 
+// A member that moves to another address keeps its vote.
+func ExampleNode_UpdateMember() {
+	nodes, stop := cluster()
+	defer stop()
+	ctx := context.Background()
+	node, _ := elected(nodes)
+	leadership, err := node.Lead(ctx) // Only a leader can change the membership.
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer leadership.Release()
+	fmt.Println(node.UpdateMember(ctx, raft.Member{ID: "b", Data: "http://elsewhere"}))
+	moved, _ := node.Status().Configuration.Member("b")
+	fmt.Println(moved.Data, moved.Voter)
+	// Output:
+	// <nil>
+	// http://elsewhere true
+}
+
 // A node whose disk holds nothing does not start by itself: a lost disk must not
 // be taken for a new cluster.
 func ExampleFileStore() {

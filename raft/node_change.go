@@ -20,7 +20,9 @@ type pendingChange struct {
 //
 // It fails with ErrMemberExists and ErrConfig, and with ErrNotLeader. When the
 // lead is lost while it waits, the next leader decides whether the change stays.
-// Other calls that change the membership behave alike.
+// Other calls that change the membership behave alike. Each of them costs every
+// member one save and one message of a size in proportion to the number of
+// members, and the leader, besides, work in proportion to that for each answer.
 func (n *Node) AddMember(ctx context.Context, m Member) error {
 	return n.change(ctx, func(c *Core, now time.Duration) (Effects, error) { return c.AddMember(now, m) })
 }
@@ -48,6 +50,14 @@ func (n *Node) Promote(ctx context.Context, id string) error {
 // Demote makes a voter a member that does not vote. It fails like RemoveMember.
 func (n *Node) Demote(ctx context.Context, id string) error {
 	return n.changeWithout(ctx, id, (*Core).Demote)
+}
+
+// UpdateMember changes the Data and Priority of the member m.ID to those of m and
+// looks at nothing else of it, so that a member can get another address without
+// being removed and added. The leader itself can be changed, too. It fails like
+// AddMember, with ErrUnknownMember for a member that there is not.
+func (n *Node) UpdateMember(ctx context.Context, m Member) error {
+	return n.change(ctx, func(c *Core, now time.Duration) (Effects, error) { return c.UpdateMember(now, m) })
 }
 
 // changeWithout makes a change after which the member id does not vote, unless
