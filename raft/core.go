@@ -98,6 +98,7 @@ type Core struct {
 	lastHeartbeat uint64   // highest heartbeat of this term (rule 8)
 	position      Position // end of the log, zero until there is one (rule 8)
 	promise       promise
+	given         given         // for how long the promise on record is needed
 	electionAt    time.Duration // when to give the leader up; Never for a leader
 	sequence      uint64        // last one used by this process
 	campaign      campaign      // as PreCandidate and Candidate
@@ -125,6 +126,7 @@ type faults struct {
 	dropUnknownCandidates bool // rule 19
 	followForever         bool // rule 26
 	transferToSilent      bool // rule 27
+	forgetPromises        bool // rule 28
 	frozenMembership      bool // no rule: it makes the explorer's world smaller
 }
 
@@ -177,6 +179,7 @@ func NewCore(cfg Config, state HardState, boot uint64, now time.Duration) (*Core
 	}
 	c.reign.rounds = make([]time.Duration, cfg.ElectionTimeoutMin/cfg.HeartbeatInterval+2)
 	c.configure(state.Configuration)
+	c.given.since = now
 	c.blackout()
 	c.resetElection()
 	return c, nil
@@ -218,6 +221,7 @@ func (c *Core) Deadline() time.Duration {
 func (c *Core) begin(now time.Duration) {
 	c.now = max(c.now, now)
 	c.out = Effects{Messages: c.out.Messages[:0]}
+	c.outlive()
 	switch {
 	case c.role == Leader:
 		c.dueAsLeader()

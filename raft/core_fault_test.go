@@ -71,6 +71,10 @@ func TestNegativeControls(t *testing.T) {
 			func(s *server) { s.core.faults.ignoreConfigurationID = true }, outdatedConfiguration, "O6",
 		},
 		{
+			"rule 28: a promise stays on record while it binds", 3,
+			func(s *server) { s.core.faults.forgetPromises = true }, restartTwiceAfterAnswering, "O6",
+		},
+		{
 			"rule 8: answers count for who has asked", 3,
 			func(s *server) { s.core.faults.countStrayAnswers = true }, grantOutlivesMember, "O1",
 		},
@@ -305,6 +309,27 @@ func mixedTimeouts(c *cluster) {
 		require.NotNil(c.t, c.leader())
 		require.NotSame(c.t, a, c.leader())
 	}
+}
+
+// restartTwiceAfterAnswering has B, which is bound to A for long, restart twice:
+// the first process promises nothing, and the second is still bound by what the
+// one before both has promised.
+func restartTwiceAfterAnswering(c *cluster) {
+	a := c.server("A")
+	a.core.cfg.ElectionTimeoutMin, a.core.cfg.ElectionTimeoutMax = 600*ms, 1200*ms
+	a.core.lease = a.core.cfg.lease()
+	a.core.reign.rounds = make([]time.Duration, 14)
+	_, b, cc := aLeadsOnB(c)
+	c.isolate("A")
+	for range 2 {
+		b.restart()
+		b.core.electionAt = Never
+		c.run(10 * ms)
+		b.call(b.core.Tick)
+	}
+	c.run(300 * ms) // C is free, and A's lease runs.
+	cc.campaignsNow()
+	c.run(10 * ms)
 }
 
 // skewedClocks has the leader's clock run slow and the others' fast, as far as

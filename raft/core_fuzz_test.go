@@ -75,7 +75,7 @@ func likelyMessage(c *Core) *rapid.Generator[Message] {
 			m.Reason = RefusedTwin
 		}
 		if m.Kind.isRequest() {
-			m.Promise = 150 * ms
+			m.Promise = rapid.SampledFrom([]time.Duration{150 * ms, 100 * ms, time.Second}).Draw(t, "promise")
 			m.Configuration = c.hard.Configuration
 			if rapid.IntRange(0, 5).Draw(t, "configuration") == 0 {
 				m.Configuration = anyConfiguration().Draw(t, "other")
@@ -95,7 +95,10 @@ func checkEffects(t *rapid.T, c *Core, before HardState, e Effects, led uint64) 
 	if e.Save == before.Equal(c.State()) && !e.Save || e.Save && !e.State.Equal(c.State()) {
 		t.Fatalf("state went from %+v to %+v, to be saved: %t", before, c.State(), e.Save)
 	}
-	if c.Term() < before.Term || c.State().LongestPromise < before.LongestPromise {
+	if after := max(c.cfg.ElectionTimeoutMin, c.State().LongestPromise); c.promise.until-c.now > after {
+		t.Fatalf("is bound for %v, but would keep silent for %v only", c.promise.until-c.now, after)
+	}
+	if c.Term() < before.Term {
 		t.Fatalf("state went back from %+v to %+v", before, c.State())
 	}
 	if c.Term() == before.Term && before.Vote != "" && c.State().Vote != before.Vote {

@@ -42,13 +42,47 @@ func (c *Core) bind(to string, length time.Duration) {
 		length = c.cfg.ElectionTimeoutMin
 	}
 	c.promise = promise{until: max(c.promise.until, c.now+length), to: to}
+	c.given.longest = max(c.given.longest, length)
 	if length > c.hard.LongestPromise {
 		c.hard.LongestPromise, c.dirty = length, true
 	}
 }
 
+// given is what a process has promised since some instant.
+type given struct {
+	since   time.Duration
+	longest time.Duration
+}
+
+// outlive lowers the longest promise on record when nothing of that length binds
+// any more, so that timeouts that were long once do not slow every restart for
+// ever (rule 28).
+//
+// What must hold at any time is that no promise that still binds is longer than
+// the record. It does when one is given, for bind raises the record first. Here,
+// what bound at given.since was no longer than the record was then, whether this
+// process had promised it or one before; the record has not fallen since, and as
+// much time as it says has passed, so all of that is over. What binds now was
+// promised since, and given.longest is the longest of it. A crash before the
+// lower record is durable leaves the higher one, which is as good.
+//
+// The record does not go below the own minimum, for which a restart keeps silent
+// anyway. So where all members are configured alike it never falls, and where
+// they are not it costs one save when a shorter promise has taken a longer one's
+// place.
+func (c *Core) outlive() {
+	if c.now-c.given.since < c.hard.LongestPromise && !c.faults.forgetPromises {
+		return
+	}
+	longest := max(c.given.longest, c.cfg.ElectionTimeoutMin)
+	if longest < c.hard.LongestPromise {
+		c.hard.LongestPromise, c.dirty = longest, true
+	}
+	c.given = given{since: c.now}
+}
+
 // blackout binds a node that has just started. Rule 4: it no longer knows whom
-// it has promised what, so it keeps silent for the longest promise it ever gave.
+// it has promised what, so it keeps silent for the longest promise on record.
 func (c *Core) blackout() {
 	if c.faults.noBlackout {
 		return

@@ -33,9 +33,10 @@ type HardState struct {
 	Term uint64
 	// Vote is who got the node's vote in Term, empty if nobody.
 	Vote string
-	// LongestPromise is the longest promise ever given. A restarted node keeps
-	// silent for as long, because it no longer knows whom it has promised what
-	// (rule 4).
+	// LongestPromise is at least as long as every promise that may still bind the
+	// node. A restarted node keeps silent for as long, because it no longer knows
+	// whom it has promised what (rule 4). It rises with the promise that is longer,
+	// and falls when all that long are over (rule 28).
 	LongestPromise time.Duration
 	// Configuration is the newest membership known, zero if none.
 	Configuration Configuration

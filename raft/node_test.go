@@ -541,3 +541,33 @@ func watchEverything(ctx context.Context, t *testing.T, c *rafttest.Cluster, id 
 		}
 	}
 }
+
+// Timeouts that were long for a while slow down the restarts that follow within
+// that time, and no later ones.
+func TestLongTimeoutsAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		long := 30 * time.Second
+		c := rafttest.Start(t, rafttest.Config{Edit: func(cfg *raft.Config) {
+			cfg.ElectionTimeoutMin = long
+		}})
+		restartAll := func() (leaderless time.Duration) {
+			for _, id := range c.IDs() {
+				c.Crash(id)
+			}
+			for _, id := range c.IDs() {
+				c.Start(id)
+			}
+			begun := time.Now()
+			c.WaitLeader()
+			return time.Since(begun)
+		}
+		time.Sleep(5 * time.Minute)
+		long = etMin
+		require.Greater(t, restartAll(), 30*time.Second, "they have promised it")
+		time.Sleep(time.Minute)
+		for range 3 {
+			require.Less(t, restartAll(), 2*etMax)
+			time.Sleep(10 * time.Second)
+		}
+	})
+}
