@@ -74,9 +74,17 @@ type Config struct {
 	// run faster or slower than true time; leases are shorter for it. Beyond it
 	// two leases may overlap; terms still tell them apart. Zero: 5,000, which is
 	// 0.5 %. At most 100,000.
+	//
+	// A hypervisor that pauses a guest, for a snapshot or a migration, mostly stops
+	// all its clocks, CLOCK_BOOTTIME too. To the others that is a clock that runs
+	// slow without any bound: a leader that was paused takes its lease to run on
+	// after the pause, until a member's answer tells it of a later term, and only
+	// the fencing token keeps its effects apart from the next leader's. Suspend of
+	// the guest itself is no such pause.
 	MaxClockDriftPPM int
-	// Rand is where election timeouts are drawn from. It is used by one
-	// goroutine at a time. Nil: New seeds one; NewCore requires it.
+	// Rand seeds what election timeouts are drawn from, together with the ID, so
+	// that members may be given equal sources. One number is drawn from it. Nil: New
+	// seeds at random; NewCore requires it.
 	Rand rand.Source
 
 	// Store keeps the node's durable state. Required by New.

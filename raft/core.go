@@ -2,6 +2,7 @@ package raft
 
 import (
 	"fmt"
+	"hash/fnv"
 	"math"
 	"math/rand/v2"
 	"time"
@@ -170,7 +171,7 @@ func NewCore(cfg Config, state HardState, boot uint64, now time.Duration) (*Core
 	}
 	c := &Core{
 		cfg:    cfg,
-		random: rand.New(cfg.Rand),
+		random: rand.New(rand.NewPCG(cfg.Rand.Uint64(), nameSeed(cfg.ID))),
 		boot:   boot,
 		level:  Level,
 		lease:  cfg.lease(),
@@ -183,6 +184,14 @@ func NewCore(cfg Config, state HardState, boot uint64, now time.Duration) (*Core
 	c.blackout()
 	c.resetElection()
 	return c, nil
+}
+
+// nameSeed makes the timeouts of members differ that were given the same Rand:
+// they would campaign in step, and none of them would win.
+func nameSeed(id string) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(id)) // It never fails, see hash.Hash.
+	return h.Sum64()
 }
 
 // Step handles one message. Whatever the message says, Step does not panic, and

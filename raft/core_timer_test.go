@@ -1,6 +1,7 @@
 package raft
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -203,4 +204,22 @@ func (e Effects) silent() Effects {
 		e.Messages = nil
 	}
 	return e
+}
+
+// Members that were all given the same source of randomness do not campaign in
+// step.
+func TestEqualRandomSourcesElect(t *testing.T) {
+	for seed := range uint64(20) {
+		c := newCluster(t, 3)
+		c.deliver = func(Message) (time.Duration, bool) { return 250 * time.Microsecond, true }
+		for _, s := range c.servers {
+			s.crash()
+			s.cfg.Rand = rand.NewPCG(seed, seed)
+		}
+		for _, s := range c.servers {
+			s.start()
+		}
+		c.run(3 * time.Second)
+		require.NotNil(t, c.leader(), "seed %d", seed)
+	}
 }

@@ -260,6 +260,7 @@ func TestScenario090_TransferToDeadNode(t *testing.T) {
 		c := rafttest.Start(t, rafttest.Config{Edit: patient})
 		leader := c.WaitLeader()
 		target := others(c, leader)[0]
+		time.Sleep(etMax) // It has answered, and dies just now.
 		c.Isolate(target)
 		begun := time.Now()
 		second := make(chan error, 1)

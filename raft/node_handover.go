@@ -136,7 +136,8 @@ func (l *loop) sendHandover(now time.Duration) error {
 		if err := l.apply(effects); err != nil {
 			return err
 		}
-		effects, refusal = l.core.Resign(now)
+		refusal = fmt.Errorf("%w: %w", ErrTransferFailed, refusal)
+		effects, _ = l.core.Resign(now) // The refusal is what is told if that is in vain, too.
 	}
 	asked := slices.ContainsFunc(effects.Messages, func(m Message) bool { return m.Kind == TimeoutNow })
 	if err := l.apply(effects); err != nil {

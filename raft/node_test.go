@@ -219,14 +219,15 @@ func TestScenario084_WipedDiskIsRefused(t *testing.T) {
 	})
 }
 
-// boundCluster waits until all stores are bound, and returns the leader and
-// another member.
+// boundCluster waits until all stores are bound and all know it, and returns the
+// leader and another member.
 func boundCluster(c *rafttest.Cluster) (leader, other string) {
 	leader = c.WaitLeader()
 	c.Wait("all stores to be bound", func() bool {
 		members := c.Node(leader).Status().Configuration.Members
 		return !slices.ContainsFunc(members, func(m raft.Member) bool { return m.StoreID == raft.StoreID{} })
 	})
+	time.Sleep(etMin / 10) // One way and back.
 	return leader, others(c, leader)[0]
 }
 

@@ -109,7 +109,7 @@ func requireFaults(t *testing.T, n int, c sim.Counts) {
 		{"messages overtaken", c.Overtaken, 100_000},
 		{"messages late by an election timeout", c.Delayed, 50_000},
 		{"saves", c.Saves, 100_000},
-		{"saves past the watchdog", c.SlowSaves, 1_000},
+		{"saves past the watchdog", c.SlowSaves, 800},
 		{"saves given up", c.StalledSaves, 300},
 		{"saves failed", c.FailedSaves, 1_000},
 		{"saves cut short, old record", c.CutOld, 1_000},
