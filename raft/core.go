@@ -122,9 +122,12 @@ type faults struct {
 	followAnyTerm         bool // rule 11
 	trustLateFrames       bool // rule 15
 	keepReplacedPeers     bool // rule 15
+	bindLateStores        bool // rule 15
+	voteUnnamed           bool // rule 16
 	reconfigUnconfirmed   bool // rule 18
 	ignoreConfigurationID bool // rule 17
 	dropUnknownCandidates bool // rule 19
+	keepOldBindings       bool // rule 19
 	followForever         bool // rule 26
 	transferToSilent      bool // rule 27
 	forgetPromises        bool // rule 28
@@ -144,6 +147,10 @@ type peer struct {
 	// current configuration (rule 18).
 	acked     time.Duration
 	confirmed bool
+	// named is this node's last question before the member had its name; owner is
+	// the store that has answered a heartbeat since, and so is to be bound to it.
+	named uint64
+	owner StoreID
 }
 
 // longAgo is before any time that counts.

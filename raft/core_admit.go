@@ -28,17 +28,16 @@ func (c *Core) admit(m *Message) (sender int, ok bool) {
 		c.refuse(m, RefusedConfiguration)
 	case m.Configuration.Level > c.level:
 		dropped.Unsupported++
-	case !known && m.Kind == Heartbeat && m.ConfigurationID.Compare(c.hard.Configuration.ConfigurationID) > 0:
-		// Rule 19: the answer shows an older configuration, and so asks for the
-		// newer one.
-		dropped.Unknown++
-		c.answer(m, HeartbeatAnswer, false)
 	case !known:
 		dropped.Unknown++
-		c.refuseRemoved(m)
+		if !c.asksForNewer(m) {
+			c.refuseRemoved(m)
+		}
 	case !c.isBound(sender, newer, m):
 		dropped.Wiped++
-		c.refuse(m, RefusedWiped)
+		if !c.asksForNewer(m) {
+			c.refuse(m, RefusedWiped)
+		}
 	case sender < 0:
 		return sender, true
 	default:
@@ -67,6 +66,17 @@ func (m *Message) wellFormed() bool {
 		return m.Kind.isRequest() && m.Configuration.ConfigurationID == m.ConfigurationID &&
 			m.Configuration.Validate() == nil && m.Configuration.Digest() == m.Digest
 	}
+}
+
+// asksForNewer answers a heartbeat that names a newer configuration, which may
+// well name its sender, or have bound another store to that name. Rule 19: the
+// answer shows the older one, and so asks for the newer.
+func (c *Core) asksForNewer(m *Message) bool {
+	asks := m.Kind == Heartbeat && m.ConfigurationID.Compare(c.hard.Configuration.ConfigurationID) > 0
+	if asks && !c.faults.keepOldBindings {
+		c.answer(m, HeartbeatAnswer, false)
+	}
+	return asks
 }
 
 // maxTermJump is how far ahead of a node's own the term of a message may be. Each

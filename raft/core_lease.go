@@ -140,6 +140,10 @@ func (c *Core) onHeartbeatAnswer(sender int, m *Message) {
 		sent = c.now
 	}
 	p := &c.peers[sender]
+	if m.Sequence <= p.named && !c.faults.bindLateStores {
+		return // Rule 15: the name had another owner.
+	}
+	p.owner = m.StoreID
 	p.acked = max(p.acked, sent)
 	if m.ConfigurationID == c.hard.Configuration.ConfigurationID && m.Sequence >= c.reign.installed {
 		p.confirmed = true

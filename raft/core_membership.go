@@ -11,7 +11,7 @@ import (
 func (c *Core) configure(next Configuration) {
 	peers := make([]peer, len(next.Members))
 	for i, m := range next.Members {
-		peers[i].acked = longAgo
+		peers[i].acked, peers[i].named = longAgo, c.sequence
 		if old, found := c.hard.Configuration.index(m.ID); found && old < len(c.peers) && c.stays(old, m) {
 			peers[i] = c.peers[old]
 			peers[i].confirmed = false
@@ -269,16 +269,19 @@ func (c *Core) isStale() bool {
 	return false
 }
 
-// storeOf returns the store bound to a member's name or, if none is, the one
-// that has spoken under it, zero if none has.
+// storeOf returns the store bound to a member's name or, if none is, the one to
+// bind: that which answers under it, zero if none does. Not each that is heard
+// lives, because a frame of an earlier owner of the name may come late.
 func (c *Core) storeOf(i int) StoreID {
 	switch bound := c.hard.Configuration.Members[i].StoreID; {
 	case bound != StoreID{}:
 		return bound
 	case i == c.self:
 		return c.hard.StoreID
-	default:
+	case c.faults.bindLateStores:
 		return c.peers[i].store
+	default:
+		return c.peers[i].owner
 	}
 }
 

@@ -63,31 +63,6 @@ func TestScenario100_ListenerVotes(t *testing.T) {
 	require.True(t, s.asked(s.from("B", VoteRequest, 1)))
 }
 
-// Rule 16: a store that has just joined does not vote until it is named.
-func TestJoinedStoreVotesOnceNamed(t *testing.T) {
-	tests := []struct {
-		name    string
-		members []Member
-		granted bool
-	}{
-		{"named", voters(3), true},
-		{"not named", voters(3)[1:], false},
-		{"another store is named", []Member{{ID: "A", Voter: true, StoreID: testStore("x")}, {ID: "B", Voter: true}}, false},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			cfg := testConfig("A")
-			cfg.Start = Join()
-			s := newSoloOf(t, cfg)
-			m := s.from("B", VoteRequest, 1)
-			next, err := NewConfiguration(tt.members...)
-			require.NoError(t, err)
-			m.Configuration, m.ConfigurationID, m.Digest = next, next.ConfigurationID, next.Digest()
-			require.Equal(t, tt.granted, s.asked(m))
-		})
-	}
-}
-
 func TestScenario101_RemovedNodeDisturbsNobody(t *testing.T) {
 	c := newCluster(t, 4)
 	l := c.electThat("A")

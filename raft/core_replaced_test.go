@@ -153,3 +153,103 @@ func TestAnswersToAnEarlierProcessAreLate(t *testing.T) {
 	s.unchanged(grant)
 	require.EqualValues(t, 2, s.Counters().Dropped.Late)
 }
+
+// Rule 16: a store that has just joined knows no configuration, so that any looks
+// newer. It votes for nobody whose configuration does not name it: the name may
+// have had another owner then, who has voted in the same term.
+func TestJoinedStoreDoesNotVoteForItsPredecessors(t *testing.T) {
+	tests := []struct {
+		name    string
+		bound   StoreID
+		off     bool
+		granted bool
+	}{
+		{"not named", StoreID{}, false, false},
+		{"unbound", StoreID{}, false, false},
+		{"bound to another", testStore("X"), false, false},
+		{"bound to it", testStore("A"), false, true},
+		{"this test can fail", StoreID{}, true, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg := testConfig("A")
+			cfg.Start = Join()
+			s := newSoloOf(t, cfg)
+			s.faults.voteUnnamed = tt.off
+			members := voters(3)
+			members[0].StoreID = tt.bound
+			if tt.name == "not named" {
+				members = members[1:]
+			}
+			first, err := NewConfiguration(members...)
+			require.NoError(t, err)
+			for _, kind := range []Kind{PreVoteRequest, VoteRequest} {
+				m := s.from("B", kind, 1)
+				m.Configuration, m.ConfigurationID, m.Digest = first, first.ConfigurationID, first.Digest()
+				require.Equal(t, tt.granted, s.asked(m))
+			}
+		})
+	}
+}
+
+// Rule 19: a member that was away while the leader's disk was replaced would
+// refuse it as wiped, and asks for the newer bindings instead. One that does not
+// vote has no other way to learn of them.
+func TestMemberThatWasAwayFollowsReplacedLeader(t *testing.T) {
+	follows := func(off bool) bool {
+		c := newCluster(t, 3)
+		c.electThat("A")
+		c.run(300 * ms)
+		spare := testConfig("D")
+		spare.Start = Join()
+		away := c.add(spare, 1)
+		c.changeMember(func(l *Core) change {
+			return func(now tick) (Effects, error) { return l.AddMember(now, Member{ID: "D"}) }
+		})
+		away.crash()
+		c.server("B").wipe()
+		c.replace("B", "B2")
+		a := c.server("A")
+		require.NoError(t, a.try(func(now tick) (Effects, error) { return a.core.Transfer(now, "B") }))
+		c.runUntil(time.Second, c.server("B").reigns)
+		c.run(300 * ms)
+		away.start()
+		away.core.faults.keepOldBindings = off
+		c.run(3 * time.Second)
+		return away.core.Leader() == "B"
+	}
+	require.True(t, follows(false))
+	require.False(t, follows(true), "this test can fail")
+}
+
+// Rule 15: a late frame of the store that had a name before is not what the name
+// is bound to, nor an answer of the one that has it now.
+func TestLateFrameOfAPredecessorBindsNothing(t *testing.T) {
+	bound := func(off bool) StoreID {
+		s := newSolo(t, 3)
+		s.win()
+		s.confirm()
+		s.faults.bindLateStores = off
+		late := s.heartbeatAnswer("B")
+		late.Incarnation = 9
+		for _, edit := range []func() (Effects, error){
+			func() (Effects, error) { return s.RemoveMember(s.now, "B") },
+			func() (Effects, error) { return s.AddMember(s.now, Member{ID: "B"}) },
+		} {
+			_, err := edit()
+			require.NoError(t, err)
+			s.step(s.heartbeatAnswer("C"))
+		}
+		s.step(late)
+		_, err := s.Promote(s.now, "B")
+		if !off {
+			require.ErrorIs(t, err, ErrMemberSilent)
+		}
+		s.wait(50 * ms)
+		s.step(s.heartbeatAnswer("C"))
+		s.wait(50 * ms)
+		return s.hard.Configuration.Members[1].StoreID
+	}
+	require.Zero(t, bound(false))
+	require.Equal(t, testStore("B"), bound(true), "this test can fail")
+}

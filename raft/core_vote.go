@@ -212,11 +212,15 @@ func (c *Core) eligible(m *Message) bool {
 // mayVote reports whether this very store is named, in the candidate's
 // configuration if that is newer, else in its own. Rule 15: a wiped store is
 // not, and a store that has just joined waits until it is (rule 16). A voter
-// that knows itself as a listener only may have been promoted since.
+// that knows itself as a listener only may have been promoted since. To one that
+// knows no configuration any looks newer, also one from before its name had
+// another owner, whose vote of this term may be lost: so that it must name this
+// very store, as one that promotes it does.
 func (c *Core) mayVote(m *Message) bool {
 	if c.isNewer(m.Configuration) {
 		if me, found := m.Configuration.Member(c.cfg.ID); found {
-			return c.owns(me)
+			joins := c.hard.Configuration.IsZero() && !c.faults.voteUnnamed
+			return me.StoreID == c.hard.StoreID || !joins && me.StoreID == StoreID{}
 		}
 	}
 	return c.self >= 0
