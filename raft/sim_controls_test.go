@@ -24,5 +24,10 @@ func Controls() []Control {
 		{"rule 17: no vote for an older configuration", func(c *Core) { c.faults.ignoreConfigurationID = true }},
 		{"rule 18: quorum before a change", func(c *Core) { c.faults.reconfigUnconfirmed = true }},
 		{"rule 19: hear unknown candidates", func(c *Core) { c.faults.dropUnknownCandidates = true }},
+		{"rule 19: ask for newer bindings", func(c *Core) { c.faults.keepOldBindings = true }},
+		{"rule 8: answers count for who has asked", func(c *Core) { c.faults.countStrayAnswers = true }},
+		{"rule 15: bind the store that answers", func(c *Core) { c.faults.bindLateStores = true }},
+		{"rule 16: no vote before the own store is named", func(c *Core) { c.faults.voteUnnamed = true }},
+		{"rule 28: a promise stays on record while it binds", func(c *Core) { c.faults.forgetPromises = true }},
 	}
 }

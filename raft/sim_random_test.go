@@ -115,6 +115,7 @@ func requireFaults(t *testing.T, n int, c sim.Counts) {
 		{"saves cut short, old record", c.CutOld, 1_000},
 		{"saves cut short, new record", c.CutNew, 1_000},
 		{"processes started", c.Starts, 10_000},
+		{"disks replaced", c.Replacements, 1_000},
 		{"reigns", c.Reigns, 10_000},
 	}
 	for _, l := range least {
@@ -183,6 +184,11 @@ func TestSimulationNegativeControls(t *testing.T) {
 		{"rule 17: no vote for an older configuration", "reforms", []string{"O1", "O6", "O7"}},
 		{"rule 18: quorum before a change", "reforms", []string{"O1", "O6", "O7"}},
 		{"rule 19: hear unknown candidates", "membership", []string{"O9"}},
+		{"rule 19: ask for newer bindings", "replacements", []string{"O9"}},
+		{"rule 8: answers count for who has asked", "replacements", []string{"O1", "O3"}},
+		{"rule 15: bind the store that answers", "replacements", []string{"O9"}},
+		{"rule 16: no vote before the own store is named", "replacements", []string{"O3"}},
+		{"rule 28: a promise stays on record while it binds", "clocks", []string{"O6", "O7", "O10"}},
 	}
 	if raft.RaceEnabled || testing.Short() {
 		t.Skip("some rules take thousands of seeds")

@@ -23,6 +23,8 @@ type Counts struct {
 	CutOld, CutNew int
 	// Starts of processes.
 	Starts int
+	// Replacements of lost disks that have come to their end.
+	Replacements int
 	// Reigns that began.
 	Reigns int
 	// Overlaps are steps at which two nodes led, where a world allows that.
@@ -60,6 +62,7 @@ func (c *Counts) Add(o Counts) {
 		{&c.CutOld, o.CutOld},
 		{&c.CutNew, o.CutNew},
 		{&c.Starts, o.Starts},
+		{&c.Replacements, o.Replacements},
 		{&c.Reigns, o.Reigns},
 		{&c.Overlaps, o.Overlaps},
 	}

@@ -20,6 +20,7 @@
 //	O7  the application's reigns begin and end in turn, with growing tokens
 //	O8  what the application was told last is true
 //	O9  in calm a leader is found and stays
+//	O10 a restart would keep a node silent for as long as it is bound
 //
 // # Concurrency
 //
@@ -36,7 +37,8 @@
 // # What it does not do
 //
 // It does not run raft.Node: goroutines, timers and files are tested where they
-// are. It does not lose what a disk has synced, nor wipe a disk: safety assumes
-// neither. And a random walk that finds nothing proves nothing, which is why
+// are. It loses a disk only with all of its record, and brings another in as
+// raft's documentation says; a backup that it puts back is as new as the record
+// but for the incarnation. Safety assumes no less of the disks. And a random walk that finds nothing proves nothing, which is why
 // the core is explored exhaustively as well.
 package sim

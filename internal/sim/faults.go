@@ -50,6 +50,12 @@ const (
 	Promote
 	Demote
 	Remove
+	// Replace loses a disk; another takes its place under the same name.
+	Replace
+	// Restore puts a backup in the place of a disk.
+	Restore
+	// Echo has messages arrive once more, long after they were sent.
+	Echo
 
 	faultKinds = iota
 )
@@ -59,6 +65,7 @@ func (f Fault) String() string {
 	names := [faultKinds]string{
 		"crash", "crash in save", "slow disk", "broken disk", "pause", "one-way cut", "slow link", "split", "isolation", "storm",
 		"drift", "stop", "transfer", "resign", "campaign", "add", "promote", "demote", "remove",
+		"replace", "restore", "echo",
 	}
 	if int(f) < len(names) {
 		return names[f]
@@ -95,6 +102,12 @@ func (c *chaos) run() {
 func (c *chaos) inject(f Fault) {
 	n := c.nodes[c.random.IntN(len(c.nodes))]
 	switch f {
+	case Replace:
+		c.replace(n)
+	case Restore:
+		c.restore(n)
+	case Echo:
+		c.echo()
 	case Crash, CrashInSave, SlowDisk, BrokenDisk, Pause, Drift, Stop:
 		c.injectInto(n, f)
 	case OneWayCut, SlowLink, Split, Isolation, Storm:
@@ -227,7 +240,12 @@ func (c *chaos) ask(n *node, f Fault) {
 		if f == Remove {
 			change = (*raft.Core).RemoveMember
 		}
-		c.request(l, f, id, on(change))
+		c.request(l, f, id, func(core *raft.Core, now time.Duration) (raft.Effects, error) {
+			if c.impaired() {
+				return core.Tick(now), errImpaired
+			}
+			return change(core, now, id)
+		})
 	default:
 	}
 }
@@ -277,5 +295,6 @@ func (c *chaos) calm() {
 		n.disk.slowUntil, n.disk.failNext, n.disk.cutNext = 0, false, false
 		n.resume()
 		n.start()
+		c.mend(n)
 	}
 }

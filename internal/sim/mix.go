@@ -80,6 +80,13 @@ func Mixes() []Mix {
 			Weights: map[Fault]int{Add: 8, Promote: 8, Demote: 3, Remove: 3, OneWayCut: 3, Isolation: 3, Split: 2, Crash: 2, Pause: 1, Transfer: 1},
 		},
 		{
+			// Names whose owners change, while what was said to the old ones is
+			// still under way.
+			Name: "replacements", Voters: 5, Spares: 1, Network: far, Storm: gale,
+			SaveMax: 2 * ms, DriftPPM: 1_000, Every: 60 * ms,
+			Weights: map[Fault]int{Replace: 6, Restore: 4, Echo: 8, Crash: 3, Isolation: 3, OneWayCut: 3, Transfer: 3, Campaign: 2, Promote: 2, SlowLink: 2, Pause: 1},
+		},
+		{
 			// Several changes within one lease, on both sides of a split.
 			Name: "reforms", Voters: 5, Spares: 1, Network: Good(), Storm: gale,
 			SaveMax: 1 * ms, DriftPPM: 1_000, Every: 25 * ms,

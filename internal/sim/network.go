@@ -31,6 +31,7 @@ func (w *World) send(from *node, m *raft.Message) {
 	w.oracle.sent(from, m)
 	w.transcript.sent(w.now, m)
 	w.counts.Messages++
+	w.keep(m)
 	late := time.Duration(0)
 	if w.cfg.Delay != nil {
 		late = w.cfg.Delay(m)

@@ -15,6 +15,11 @@ type node struct {
 	index int
 	cfg   raft.Config
 	disk  disk
+	store raft.StoreID // that a new disk gets
+
+	wiped    bool   // the disk is lost, and there is no other yet
+	restored bool   // the disk holds a backup
+	newest   uint64 // incarnation, if restored
 
 	up   bool
 	boot uint64 // counts the processes
@@ -34,7 +39,7 @@ type node struct {
 }
 
 func newNode(w *World, index int, start raft.Start) *node {
-	n := &node{world: w, index: index, cfg: raft.Config{
+	n := &node{world: w, index: index, store: raft.StoreID{byte(index + 1)}, cfg: raft.Config{
 		ID: nodeID(index), Cluster: "sim", Start: start,
 		ElectionTimeoutMin: 150 * time.Millisecond,
 		ElectionTimeoutMax: 300 * time.Millisecond,
@@ -50,13 +55,13 @@ func newNode(w *World, index int, start raft.Start) *node {
 func (n *node) start() {
 	w := n.world
 	switch {
-	case n.up:
+	case n.up || n.wiped:
 		return
 	case n.disk.busy:
 		w.after(n.disk.freeAt-w.now, n.start)
 		return
 	}
-	state, err := raft.StartState(n.cfg, n.disk.record, raft.StoreID{byte(n.index + 1)})
+	state, err := raft.StartState(n.cfg, n.disk.record, n.store)
 	if err != nil {
 		w.err = err
 		return

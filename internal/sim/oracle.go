@@ -13,7 +13,7 @@ type Violation struct {
 	Seed uint64
 	// Mix is the name of the trial's mix, empty outside trials.
 	Mix string
-	// Oracle is O1 to O9.
+	// Oracle is O1 to O10.
 	Oracle string
 	At     time.Duration
 	Detail string
@@ -76,6 +76,9 @@ func (o *oracle) saved(n *node) {
 	}
 	p.durable = n.disk.record.State.Term
 }
+
+// wiped forgets the terms of a node whose disk is lost, but not its votes.
+func (o *oracle) wiped(n *node) { o.past[n.index].durable = 0 }
 
 // stepped checks a core that has just been called.
 func (o *oracle) stepped(n *node) {
@@ -144,9 +147,19 @@ func (o *oracle) lost(n *node, term uint64) {
 	}
 }
 
+// bound checks that a process would keep silent for long enough if it began now.
+func (o *oracle) bound(n *node) {
+	until, _ := n.core.PromisedUntil()
+	silence := max(n.cfg.ElectionTimeoutMin, n.disk.record.State.LongestPromise)
+	if left := until - n.local(o.world.now); left > silence {
+		o.breaks("O10", "%s is bound for %v and would keep silent for %v", n.cfg.ID, left, silence)
+	}
+}
+
 // check looks at a node after a step. Two reigns can begin to overlap only in a
 // step of one of the two, for otherwise a reign can only end.
 func (o *oracle) check(n *node) {
+	o.bound(n)
 	end, running := n.core.Reign()
 	reigns := n.reigns()
 	switch {

@@ -63,6 +63,7 @@ type World struct {
 	transcript transcript
 	err        error
 	ended      func(*node) // told when a process has ended, if not nil
+	kept       []raft.Message
 }
 
 // New returns a world in which all nodes are about to start.

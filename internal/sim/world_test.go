@@ -180,6 +180,10 @@ func TestOraclesNotice(t *testing.T) {
 			follower.led, follower.leaseEnd = 100, raft.Never
 			w.oracle.check(follower)
 		}},
+		{"O10", func(w *World, _, follower *node) {
+			follower.cfg.ElectionTimeoutMin, follower.disk.record.State.LongestPromise = ms, ms
+			w.oracle.bound(follower)
+		}},
 		{"O9", func(w *World, leader, _ *node) {
 			w.Isolate(leader.cfg.ID)
 			w.Settle()
