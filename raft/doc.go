@@ -42,6 +42,36 @@
 //	21      one loop steps, nobody blocks it               node_loop.go, node_mailbox.go
 //	22, 23  leading, and handing over                      leadership.go, node_handover.go
 //	24      watching                                       watch.go
+//	25      a member is told why it is refused             core_admit.go
+//	26      who does not vote gives up a silent leader     core.go
+//	27      no transfer to a silent member                 core_transfer.go
+//	28      a promise leaves the record when it is over    core_promise.go
+//
+// What the later ones say, and what they added to earlier ones:
+//
+//   - 8: an answer counts only for the process that has asked, in the campaign or
+//     round that it names and, if it grants something, in the term that it is of;
+//     numbers of one process mean nothing to another under the same name.
+//   - 11: a message whose term is more than 2^32 ahead is dropped, unless the node
+//     has seen no term yet.
+//   - 15: an earlier process of a store is taken for a living twin only when it
+//     answers what was asked since the later one was heard, or when its own
+//     requests have gone on twice, a maximal election timeout apart.
+//   - 15: a leader binds to a name the store that has answered it since the name
+//     was given, and what was known of a name's earlier owner is forgotten.
+//   - 16: a store that knows no configuration votes only for a candidate whose
+//     configuration names that very store.
+//   - 19: a member asks the sender of a heartbeat for its newer configuration also
+//     if another store is bound to the sender's name in its own.
+//   - 25: whoever drops a member's message because of who the member is, or which
+//     members it knows, says so; a refusal changes nothing but Status, and is never
+//     refused in turn.
+//   - 26: a member that does not vote, or whose store was wiped, forgets a leader
+//     that it has not heard for an election timeout, as voters do.
+//   - 27: a leader transfers only to a voter that has answered within the minimal
+//     election timeout, or has had no time to in this term.
+//   - 28: the longest promise on record falls to the longest given within as much
+//     time as it says, but not below the own minimal election timeout.
 //
 // In short: a node that has answered a leader helps nobody else to win for as
 // long as the leader asked it to (rule 1), and the leader acts only while a
@@ -63,7 +93,12 @@
 //   - To shrink, call [Node.RemoveMember], then stop the member. A leader that is
 //     to go is made a follower by [Node.Transfer] first.
 //   - To replace a machine that is dead, or whose disk is lost, remove the member
-//     and add it as a new one, under the same name or another.
+//     and add it as a new one, under the same name or another. Start it with [Join],
+//     on an empty store, when [Node.AddMember] has returned and not before: until
+//     then not all may know that the name has another owner.
+//   - To move a member to another address, call [Node.UpdateMember].
+//   - Never put a state back from a backup. Its node may vote twice in a term; those
+//     who have heard it later refuse it ([RefusedRestored]), but others cannot know.
 //   - To begin anew after losing a majority of the disks, remove the state that is
 //     left, which would win over [Bootstrap], and give that the highest token that
 //     the cluster's journal or any other target has seen.

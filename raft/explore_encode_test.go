@@ -98,7 +98,22 @@ func (e *encoder) world() {
 	}
 	e.byte(byte(w.crashes))
 	e.byte(byte(w.transfers))
+	e.relics()
 	e.inFlight()
+}
+
+// relics writes whom the relics concern. What they say never changes; but with
+// the rule off that keeps them apart by who has asked, it matters how far each
+// node is from asking under the same number.
+func (e *encoder) relics() {
+	for i := range e.w.relics {
+		m := &e.w.relics[i]
+		e.name(m.From)
+		e.name(m.To)
+		if c := e.w.receiver(m); c.faults.countStrayAnswers {
+			e.byte(byte(min(c.sequence, m.Sequence+1)))
+		}
+	}
 }
 
 // node writes one node and, if clocks differ, by how much.

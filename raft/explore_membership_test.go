@@ -105,7 +105,7 @@ func (w *council) next(visit func(*council)) {
 			switch {
 			case reached.has(i):
 			case c.reigns():
-				visit(w.act(i, reached, (*Core).round))
+				visit(w.act(i, reached, func(c *Core) Effects { return c.round(0) }))
 			case c.hard.Term < councilTerms && reached != 0:
 				visit(w.act(i, reached, (*Core).stand))
 			}
@@ -127,14 +127,6 @@ func (w *council) next(visit func(*council)) {
 func (c *Core) stand() Effects {
 	e, _ := c.Campaign(0)
 	return e
-}
-
-// round has a leader do what its next round of heartbeats brings.
-func (c *Core) round() Effects {
-	c.begin(0)
-	c.refresh()
-	c.beat()
-	return c.end()
 }
 
 // toggle has a leader promote or demote a member, as if that had just answered.
@@ -257,7 +249,7 @@ func TestExploreMembershipNegativeControl(t *testing.T) {
 	w := newCouncil(t, faults{reconfigUnconfirmed: true})
 	w = w.act(0, 0b0110, (*Core).stand)
 	require.True(t, w.cores[0].reigns())
-	w = w.act(0, 0, (*Core).round)
+	w = w.act(0, 0, func(c *Core) Effects { return c.round(0) })
 	w = w.act(0, 0, func(c *Core) Effects { return c.toggle(3, c.hard.Configuration.Members[3]) })
 	require.EqualValues(t, 2, w.cores[0].hard.Configuration.Version)
 	w = w.act(1, 0b1100, (*Core).stand)

@@ -26,7 +26,9 @@ type world struct {
 	token   uint64
 	// What may still happen.
 	crashes, transfers int
-	broken             string
+	// relics may arrive at any time, any number of times.
+	relics []Message
+	broken string
 
 	parent *world // if the walk is to be told
 	action string

@@ -162,12 +162,14 @@ func (x *explorer) boot(disk HardState, now time.Duration) *Core {
 		ElectionTimeoutMax: time.Duration(x.electionTimeout+1) * worldTick,
 		HeartbeatInterval:  worldTick / 2,
 	}
-	c, err := NewCore(cfg, disk, disk.Incarnation, now)
+	process := disk.Incarnation | uint64(disk.StoreID[1])<<32 // No two under one name are the same.
+	c, err := NewCore(cfg, disk, process, now)
 	require.NoError(x.t, err)
 	c.cfg.HeartbeatInterval = worldTick // One tick, with a lease as short as it is.
 	c.lease = x.lease
 	c.faults = x.off
 	c.faults.frozenMembership = true
+	c.faults.transferToSilent = true // When a member answered last is no part of a world.
 	c.electionAt = Never
 	if x.off.noBlackout {
 		c.promise = promise{}
@@ -231,7 +233,8 @@ type visitor func(name string, next *world) bool
 
 // next visits all worlds one action away.
 func (x *explorer) next(w *world, visit visitor) bool {
-	return x.deliver(w, visit) && x.timeout(w, visit) && x.tick(w, visit) && x.crash(w, visit) && x.order(w, visit)
+	return x.deliver(w, visit) && x.timeout(w, visit) && x.tick(w, visit) && x.crash(w, visit) && x.order(w, visit) &&
+		x.haunt(w, visit)
 }
 
 // deliver has one message arrive.
