@@ -126,7 +126,9 @@ const (
 func Resume() Start { return Start{} }
 
 // Bootstrap begins a new cluster of these members, among them the node itself.
-// Every founding node must be given the same members. All terms will be above
+// Every founding node must be given the same members, with the same Data and
+// priorities; those that differ elect nobody together, and are told so
+// ([RefusedConfiguration]). All terms will be above
 // minTerm, so that a cluster made anew can go on above the tokens that its
 // journal has seen.
 func Bootstrap(minTerm uint64, members ...Member) Start {
