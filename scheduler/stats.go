@@ -31,6 +31,9 @@ type SearchStats struct {
 	// Counts are refusals whose nodes were counted; those answered from memory
 	// are Recalls.
 	Counts, Recalls uint64
+	// Moved is how often a class of instances was looked at because a node
+	// that they run on came into another domain of a rule.
+	Moved uint64
 
 	// Nodes, Classes of requests with the same rules (of which Live have
 	// instances) and Counters of instances by domain.

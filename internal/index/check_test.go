@@ -190,6 +190,18 @@ func (w *world) checkInvariants(t require.TestingT) {
 			w.checkCounter(t, k)
 		}
 	}
+	for slot, classes := range x.running {
+		require.NotEmpty(t, classes)
+		for i, c := range classes {
+			require.Positive(t, c.places[slot])
+			require.NotContains(t, classes[:i], c)
+		}
+	}
+	for c := range x.classes.alive {
+		for slot := range c.places {
+			require.Contains(t, x.running[slot], c)
+		}
+	}
 	unused := 0
 	for c := x.classes.idle.older; c != &x.classes.idle; c = c.older {
 		unused++

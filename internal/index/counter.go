@@ -121,8 +121,8 @@ func (x *Index) resign(k *counter) {
 	}
 }
 
-func without(list []*counter, k *counter) []*counter {
-	i := slices.Index(list, k)
+func without[T comparable](list []T, member T) []T {
+	i := slices.Index(list, member)
 	return slices.Delete(list, i, i+1)
 }
 
@@ -132,18 +132,6 @@ func (x *Index) count(k *counter, slot Slot, delta int32) {
 	if domain := k.topology.of(slot); domain != noDomain {
 		k.domains.add(domain, delta, x.size(k.topology), x.limits.denseTally)
 	}
-}
-
-// countOn returns how much of what the counter counts is on one node, in time
-// proportional to the live classes.
-func (x *Index) countOn(k *counter, slot Slot) int32 {
-	count := int32(0)
-	for c := range x.classes.alive {
-		if slices.Contains(c.counted, k) || slices.Contains(c.keeps, k) {
-			count += c.places[slot]
-		}
-	}
-	return count
 }
 
 // covering returns the counters that count instances of the class.
@@ -183,7 +171,9 @@ func appendCovering(found, list []*counter, c *Class) []*counter {
 }
 
 // Join counts an instance of the class on the node for affinity, repulsion,
-// spread rules and strategy Spread.
+// spread rules and strategy Spread: in time proportional to the counters that
+// count the class, and once more to those that it is compared with if no other
+// instance of the class runs.
 func (x *Index) Join(slot Slot, c *Class) {
 	if len(c.places) == 0 {
 		x.Retain(c)
@@ -195,7 +185,9 @@ func (x *Index) Join(slot Slot, c *Class) {
 			}
 		}
 	}
-	c.places[slot]++
+	if c.places[slot]++; c.places[slot] == 1 {
+		x.running[slot] = append(x.running[slot], c)
+	}
 	x.joined(slot, c, 1)
 }
 
@@ -208,11 +200,15 @@ func (x *Index) keep(c *Class, k *counter) {
 	c.keeps = append(c.keeps, k)
 }
 
-// Leave undoes Join.
+// Leave undoes Join. The last instance of the class on the node costs a look
+// at the classes there.
 func (x *Index) Leave(slot Slot, c *Class) {
 	x.joined(slot, c, -1)
 	if c.places[slot]--; c.places[slot] == 0 {
 		delete(c.places, slot)
+		if x.running[slot] = without(x.running[slot], c); len(x.running[slot]) == 0 {
+			delete(x.running, slot)
+		}
 	}
 	if len(c.places) > 0 {
 		return

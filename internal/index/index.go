@@ -69,6 +69,7 @@ type Index struct {
 	sets       setCache
 	nodeLog    changeLog
 	classes    classTable
+	running    map[Slot][]*Class // of the instances that joined, each once
 	counters   counterTable
 
 	orders       []*order  // most recently used first; see order.go
@@ -95,6 +96,7 @@ func newIndex(cfg Config, limits limits) *Index {
 		limits:     limits,
 		labels:     make(map[string]*labelKey),
 		ports:      make(map[uint16]*tally),
+		running:    make(map[Slot][]*Class),
 		topologies: make(map[string]*topology),
 	}
 	for i := range x.named {

@@ -31,7 +31,8 @@ type hold struct {
 // the smaller first, and must be unique. The node is Ready.
 //
 // It takes time in proportion to the node's labels, and to the number of nodes
-// if join is not the greatest so far or the node is larger than a reference.
+// if join is not the greatest so far or the node is larger than a reference. A
+// new slot takes an entry for each label key that rules count by.
 func (x *Index) Add(n *placement.Node, join uint64) Slot {
 	slot := x.takeSlot()
 	x.nodes[slot] = node{spec: n, join: join}
@@ -83,7 +84,9 @@ func (x *Index) takeSlot() Slot {
 }
 
 // Update replaces the node of a slot; its join number, its state and what runs
-// there stay. Custom dimensions must be admitted first; see Admits.
+// there stay. Custom dimensions must be admitted first; see Admits. It takes the
+// time of Add; where a label changes that rules count by, also in proportion to
+// the classes that run on the node.
 func (x *Index) Update(slot Slot, n *placement.Node) {
 	before := x.nodes[slot].spec
 	was, is := before.Allocatable(), n.Allocatable()
@@ -99,7 +102,8 @@ func (x *Index) Update(slot Slot, n *placement.Node) {
 	x.changed(slot)
 }
 
-// Remove takes the node out. Nothing may be on its books any more.
+// Remove takes the node out, in the time of Add. Nothing may be on its books any
+// more.
 func (x *Index) Remove(slot Slot) {
 	n := &x.nodes[slot]
 	x.SetHeld(slot, Held{})
@@ -150,7 +154,7 @@ func (x *Index) forgetNode(slot Slot) {
 // describe keeps up the structures on labels and taints when the node's
 // description changes; nil stands for no node.
 func (x *Index) describe(slot Slot, before, after *placement.Node) {
-	x.moveDomains(slot, after)
+	x.moveDomains(slot, before, after)
 	x.relabel(slot, before, after)
 	x.retaint(slot, before, after)
 	x.nodeLog.add(slot, x.limits.changeLog)

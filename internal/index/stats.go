@@ -15,6 +15,9 @@ type Stats struct {
 	Draws uint64
 	// Counts are refusals counted; those answered from memory are Recalls.
 	Counts, Recalls uint64
+	// Moved is how often a class of instances was looked at because a node
+	// that they run on came into another domain of a rule.
+	Moved uint64
 
 	// Nodes, Classes (of which Live have instances) and Counters in the index.
 	Nodes, Classes, Live, Counters int

@@ -106,36 +106,52 @@ func (t *topology) leave(domain int32) {
 }
 
 // moveDomains brings every topology up to date with a node's new description,
-// with what is counted on the node.
-func (x *Index) moveDomains(slot Slot, after *placement.Node) {
-	for _, t := range x.topologies {
-		if t.key == "" {
-			continue
+// with what is counted on the node. It takes time in proportion to the node's
+// labels and, where the value of a topology changes, to the classes that run on
+// the node and the counters that count them: an empty node costs its labels
+// alone, however many rules look at the topology.
+func (x *Index) moveDomains(slot Slot, before, after *placement.Node) {
+	eachLabel(before, func(key, value string) {
+		if now, ok := labelOf(after, key); !ok || now != value {
+			x.moveDomain(slot, x.topologies[key], after)
 		}
-		was := t.domains[slot]
-		if was == noDomain {
-			if _, ok := labelOf(after, t.key); !ok {
-				continue
-			}
-		} else if value, ok := labelOf(after, t.key); ok && value == t.names[was] {
-			continue
+	})
+	eachLabel(after, func(key, _ string) {
+		if _, ok := labelOf(before, key); !ok {
+			x.moveDomain(slot, x.topologies[key], after)
 		}
-		is := t.enter(after)
-		t.domains[slot] = is
-		t.edit++
-		for _, k := range t.users {
-			count := x.countOn(k, slot)
-			if count == 0 {
-				continue
-			}
-			if was != noDomain {
-				k.domains.add(was, -count, len(t.names), x.limits.denseTally)
-			}
-			if is != noDomain {
-				k.domains.add(is, count, len(t.names), x.limits.denseTally)
+	})
+}
+
+// moveDomain moves a node, with what is counted there, to another domain of a
+// topology, which may be nil.
+func (x *Index) moveDomain(slot Slot, t *topology, after *placement.Node) {
+	if t == nil {
+		return
+	}
+	was, is := t.domains[slot], t.enter(after)
+	t.domains[slot] = is
+	t.edit++
+	for _, c := range x.running[slot] {
+		x.stats.Moved++
+		for _, list := range [][]*counter{c.counted, c.keeps} {
+			for _, k := range list {
+				if k.topology == t {
+					x.moveCount(k, was, is, c.places[slot])
+				}
 			}
 		}
-		t.leave(was)
+	}
+	t.leave(was)
+}
+
+// moveCount moves what a counter counts from one domain to another.
+func (x *Index) moveCount(k *counter, from, to, count int32) {
+	if from != noDomain {
+		k.domains.add(from, -count, len(k.topology.names), x.limits.denseTally)
+	}
+	if to != noDomain {
+		k.domains.add(to, count, len(k.topology.names), x.limits.denseTally)
 	}
 }
 

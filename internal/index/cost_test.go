@@ -1,0 +1,65 @@
+package index
+
+import (
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// services returns an index of nodes in three zones with so many services on
+// the first ones, each of one instance and with a spread rule and an
+// anti-affinity over zones of its own.
+func services(nodes, services int) *Index {
+	x := New(Config{})
+	for i := range nodes {
+		x.Add(zoneNode(i, i%3), uint64(i))
+	}
+	for i := range services {
+		app := strconv.Itoa(i)
+		c := x.Class(&placement.Request{
+			ID: "r", Group: app, Labels: map[string]string{"app": app},
+			Preferences: placement.Preferences{}.
+				Across(placement.EvenlyOver("zone", 1)).Near(placement.Repel(placement.Equal("app", app)).Within("zone")),
+		})
+		x.planOf(c)
+		x.Join(Slot(i%(nodes/2)), c)
+	}
+	return x
+}
+
+func zoneNode(i, zone int) *placement.Node {
+	n := placement.Node{
+		ID: strconv.Itoa(i), Capacity: placement.Resources{CPU: 1000},
+		Labels: map[string]string{"zone": strconv.Itoa(zone), "host": strconv.Itoa(i)},
+	}.Canonical()
+	return &n
+}
+
+// TestNodesCostWhatRunsThere adds, moves to another zone and removes a node: the
+// classes looked at are those that run on the node, however many services look
+// at its zone.
+func TestNodesCostWhatRunsThere(t *testing.T) {
+	for _, n := range []int{50, 800} {
+		x := services(100, n)
+		looked := func(act func()) int {
+			before := x.stats.Moved
+			act()
+			return int(x.stats.Moved - before)
+		}
+		var added Slot
+		require.Zero(t, looked(func() { added = x.Add(zoneNode(1000, 0), 1000) }), "%d services: an empty node comes", n)
+		require.Zero(t, looked(func() { x.Update(added, zoneNode(1000, 1)) }), "%d services: it moves", n)
+		require.Zero(t, looked(func() { x.Remove(added) }), "%d services: it goes", n)
+		running := n / 50
+		require.Len(t, x.running[0], running)
+		require.Equal(t, running, looked(func() { x.Update(0, zoneNode(0, 2)) }), "%d services: a node moves with what runs there", n)
+		require.Zero(t, looked(func() {
+			relabelled := zoneNode(0, 2)
+			relabelled.Labels["host"] = "other"
+			x.Update(0, relabelled)
+		}), "%d services: no rule counts by the label", n)
+	}
+}
