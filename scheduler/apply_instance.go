@@ -38,7 +38,7 @@ func (st *state) place(c *Placed, tell listener) []quota.Usage {
 func (st *state) settleIn(a *allocation, n *node) {
 	st.preserve(n)
 	n.link(a)
-	st.index.Retain(a.class)
+	a.class = st.index.Retain(a.class)
 	st.index.Occupy(n.slot, a.class, &a.resources, a.devices)
 	if a.state == running {
 		st.index.Join(n.slot, a.class)

@@ -1,7 +1,6 @@
 package index
 
 import (
-	"maps"
 	"slices"
 
 	"github.com/rads-project/constellation/placement"
@@ -12,9 +11,9 @@ import (
 // there.
 type Class struct {
 	request placement.Request
-	hash    hash
+	rules   string // the request as its ruleWriter writes it
 	refs    int
-	known   bool // in the table
+	known   bool   // in the table
 	// Neighbours in the list of unused classes.
 	newer, older *Class
 	// places counts the instances that joined, by node; counted are the
@@ -30,55 +29,43 @@ type Class struct {
 // shared and must not be changed.
 func (c *Class) Request() *placement.Request { return &c.request }
 
-// sameRules reports whether two valid requests differ in nothing but ID and
-// amounts.
-func sameRules(a, b *placement.Request) bool {
-	return a.Namespace == b.Namespace && a.Group == b.Group && a.Priority == b.Priority &&
-		a.Duration == b.Duration && a.Yield == b.Yield && maps.Equal(a.Labels, b.Labels) &&
-		placement.EqualPorts(a.Ports, b.Ports) && a.Preferences.Equal(b.Preferences)
-}
-
 // classTable interns classes.
 //
-// Invariant: every known class is in buckets; those with no reference are in
-// the ring that starts at idle, from the newest to the oldest.
+// Invariant: those of the known classes that have no reference are in the ring
+// that starts at idle, from the newest to the oldest.
 type classTable struct {
-	buckets map[hash][]*Class
-	idle    Class // its newer and older are the ends of the ring
-	unused  int
-	n       int
-	room    []byte   // scratch for the text of constraints
+	known  map[string]*Class // by rules
+	idle   Class             // its newer and older are the ends of the ring
+	unused int
+	writer ruleWriter
 	alive   classSet // classes with instances that joined
 	groups  classSets
 	labels  classSets
 }
 
 func (t *classTable) init() {
-	t.buckets = make(map[hash][]*Class)
-	t.room = make([]byte, 0, 1024)
+	t.known = make(map[string]*Class)
 	t.alive, t.groups, t.labels = make(classSet), make(classSets), make(classSets)
 	t.idle.newer, t.idle.older = &t.idle, &t.idle
 }
 
-// Class returns the class of a valid request. It allocates nothing when the
-// class is known. A class that nobody retains may be forgotten after some
-// hundred other
-// ones were asked for; what runs keeps its class.
+// Class returns the class of a valid request, in time proportional to the size
+// of its rules, however many other classes there are. It allocates nothing when
+// the class is known. A class that nobody retains is forgotten once a few
+// hundred other ones have been asked for.
 func (x *Index) Class(req *placement.Request) *Class {
 	t := &x.classes
-	h := hashRules(req, t.room)
-	for _, c := range t.buckets[h] {
-		if sameRules(&c.request, req) {
-			if c.refs == 0 {
-				c.unlink()
-				c.link(&t.idle)
-			}
-			return c
+	rules := t.writer.request(req)
+	if c := t.known[string(rules)]; c != nil {
+		if c.refs == 0 {
+			c.unlink()
+			c.link(&t.idle)
 		}
+		return c
 	}
 	shared := *req
 	shared.ID, shared.Resources = "", placement.Resources{}
-	c := &Class{request: shared.Clone(), hash: h}
+	c := &Class{request: shared.Clone(), rules: string(rules)}
 	slices.Sort(c.request.Ports)
 	x.learn(c)
 	return c
@@ -98,10 +85,9 @@ func (c *Class) unlink() {
 // used for longest if there are too many.
 func (x *Index) learn(c *Class) {
 	t := &x.classes
-	t.buckets[c.hash] = append(t.buckets[c.hash], c)
+	t.known[c.rules] = c
 	c.known = true
 	c.link(&t.idle)
-	t.n++
 	t.unused++
 	if t.unused > x.limits.unusedClasses {
 		x.forget(t.idle.newer)
@@ -113,28 +99,28 @@ func (x *Index) forget(c *Class) {
 	t := &x.classes
 	c.unlink()
 	c.known = false
-	t.n--
 	t.unused--
-	bucket := t.buckets[c.hash]
-	if len(bucket) == 1 {
-		delete(t.buckets, c.hash)
-	} else {
-		i := slices.Index(bucket, c)
-		t.buckets[c.hash] = slices.Delete(bucket, i, i+1)
-	}
+	delete(t.known, c.rules)
 	x.discard(c)
 }
 
-// Retain keeps the class known until as many calls of Release.
-func (x *Index) Retain(c *Class) {
+// Retain keeps a class known until as many calls of Release, and returns it. If
+// it was forgotten since Class returned it, and asked for again, that is the one
+// that is known now.
+func (x *Index) Retain(c *Class) *Class {
 	if !c.known {
-		x.learn(c)
+		if again := x.classes.known[c.rules]; again != nil {
+			c = again
+		} else {
+			x.learn(c)
+		}
 	}
 	if c.refs == 0 {
 		c.unlink()
 		x.classes.unused--
 	}
 	c.refs++
+	return c
 }
 
 // Release undoes Retain.

@@ -206,9 +206,7 @@ func (x *Index) Leave(slot Slot, c *Class) {
 	x.joined(slot, c, -1)
 	if c.places[slot]--; c.places[slot] == 0 {
 		delete(c.places, slot)
-		if x.running[slot] = without(x.running[slot], c); len(x.running[slot]) == 0 {
-			delete(x.running, slot)
-		}
+		x.running[slot] = without(x.running[slot], c)
 	}
 	if len(c.places) > 0 {
 		return

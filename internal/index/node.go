@@ -118,6 +118,7 @@ func (x *Index) Remove(slot Slot) {
 		x.free[d][slot] = 0
 	}
 	x.nodes[slot] = node{}
+	delete(x.running, slot)
 	x.most[slot], x.whole[slot] = 0, 0
 	x.vacant = append(x.vacant, slot)
 	x.changed(slot)

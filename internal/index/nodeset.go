@@ -16,7 +16,7 @@ type nodeSet struct {
 	kind        setKind
 	required    []placement.Constraint
 	tolerations []placement.Toleration
-	hash        hash
+	rules       string // as a ruleWriter writes them
 	users       int
 
 	bits   bitset // nil while not built
@@ -52,26 +52,24 @@ type existence struct {
 // setCache interns sets and bounds how many of them are built: an unused one
 // costs only its rules.
 type setCache struct {
-	buckets map[hash][]*nodeSet
+	known   map[string]*nodeSet // by rules
+	writer  ruleWriter
 	built   []*nodeSet
 	clock   uint64
 	scratch bitset
 }
 
-func (s *setCache) init() { s.buckets = make(map[hash][]*nodeSet) }
+func (s *setCache) init() { s.known = make(map[string]*nodeSet) }
 
 // acquire returns the set of these rules for one more user.
 func (s *setCache) acquire(kind setKind, required []placement.Constraint, tolerations []placement.Toleration) *nodeSet {
-	h := hashStart.word(uint64(kind)).constraints(required, nil).tolerations(tolerations)
-	for _, set := range s.buckets[h] {
-		if set.kind == kind && slices.EqualFunc(set.required, required, placement.Constraint.Equal) &&
-			slices.Equal(set.tolerations, tolerations) {
-			set.users++
-			return set
-		}
+	rules := s.writer.nodeSet(kind, required, tolerations)
+	set := s.known[string(rules)]
+	if set == nil {
+		set = &nodeSet{kind: kind, required: required, tolerations: tolerations, rules: string(rules)}
+		s.known[set.rules] = set
 	}
-	set := &nodeSet{kind: kind, required: required, tolerations: tolerations, hash: h, users: 1}
-	s.buckets[h] = append(s.buckets[h], set)
+	set.users++
 	return set
 }
 
@@ -81,13 +79,7 @@ func (s *setCache) resign(set *nodeSet) {
 	if set.users > 0 {
 		return
 	}
-	bucket := s.buckets[set.hash]
-	i := slices.Index(bucket, set)
-	if bucket = slices.Delete(bucket, i, i+1); len(bucket) > 0 {
-		s.buckets[set.hash] = bucket
-	} else {
-		delete(s.buckets, set.hash)
-	}
+	delete(s.known, set.rules)
 	if i := slices.Index(s.built, set); i >= 0 {
 		s.built = slices.Delete(s.built, i, i+1)
 	}

@@ -30,7 +30,7 @@ type Stats struct {
 func (x *Index) Stats() Stats {
 	s := x.stats
 	s.Nodes = len(x.byJoin)
-	s.Classes, s.Live = x.classes.n, len(x.classes.alive)
+	s.Classes, s.Live = len(x.classes.known), len(x.classes.alive)
 	s.Counters = x.counters.n
 	s.Unanchored = len(x.counters.others) + len(x.counters.holders.others)
 	return s
