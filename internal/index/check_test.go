@@ -334,6 +334,6 @@ func (k *counter) countsInstance(r *placement.Request) bool {
 		return k.of.covers(c)
 	}
 	return slices.ContainsFunc(r.Preferences.Affinity, func(term placement.AffinityTerm) bool {
-		return term.Repel && term.Required() && term.Topology == k.topology.key && c.subject(term, ofHolders).equal(k.of)
+		return term.Repel && term.Required() && term.Topology == k.topology.key && string(new(ruleWriter).counter(c.subject(term, ofHolders), term.Topology)) == k.rules
 	})
 }

@@ -1,6 +1,7 @@
 package index
 
 import (
+	"iter"
 	"slices"
 
 	"github.com/rads-project/constellation/placement"
@@ -13,7 +14,7 @@ type Class struct {
 	request placement.Request
 	rules   string // the request as its ruleWriter writes it
 	refs    int
-	known   bool   // in the table
+	known   bool // in the table
 	// Neighbours in the list of unused classes.
 	newer, older *Class
 	// places counts the instances that joined, by node; counted are the
@@ -38,14 +39,14 @@ type classTable struct {
 	idle   Class             // its newer and older are the ends of the ring
 	unused int
 	writer ruleWriter
-	alive   classSet // classes with instances that joined
-	groups  classSets
-	labels  classSets
+	alive  classSet                       // classes with instances that joined
+	groups map[pair]classSet              // none is empty
+	labels map[string]map[string]classSet // by key and value; none is empty
 }
 
 func (t *classTable) init() {
 	t.known = make(map[string]*Class)
-	t.alive, t.groups, t.labels = make(classSet), make(classSets), make(classSets)
+	t.alive, t.groups, t.labels = make(classSet), make(map[pair]classSet), make(map[string]map[string]classSet)
 	t.idle.newer, t.idle.older = &t.idle, &t.idle
 }
 
@@ -140,9 +141,14 @@ func (x *Index) Release(c *Class) {
 func (t *classTable) enliven(c *Class) {
 	c.places = make(map[Slot]int32)
 	t.alive[c] = struct{}{}
-	t.groups.add(pair{c.request.Namespace, c.request.Group}, c)
+	addClass(t.groups, pair{c.request.Namespace, c.request.Group}, c)
 	for key, value := range c.request.Labels {
-		t.labels.add(pair{key, value}, c)
+		values := t.labels[key]
+		if values == nil {
+			values = make(map[string]classSet, 1)
+			t.labels[key] = values
+		}
+		addClass(values, value, c)
 	}
 }
 
@@ -150,42 +156,69 @@ func (t *classTable) enliven(c *Class) {
 func (t *classTable) entomb(c *Class) {
 	c.places = nil
 	delete(t.alive, c)
-	t.groups.remove(pair{c.request.Namespace, c.request.Group}, c)
+	removeClass(t.groups, pair{c.request.Namespace, c.request.Group}, c)
 	for key, value := range c.request.Labels {
-		t.labels.remove(pair{key, value}, c)
+		removeClass(t.labels[key], value, c)
+		if len(t.labels[key]) == 0 {
+			delete(t.labels, key)
+		}
 	}
 }
 
-// liveUnder returns live classes among which are all that a subject covers.
-// What is computed from them must not depend on their order.
-func (t *classTable) liveUnder(s subject) classSet {
-	if s.kind == ofGroup {
-		return t.groups[pair{s.namespaces[0], s.group}]
+// liveUnder yields live classes among which are all that a counter covers, some
+// more than once. What is computed from them must not depend on their order.
+func (t *classTable) liveUnder(k *counter) iter.Seq[*Class] {
+	return func(yield func(*Class) bool) {
+		each := func(set classSet) bool {
+			for c := range set {
+				if !yield(c) {
+					return false
+				}
+			}
+			return true
+		}
+		if k.of.kind == ofGroup {
+			each(t.groups[k.of.pair()])
+			return
+		}
+		if k.anchors[0].kind == byNamespace {
+			each(t.alive)
+			return
+		}
+		for _, a := range k.anchors {
+			if a.namespace != k.anchors[0].namespace {
+				return // the same labels again
+			}
+			if a.kind == byLabel {
+				if !each(t.labels[a.key][a.value]) {
+					return
+				}
+				continue
+			}
+			for _, set := range t.labels[a.key] {
+				if !each(set) {
+					return
+				}
+			}
+		}
 	}
-	if anchor, ok := s.anchor(); ok {
-		return t.labels[anchor]
-	}
-	return t.alive
 }
 
 type classSet map[*Class]struct{}
 
-// classSets are sets of classes by a label or a group. None is empty.
-type classSets map[pair]classSet
-
-func (s classSets) add(key pair, c *Class) {
-	set := s[key]
+func addClass[K comparable](sets map[K]classSet, key K, c *Class) {
+	set := sets[key]
 	if set == nil {
 		set = make(classSet, 1)
-		s[key] = set
+		sets[key] = set
 	}
 	set[c] = struct{}{}
 }
 
-func (s classSets) remove(key pair, c *Class) {
-	set := s[key]
+func removeClass[K comparable](sets map[K]classSet, key K, c *Class) {
+	set := sets[key]
 	delete(set, c)
 	if len(set) == 0 {
-		delete(s, key)
+		delete(sets, key)
 	}
 }

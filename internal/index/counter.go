@@ -13,6 +13,9 @@ import (
 // counter covers, wherever they joined; all counts those without a domain too.
 type counter struct {
 	of       subject
+	rules    string   // of and topology as a ruleWriter writes them
+	anchors  []anchor // of a selector
+	round    uint64   // of anchorTable in which it was compared last
 	topology *topology
 	domains  tally
 	all      int64
@@ -20,81 +23,83 @@ type counter struct {
 	dead     bool // nobody uses it; classes forget it when they meet it
 }
 
-// counterTable finds the counters that cover a class without asking each: by
-// group, or by the label that anchors the selector. What has no anchor is in a
-// list that is searched.
+// counterTable interns counters, and finds those that cover a class without
+// asking each: by group, or by what anchors the selector.
 type counterTable struct {
-	groups  map[pair][]*counter
-	labels  map[pair][]*counter
-	others  []*counter
-	holders struct {
-		labels map[pair][]*counter
-		others []*counter
-		edit   uint64 // counts arrivals and departures
-	}
-	n int
+	known     map[string]*counter // by subject and topology
+	writer    ruleWriter
+	groups    map[pair][]*counter
+	selectors anchorTable
+	holders   anchorTable
+	edit      uint64 // counts arrivals and departures of holders
 }
 
 func (t *counterTable) init() {
+	t.known = make(map[string]*counter)
 	t.groups = make(map[pair][]*counter)
-	t.labels = make(map[pair][]*counter)
-	t.holders.labels = make(map[pair][]*counter)
-	t.holders.edit = 1
+	t.selectors.init()
+	t.holders.init()
+	t.edit = 1
 }
 
-// bucket applies edit to the list that counters of a subject are in.
-func (t *counterTable) bucket(s subject, edit func([]*counter) []*counter) {
-	labels, others := t.labels, &t.others
-	switch s.kind {
+// enter puts a new counter where classes find it.
+func (t *counterTable) enter(k *counter) {
+	t.known[k.rules] = k
+	switch k.of.kind {
 	case ofGroup:
-		editBucket(t.groups, pair{s.namespaces[0], s.group}, edit)
-		return
-	case ofHolders:
-		labels, others = t.holders.labels, &t.holders.others
+		t.groups[k.of.pair()] = append(t.groups[k.of.pair()], k)
 	case ofSelector:
+		t.selectors.add(k)
+	case ofHolders:
+		t.holders.add(k)
+		t.edit++
 	}
-	if anchor, ok := s.anchor(); ok {
-		editBucket(labels, anchor, edit)
-		return
-	}
-	*others = edit(*others)
 }
 
-func editBucket(buckets map[pair][]*counter, key pair, edit func([]*counter) []*counter) {
-	if list := edit(buckets[key]); len(list) > 0 {
-		buckets[key] = list
-	} else {
-		delete(buckets, key)
+// leave undoes enter.
+func (t *counterTable) leave(k *counter) {
+	delete(t.known, k.rules)
+	switch k.of.kind {
+	case ofGroup:
+		if list := without(t.groups[k.of.pair()], k); len(list) > 0 {
+			t.groups[k.of.pair()] = list
+		} else {
+			delete(t.groups, k.of.pair())
+		}
+	case ofSelector:
+		t.selectors.remove(k)
+	case ofHolders:
+		t.holders.remove(k)
+		t.edit++
 	}
 }
 
 // acquire returns the counter of a subject over a topology for one more user.
 // A new one counts what runs: in time proportional to the instances counted,
-// and to the live classes that its anchor leaves.
+// and to the live classes that have one of its anchors.
 func (x *Index) acquire(s subject, topologyKey string) *counter {
-	var k *counter
-	x.counters.bucket(s, func(list []*counter) []*counter {
-		for _, known := range list {
-			if known.topology.key == topologyKey && known.of.equal(s) {
-				k = known
-				return list
-			}
+	t := &x.counters
+	rules := t.writer.counter(s, topologyKey)
+	k := t.known[string(rules)]
+	if k == nil {
+		k = &counter{of: s, rules: string(rules), topology: x.topology(topologyKey)}
+		if s.kind != ofGroup {
+			k.anchors = s.anchors()
 		}
-		k = &counter{of: s, topology: x.topology(topologyKey)}
 		k.topology.users = append(k.topology.users, k)
-		x.counters.n++
-		return append(list, k)
-	})
+		t.enter(k)
+	}
 	k.users++
 	if k.users > 1 {
 		return k
 	}
 	if s.kind == ofHolders {
-		x.counters.holders.edit++
 		return k
 	}
-	for c := range x.classes.liveUnder(s) {
-		if !s.covers(c) {
+	for c := range x.classes.liveUnder(k) {
+		t.selectors.compared++
+		counted := len(c.counted) > 0 && c.counted[len(c.counted)-1] == k // met under another label
+		if counted || !s.covers(c) {
 			continue
 		}
 		c.counted = append(c.counted, k)
@@ -112,13 +117,9 @@ func (x *Index) resign(k *counter) {
 		return
 	}
 	k.dead = true
-	x.counters.n--
-	x.counters.bucket(k.of, func(list []*counter) []*counter { return without(list, k) })
+	x.counters.leave(k)
 	k.topology.users = without(k.topology.users, k)
 	x.drop(k.topology)
-	if k.of.kind == ofHolders {
-		x.counters.holders.edit++
-	}
 }
 
 func without[T comparable](list []T, member T) []T {
@@ -137,19 +138,12 @@ func (x *Index) count(k *counter, slot Slot, delta int32) {
 // covering returns the counters that count instances of the class.
 func (t *counterTable) covering(c *Class) []*counter {
 	found := slices.Clone(t.groups[pair{c.request.Namespace, c.request.Group}])
-	found = appendCovering(found, t.others, c)
-	for key, value := range c.request.Labels {
-		found = appendCovering(found, t.labels[pair{key, value}], c)
-	}
-	return found
+	return t.selectors.covering(found, c)
 }
 
 // repelling returns the holders that keep the class out, in a fixed order.
 func (t *counterTable) repelling(c *Class) []*counter {
-	found := appendCovering(nil, t.holders.others, c)
-	for key, value := range c.request.Labels {
-		found = appendCovering(found, t.holders.labels[pair{key, value}], c)
-	}
+	found := t.holders.covering(nil, c)
 	slices.SortStableFunc(found, func(a, b *counter) int {
 		return placement.CompareReasons(a.reason(), b.reason())
 	})
@@ -159,15 +153,6 @@ func (t *counterTable) repelling(c *Class) []*counter {
 // reason is why holders refuse a node.
 func (k *counter) reason() placement.Reason {
 	return placement.Reason{Kind: placement.ReasonRepulsion, Index: -1, Detail: k.topology.key}
-}
-
-func appendCovering(found, list []*counter, c *Class) []*counter {
-	for _, k := range list {
-		if k.of.covers(c) {
-			found = append(found, k)
-		}
-	}
-	return found
 }
 
 // Join counts an instance of the class on the node for affinity, repulsion,

@@ -15,7 +15,7 @@ type plan struct {
 	high     int64
 
 	repellers []*counter // holders that keep the class out
-	edit      uint64     // of counterTable.holders that repellers are of
+	edit      uint64     // of counterTable that repellers are of
 }
 
 // domainRule is a rule on the instances in a node's domain.
@@ -43,9 +43,9 @@ func (x *Index) planOf(c *Class) *plan {
 	if c.plan == nil {
 		c.plan = x.draft(c)
 	}
-	if c.plan.edit != x.counters.holders.edit {
+	if c.plan.edit != x.counters.edit {
 		c.plan.repellers = x.counters.repelling(c)
-		c.plan.edit = x.counters.holders.edit
+		c.plan.edit = x.counters.edit
 	}
 	return c.plan
 }

@@ -52,6 +52,19 @@ func (w *ruleWriter) nodeSet(kind setKind, required []placement.Constraint, tole
 	return w.b
 }
 
+// counter writes what a counter counts, and by which domains.
+func (w *ruleWriter) counter(s subject, topologyKey string) []byte {
+	w.b = append(w.b[:0], byte(s.kind))
+	w.number(int64(len(s.namespaces)))
+	for _, namespace := range s.namespaces {
+		w.text(namespace)
+	}
+	w.text(s.group)
+	w.constraint(&s.selector)
+	w.text(topologyKey)
+	return w.b
+}
+
 func (w *ruleWriter) preferences(p *placement.Preferences) {
 	w.number(int64(p.Strategy))
 	w.constraints(p.Required)

@@ -18,11 +18,16 @@ type Stats struct {
 	// Moved is how often a class of instances was looked at because a node
 	// that they run on came into another domain of a rule.
 	Moved uint64
+	// Compared is how often a class was compared with the selector of a
+	// counter or of a repulsion, since it might be what that looks at.
+	Compared uint64
 
 	// Nodes, Classes (of which Live have instances) and Counters in the index.
 	Nodes, Classes, Live, Counters int
-	// Unanchored are the counters and repulsions that every new class is
-	// compared with, because no label equality finds them.
+	// Unanchored are the counters and repulsions that every class of their
+	// namespaces is compared with when it comes, and when a required
+	// repulsion comes or goes, because their selectors also choose instances
+	// without labels.
 	Unanchored int
 }
 
@@ -31,7 +36,8 @@ func (x *Index) Stats() Stats {
 	s := x.stats
 	s.Nodes = len(x.byJoin)
 	s.Classes, s.Live = len(x.classes.known), len(x.classes.alive)
-	s.Counters = x.counters.n
-	s.Unanchored = len(x.counters.others) + len(x.counters.holders.others)
+	s.Counters = len(x.counters.known)
+	s.Compared = x.counters.selectors.compared + x.counters.holders.compared
+	s.Unanchored = x.counters.selectors.unanchored + x.counters.holders.unanchored
 	return s
 }

@@ -26,11 +26,6 @@ const (
 	ofHolders
 )
 
-func (s subject) equal(other subject) bool {
-	return s.kind == other.kind && s.group == other.group &&
-		slices.Equal(s.namespaces, other.namespaces) && s.selector.Equal(other.selector)
-}
-
 // covers reports whether instances of the class are counted, or for holders
 // whether they are kept out.
 func (s subject) covers(c *Class) bool {
@@ -46,22 +41,8 @@ func (s subject) covers(c *Class) bool {
 // pair is a label or a group of a namespace.
 type pair [2]string
 
-// anchor returns a label that everything that the subject covers must have, if
-// there is one that is easily seen.
-func (s subject) anchor() (pair, bool) {
-	switch s.selector.Operator() {
-	case placement.OpEqual:
-		return pair{s.selector.Key(), s.selector.Values()[0]}, true
-	case placement.OpAnd:
-		for _, operand := range s.selector.Operands() {
-			if operand.Operator() == placement.OpEqual {
-				return pair{operand.Key(), operand.Values()[0]}, true
-			}
-		}
-	default:
-	}
-	return pair{}, false
-}
+// pair returns the group that is counted.
+func (s subject) pair() pair { return pair{s.namespaces[0], s.group} }
 
 // subject returns what an affinity term of the class looks at.
 func (c *Class) subject(term placement.AffinityTerm, kind subjectKind) subject {

@@ -1,0 +1,191 @@
+package index
+
+import (
+	"slices"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// anchor is something that an instance must have for a counter to cover it, by
+// which the counters are found that may cover a class.
+//
+// Invariant: a counter of a selector stands in anchorTable.lists under every
+// one of its anchors, and whatever it covers has at least one of them.
+type anchor struct {
+	kind       anchorKind
+	namespace  string // placement.AllNamespaces for any
+	key, value string
+}
+
+type anchorKind uint8
+
+const (
+	// byNamespace: nothing is known but the namespace.
+	byNamespace anchorKind = iota
+	// byKey: there is a label of the key, of whatever value.
+	byKey
+	// byLabel: there is this label.
+	byLabel
+	anchorKinds
+)
+
+// mostAnchors bounds under how many anchors a counter stands. One of more
+// namespaces times labels stands under its labels in any namespace.
+const mostAnchors = 256
+
+// anchors returns the anchors of a subject of a selector.
+func (s subject) anchors() []anchor {
+	labels := labelAnchors(s.selector)
+	if labels == nil {
+		labels = []anchor{{kind: byNamespace}}
+	}
+	namespaces := s.namespaces
+	if len(namespaces)*len(labels) > mostAnchors {
+		namespaces = []string{placement.AllNamespaces}
+	}
+	all := make([]anchor, 0, len(namespaces)*len(labels))
+	for _, namespace := range namespaces {
+		for _, a := range labels {
+			a.namespace = namespace
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
+// labelAnchors returns anchors, without namespaces and each once, one of which
+// everything that meets the constraint has. It returns nil if there are none:
+// labels may be missing then.
+func labelAnchors(c placement.Constraint) []anchor {
+	switch c.Operator() {
+	case 0, placement.OpNot:
+		return nil
+	case placement.OpAnd:
+		var best []anchor
+		for _, operand := range c.Operands() {
+			if anchors := labelAnchors(operand); narrower(anchors, best) {
+				best = anchors
+			}
+		}
+		return best
+	case placement.OpOr:
+		var all []anchor
+		for _, operand := range c.Operands() {
+			anchors := labelAnchors(operand)
+			if anchors == nil {
+				return nil
+			}
+			all = append(all, anchors...)
+		}
+		return distinct(all)
+	case placement.OpEqual, placement.OpIn:
+		var all []anchor
+		for _, value := range c.Values() {
+			all = append(all, anchor{kind: byLabel, key: c.Key(), value: value})
+		}
+		return distinct(all)
+	default:
+		if c.MatchValue("", false) {
+			return nil
+		}
+		return []anchor{{kind: byKey, key: c.Key()}}
+	}
+}
+
+// narrower reports whether fewer classes are likely to have one of the anchors a
+// than one of b: labels are narrower than keys, and few than many.
+func narrower(a, b []anchor) bool {
+	if a == nil || b == nil {
+		return b == nil
+	}
+	keys := func(list []anchor) bool {
+		return slices.ContainsFunc(list, func(a anchor) bool { return a.kind == byKey })
+	}
+	if keys(a) != keys(b) {
+		return keys(b)
+	}
+	return len(a) < len(b)
+}
+
+func distinct(anchors []anchor) []anchor {
+	seen := make(map[anchor]bool, len(anchors))
+	return slices.DeleteFunc(anchors, func(a anchor) bool {
+		twice := seen[a]
+		seen[a] = true
+		return twice
+	})
+}
+
+// anchorTable finds counters by their anchors. A class is compared with those
+// that stand under one of its labels or keys, or under its namespace because
+// nothing is known of the labels, and with no others.
+type anchorTable struct {
+	lists      map[anchor][]*counter
+	used       [anchorKinds][2]int // lists of a kind, in one and in all namespaces
+	unanchored int                 // counters of which only the namespace is known
+	compared   uint64              // classes with counters
+	round      uint64              // of looking up
+}
+
+func (t *anchorTable) init() { t.lists = make(map[anchor][]*counter) }
+
+func (t *anchorTable) add(k *counter) {
+	for _, a := range k.anchors {
+		if len(t.lists[a]) == 0 {
+			t.used[a.kind][a.breadth()]++
+		}
+		t.lists[a] = append(t.lists[a], k)
+	}
+	if k.anchors[0].kind == byNamespace {
+		t.unanchored++
+	}
+}
+
+func (t *anchorTable) remove(k *counter) {
+	for _, a := range k.anchors {
+		if t.lists[a] = without(t.lists[a], k); len(t.lists[a]) == 0 {
+			delete(t.lists, a)
+			t.used[a.kind][a.breadth()]--
+		}
+	}
+	if k.anchors[0].kind == byNamespace {
+		t.unanchored--
+	}
+}
+
+// breadth is 1 for an anchor in all namespaces.
+func (a anchor) breadth() int {
+	if a.namespace == placement.AllNamespaces {
+		return 1
+	}
+	return 0
+}
+
+// covering appends the counters that cover a class to found, each once.
+func (t *anchorTable) covering(found []*counter, c *Class) []*counter {
+	t.round++
+	for breadth, namespace := range [...]string{c.request.Namespace, placement.AllNamespaces} {
+		compare := func(a anchor) {
+			if t.used[a.kind][breadth] == 0 {
+				return
+			}
+			a.namespace = namespace
+			for _, k := range t.lists[a] {
+				if k.round == t.round {
+					continue // met under another label
+				}
+				k.round = t.round
+				t.compared++
+				if k.of.covers(c) {
+					found = append(found, k)
+				}
+			}
+		}
+		compare(anchor{kind: byNamespace})
+		for key, value := range c.request.Labels {
+			compare(anchor{kind: byKey, key: key})
+			compare(anchor{kind: byLabel, key: key, value: value})
+		}
+	}
+	return found
+}
