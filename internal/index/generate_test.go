@@ -221,7 +221,26 @@ func drawRules(d dice) placement.Preferences {
 	return p
 }
 
+// drawRequest draws a request, one in three with the rules of an earlier one, so
+// that what is compiled of them is asked again after the world has changed.
 func (w *world) drawRequest(d dice) placement.Request {
+	const most = 6
+	if len(w.known) == most && d.one(3) {
+		w.queries++
+		r := w.known[d.IntN(most)]
+		r.ID, r.Resources = strconv.Itoa(w.queries), drawResources(d, 30)
+		return r
+	}
+	r := w.drawNewRequest(d)
+	if len(w.known) < most {
+		w.known = append(w.known, r)
+	} else if d.one(4) {
+		w.known[d.IntN(most)] = r
+	}
+	return r
+}
+
+func (w *world) drawNewRequest(d dice) placement.Request {
 	w.queries++
 	r := placement.Request{
 		ID:        strconv.Itoa(w.queries),

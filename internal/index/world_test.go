@@ -15,6 +15,7 @@ type world struct {
 	m       *model
 	joins   uint64
 	queries int
+	known   []placement.Request // some that were drawn before
 }
 
 func newWorld(cfg Config, limits limits) *world {
