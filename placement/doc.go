@@ -40,7 +40,7 @@
 //
 // [Resources] are int64 amounts: CPU in millicores, memory and disk in bytes,
 // network in bits per second, GPUs in thousandths of a device, and up to
-// eleven custom dimensions in units of their own. No float decides anything:
+// 32 custom dimensions in units of their own. No float decides anything:
 // [Cores] turns one into millicores at the border and refuses NaN, infinities
 // and what is negative. Add and Sub return errors instead of wrapping round.
 //

@@ -64,9 +64,9 @@ const (
 	NameInstances ResourceName = "instances"
 )
 
-// MaxDimensions is the largest number of dimensions in a cluster: the five
-// named ones and at most eleven custom ones.
-const MaxDimensions = 16
+// MaxDimensions is the largest number of dimensions in a cluster at a time: the
+// five named ones and at most 32 custom ones.
+const MaxDimensions = 37
 
 const (
 	namedDimensions = 5
@@ -293,7 +293,7 @@ func (r Resources) Validate() error {
 		}
 	}
 	if custom > maxCustom {
-		found.addAmount("custom", custom, "more than 11 custom dimensions")
+		found.addAmount("custom", custom, "more than "+strconv.Itoa(maxCustom)+" custom dimensions")
 	}
 	return found.join()
 }

@@ -122,7 +122,7 @@ func TestResourcesAllStopsAnywhere(t *testing.T) {
 
 func TestResourcesValidate(t *testing.T) {
 	many := make(map[string]int64)
-	for i := range 12 {
+	for i := range placement.MaxDimensions - 4 {
 		many["c"+strconv.Itoa(i)] = 1
 	}
 	few := maps.Clone(many)

@@ -19,7 +19,7 @@ import (
 // concurrent use, read no clock and must not be copied. Every method that
 // charges takes the time; a time that runs backwards only makes bursts end
 // later. Charging, checking and giving back take time in proportion to the
-// dimensions in use times the levels, at most 17 × 8, however many namespaces
+// dimensions in use times the levels, at most 38 × 8, however many namespaces
 // there are. They allocate only for a refusal and for what is new: a namespace
 // or a custom dimension.
 type Accounts struct {

@@ -36,7 +36,7 @@ func (v *vector) grow(by vector) bool {
 }
 
 // dimensionSet is a set of dimensions by index.
-type dimensionSet uint32
+type dimensionSet uint64
 
 func (s dimensionSet) has(d int) bool { return s&(1<<d) != 0 }
 

@@ -143,10 +143,8 @@ func (st *state) bearable(c *NodeAdopted) error {
 			every = every.With(placement.ResourceName(name), 1)
 		}
 	}
-	if !st.index.Admits(every) {
-		return &placement.InvalidError{
-			Field: "reports", Value: c.Node.ID, Reason: "the cluster would have more than 16 dimensions",
-		}
+	if err := st.admitDimensions("reports", every); err != nil {
+		return err
 	}
 	return st.countable(st.nodes[c.Node.ID], c.Instances)
 }

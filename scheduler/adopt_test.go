@@ -168,10 +168,10 @@ func TestReportsOfTooManyDimensions(t *testing.T) {
 	addNodes(t, s, full)
 	before := snapshot(t, s)
 	odd := testRequest("a", 1)
-	odd.Resources = odd.Resources.With("c11", 1)
+	odd.Resources = odd.Resources.With("one-more", 1)
 	_, err := s.AdoptNode(t.Context(), testNode("n2", 8), reports(odd))
 	require.ErrorIs(t, err, placement.ErrInvalid)
-	require.ErrorContains(t, err, "more than 16 dimensions")
+	require.ErrorContains(t, err, `"one-more": the cluster would have more than 37 dimensions`)
 	require.Equal(t, before, snapshot(t, s))
 
 	every := placement.Node{ID: "n2", Capacity: placement.Resources{CPU: 1, Memory: 1, Disk: 1, Network: 1, GPU: placement.Device}}

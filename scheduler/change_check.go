@@ -85,10 +85,7 @@ func (st *state) checkInstance(req *placement.Request, n *node, devices []uint16
 
 // checkDimensions refuses amounts in more dimensions than a cluster has.
 func (st *state) checkDimensions(r placement.Resources) error {
-	if !st.index.Admits(r) {
-		return fmt.Errorf("%s makes more than %d dimensions", r, placement.MaxDimensions)
-	}
-	return nil
+	return st.admitDimensions("resources.custom", r)
 }
 
 func (st *state) checkResized(c *Resized) error {

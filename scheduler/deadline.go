@@ -77,6 +77,7 @@ func (st *state) advance(to time.Time, tell listener) {
 	}
 	st.now = to
 	st.follow(st.plan.Advance(to), tell)
+	st.index.DropUnused() // of what the latest change, or the passing of time, took away
 }
 
 // expireBursts tells of the bursts that are due.

@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 
@@ -47,10 +48,8 @@ func (st *state) admit(n placement.Node) (canonical placement.Node, reference pl
 	}
 	canonical = n.Canonical()
 	allocatable := canonical.Allocatable()
-	if !st.index.Admits(allocatable) {
-		return n, reference, &placement.InvalidError{
-			Field: "capacity.custom", Value: n.ID, Reason: "the cluster would have more than 16 dimensions",
-		}
+	if err := st.admitDimensions("capacity.custom", allocatable); err != nil {
+		return n, reference, err
 	}
 	reference = st.index.Reference()
 	for name, amount := range allocatable.All() {
@@ -59,6 +58,19 @@ func (st *state) admit(n placement.Node) (canonical placement.Node, reference pl
 		}
 	}
 	return canonical, reference, nil
+}
+
+// admitDimensions refuses amounts in more dimensions than a cluster has at a time,
+// and names one that has no place.
+func (st *state) admitDimensions(field string, r placement.Resources) error {
+	name, ok := st.index.Admits(r)
+	if ok {
+		return nil
+	}
+	return &placement.InvalidError{
+		Field: field, Value: string(name),
+		Reason: fmt.Sprintf("the cluster would have more than %d dimensions", placement.MaxDimensions),
+	}
 }
 
 // movesFrom decides where slots of reservations go from a node that gives less

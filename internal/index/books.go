@@ -24,6 +24,9 @@ func (x *Index) Vacate(slot Slot, c *Class, r *placement.Resources, devices []ui
 }
 
 func (x *Index) book(slot Slot, c *Class, r *placement.Resources, devices []uint16, sign int64) {
+	if len(r.Custom) > 0 {
+		x.use(r, int32(sign))
+	}
 	for i, amount := range [...]int64{r.CPU, r.Memory, r.Disk, r.Network, r.GPU} {
 		if amount != 0 {
 			x.spend(slot, x.register(resourceName(i)), sign*amount)
@@ -66,8 +69,13 @@ func (x *Index) spare(slot Slot, d int) int64 {
 // SetHeld sets what reservations hold of the node: the peak over all present
 // and future times.
 func (x *Index) SetHeld(slot Slot, held Held) {
-	amounts := x.registerAll(&held.Resources)
 	n := &x.nodes[slot]
+	x.use(&held.Resources, 1)
+	if n.hold != nil {
+		before := x.resources(&n.hold.amounts)
+		x.use(&before, -1)
+	}
+	amounts := x.registerAll(&held.Resources)
 	var spare vector
 	for d := range x.dims {
 		spare[d] = x.spare(slot, d)

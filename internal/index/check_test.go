@@ -105,6 +105,21 @@ func (w *world) checkBooks(t require.TestingT) {
 	for name, amount := range w.m.reference {
 		require.Equal(t, amount, reference.Amount(name), name)
 	}
+	for name, amount := range reference.All() {
+		require.Equal(t, w.m.reference[name], amount, name)
+	}
+	for d := range w.x.dims {
+		users := int32(0)
+		for _, n := range w.m.nodes {
+			users += n.users(w.x.dims[d].name)
+		}
+		if name := w.x.dims[d].name; name != "" && named(name) < 0 {
+			require.Equal(t, users, w.x.dims[d].users, name)
+		}
+		if w.x.dims[d].name == "" {
+			require.Equal(t, make([]int64, len(w.x.nodes)), w.x.free[d])
+		}
+	}
 }
 
 // rebuilt returns an index made from scratch out of what the model holds.

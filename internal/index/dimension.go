@@ -1,6 +1,7 @@
 package index
 
 import (
+	"maps"
 	"math/bits"
 	"slices"
 
@@ -12,12 +13,17 @@ const maxDimensions = placement.MaxDimensions
 // vector is an amount per registered dimension.
 type vector [maxDimensions]int64
 
-// dimension is one that a node, a reference or an instance brought up.
+// dimension is one that a node, a reference, a hold or an instance brought up.
+// The named ones stay; a custom one that nothing has any more gives up its place
+// when DropUnused is called, and its number goes to the next one that comes.
 //
-// Invariant: reference is a power of two that is at least what any node ever
-// had to give, or 0 if no node ever had any.
+// Invariant: reference is a power of two that is at least what any node had to
+// give since the dimension came, or 0 if no node had any. A vacant place has no
+// name, no reference, no lane and zeros in its column.
 type dimension struct {
 	name        placement.ResourceName
+	users       int32 // nodes, holds and instances that have some; custom ones only
+	pinned      bool  // the configuration has a reference of it
 	reference   int64
 	weight      int64
 	left, right uint8 // shifts that bring an amount below reference to 20 bits
@@ -91,21 +97,27 @@ func (x *Index) register(name placement.ResourceName) int {
 	if d := x.lookup(name); d >= 0 {
 		return d
 	}
-	if len(x.dims) == maxDimensions {
+	d := slices.IndexFunc(x.dims, func(dim dimension) bool { return dim.name == "" })
+	switch {
+	case d >= 0:
+	case len(x.dims) < maxDimensions:
+		d = len(x.dims)
+		x.dims = append(x.dims, dimension{})
+		x.free = append(x.free, make([]int64, len(x.nodes), cap(x.nodes)))
+	default:
 		return -1
 	}
-	d := len(x.dims)
 	weight, ok := x.cfg.Weights[name]
 	if !ok {
 		weight = placement.DefaultWeight(name)
 	}
-	x.dims = append(x.dims, dimension{name: name, weight: weight})
+	x.dims[d] = dimension{name: name, weight: weight}
+	x.unused = x.unused || named(name) < 0
 	if i := named(name); i >= 0 {
 		x.named[i] = int8(d)
 	}
 	x.assignLanes()
 	x.orders = nil
-	x.free = append(x.free, make([]int64, len(x.nodes), cap(x.nodes)))
 	x.byName = append(x.byName, d)
 	slices.SortFunc(x.byName, func(a, b int) int {
 		return placement.CompareNames(x.dims[a].name, x.dims[b].name)
@@ -113,22 +125,74 @@ func (x *Index) register(name placement.ResourceName) int {
 	return d
 }
 
-// Admits reports whether the custom dimensions of r are known or can still be
-// registered: a cluster has at most placement.MaxDimensions, five of which are
-// the named ones. Add and Update expect it of what the node has allocatable.
-func (x *Index) Admits(r placement.Resources) bool {
-	custom := 0
+// Admits reports whether the custom dimensions of r are in use or can still come
+// into use, and if not which one, the first by name, has no place: a cluster has
+// at most placement.MaxDimensions at a time, five of which are the named ones.
+// Add, Update, Occupy and SetHeld expect it of what they are given.
+func (x *Index) Admits(r placement.Resources) (placement.ResourceName, bool) {
+	places := maxDimensions - namedNames
 	for i := range x.dims {
-		if named(x.dims[i].name) < 0 {
-			custom++
+		if x.dims[i].inUse() {
+			places--
 		}
 	}
+	for _, text := range slices.Sorted(maps.Keys(r.Custom)) {
+		name := placement.ResourceName(text)
+		if d := x.lookup(name); r.Custom[text] == 0 || d >= 0 && x.dims[d].inUse() {
+			continue
+		}
+		if places == 0 {
+			return name, false
+		}
+		places--
+	}
+	return "", true
+}
+
+// inUse reports whether a custom dimension keeps its place.
+func (d *dimension) inUse() bool { return d.users > 0 || d.pinned }
+
+// use counts a node, a hold or an instance as one that has these amounts, or
+// with sign -1 no longer.
+func (x *Index) use(r *placement.Resources, sign int32) {
 	for name, amount := range r.Custom {
-		if amount != 0 && x.lookup(placement.ResourceName(name)) < 0 {
-			custom++
+		if amount == 0 {
+			continue
 		}
+		d := x.register(placement.ResourceName(name))
+		if d < 0 { // a place is taken by what only a reference has
+			x.DropUnused()
+			d = x.register(placement.ResourceName(name))
+		}
+		x.dims[d].users += sign
+		x.unused = x.unused || x.dims[d].users == 0
 	}
-	return custom <= maxDimensions-namedNames
+}
+
+// DropUnused takes their places from the custom dimensions that no node, hold or
+// instance has any more and that no reference of the configuration names. Their
+// references go too: they count in no score from then on. It takes constant time
+// if there are none, else time in proportion to the nodes.
+func (x *Index) DropUnused() {
+	if !x.unused {
+		return
+	}
+	x.unused = false
+	dropped := false
+	for d := range x.dims {
+		dim := &x.dims[d]
+		if dim.name == "" || named(dim.name) >= 0 || dim.inUse() {
+			continue
+		}
+		x.byName = without(x.byName, d)
+		x.fragmentation.forgetDimension(d)
+		*dim = dimension{lane: -1}
+		dropped = true
+	}
+	if dropped {
+		x.assignLanes()
+		x.rescale()
+	}
 }
 
 // ask is an amount of one dimension; dim is -1 if nobody registered it.
@@ -210,7 +274,8 @@ func (x *Index) Reference() placement.Resources {
 }
 
 // SetReference raises the references to at least these amounts, rounded up to
-// powers of two. A change re-keys every node.
+// powers of two. A change re-keys every node. A custom dimension that has nothing
+// but a reference lasts until DropUnused.
 func (x *Index) SetReference(r placement.Resources) {
 	x.raise(x.registerAll(&r))
 }
@@ -225,14 +290,19 @@ func (x *Index) raise(amounts vector) {
 		}
 	}
 	if changed {
-		x.bound = 0
-		for d := range x.dims {
-			if x.dims[d].reference > 0 {
-				x.bound += x.dims[d].weight * placement.Unit
-			}
-		}
-		x.rekey()
+		x.rescale()
 	}
+}
+
+// rescale computes what depends on which dimensions have a reference.
+func (x *Index) rescale() {
+	x.bound = 0
+	for d := range x.dims {
+		if x.dims[d].reference > 0 {
+			x.bound += x.dims[d].weight * placement.Unit
+		}
+	}
+	x.rekey()
 }
 
 // Scale returns the yardstick of the score.

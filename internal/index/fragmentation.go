@@ -76,6 +76,18 @@ func (x *Index) SetMix(kinds []MixKind) {
 	x.version++
 }
 
+// forgetDimension looks a dimension up by name from now on, after its number has
+// become another one's.
+func (f *fragmentation) forgetDimension(d int) {
+	for i := range f.kinds {
+		for j := range f.kinds[i].asks {
+			if a := &f.kinds[i].asks[j]; a.dim == d {
+				a.dim = -1
+			}
+		}
+	}
+}
+
 // measureFragments returns F of a node as it is, or with asks placed there.
 func (x *Index) measureFragments(slot Slot, asks []ask) int64 {
 	f := &x.fragmentation

@@ -51,6 +51,10 @@ func runHistory(t *rapid.T) {
 			h.x.SetReference(r)
 			h.m.refer(r)
 		},
+		"drop": func(*rapid.T) {
+			h.x.DropUnused()
+			h.m.dropUnused()
+		},
 		"mix": func(t *rapid.T) {
 			h.m.mix = drawMix(drawDice(t))
 			h.x.SetMix(h.m.mix)

@@ -44,6 +44,7 @@ type Index struct {
 	byName []int // numbers of dims in filter order
 	named  [namedNames]int8
 	bound  int64 // W·2²⁰
+	unused bool  // some custom dimension may have no user
 
 	// Columns by slot: see node.go and books.go.
 	nodes    []node
@@ -107,5 +108,8 @@ func newIndex(cfg Config, limits limits) *Index {
 	x.classes.init()
 	x.counters.init()
 	x.SetReference(cfg.Reference)
+	for d := range x.dims {
+		x.dims[d].pinned = true
+	}
 	return x
 }

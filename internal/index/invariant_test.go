@@ -210,11 +210,19 @@ func TestAdmits(t *testing.T) {
 	for i := range placement.MaxDimensions - namedNames {
 		many.Custom[fmt.Sprint("d", i)] = 1
 	}
-	require.True(t, x.Admits(many))
-	x.SetReference(many)
-	require.True(t, x.Admits(many))
-	require.True(t, x.Admits(placement.Resources{CPU: 1, GPU: 1000}))
-	require.False(t, x.Admits(placement.Resources{Custom: map[string]int64{"another": 1}}))
+	admits := func(r placement.Resources) placement.ResourceName {
+		name, ok := x.Admits(r)
+		require.Equal(t, name == "", ok)
+		return name
+	}
+	require.Empty(t, admits(many))
+	n := placement.Node{ID: "n", Capacity: many}.Canonical()
+	slot := x.Add(&n, 1)
+	require.Empty(t, admits(many))
+	require.Empty(t, admits(placement.Resources{CPU: 1, GPU: 1000}))
+	require.Equal(t, placement.ResourceName("another"), admits(placement.Resources{Custom: map[string]int64{"another": 1, "d1": 1}}))
+	x.Remove(slot)
+	require.Empty(t, admits(placement.Resources{Custom: map[string]int64{"another": 1}}), "before its place is taken away too")
 }
 
 // TestMemory bounds what a node costs in the index, labels included, with the

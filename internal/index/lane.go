@@ -49,6 +49,9 @@ func (x *Index) assignLanes() {
 	next := 0
 	for d := range x.dims {
 		size := 1
+		if x.dims[d].name == "" {
+			continue
+		}
 		if x.dims[d].name == placement.NameGPU {
 			size = 2
 		}

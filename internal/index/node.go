@@ -42,6 +42,7 @@ func (x *Index) Add(n *placement.Node, join uint64) Slot {
 	x.byJoin = slices.Insert(x.byJoin, at, slot)
 
 	allocatable := n.Allocatable()
+	x.use(&allocatable, 1)
 	amounts := x.registerAll(&allocatable)
 	for d := range x.dims {
 		x.free[d][slot] = amounts[d]
@@ -90,6 +91,8 @@ func (x *Index) takeSlot() Slot {
 func (x *Index) Update(slot Slot, n *placement.Node) {
 	before := x.nodes[slot].spec
 	was, is := before.Allocatable(), n.Allocatable()
+	x.use(&is, 1)
+	x.use(&was, -1)
 	amounts := x.registerAll(&is)
 	earlier := x.registerAll(&was)
 	for d := range x.dims {
@@ -107,6 +110,8 @@ func (x *Index) Update(slot Slot, n *placement.Node) {
 func (x *Index) Remove(slot Slot) {
 	n := &x.nodes[slot]
 	x.SetHeld(slot, Held{})
+	allocatable := n.spec.Allocatable()
+	x.use(&allocatable, -1)
 	at, _ := slices.BinarySearchFunc(x.byJoin, n.join, x.compareJoin)
 	x.byJoin = slices.Delete(x.byJoin, at, at+1)
 	x.describe(slot, n.spec, nil)

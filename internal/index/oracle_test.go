@@ -348,3 +348,31 @@ func (m *model) ruleFailures(r *placement.Request, n *modelNode) []Failure {
 	}
 	return failures
 }
+
+// dropUnused forgets the references of custom dimensions that nothing has.
+func (m *model) dropUnused() {
+	for name := range m.reference {
+		if named(name) >= 0 || m.cfg.Reference.Amount(name) > 0 {
+			continue
+		}
+		if !slices.ContainsFunc(m.nodes, func(n *modelNode) bool { return n.users(name) > 0 }) {
+			delete(m.reference, name)
+		}
+	}
+}
+
+// users counts the node, its hold and its instances that have some of a dimension.
+func (n *modelNode) users(name placement.ResourceName) int32 {
+	users := int32(0)
+	count := func(r placement.Resources) {
+		if r.Amount(name) > 0 {
+			users++
+		}
+	}
+	count(n.spec.Allocatable())
+	count(n.held.Resources)
+	for _, instance := range n.instances {
+		count(instance.request.Resources)
+	}
+	return users
+}

@@ -28,7 +28,7 @@ type order struct {
 }
 
 // dimensionSet has one bit per registered dimension.
-type dimensionSet uint16
+type dimensionSet uint64
 
 func (x *Index) allDimensions() dimensionSet { return 1<<len(x.dims) - 1 }
 
@@ -47,11 +47,11 @@ func (o *order) part(slot Slot) int32 {
 	return o.topology.of(slot) - noDomain
 }
 
-// softScale is above every strategy term: R is at most 16·64·2²⁰.
-const softScale = 1 << 31
+// softScale is above every strategy term: R is at most maxDimensions·64·2²⁰.
+const softScale = 1 << 32
 
 // orderKey returns the place of a node in the order, the smaller the earlier:
-// 100·(W·2²⁰ − R) − W·G, or for lexical orders W·2²⁰ − R − 2³¹·G/2²⁰.
+// 100·(W·2²⁰ − R) − W·G, or for lexical orders W·2²⁰ − R − 2³²·G/2²⁰.
 func (x *Index) orderKey(o *order, slot Slot) int64 {
 	behind := int64(x.key[slot])
 	if o.packs != x.allDimensions() {

@@ -108,7 +108,7 @@ func (x *Index) prepareFilters(q *Query) *probe {
 func (x *Index) spared(asks []ask) dimensionSet {
 	spared := dimensionSet(0)
 	for d := range x.dims {
-		if name := x.dims[d].name; name == placement.NameGPU || named(name) < 0 {
+		if name := x.dims[d].name; name == placement.NameGPU || name != "" && named(name) < 0 {
 			spared |= 1 << d
 		}
 	}

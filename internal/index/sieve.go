@@ -186,7 +186,7 @@ func (x *Index) withOverused(asks []ask, overused bool) []ask {
 	}
 	all := slices.Clone(asks)
 	for d := range x.dims {
-		if !slices.ContainsFunc(asks, func(a ask) bool { return a.dim == d }) {
+		if x.dims[d].name != "" && !slices.ContainsFunc(asks, func(a ask) bool { return a.dim == d }) {
 			all = append(all, ask{name: x.dims[d].name, dim: d})
 		}
 	}

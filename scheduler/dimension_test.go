@@ -1,0 +1,118 @@
+package scheduler
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/reservation"
+)
+
+// TestDimensionsAreGivenBack lets ever new custom dimensions come and go, each
+// brought by a node and kept by an instance and a hold as well. A dimension that
+// nothing has any more leaves its place to others, its reference to nobody, and
+// no trace in a snapshot, whether the books are kept, replayed or restored.
+func TestDimensionsAreGivenBack(t *testing.T) {
+	ctx := t.Context()
+	j := new(MemoryJournal)
+	s := open(t, Config{Journal: j, Now: newClock().Now})
+	addNodes(t, s, testNode("stays", 8))
+	reopened := func() {
+		t.Helper()
+		again := open(t, Config{Journal: j, Now: newClock().Now})
+		require.Equal(t, snapshot(t, s), snapshot(t, again))
+		s = again
+	}
+	before := s.state.index.Reference()
+	for i := range 3 * placement.MaxDimensions {
+		name := placement.ResourceName(fmt.Sprint("fpga-", i))
+		n := testNode("n", 8)
+		n.Capacity = n.Capacity.With(name, 4)
+		addNodes(t, s, n)
+		req := testRequest("a", 1)
+		req.Resources = req.Resources.With(name, 1)
+		place(t, s, req)
+		reserve(t, s, reservation.Spec{ID: "r", Namespace: "ns", Shape: placement.Resources{}.With(name, 1), Count: 1, Duration: time.Hour})
+		require.Equal(t, int64(4), s.state.index.Reference().Amount(name))
+
+		// Neither asking nor what is left of the node takes the dimension away.
+		_, err := s.Explain(ctx, req)
+		require.NoError(t, err)
+		require.NoError(t, s.ReleaseReservation(ctx, "r", false))
+		bare := testNode("n", 8)
+		over, err := s.UpdateNode(ctx, bare)
+		require.NoError(t, err)
+		require.Equal(t, []placement.ResourceName{name}, over)
+		require.Equal(t, int64(4), s.state.index.Reference().Amount(name), "an instance has some")
+		if i%8 == 3 {
+			require.NoError(t, s.Checkpoint(ctx))
+		}
+		if i%4 == 3 {
+			reopened()
+			require.Equal(t, int64(4), s.state.index.Reference().Amount(name), "after a replay too")
+		}
+
+		require.NoError(t, s.Release(ctx, "a"))
+		require.Equal(t, before, s.state.index.Reference())
+		if i%16 == 5 {
+			require.NoError(t, s.Checkpoint(ctx))
+		}
+		if i%8 == 5 {
+			reopened()
+		}
+		_, err = s.RemoveNode(ctx, "n")
+		require.NoError(t, err)
+	}
+	reopened()
+	require.NotContains(t, string(snapshot(t, s)), "fpga")
+}
+
+// TestDimensionsAtOnce has 32 custom dimensions on as many nodes. Another one has
+// no place, which is told by its name, until one of them is gone.
+func TestDimensionsAtOnce(t *testing.T) {
+	ctx := t.Context()
+	s := newTestScheduler(t, Config{})
+	node := func(name string) placement.Node {
+		n := testNode("of "+name, 8)
+		n.Capacity = n.Capacity.With(placement.ResourceName(name), 4)
+		n.Devices.Count = 1
+		return n
+	}
+	for i := range 32 {
+		addNodes(t, s, node(fmt.Sprint("mig-", i)))
+	}
+	err := s.AddNode(ctx, node("one-more"))
+	var invalid *placement.InvalidError
+	require.ErrorAs(t, err, &invalid)
+	require.Equal(t, "one-more", invalid.Value)
+	_, err = s.RemoveNode(ctx, "of mig-7")
+	require.NoError(t, err)
+	addNodes(t, s, node("one-more"))
+	for _, strategy := range []placement.Strategy{placement.BinPack, placement.Spread, placement.Affinity} {
+		for _, name := range []placement.ResourceName{"mig-0", "mig-31", "one-more"} {
+			req := testRequest(fmt.Sprint(strategy, name), 1)
+			req.Resources = req.Resources.With(name, 1)
+			req.Preferences = placement.Use(strategy).Prefer(placement.Exists("x"), 100)
+			require.Equal(t, "of "+string(name), place(t, s, req).NodeID)
+		}
+	}
+	req := testRequest("none has any", 1)
+	req.Resources = req.Resources.With("mig-7", 1)
+	_, err = s.Place(ctx, req)
+	require.Equal(t, []string{"32 lack mig-7"}, refusals(t, err))
+}
+
+// TestConfiguredDimensionsStay: a reference of the configuration is one also
+// while nothing has any of it.
+func TestConfiguredDimensionsStay(t *testing.T) {
+	s := newTestScheduler(t, Config{Reference: placement.Resources{Custom: map[string]int64{"tape": 16}}})
+	n := testNode("n", 8)
+	n.Capacity = n.Capacity.With("tape", 3)
+	addNodes(t, s, n)
+	_, err := s.RemoveNode(t.Context(), "n")
+	require.NoError(t, err)
+	require.Equal(t, int64(16), s.state.index.Reference().Amount("tape"))
+}
