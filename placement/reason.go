@@ -5,6 +5,20 @@ import (
 	"slices"
 )
 
+// To add a kind of rule that refuses nodes:
+//
+//   - here, its ReasonKind in its place in the filter order, and its name;
+//   - the field of Request or Preferences that asks for it, with Equal, Clone and
+//     Validate; internal/index/rules.go writes the field, or a test fails;
+//   - internal/index/filter.go: a rule with mark and fails, and its place in
+//     Index.filters, from which refusals, verdicts and surveys come; curable in
+//     survey.go says what would help; admits in fit.go is the fast path, and the
+//     random histories of the package hold both to the oracle of its tests;
+//   - scheduler/refusal.go: the words of predicate;
+//   - reservation/book_nodes.go: meets, for books without a scheduler;
+//   - TestEveryFilterFailsInItsOrder of package scheduler fails until the kind is
+//     failed, counted, told and cured there.
+
 // ReasonKind is the sort of rule that refuses a node. The kinds stand in
 // filter order: a node is counted under the first rule that it fails.
 type ReasonKind uint8

@@ -56,7 +56,7 @@ func (st *state) fitsWithoutLower(q *index.Query, n *node) bool {
 	var lower []*allocation
 	room := st.index.Free(n.slot)
 	for a := n.first; a != nil; a = a.next {
-		if a.class.Request().Priority < q.Class.Request().Priority && st.leavesRoom(a) {
+		if a.state == running && a.class.Request().Priority < q.Class.Request().Priority && st.leavesRoom(a) {
 			lower = append(lower, a)
 			room, _ = room.Add(a.resources) // Use adds up to what a node was once given.
 		}

@@ -1,6 +1,9 @@
 package scheduler
 
 import (
+	"cmp"
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -128,9 +131,62 @@ func TestHelpByMoreNodesIsTrue(t *testing.T) {
 	require.Equal(t, "twin", place(t, s, req).NodeID)
 }
 
-// TestHelpIsTrue does what is said to help, each on a cluster of its own, and
-// then allocates on the node that was named.
-func TestHelpIsTrue(t *testing.T) { rapid.Check(t, propertyHelp) }
+// TestHelpKnowsOtherNodes: a new node has no match for an attraction over nodes,
+// an empty node is nothing to wait on, and a zone that does not exist for a rule
+// is one that a new node brings.
+func TestHelpKnowsOtherNodes(t *testing.T) {
+	db := map[string]string{"app": "db"}
+	near := placement.Preferences{}.Near(placement.Attract(placement.Equal("app", "db")))
+	apart := placement.Preferences{}.Near(placement.Repel(placement.Equal("app", "db")).Within("zone"))
+	t.Run("attraction over nodes", func(t *testing.T) {
+		s := newTestScheduler(t, Config{})
+		addNodes(t, s, testNode("n1", 2), testNode("n2", 2))
+		first := testRequest("db", 2)
+		first.Labels = db
+		place(t, s, first)
+		req := testRequest("sidecar", 1)
+		req.Preferences = near
+		e, err := s.Explain(t.Context(), req)
+		require.NoError(t, err)
+		require.Equal(t, Help{}, e.Help, "if the database goes there is nothing to be near to")
+	})
+	t.Run("another node of the zone", func(t *testing.T) {
+		s := newTestScheduler(t, Config{})
+		addNodes(t, s, zoned("n0", "a"), zoned("n1", "a"), zoned("n2", "a"))
+		for _, id := range []string{"n1", "n2"} {
+			_, err := s.Allocate(t.Context(), id, labelled("of "+id, db))
+			require.NoError(t, err)
+		}
+		req := labelled("new", nil)
+		req.Preferences = apart
+		e, err := s.Explain(t.Context(), req)
+		require.NoError(t, err)
+		require.Equal(t, Help{}, e.Help, "no single node is in the way")
+		require.NoError(t, s.Release(t.Context(), "of n1"))
+		e, err = s.Explain(t.Context(), req)
+		require.NoError(t, err)
+		require.Equal(t, Help{Waiting: "n2"}, e.Help, "n2 is, n1 is empty")
+	})
+	t.Run("too few zones", func(t *testing.T) {
+		s := newTestScheduler(t, Config{})
+		addNodes(t, s, zoned("n1", "a"), zoned("n2", "b"), zoned("n3", "c"))
+		require.NoError(t, s.Cordon(t.Context(), "n3"))
+		req := spreading(placement.EvenlyOver("zone", 1).Needing(3))
+		for i := range 2 {
+			req.ID = fmt.Sprint(i)
+			place(t, s, req)
+		}
+		req.ID = "new"
+		e, err := s.Explain(t.Context(), req)
+		require.NoError(t, err)
+		require.Equal(t, Help{Waiting: "n1", MoreNodes: "n3"}, e.Help)
+	})
+}
+
+// TestHelpIsTrueAndWhole carries out every remedy on every node, each on a cluster
+// of its own, and then allocates there: the first node on which one works is
+// named, and none if there is none.
+func TestHelpIsTrueAndWhole(t *testing.T) { rapid.Check(t, propertyHelp) }
 
 func FuzzHelp(f *testing.F) { f.Fuzz(rapid.MakeFuzz(propertyHelp)) }
 
@@ -144,34 +200,62 @@ func propertyHelp(t *rapid.T) {
 		require.Equal(t, Help{}, e.Help)
 		return
 	}
-	ctx := t.Context()
-	releaseIf := func(gone func(Allocation) bool) {
-		for _, a := range listed(t, s.Allocations) {
-			if gone(a) {
-				require.NoError(t, s.Release(ctx, a.Request.ID))
+	var want Help
+	nodes := listed(t, s.Nodes)
+	slices.SortFunc(nodes, func(a, b NodeInfo) int { return cmp.Compare(a.Join, b.Join) })
+	books := snapshot(t, s)
+	for _, n := range nodes {
+		try := func(remedy *string, cure func(*Scheduler) string) {
+			if *remedy != "" {
+				return
+			}
+			again := restored(t, s, books)
+			on := cure(again)
+			if _, err := again.Allocate(t.Context(), on, req); err == nil {
+				*remedy = n.ID
 			}
 		}
-	}
-	switch {
-	case e.Help.MoreNodes != "" && rapid.Bool().Draw(t, "add"):
-		twin, err := s.Node(ctx, e.Help.MoreNodes)
-		require.NoError(t, err)
-		twin.ID = "twin"
-		addNodes(t, s, twin.Node)
-		_, err = s.Allocate(ctx, "twin", req)
-		require.NoError(t, err)
-	case e.Help.Preemption != "" && rapid.Bool().Draw(t, "preempt"):
-		releaseIf(func(a Allocation) bool {
-			return a.NodeID == e.Help.Preemption && a.Request.Priority < req.Priority
+		try(&want.Waiting, func(s *Scheduler) string {
+			emptyNode(t, s, n.ID, func(Allocation) bool { return true })
+			for _, r := range listed(t, s.Reservations) {
+				require.NoError(t, s.ReleaseReservation(t.Context(), r.Spec.ID, true))
+			}
+			return n.ID
 		})
-		_, err = s.Allocate(ctx, e.Help.Preemption, req)
-		require.NoError(t, err)
-	case e.Help.Waiting != "" && len(req.Preferences.Affinity) == 0:
-		releaseIf(func(Allocation) bool { return true })
-		for _, r := range listed(t, s.Reservations) {
-			require.NoError(t, s.ReleaseReservation(ctx, r.Spec.ID, true))
-		}
-		_, err = s.Allocate(ctx, e.Help.Waiting, req)
+		try(&want.MoreNodes, func(s *Scheduler) string {
+			twin := n.Node
+			twin.ID = "twin"
+			addNodes(t, s, twin)
+			return "twin"
+		})
+	}
+	require.Equal(t, want.MoreNodes, e.Help.MoreNodes)
+	require.Equal(t, want.Waiting, e.Help.Waiting)
+	if e.Help.Preemption != "" {
+		emptyNode(t, s, e.Help.Preemption, func(a Allocation) bool { return a.Request.Priority < req.Priority })
+		_, err = s.Allocate(t.Context(), e.Help.Preemption, req)
 		require.NoError(t, err)
 	}
+}
+
+// emptyNode releases those instances of a node.
+func emptyNode(t testHelper, s *Scheduler, nodeID string, gone func(Allocation) bool) {
+	t.Helper()
+	for _, a := range listed(t, s.Allocations) {
+		if a.NodeID == nodeID && gone(a) {
+			require.NoError(t, s.Release(t.Context(), a.Request.ID))
+		}
+	}
+}
+
+// restored returns a scheduler of the same configuration that begins with the
+// books of another.
+func restored(t testHelper, s *Scheduler, books string) *Scheduler {
+	t.Helper()
+	j := new(MemoryJournal)
+	require.NoError(t, j.Acquire(t.Context(), 1))
+	require.NoError(t, j.Append(t.Context(), 1, []Record{{Seq: s.state.seq, Kind: RecordSnapshot, Data: []byte(books)}}))
+	cfg := s.cfg
+	cfg.Journal, cfg.Token = j, 2
+	return open(t, cfg)
 }

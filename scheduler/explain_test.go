@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -170,11 +171,13 @@ func TestEveryFilterFailsInItsOrder(t *testing.T) {
 		func() { req.Preferences.Spread = nil },
 		func() { req.Resources.Disk = 0 },
 	}
+	kinds := make(map[placement.ReasonKind]bool)
 	for i, cure := range cures {
 		v, err := s.ExplainNode(ctx, req, "n1")
 		require.NoError(t, err)
 		var got []string
 		for _, f := range v.Failures {
+			kinds[f.Reason.Kind] = true
 			text := predicate(f.Reason, false)
 			if f.Reason.Name != "" {
 				text += fmt.Sprint(" ", f.Shortfall)
@@ -187,6 +190,9 @@ func TestEveryFilterFailsInItsOrder(t *testing.T) {
 		cure()
 	}
 	place(t, s, req)
+	for kind := placement.ReasonState; kind.String() != "none"; kind++ {
+		require.True(t, kinds[kind], "no filter of kind %s was failed: see placement.ReasonKind for what a new kind needs", kind)
+	}
 }
 
 func refusedFor(t testHelper, err error) []ReasonCount {
@@ -259,12 +265,21 @@ func TestExplanationsAddUp(t *testing.T) {
 			}
 		}
 		require.Equal(t, fit, e.Fit)
-		require.Equal(t, reasonCounts(first), e.First)
-		require.Equal(t, reasonCounts(failed), e.Failed)
+		require.Equal(t, sortedCounts(first), e.First)
+		require.Equal(t, sortedCounts(failed), e.Failed)
 		if _, err := s.Place(t.Context(), req); fit == 0 {
 			var refused *UnschedulableError
 			require.ErrorAs(t, err, &refused)
 			require.Equal(t, e.First, refused.Reasons)
 		}
 	})
+}
+
+func sortedCounts(counts map[placement.Reason]int) []ReasonCount {
+	var list []ReasonCount
+	for reason, nodes := range counts {
+		list = append(list, ReasonCount{reason, nodes})
+	}
+	slices.SortFunc(list, func(a, b ReasonCount) int { return placement.CompareReasons(a.Reason, b.Reason) })
+	return list
 }

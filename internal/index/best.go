@@ -41,24 +41,30 @@ func (p *probe) packing() bool {
 
 // Top returns the first k nodes in the order of the query's strategy; for
 // Random in join order among those of the greatest soft score. It looks at
-// every node.
+// every node, and keeps no more than a few times k.
 func (x *Index) Top(q *Query, k int) []Choice {
 	p := x.prepare(q)
 	type ranked struct {
 		slot Slot
 		rank rank
 	}
+	k = max(k, 0)
 	var all []ranked
-	for slot := range x.candidates(p).each {
-		all = append(all, ranked{slot, x.rankOf(p, slot)})
+	keep := func() {
+		slices.SortFunc(all, func(a, b ranked) int {
+			if x.before(a.slot, a.rank, b.slot, b.rank) {
+				return -1
+			}
+			return 1
+		})
+		all = all[:min(k, len(all))]
 	}
-	slices.SortFunc(all, func(a, b ranked) int {
-		if x.before(a.slot, a.rank, b.slot, b.rank) {
-			return -1
+	for slot := range x.candidates(p).each {
+		if all = append(all, ranked{slot, x.rankOf(p, slot)}); len(all) >= 4*k+64 {
+			keep()
 		}
-		return 1
-	})
-	all = all[:min(max(k, 0), len(all))]
+	}
+	keep()
 	choices := make([]Choice, len(all))
 	for i, r := range all {
 		choices[i] = Choice{Slot: r.slot, Terms: x.terms(p, r.slot)}

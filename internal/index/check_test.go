@@ -37,11 +37,80 @@ func (w *world) check(t require.TestingT, r placement.Request, held Held) {
 			require.Equal(t, fit[i].slot, choice.Slot)
 		}
 	}
-	verdicts := w.x.Verdicts(q)
+	w.checkSurvey(t, q, &r)
 	for _, n := range w.m.nodes {
 		w.checkNode(t, q, &r, n, held)
-		require.Equal(t, w.x.Verdict(q, n.slot), verdicts[n.slot])
 	}
+}
+
+// checkSurvey counts failures node by node, one node left out.
+func (w *world) checkSurvey(t require.TestingT, q *Query, r *placement.Request) {
+	var without []Slot
+	first, failed := map[placement.Reason]int{}, map[placement.Reason]int{}
+	lacks := map[placement.Reason]Lack{}
+	inFirst := map[placement.Reason]bool{}
+	fit := 0
+	var nearest *modelNode
+	var fewest []Failure
+	for i, n := range w.m.nodes {
+		failures := w.m.failures(r, n, nil)
+		if i == w.queries%7 {
+			without = append(without, n.slot)
+			failures = nil
+		}
+		if len(failures) == 0 {
+			fit++
+			continue
+		}
+		first[failures[0].Reason]++
+		for j, f := range failures {
+			failed[f.Reason]++
+			if f.Reason.Name == "" {
+				continue
+			}
+			known, ok := lacks[f.Reason]
+			if !ok || j == 0 && !inFirst[f.Reason] || (j == 0) == inFirst[f.Reason] && f.Shortfall < known.Shortfall {
+				lacks[f.Reason] = Lack{f.Reason, n.slot, f.Shortfall}
+			}
+			inFirst[f.Reason] = inFirst[f.Reason] || j == 0
+		}
+		if nearest == nil || len(failures) < len(fewest) ||
+			len(failures) == len(fewest) && w.m.largest(failures).compare(w.m.largest(fewest)) < 0 {
+			nearest, fewest = n, failures
+		}
+	}
+	s := w.x.Survey(q, without)
+	require.Equal(t, fit, s.Fit)
+	counts := func(of map[placement.Reason]int) []ReasonCount {
+		var list []ReasonCount
+		for reason, n := range of {
+			list = append(list, ReasonCount{reason, n})
+		}
+		slices.SortFunc(list, func(a, b ReasonCount) int { return placement.CompareReasons(a.Reason, b.Reason) })
+		return list
+	}
+	require.Equal(t, counts(first), s.First)
+	require.Equal(t, counts(failed), s.Failed)
+	require.Len(t, s.Lacks, len(lacks))
+	for _, l := range s.Lacks {
+		require.Equal(t, lacks[l.Reason], l)
+	}
+	if nearest != nil {
+		require.Equal(t, nearest.slot, s.Nearest)
+	}
+}
+
+// largest returns the largest shortfall in relation to the references.
+func (m *model) largest(failures []Failure) fraction {
+	var largest fraction
+	for _, f := range failures {
+		if f.Reason.Name != "" {
+			if missing := (fraction{f.Shortfall, max(1, m.reference[f.Reason.Name])}); missing.compare(largest) > 0 {
+				largest = missing
+			}
+		}
+	}
+	return largest
 }
 
 func (w *world) checkNode(t require.TestingT, q *Query, r *placement.Request, n *modelNode, held Held) {

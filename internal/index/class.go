@@ -35,18 +35,20 @@ func (c *Class) Request() *placement.Request { return &c.request }
 // Invariant: those of the known classes that have no reference are in the ring
 // that starts at idle, from the newest to the oldest.
 type classTable struct {
-	known  map[string]*Class // by rules
-	idle   Class             // its newer and older are the ends of the ring
-	unused int
-	writer ruleWriter
-	alive  classSet                       // classes with instances that joined
-	groups map[pair]classSet              // none is empty
-	labels map[string]map[string]classSet // by key and value; none is empty
+	known      map[string]*Class // by rules
+	idle       Class             // its newer and older are the ends of the ring
+	unused     int
+	writer     ruleWriter
+	alive      classSet                       // classes with instances that joined
+	priorities map[int32]int                  // how many of alive there are of each
+	groups     map[pair]classSet              // none is empty
+	labels     map[string]map[string]classSet // by key and value; none is empty
 }
 
 func (t *classTable) init() {
 	t.known = make(map[string]*Class)
 	t.alive, t.groups, t.labels = make(classSet), make(map[pair]classSet), make(map[string]map[string]classSet)
+	t.priorities = make(map[int32]int)
 	t.idle.newer, t.idle.older = &t.idle, &t.idle
 }
 
@@ -137,10 +139,30 @@ func (x *Index) Release(c *Class) {
 	}
 }
 
+// AnyBelow reports whether anything of a lower priority runs, in time proportional
+// to the number of different priorities.
+func (x *Index) AnyBelow(priority int32) bool {
+	for lower := range x.classes.priorities {
+		if lower < priority {
+			return true
+		}
+	}
+	return false
+}
+
+// RunsBelow reports whether anything of a lower priority runs on the node, in time
+// proportional to the classes there.
+func (x *Index) RunsBelow(slot Slot, priority int32) bool {
+	return slices.ContainsFunc(x.running[slot], func(c *Class) bool {
+		return c.places[slot] > 0 && c.request.Priority < priority
+	})
+}
+
 // enliven enters a class whose first instance joins.
 func (t *classTable) enliven(c *Class) {
 	c.places = make(map[Slot]int32)
 	t.alive[c] = struct{}{}
+	t.priorities[c.request.Priority]++
 	addClass(t.groups, pair{c.request.Namespace, c.request.Group}, c)
 	for key, value := range c.request.Labels {
 		values := t.labels[key]
@@ -156,6 +178,9 @@ func (t *classTable) enliven(c *Class) {
 func (t *classTable) entomb(c *Class) {
 	c.places = nil
 	delete(t.alive, c)
+	if t.priorities[c.request.Priority]--; t.priorities[c.request.Priority] == 0 {
+		delete(t.priorities, c.request.Priority)
+	}
 	removeClass(t.groups, pair{c.request.Namespace, c.request.Group}, c)
 	for key, value := range c.request.Labels {
 		removeClass(t.labels[key], value, c)

@@ -1,6 +1,8 @@
 package index
 
 import (
+	"fmt"
+	"runtime"
 	"strconv"
 	"testing"
 
@@ -61,5 +63,51 @@ func TestNodesCostWhatRunsThere(t *testing.T) {
 			relabelled.Labels["host"] = "other"
 			x.Update(0, relabelled)
 		}), "%d services: no rule counts by the label", n)
+	}
+}
+
+// TestSurveyMakesLittleGarbage looks at 16 constraints, amounts and a rule over
+// zones on 20,000 nodes: what it allocates are some bits per node.
+func TestSurveyMakesLittleGarbage(t *testing.T) {
+	x := New(Config{})
+	for i := range 20_000 {
+		x.Add(zoneNode(i, i%3), uint64(i))
+	}
+	rules := placement.Preferences{}.Across(placement.EvenlyOver("rack", 1))
+	for i := range 16 {
+		rules = rules.Require(placement.Equal("zone", strconv.Itoa(i)))
+	}
+	r := placement.Request{ID: "r", Group: "g", Resources: placement.Resources{CPU: 5000, Memory: 1}, Preferences: rules}
+	q := Query{Class: x.Class(&r), Resources: &r.Resources}
+	x.Survey(&q, nil) // compiles
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	s := x.Survey(&q, nil)
+	runtime.ReadMemStats(&after)
+	require.Len(t, s.Failed, 19)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(256<<10))
+}
+
+// BenchmarkSurvey looks at all rules on all nodes for a request that fits nowhere.
+func BenchmarkSurvey(b *testing.B) {
+	for _, nodes := range []int{20_000, 100_000} {
+		for _, constraints := range []int{1, 16} {
+			b.Run(fmt.Sprintf("nodes=%d/rules=%d", nodes, constraints), func(b *testing.B) {
+				x := New(Config{})
+				for i := range nodes {
+					x.Add(zoneNode(i, i%3), uint64(i))
+				}
+				var rules placement.Preferences
+				for i := range constraints {
+					rules = rules.Require(placement.Equal("zone", strconv.Itoa(i)))
+				}
+				r := placement.Request{ID: "r", Resources: placement.Resources{CPU: 5000, Memory: 1}, Preferences: rules}
+				q := Query{Class: x.Class(&r), Resources: &r.Resources}
+				b.ReportAllocs()
+				for b.Loop() {
+					x.Survey(&q, nil)
+				}
+			})
+		}
 	}
 }

@@ -6,7 +6,7 @@
 // An [Index] holds the cluster, a [Class] the compiled rules of requests that
 // differ only in ID and amounts, a [Query] asks. [Index.Best] chooses,
 // [Index.Fits], [Index.Evaluate] and [Index.Devices] look at one node,
-// [Index.Count], [Index.Verdict] and [Index.Top] explain.
+// [Index.Count], [Index.Survey], [Index.Verdict] and [Index.Top] explain.
 //
 // # Why one index serves every request
 //
@@ -80,7 +80,7 @@
 // unique, and one grid. Each further grid takes about 50 bytes per node; there
 // are at most six. What runs takes a few bytes per distinct class on a node.
 // Adding a node larger than any before re-keys all nodes. A refusal's reasons
-// are counted by filters over 64 nodes at a time (sieve.go), in less than a scan
+// are counted by filters over 64 nodes at a time (filter.go, count.go), in less than a scan
 // takes, and remembered until something changes.
 //
 // Bounds of the worst case: a search gives up a walk after looking at an eighth

@@ -80,6 +80,7 @@ type Index struct {
 	fragmentation fragmentation
 	scratchBelow  []int64
 	scratchLevels []setLevel
+	scratchSet    bitset
 
 	memo  countMemo
 	probe probe

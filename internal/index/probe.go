@@ -45,6 +45,8 @@ type domainTest struct {
 	keyed     bool
 	kind      placement.ReasonKind
 	index     int
+	self      int32                 // 1 if the request's own instance will be counted
+	spread    *placement.SpreadRule // nil for affinity
 }
 
 const noLimit = 1<<31 - 1
@@ -145,7 +147,7 @@ func (p *probe) addRepellers() {
 }
 
 func (x *Index) domainTest(p *probe, rule *domainRule) domainTest {
-	test := domainTest{counter: rule.counter, high: noLimit, kind: rule.kind, index: rule.index}
+	test := domainTest{counter: rule.counter, high: noLimit, kind: rule.kind, index: rule.index, self: rule.self, spread: rule.spread}
 	switch {
 	case rule.spread == nil && rule.repel:
 		test.high = 0

@@ -71,6 +71,18 @@ func (s *slotSet) each(yield func(Slot) bool) {
 	}
 }
 
+// words returns between which words of a bitset the members are: from the first to
+// one before the second.
+func (s *slotSet) words() (from, to int) {
+	if s.bits != nil {
+		return 0, len(s.bits)
+	}
+	if len(s.list) == 0 {
+		return 0, 0
+	}
+	return int(s.list[0] >> 6), int(s.list[len(s.list)-1]>>6) + 1
+}
+
 // joinInto sets the members' bits in dst.
 func (s *slotSet) joinInto(dst bitset) {
 	for w, word := range s.bits {

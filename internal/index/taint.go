@@ -119,6 +119,20 @@ func (l *taintList) refusal(tolerations []placement.Toleration) (first string, r
 	return first, refused
 }
 
+// refusals returns the lists with each taint that keeps out instances with these
+// tolerations, by the taint as text.
+func (t *taintLists) refusals(tolerations []placement.Toleration) map[string][]*taintList {
+	refusals := make(map[string][]*taintList)
+	t.each(func(list *taintList) {
+		for _, taint := range list.taints {
+			if taint.Effect != placement.PreferNoSchedule && !placement.Tolerated(taint, tolerations) {
+				refusals[taint.String()] = append(refusals[taint.String()], list)
+			}
+		}
+	})
+	return refusals
+}
+
 // dreaded reports whether the list has a PreferNoSchedule taint that is not
 // tolerated.
 func (l *taintList) dreaded(tolerations []placement.Toleration) bool {

@@ -1,7 +1,6 @@
 package index
 
 import (
-	"slices"
 	"strconv"
 
 	"github.com/rads-project/constellation/placement"
@@ -60,29 +59,14 @@ type Verdict struct {
 // Verdict says which rules the node fails, all of them, and how it scores.
 func (x *Index) Verdict(q *Query, slot Slot) Verdict { return x.verdict(x.prepare(q), slot) }
 
-// Verdicts returns the verdict on every node, by slot, and zero for a slot
-// without a node. It looks up once what the rules say about the cluster as a
-// whole, which may take as long as a look at every node.
-func (x *Index) Verdicts(q *Query) []Verdict {
-	p := x.prepare(q)
-	verdicts := make([]Verdict, len(x.nodes))
-	for slot := range x.present.each {
-		verdicts[slot] = x.verdict(p, slot)
-	}
-	return verdicts
-}
-
 func (x *Index) verdict(p *probe, slot Slot) Verdict {
-	failures := x.descriptionFailures(p, slot)
-	failures = append(failures, x.booksFailures(p, slot)...)
-	for i := range p.tests {
-		if test := &p.tests[i]; !test.passes(slot) {
-			failures = append(failures, Failure{Reason: test.reason()})
+	var failures []Failure
+	for _, f := range x.filters(p) {
+		if shortfall, fails := f.fails(x, slot); fails {
+			failures = append(failures, Failure{f.reason, shortfall})
 		}
 	}
-	failures = append(failures, x.holdFailures(p, slot)...)
-	slices.SortStableFunc(failures, func(a, b Failure) int { return placement.CompareReasons(a.Reason, b.Reason) })
-	verdict := Verdict{Failures: slices.Compact(failures), Terms: x.terms(p, slot)}
+	verdict := Verdict{Failures: failures, Terms: x.terms(p, slot)}
 	for i := range p.soft {
 		test := &p.soft[i]
 		verdict.Parts = append(verdict.Parts, Part{test.part, test.index, test.weight, test.value(slot)})
@@ -103,65 +87,6 @@ func (p *plan) groupOn(slot Slot) int64 {
 		return 0
 	}
 	return int64(p.group.domains.at(int32(slot)))
-}
-
-// descriptionFailures are those of a node's state, taints and labels.
-func (x *Index) descriptionFailures(p *probe, slot Slot) []Failure {
-	var failures []Failure
-	n := &x.nodes[slot]
-	preferences := &p.query.Class.request.Preferences
-	if n.state != Ready {
-		failures = append(failures, Failure{Reason: placement.Reason{Kind: placement.ReasonState, Detail: n.state.String()}})
-	}
-	for _, taint := range n.spec.Taints {
-		if taint.Effect != placement.PreferNoSchedule && !placement.Tolerated(taint, preferences.Tolerations) {
-			failures = append(failures, Failure{Reason: placement.Reason{Kind: placement.ReasonTaint, Detail: taint.String()}})
-		}
-	}
-	for i, c := range preferences.Required {
-		if !n.spec.Meets(c) {
-			failures = append(failures, Failure{Reason: constraintReason(i, c)})
-		}
-	}
-	return failures
-}
-
-// booksFailures are those of what is on a node's books.
-func (x *Index) booksFailures(p *probe, slot Slot) []Failure {
-	var failures []Failure
-	n := &x.nodes[slot]
-	if n.crowded() {
-		failures = append(failures, Failure{
-			Reason:    placement.Reason{Kind: placement.ReasonInstances},
-			Shortfall: n.instances + 1 - n.spec.MaxInstances,
-		})
-	}
-	for _, test := range p.ports {
-		if test.claims.at(int32(slot)) > 0 {
-			failures = append(failures, Failure{Reason: portReason(test.port)})
-		}
-	}
-	for _, a := range x.withOverused(p.asks, x.overused.has(slot)) {
-		if missing := x.missing(slot, a, &Held{}); missing > 0 {
-			failures = append(failures, Failure{placement.Reason{Kind: placement.ReasonResource, Name: a.name}, missing})
-		}
-	}
-	return failures
-}
-
-// holdFailures are those of amounts that would fit but for holds.
-func (x *Index) holdFailures(p *probe, slot Slot) []Failure {
-	if x.nodes[slot].hold == nil {
-		return nil
-	}
-	var failures []Failure
-	held := x.Held(slot)
-	for _, a := range p.asks {
-		if missing := x.missing(slot, a, &held); missing > 0 && x.missing(slot, a, &Held{}) <= 0 {
-			failures = append(failures, Failure{placement.Reason{Kind: placement.ReasonHold, Name: a.name}, missing})
-		}
-	}
-	return failures
 }
 
 func portReason(port uint16) placement.Reason {

@@ -1,0 +1,295 @@
+package index
+
+import (
+	"math/bits"
+	"slices"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// filter is one rule of a query that refuses nodes. The filters of a query are
+// the only place that says which nodes fail what: refusals, verdicts and
+// surveys go through them, so that these cannot disagree.
+type filter struct {
+	reason placement.Reason
+	rule
+}
+
+// rule is what a filter asks of nodes.
+type rule interface {
+	// mark sets the bit of every node of among that fails in fail, which is
+	// clear. It may set bits of other nodes too. It returns the words that it
+	// has touched: from is the first, to follows the last.
+	mark(x *Index, among, fail bitset) (from, to int)
+	// fails reports whether a node fails, and what it is short of then, zero
+	// where the rule is not about amounts.
+	fails(x *Index, slot Slot) (shortfall int64, fails bool)
+}
+
+// filters returns all rules that a prepared query has for nodes, in filter
+// order.
+func (x *Index) filters(p *probe) []filter {
+	var all []filter
+	add := func(reason placement.Reason, r rule) { all = append(all, filter{reason, r}) }
+	for _, state := range []State{Cordoned, Lost, Unreported} {
+		add(placement.Reason{Kind: placement.ReasonState, Detail: state.String()}, stateRule(state))
+	}
+	for text, lists := range x.taints.refusals(p.query.Class.request.Preferences.Tolerations) {
+		add(placement.Reason{Kind: placement.ReasonTaint, Detail: text}, taintRule(lists))
+	}
+	for i, c := range p.query.Class.request.Preferences.Required {
+		add(constraintReason(i, c), constraintRule{c})
+	}
+	add(placement.Reason{Kind: placement.ReasonInstances}, instancesRule{})
+	for _, test := range p.ports {
+		add(portReason(test.port), portRule(test))
+	}
+	for _, a := range p.asks {
+		add(placement.Reason{Kind: placement.ReasonResource, Name: a.name}, resourceRule{a, false})
+		add(placement.Reason{Kind: placement.ReasonHold, Name: a.name}, holdRule(a))
+	}
+	for d := range x.dims {
+		name := x.dims[d].name
+		if name != "" && !slices.ContainsFunc(p.asks, func(a ask) bool { return a.dim == d }) {
+			add(placement.Reason{Kind: placement.ReasonResource, Name: name}, resourceRule{ask{name: name, dim: d}, true})
+		}
+	}
+	domains := make(map[placement.Reason]domainTests)
+	for i := range p.tests {
+		domains[p.tests[i].reason()] = append(domains[p.tests[i].reason()], &p.tests[i])
+	}
+	for reason, tests := range domains {
+		add(reason, tests)
+	}
+	slices.SortFunc(all, func(a, b filter) int { return placement.CompareReasons(a.reason, b.reason) })
+	return all
+}
+
+func constraintReason(i int, c placement.Constraint) placement.Reason {
+	return placement.Reason{Kind: placement.ReasonConstraint, Index: i, Detail: c.String()}
+}
+
+// stateRule refuses nodes in a state.
+type stateRule State
+
+func (r stateRule) mark(x *Index, among, fail bitset) (from, to int) {
+	for w, word := range among {
+		for rest := word &^ x.ready[w]; rest != 0; rest &= rest - 1 {
+			slot := Slot(w<<6 + bits.TrailingZeros64(rest))
+			fail.put(slot, x.nodes[slot].state == State(r))
+		}
+	}
+	return 0, len(fail)
+}
+
+func (r stateRule) fails(x *Index, slot Slot) (int64, bool) {
+	return 0, x.nodes[slot].state == State(r)
+}
+
+// taintRule refuses the nodes of the lists that have one taint.
+type taintRule []*taintList
+
+func (r taintRule) mark(_ *Index, _, fail bitset) (from, to int) {
+	from = len(fail)
+	for _, list := range r {
+		list.nodes.joinInto(fail)
+		first, end := list.nodes.words()
+		from, to = min(from, first), max(to, end)
+	}
+	return from, to
+}
+
+func (r taintRule) fails(x *Index, slot Slot) (int64, bool) {
+	return 0, slices.Contains(r, x.taints.lists[x.nodes[slot].taints])
+}
+
+// constraintRule refuses nodes that do not meet a constraint.
+type constraintRule struct{ placement.Constraint }
+
+func (r constraintRule) mark(x *Index, _, fail bitset) (from, to int) {
+	x.meeting(r.Constraint, fail)
+	fail.invert()
+	return 0, len(fail)
+}
+
+func (r constraintRule) fails(x *Index, slot Slot) (int64, bool) {
+	return 0, !x.nodes[slot].spec.Meets(r.Constraint)
+}
+
+// instancesRule refuses nodes that are full of instances.
+type instancesRule struct{}
+
+func (r instancesRule) mark(x *Index, _, fail bitset) (from, to int) {
+	for slot := range x.full.each {
+		fail.put(slot, x.nodes[slot].crowded())
+	}
+	return 0, len(fail)
+}
+
+func (r instancesRule) fails(x *Index, slot Slot) (int64, bool) {
+	n := &x.nodes[slot]
+	if !n.crowded() {
+		return 0, false
+	}
+	return n.instances + 1 - n.spec.MaxInstances, true
+}
+
+// portRule refuses nodes on which a port is claimed.
+type portRule portTest
+
+func (r portRule) mark(_ *Index, _, fail bitset) (from, to int) {
+	for slot := range r.claims.each {
+		fail.set(Slot(slot))
+	}
+	return 0, len(fail)
+}
+
+func (r portRule) fails(_ *Index, slot Slot) (int64, bool) { return 0, r.claims.at(int32(slot)) > 0 }
+
+// resourceRule refuses nodes with too little of a dimension beside what is used.
+// What is not asked is asked of overused nodes alone: they may have less than
+// nothing left.
+type resourceRule struct {
+	ask
+	overused bool
+}
+
+func (r resourceRule) mark(x *Index, among, fail bitset) (from, to int) {
+	for w, word := range among {
+		if r.overused {
+			word &= x.overused[w]
+		}
+		if word == 0 {
+			continue
+		}
+		if r.dim < 0 {
+			fail[w] = word
+			continue
+		}
+		fail[w] = word & x.lacking(w, r.ask)
+		for rest := fail[w] & x.held[w]; rest != 0; rest &= rest - 1 {
+			slot := Slot(w<<6 + bits.TrailingZeros64(rest))
+			fail.put(slot, x.missing(slot, r.ask, &Held{}) > 0)
+		}
+	}
+	return 0, len(fail)
+}
+
+func (r resourceRule) fails(x *Index, slot Slot) (int64, bool) {
+	if r.overused && !x.overused.has(slot) {
+		return 0, false
+	}
+	missing := x.missing(slot, r.ask, &Held{})
+	return missing, missing > 0
+}
+
+// holdRule refuses nodes with enough of a dimension, but for what reservations
+// hold of it.
+type holdRule ask
+
+func (r holdRule) mark(x *Index, among, fail bitset) (from, to int) {
+	for w, word := range among {
+		for rest := word & x.held[w]; rest != 0; rest &= rest - 1 {
+			slot := Slot(w<<6 + bits.TrailingZeros64(rest))
+			_, fails := r.fails(x, slot)
+			fail.put(slot, fails)
+		}
+	}
+	return 0, len(fail)
+}
+
+func (r holdRule) fails(x *Index, slot Slot) (int64, bool) {
+	h := x.nodes[slot].hold
+	if h == nil || r.dim < 0 || x.missing(slot, ask(r), &Held{}) > 0 {
+		return 0, false
+	}
+	missing := shortfall(r.amount, satSub(h.spare[r.dim], h.amounts[r.dim]))
+	if r.name == placement.NameGPU {
+		most, whole := x.gpusLeft(slot, h.devices)
+		missing = gpuMissing(r.amount, most, whole)
+	}
+	return missing, missing > 0
+}
+
+// domainTests refuses nodes whose domain fails one of the tests, which have the
+// same reason.
+type domainTests []*domainTest
+
+func (r domainTests) mark(x *Index, _, fail bitset) (from, to int) {
+	for _, test := range r {
+		test.mark(x, fail)
+	}
+	return 0, len(fail)
+}
+
+func (r domainTests) fails(_ *Index, slot Slot) (int64, bool) {
+	return 0, slices.ContainsFunc(r, func(test *domainTest) bool { return !test.passes(slot) })
+}
+
+// mark joins the nodes that fail to fail, in time proportional to the domains
+// with a count and to the words. Where a count is needed, those that pass are
+// taken out of all.
+func (t *domainTest) mark(x *Index, fail bitset) {
+	k := t.counter
+	if t.low == 0 {
+		for domain, count := range k.domains.each {
+			if count > t.high {
+				x.joinMembers(k.topology, domain, fail)
+			}
+		}
+		if t.high < 0 || t.keyed && k.topology.key != "" {
+			x.scratchSet = x.scratchSet.resized(len(fail))
+			clear(x.scratchSet)
+			for domain := range k.topology.names {
+				if t.passesDomain(int32(domain)) && k.topology.members[domain] > 0 {
+					x.joinMembers(k.topology, int32(domain), x.scratchSet)
+				}
+			}
+			x.scratchSet.invert()
+			fail.unite(x.scratchSet)
+		}
+		return
+	}
+	x.scratchSet = x.scratchSet.resized(len(fail))
+	clear(x.scratchSet)
+	for domain, count := range k.domains.each {
+		if t.low <= count && count <= t.high {
+			x.joinMembers(k.topology, domain, x.scratchSet)
+		}
+	}
+	x.scratchSet.invert()
+	fail.unite(x.scratchSet)
+}
+
+// joinMembers sets the bits of the nodes of a domain in dst.
+func (x *Index) joinMembers(t *topology, domain int32, dst bitset) {
+	if t.key == "" {
+		dst.set(Slot(domain))
+		return
+	}
+	x.labels[t.key].values[t.names[domain]].joinInto(dst)
+}
+
+// lacking returns a bit for every node of a word that has too little of a
+// dimension free. It takes the sign of what would be left, without a branch per
+// node; where free may be so far below zero that this overflows, its own sign
+// too.
+func (x *Index) lacking(w int, a ask) uint64 {
+	base, end := w<<6, min(w<<6+64, len(x.nodes))
+	lacking := uint64(0)
+	switch {
+	case a.name != placement.NameGPU:
+		for i, free := range x.free[a.dim][base:end] {
+			lacking |= uint64(free|(free-a.amount)) >> 63 << i
+		}
+	case a.amount < placement.Device:
+		for i, most := range x.most[base:end] {
+			lacking |= uint64(int64(most)-a.amount) >> 63 << i
+		}
+	default:
+		for i, whole := range x.whole[base:end] {
+			lacking |= uint64(int64(whole)-a.amount/placement.Device) >> 63 << i
+		}
+	}
+	return lacking
+}

@@ -1,0 +1,326 @@
+package index
+
+import (
+	"cmp"
+	"math/bits"
+	"slices"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// Survey is what the rules of a query do to all nodes together.
+type Survey struct {
+	// Fit is on how many nodes the query fits.
+	Fit int
+	// First and Failed count, in filter order, the nodes that fail a rule
+	// first, and all that fail it.
+	First, Failed []ReasonCount
+	// Lacks says, for each resource and hold in Failed, which node lacks least:
+	// of those that fail it first, or if none does of all; of several the one
+	// that joined first.
+	Lacks []Lack
+	// Nearest is the node that fails the fewest rules, among those the one
+	// whose largest shortfall in relation to the references is the smallest,
+	// then the one that joined first. It is meaningless if no node fails.
+	Nearest Slot
+	// waits and twins are the nodes whose failures might all go away when what
+	// is on them goes, or on a new node like them.
+	waits, twins bitset
+	probe        *probe
+}
+
+// Lack is the node that lacks least of one dimension.
+type Lack struct {
+	Reason    placement.Reason
+	Slot      Slot
+	Shortfall int64
+}
+
+// Survey looks at all rules on all nodes but those left out. It goes rule by rule
+// over words of 64 nodes, and takes time in proportion to the nodes over 64 times
+// the rules and distinct taints, to the nodes that lack some amount, and to what
+// is counted by rules on domains. Its memory is some bits per node and what it
+// returns. Its result is good for Waiting and Twin until the index is used again.
+func (x *Index) Survey(q *Query, without []Slot) Survey {
+	p := x.prepareFilters(q)
+	filters := x.filters(p)
+	among := slices.Clone(x.present)
+	for _, slot := range without {
+		among.remove(slot)
+	}
+	s := surveyor{
+		index: x, left: slices.Clone(among), fail: make(bitset, len(among)),
+		Survey: Survey{waits: slices.Clone(among), twins: slices.Clone(among), probe: p},
+	}
+	for i := range filters {
+		s.pass(&filters[i], among)
+	}
+	s.Fit = len(without) + s.left.count()
+	s.nearest(filters, among)
+	return s.Survey
+}
+
+type surveyor struct {
+	Survey
+	index *Index
+	left  bitset // nodes that fail nothing so far
+	fail  bitset // nodes that fail the filter at hand
+	// planes count the failures of every node in binary: bit i of its number
+	// is in plane i.
+	planes []bitset
+}
+
+// pass sends the nodes through one filter.
+func (s *surveyor) pass(f *filter, among bitset) {
+	from, to := f.mark(s.index, among, s.fail)
+	first, failed := 0, 0
+	waits, twins := curable(f.reason.Kind)
+	for w := from; w < to; w++ {
+		s.fail[w] &= among[w]
+		word := s.fail[w]
+		first += bits.OnesCount64(word & s.left[w])
+		failed += bits.OnesCount64(word)
+		s.tally(w, word)
+		if !waits {
+			s.waits[w] &^= word
+		}
+		if !twins {
+			s.twins[w] &^= word
+		}
+	}
+	if first > 0 {
+		s.First = append(s.First, ReasonCount{f.reason, first})
+	}
+	if failed > 0 {
+		s.Failed = append(s.Failed, ReasonCount{f.reason, failed})
+		if f.reason.Name != "" {
+			s.lack(f, first > 0, from, to)
+		}
+	}
+	for w := from; w < to; w++ {
+		s.left[w] &^= s.fail[w]
+		s.fail[w] = 0
+	}
+}
+
+// curable reports whether a failure may go away when instances and holds go, and
+// whether a new, empty node of the same description may be without it. Rules on
+// domains are then looked at more closely.
+func curable(kind placement.ReasonKind) (byWaiting, byTwin bool) {
+	switch kind {
+	case placement.ReasonInstances, placement.ReasonPort, placement.ReasonResource, placement.ReasonHold,
+		placement.ReasonRepulsion, placement.ReasonSpread:
+		return true, true
+	case placement.ReasonState:
+		return false, true
+	case placement.ReasonTaint, placement.ReasonConstraint, placement.ReasonAffinity:
+	}
+	return false, false
+}
+
+// tally counts one more failure of each node of a word.
+func (s *surveyor) tally(w int, word uint64) {
+	for i := 0; word != 0; i++ {
+		if i == len(s.planes) {
+			s.planes = append(s.planes, make(bitset, len(s.left)))
+		}
+		s.planes[i][w], word = s.planes[i][w]^word, s.planes[i][w]&word
+	}
+}
+
+// lack finds the node that lacks least among those that fail a filter, first of
+// all filters if some do.
+func (s *surveyor) lack(f *filter, first bool, from, to int) {
+	x := s.index
+	least := Lack{Reason: f.reason, Slot: -1}
+	for w := from; w < to; w++ {
+		word := s.fail[w]
+		if first {
+			word &= s.left[w]
+		}
+		for ; word != 0; word &= word - 1 {
+			slot := Slot(w<<6 + bits.TrailingZeros64(word))
+			missing, _ := f.fails(x, slot)
+			if least.Slot < 0 || missing < least.Shortfall ||
+				missing == least.Shortfall && x.nodes[slot].join < x.nodes[least.Slot].join {
+				least.Slot, least.Shortfall = slot, missing
+			}
+		}
+	}
+	s.Lacks = append(s.Lacks, least)
+}
+
+// nearest finds the node that fails the fewest rules.
+func (s *surveyor) nearest(filters []filter, among bitset) {
+	x := s.index
+	fewest := make(bitset, len(among))
+	most := int(^uint(0) >> 1)
+	for w := range among {
+		word := among[w] &^ s.left[w]
+		if word == 0 {
+			continue
+		}
+		n := 0
+		for i, plane := range slices.Backward(s.planes) {
+			if without := word &^ plane[w]; without != 0 {
+				word = without
+			} else {
+				n |= 1 << i
+			}
+		}
+		if n < most {
+			most = n
+			clear(fewest[:w])
+		}
+		if n == most {
+			fewest[w] = word
+		}
+	}
+	amounts := slices.DeleteFunc(filters, func(f filter) bool { return f.reason.Name == "" })
+	found := false
+	var least fraction
+	for slot := range fewest.each {
+		largest := x.largestShortfall(amounts, slot)
+		order := largest.compare(least)
+		if !found || order < 0 || order == 0 && x.nodes[slot].join < x.nodes[s.Nearest].join {
+			found, s.Nearest, least = true, slot, largest
+		}
+	}
+}
+
+// largestShortfall returns what a node lacks most of, as a share of the reference.
+func (x *Index) largestShortfall(amounts []filter, slot Slot) fraction {
+	var largest fraction
+	for i := range amounts {
+		shortfall, fails := amounts[i].fails(x, slot)
+		if !fails {
+			continue
+		}
+		reference := int64(1)
+		if d := x.lookup(amounts[i].reason.Name); d >= 0 {
+			reference = max(reference, x.dims[d].reference)
+		}
+		if missing := (fraction{shortfall, reference}); missing.compare(largest) > 0 {
+			largest = missing
+		}
+	}
+	return largest
+}
+
+// Waits yields, as they joined, the nodes on which the query would fit without the
+// instances and holds that are on the node itself. Not those in whose way only
+// others of a domain stand.
+func (x *Index) Waits(s *Survey, yield func(Slot) bool) {
+	x.inJoinOrder(s.waits, func(slot Slot) bool {
+		return !x.emptied(s.probe, slot) || yield(slot)
+	})
+}
+
+// Twins yields, as they joined, the nodes another of which would take the query,
+// if it were new, empty and ready.
+func (x *Index) Twins(s *Survey, yield func(Slot) bool) {
+	x.inJoinOrder(s.twins, func(slot Slot) bool {
+		return !x.twin(s.probe, slot) || yield(slot)
+	})
+}
+
+// inJoinOrder visits the members of a set in the order of joining.
+func (x *Index) inJoinOrder(set bitset, visit func(Slot) bool) {
+	for _, slot := range x.byJoin {
+		if set.has(slot) && !visit(slot) {
+			return
+		}
+	}
+}
+
+// wholeFits reports whether the amounts asked fit on a node with nothing on it.
+func (x *Index) wholeFits(p *probe, slot Slot) bool {
+	return p.query.Resources.FitsIn(x.nodes[slot].spec.Allocatable())
+}
+
+// emptied reports whether a node would pass the rules on domains, and has the
+// amounts, once nothing runs there any more.
+func (x *Index) emptied(p *probe, slot Slot) bool {
+	if !x.wholeFits(p, slot) {
+		return false
+	}
+	for i := range p.tests {
+		test := &p.tests[i]
+		k := test.counter
+		domain := k.topology.of(slot)
+		if domain == noDomain {
+			if test.keyed {
+				return false
+			}
+			continue
+		}
+		on := int32(0)
+		for _, c := range x.running[slot] {
+			if slices.Contains(c.counted, k) || slices.Contains(c.keeps, k) {
+				on += c.places[slot]
+			}
+		}
+		// What goes may be what attracts. It lowers no bound of a spread rule
+		// below what is left in the domain.
+		left, first := k.domains.at(domain)-on, test.self > 0 && k.all == int64(on)
+		if left > test.high || left < test.low && !first {
+			return false
+		}
+	}
+	return true
+}
+
+// twin reports whether another node of the same description would pass the rules
+// on domains, and has the amounts.
+func (x *Index) twin(p *probe, slot Slot) bool {
+	if !x.wholeFits(p, slot) {
+		return false
+	}
+	for i := range p.tests {
+		test := &p.tests[i]
+		t := test.counter.topology
+		switch {
+		case t.key == "":
+			if test.low > 0 { // it would have no match
+				return false
+			}
+		case !test.passes(slot) && !x.settles(p, test, slot):
+			return false
+		}
+	}
+	return true
+}
+
+// settles reports whether a spread rule that a node fails would pass if the domain
+// of the node, which does not exist for the rule, did.
+func (x *Index) settles(p *probe, test *domainTest, slot Slot) bool {
+	t := test.counter.topology
+	domain := t.of(slot)
+	if test.spread == nil || test.spread.MaxSkew == 0 || domain == noDomain {
+		return false
+	}
+	set := x.current(p.plan.eligible)
+	if x.existing(set, t).nodes[domain] > 0 {
+		return false
+	}
+	count := test.counter.domains.at(domain)
+	least, domains := x.leastCount(test.counter, set)
+	if domains == 0 || count < least {
+		least = count
+	}
+	if domains+1 < test.spread.MinDomains {
+		least = 0
+	}
+	return int64(count) <= int64(least)+int64(test.spread.MaxSkew)-int64(test.self)
+}
+
+// fraction is a shortfall of a reference, neither of them negative. The zero
+// value is the smallest.
+type fraction struct{ shortfall, reference int64 }
+
+// compare multiplies crosswise in 128 bits, so that it is exact.
+func (f fraction) compare(other fraction) int {
+	high, low := bits.Mul64(uint64(f.shortfall), uint64(max(other.reference, 1)))
+	otherHigh, otherLow := bits.Mul64(uint64(other.shortfall), uint64(max(f.reference, 1)))
+	return cmp.Or(cmp.Compare(high, otherHigh), cmp.Compare(low, otherLow))
+}
