@@ -79,9 +79,13 @@
 // The index takes less than 250 bytes per node with five labels, one of them
 // unique, and one grid. Each further grid takes about 50 bytes per node; there
 // are at most six. What runs takes a few bytes per distinct class on a node.
-// Adding a node larger than any before re-keys all nodes. A refusal's reasons
-// are counted by filters over 64 nodes at a time (filter.go, count.go), in less than a scan
-// takes, and remembered until something changes.
+// Adding a node larger than any before re-keys all nodes, and so does the last of
+// a custom dimension when it goes. A refusal's reasons are counted by filters over
+// 64 nodes at a time (filter.go, count.go), in less than a scan takes, and
+// remembered until something changes; a survey for an explanation goes through the
+// same filters. A node that comes, goes or changes labels costs what runs on it. A
+// new class is compared with the counters that its labels, keys or namespace lead
+// to (anchor.go).
 //
 // Bounds of the worst case: a search gives up a walk after looking at an eighth
 // of the nodes, or twice all of them where a scan has to score each, and then

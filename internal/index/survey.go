@@ -56,7 +56,7 @@ func (x *Index) Survey(q *Query, without []Slot) Survey {
 		s.pass(&filters[i], among)
 	}
 	s.Fit = len(without) + s.left.count()
-	s.nearest(filters, among)
+	s.nearest(among)
 	return s.Survey
 }
 
@@ -68,6 +68,10 @@ type surveyor struct {
 	// planes count the failures of every node in binary: bit i of its number
 	// is in plane i.
 	planes []bitset
+	// amounts are the filters on amounts that some node fails, references what
+	// their shortfalls are shares of.
+	amounts    []*filter
+	references []int64
 }
 
 // pass sends the nodes through one filter.
@@ -132,6 +136,11 @@ func (s *surveyor) tally(w int, word uint64) {
 // all filters if some do.
 func (s *surveyor) lack(f *filter, first bool, from, to int) {
 	x := s.index
+	reference := int64(1)
+	if d := x.lookup(f.reason.Name); d >= 0 {
+		reference = max(reference, x.dims[d].reference)
+	}
+	s.amounts, s.references = append(s.amounts, f), append(s.references, reference)
 	least := Lack{Reason: f.reason, Slot: -1}
 	for w := from; w < to; w++ {
 		word := s.fail[w]
@@ -151,7 +160,7 @@ func (s *surveyor) lack(f *filter, first bool, from, to int) {
 }
 
 // nearest finds the node that fails the fewest rules.
-func (s *surveyor) nearest(filters []filter, among bitset) {
+func (s *surveyor) nearest(among bitset) {
 	x := s.index
 	fewest := make(bitset, len(among))
 	most := int(^uint(0) >> 1)
@@ -176,11 +185,10 @@ func (s *surveyor) nearest(filters []filter, among bitset) {
 			fewest[w] = word
 		}
 	}
-	amounts := slices.DeleteFunc(filters, func(f filter) bool { return f.reason.Name == "" })
 	found := false
 	var least fraction
 	for slot := range fewest.each {
-		largest := x.largestShortfall(amounts, slot)
+		largest := s.largestShortfall(slot)
 		order := largest.compare(least)
 		if !found || order < 0 || order == 0 && x.nodes[slot].join < x.nodes[s.Nearest].join {
 			found, s.Nearest, least = true, slot, largest
@@ -189,19 +197,13 @@ func (s *surveyor) nearest(filters []filter, among bitset) {
 }
 
 // largestShortfall returns what a node lacks most of, as a share of the reference.
-func (x *Index) largestShortfall(amounts []filter, slot Slot) fraction {
+func (s *surveyor) largestShortfall(slot Slot) fraction {
 	var largest fraction
-	for i := range amounts {
-		shortfall, fails := amounts[i].fails(x, slot)
-		if !fails {
-			continue
-		}
-		reference := int64(1)
-		if d := x.lookup(amounts[i].reason.Name); d >= 0 {
-			reference = max(reference, x.dims[d].reference)
-		}
-		if missing := (fraction{shortfall, reference}); missing.compare(largest) > 0 {
-			largest = missing
+	for i, f := range s.amounts {
+		if shortfall, fails := f.fails(s.index, slot); fails {
+			if missing := (fraction{shortfall, s.references[i]}); missing.compare(largest) > 0 {
+				largest = missing
+			}
 		}
 	}
 	return largest
@@ -320,6 +322,9 @@ type fraction struct{ shortfall, reference int64 }
 
 // compare multiplies crosswise in 128 bits, so that it is exact.
 func (f fraction) compare(other fraction) int {
+	if f.reference == other.reference {
+		return cmp.Compare(f.shortfall, other.shortfall)
+	}
 	high, low := bits.Mul64(uint64(f.shortfall), uint64(max(other.reference, 1)))
 	otherHigh, otherLow := bits.Mul64(uint64(other.shortfall), uint64(max(f.reference, 1)))
 	return cmp.Or(cmp.Compare(high, otherHigh), cmp.Compare(low, otherLow))
