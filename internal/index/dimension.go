@@ -92,7 +92,8 @@ func (x *Index) lookup(name placement.ResourceName) int {
 }
 
 // register returns the number of a dimension and makes it known if it is new.
-// It returns -1 when there are too many; see Admits.
+// It returns -1 when there are too many; see Admits. To take a place that another
+// one has left takes time in proportion to the nodes.
 func (x *Index) register(name placement.ResourceName) int {
 	if d := x.lookup(name); d >= 0 {
 		return d
@@ -122,6 +123,9 @@ func (x *Index) register(name placement.ResourceName) int {
 	slices.SortFunc(x.byName, func(a, b int) int {
 		return placement.CompareNames(x.dims[a].name, x.dims[b].name)
 	})
+	if d < len(x.dims)-1 { // others have changed their lanes for it
+		x.rekey()
+	}
 	return d
 }
 
