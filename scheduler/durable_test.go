@@ -216,13 +216,28 @@ func TestCloseWaitsForTheJournal(t *testing.T) {
 	})
 }
 
+// TestPanickingJournalClosesTheScheduler whether the caller writes itself or
+// may leave meanwhile. One that panics at a snapshot has lost nothing.
 func TestPanickingJournalClosesTheScheduler(t *testing.T) {
-	journal := new(stored)
-	s := opened(t, scheduler.Config{Journal: journal})
-	journal.after = func(context.Context) error { panic("out of range") }
-	require.PanicsWithValue(t, "out of range", func() { _, _ = s.Place(t.Context(), one("a")) })
-	requireClosed(t, s, scheduler.ErrJournal)
-	require.NoError(t, s.Close())
+	for name, ctx := range map[string]context.Context{"may leave": t.Context(), "stays": context.Background()} {
+		t.Run(name, func(t *testing.T) {
+			journal := new(stored)
+			s := opened(t, scheduler.Config{Journal: journal})
+			journal.after = func(context.Context) error { panic("out of range") }
+			var failed *scheduler.JournalError
+			require.ErrorAs(t, s.Checkpoint(ctx), &failed)
+			require.True(t, failed.Unknown)
+			_, err := s.Node(ctx, "n1")
+			require.NoError(t, err)
+
+			_, err = s.Place(ctx, one("a"))
+			require.ErrorAs(t, err, &failed)
+			require.True(t, failed.Unknown)
+			require.ErrorContains(t, err, "it panicked: out of range")
+			requireClosed(t, s, scheduler.ErrJournal)
+			require.NoError(t, s.Close())
+		})
+	}
 }
 
 func TestPanickingHookCostsNoOtherEvent(t *testing.T) {

@@ -14,7 +14,7 @@ type outbox struct {
 	events    [][]Event     // of each pending entry
 	last      uint64        // Seq of the last entry that ever was pending
 	durable   uint64        // Seq up to which pending entries are durable
-	appending bool          // somebody carries the baton of the journal
+	appending bool          // somebody writes the journal
 	snapshots int           // checkpoints that are being written
 	appended  chan struct{} // closed when either of them ends; nil while nobody waits
 	waiting   int           // callers that wait for that
@@ -27,7 +27,7 @@ type outbox struct {
 // wait for the next call.
 func (s *Scheduler) appendLeftLocked(ctx context.Context) {
 	for s.failure == nil && !s.outbox.appending && s.outbox.waiting == 0 && len(s.outbox.pending) > 0 {
-		s.appendLocked(ctx, new(any))
+		s.appendLocked(ctx)
 	}
 }
 
@@ -38,19 +38,16 @@ func (s *Scheduler) awaitLocked(ctx context.Context, seq uint64) error {
 	if s.outbox.durable >= seq {
 		return nil // before anything is allocated
 	}
-	var panicked any
 	for s.outbox.durable < seq {
 		switch {
 		case s.outbox.appending: // also if closed meanwhile: it may succeed
 			if err := s.awaitAppendLocked(ctx); err != nil {
 				return err
 			}
-		case panicked != nil:
-			panic(panicked)
 		case s.failure != nil:
 			return nil
 		default:
-			s.appendLocked(ctx, &panicked)
+			s.appendLocked(ctx)
 		}
 	}
 	return nil
@@ -74,32 +71,28 @@ func (s *Scheduler) awaitAppendLocked(ctx context.Context) error {
 	}
 }
 
-// appendLocked carries the baton once: it makes everything pending durable,
-// without holding the lock meanwhile. If ctx may end before the journal
-// returns it only sees to that, and the caller is to wait like all others; a
-// panic of the journal is left for it.
-func (s *Scheduler) appendLocked(ctx context.Context, panicked *any) {
+// appendLocked makes everything pending durable: one append, shared by all who
+// wait, without holding the lock meanwhile. If ctx may end before the journal
+// returns it only starts that, and the caller is to wait like all others.
+func (s *Scheduler) appendLocked(ctx context.Context) {
 	switch {
 	case s.cfg.Journal == nil:
 		entries, events := s.takePendingLocked()
 		s.appendedLocked(entries, events)
 	case ctx.Done() == nil:
-		s.carryLocked()
+		s.appendPendingLocked()
 	default:
 		s.outbox.appending = true
-		go s.carryAside(panicked)
+		go s.appendInBackground()
 	}
 }
 
-// carryAside carries the baton for a caller that may leave meanwhile. What is
-// then to be done after it is done here if nobody waits any more.
-func (s *Scheduler) carryAside(panicked *any) {
+// appendInBackground appends for a caller whose ctx may end first, and finishes
+// the follow-up work if nobody else waits any more.
+func (s *Scheduler) appendInBackground() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	func() {
-		defer func() { *panicked = recover() }()
-		s.carryLocked()
-	}()
+	s.appendPendingLocked()
 	if s.outbox.waiting == 0 {
 		s.appendLeftLocked(context.Background())
 		s.deliverLocked()
@@ -123,8 +116,8 @@ func (s *Scheduler) appendedLocked(entries []*entry, events [][]Event) {
 	}
 }
 
-// carryLocked carries the baton with a journal.
-func (s *Scheduler) carryLocked() {
+// appendPendingLocked appends everything pending to the journal.
+func (s *Scheduler) appendPendingLocked() {
 	s.outbox.appending = true
 	defer func() {
 		s.outbox.appending = false
@@ -141,25 +134,17 @@ func (s *Scheduler) carryLocked() {
 }
 
 // writeLocked appends entries to the journal with the lock let go of
-// meanwhile. It reports false if that failed, and with it the scheduler; so
-// does a journal that panics.
+// meanwhile. It reports false if that failed, and with it the scheduler.
 func (s *Scheduler) writeLocked(entries []*entry) bool {
 	s.mu.Unlock()
 	err := error(&JournalError{Unknown: true, Cause: errors.New("it did not return")})
 	defer func() {
-		panicked := recover()
 		s.mu.Lock()
-		if panicked != nil {
-			err = &JournalError{Unknown: true, Cause: fmt.Errorf("it panicked: %v", panicked)}
-		}
 		if err != nil {
 			s.failLocked(err)
 		}
-		if panicked != nil {
-			panic(panicked)
-		}
 	}()
-	err = s.append(entries)
+	err = s.encodeAndAppend(entries)
 	return err == nil
 }
 
@@ -179,7 +164,7 @@ func (s *Scheduler) wakeAppendedLocked() {
 	}
 }
 
-func (s *Scheduler) append(entries []*entry) error {
+func (s *Scheduler) encodeAndAppend(entries []*entry) error {
 	records := make([]Record, len(entries))
 	for i, e := range entries {
 		data, err := e.encode()
@@ -188,11 +173,21 @@ func (s *Scheduler) append(entries []*entry) error {
 		}
 		records[i] = Record{Seq: e.seq, Kind: RecordEntry, Data: data}
 	}
-	err := s.cfg.Journal.Append(s.lifetime, s.token, records)
-	if err == nil {
-		return nil
+	return s.appendRecords(s.lifetime, records)
+}
+
+// appendRecords calls the journal, which is the host's code: a panic there is
+// an append that failed.
+func (s *Scheduler) appendRecords(ctx context.Context, records []Record) (err error) {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			err = &JournalError{Unknown: true, Cause: fmt.Errorf("it panicked: %v", panicked)}
+		}
+	}()
+	if err := s.cfg.Journal.Append(ctx, s.token, records); err != nil {
+		return &JournalError{Unknown: !errors.Is(err, ErrFenced), Cause: err}
 	}
-	return &JournalError{Unknown: !errors.Is(err, ErrFenced), Cause: err}
+	return nil
 }
 
 // failLocked closes the scheduler after an append that failed: the state is

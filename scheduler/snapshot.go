@@ -105,7 +105,7 @@ func (s *Scheduler) captureSome(c *capture) bool {
 // Checkpoint appends a snapshot to the journal, which may then delete what
 // came before, and Open needs not read it. A JournalError leaves the scheduler
 // as it was, unless its token is fenced: that closes it.
-func (s *Scheduler) Checkpoint(ctx context.Context) error {
+func (s *Scheduler) Checkpoint(ctx context.Context) (err error) {
 	if s.cfg.Journal == nil {
 		return errors.New("scheduler: Checkpoint needs a journal")
 	}
@@ -119,12 +119,8 @@ func (s *Scheduler) Checkpoint(ctx context.Context) error {
 	if err := s.beginCheckpoint(); err != nil {
 		return err
 	}
-	defer s.endCheckpoint(&err)
-	err = s.cfg.Journal.Append(ctx, s.token, []Record{record})
-	if err != nil {
-		err = &JournalError{Unknown: !errors.Is(err, ErrFenced), Cause: err}
-	}
-	return err
+	defer func() { s.endCheckpoint(err) }()
+	return s.appendRecords(ctx, []Record{record})
 }
 
 // beginCheckpoint makes Close wait until endCheckpoint.
@@ -138,12 +134,11 @@ func (s *Scheduler) beginCheckpoint() error {
 }
 
 // endCheckpoint closes the scheduler if it was fenced.
-func (s *Scheduler) endCheckpoint(err *error) {
-	fenced := errors.Is(*err, ErrFenced)
+func (s *Scheduler) endCheckpoint(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if fenced {
-		s.failLocked(*err)
+	if errors.Is(err, ErrFenced) {
+		s.failLocked(err)
 	}
 	s.outbox.snapshots--
 	s.wakeAppendedLocked()
