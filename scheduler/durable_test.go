@@ -216,6 +216,58 @@ func TestCloseWaitsForTheJournal(t *testing.T) {
 	})
 }
 
+// TestCloseGivesUpOnAJournalThatIgnoresItsContext, and so do those who wait for
+// it; what it writes after that nobody is told.
+func TestCloseGivesUpOnAJournalThatIgnoresItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		journal, told := new(stored), 0
+		s := opened(t, scheduler.Config{Journal: journal, Hooks: scheduler.Hooks{
+			Placed: func(scheduler.Event, *scheduler.Placed) { told++ },
+		}})
+		gate, hangs := make(chan struct{}), true
+		journal.after = func(context.Context) error {
+			if hangs {
+				<-gate
+			}
+			return nil
+		}
+		mayLeave, leave := context.WithCancel(context.Background())
+		defer leave()
+		placed, watched := make(chan error, 2), make(chan struct{})
+		for _, id := range []string{"a", "b"} {
+			go func() { _, err := s.Place(mayLeave, one(id)); placed <- err }()
+		}
+		go func() {
+			defer close(watched)
+			for range s.Watch(context.Background(), s.Version()) {
+				t.Error("an event that nobody knows to be durable")
+			}
+		}()
+		synctest.Wait()
+		start := time.Now()
+		err := s.Close()
+		require.Equal(t, 10*time.Second, time.Since(start))
+		var failed *scheduler.JournalError
+		require.ErrorAs(t, err, &failed)
+		require.True(t, failed.Unknown)
+		for range cap(placed) {
+			err := <-placed
+			require.ErrorIs(t, err, scheduler.ErrClosed)
+			require.ErrorAs(t, err, &failed)
+			require.True(t, failed.Unknown)
+		}
+		<-watched
+		close(gate)
+		synctest.Wait()
+		require.NoError(t, s.Close())
+		require.Zero(t, told)
+		hangs = false
+		next, err := scheduler.Open(t.Context(), scheduler.Config{Journal: journal})
+		require.NoError(t, err)
+		require.NotEmpty(t, listed(t, next.Allocations), "it did get through")
+	})
+}
+
 // TestPanickingJournalClosesTheScheduler whether the caller writes itself or
 // may leave meanwhile. One that panics at a snapshot has lost nothing.
 func TestPanickingJournalClosesTheScheduler(t *testing.T) {

@@ -17,7 +17,8 @@ type outbox struct {
 	appending bool          // somebody writes the journal
 	snapshots int           // checkpoints that are being written
 	appended  chan struct{} // closed when either of them ends; nil while nobody waits
-	waiting   int           // callers that wait for that
+	waiting   int           // who waits for that
+	abandoned bool          // Close has given up waiting for that
 
 	deliver    []Event // durable, waiting for hooks
 	delivering bool    // somebody calls the hooks
@@ -40,6 +41,8 @@ func (s *Scheduler) awaitLocked(ctx context.Context, seq uint64) error {
 	}
 	for s.outbox.durable < seq {
 		switch {
+		case s.outbox.abandoned:
+			return nil
 		case s.outbox.appending: // also if closed meanwhile: it may succeed
 			if err := s.awaitAppendLocked(ctx); err != nil {
 				return err
@@ -128,7 +131,7 @@ func (s *Scheduler) appendPendingLocked() {
 		return
 	}
 	entries, events := s.takePendingLocked()
-	if s.writeLocked(entries) {
+	if s.writeLocked(entries) && !s.outbox.abandoned {
 		s.appendedLocked(entries, events)
 	}
 }

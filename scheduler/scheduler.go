@@ -133,20 +133,34 @@ func (s *Scheduler) acquire(ctx context.Context) error {
 	}
 }
 
+// closeWait is how long Close waits for a journal whose context has ended.
+const closeWait = 10 * time.Second
+
 // Close ends the scheduler: later calls return ErrClosed, watchers and waiters
 // end. An append under way sees its context end, and Close returns when the
 // journal has: nothing is written after that. Calls that wait for it, or would
 // have been next, return a JournalError if it did not get through; a host that
 // wants to hear of all lets its calls return first. Close is not needed for a
 // scheduler without a journal, can be called again, and returns nil.
+//
+// For a journal that ignores its context Close waits 10 seconds and returns a
+// JournalError with Unknown set: the append may still get through, and is told
+// to nobody. The goroutine in it stays until the journal returns. It is that
+// of a caller whose context cannot end, or else one of the scheduler's own.
 func (s *Scheduler) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.failure == nil {
 		s.closeLocked(ErrClosed)
 	}
+	ctx, end := context.WithTimeout(context.Background(), closeWait)
+	defer end()
 	for s.outbox.appending || s.outbox.snapshots > 0 {
-		_ = s.awaitAppendLocked(context.Background()) // which does not end
+		if s.awaitAppendLocked(ctx) != nil {
+			s.outbox.abandoned = true
+			s.wakeAppendedLocked()
+			return &JournalError{Unknown: true, Cause: errors.New("it goes on after its context has ended")}
+		}
 	}
 	s.deliverLocked() // what nobody else has waited for
 	return nil

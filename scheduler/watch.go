@@ -101,7 +101,7 @@ const unended = math.MaxUint64
 func (s *Scheduler) recorded(ctx context.Context) uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.failure != nil && s.outbox.appending {
+	for s.failure != nil && s.outbox.appending && !s.outbox.abandoned {
 		if s.awaitAppendLocked(ctx) != nil {
 			break
 		}
