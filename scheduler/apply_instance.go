@@ -22,6 +22,7 @@ func (st *state) place(c *Placed, tell listener) []quota.Usage {
 		st.preserve(old.node)
 		old.state, old.version = stale, st.seq
 		st.stale[a.id] = append(st.stale[a.id], old)
+		st.replaced++
 	}
 	st.allocations[a.id] = a
 	st.settleIn(a, st.nodes[c.NodeID])
@@ -64,6 +65,7 @@ func (st *state) release(a *allocation, tell listener) {
 		delete(st.allocations, a.id)
 		return
 	}
+	st.replaced--
 	rest := slices.DeleteFunc(st.stale[a.id], func(other *allocation) bool { return other == a })
 	if st.stale[a.id] = rest; len(rest) == 0 {
 		delete(st.stale, a.id)

@@ -83,7 +83,9 @@ func TestOutcomeOfAFailedAppend(t *testing.T) {
 			require.ErrorAs(t, err, &failed)
 			require.Equal(t, test.unknown, failed.Unknown)
 			require.Equal(t, durable, s.Version(), "what is not durable does not count")
-			require.Zero(t, s.Stats())
+			stats := s.Stats()
+			require.ErrorIs(t, stats.Closed, scheduler.ErrJournal)
+			require.Equal(t, []uint64{durable + 1, durable}, []uint64{stats.Version, stats.Durable}, "and says so")
 			require.Equal(t, []uint64{1}, told)
 			requireClosed(t, s, scheduler.ErrJournal)
 

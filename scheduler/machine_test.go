@@ -295,16 +295,19 @@ func (m *machine) checkHolds(t *rapid.T, n NodeInfo) {
 // gives the same bytes.
 func (m *machine) check(t *rapid.T) {
 	stale := make(map[string]int64) // CPU by node
-	seen := 0
+	seen, replaced := 0, 0
 	for _, a := range listed(t, m.s.Allocations) {
 		if a.State == Stale {
 			stale[a.NodeID] += a.Request.Resources.CPU
+			replaced++
 			continue
 		}
 		seen++
 		require.Equal(t, m.model[a.Request.ID], modelInstance{a.NodeID, a.Request.Resources.CPU, a.State == Lost})
 	}
 	require.Len(t, m.model, seen)
+	stats := m.s.Stats()
+	require.Equal(t, []int{seen + replaced, replaced}, []int{stats.Allocations, stats.Stale})
 	require.NoError(t, m.s.VerifyQuota(t.Context()))
 	m.mirror.check(t, m.s)
 	m.follower.check(t, m.s, m.journal)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"time"
 )
 
 // outbox is what has been applied and not yet told: entries for the journal,
@@ -15,9 +16,11 @@ type outbox struct {
 	last      uint64        // Seq of the last entry that ever was pending
 	durable   uint64        // Seq up to which pending entries are durable
 	appending bool          // somebody writes the journal
+	since     time.Time     // by the host's clock; zero while nobody does
 	snapshots int           // checkpoints that are being written
 	appended  chan struct{} // closed when either of them ends; nil while nobody waits
 	waiting   int           // who waits for that
+	calls     int           // that wait until what they saw is durable
 	abandoned bool          // Close has given up waiting for that
 
 	deliver    []Event // durable, waiting for hooks
@@ -37,8 +40,10 @@ func (s *Scheduler) appendLeftLocked(ctx context.Context) {
 // held meanwhile.
 func (s *Scheduler) awaitLocked(ctx context.Context, seq uint64) error {
 	if s.outbox.durable >= seq {
-		return nil // before anything is allocated
+		return nil
 	}
+	s.outbox.calls++
+	defer func() { s.outbox.calls-- }()
 	for s.outbox.durable < seq {
 		switch {
 		case s.outbox.abandoned:
@@ -123,10 +128,10 @@ func (s *Scheduler) appendedLocked(entries []*entry, events [][]Event) {
 func (s *Scheduler) appendPendingLocked() {
 	s.outbox.appending = true
 	defer func() {
-		s.outbox.appending = false
+		s.outbox.appending, s.outbox.since = false, time.Time{}
 		s.wakeAppendedLocked()
 	}()
-	s.yieldLocked()
+	s.outbox.since = s.yieldLocked()
 	if s.failure != nil {
 		return
 	}
@@ -151,13 +156,14 @@ func (s *Scheduler) writeLocked(entries []*entry) bool {
 	return err == nil
 }
 
-// yieldLocked lets callers that are ready go first. Where the journal is fast,
-// those that the last append has woken would else come one by one, each to an
-// append of its own.
-func (s *Scheduler) yieldLocked() {
+// yieldLocked lets callers that are ready go first, and returns the time. Where
+// the journal is fast, those that the last append has woken would else come one
+// by one, each to an append of its own.
+func (s *Scheduler) yieldLocked() time.Time {
 	s.mu.Unlock()
 	defer s.mu.Lock()
 	runtime.Gosched()
+	return s.reading().UTC().Round(0)
 }
 
 func (s *Scheduler) wakeAppendedLocked() {

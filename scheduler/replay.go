@@ -137,6 +137,7 @@ func (st *state) restoreAllocation(w allocationJSON, req *placement.Request, n *
 	}
 	if a.state == stale {
 		st.stale[a.id] = append(st.stale[a.id], a)
+		st.replaced++
 	} else {
 		st.allocations[a.id] = a
 	}

@@ -22,6 +22,7 @@ type state struct {
 	slots       []*node // by index.Slot
 	allocations map[string]*allocation
 	stale       map[string][]*allocation // replaced generations by ID, oldest first
+	replaced    int                      // of these, how many
 	released    releasedIDs
 	evictions   evictionHeap
 	index       *index.Index

@@ -1,11 +1,21 @@
 package scheduler
 
-import "context"
+import "time"
 
-// Stats are counters and sizes of a scheduler.
+// Stats are counters and sizes of a scheduler, as it stands, whether the
+// journal has that already or not.
 type Stats struct {
-	// Version is the sequence number of the last change.
-	Version uint64
+	// Version is the sequence number of the last change, Durable that of the
+	// last one that is durable. Without a journal they are the same.
+	Version, Durable uint64
+	// Appending is since when, by Config.Now, an append to the journal has been
+	// under way; zero if none is.
+	Appending time.Time
+	// Waiting is how many calls wait until what they saw is durable.
+	Waiting int
+	// Closed is why the scheduler has closed, nil while it has not. What is
+	// counted then may be lost from Durable on.
+	Closed error
 	// Nodes and Allocations on the books; Stale are replaced generations
 	// among them that still hold capacity.
 	Nodes, Allocations, Stale int
@@ -48,20 +58,15 @@ type SearchStats struct {
 	Unanchored int
 }
 
-// Stats returns the counters. Those of a scheduler that its journal has failed
-// are zero, since they would count what may be lost.
+// Stats returns the counters at once, whatever the journal does. It takes
+// constant time.
 func (s *Scheduler) Stats() Stats {
 	s.mu.Lock()
-	stats := Stats{
-		Version: s.state.seq, Nodes: len(s.state.nodes), Allocations: len(s.state.allocations),
+	defer s.mu.Unlock()
+	return Stats{
+		Version: s.state.seq, Durable: s.durableLocked(),
+		Appending: s.outbox.since, Waiting: s.outbox.calls, Closed: s.failure,
+		Nodes: len(s.state.nodes), Allocations: len(s.state.allocations) + s.state.replaced, Stale: s.state.replaced,
 		Search: SearchStats(s.state.index.Stats()),
 	}
-	for _, replaced := range s.state.stale {
-		stats.Stale += len(replaced)
-	}
-	stats.Allocations += stats.Stale
-	if err := s.settle(context.Background(), nil); err != nil {
-		return Stats{}
-	}
-	return stats
 }

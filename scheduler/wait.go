@@ -24,11 +24,15 @@ func (s *Scheduler) wakeChangedLocked() {
 	}
 }
 
-// Version returns the sequence number of the last change that is durable. It
-// does not wait.
+// Version returns the sequence number of the last change that is durable, at
+// once, whatever the journal does.
 func (s *Scheduler) Version() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.durableLocked()
+}
+
+func (s *Scheduler) durableLocked() uint64 {
 	if s.cfg.Journal != nil {
 		return s.outbox.durable
 	}

@@ -1,0 +1,125 @@
+package scheduler_test
+
+import (
+	"context"
+	"reflect"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/reservation"
+	"github.com/rads-project/constellation/scheduler"
+)
+
+// hanging is every method that answers from the state and may have to wait for
+// the journal, and neverWaiting those that do not.
+var (
+	hanging = map[string]func(context.Context, *scheduler.Scheduler) error{
+		"Schedule": func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Schedule(ctx, one("b"))) },
+		"Explain":  func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Explain(ctx, one("b"))) },
+		"ExplainNode": func(ctx context.Context, s *scheduler.Scheduler) error {
+			return failed(s.ExplainNode(ctx, one("b"), "n1"))
+		},
+		"Node":         func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Node(ctx, "n1")) },
+		"Nodes":        func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Nodes(ctx)) },
+		"Allocation":   func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Allocation(ctx, "a")) },
+		"Allocations":  func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Allocations(ctx)) },
+		"Reservation":  func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Reservation(ctx, "r")) },
+		"Reservations": func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Reservations(ctx)) },
+		"Quota":        func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Quota(ctx, "")) },
+		"Quotas":       func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Quotas(ctx)) },
+		"QuotaUsage":   func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.QuotaUsage(ctx, "")) },
+		"CheckQuota": func(ctx context.Context, s *scheduler.Scheduler) error {
+			return failed(s.CheckQuota(ctx, "", placement.Resources{}))
+		},
+		"VerifyQuota": func(ctx context.Context, s *scheduler.Scheduler) error { return s.VerifyQuota(ctx) },
+		"Snapshot":    func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Snapshot(ctx)) },
+		"Checkpoint":  func(ctx context.Context, s *scheduler.Scheduler) error { return s.Checkpoint(ctx) },
+		"Sweep":       func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Sweep(ctx)) },
+		"Wait":        func(ctx context.Context, s *scheduler.Scheduler) error { return s.Wait(ctx, s.Version()) },
+	}
+	neverWaiting = map[string]func(*scheduler.Scheduler){
+		"Stats":           func(s *scheduler.Scheduler) { s.Stats() },
+		"Version":         func(s *scheduler.Scheduler) { s.Version() },
+		"NextDeadline":    func(s *scheduler.Scheduler) { s.NextDeadline() },
+		"DeadlineChanged": func(s *scheduler.Scheduler) { s.DeadlineChanged() },
+		"Scale":           func(s *scheduler.Scheduler) { s.Scale() },
+		"Token":           func(s *scheduler.Scheduler) { s.Token() },
+	}
+	// changing are all others, but Close and Watch.
+	changing = []string{
+		"AddNode", "UpdateNode", "RemoveNode", "AdoptNode", "Cordon", "Uncordon", "MarkLost", "MarkReady",
+		"SetLabel", "RemoveLabel", "AddTaint", "RemoveTaint", "Place", "Allocate", "Release", "ReleaseGeneration",
+		"Resize", "CreateQuota", "UpdateQuota", "DeleteQuota", "Reserve", "PlaceFromReservation", "Unclaim",
+		"Extend", "ResizeReservation", "UpdateReservation", "ReleaseReservation", "SetMix",
+	}
+)
+
+func failed[T any](_ T, err error) error { return err }
+
+// TestReadsReturnWhenTheJournalHangs is of every exported call that only looks,
+// as the methods of the type tell. Those that answer at once run in the bubble
+// without a clock that moves.
+func TestReadsReturnWhenTheJournalHangs(t *testing.T) {
+	known := append(slices.Clone(changing), "Close", "Watch")
+	for name := range hanging {
+		known = append(known, name)
+	}
+	for name := range neverWaiting {
+		known = append(known, name)
+	}
+	var methods []string
+	for m := range reflect.TypeFor[*scheduler.Scheduler]().Methods() {
+		methods = append(methods, m.Name)
+	}
+	require.ElementsMatch(t, methods, known, "a method that nobody has tried with a journal that hangs")
+
+	synctest.Test(t, func(t *testing.T) {
+		journal := new(stored)
+		s := opened(t, scheduler.Config{Journal: journal})
+		_, err := s.Place(t.Context(), one("a"))
+		require.NoError(t, err)
+		require.Equal(t, scheduler.Stats{Version: 2, Durable: 2, Nodes: 1, Allocations: 1}, withoutSearch(s))
+		journal.before = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+		_, err = s.Reserve(brief(t), reservation.Spec{ID: "r", Count: 1, Duration: time.Hour, Shape: placement.Resources{CPU: 1}})
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		since := time.Now().UTC().Add(-time.Second)
+		for name, read := range hanging {
+			require.ErrorIs(t, read(brief(t), s), context.DeadlineExceeded, name)
+		}
+		waits, leave := context.WithCancel(t.Context())
+		for range 3 {
+			go func() { _ = failed(s.Nodes(waits)) }()
+		}
+		synctest.Wait()
+		start := time.Now()
+		for _, answer := range neverWaiting {
+			answer(s)
+		}
+		require.Equal(t, scheduler.Stats{
+			Version: 3, Durable: 2, Nodes: 1, Allocations: 1, Waiting: 3, Appending: since,
+		}, withoutSearch(s))
+		require.Zero(t, time.Since(start))
+		leave()
+		require.NoError(t, s.Close())
+		require.Equal(t, scheduler.ErrClosed, s.Stats().Closed)
+	})
+}
+
+// brief is a context that ends in a second.
+func brief(t *testing.T) context.Context {
+	t.Helper()
+	ctx, end := context.WithTimeout(t.Context(), time.Second)
+	t.Cleanup(end)
+	return ctx
+}
+
+func withoutSearch(s *scheduler.Scheduler) scheduler.Stats {
+	stats := s.Stats()
+	stats.Search = scheduler.SearchStats{}
+	return stats
+}
