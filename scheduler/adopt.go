@@ -233,7 +233,7 @@ func (st *state) applyAdoption(c *NodeAdopted, tell listener) {
 		st.addNode(&NodeAdded{Node: c.Node, Reference: c.Reference, Join: c.Join})
 	}
 	n := st.nodes[c.Node.ID]
-	n.unreported = false
+	st.edit(n).unreported = false
 	if n.lost {
 		st.markNode(&NodeMarked{NodeID: n.ID, Mark: MarkReady}, tell)
 	}

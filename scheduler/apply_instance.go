@@ -19,7 +19,7 @@ func (st *state) place(c *Placed, tell listener) []quota.Usage {
 		placed: st.now, generation: c.Generation, version: st.seq, token: st.token, score: uint16(c.Score),
 	}
 	if old := st.allocations[a.id]; old != nil {
-		st.preserve(old.node)
+		st.edit(old.node)
 		old.state, old.version = stale, st.seq
 		st.stale[a.id] = append(st.stale[a.id], old)
 		st.replaced++
@@ -37,8 +37,8 @@ func (st *state) place(c *Placed, tell listener) []quota.Usage {
 
 // settleIn enters an instance in the books of its node, and its eviction.
 func (st *state) settleIn(a *allocation, n *node) {
-	st.preserve(n)
-	n.link(a)
+	a.node = n
+	st.edit(n).link(a)
 	a.class = st.index.Retain(a.class)
 	st.index.Occupy(n.slot, a.class, &a.resources, a.devices)
 	if a.state == running {
@@ -50,7 +50,7 @@ func (st *state) settleIn(a *allocation, n *node) {
 }
 
 func (st *state) release(a *allocation, tell listener) {
-	st.preserve(a.node)
+	record := st.edit(a.node)
 	if a.state == running {
 		st.refund(a)
 		st.leave(a, tell)
@@ -59,7 +59,7 @@ func (st *state) release(a *allocation, tell listener) {
 	st.index.Vacate(a.node.slot, a.class, &a.resources, a.devices)
 	st.index.Release(a.class)
 	st.evictions.cancel(a.eviction)
-	a.node.unlink(a)
+	record.unlink(a)
 	st.roomOn(a.node.ID)
 	if a.state != stale {
 		delete(st.allocations, a.id)

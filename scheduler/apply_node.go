@@ -8,10 +8,11 @@ import (
 func (st *state) addNode(c *NodeAdded) {
 	st.index.SetReference(c.Reference)
 	n := st.insertNode(c.Node, c.Join)
-	n.version, n.tainted = st.seq, st.taintTimes(nil, nil, n.Taints)
+	record := st.edit(n)
+	record.version, record.tainted = st.seq, st.taintTimes(nil, nil, n.Taints)
 	st.joins = c.Join
 	st.roomOn(n.ID)
-	if n.unreported = c.Unreported; n.unreported {
+	if record.unreported = c.Unreported; n.unreported {
 		st.index.SetState(n.slot, n.indexState())
 	}
 }
@@ -19,7 +20,7 @@ func (st *state) addNode(c *NodeAdded) {
 // insertNode takes a node into the tables, ready and empty.
 func (st *state) insertNode(described placement.Node, join uint64) *node {
 	canonical := described.Canonical()
-	n := &node{Node: &canonical, join: join, captured: st.captures}
+	n := &node{nodeRecord: nodeRecord{Node: &canonical}, join: join, captured: st.captures}
 	st.nodes[n.ID] = n
 	n.slot = st.index.Add(n.Node, join)
 	if grow := int(n.slot) + 1 - len(st.slots); grow > 0 {
@@ -33,10 +34,9 @@ func (st *state) updateNode(c *NodeUpdated, tell listener) {
 	st.applyPlan(c.Moves, tell)
 	st.roomOn(c.Node.ID)
 	n := st.nodes[c.Node.ID]
-	st.preserve(n)
-	canonical := c.Node.Canonical()
-	n.tainted = st.taintTimes(n.Taints, n.tainted, canonical.Taints)
-	n.Node, n.version = &canonical, st.seq
+	record, canonical := st.edit(n), c.Node.Canonical()
+	record.tainted = st.taintTimes(n.Taints, n.tainted, canonical.Taints)
+	record.Node, record.version = &canonical, st.seq
 	st.index.SetReference(c.Reference)
 	st.index.Update(n.slot, n.Node)
 	st.hold(n) // for the places of instances
@@ -47,19 +47,19 @@ func (st *state) updateNode(c *NodeUpdated, tell listener) {
 
 func (st *state) markNode(c *NodeMarked, tell listener) {
 	n := st.nodes[c.NodeID]
-	st.preserve(n)
-	n.lost = n.lost || c.Mark == MarkLost // before the plan: see uncover
+	record := st.edit(n)
+	record.lost = n.lost || c.Mark == MarkLost // before the plan: see uncover
 	st.applyPlan(c.Moves, tell)
-	n.version = st.seq
+	record.version = st.seq
 	st.roomOn(n.ID)
 	switch c.Mark {
 	case MarkCordoned:
-		n.cordoned = true
+		record.cordoned = true
 	case MarkUncordoned:
-		n.cordoned = false
+		record.cordoned = false
 	case MarkLost:
 	case MarkReady:
-		n.lost = false
+		record.lost = false
 	}
 	st.index.SetState(n.slot, n.indexState())
 	if c.Mark != MarkLost && c.Mark != MarkReady {
@@ -98,8 +98,7 @@ func (st *state) markInstance(a *allocation, isLost bool, tell listener) []quota
 
 func (st *state) removeNode(c *NodeRemoved, tell listener) {
 	n := st.nodes[c.NodeID]
-	st.preserve(n)
-	n.lost = true // before the plan: see uncover
+	st.edit(n).lost = true // before the plan: see uncover
 	st.applyPlan(c.Moves, tell)
 	for _, a := range n.allocations() {
 		st.release(a, tell)

@@ -61,8 +61,16 @@ func (st *state) captureSome(c *capture, n int) bool {
 	return false
 }
 
+// edit returns the record of a node to be changed, and with it what is on the
+// node's books: nothing of that is changed before edit was called in the same
+// step. The capture under way gets its copy first.
+func (st *state) edit(n *node) *nodeRecord {
+	st.preserve(n)
+	return &n.nodeRecord
+}
+
 // preserve copies a node and what is on its books for the capture under way,
-// if that has not been done. It comes before every change of them.
+// if that has not been done.
 func (st *state) preserve(n *node) {
 	if st.capturing == nil || n.captured == st.captures {
 		return

@@ -53,7 +53,7 @@ func (st *state) findClaim(now time.Time, id string, req *placement.Request) (fo
 // it has lost that. One on a node that goes is about to cost nothing.
 func (st *state) uncover(a *allocation) {
 	if a != nil && a.covered != nil && a.state == running && !a.node.lost {
-		st.preserve(a.node)
+		st.edit(a.node)
 		before := st.chargeOf(a)
 		a.covered = nil
 		_, _ = st.quota.Replace(st.now, a.namespace(), before, st.chargeOf(a))

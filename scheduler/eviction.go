@@ -68,7 +68,7 @@ func (st *state) timeEviction(a *allocation) {
 // evict tells of the earliest eviction, which is due.
 func (st *state) evict(tell listener) {
 	a := heap.Pop(&st.evictions).(*eviction).allocation
-	st.preserve(a.node)
+	st.edit(a.node)
 	a.version = st.seq
 	taint, _, _ := a.evictingTaint()
 	tell.tell(&EvictionDue{ID: a.id, NodeID: a.node.ID, Taint: taint})

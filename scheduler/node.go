@@ -88,21 +88,27 @@ func (n NodeInfo) HasTaint(key string) bool {
 	return false
 }
 
-// node is one node. What runs on it is a list in order of placement.
+// node is one node.
 type node struct {
+	nodeRecord
+	slot     index.Slot
+	join     uint64
+	captured uint64 // the latest capture that has it
+	places   int64  // of instances that the plan holds; see keepPlaces
+}
+
+// nodeRecord is what changes of a node. It is read anywhere, and changed only
+// through state.edit. What runs there is a list in order of placement.
+type nodeRecord struct {
 	*placement.Node // canonical, shared with the index, replaced as a whole
-	slot            index.Slot
-	join            uint64
 	version         uint64
 	cordoned, lost  bool
 	unreported      bool        // takes no work before AdoptNode
 	tainted         []time.Time // when each of Taints was added
 	first, last     *allocation
-	captured        uint64 // the latest capture that has it
-	places          int64  // of instances that the plan holds; see keepPlaces
 }
 
-func (n *node) state() NodeState {
+func (n *nodeRecord) state() NodeState {
 	switch {
 	case n.lost:
 		return NodeLost
@@ -115,7 +121,7 @@ func (n *node) state() NodeState {
 	}
 }
 
-func (n *node) indexState() index.State {
+func (n *nodeRecord) indexState() index.State {
 	switch {
 	case n.lost:
 		return index.Lost
@@ -129,7 +135,7 @@ func (n *node) indexState() index.State {
 }
 
 // allocations returns what is on the node's books, by ID and generation.
-func (n *node) allocations() []*allocation {
+func (n *nodeRecord) allocations() []*allocation {
 	var all []*allocation
 	for a := n.first; a != nil; a = a.next {
 		all = append(all, a)
@@ -138,8 +144,8 @@ func (n *node) allocations() []*allocation {
 	return all
 }
 
-func (n *node) link(a *allocation) {
-	a.node, a.prev = n, n.last
+func (n *nodeRecord) link(a *allocation) {
+	a.prev = n.last
 	if n.last == nil {
 		n.first = a
 	} else {
@@ -148,7 +154,7 @@ func (n *node) link(a *allocation) {
 	n.last = a
 }
 
-func (n *node) unlink(a *allocation) {
+func (n *nodeRecord) unlink(a *allocation) {
 	if a.prev == nil {
 		n.first = a.next
 	} else {

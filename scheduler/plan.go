@@ -32,7 +32,7 @@ func (st *state) follow(events []reservation.Event, tell listener) {
 			}
 		}
 		if a := st.allocations[e.Instance]; a != nil {
-			st.preserve(a.node)
+			st.edit(a.node)
 			a.version = st.seq
 			a.overstayed = a.overstayed || e.Kind == reservation.Overstayed || e.Kind == reservation.EvictionDue
 		}

@@ -123,8 +123,9 @@ func (st *state) restore(wire snapshotJSON) error {
 
 func (st *state) restoreNode(w nodeJSON) *node {
 	n := st.insertNode(w.Node, w.Join)
-	n.version, n.tainted = w.Version, w.Tainted
-	n.cordoned, n.lost, n.unreported = w.Cordoned, w.Lost, w.Unreported
+	record := st.edit(n)
+	record.version, record.tainted = w.Version, w.Tainted
+	record.cordoned, record.lost, record.unreported = w.Cordoned, w.Lost, w.Unreported
 	st.index.SetState(n.slot, n.indexState())
 	return n
 }

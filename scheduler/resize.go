@@ -130,7 +130,7 @@ func (st *state) deviceLeft(n *node, held *index.Held) []int64 {
 
 func (st *state) resize(c *Resized, tell listener) {
 	a := st.allocations[c.ID]
-	st.preserve(a.node)
+	st.edit(a.node)
 	before, _ := st.plan.Stay(a.id)
 	if a.covered == nil {
 		st.leave(a, tell)
