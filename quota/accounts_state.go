@@ -38,9 +38,7 @@ type AccountState struct {
 func (a *Accounts) State() State {
 	state := State{Specs: slices.Collect(a.Specs())}
 	for ns := range a.Namespaces() {
-		acc := a.byName[ns]
-		one := AccountState{Namespace: ns, Charges: acc.charges, Used: a.own(acc), Since: a.since(acc)}
-		if one.Charges > 0 || one.Since != nil {
+		if one := a.Account(ns); one.Charges > 0 || one.Since != nil {
 			state.Accounts = append(state.Accounts, one)
 		}
 	}

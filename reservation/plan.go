@@ -72,6 +72,7 @@ type Plan struct {
 	touched      map[string]struct{} // nodes, see Touched
 	past         []PastReservation
 	events       []Event
+	before       Before
 }
 
 // booked is a reservation on the plan, with its next deadline and how many of

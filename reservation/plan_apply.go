@@ -13,6 +13,7 @@ func (p *Plan) Apply(changes ...Change) []Event {
 }
 
 func (p *Plan) apply(c *Change) {
+	p.announce(c)
 	switch c.Kind {
 	case Put:
 		p.put(c.Reservation)
@@ -227,6 +228,7 @@ func (p *Plan) vacate(instance string) {
 
 // arrive counts an instance that will leave.
 func (p *Plan) arrive(s Stay) {
+	p.before.stay(s.ID)
 	g := &guest{Stay: s, due: deadline{id: s.ID}}
 	p.stays[s.ID] = g
 	p.countStay(g, 1)

@@ -24,13 +24,19 @@ type Snapshot struct {
 
 // Snapshot returns a copy of the state.
 func (p *Plan) Snapshot() Snapshot {
+	s := p.Outline()
+	s.Reservations, s.Stays = slices.Collect(p.Reservations()), slices.Collect(p.Stays())
+	return s
+}
+
+// Outline returns Snapshot without reservations and stays, which are the parts
+// that grow.
+func (p *Plan) Outline() Snapshot {
 	return Snapshot{
-		Now:          instant(p.now),
-		Created:      p.created,
-		Reservations: slices.Collect(p.Reservations()),
-		Stays:        slices.Collect(p.Stays()),
-		Unsettled:    slices.Sorted(maps.Keys(p.unsettled)),
-		Past:         slices.Clone(p.past[max(0, len(p.past)-remembered):]),
+		Now:       instant(p.now),
+		Created:   p.created,
+		Unsettled: slices.Sorted(maps.Keys(p.unsettled)),
+		Past:      slices.Clone(p.past[max(0, len(p.past)-remembered):]),
 	}
 }
 

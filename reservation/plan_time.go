@@ -25,6 +25,7 @@ func (p *Plan) fire(until int64) {
 	for len(p.deadlines) > 0 && p.deadlines[0].at <= until {
 		due := p.deadlines[0]
 		p.now = max(p.now, due.at)
+		p.announceDue(due)
 		if due.rank == rankLeave {
 			p.overstay(due.id)
 			continue

@@ -160,7 +160,7 @@ func (st *state) countable(n *node, running []Report) error {
 			if a.state != lost {
 				continue
 			}
-			if _, err := st.quota.Add(st.now, a.namespace(), st.chargeOf(a)); err != nil {
+			if _, err := st.editQuota(a.namespace()).Add(st.now, a.namespace(), st.chargeOf(a)); err != nil {
 				return err
 			}
 			defer st.refund(a)
@@ -170,7 +170,7 @@ func (st *state) countable(n *node, running []Report) error {
 		namespace, amounts := r.Request.Namespace, quota.Instance(r.Request.Resources)
 		var err error
 		if used, err = used.Add(amounts.Resources); err == nil {
-			_, err = st.quota.Add(st.now, namespace, amounts)
+			_, err = st.editQuota(namespace).Add(st.now, namespace, amounts)
 		}
 		if err != nil {
 			return &placement.InvalidError{

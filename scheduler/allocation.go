@@ -2,8 +2,6 @@ package scheduler
 
 import (
 	"cmp"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/rads-project/constellation/internal/index"
@@ -72,11 +70,17 @@ type allocation struct {
 	generation uint64
 	version    uint64
 	token      uint64
-	covered    *quota.Amounts // by the slot of the reservation that it stands in
+	covered    *cover // by the slot that it stands in
 	eviction   *eviction
 	score      uint16
 	state      allocationState
 	overstayed bool
+}
+
+// cover is what the slot of a reservation pays for of the instance in it.
+type cover struct {
+	quota.Amounts
+	reservation string
 }
 
 type allocationState uint8
@@ -124,16 +128,19 @@ func (a *allocation) decision() Decision {
 	}
 }
 
-func (st *state) info(a *allocation) Allocation {
+// info describes the instance, which is on a node.
+func (a *allocation) info(nodeID string) Allocation {
 	info := Allocation{
-		Request: a.request().Clone(), NodeID: a.node.ID, Devices: deviceList(a.devices), Score: int(a.score),
+		Request: a.request().Clone(), NodeID: nodeID, Devices: deviceList(a.devices), Score: int(a.score),
 		State: a.state.public(), Generation: a.generation, Version: a.version, Token: a.token,
 		Placed: a.placed, Overstayed: a.overstayed,
 	}
 	if a.eviction != nil {
 		info.EvictionAt = a.eviction.at
 	}
-	_, info.Reservation, _ = st.plan.ClaimOf(a.id)
+	if a.covered != nil {
+		info.Reservation = a.covered.reservation
+	}
 	return info
 }
 
@@ -158,16 +165,6 @@ func (st *state) generation(id string, generation uint64) *allocation {
 		}
 	}
 	return nil
-}
-
-// all returns every allocation by ID and generation, stale ones included.
-func (st *state) all() []*allocation {
-	all := slices.AppendSeq(make([]*allocation, 0, len(st.allocations)), maps.Values(st.allocations))
-	for _, replaced := range st.stale {
-		all = append(all, replaced...)
-	}
-	slices.SortFunc(all, compareAllocations)
-	return all
 }
 
 func (a *allocation) namespace() string { return a.class.Request().Namespace }

@@ -67,13 +67,13 @@ func (st *state) change(c Change, tell listener) {
 	case *MixChanged:
 		st.setMix(cloneMix(c.Mix))
 	case *QuotaCreated:
-		over, _ := st.quota.Create(st.now, c.Spec.Clone())
+		over, _ := st.editSpec(c.Spec.Namespace, c.Spec).Create(st.now, c.Spec.Clone())
 		st.declared(c.Spec.Namespace, over, tell)
 	case *QuotaUpdated:
-		over, _ := st.quota.Update(st.now, c.Spec.Clone())
+		over, _ := st.editSpec(c.Spec.Namespace, c.Spec).Update(st.now, c.Spec.Clone())
 		st.declared(c.Spec.Namespace, over, tell)
 	case *QuotaDeleted:
-		_ = st.quota.Delete(c.Namespace)
+		_ = st.editSpec(c.Namespace, quota.Spec{}).Delete(c.Namespace)
 		delete(st.quotaVersions, c.Namespace)
 	}
 }

@@ -27,8 +27,7 @@ func (st *state) place(c *Placed, tell listener) []quota.Usage {
 	st.allocations[a.id] = a
 	st.settleIn(a, st.nodes[c.NodeID])
 	if c.Claim != nil {
-		covered := amountsOf(c.Claim.Claim.Held.Clone())
-		a.covered = &covered
+		a.covered = &cover{amountsOf(c.Claim.Claim.Held.Clone()), c.Claim.ID}
 		st.applyPlan([]reservation.Change{*c.Claim}, tell)
 	}
 	st.stay(a, false, tell)

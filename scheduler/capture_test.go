@@ -1,31 +1,86 @@
 package scheduler
 
 import (
+	"cmp"
 	"encoding/json"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/quota"
 )
 
-// TestCaptureIsOfOneInstant changes everything while a snapshot is being
-// taken: it holds the state as it was when it began.
+var everything = parts{nodes: true, infos: true, quotas: true, plan: true}
+
+// snapshot captures the state in one go.
+func (st *state) snapshot() snapshotJSON {
+	c := st.capture(st.now, everything)
+	for st.captureSome(c, captureTurn) {
+		continue
+	}
+	return c.snapshot()
+}
+
+// shown is all that is made of a capture of everything.
+func shown(t testHelper, c *capture) string {
+	t.Helper()
+	slices.SortFunc(c.infos, func(a, b NodeInfo) int { return cmp.Compare(a.ID, b.ID) })
+	_, all := c.placed()
+	var instances []Allocation
+	for _, a := range all {
+		instances = append(instances, a.info(a.on.ID))
+	}
+	var quotas []accountCopy
+	for account := range c.accounts.all() {
+		quotas = append(quotas, *account)
+	}
+	require.NoError(t, c.verifyQuota())
+	data, err := json.MarshalIndent([]any{c.snapshot(), c.infos, instances, quotas}, "", " ")
+	require.NoError(t, err)
+	return string(data)
+}
+
+// captured is what is made of a capture in one go.
+func captured(t testHelper, s *Scheduler) string {
+	t.Helper()
+	c := s.state.capture(s.now, everything)
+	for s.state.captureSome(c, captureTurn) {
+		continue
+	}
+	return shown(t, c)
+}
+
+// TestCaptureIsOfOneInstant changes everything while the state is being taken:
+// what is made of it is as it was when that began.
 func TestCaptureIsOfOneInstant(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := newMachine(t)
 		actions := []func(*rapid.T){
 			m.addNode, m.addNode, m.markNode, m.place, m.place, m.release, m.resize, m.reserve, m.claim, m.unclaim,
-			m.changeReservation, func(*rapid.T) { m.clock.advance(20e9) },
+			m.changeReservation, m.setQuota, m.adoptNode, m.releaseStale, m.placeLostAgain, m.makeDueForEviction,
+			func(*rapid.T) { m.clock.advance(20e9) },
 		}
 		step := func() { rapid.SampledFrom(actions).Draw(t, "action")(t) }
 		for range rapid.IntRange(0, 25).Draw(t, "before") {
 			step()
 		}
-		st := m.s.state
-		want, err := json.Marshal(st.snapshot())
+		_, err := m.s.Sweep(t.Context())
 		require.NoError(t, err)
-		m.quiet = true // no other snapshots meanwhile
-		c := st.capture()
+		st := m.s.state
+		want := captured(t, m.s)
+		m.quiet = true // no other captures meanwhile
+		c := st.capture(m.s.now, everything)
 		for {
 			for range rapid.IntRange(0, 3).Draw(t, "during") {
 				step()
@@ -34,8 +89,204 @@ func TestCaptureIsOfOneInstant(t *testing.T) {
 				break
 			}
 		}
-		got, err := json.Marshal(c.finish())
-		require.NoError(t, err)
-		require.Equal(t, string(want), string(got))
+		require.Equal(t, want, shown(t, c))
 	})
+}
+
+// TestCaptureGetsItsCopyBeforeAnyChange begins a capture, changes one thing
+// before anything had its turn, and looks at what the capture says.
+func TestCaptureGetsItsCopyBeforeAnyChange(t *testing.T) {
+	again := testRequest("lost", 1)
+	tests := []struct {
+		name   string
+		change func(t *testing.T, s *Scheduler, c *clock) error
+	}{
+		{"place", func(t *testing.T, s *Scheduler, _ *clock) error { place(t, s, testRequest("new", 1)); return nil }},
+		{"release", func(t *testing.T, s *Scheduler, _ *clock) error { return s.Release(t.Context(), "a") }},
+		{"place what is lost", func(t *testing.T, s *Scheduler, _ *clock) error { place(t, s, again); return nil }},
+		{"evict", func(t *testing.T, s *Scheduler, c *clock) error { c.advance(30 * time.Second); return swept(t, s) }},
+		{"overstay", func(t *testing.T, s *Scheduler, c *clock) error { c.advance(time.Minute); return swept(t, s) }},
+		{"end", func(t *testing.T, s *Scheduler, c *clock) error { c.advance(time.Hour); return swept(t, s) }},
+		{"resize", func(t *testing.T, s *Scheduler, _ *clock) error {
+			_, err := s.Resize(t.Context(), "a", placement.Resources{CPU: 2000})
+			return err
+		}},
+		{"remove", func(t *testing.T, s *Scheduler, _ *clock) error {
+			_, err := s.RemoveNode(t.Context(), "n1")
+			return err
+		}},
+		{"lose", func(t *testing.T, s *Scheduler, _ *clock) error { return s.MarkLost(t.Context(), "n1") }},
+		{"lose claimed", func(t *testing.T, s *Scheduler, _ *clock) error { return s.MarkLost(t.Context(), "n4") }},
+		{"return", func(t *testing.T, s *Scheduler, _ *clock) error { return s.MarkReady(t.Context(), "n2") }},
+		{"shrink", func(t *testing.T, s *Scheduler, _ *clock) error {
+			_, err := s.UpdateNode(t.Context(), placement.Node{ID: "n4", Capacity: placement.Resources{CPU: 500}})
+			return err
+		}},
+		{"cordon", func(t *testing.T, s *Scheduler, _ *clock) error { return s.Cordon(t.Context(), "n3") }},
+		{"label", func(t *testing.T, s *Scheduler, _ *clock) error { return s.SetLabel(t.Context(), "n1", "k", "v") }},
+		{"adopt", func(t *testing.T, s *Scheduler, _ *clock) error {
+			_, err := s.AdoptNode(t.Context(), testNode("n2", 8), []Report{{Request: testRequest("found", 1)}})
+			return err
+		}},
+		{"unclaim", func(t *testing.T, s *Scheduler, _ *clock) error { return s.Unclaim(t.Context(), "claimed") }},
+		{"end by hand", func(t *testing.T, s *Scheduler, _ *clock) error { return s.ReleaseReservation(t.Context(), "r", true) }},
+		{"reserve", func(t *testing.T, s *Scheduler, _ *clock) error { reserve(t, s, holding("new", 1, 1)); return nil }},
+		{"quota", func(t *testing.T, s *Scheduler, _ *clock) error {
+			_, err := s.UpdateQuota(t.Context(), limited("ns", "other", 64_000))
+			return err
+		}},
+		{"another default", func(t *testing.T, s *Scheduler, _ *clock) error {
+			spec := limited("fallback", "", 1000)
+			spec.Default = true
+			_, err := s.CreateQuota(t.Context(), spec)
+			return err
+		}},
+		{"no quota", func(t *testing.T, s *Scheduler, _ *clock) error { return s.DeleteQuota(t.Context(), "other") }},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			clock := newClock()
+			s := newTestScheduler(t, Config{Now: clock.Now, RememberReleased: 3})
+			for i := range 4 {
+				addNodes(t, s, testNode(fmt.Sprint("n", i+1), 8))
+			}
+			populate(t, s, again)
+			want := captured(t, s)
+			c := s.state.capture(s.now, everything)
+			require.NoError(t, test.change(t, s, clock))
+			for s.state.captureSome(c, captureTurn) {
+				continue
+			}
+			require.Equal(t, want, shown(t, c))
+			require.NotEqual(t, want, captured(t, s), "there was something to keep")
+		})
+	}
+}
+
+// populate has instances run, lost, yielding, claimed, and about to be due.
+func populate(t *testing.T, s *Scheduler, toLose placement.Request) {
+	t.Helper()
+	for _, spec := range []quota.Spec{limited("other", "", 64_000), limited("org", "", 64_000), limited("ns", "org", 500)} {
+		_, err := s.CreateQuota(t.Context(), spec)
+		require.NoError(t, err)
+	}
+	for _, spec := range []quota.Spec{limited("ns", "org", 64_000)} {
+		_, err := s.UpdateQuota(t.Context(), spec)
+		require.NoError(t, err)
+	}
+	allocate(t, s, "n1", testRequest("a", 1))
+	other := testRequest("elsewhere", 1)
+	other.Namespace = "nobody knows"
+	allocate(t, s, "n1", other)
+	allocate(t, s, "n2", toLose)
+	require.NoError(t, s.MarkLost(t.Context(), "n2"))
+	tolerating := testRequest("b", 1)
+	tolerating.Preferences = tolerating.Preferences.Tolerate(placement.TolerateExists("t").AtMost(30))
+	tolerating.Preferences.Tolerations[0].Effect = placement.NoExecute
+	allocate(t, s, "n3", tolerating)
+	require.NoError(t, s.AddTaint(t.Context(), "n3", placement.Taint{Key: "t", Effect: placement.NoExecute}))
+	brief := testRequest("c", 1)
+	brief.Duration = time.Minute
+	allocate(t, s, "n1", brief)
+	spec := holding("r", 1, 1)
+	spec.Node = "n4"
+	reserve(t, s, spec)
+	claimed := testRequest("claimed", 1)
+	claimed.Namespace = spec.Namespace
+	claimed.Resources = spec.Shape
+	_, err := s.PlaceFromReservation(t.Context(), "r", claimed)
+	require.NoError(t, err)
+}
+
+func limited(namespace, parent string, cpu int64) quota.Spec {
+	return quota.Spec{Namespace: namespace, Parent: parent, Limits: map[placement.ResourceName]quota.Limit{
+		placement.NameCPU: {Soft: cpu},
+	}}
+}
+
+func swept(t *testing.T, s *Scheduler) error {
+	t.Helper()
+	_, err := s.Sweep(t.Context())
+	return err
+}
+
+// TestNodesAreChangedOnlyThroughEdit reads the code: the fields of nodeRecord
+// are assigned where edit has returned the record.
+func TestNodesAreChangedOnlyThroughEdit(t *testing.T) {
+	fields := make(map[string]bool)
+	for f := range reflect.TypeFor[nodeRecord]().Fields() {
+		fields[f.Name] = true
+	}
+	files, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	seen := 0
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		require.NoError(t, err)
+		ast.Inspect(parsed, func(n ast.Node) bool {
+			assigned, ok := n.(*ast.AssignStmt)
+			if !ok {
+				return true
+			}
+			for _, to := range assigned.Lhs {
+				field, ok := to.(*ast.SelectorExpr)
+				if !ok || !fields[field.Sel.Name] {
+					continue
+				}
+				if on, ok := field.X.(*ast.Ident); ok && (on.Name == "n" || on.Name == "node") && file != "node.go" {
+					t.Errorf("%s: %s.%s is assigned beside edit", file, on.Name, field.Sel.Name)
+				}
+				seen++
+			}
+			return true
+		})
+	}
+	require.Greater(t, seen, 10)
+}
+
+// placeLostAgain places what is lost anew, with the same request.
+func (m *machine) placeLostAgain(t *rapid.T) {
+	for _, a := range m.s.state.snapshotOfLost() {
+		if m.attempt(t, func() error { _, err := m.s.Place(t.Context(), a); return err }) {
+			on := m.s.state.allocations[a.ID]
+			m.model[a.ID] = modelInstance{node: on.node.ID, cpu: a.Resources.CPU}
+		}
+	}
+}
+
+// snapshotOfLost returns the requests of what is lost, by ID.
+func (st *state) snapshotOfLost() []placement.Request {
+	var all []placement.Request
+	for _, a := range st.allocations {
+		if a.state == lost {
+			all = append(all, a.request().Clone())
+		}
+	}
+	slices.SortFunc(all, func(a, b placement.Request) int { return cmp.Compare(a.ID, b.ID) })
+	return all
+}
+
+// makeDueForEviction taints a node in half a minute's notice to what is there.
+func (m *machine) makeDueForEviction(t *rapid.T) {
+	req := testRequest(drawID(t), 0)
+	req.Preferences = req.Preferences.Tolerate(placement.TolerateExists("t").AtMost(30))
+	if m.attempt(t, func() error { _, err := m.s.Place(t.Context(), req); return err }) {
+		on := m.s.state.allocations[req.ID]
+		m.model[req.ID] = modelInstance{node: on.node.ID, cpu: on.resources.CPU}
+		m.attempt(t, func() error { return m.s.AddTaint(t.Context(), on.node.ID, noExecute("t")) })
+	}
+}
+
+// checkCovers asserts that an instance knows in which reservation it stands.
+func (m *machine) checkCovers(t *rapid.T) {
+	for id, a := range m.s.state.allocations {
+		_, in, ok := m.s.state.plan.ClaimOf(id)
+		require.Equal(t, ok, a.covered != nil, id)
+		if ok {
+			require.Equal(t, in, a.covered.reservation)
+		}
+	}
 }

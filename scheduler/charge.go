@@ -1,7 +1,6 @@
 package scheduler
 
 import (
-	"errors"
 	"iter"
 	"maps"
 	"slices"
@@ -37,7 +36,7 @@ func (st *state) exceeded(namespace string, verdict quota.Verdict, err error) er
 // the slot that it stands in covers.
 func (st *state) chargeOf(a *allocation) quota.Amounts { return chargeFor(a.resources, a.covered) }
 
-func chargeFor(r placement.Resources, covered *quota.Amounts) quota.Amounts {
+func chargeFor(r placement.Resources, covered *cover) quota.Amounts {
 	amounts := quota.Instance(r)
 	if covered != nil {
 		amounts.Resources, _ = amounts.Resources.Sub(covered.Resources)
@@ -48,11 +47,11 @@ func chargeFor(r placement.Resources, covered *quota.Amounts) quota.Amounts {
 
 // stillCovered returns what a slot goes on to cover of an instance of another
 // size: no more than before.
-func stillCovered(covered *quota.Amounts, to placement.Resources) *quota.Amounts {
+func stillCovered(covered *cover, to placement.Resources) *cover {
 	if covered == nil {
 		return nil
 	}
-	still := quota.Amounts{Instances: covered.Instances}
+	still := cover{quota.Amounts{Instances: covered.Instances}, covered.reservation}
 	for name, amount := range covered.Resources.All() {
 		still.Resources = still.Resources.With(name, min(amount, to.Amount(name)))
 	}
@@ -62,42 +61,33 @@ func stillCovered(covered *quota.Amounts, to placement.Resources) *quota.Amounts
 // charge and refund follow what was decided. They can not fail: an amount
 // that could not be counted was refused before.
 func (st *state) charge(a *allocation) []quota.Usage {
-	over, _ := st.quota.Add(st.now, a.namespace(), st.chargeOf(a))
+	ns := a.namespace()
+	over, _ := st.editQuota(ns).Add(st.now, ns, st.chargeOf(a))
 	return over
 }
 
 func (st *state) refund(a *allocation) {
-	_ = st.quota.Remove(a.namespace(), st.chargeOf(a))
+	ns := a.namespace()
+	_ = st.editQuota(ns).Remove(ns, st.chargeOf(a))
 }
 
 // recharge gives an instance other amounts.
 func (st *state) recharge(a *allocation, to placement.Resources) {
 	before := st.chargeOf(a)
 	a.resources, a.covered = to, stillCovered(a.covered, to)
-	_, _ = st.quota.Replace(st.now, a.namespace(), before, st.chargeOf(a))
+	ns := a.namespace()
+	_, _ = st.editQuota(ns).Replace(st.now, ns, before, st.chargeOf(a))
 }
 
-// nameUsers adds to a refusal to delete a quota which allocations and
-// reservations use it.
-func (st *state) nameUsers(err error) error {
-	var used *quota.InUseError
-	if !errors.As(err, &used) || used.By != quota.ByCharges {
-		return err
+// account returns a copy of what a namespace was granted and uses.
+func (st *state) account(now time.Time, ns string) (accountCopy, bool) {
+	spec, declared := st.quota.Spec(ns)
+	account := st.quota.Account(ns)
+	if !declared && account.Charges == 0 {
+		return accountCopy{}, false
 	}
-	var ids []string
-	for id, a := range st.allocations {
-		if a.state == running && a.namespace() == used.Namespace {
-			ids = append(ids, id)
-		}
-	}
-	for id, paid := range st.payments {
-		if paid.namespace == used.Namespace {
-			ids = append(ids, id)
-		}
-	}
-	slices.Sort(ids)
-	used.IDs = ids[:min(3, len(ids))]
-	return used
+	spec.Namespace = ns
+	return accountCopy{account, st.quotaInfo(now, spec), declared}, true
 }
 
 func (st *state) quotaInfo(now time.Time, spec quota.Spec) QuotaInfo {

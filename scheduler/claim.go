@@ -56,7 +56,8 @@ func (st *state) uncover(a *allocation) {
 		st.edit(a.node)
 		before := st.chargeOf(a)
 		a.covered = nil
-		_, _ = st.quota.Replace(st.now, a.namespace(), before, st.chargeOf(a))
+		ns := a.namespace()
+		_, _ = st.editQuota(ns).Replace(st.now, ns, before, st.chargeOf(a))
 	}
 }
 

@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -54,13 +55,12 @@ func (m *machine) setMix(t *rapid.T) {
 	m.attempt(t, func() error { return m.s.SetMix(t.Context(), mix) })
 }
 
-// releaseStale says of the oldest stale generation that it is gone.
+// releaseStale says of the oldest stale generation of the first ID that it is
+// gone.
 func (m *machine) releaseStale(t *rapid.T) {
-	for _, a := range listed(t, m.s.Allocations) {
-		if a.State == Stale {
-			require.NoError(t, m.s.ReleaseGeneration(t.Context(), a.Request.ID, a.Generation))
-			return
-		}
+	for _, id := range slices.Sorted(maps.Keys(m.s.state.stale)) {
+		require.NoError(t, m.s.ReleaseGeneration(t.Context(), id, m.s.state.stale[id][0].generation))
+		return
 	}
 }
 

@@ -322,6 +322,7 @@ func (m *machine) check(t *rapid.T) {
 		m.checkHolds(t, n)
 	}
 	m.checkIndex(t)
+	m.checkCovers(t)
 	m.checkOwed(t)
 }
 

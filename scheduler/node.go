@@ -168,7 +168,9 @@ func (n *nodeRecord) unlink(a *allocation) {
 	a.prev, a.next = nil, nil
 }
 
+// nodeInfo describes a node, which is not copied: see Canonical.
 func (st *state) nodeInfo(n *node) NodeInfo {
+	st.visited++
 	free := st.index.Free(n.slot)
 	for name, amount := range free.All() {
 		if amount < 0 {
@@ -176,7 +178,7 @@ func (st *state) nodeInfo(n *node) NodeInfo {
 		}
 	}
 	return NodeInfo{
-		Node:       n.Canonical(),
+		Node:       *n.Node,
 		State:      n.state(),
 		Total:      n.Allocatable(),
 		Allocated:  st.index.Used(n.slot).Clone(),

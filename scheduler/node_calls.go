@@ -1,8 +1,8 @@
 package scheduler
 
 import (
+	"cmp"
 	"context"
-	"maps"
 	"slices"
 
 	"github.com/rads-project/constellation/placement"
@@ -59,7 +59,7 @@ func (s *Scheduler) RemoveNode(ctx context.Context, nodeID string) ([]Allocation
 	var gone []Allocation
 	if err == nil {
 		for _, a := range n.allocations() {
-			info := s.state.info(a)
+			info := a.info(nodeID)
 			info.State = Removed
 			gone = append(gone, info)
 		}
@@ -182,6 +182,7 @@ func (s *Scheduler) Node(ctx context.Context, nodeID string) (info NodeInfo, err
 		n, err := st.node(nodeID)
 		if err == nil {
 			info = st.nodeInfo(n)
+			info.Node = n.Canonical()
 		}
 		return err
 	})
@@ -191,13 +192,16 @@ func (s *Scheduler) Node(ctx context.Context, nodeID string) (info NodeInfo, err
 	return info, nil
 }
 
-// Nodes returns all nodes by ID, as of one instant.
+// Nodes returns all nodes by ID, as of one instant. Decisions go on meanwhile;
+// it takes time and memory in proportion to the nodes.
 func (s *Scheduler) Nodes(ctx context.Context) ([]NodeInfo, error) {
-	return list(ctx, s, func(st *state) []NodeInfo {
-		infos := make([]NodeInfo, 0, len(st.nodes))
-		for _, id := range slices.Sorted(maps.Keys(st.nodes)) {
-			infos = append(infos, st.nodeInfo(st.nodes[id]))
-		}
-		return infos
-	})
+	c, err := s.captured(ctx, parts{infos: true})
+	if err != nil {
+		return nil, err
+	}
+	for i := range c.infos {
+		c.infos[i].Node = c.infos[i].Canonical()
+	}
+	slices.SortFunc(c.infos, func(a, b NodeInfo) int { return cmp.Compare(a.ID, b.ID) })
+	return c.infos, nil
 }

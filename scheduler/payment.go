@@ -28,13 +28,13 @@ func (st *state) charged(id, namespace string) {
 	owes := amountsOf(st.plan.Owes(id))
 	switch owing := !owes.Equal(quota.Amounts{}); {
 	case paying && owing:
-		_, _ = st.quota.Replace(st.now, namespace, paid.amounts, owes)
+		_, _ = st.editQuota(namespace).Replace(st.now, namespace, paid.amounts, owes)
 	case paying:
-		_ = st.quota.Remove(namespace, paid.amounts)
+		_ = st.editQuota(namespace).Remove(namespace, paid.amounts)
 		delete(st.payments, id)
 		return
 	case owing:
-		_, _ = st.quota.Add(st.now, namespace, owes)
+		_, _ = st.editQuota(namespace).Add(st.now, namespace, owes)
 	default:
 		return
 	}

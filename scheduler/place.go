@@ -128,7 +128,7 @@ func (s *Scheduler) Allocation(ctx context.Context, id string) (info Allocation,
 	err = s.read(ctx, func(st *state) error {
 		a, err := st.allocation(id)
 		if err == nil {
-			info = st.info(a)
+			info = a.info(a.node.ID)
 		}
 		return err
 	})
@@ -139,27 +139,17 @@ func (s *Scheduler) Allocation(ctx context.Context, id string) (info Allocation,
 }
 
 // Allocations returns everything on the books by ID and generation, stale
-// generations included, as of one instant.
+// generations included, as of one instant. Decisions go on meanwhile; it takes
+// time and memory in proportion to nodes and instances.
 func (s *Scheduler) Allocations(ctx context.Context) ([]Allocation, error) {
-	return list(ctx, s, func(st *state) []Allocation {
-		all := st.all()
-		infos := make([]Allocation, len(all))
-		for i, a := range all {
-			infos[i] = st.info(a)
-		}
-		return infos
-	})
-}
-
-// list returns what take finds in the state. It returns nothing with an error,
-// so that the list of a closed scheduler is not taken for an empty one.
-func list[T any](ctx context.Context, s *Scheduler, take func(*state) []T) (found []T, err error) {
-	err = s.read(ctx, func(st *state) error {
-		found = take(st)
-		return nil
-	})
+	c, err := s.captured(ctx, parts{nodes: true})
 	if err != nil {
 		return nil, err
 	}
-	return found, nil
+	_, all := c.placed()
+	infos := make([]Allocation, len(all))
+	for i, a := range all {
+		infos[i] = a.info(a.on.ID)
+	}
+	return infos, nil
 }

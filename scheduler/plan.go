@@ -63,6 +63,7 @@ func (st *state) touch() {
 
 // hold shows the index what the plan keeps free on a node from now on.
 func (st *state) hold(n *node) {
+	st.edit(n)
 	peak, _ := st.plan.Peak(n.ID, st.fromNow())
 	setMember(st.planned, n, !peak.IsZero())
 	held := st.held(n, st.fromNow())

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"context"
+	"errors"
 
 	"github.com/rads-project/constellation/placement"
 	"github.com/rads-project/constellation/quota"
@@ -53,12 +54,22 @@ func (s *Scheduler) declare(ctx context.Context, check func(*quota.Accounts, quo
 // quota.Accounts.Delete; a quota.InUseError names allocations that use it.
 // ErrNotFound and ErrInUse of either package know them.
 func (s *Scheduler) DeleteQuota(ctx context.Context, namespace string) error {
-	return s.change(ctx, func(st *state) (Change, error) {
+	err := s.change(ctx, func(st *state) (Change, error) {
 		if err := st.quota.CheckDelete(namespace); err != nil {
-			return nil, fromQuota(namespace, st.nameUsers(err))
+			return nil, err
 		}
 		return &QuotaDeleted{Namespace: namespace}, nil
 	})
+	var used *quota.InUseError
+	if errors.As(err, &used) && used.By == quota.ByCharges {
+		c, err := s.captured(ctx, parts{nodes: true, plan: true})
+		if err != nil {
+			return err
+		}
+		users := c.users(used.Namespace)
+		used.IDs = users[:min(3, len(users))]
+	}
+	return fromQuota(namespace, err)
 }
 
 // CheckQuota says whether one more instance of these amounts would be
@@ -86,15 +97,20 @@ func (s *Scheduler) Quota(ctx context.Context, namespace string) (info QuotaInfo
 	return info, err
 }
 
-// Quotas returns the quotas by namespace, as of one instant.
+// Quotas returns the quotas by namespace, as of one instant. Decisions go on
+// meanwhile; it takes time and memory in proportion to the namespaces.
 func (s *Scheduler) Quotas(ctx context.Context) ([]QuotaInfo, error) {
-	return list(ctx, s, func(st *state) []QuotaInfo {
-		var infos []QuotaInfo
-		for spec := range st.quota.Specs() {
-			infos = append(infos, st.quotaInfo(s.now, spec))
+	c, err := s.captured(ctx, parts{quotas: true})
+	if err != nil {
+		return nil, err
+	}
+	var infos []QuotaInfo
+	for account := range c.accounts.all() {
+		if account.declared {
+			infos = append(infos, account.info)
 		}
-		return infos
-	})
+	}
+	return infos, nil
 }
 
 // QuotaUsage returns what a namespace uses, also one without a quota of its
@@ -108,7 +124,13 @@ func (s *Scheduler) QuotaUsage(ctx context.Context, namespace string) (usage []q
 }
 
 // VerifyQuota compares the usage of all namespaces with the sum of what runs
-// in them. It returns nil unless the library is wrong.
+// in them, as of one instant. It returns nil unless the library is wrong.
+// Decisions go on meanwhile; it takes time and memory in proportion to the
+// whole state.
 func (s *Scheduler) VerifyQuota(ctx context.Context) error {
-	return s.read(ctx, func(st *state) error { return st.verifyQuota() })
+	c, err := s.captured(ctx, parts{nodes: true, quotas: true, plan: true})
+	if err != nil {
+		return err
+	}
+	return c.verifyQuota()
 }

@@ -178,8 +178,7 @@ func (st *state) restorePlan(wire reservation.Snapshot) error {
 			st.payments[r.Spec.ID] = payment{r.Spec.Namespace, owes}
 		}
 		for claim := range r.Claims() {
-			covered := amountsOf(claim.Held)
-			st.allocations[claim.ID].covered = &covered
+			st.allocations[claim.ID].covered = &cover{amountsOf(claim.Held), r.Spec.ID}
 		}
 	}
 	st.touch()

@@ -3,7 +3,6 @@ package scheduler
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/rads-project/constellation/placement"
@@ -164,9 +163,12 @@ func (s *Scheduler) Reservation(ctx context.Context, id string) (r reservation.R
 	return r, err
 }
 
-// Reservations returns all reservations by ID, as of one instant.
+// Reservations returns all reservations by ID, as of one instant. Decisions go
+// on meanwhile; it takes time and memory in proportion to the reservations.
 func (s *Scheduler) Reservations(ctx context.Context) ([]reservation.Reservation, error) {
-	return list(ctx, s, func(st *state) []reservation.Reservation {
-		return slices.Collect(st.plan.Reservations())
-	})
+	c, err := s.captured(ctx, parts{plan: true})
+	if err != nil {
+		return nil, err
+	}
+	return c.listed(), nil
 }

@@ -23,9 +23,9 @@ type Scheduler struct {
 	done     chan struct{} // closed by Close and by a failure
 	deadline chan struct{} // see DeadlineChanged
 
-	snapshots sync.Mutex // held by the one snapshot that is in the making; locked before mu
+	capturing chan struct{} // holds a value while a capture is under way: there is one at a time
 
-	mu       sync.Mutex // guards all below
+	mu       mutex // guards all below
 	state    *state
 	scratch  scratch
 	clock    statetime.Clock
@@ -35,6 +35,20 @@ type Scheduler struct {
 	changed  chan struct{} // closed at the next change; nil while nobody waits
 	earliest time.Time     // deadline last announced
 	failure  error         // why the scheduler is closed
+}
+
+// mutex is a sync.Mutex that tells tests when it is let go of.
+type mutex struct {
+	sync.Mutex
+	letGo func() // by a test; called with the lock held
+}
+
+// Unlock implements sync.Locker.
+func (m *mutex) Unlock() {
+	if m.letGo != nil {
+		m.letGo()
+	}
+	m.Mutex.Unlock()
 }
 
 // scratch is reused by calls that nobody listens to, which keep nothing of it:
@@ -64,7 +78,7 @@ func newScheduler(cfg Config) *Scheduler {
 	return &Scheduler{
 		cfg: cfg, hooked: cfg.Hooks.any(), lifetime: lifetime, end: end,
 		done: make(chan struct{}), deadline: make(chan struct{}, 1),
-		state: newState(cfg),
+		capturing: make(chan struct{}, 1), state: newState(cfg),
 	}
 }
 

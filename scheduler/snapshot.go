@@ -65,40 +65,59 @@ type allocationJSON struct {
 // bytes. A replay of the journal up to the same Seq gives the same. Decisions
 // go on meanwhile; it takes time and memory linear in the state.
 func (s *Scheduler) Snapshot(ctx context.Context) (Record, error) {
-	c, err := s.capture(ctx)
+	c, err := s.captured(ctx, parts{nodes: true, quotas: true, plan: true})
 	if err != nil {
 		return Record{}, err
 	}
-	// Not before others may begin one: a hook that is called here may do so.
-	s.mu.Lock()
-	if err := s.settle(ctx, nil); err != nil {
-		return Record{}, err
-	}
-	data, err := seal(json.Marshal(c.finish()))
+	data, err := seal(json.Marshal(c.snapshot()))
 	if err != nil {
 		return Record{}, fmt.Errorf("scheduler: encode snapshot: %w", err)
 	}
 	return Record{Seq: c.wire.Seq, Kind: RecordSnapshot, Data: data}, nil
 }
 
-// capture captures the present state, in turns, and waits for nothing else.
-func (s *Scheduler) capture(ctx context.Context) (*capture, error) {
-	s.snapshots.Lock()
-	defer s.snapshots.Unlock()
-	if err := s.enter(ctx); err != nil {
+// captured returns parts of the present state, once that is durable.
+func (s *Scheduler) captured(ctx context.Context, p parts) (*capture, error) {
+	c, err := s.capture(ctx, p)
+	if err != nil {
 		return nil, err
 	}
-	c := s.state.capture()
-	s.mu.Unlock()
-	for s.captureSome(c) {
-		continue
+	// Not before others may begin one: a hook that is called here may do so.
+	s.mu.Lock()
+	if err := s.settle(ctx, nil); err != nil {
+		return nil, err
 	}
 	return c, nil
 }
 
-func (s *Scheduler) captureSome(c *capture) bool {
+// capture captures the present state, in turns, and waits for nothing but
+// another capture.
+func (s *Scheduler) capture(ctx context.Context, p parts) (*capture, error) {
+	select {
+	case s.capturing <- struct{}{}:
+		defer func() { <-s.capturing }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	c := s.state.capture(s.now, p)
+	s.mu.Unlock()
+	for s.captureSome(ctx, c) {
+		continue
+	}
+	return c, ctx.Err()
+}
+
+// captureSome takes one turn, the last one if ctx has ended.
+func (s *Scheduler) captureSome(ctx context.Context, c *capture) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if ctx.Err() != nil {
+		s.state.endCapture(c)
+		return false
+	}
 	return s.state.captureSome(c, captureTurn)
 }
 

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/rads-project/constellation/internal/index"
@@ -30,6 +31,7 @@ type state struct {
 	mix         []MixKind
 	capturing   *capture // the one under way, or nil
 	captures    uint64   // begun so far
+	visited     int      // records that were read for more than a decision, ever
 
 	quota         quota.Accounts
 	quotaVersions map[string]uint64 // of specs, by namespace
@@ -77,6 +79,9 @@ type releasedIDs struct {
 	order []string // oldest first
 	known map[string]bool
 }
+
+// all returns the IDs, the oldest first. What it returns is not changed later.
+func (r *releasedIDs) all() []string { return slices.Clip(r.order) }
 
 func (r *releasedIDs) add(id string) {
 	if r.limit == 0 || r.known[id] {

@@ -1,0 +1,155 @@
+package scheduler
+
+import (
+	"cmp"
+	"errors"
+	"iter"
+	"slices"
+
+	"github.com/rads-project/constellation/internal/index"
+	"github.com/rads-project/constellation/quota"
+	"github.com/rads-project/constellation/reservation"
+)
+
+// What is made of a capture, without the lock.
+
+// placed is the copy of an instance, with its node.
+type placed struct {
+	*allocation
+	on   *node
+	node int // its place in the order of joining
+}
+
+// placed returns the nodes by join, and the instances by ID and generation.
+func (c *capture) placed() (nodes []*nodeCopy, all []placed) {
+	slices.SortFunc(c.copies, func(a, b *nodeCopy) int { return cmp.Compare(a.node.join, b.node.join) })
+	instances := 0
+	for _, saved := range c.copies {
+		instances += len(saved.allocations)
+	}
+	// Room for all at once: garbage is collected at the expense of decisions.
+	all = make([]placed, 0, instances)
+	for i, saved := range c.copies {
+		for k := range saved.allocations {
+			all = append(all, placed{&saved.allocations[k], &saved.node, i})
+		}
+	}
+	slices.SortFunc(all, func(a, b placed) int { return compareAllocations(a.allocation, b.allocation) })
+	return c.copies, all
+}
+
+// snapshot returns the wire form: nodes by join, allocations by ID and
+// generation, classes by first use.
+func (c *capture) snapshot() snapshotJSON {
+	wire := c.wire
+	nodes, all := c.placed()
+	wire.Nodes, wire.Allocations = slices.Grow(wire.Nodes, len(nodes)), slices.Grow(wire.Allocations, len(all))
+	for _, saved := range nodes {
+		n := &saved.node
+		wire.Nodes = append(wire.Nodes, nodeJSON{
+			Node: *n.Node, Join: n.join, Version: n.version, Cordoned: n.cordoned, Lost: n.lost,
+			Unreported: n.unreported, Tainted: n.tainted,
+		})
+	}
+	classes := make(map[*index.Class]int)
+	for _, a := range all {
+		class, known := classes[a.class]
+		if !known {
+			class = len(classes)
+			classes[a.class] = class
+			wire.Classes = append(wire.Classes, *a.class.Request())
+		}
+		wire.Allocations = append(wire.Allocations, allocationJSON{
+			ID: a.id, Class: class, Node: a.node, Resources: a.resources, Asked: a.asked,
+			Devices: a.devices, Placed: a.placed, Generation: a.generation, Version: a.version,
+			Token: a.token, Score: a.score, State: a.state, Overstayed: a.overstayed,
+		})
+	}
+	wire.Quota, wire.Quotas = c.quotas()
+	wire.Reservations.Reservations = values(c.reservations.all())
+	wire.Reservations.Stays = values(c.stays.all())
+	return wire
+}
+
+func values[T any](records iter.Seq[*T]) []T {
+	var all []T
+	for record := range records {
+		all = append(all, *record)
+	}
+	return all
+}
+
+// quotas returns the state of the accounts, and the versions of specs.
+func (c *capture) quotas() (state quota.State, versions map[string]uint64) {
+	versions = make(map[string]uint64)
+	for account := range c.accounts.all() {
+		if account.declared {
+			state.Specs = append(state.Specs, account.info.Spec)
+			versions[account.Namespace] = account.info.Version
+		}
+		if account.Charges > 0 || account.Since != nil {
+			state.Accounts = append(state.Accounts, account.AccountState)
+		}
+	}
+	return state, versions
+}
+
+// charges yields what every running instance and every reservation charges.
+func (c *capture) charges() iter.Seq2[string, quota.Amounts] {
+	return func(yield func(string, quota.Amounts) bool) {
+		for _, saved := range c.copies {
+			for i := range saved.allocations {
+				a := &saved.allocations[i]
+				if a.state == running && !yield(a.namespace(), chargeFor(a.resources, a.covered)) {
+					return
+				}
+			}
+		}
+		for r := range c.reservations.all() {
+			if owes := r.Owes(); !owes.IsZero() && !yield(r.Spec.Namespace, amountsOf(owes)) {
+				return
+			}
+		}
+	}
+}
+
+// verifyQuota compares what the accounts had with the charges, and with what
+// accounts that start from the same charges would show as used.
+func (c *capture) verifyQuota() error {
+	var again quota.Accounts
+	state, _ := c.quotas()
+	if err := again.Restore(state); err != nil {
+		return err
+	}
+	errs := []error{again.Verify(c.charges())}
+	for account := range c.accounts.all() {
+		want := again.Usage(c.wire.Time, account.Namespace)
+		if !slices.EqualFunc(account.info.Usage, want, func(a, b quota.Usage) bool {
+			return a.Resource == b.Resource && a.Used == b.Used
+		}) {
+			errs = append(errs, &quota.DriftError{Namespace: account.Namespace})
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// users returns the instances and reservations that charge a namespace, by ID.
+func (c *capture) users(namespace string) []string {
+	var ids []string
+	_, all := c.placed()
+	for _, a := range all {
+		if a.state == running && a.namespace() == namespace {
+			ids = append(ids, a.id)
+		}
+	}
+	for r := range c.reservations.all() {
+		if r.Spec.Namespace == namespace && !r.Owes().IsZero() {
+			ids = append(ids, r.Spec.ID)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// listed returns the reservations by ID.
+func (c *capture) listed() []reservation.Reservation { return values(c.reservations.all()) }
