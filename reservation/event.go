@@ -9,13 +9,16 @@ type EventKind string
 const (
 	// Started: the reservation can be claimed from now on.
 	Started EventKind = "started"
+	// Noticed: the notice before the start of the reservation, at Due, begins.
+	// Each instance that is told to leave for it has a YieldDue of its own.
+	Noticed EventKind = "noticed"
 	// Expired: the end of an Evict reservation has come and the grace of its
 	// Instances begins.
 	Expired EventKind = "expired"
 	// EvictionDue: the grace is over and the Instance is still there.
 	EvictionDue EventKind = "eviction-due"
-	// Over: the reservation holds nothing any more. Instances are those that
-	// still stand there.
+	// Over: the reservation holds nothing any more, or is gone if all its
+	// slots were lost. Instances are those that still stand there.
 	Over EventKind = "over"
 	// Overstayed: the Instance should have gone, at the end of its own
 	// duration or of its Drain reservation.

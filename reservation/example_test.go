@@ -108,6 +108,7 @@ func ExampleBook_Place_yield() {
 		fmt.Println(e.At.Format("15:04"), e.Kind, e.Instance, "by", e.Due.Format("15:04"))
 	}
 	// Output:
+	// 08:55 noticed  by 09:00
 	// 08:55 yield-due crawler by 09:00
 }
 

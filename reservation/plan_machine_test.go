@@ -266,7 +266,7 @@ func (m *machine) hear(t *rapid.T, events []Event) {
 			}
 			require.False(t, m.told[key], "%s twice", key)
 			m.told[key] = true
-		default: // A slot may move more than once.
+		default: // A slot may move more than once, and a start.
 		}
 	}
 }

@@ -37,6 +37,7 @@ func (p *Plan) fire(until int64) {
 			p.endGrace(r)
 		case rankNotice:
 			r.Noticed = true
+			p.tell(Event{Kind: Noticed, Due: r.Terms.Start}, r)
 			p.doubt(r)
 			p.schedule(r)
 		default:

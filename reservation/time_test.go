@@ -76,7 +76,7 @@ func TestClocksOfAllAges(t *testing.T) {
 		for _, e := range d.Sweep() {
 			got = append(got, fmt.Sprint(e.At.Sub(zero).Seconds(), " ", e.Kind))
 		}
-		require.Equal(t, []string{"60 started", "120 expired", "180 eviction-due", "180 over"}, got, "%v", zero)
+		require.Equal(t, []string{"0 noticed", "60 started", "120 expired", "180 eviction-due", "180 over"}, got, "%v", zero)
 	}
 	for _, now := range []time.Time{year(-1000), year(148), year(1500), year(1822), year(2263), year(12000)} {
 		book, err := reservation.New(reservation.Config{Now: func() time.Time { return now }})

@@ -69,7 +69,7 @@ func TestYieldingInstanceIsToldToLeave(t *testing.T) {
 	place(t, s, batch)
 	c.advance(50 * time.Minute)
 	require.Empty(t, due(t, s))
-	require.Equal(t, []reservation.EventKind{reservation.YieldDue}, told)
+	require.Equal(t, []reservation.EventKind{reservation.Noticed, reservation.YieldDue}, told)
 	c.advance(10 * time.Minute)
 	require.Empty(t, due(t, s))
 	r, err := s.Reservation(t.Context(), "launch")

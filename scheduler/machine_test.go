@@ -310,6 +310,7 @@ func (m *machine) check(t *rapid.T) {
 	require.Equal(t, []int{seen + replaced, replaced}, []int{stats.Allocations, stats.Stale})
 	require.NoError(t, m.s.VerifyQuota(t.Context()))
 	m.mirror.check(t, m.s)
+	require.Equal(t, m.s.state.seq, m.mirror.seq, "every entry has an event")
 	m.follower.check(t, m.s, m.journal)
 	for _, n := range listed(t, m.s.Nodes) {
 		want := stale[n.ID]

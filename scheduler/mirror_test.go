@@ -11,6 +11,7 @@ import (
 // its own tables from events believes.
 type mirror struct {
 	seq       uint64
+	skipped   bool // a Seq between two others
 	instances map[mirrorKey]mirrorInstance
 }
 
@@ -47,6 +48,7 @@ func (m *mirror) enter(id string, generation uint64, on mirrorInstance) {
 }
 
 func (m *mirror) tell(e Event) {
+	m.skipped = m.skipped || e.Seq > m.seq+1
 	m.seq = max(m.seq, e.Seq)
 	switch c := e.Change.(type) {
 	case *Placed:
@@ -81,6 +83,7 @@ func (m *mirror) check(t *rapid.T, s *Scheduler) {
 		seen[mirrorKey{a.Request.ID, a.Generation}] = mirrorInstance{a.NodeID, a.Request.Resources.CPU, a.State}
 	}
 	require.Equal(t, seen, m.instances, "what hooks told")
+	require.False(t, m.skipped, "a gap in Seq, of which nothing was missed")
 }
 
 // follower replays a journal while another scheduler writes it.
