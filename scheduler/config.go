@@ -50,7 +50,9 @@ type Config struct {
 	// told what runs there.
 	RequireReports bool
 	// RememberReleased is how many released IDs answer ErrReleased, so that a
-	// delayed retry of a released placement starts nothing. 0 is off.
+	// delayed retry of a released placement starts nothing, and a second
+	// Release is told from one of a wrong ID. 0 is off. Fewer are remembered if
+	// they are longer than 256 bytes on average.
 	RememberReleased int
 
 	engine index.Engine // of benchmarks

@@ -18,8 +18,8 @@ var (
 	// ErrNotFound: there is nothing of that ID. See NotFoundError.
 	ErrNotFound = errors.New("scheduler: not found")
 	// ErrReleased: an allocation of that ID was released not long ago, and
-	// the request is taken for a late retry. See Config.RememberReleased and
-	// ReleasedError.
+	// the request, or the second release, is taken for a late retry. See
+	// Config.RememberReleased and ReleasedError.
 	ErrReleased = errors.New("scheduler: released")
 	// ErrInUse: a quota or a reservation can not go while something uses it.
 	// See quota.InUseError and reservation.InUseError.

@@ -19,12 +19,10 @@ import (
 // collect returns the kinds of the events that a call causes.
 func collect(s *Scheduler, call func()) []string {
 	_ = s.Watch(context.Background(), 0) // from now on events are kept
-	s.mu.Lock()
-	place := s.history.total
-	s.mu.Unlock()
+	place := s.history.end()
 	call()
 	var kinds []string
-	events, _ := s.eventsFrom(&place, unended)
+	events, _ := s.history.read(nil, &place, unended)
 	for _, e := range events {
 		kinds = append(kinds, string(e.Change.changeKind()))
 	}
@@ -218,7 +216,7 @@ func TestGapStartsAtAWholeEntry(t *testing.T) {
 		h.record(entry)
 	}
 	// Some events of the second entry are left, but not all.
-	require.Equal(t, uint64(2), h.ring[h.oldest()%historySize].Seq)
+	require.Equal(t, uint64(2), h.ring[h.first%historySize].Seq)
 	require.Equal(t, uint64(3), h.ring[h.after(1)%historySize].Seq)
 }
 

@@ -88,13 +88,18 @@ func (s *Scheduler) placeLocked(req *placement.Request, f found) Decision {
 }
 
 // Release says that the instance is gone and frees what it used, whether it
-// was running or lost. A second release is a NotFoundError. It takes constant
-// time but for reservations, which cost O(log h) in the holds of the node.
+// was running or lost. A second release is a ReleasedError as long as
+// Config.RememberReleased has the ID, and then a NotFoundError like that of an
+// ID that never was. It takes constant time but for reservations, which cost
+// O(log h) in the holds of the node.
 func (s *Scheduler) Release(ctx context.Context, id string) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
 	a, err := s.state.allocation(id)
+	if err != nil && s.state.released.known[id] {
+		err = &ReleasedError{id}
+	}
 	if err == nil {
 		released := &s.scratch.released
 		if s.listeningLocked() {

@@ -73,9 +73,14 @@ func newState(cfg Config) *state {
 	return st
 }
 
-// releasedIDs remembers the last released IDs, up to a limit.
+// releasedBytes is how long released IDs may be on average.
+const releasedBytes = 256
+
+// releasedIDs remembers the last released IDs, up to a limit, and fewer if they
+// are longer than releasedBytes on average.
 type releasedIDs struct {
 	limit int
+	bytes int
 	order []string // oldest first
 	known map[string]bool
 }
@@ -90,10 +95,12 @@ func (r *releasedIDs) add(id string) {
 	if r.known == nil {
 		r.known = make(map[string]bool)
 	}
-	if len(r.order) == r.limit {
+	r.order = append(r.order, id)
+	r.known[id] = true
+	r.bytes += len(id)
+	for len(r.order) > r.limit || (r.bytes-1)/releasedBytes >= r.limit {
+		r.bytes -= len(r.order[0])
 		delete(r.known, r.order[0])
 		r.order = r.order[1:] // append leaves what is before behind, now and then
 	}
-	r.order = append(r.order, id)
-	r.known[id] = true
 }
