@@ -60,8 +60,12 @@ func embedded(doc *ast.CommentGroup) bool {
 	})
 }
 
-// newError reports whether value is a call of errors.New or fmt.Errorf.
+// newError reports whether value is a call of errors.New or fmt.Errorf, or the
+// sentinel of another package.
 func newError(value ast.Expr) bool {
+	if shared, ok := value.(*ast.SelectorExpr); ok {
+		return strings.HasPrefix(shared.Sel.Name, "Err")
+	}
 	call, ok := value.(*ast.CallExpr)
 	if !ok {
 		return false
