@@ -169,8 +169,8 @@ func (e *InvalidError) Error() string {
 	return fmt.Sprintf("quota: invalid %.256s %.256q: %s", e.Field, e.Value, e.Reason)
 }
 
-// Unwrap returns ErrInvalid.
-func (e *InvalidError) Unwrap() error { return ErrInvalid }
+// Unwrap returns ErrInvalid of this package and of package placement.
+func (e *InvalidError) Unwrap() []error { return []error{ErrInvalid, placement.ErrInvalid} }
 
 func invalid(field, value, reason string) error {
 	return &InvalidError{Field: field, Value: value, Reason: reason}

@@ -49,11 +49,11 @@ func (e *InvalidError) Error() string {
 	return fmt.Sprintf("reservation: invalid %s %.256q: %s", e.Field, e.Value, e.Reason)
 }
 
-// Unwrap returns ErrInvalid, and the error of package placement if that found
-// the mistake.
+// Unwrap returns ErrInvalid of this package, and that of package placement, or
+// its error if that found the mistake.
 func (e *InvalidError) Unwrap() []error {
 	if e.cause == nil {
-		return []error{ErrInvalid}
+		return []error{ErrInvalid, placement.ErrInvalid}
 	}
 	return []error{ErrInvalid, e.cause}
 }

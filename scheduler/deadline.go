@@ -6,18 +6,26 @@ import (
 )
 
 // NextDeadline returns the next instant at which something falls due by
-// itself, and false if nothing will. It is a hint for timers: it does not wait
-// until what it rests on is durable.
+// itself, and false if nothing will. It is a hint for timers: it answers at
+// once and does not wait until what it rests on is durable. It takes constant
+// time.
 func (s *Scheduler) NextDeadline() (time.Time, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.state.nextDeadline()
 }
 
-// DeadlineChanged returns a channel that receives when NextDeadline may have
-// changed since the last receive, so that a sleeper can set its timer anew.
-// One goroutine should receive from it.
-func (s *Scheduler) DeadlineChanged() <-chan struct{} { return s.deadline }
+// DeadlineChanged returns a channel that is closed when NextDeadline changes, so
+// that a sleeper can set its timer anew. Take it before looking at NextDeadline,
+// and nothing is missed. It takes constant time.
+func (s *Scheduler) DeadlineChanged() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.moved == nil {
+		s.moved = make(chan struct{})
+	}
+	return s.moved
+}
 
 // Sweep lets what is due by now fall due and returns it, in order. Any other
 // call on the scheduler does the same first; Sweep is for hosts that want to

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/rads-project/constellation/placement"
 	"github.com/rads-project/constellation/quota"
 	"github.com/rads-project/constellation/reservation"
 )
@@ -13,6 +14,10 @@ import (
 var (
 	// ErrUnschedulable: no node fits now. See UnschedulableError.
 	ErrUnschedulable = errors.New("scheduler: no node fits")
+	// ErrInvalid: the input is wrong and would be at any time. It is
+	// placement.ErrInvalid; the errors of quotas and reservations that are
+	// ErrInvalid there are it too.
+	ErrInvalid = placement.ErrInvalid
 	// ErrConflict: the ID names something else already. See ConflictError.
 	ErrConflict = errors.New("scheduler: conflict")
 	// ErrNotFound: there is nothing of that ID. See NotFoundError.

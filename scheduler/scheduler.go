@@ -21,7 +21,6 @@ type Scheduler struct {
 	lifetime context.Context // of appends: ends with Close
 	end      context.CancelFunc
 	done     chan struct{} // closed by Close and by a failure
-	deadline chan struct{} // see DeadlineChanged
 
 	capturing chan struct{} // holds a value while a capture is under way: there is one at a time
 
@@ -34,6 +33,7 @@ type Scheduler struct {
 	history  history
 	changed  chan struct{} // closed at the next change; nil while nobody waits
 	earliest time.Time     // deadline last announced
+	moved    chan struct{} // closed at the next other one; nil while nobody waits
 	failure  error         // why the scheduler is closed
 }
 
@@ -77,8 +77,7 @@ func newScheduler(cfg Config) *Scheduler {
 	lifetime, end := context.WithCancel(context.Background())
 	return &Scheduler{
 		cfg: cfg, hooked: cfg.Hooks.any(), lifetime: lifetime, end: end,
-		done: make(chan struct{}), deadline: make(chan struct{}, 1),
-		capturing: make(chan struct{}, 1), state: newState(cfg),
+		done: make(chan struct{}), capturing: make(chan struct{}, 1), state: newState(cfg),
 	}
 }
 

@@ -58,6 +58,7 @@ func (h *told) heard() (events []string, moved bool) {
 // sleep runs what a host runs to be told in time, until ctx ends.
 func sleep(ctx context.Context, s *Scheduler) error {
 	for {
+		changed := s.DeadlineChanged()
 		var due <-chan time.Time
 		if next, ok := s.NextDeadline(); ok {
 			due = time.After(time.Until(next))
@@ -67,7 +68,7 @@ func sleep(ctx context.Context, s *Scheduler) error {
 			if _, err := s.Sweep(ctx); err != nil {
 				return err
 			}
-		case <-s.DeadlineChanged():
+		case <-changed:
 		case <-ctx.Done():
 			return nil
 		}

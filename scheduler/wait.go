@@ -3,7 +3,7 @@ package scheduler
 import "context"
 
 // signalLocked wakes who waits for a change, and who sleeps until the next
-// deadline if that is now another one.
+// deadline if that has moved.
 func (s *Scheduler) signalLocked() {
 	s.wakeChangedLocked()
 	next, _ := s.state.nextDeadline()
@@ -11,9 +11,9 @@ func (s *Scheduler) signalLocked() {
 		return
 	}
 	s.earliest = next
-	select {
-	case s.deadline <- struct{}{}:
-	default:
+	if s.moved != nil {
+		close(s.moved)
+		s.moved = nil
 	}
 }
 
