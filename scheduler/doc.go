@@ -81,8 +81,8 @@
 // node fits either, both errors are joined. Instances of a lost node are
 // refunded, and charged again when they come back.
 //
-// [ErrNotFound], [ErrConflict] and [ErrInUse] know the errors of quotas and of
-// reservations, as the errors of the same name in those packages do.
+// errors.Is(err, ErrNotFound) also reports true for quota.ErrNotFound and
+// reservation.ErrNotFound; likewise [ErrConflict], [ErrInUse] and [ErrInvalid].
 //
 // # Reservations
 //
@@ -101,9 +101,10 @@
 // last no more than twice as long meanwhile.
 //
 // What falls due by itself (an eviction, the end of a Duration, of a reservation
-// or of a burst) falls due at its own instant and in order, on the next call whatever it is, or on
-// [Scheduler.Sweep]; [Scheduler.NextDeadline] and [Scheduler.DeadlineChanged]
-// say when to call it. Nothing runs in the background.
+// or of a burst) falls due at its own instant and in order, on the next call
+// whatever it is, or on [Scheduler.Sweep]; [Scheduler.NextDeadline] and
+// [Scheduler.DeadlineChanged] say when to call it. Nothing runs in the
+// background.
 //
 // # Lost nodes
 //
@@ -119,12 +120,17 @@
 // # Concurrency
 //
 // A Scheduler is safe for concurrent use. One mutex orders all calls; it is
-// not held while the journal is written or a hook runs. Contexts bound the
-// caller's wait only: a call whose context ends while it waits for the journal
-// still takes effect if the journal gets through, and repeating it under its ID
-// tells. The journal is written for all callers that wait, under a context that
-// [Scheduler.Close] ends, and on a goroutine of its own if the caller's context
-// may end before it returns.
+// not held while the journal is written or a hook runs. Lists, snapshots and
+// [Scheduler.VerifyQuota] are of one instant and hold it for 64 records at a
+// time: decisions go on meanwhile, and copy first what they are about to change.
+// [Scheduler.Stats], [Scheduler.Version] and [Scheduler.NextDeadline] never wait
+// for the journal.
+//
+// Contexts bound the caller's wait only: a call whose context ends while it waits
+// for the journal still takes effect if the journal gets through, and repeating
+// it under its ID tells. The journal is written for all callers that wait, under
+// a context that [Scheduler.Close] ends, and on a goroutine of its own if the
+// caller's context may end before it returns.
 //
 // # Determinism
 //

@@ -29,6 +29,10 @@ func (s *Scheduler) AddNode(ctx context.Context, n placement.Node) error {
 // NodeInfo.Over, and nothing more lands there until as much is gone, not even
 // what asks for none of them. To take away a GPU that is in use is a
 // ConflictError. The same node again is no change.
+//
+// It takes time in proportion to what runs on the node and holds there, and for
+// a label that rules spread over or keep apart by, to the services with such
+// rules; reservations that lack slots are looked for anew.
 func (s *Scheduler) UpdateNode(ctx context.Context, n placement.Node) ([]placement.ResourceName, error) {
 	var over []placement.ResourceName
 	if err := s.enter(ctx); err != nil {
@@ -72,12 +76,14 @@ func (s *Scheduler) RemoveNode(ctx context.Context, nodeID string) ([]Allocation
 }
 
 // Cordon keeps new work off a node. What runs there stays. A node that is
-// cordoned already is left as it is; an unknown one is a NotFoundError.
+// cordoned already is left as it is; an unknown one is a NotFoundError. It takes
+// constant time.
 func (s *Scheduler) Cordon(ctx context.Context, nodeID string) error {
 	return s.mark(ctx, nodeID, MarkCordoned, func(n *node) bool { return n.cordoned })
 }
 
-// Uncordon undoes Cordon, with the same errors.
+// Uncordon undoes Cordon, with the same errors. It takes constant time, but for
+// reservations that lack slots: these are looked for anew.
 func (s *Scheduler) Uncordon(ctx context.Context, nodeID string) error {
 	return s.mark(ctx, nodeID, MarkUncordoned, func(n *node) bool { return !n.cordoned })
 }
@@ -118,7 +124,7 @@ func (s *Scheduler) mark(ctx context.Context, nodeID string, mark Mark, done fun
 	})
 }
 
-// SetLabel sets a label of a node. Errors are those of UpdateNode.
+// SetLabel sets a label of a node. Errors and cost are those of UpdateNode.
 func (s *Scheduler) SetLabel(ctx context.Context, nodeID, key, value string) error {
 	return s.update(ctx, nodeID, func(n *node) (placement.Node, error) {
 		return n.relabel(key, value, false), nil
@@ -176,7 +182,8 @@ func (s *Scheduler) update(ctx context.Context, nodeID string, to func(*node) (p
 	})
 }
 
-// Node returns a node with what is on its books.
+// Node returns a node with what is on its books, in time proportional to its
+// labels, devices and dimensions, however many instances are on it.
 func (s *Scheduler) Node(ctx context.Context, nodeID string) (info NodeInfo, err error) {
 	err = s.read(ctx, func(st *state) error {
 		n, err := st.node(nodeID)

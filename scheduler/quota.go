@@ -51,7 +51,8 @@ func (s *Scheduler) declare(ctx context.Context, check func(*quota.Accounts, quo
 }
 
 // DeleteQuota withdraws the quota of a namespace. Errors are those of
-// quota.Accounts.Delete; a quota.InUseError names allocations that use it.
+// quota.Accounts.Delete; a quota.InUseError names up to three allocations or
+// reservations that use it, which takes time and memory in proportion to all.
 // ErrNotFound and ErrInUse of either package know them.
 func (s *Scheduler) DeleteQuota(ctx context.Context, namespace string) error {
 	err := s.change(ctx, func(st *state) (Change, error) {
@@ -74,7 +75,8 @@ func (s *Scheduler) DeleteQuota(ctx context.Context, namespace string) error {
 
 // CheckQuota says whether one more instance of these amounts would be
 // admitted in the namespace now, and changes nothing. An error is invalid
-// input; a refusal is in the verdict.
+// input; a refusal is in the verdict. It takes time in proportion to the
+// dimensions in use times the levels above the namespace, at most 17 × 8.
 func (s *Scheduler) CheckQuota(ctx context.Context, namespace string, r placement.Resources) (v quota.Verdict, err error) {
 	err = s.read(ctx, func(st *state) error {
 		v, err = st.quota.Check(s.now, namespace, quota.Instance(r), quota.MayBurst)
@@ -84,7 +86,7 @@ func (s *Scheduler) CheckQuota(ctx context.Context, namespace string, r placemen
 }
 
 // Quota returns the quota of a namespace, and a quota.NotFoundError if none
-// is declared for it.
+// is declared for it. It takes time in proportion to the dimensions in use.
 func (s *Scheduler) Quota(ctx context.Context, namespace string) (info QuotaInfo, err error) {
 	err = s.read(ctx, func(st *state) error {
 		spec, ok := st.quota.Spec(namespace)
@@ -114,7 +116,8 @@ func (s *Scheduler) Quotas(ctx context.Context) ([]QuotaInfo, error) {
 }
 
 // QuotaUsage returns what a namespace uses, also one without a quota of its
-// own, in each dimension that is used or limited.
+// own, in each dimension that is used or limited. It takes time in proportion to
+// these.
 func (s *Scheduler) QuotaUsage(ctx context.Context, namespace string) (usage []quota.Usage, err error) {
 	err = s.read(ctx, func(st *state) error {
 		usage = st.quota.Usage(s.now, namespace)

@@ -123,7 +123,8 @@ func (s *Scheduler) captureSome(ctx context.Context, c *capture) bool {
 
 // Checkpoint appends a snapshot to the journal, which may then delete what
 // came before, and Open needs not read it. A JournalError leaves the scheduler
-// as it was, unless its token is fenced: that closes it.
+// as it was, unless its token is fenced: that closes it. Decisions go on
+// meanwhile; it takes time and memory linear in the state.
 func (s *Scheduler) Checkpoint(ctx context.Context) (err error) {
 	if s.cfg.Journal == nil {
 		return errors.New("scheduler: Checkpoint needs a journal")

@@ -47,7 +47,8 @@ func (s *Scheduler) durableLocked() uint64 {
 //
 // No state reaches version math.MaxUint64: with it Wait returns when the
 // scheduler has closed, so that a leader learns at once that its journal has
-// failed or belongs to another.
+// failed or belongs to another. Each change wakes all who wait, so that a change
+// costs time in proportion to them.
 func (s *Scheduler) Wait(ctx context.Context, version uint64) error {
 	for {
 		s.mu.Lock()

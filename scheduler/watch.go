@@ -17,7 +17,9 @@ import (
 // on with hooks or a journal. Call Watch before what is to be seen, also if
 // another goroutine ranges over the result. A watcher that asks for what is not
 // kept sees a gap in Seq and should read the state anew. No lock is held while
-// yielding, and watchers take none that decisions wait for.
+// yielding. A watcher takes up to 64 events at once, under a lock of the history
+// alone; each entry wakes all watchers that wait for one, so that it costs time
+// in proportion to them.
 func (s *Scheduler) Watch(ctx context.Context, afterSeq uint64) iter.Seq[Event] {
 	s.mu.Lock()
 	s.history.watched = true
