@@ -23,7 +23,7 @@ import (
 // first hundredth. CONSTELLATION_LONG=1 makes it ten million rounds, another
 // number as many.
 func TestNothingGrowsForEver(t *testing.T) {
-	rounds := 40_000
+	rounds := 20_000
 	switch asked, err := strconv.Atoi(os.Getenv("CONSTELLATION_LONG")); {
 	case err != nil:
 	case asked == 1:
