@@ -34,7 +34,7 @@ func TestGapInSeqIsWhatWasMissed(t *testing.T) {
 	require.ErrorIs(t, err, ErrNotFound)
 	addNodes(t, s, testNode("n2", 8))
 	require.Equal(t, []reservation.EventKind{
-		reservation.Noticed, reservation.SlotLost, reservation.AllLost, reservation.Over,
+		reservation.Noticed, reservation.SlotLost, reservation.AllLost, reservation.Started, reservation.Over,
 	}, kinds, "it is told that it is gone")
 	for i := range seqs[1:] {
 		require.LessOrEqual(t, seqs[i+1], seqs[i]+1)
