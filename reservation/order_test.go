@@ -54,7 +54,7 @@ func TestYieldIsToldWhenAReservationGrowsAfterItsNotice(t *testing.T) {
 	_, err := d.Place(yielding("y", 2))
 	require.NoError(t, err)
 	d.at(40)
-	require.Empty(t, d.kinds(), "there is room for both")
+	require.Equal(t, []reservation.EventKind{reservation.Noticed}, d.kinds(), "there is room for both")
 	_, err = d.Resize("launch", cores(8), 0)
 	require.NoError(t, err)
 	require.Equal(t, []reservation.EventKind{reservation.YieldDue}, d.kinds())
