@@ -13,8 +13,6 @@ type pendingSet struct {
 	limit int
 	// conns are in the order in which they were accepted.
 	conns []pendingConn
-	// perSource counts conns by source; a source without any has no entry.
-	perSource map[string]int
 }
 
 type pendingConn struct {
@@ -23,7 +21,7 @@ type pendingConn struct {
 }
 
 func newPendingSet(limit int) *pendingSet {
-	return &pendingSet{limit: limit, perSource: map[string]int{}}
+	return &pendingSet{limit: limit}
 }
 
 // add adds conn. If that is one too many, it removes and returns another, or
@@ -32,19 +30,18 @@ func newPendingSet(limit int) *pendingSet {
 // equal share, the limit divided by the number of sources, therefore loses
 // none: one that has more than the average is there to lose one.
 func (p *pendingSet) add(conn net.Conn) (removed net.Conn) {
-	c := pendingConn{conn, source(conn.RemoteAddr())}
-	p.conns = append(p.conns, c)
-	p.perSource[c.source]++
+	p.conns = append(p.conns, pendingConn{conn, source(conn.RemoteAddr())})
 	if len(p.conns) <= p.limit {
 		return nil
 	}
-	most := 0
-	for _, n := range p.perSource {
-		most = max(most, n)
+	most, perSource := 0, map[string]int{}
+	for _, c := range p.conns {
+		perSource[c.source]++
+		most = max(most, perSource[c.source])
 	}
-	i := slices.IndexFunc(p.conns, func(c pendingConn) bool { return p.perSource[c.source] == most })
+	i := slices.IndexFunc(p.conns, func(c pendingConn) bool { return perSource[c.source] == most })
 	removed = p.conns[i].conn
-	p.removeAt(i)
+	p.conns = slices.Delete(p.conns, i, i+1)
 	return removed
 }
 
@@ -54,16 +51,8 @@ func (p *pendingSet) remove(conn net.Conn) bool {
 	if i < 0 {
 		return false
 	}
-	p.removeAt(i)
-	return true
-}
-
-func (p *pendingSet) removeAt(i int) {
-	source := p.conns[i].source
 	p.conns = slices.Delete(p.conns, i, i+1)
-	if p.perSource[source]--; p.perSource[source] == 0 {
-		delete(p.perSource, source)
-	}
+	return true
 }
 
 // source returns what counts as one source of connections: an IPv4 address or
