@@ -16,13 +16,12 @@ type entry struct {
 	since time.Time
 }
 
-// push copies frame to the end. There must be fewer than limit frames.
-func (l *lane) push(limit int, now time.Time, frame []byte) {
+// push puts e at the end. There must be fewer than limit frames.
+func (l *lane) push(limit int, e entry) {
 	if l.n == len(l.ring) {
 		l.grow(min(max(2*l.n, 1), limit))
 	}
-	e := &l.ring[(l.head+l.n)%len(l.ring)]
-	e.frame, e.since = append(e.frame[:0], frame...), now
+	l.ring[(l.head+l.n)%len(l.ring)] = e
 	l.n++
 }
 
@@ -83,8 +82,23 @@ func (q *Queue) expire(l *lane, now time.Time) {
 	}
 }
 
+// buffer returns an empty buffer, a used one where possible.
+func (q *Queue) buffer() []byte {
+	n := len(q.buffers)
+	if n == 0 {
+		return nil
+	}
+	b := q.buffers[n-1]
+	q.buffers[n-1] = nil
+	q.buffers = q.buffers[:n-1]
+	return b[:0]
+}
+
 // drop removes the oldest frame of l, which must have one.
 func (q *Queue) drop(l *lane) {
+	e := &l.ring[l.head]
+	q.buffers = append(q.buffers, e.frame)
+	e.frame = nil
 	l.head = (l.head + 1) % len(l.ring)
 	l.n--
 	q.n--

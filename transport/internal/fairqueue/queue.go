@@ -7,8 +7,9 @@ import "time"
 // long is dropped. Make one with [New].
 //
 // Calls cost constant time and the copying of a frame, apart from what they
-// drop, whatever the number of keys. Memory is what waits at once and, for
-// reuse, the buffers of what has ever waited at once.
+// drop, whatever the number of keys. Buffers are shared by the keys and kept for
+// reuse: there are as many as frames have ever waited at once, each as long as
+// the longest frame that it has held.
 type Queue struct {
 	limit int
 	age   time.Duration
@@ -17,9 +18,10 @@ type Queue struct {
 	// first to last are the lanes in the order of their turns, all those in
 	// lanes. One whose frames have expired leaves when its turn comes.
 	first, last *lane
-	// spare are lanes for reuse.
-	spare *lane
-	drops Drops
+	// spare are lanes for reuse, and buffers are those of frames that are gone.
+	spare   *lane
+	buffers [][]byte
+	drops   Drops
 }
 
 // Drops counts the frames that a queue has dropped by itself.
@@ -45,7 +47,7 @@ func (q *Queue) Push(now time.Time, key string, frame []byte) {
 		q.drop(l)
 		q.drops.Full++
 	}
-	l.push(q.limit, now, frame)
+	l.push(q.limit, entry{append(q.buffer(), frame...), now})
 	q.n++
 }
 

@@ -165,3 +165,26 @@ func TestQueueDoesNotAllocate(t *testing.T) {
 	}
 	require.Zero(t, testing.AllocsPerRun(1000, round))
 }
+
+// A key that has had many frames does not keep their buffers from others.
+func TestBuffersAreSharedByAllKeys(t *testing.T) {
+	const keys, perKey = 100, 64
+	frame := make([]byte, 4096)
+	allocations := testing.AllocsPerRun(10, func() {
+		q := fairqueue.New(perKey, age)
+		// At most keys+perKey frames wait at once, though each key has had perKey.
+		for held := range keys {
+			for key := range held {
+				q.Push(origin(), strconv.Itoa(key), frame)
+			}
+			for range perKey {
+				q.Push(origin(), "burst", frame)
+			}
+			for q.Len() > 0 {
+				_, _, _ = q.Front(origin())
+				q.Pop()
+			}
+		}
+	})
+	require.Less(t, allocations, float64(keys*perKey)/2)
+}
