@@ -2,7 +2,7 @@ package fairqueue
 
 import "time"
 
-// A lane is the frames under one key, a ring that grows up to the limit.
+// A lane is the frames under one key, in a ring that grows as they do.
 type lane struct {
 	key  string
 	ring []entry
@@ -16,10 +16,10 @@ type entry struct {
 	since time.Time
 }
 
-// push puts e at the end. There must be fewer than limit frames.
-func (l *lane) push(limit int, e entry) {
+// push puts e at the end.
+func (l *lane) push(e entry) {
 	if l.n == len(l.ring) {
-		l.grow(min(max(2*l.n, 1), limit))
+		l.grow(max(2*l.n, 1))
 	}
 	l.ring[(l.head+l.n)%len(l.ring)] = e
 	l.n++
@@ -41,7 +41,7 @@ func (q *Queue) begin(key string) *lane {
 	} else {
 		q.spare = l.next
 	}
-	l.key, l.head = key, 0
+	l.key = key
 	q.lanes[key] = l
 	q.join(l)
 	return l
@@ -50,8 +50,7 @@ func (q *Queue) begin(key string) *lane {
 // end forgets l, which has left the turns and has no frame.
 func (q *Queue) end(l *lane) {
 	delete(q.lanes, l.key)
-	l.key, l.next = "", q.spare
-	q.spare = l
+	l.next, q.spare = q.spare, l
 }
 
 // join puts l at the end of the turns.

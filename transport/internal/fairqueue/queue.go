@@ -47,7 +47,7 @@ func (q *Queue) Push(now time.Time, key string, frame []byte) {
 		q.drop(l)
 		q.drops.Full++
 	}
-	l.push(q.limit, entry{append(q.buffer(), frame...), now})
+	l.push(entry{append(q.buffer(), frame...), now})
 	q.n++
 }
 

@@ -169,7 +169,7 @@ func TestQueueDoesNotAllocate(t *testing.T) {
 // A key that has had many frames does not keep their buffers from others.
 func TestBuffersAreSharedByAllKeys(t *testing.T) {
 	const keys, perKey = 100, 64
-	frame := make([]byte, 4096)
+	frame := make([]byte, 100)
 	allocations := testing.AllocsPerRun(10, func() {
 		q := fairqueue.New(perKey, age)
 		// At most keys+perKey frames wait at once, though each key has had perKey.
