@@ -38,7 +38,7 @@ type Memory struct {
 }
 
 // NewMemory returns a network without members. All mistakes in cfg are
-// reported at once.
+// reported, joined. It takes constant time.
 func NewMemory(cfg MemoryConfig) (*Memory, error) {
 	var sizeErr error
 	if cfg.MaxFrame < 0 {

@@ -79,7 +79,7 @@ type GroupStats struct {
 	Queued int
 }
 
-// NewMux returns a Mux without groups over cfg.Transport.
+// NewMux returns a Mux without groups over cfg.Transport. It takes constant time.
 func NewMux(cfg MuxConfig) (*Mux, error) {
 	if cfg.Transport == nil {
 		return nil, errors.New("transport: a Mux needs a Transport")
@@ -199,8 +199,8 @@ func (m *Mux) send(flow, to string, header, frame []byte) error {
 	return nil
 }
 
-// withoutHeader returns err as it looks to one who knows of no header of n
-// bytes.
+// withoutHeader returns err as a caller must see it that knows nothing of the n
+// bytes of the header.
 func withoutHeader(err error, n int) error {
 	var tooLarge *TooLargeError
 	if errors.As(err, &tooLarge) {

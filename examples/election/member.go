@@ -50,7 +50,7 @@ func member(ctx context.Context, o options, c cluster, out *printer) error {
 	}
 	node, err := raft.New(raft.Config{
 		Cluster: "election", ID: c.id,
-		// A state on disk wins over this, so that it may stay for ever.
+		// A state on disk wins over this, so that it may stay set.
 		Start:              raft.Bootstrap(0, c.members...),
 		ElectionTimeoutMin: o.timeout,
 		Store:              store,

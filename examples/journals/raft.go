@@ -90,7 +90,7 @@ func (m *raftMachine) Apply(log *raft.Log) any {
 	return m.journal.Load().Append(context.Background(), c.Token, c.Records)
 }
 
-// Snapshot implements raft.FSM: the command that makes the journal anew.
+// Snapshot implements raft.FSM: the command that makes the same journal again.
 func (m *raftMachine) Snapshot() (raft.FSMSnapshot, error) {
 	var fenced *scheduler.FencedError
 	errors.As(m.journal.Load().Acquire(context.Background(), 0), &fenced) // always, and tells the token

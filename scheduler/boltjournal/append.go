@@ -12,7 +12,8 @@ import (
 
 // Append implements scheduler.Journal. Entries follow one another without a
 // gap; one that does not is an OrderError. It is O(log n) for each record, and
-// a snapshot is written while others append.
+// a snapshot is written while others append. n is the number of records in the
+// file. Each transaction also looks at the path twice.
 func (j *Journal) Append(ctx context.Context, token uint64, records []scheduler.Record) error {
 	snapshot := newestSnapshot(records)
 	if snapshot == nil {
@@ -61,8 +62,8 @@ type stagedSnapshot struct {
 func (s *stagedSnapshot) parts() uint32 { return uint32((len(s.Data)-len(s.last))/s.partSize) + 1 }
 
 // stage writes the parts of a snapshot under the generation after the
-// present, each in a transaction, and returns the last part unwritten. Only
-// who holds the token of snapshots may do that.
+// present, each in a transaction, and returns the last part unwritten. The caller
+// must hold the token of snapshots.
 func (j *Journal) stage(ctx context.Context, token uint64, data []byte) (last []byte, err error) {
 	for part := uint32(0); len(data) > j.sizes.part; part++ {
 		piece := data[:j.sizes.part]

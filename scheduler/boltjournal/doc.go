@@ -69,7 +69,7 @@
 //
 // A Journal is safe for concurrent use. Appends and acquisitions happen one
 // after the other; waiting for the one before ends with the context. Reading
-// blocks nobody: it sees the records that were there when it began.
+// blocks no append: it sees the records that were there when it began.
 //
 // # What it does not do
 //

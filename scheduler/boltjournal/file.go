@@ -13,7 +13,7 @@ type openFile struct {
 	*os.File
 	path string
 	info fs.FileInfo // when it was opened
-	size int64       // the greatest that was seen; of who writes
+	size int64       // the greatest that was seen; belongs to the writer
 }
 
 // open is what bbolt opens the file with.

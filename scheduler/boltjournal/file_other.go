@@ -15,7 +15,7 @@ func lockDir(string, time.Duration) (io.Closer, error) { return unlocked{}, nil 
 // unlock has nothing to do: the lock goes with the handle.
 func unlock(*os.File) error { return nil }
 
-// exposed is false: the mode says nothing of who may write.
+// exposed is false: the mode does not say which users may write.
 func exposed(fs.FileInfo) bool { return false }
 
 func stored(info fs.FileInfo) int64 { return info.Size() }

@@ -41,11 +41,11 @@ type Journal struct {
 	lock      io.Closer // of the directory
 	commit    func(*bolt.Tx) error
 	sizes     sizes
-	snapshots chan struct{} // holds one token, for who writes a snapshot
-	writing   chan struct{} // holds one token, for who writes a transaction
+	snapshots chan struct{} // holds one token, for the writer of a snapshot
+	writing   chan struct{} // holds one token, for the writer of a transaction
 
 	// starting is held while a transaction starts, and by Close. A fault in
-	// between leaves the locks of bbolt locked, so who comes next must know.
+	// between leaves the locks of bbolt locked, so the next caller must know.
 	// It comes before mu.
 	starting sync.Mutex
 	stuck    bool // the locks of bbolt
@@ -77,7 +77,7 @@ func (j *Journal) Close() error {
 	return nil
 }
 
-// Acquire implements scheduler.Journal.
+// Acquire implements scheduler.Journal. It costs one transaction.
 func (j *Journal) Acquire(ctx context.Context, token uint64) error {
 	return j.update(ctx, func(_ *bolt.Tx, h *head) error {
 		if token <= h.token {
@@ -107,7 +107,7 @@ func (j *Journal) update(ctx context.Context, change func(*bolt.Tx, *head) error
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	// Both may have been there at once.
+	// The token and the end of ctx may have been there together.
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func (j *Journal) update(ctx context.Context, change func(*bolt.Tx, *head) error
 	if err := j.guard(func() error { return j.commit(tx) }); err != nil {
 		return errors.Join(j.fail(fmt.Errorf("boltjournal: commit: %w", err)), j.rollback(tx))
 	}
-	// What went to a file that nobody will find is not durable.
+	// A restart would not find what went to a file that has moved.
 	if err := j.file.check(); err != nil {
 		return j.fail(err)
 	}

@@ -16,7 +16,7 @@ type Config struct {
 	// time. Use tb.Cleanup to close the last. Required.
 	New func(tb testing.TB) (open func() scheduler.Journal)
 	// Shared says that several hosts can have the journal open at once. What
-	// open has returned before is then used beside what it returns now, as
+	// open has returned before is then used together with what it returns now, as
 	// the journal of a deposed host.
 	Shared bool
 	// MaxRecord is the length in bytes of the longest record that the journal

@@ -41,8 +41,8 @@
 // A request is refused and counted, before its body is read, if its sender
 // cannot prove its name (403), if its version is unknown (400), if it is of
 // another cluster or for another receiver (421), or if its sender is no peer
-// (403). The proof comes first: whoever has none gets the same answer to every
-// request, so it learns neither the cluster nor the member. (TLS itself shows
+// (403). The proof comes first: a sender that has none gets the same answer to
+// every request, so it learns neither the cluster nor the member. (TLS itself shows
 // the server's certificate to everybody.) A frame that is too long (413) or
 // broken (400) ends the request and, over HTTP/1.1, the connection. Before and
 // after Serve the answer to a peer is 503.

@@ -31,7 +31,8 @@ type Transport struct {
 }
 
 // New returns a transport that sends and receives once Serve runs. All
-// mistakes in cfg are reported at once.
+// mistakes in cfg are reported, joined. It takes time in proportion to the
+// peers, as Serve does to start and to end.
 func New(cfg Config) (*Transport, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err

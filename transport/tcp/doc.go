@@ -24,16 +24,15 @@
 // A connection is refused, and counted in [transport.Refused], if its
 // certificate does not name the sender, if its version is unknown, if it is of
 // another cluster or for another receiver, or if its sender is no peer. The
-// certificate comes first: whoever cannot prove its name does not learn whether
-// the cluster and the receiver are right. A frame that is too long or broken
+// certificate comes first: a sender that cannot prove its name does not
+// learn whether the cluster and the receiver are right. A frame that is too long or broken
 // closes the connection.
 //
 // The transport connects as soon as it serves, and again after every failure,
 // with exponential backoff between 50 ms and 1 s and jitter. A new address
 // is tried at once. So is the old one, once until the next success, when the
-// peer itself connects. A
-// ping twice a second measures the round trip and finds peers that are gone
-// without a word.
+// peer itself connects. A ping twice a second measures the round trip and finds
+// peers that are gone without a word.
 //
 // # Limits
 //
@@ -49,8 +48,8 @@
 //     one proxy or one translated address count as one address too.
 //   - A member has one accepted connection; a newer one replaces it. An idle
 //     one, or one that takes longer than 2 s for a frame, is closed.
-//   - Memory for each peer: what waits for it, and one frame and a few KiB of
-//     buffers in each direction.
+//   - Memory for each peer: buffers for as many frames as ever waited for it at
+//     once, and one frame and a few KiB in each direction.
 //
 // # Certificates
 //

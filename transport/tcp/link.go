@@ -20,8 +20,8 @@ type link struct {
 	peer *outbox.Peer
 }
 
-// errMoved ends a connection because the address was set anew.
-var errMoved = errors.New("tcp: the address was set anew")
+// errMoved ends a connection because SetPeer was called.
+var errMoved = errors.New("tcp: the address was set again")
 
 // run keeps a connection to the peer until ctx ends.
 func (l *link) run(ctx context.Context) {

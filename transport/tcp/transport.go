@@ -26,7 +26,8 @@ type Transport struct {
 }
 
 // New returns a transport that sends once Serve runs. All mistakes in cfg are
-// reported at once; on an error the listener stays open.
+// reported, joined; on an error the listener stays open. It takes time in
+// proportion to the peers, as Serve does to start and to end.
 func New(cfg Config) (*Transport, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err

@@ -40,5 +40,5 @@ func (b *Backoff) Next() time.Duration {
 	return wait
 }
 
-// Reset begins anew, after a success.
+// Reset goes back to the first bound, after a success.
 func (b *Backoff) Reset() { b.bound, b.hurried = BackoffFirst, false }

@@ -9,7 +9,8 @@ import (
 	"github.com/rads-project/constellation/transport/internal/wire"
 )
 
-// An Outbox is the queue to one peer, flow by flow, and its counters. Make one with [New].
+// An Outbox is the queue to one peer, flow by flow, and its counters. Make one
+// with [New].
 type Outbox struct {
 	ready Signal
 
@@ -64,7 +65,7 @@ func (o *Outbox) Take(dst []byte, now time.Time, limit int) ([]byte, int) {
 	}
 }
 
-// Discard drops all that waits, for nobody will send it any more.
+// Discard drops all that waits: it will not be sent any more.
 func (o *Outbox) Discard() {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -35,7 +35,7 @@ type Peer struct {
 	Name string
 	// Out holds what waits for it.
 	Out *Outbox
-	// Moved says that the address was set anew. RetryHint says that the peer
+	// Moved says that the address was set again. RetryHint says that the peer
 	// has shown a sign of life, so that an attempt is worth its while.
 	Moved, RetryHint Signal
 
@@ -84,7 +84,7 @@ func (r *Roster) SendFlow(flow, to string, frame []byte) error {
 	return nil
 }
 
-// Set adds a peer or sets its address anew. Once the roster has run it
+// Set adds a peer or sets its address again. Once the roster has run it
 // answers [transport.ErrClosed].
 func (r *Roster) Set(name, address string) error {
 	r.mu.Lock()
