@@ -72,3 +72,20 @@ func FuzzSplitGroupFrame(f *testing.F) {
 		require.True(t, bytes.Equal(b, append(groupHeader(string(name)), frame...)))
 	})
 }
+
+// The frame arrives when its group has been looked up and then ends.
+func TestFrameOfAnEndingGroupIsRefused(t *testing.T) {
+	network, err := NewMemory(MemoryConfig{})
+	require.NoError(t, err)
+	endpoint, err := network.Join("a")
+	require.NoError(t, err)
+	mux, err := NewMux(MuxConfig{Transport: endpoint})
+	require.NoError(t, err)
+	g, err := mux.Join("g")
+	require.NoError(t, err)
+	g.end()
+	mux.groups["g"] = g
+	mux.receive("b", append(groupHeader("g"), "frame"...))
+	require.Equal(t, MuxRefused{Group: 1}, mux.Stats().Refused)
+	require.Zero(t, g.Stats().Queued)
+}

@@ -160,8 +160,12 @@ func TestExposedFileIsRefused(t *testing.T) {
 	require.ErrorAs(t, err, &exposed)
 	require.ErrorIs(t, err, ErrExposed)
 	require.Equal(t, ExposedError{path, 0o666}, *exposed)
-	require.NoError(t, os.Chmod(path, 0o660))
-	requireContents(t, openJournal(t, dir, Config{}), "a")
+	for _, mode := range []os.FileMode{0o660, 0o664} {
+		require.NoError(t, os.Chmod(path, mode))
+		j := openJournal(t, dir, Config{})
+		requireContents(t, j, "a")
+		require.NoError(t, j.Close())
+	}
 }
 
 func TestDanglingLinkIsNamed(t *testing.T) {
