@@ -71,5 +71,5 @@ func source(address net.Addr) string {
 	if ip.Is4() {
 		return ip.String()
 	}
-	return netip.PrefixFrom(ip.WithZone(""), 64).Masked().String()
+	return netip.PrefixFrom(ip, 64).Masked().String()
 }
