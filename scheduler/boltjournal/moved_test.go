@@ -83,6 +83,20 @@ func TestShorterFileIsCorruptBeforeItGrows(t *testing.T) {
 	require.ErrorIs(t, j.Append(t.Context(), 1, []scheduler.Record{entry(2, strings.Repeat("b", 1<<20))}), ErrCorrupt)
 }
 
+// TestFileThatLosesWhatItGrewIsCorrupt leaves it longer than it was when it was
+// opened.
+func TestFileThatLosesWhatItGrewIsCorrupt(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, fileName)
+	j := opened(t, dir, Config{})
+	atFirst := j.file.info.Size()
+	appendTo(t, j, entry(2, strings.Repeat("b", 1<<20)))
+	left := int64(bytesInUse(t, dir))
+	require.Less(t, atFirst, left)
+	require.NoError(t, os.Truncate(path, left))
+	require.ErrorIs(t, j.Append(t.Context(), 1, []scheduler.Record{entry(3, "c")}), ErrCorrupt)
+}
+
 // TestFaultLeavesNobodyWaiting goes on from several goroutines after a fault
 // that has left bbolt locked.
 func TestFaultLeavesNobodyWaiting(t *testing.T) {
