@@ -111,22 +111,22 @@ func (a *Accounts) walk() iter.Seq[*account] {
 // Check says what Charge would, and changes nothing. An error is invalid input
 // (ErrInvalid); a refusal is in the verdict.
 func (a *Accounts) Check(now time.Time, ns string, amounts Amounts, mode Mode) (Verdict, error) {
-	acc, x := a.find(ns), exchange{ns: ns}
-	if err := a.tally(&x.delta, &amounts, 1); err != nil {
+	acc, g := a.find(ns), growth{ns: ns}
+	if err := a.tally(&g.delta, &amounts, 1); err != nil {
 		return Verdict{}, err
 	}
-	return a.check(now, acc, &x, &amounts, mode), nil
+	return a.check(now, acc, &g, &amounts, mode), nil
 }
 
 // CheckResize says whether a charge may change from one amount to another.
 // Only dimensions that grow are looked at; shrinking is always allowed. An
 // error is invalid input (ErrInvalid); a refusal is in the verdict.
 func (a *Accounts) CheckResize(now time.Time, ns string, from, to Amounts, mode Mode) (Verdict, error) {
-	acc, x := a.find(ns), exchange{ns: ns}
-	if err := a.step(&x.delta, &from, &to); err != nil {
+	acc, g := a.find(ns), growth{ns: ns}
+	if err := a.step(&g.delta, &from, &to); err != nil {
 		return Verdict{}, err
 	}
-	return a.check(now, acc, &x, &to, mode), nil
+	return a.check(now, acc, &g, &to, mode), nil
 }
 
 // CheckExchange says what CheckResize would once other charges, or parts of
@@ -135,31 +135,31 @@ func (a *Accounts) CheckResize(now time.Time, ns string, from, to Amounts, mode 
 // of these adds to the time of every level. An error is invalid input (ErrInvalid) or more given back than is charged
 // (ErrNotCharged); a refusal is in the verdict.
 func (a *Accounts) CheckExchange(now time.Time, ns string, from, to Amounts, freed iter.Seq2[string, Amounts], mode Mode) (Verdict, error) {
-	acc, x := a.find(ns), exchange{ns: ns}
+	acc, g := a.find(ns), growth{ns: ns}
 	for payer, amounts := range freed {
-		if err := a.give(&x, payer, &amounts); err != nil {
+		if err := a.give(&g, payer, &amounts); err != nil {
 			return Verdict{}, err
 		}
 	}
-	if err := a.step(&x.delta, &from, &to); err != nil {
+	if err := a.step(&g.delta, &from, &to); err != nil {
 		return Verdict{}, err
 	}
-	return a.check(now, acc, &x, &to, mode), nil
+	return a.check(now, acc, &g, &to, mode), nil
 }
 
 // Charge checks and charges in one step: in all dimensions and levels, or not
 // at all. A refusal is an ExceededError, with the verdict returned as well.
 func (a *Accounts) Charge(now time.Time, ns string, amounts Amounts, mode Mode) (Verdict, error) {
-	acc, x := a.find(ns), exchange{ns: ns}
-	if err := a.tally(&x.delta, &amounts, 1); err != nil {
+	acc, g := a.find(ns), growth{ns: ns}
+	if err := a.tally(&g.delta, &amounts, 1); err != nil {
 		return Verdict{}, err
 	}
-	verdict := a.check(now, acc, &x, &amounts, mode)
+	verdict := a.check(now, acc, &g, &amounts, mode)
 	if !verdict.Allowed() {
 		return verdict, &ExceededError{Namespace: ns, Verdict: verdict}
 	}
 	acc = a.open(ns, acc)
-	a.apply(now, acc, &x.delta)
+	a.apply(now, acc, &g.delta)
 	acc.charges++
 	return verdict, nil
 }
@@ -189,8 +189,8 @@ func (a *Accounts) Remove(ns string, amounts Amounts) error {
 }
 
 func (a *Accounts) force(now time.Time, ns string, from, to *Amounts, charges int) ([]Usage, error) {
-	acc, x := a.find(ns), exchange{ns: ns}
-	if err := a.step(&x.delta, from, to); err != nil {
+	acc, g := a.find(ns), growth{ns: ns}
+	if err := a.step(&g.delta, from, to); err != nil {
 		return nil, err
 	}
 	var was vector
@@ -198,37 +198,37 @@ func (a *Accounts) force(now time.Time, ns string, from, to *Amounts, charges in
 	if charges <= 0 && !acc.covers(&was, charges < 0) {
 		return nil, &NotChargedError{Namespace: ns}
 	}
-	if verdict := a.check(now, acc, &x, to, forced); !verdict.Allowed() {
+	if verdict := a.check(now, acc, &g, to, forced); !verdict.Allowed() {
 		return nil, &ExceededError{Namespace: ns, Verdict: verdict}
 	}
 	acc = a.open(ns, acc)
-	a.apply(now, acc, &x.delta)
+	a.apply(now, acc, &g.delta)
 	acc.charges += charges
 	over := a.overAbove(now, acc)
 	a.close(acc)
 	return over, nil
 }
 
-// check asks acc, which find has found, and all above it. x is the growth on
+// check asks acc, which find has found, and all above it. g is the growth on
 // the way to the amounts in to.
-func (a *Accounts) check(now time.Time, acc *account, x *exchange, to *Amounts, mode Mode) Verdict {
-	if a.simple(acc, &x.delta) {
+func (a *Accounts) check(now time.Time, acc *account, g *growth, to *Amounts, mode Mode) Verdict {
+	if a.simple(acc, &g.delta) {
 		return Verdict{}
 	}
-	return a.checkLevels(now, acc, x, to, mode)
+	return a.checkLevels(now, acc, g, to, mode)
 }
 
 // checkLevels is the one place where limits decide.
-func (a *Accounts) checkLevels(now time.Time, acc *account, x *exchange, to *Amounts, mode Mode) Verdict {
-	if a.RequireQuota && mode != forced && acc.spec == nil && a.fallback == nil && slices.Max(x.delta[:]) > 0 {
-		return Verdict{Violations: []Violation{{Namespace: x.ns, Reason: Undeclared}}}
+func (a *Accounts) checkLevels(now time.Time, acc *account, g *growth, to *Amounts, mode Mode) Verdict {
+	if a.RequireQuota && mode != forced && acc.spec == nil && a.fallback == nil && slices.Max(g.delta[:]) > 0 {
+		return Verdict{Violations: []Violation{{Namespace: g.ns, Reason: Undeclared}}}
 	}
 	var violations []Violation
 	var bursting dimensionSet
 	var target vector
 	_ = a.tally(&target, to, 1) // it was for the growth
 	for ; acc != nil; acc = acc.parent {
-		refused, above := a.checkLevel(now, acc, x, &target, mode)
+		refused, above := a.checkLevel(now, acc, g, &target, mode)
 		violations = append(violations, refused...)
 		bursting |= above
 	}
@@ -245,10 +245,10 @@ func (a *Accounts) checkLevels(now time.Time, acc *account, x *exchange, to *Amo
 }
 
 // checkLevel asks one account, and returns in which dimensions it would burst.
-func (a *Accounts) checkLevel(now time.Time, acc *account, x *exchange, target *vector, mode Mode) ([]Violation, dimensionSet) {
+func (a *Accounts) checkLevel(now time.Time, acc *account, g *growth, target *vector, mode Mode) ([]Violation, dimensionSet) {
 	var violations []Violation
 	var bursting dimensionSet
-	delta := x.under(acc)
+	delta := g.under(acc)
 	for d, name := range a.names {
 		growth := delta[d]
 		if growth <= acc.room[d] {
@@ -258,7 +258,7 @@ func (a *Accounts) checkLevel(now time.Time, acc *account, x *exchange, target *
 		switch {
 		case growth > 0 && m.refuses(now, growth, mode):
 			violation := m.violation(now, growth, target[d], mode)
-			violation.Namespace, violation.Resource = cmp.Or(acc.name, x.ns), name // vacant has no name
+			violation.Namespace, violation.Resource = cmp.Or(acc.name, g.ns), name // vacant has no name
 			violations = append(violations, violation)
 		case m.bursts() && target[d] > 0:
 			bursting |= 1 << d

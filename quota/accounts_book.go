@@ -48,16 +48,16 @@ var errNeedTime = errors.New("quota: need the time")
 // decide asks the limits for a growth on the way to the amounts in to. Without
 // a burst anywhere, and as long as usage stays within Soft, it does not matter
 // what time it is, now or later.
-func (b *book) decide(now reading, acc *account, x *exchange, to *Amounts) (Verdict, error) {
+func (b *book) decide(now reading, acc *account, g *growth, to *Amounts) (Verdict, error) {
 	switch {
-	case b.simple(acc, &x.delta):
+	case b.simple(acc, &g.delta):
 		return Verdict{}, nil
 	case !now.known && b.bursts > 0:
 		return Verdict{}, errNeedTime
 	}
-	verdict := b.checkLevels(now.at, acc, x, to, MayBurst)
+	verdict := b.checkLevels(now.at, acc, g, to, MayBurst)
 	if !verdict.Allowed() {
-		return verdict, &ExceededError{Namespace: x.ns, Verdict: verdict, Version: b.version}
+		return verdict, &ExceededError{Namespace: g.ns, Verdict: verdict, Version: b.version}
 	}
 	return verdict, nil
 }
@@ -67,11 +67,11 @@ func (b *book) ask(now reading, ns string, amounts *Amounts) (Verdict, error) {
 	if err := validateName("namespace", ns); err != nil {
 		return Verdict{}, errors.Join(err, amounts.Validate())
 	}
-	acc, x := b.find(ns), exchange{ns: ns}
-	if err := b.tally(&x.delta, amounts, 1); err != nil {
+	acc, g := b.find(ns), growth{ns: ns}
+	if err := b.tally(&g.delta, amounts, 1); err != nil {
 		return Verdict{}, err
 	}
-	verdict, err := b.decide(now, acc, &x, amounts)
+	verdict, err := b.decide(now, acc, &g, amounts)
 	if !verdict.Allowed() {
 		return verdict, nil
 	}
@@ -107,27 +107,27 @@ func (b *book) charge(now reading, ns, id string, amounts *Amounts) (Verdict, er
 	if validateName("id", id) != nil || acc == b.vacant && validateName("namespace", ns) != nil {
 		return Verdict{}, errors.Join(validateKey(ns, id), amounts.Validate())
 	}
-	x := exchange{ns: ns}
-	if err := b.tally(&x.delta, amounts, 1); err != nil {
+	g := growth{ns: ns}
+	if err := b.tally(&g.delta, amounts, 1); err != nil {
 		return Verdict{}, err
 	}
-	verdict, err := b.decide(now, acc, &x, amounts)
+	verdict, err := b.decide(now, acc, &g, amounts)
 	if err == nil {
-		b.put(now.at, b.open(ns, acc), id, amounts, &x.delta)
+		b.put(now.at, b.open(ns, acc), id, amounts, &g.delta)
 	}
 	return verdict, err
 }
 
 // repeat answers a charge under an ID that holds one already.
 func (b *book) repeat(now reading, acc *account, id string, amounts *Amounts) (Verdict, error) {
-	before, x := acc.held[id], exchange{ns: acc.name}
-	if err := b.step(&x.delta, &before, amounts); err != nil {
+	before, g := acc.held[id], growth{ns: acc.name}
+	if err := b.step(&g.delta, &before, amounts); err != nil {
 		return Verdict{}, err
 	}
 	if !before.Equal(*amounts) {
 		return Verdict{}, &ConflictError{Namespace: acc.name, ID: id, Charged: before.Clone()}
 	}
-	return b.decide(now, acc, &x, amounts)
+	return b.decide(now, acc, &g, amounts)
 }
 
 // put enters a charge that does not exist yet.
@@ -173,15 +173,15 @@ func (b *book) resize(now reading, ns, id string, amounts *Amounts) (Verdict, er
 	if !ok {
 		return Verdict{}, &NotChargedError{Namespace: ns, ID: id}
 	}
-	x := exchange{ns: ns}
-	if err := b.step(&x.delta, &before, amounts); err != nil {
+	g := growth{ns: ns}
+	if err := b.step(&g.delta, &before, amounts); err != nil {
 		return Verdict{}, err
 	}
-	verdict, err := b.decide(now, acc, &x, amounts)
+	verdict, err := b.decide(now, acc, &g, amounts)
 	if err != nil || before.Equal(*amounts) {
 		return verdict, err
 	}
-	b.apply(now.at, acc, &x.delta)
+	b.apply(now.at, acc, &g.delta)
 	acc.held[id] = amounts.Clone()
 	b.version++
 	return verdict, nil
@@ -225,8 +225,8 @@ func (b *book) enter(now time.Time, charge Charge) (bool, error) {
 	if err := validateKey(charge.Namespace, charge.ID); err != nil {
 		return false, errors.Join(err, charge.Amounts.Validate())
 	}
-	acc, x := b.find(charge.Namespace), exchange{ns: charge.Namespace}
-	if err := b.tally(&x.delta, &charge.Amounts, 1); err != nil {
+	acc, g := b.find(charge.Namespace), growth{ns: charge.Namespace}
+	if err := b.tally(&g.delta, &charge.Amounts, 1); err != nil {
 		return false, err
 	}
 	if before, exists := acc.held[charge.ID]; exists {
@@ -235,10 +235,10 @@ func (b *book) enter(now time.Time, charge Charge) (bool, error) {
 		}
 		return false, nil
 	}
-	if verdict := b.check(now, acc, &x, &charge.Amounts, forced); !verdict.Allowed() {
+	if verdict := b.check(now, acc, &g, &charge.Amounts, forced); !verdict.Allowed() {
 		return false, &ExceededError{Namespace: charge.Namespace, Verdict: verdict, Version: b.version}
 	}
-	b.put(now, b.open(charge.Namespace, acc), charge.ID, &charge.Amounts, &x.delta)
+	b.put(now, b.open(charge.Namespace, acc), charge.ID, &charge.Amounts, &g.delta)
 	return true, nil
 }
 

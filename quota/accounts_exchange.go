@@ -1,8 +1,8 @@
 package quota
 
-// exchange is a growth in a namespace together with what others give back for
-// it.
-type exchange struct {
+// growth is by how much the usage of a namespace is to grow, and what others
+// give back for it.
+type growth struct {
 	ns    string
 	delta vector
 	freed []freed
@@ -15,19 +15,19 @@ type freed struct {
 }
 
 // give adds what a namespace gives back.
-func (a *Accounts) give(x *exchange, ns string, amounts *Amounts) error {
+func (a *Accounts) give(g *growth, ns string, amounts *Amounts) error {
 	by := a.find(ns)
 	i := 0
-	for i < len(x.freed) && x.freed[i].by != by {
+	for i < len(g.freed) && g.freed[i].by != by {
 		i++
 	}
-	if i == len(x.freed) {
-		x.freed = append(x.freed, freed{by: by})
+	if i == len(g.freed) {
+		g.freed = append(g.freed, freed{by: by})
 	}
-	if err := a.tally(&x.freed[i].amount, amounts, 1); err != nil {
+	if err := a.tally(&g.freed[i].amount, amounts, 1); err != nil {
 		return err
 	}
-	if !by.covers(&x.freed[i].amount, false) {
+	if !by.covers(&g.freed[i].amount, false) {
 		return &NotChargedError{Namespace: ns}
 	}
 	return nil
@@ -35,14 +35,14 @@ func (a *Accounts) give(x *exchange, ns string, amounts *Amounts) error {
 
 // under returns by how much the usage of an account grows that the growth
 // counts for.
-func (x *exchange) under(acc *account) vector {
-	growth := x.delta
-	for i := range x.freed {
-		if x.freed[i].by.within(acc) {
-			for d, amount := range x.freed[i].amount {
-				growth[d] -= amount
+func (g *growth) under(acc *account) vector {
+	delta := g.delta
+	for i := range g.freed {
+		if g.freed[i].by.within(acc) {
+			for d, amount := range g.freed[i].amount {
+				delta[d] -= amount
 			}
 		}
 	}
-	return growth
+	return delta
 }
