@@ -129,22 +129,23 @@ func (a *Accounts) CheckResize(now time.Time, ns string, from, to Amounts, mode 
 	return a.check(now, acc, &g, &to, mode), nil
 }
 
-// CheckExchange says what CheckResize would once other charges, or parts of
-// them, were given back: what they free counts for every ancestor that they
-// share with the namespace. freed yields them by the namespace that pays; each
-// of these adds to the time of every level. An error is invalid input (ErrInvalid) or more given back than is charged
-// (ErrNotCharged); a refusal is in the verdict.
-func (a *Accounts) CheckExchange(now time.Time, ns string, from, to Amounts, freed iter.Seq2[string, Amounts], mode Mode) (Verdict, error) {
-	acc, g := a.find(ns), growth{ns: ns}
-	for payer, amounts := range freed {
-		if err := a.give(&g, payer, &amounts); err != nil {
-			return Verdict{}, err
+// CheckExchange says what CheckResize would once Freed were given back, and
+// changes nothing. An error is invalid input (ErrInvalid) or more given back than
+// is charged (ErrNotCharged); a refusal is in the verdict. Each element of Freed
+// adds to the time of every level.
+func (a *Accounts) CheckExchange(now time.Time, exchange Exchange, mode Mode) (Verdict, error) {
+	acc, g := a.find(exchange.Namespace), growth{ns: exchange.Namespace}
+	if exchange.Freed != nil {
+		for payer, amounts := range exchange.Freed {
+			if err := a.give(&g, payer, &amounts); err != nil {
+				return Verdict{}, err
+			}
 		}
 	}
-	if err := a.step(&g.delta, &from, &to); err != nil {
+	if err := a.step(&g.delta, &exchange.From, &exchange.To); err != nil {
 		return Verdict{}, err
 	}
-	return a.check(now, acc, &g, &to, mode), nil
+	return a.check(now, acc, &g, &exchange.To, mode), nil
 }
 
 // Charge checks and charges in one step: in all dimensions and levels, or not

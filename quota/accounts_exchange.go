@@ -1,5 +1,20 @@
 package quota
 
+import "iter"
+
+// Exchange is a change of one charge for which other charges, or parts of them,
+// are given back. The zero value of From stands for a charge that is new.
+type Exchange struct {
+	// Namespace whose charge changes.
+	Namespace string
+	// From and To are what it is charged before and after.
+	From, To Amounts
+	// Freed yields what is given back, each by the namespace that was charged
+	// for it; nil is nothing. It makes room in every ancestor that this
+	// namespace shares with Namespace.
+	Freed iter.Seq2[string, Amounts]
+}
+
 // growth is by how much the usage of a namespace is to grow, and what others
 // give back for it.
 type growth struct {

@@ -353,3 +353,33 @@ func ExampleAccounts_Add() {
 	// 0 <nil>
 	// 1 <nil>
 }
+
+// A service of one team may take the place of one of another team where both
+// count for the same organisation.
+func ExampleAccounts_CheckExchange() {
+	var accounts quota.Accounts
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for _, spec := range []quota.Spec{
+		{Namespace: "org", Limits: map[placement.ResourceName]quota.Limit{placement.NameCPU: {Soft: 10 * placement.Core}}},
+		{Namespace: "a", Parent: "org"},
+		{Namespace: "b", Parent: "org"},
+	} {
+		if _, err := accounts.Create(now, spec); err != nil {
+			panic(err)
+		}
+	}
+	cores := func(n int64) quota.Amounts { return quota.Instance(placement.Resources{CPU: n * placement.Core}) }
+	if _, err := accounts.Charge(now, "a", cores(8), quota.MayBurst); err != nil {
+		panic(err)
+	}
+
+	exchange := quota.Exchange{Namespace: "b", To: cores(6)}
+	verdict, err := accounts.CheckExchange(now, exchange, quota.MayBurst)
+	fmt.Println(verdict.Allowed(), err)
+	exchange.Freed = func(yield func(string, quota.Amounts) bool) { yield("a", cores(8)) }
+	verdict, err = accounts.CheckExchange(now, exchange, quota.MayBurst)
+	fmt.Println(verdict.Allowed(), err)
+	// Output:
+	// false <nil>
+	// true <nil>
+}

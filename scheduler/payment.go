@@ -52,8 +52,12 @@ func (st *state) affordable(now time.Time, changes []reservation.Change, err err
 	if r == nil {
 		return changes, nil
 	}
-	from, to := st.payments[r.Spec.ID].amounts, amountsOf(r.Owes())
-	verdict, err := st.quota.CheckExchange(now, r.Spec.Namespace, from, to, st.freed(changes), quota.SoftOnly)
+	verdict, err := st.quota.CheckExchange(now, quota.Exchange{
+		Namespace: r.Spec.Namespace,
+		From:      st.payments[r.Spec.ID].amounts,
+		To:        amountsOf(r.Owes()),
+		Freed:     st.freed(changes),
+	}, quota.SoftOnly)
 	if err := st.exceeded(r.Spec.Namespace, verdict, err); err != nil {
 		return nil, err
 	}
