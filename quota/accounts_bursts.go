@@ -11,37 +11,51 @@ import (
 // burstHeap is the accounts with a burst whose end is to come or has not been
 // told, the earliest first. Each account stands in it once, with the earliest
 // end of its dimensions.
-type burstHeap []*account
+type burstHeap struct {
+	accounts []*account
+	// compared counts the comparisons of two accounts, for tests.
+	compared int
+}
 
 // Len is part of heap.Interface.
-func (h burstHeap) Len() int { return len(h) }
+func (h *burstHeap) Len() int { return len(h.accounts) }
 
 // Less is part of heap.Interface.
-func (h burstHeap) Less(i, j int) bool {
-	return cmp.Or(h[i].due.Compare(h[j].due), cmp.Compare(h[i].name, h[j].name)) < 0
+func (h *burstHeap) Less(i, j int) bool {
+	h.compared++
+	x, y := h.accounts[i], h.accounts[j]
+	return cmp.Or(x.due.Compare(y.due), cmp.Compare(x.name, y.name)) < 0
 }
 
 // Swap is part of heap.Interface.
-func (h burstHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].place, h[j].place = i+1, j+1
+func (h *burstHeap) Swap(i, j int) {
+	h.accounts[i], h.accounts[j] = h.accounts[j], h.accounts[i]
+	h.accounts[i].place, h.accounts[j].place = i+1, j+1
 }
 
 // Push is part of heap.Interface.
 func (h *burstHeap) Push(x any) {
 	acc := x.(*account)
-	*h = append(*h, acc)
-	acc.place = len(*h)
+	h.accounts = append(h.accounts, acc)
+	acc.place = len(h.accounts)
 }
 
 // Pop is part of heap.Interface.
 func (h *burstHeap) Pop() any {
-	last := len(*h) - 1
-	acc := (*h)[last]
-	(*h)[last] = nil
-	*h = (*h)[:last]
+	last := len(h.accounts) - 1
+	acc := h.accounts[last]
+	h.accounts[last] = nil
+	h.accounts = h.accounts[:last]
 	acc.place = 0
 	return acc
+}
+
+// first returns the account whose burst ends first, or nil.
+func (h *burstHeap) first() *account {
+	if len(h.accounts) == 0 {
+		return nil
+	}
+	return h.accounts[0]
 }
 
 // timeBursts gives an account its place among the bursts after above, since,
@@ -81,10 +95,11 @@ func (a *Accounts) resumeBursts(now time.Time, acc *account) {
 // NextDeadline returns the earliest end of a burst that Advance has not
 // returned yet, and false if no burst is going on that ends. Constant time.
 func (a *Accounts) NextDeadline() (time.Time, bool) {
-	if len(a.bursting) == 0 {
+	first := a.bursting.first()
+	if first == nil {
 		return time.Time{}, false
 	}
-	return a.bursting[0].due, true
+	return first.due, true
 }
 
 // Advance returns the usage of each burst that has ended by now and that it has
@@ -97,8 +112,8 @@ func (a *Accounts) NextDeadline() (time.Time, bool) {
 // logarithm of the namespaces that burst under a BurstFor.
 func (a *Accounts) Advance(now time.Time) []Usage {
 	var rows []Usage
-	for len(a.bursting) > 0 && !a.bursting[0].due.After(now) {
-		acc, first := a.bursting[0], len(rows)
+	for acc := a.bursting.first(); acc != nil && !acc.due.After(now); acc = a.bursting.first() {
+		first := len(rows)
 		for left := acc.above &^ acc.ended; left != 0; left &= left - 1 {
 			d := bits.TrailingZeros32(uint32(left))
 			if m := acc.meter(d); m.timed() && m.end().Equal(acc.due) {

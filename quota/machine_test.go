@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"math/big"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -214,6 +215,11 @@ func (m *model) admits(spec quota.Spec) error {
 	}
 	next := model{specs: maps.Clone(m.specs), charges: m.charges}
 	next.specs[spec.Namespace] = spec
+	for ns := range next.specs {
+		if len(next.path(ns)) > quota.MaxLevels {
+			return quota.ErrInvalid
+		}
+	}
 	if !next.countable() {
 		return quota.ErrInvalid
 	}
@@ -256,10 +262,18 @@ type machine struct {
 	// loose is set once something other than a charge may have put usage above
 	// a ceiling: an import, or a change of specs under charges.
 	loose bool
+	// levels is the greatest number of namespaces that one admitted charge
+	// counted for.
+	levels int
+}
+
+// modelNamespaces are one more than there may be levels.
+func modelNamespaces() []string {
+	return []string{"a", "b", "c", "d", "e", "f", "g", "h", "i"}
 }
 
 func drawNamespace(t *rapid.T) string {
-	return rapid.SampledFrom([]string{"a", "b", "c", "d", "e"}).Draw(t, "namespace")
+	return rapid.SampledFrom(modelNamespaces()).Draw(t, "namespace")
 }
 
 func drawAmounts(t *rapid.T) quota.Amounts {
@@ -284,7 +298,7 @@ func drawAmounts(t *rapid.T) quota.Amounts {
 func drawSpec(t *rapid.T) quota.Spec {
 	spec := quota.Spec{
 		Namespace: drawNamespace(t),
-		Parent:    rapid.SampledFrom([]string{"", "a", "b", "c", "d"}).Draw(t, "parent"),
+		Parent:    rapid.SampledFrom(append([]string{"", ""}, modelNamespaces()...)).Draw(t, "parent"),
 		Default:   rapid.IntRange(0, 4).Draw(t, "default") == 0,
 		Limits:    limits{},
 	}
@@ -332,6 +346,7 @@ func (m *machine) follow(t *rapid.T, key chargeKey, amounts quota.Amounts, verdi
 	}
 	require.NoError(t, err)
 	m.charges[key] = amounts
+	m.levels = max(m.levels, len(m.path(key.ns)))
 	m.settle()
 }
 
@@ -339,7 +354,10 @@ func (m *machine) charge(t *rapid.T) {
 	key := chargeKey{drawNamespace(t), rapid.StringMatching("[a-h]").Draw(t, "id")}
 	amounts := drawAmounts(t)
 	before, exists := m.charges[key]
+	checked, err := m.ledger.Check(key.ns, amounts)
+	require.NoError(t, err)
 	verdict, err := m.ledger.Charge(key.ns, key.id, amounts)
+	require.True(t, exists || reflect.DeepEqual(checked, verdict), "Check returns the verdict of Charge beforehand")
 	if exists && !before.Equal(amounts) {
 		require.ErrorIs(t, err, quota.ErrConflict)
 		return
@@ -413,8 +431,23 @@ func (m *machine) load(t *rapid.T) {
 	require.Equal(t, m.over(concerned), over)
 }
 
-func (m *machine) create(t *rapid.T) {
-	spec := drawSpec(t)
+func (m *machine) create(t *rapid.T) { m.createSpec(t, drawSpec(t)) }
+
+// createChain creates namespaces each of which is the parent of the next.
+func (m *machine) createChain(t *rapid.T, length int) {
+	parent := ""
+	for _, ns := range modelNamespaces()[:length] {
+		spec := drawSpec(t)
+		spec.Namespace, spec.Parent, spec.Default = ns, parent, false
+		if rapid.IntRange(0, 2).Draw(t, "is limited") > 0 {
+			spec.Limits = nil // or nothing would fit at so many levels
+		}
+		m.createSpec(t, spec)
+		parent = ns
+	}
+}
+
+func (m *machine) createSpec(t *rapid.T, spec quota.Spec) {
 	over, err := m.ledger.Create(spec)
 	before, exists := m.specs[spec.Namespace]
 	switch {
@@ -530,7 +563,8 @@ func (m *machine) agree(t *rapid.T) {
 	}
 }
 
-func runMachine(t *rapid.T) {
+// runMachine returns the machine after some calls.
+func runMachine(t *rapid.T) *machine {
 	m := &machine{model: model{
 		required: rapid.Bool().Draw(t, "required"),
 		specs:    map[string]quota.Spec{},
@@ -538,6 +572,7 @@ func runMachine(t *rapid.T) {
 		now:      newClock().Now(),
 	}}
 	m.ledger = m.newLedger(t)
+	m.createChain(t, rapid.SampledFrom([]int{0, 3, quota.MaxLevels - 1, quota.MaxLevels}).Draw(t, "chain"))
 	t.Repeat(map[string]func(*rapid.T){
 		"charge":  m.charge,
 		"again":   m.charge, // twice as often as the others
@@ -553,10 +588,16 @@ func runMachine(t *rapid.T) {
 		"restore": m.restore,
 		"":        m.agree,
 	})
+	return m
 }
 
 // TestLedgerAgreesWithTheModel: after any calls usage is the sum of the charges at
-// every level, and every answer is that of the model.
-func TestLedgerAgreesWithTheModel(t *testing.T) { rapid.Check(t, runMachine) }
+// every level, and every answer is that of the model. Some of the trees are as
+// deep as a tree may be.
+func TestLedgerAgreesWithTheModel(t *testing.T) {
+	levels := 0
+	rapid.Check(t, func(t *rapid.T) { levels = max(levels, runMachine(t).levels) })
+	require.Equal(t, quota.MaxLevels, levels)
+}
 
-func FuzzMachine(f *testing.F) { f.Fuzz(rapid.MakeFuzz(runMachine)) }
+func FuzzMachine(f *testing.F) { f.Fuzz(rapid.MakeFuzz(func(t *rapid.T) { runMachine(t) })) }

@@ -2,6 +2,7 @@ package quota
 
 import (
 	"fmt"
+	"math/bits"
 	"testing"
 	"time"
 
@@ -111,5 +112,46 @@ func TestUnknownNamesWalkNothing(t *testing.T) {
 		_, err = a.Check(time.Time{}, "declared-0", custom("in-its-place"), MayBurst)
 		require.NoError(t, err)
 		require.Zero(t, a.walked)
+	}
+}
+
+// TestBurstTakesLogarithmicTime counts the comparisons by which a burst that
+// begins, moves or ends finds its place among those of other namespaces.
+func TestBurstTakesLogarithmicTime(t *testing.T) {
+	now := time.Time{}
+	cores := func(n int64) Amounts { return Instance(placement.Resources{CPU: n}) }
+	longer := func(ns string) Spec {
+		return Spec{Namespace: ns, Parent: "team", Limits: map[placement.ResourceName]Limit{
+			placement.NameCPU: {Soft: 1, BurstPercent: 300, BurstFor: 3 * time.Hour},
+		}}
+	}
+	tests := []struct {
+		name string
+		call func(a *Accounts, ns string) error
+	}{
+		{"a burst ends", func(a *Accounts, ns string) error { return a.Remove(ns, cores(2)) }},
+		{"a burst begins", func(a *Accounts, ns string) error {
+			_, err := a.Charge(now.Add(-time.Second), ns, cores(2), MayBurst)
+			return err
+		}},
+		{"a burst gets more time", func(a *Accounts, ns string) error { _, err := a.Update(now, longer(ns)); return err }},
+		{"an end is reported", func(a *Accounts, _ string) error { a.Advance(a.bursting.first().due); return nil }},
+	}
+	for _, namespaces := range []int{16, 1024} {
+		a := crowd(t, namespaces)
+		for i := range namespaces {
+			_, err := a.Replace(now, fmt.Sprint("declared-", i), cores(2), cores(2))
+			require.NoError(t, err)
+		}
+		most := 4 * bits.Len(uint(namespaces))
+		for _, tt := range tests {
+			a.bursting.compared = 0
+			require.NoError(t, tt.call(a, fmt.Sprint("declared-", namespaces/3)))
+			if tt.name == "an end is reported" { // all end at once: as often as there are ends
+				most *= namespaces
+			}
+			require.LessOrEqual(t, a.bursting.compared, most, tt.name)
+			require.NotZero(t, a.bursting.compared, tt.name)
+		}
 	}
 }
