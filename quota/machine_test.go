@@ -262,8 +262,7 @@ type machine struct {
 	// loose is set once something other than a charge may have put usage above
 	// a ceiling: an import, or a change of specs under charges.
 	loose bool
-	// levels is the greatest number of namespaces that one admitted charge
-	// counted for.
+	// levels is the greatest number of namespaces that one charge was for.
 	levels int
 }
 
@@ -338,6 +337,7 @@ func requireVerdict(t *rapid.T, violations []quota.Violation, bursting []placeme
 // follow compares what a call that charges key has answered with the model, and
 // charges it there if it was admitted.
 func (m *machine) follow(t *rapid.T, key chargeKey, amounts quota.Amounts, verdict quota.Verdict, err error) {
+	m.levels = max(m.levels, len(m.path(key.ns)))
 	violations, bursting := m.verdict(key.ns, m.charges[key], amounts)
 	requireVerdict(t, violations, bursting, verdict)
 	if len(violations) > 0 {
@@ -346,12 +346,13 @@ func (m *machine) follow(t *rapid.T, key chargeKey, amounts quota.Amounts, verdi
 	}
 	require.NoError(t, err)
 	m.charges[key] = amounts
-	m.levels = max(m.levels, len(m.path(key.ns)))
 	m.settle()
 }
 
-func (m *machine) charge(t *rapid.T) {
-	key := chargeKey{drawNamespace(t), rapid.StringMatching("[a-h]").Draw(t, "id")}
+func (m *machine) charge(t *rapid.T) { m.chargeIn(t, drawNamespace(t)) }
+
+func (m *machine) chargeIn(t *rapid.T, ns string) {
+	key := chargeKey{ns, rapid.StringMatching("[a-h]").Draw(t, "id")}
 	amounts := drawAmounts(t)
 	before, exists := m.charges[key]
 	checked, err := m.ledger.Check(key.ns, amounts)
@@ -433,7 +434,8 @@ func (m *machine) load(t *rapid.T) {
 
 func (m *machine) create(t *rapid.T) { m.createSpec(t, drawSpec(t)) }
 
-// createChain creates namespaces each of which is the parent of the next.
+// createChain creates namespaces each of which is the parent of the next, and
+// charges the last.
 func (m *machine) createChain(t *rapid.T, length int) {
 	parent := ""
 	for _, ns := range modelNamespaces()[:length] {
@@ -444,6 +446,9 @@ func (m *machine) createChain(t *rapid.T, length int) {
 		}
 		m.createSpec(t, spec)
 		parent = ns
+	}
+	if length > 0 {
+		m.chargeIn(t, parent)
 	}
 }
 
@@ -572,7 +577,7 @@ func runMachine(t *rapid.T) *machine {
 		now:      newClock().Now(),
 	}}
 	m.ledger = m.newLedger(t)
-	m.createChain(t, rapid.SampledFrom([]int{0, 3, quota.MaxLevels - 1, quota.MaxLevels}).Draw(t, "chain"))
+	m.createChain(t, rapid.SampledFrom([]int{0, 3, quota.MaxLevels, quota.MaxLevels}).Draw(t, "chain"))
 	t.Repeat(map[string]func(*rapid.T){
 		"charge":  m.charge,
 		"again":   m.charge, // twice as often as the others
