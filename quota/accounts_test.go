@@ -236,6 +236,11 @@ func TestVerifyFindsDrift(t *testing.T) {
 	err = a.Verify(list(quota.Charge{Namespace: "nobody"}, quota.Charge{Namespace: "team", Amounts: milli(core)}))
 	require.EqualError(t, err, `quota: the books of "nobody" have a number of charges of 0, the charges 1`)
 	require.ErrorIs(t, a.Verify(list(quota.Charge{Namespace: "team", Amounts: milli(-1)})), quota.ErrInvalid)
+
+	_, err = a.Add(now, "org", quota.Amounts{})
+	require.NoError(t, err)
+	err = a.Verify(list(quota.Charge{Namespace: "team", Amounts: milli(core)}))
+	require.EqualError(t, err, `quota: the books of "org" have a number of charges of 1, the charges 0`, "a charge of nothing is one")
 }
 
 func TestStateIsStable(t *testing.T) {
@@ -274,6 +279,9 @@ func TestAccountsRestoreRefusesContradictions(t *testing.T) {
 	}{
 		{"negative count", quota.State{Accounts: []quota.AccountState{{Namespace: "x", Charges: -1}}}},
 		{"usage of no charge", quota.State{Accounts: []quota.AccountState{{Namespace: "x", Used: milli(1)}}}},
+		{"account twice", quota.State{Accounts: []quota.AccountState{
+			{Namespace: "x", Charges: 1, Used: milli(1)}, {Namespace: "x", Charges: 1, Used: milli(1)},
+		}}},
 		{"negative usage", quota.State{Accounts: []quota.AccountState{{Namespace: "x", Charges: 1, Used: milli(-1)}}}},
 		{"neither spec nor charge", quota.State{Accounts: []quota.AccountState{{Namespace: "x"}}}},
 		{"more than can be counted", quota.State{

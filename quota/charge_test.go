@@ -90,6 +90,10 @@ func TestOtherChargeConflicts(t *testing.T) {
 	_, err = l.Resize("ns", "a", milli(3*core))
 	require.NoError(t, err)
 	require.EqualValues(t, 3*core, used(l, "ns", placement.NameCPU))
+	version := l.Version()
+	_, err = l.Resize("ns", "a", milli(3*core))
+	require.NoError(t, err)
+	require.Equal(t, version, l.Version(), "the amounts are those charged")
 }
 
 func TestReleaseOnce(t *testing.T) {
@@ -209,7 +213,9 @@ func TestBurst(t *testing.T) {
 	l, _ := newLedger(t, limits{placement.NameCPU: {Soft: 10 * core, BurstPercent: 150}})
 	require.Empty(t, charge(t, l, "a", milli(10*core)).Bursting())
 	verdict := charge(t, l, "b", milli(5*core))
+	verdict.Bursting()[0] = "changed by the caller"
 	require.Equal(t, []placement.ResourceName{placement.NameCPU}, verdict.Bursting())
+	require.False(t, verdict.WaitingHelps(), "it is admitted")
 	_, err := l.Charge("ns", "c", milli(1))
 	requireRefused(t, err, placement.NameCPU, quota.Hard)
 }
@@ -316,6 +322,7 @@ func TestBurstExpires(t *testing.T) {
 	ended := l.Sweep()
 	require.Len(t, ended, 1)
 	require.Equal(t, l.Usage("ns")[1], ended[0])
+	require.True(t, ended[0].Over(), "though below the ceiling")
 	require.Empty(t, l.Sweep(), "it is told once")
 	_, ok = l.NextDeadline()
 	require.False(t, ok)

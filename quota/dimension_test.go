@@ -115,6 +115,52 @@ func TestCustomDimensions(t *testing.T) {
 	require.Len(t, names, placement.MaxDimensions-5)
 }
 
+// TestZeroAmountsTakeNoPlace: an amount of zero is none, however many custom
+// names have one.
+func TestZeroAmountsTakeNoPlace(t *testing.T) {
+	l, _ := newLedger(t, nil)
+	custom := map[string]int64{"used": 1}
+	for i := range 50 {
+		custom[fmt.Sprint("zero-", i)] = 0
+	}
+	charge(t, l, "a", quota.Amounts{Resources: placement.Resources{Custom: custom}})
+	require.Len(t, l.Usage("ns"), 1)
+}
+
+// TestRefusedNameIsTheSame: of several new names for which there is no place
+// the error names the first, whatever the order of the map.
+func TestRefusedNameIsTheSame(t *testing.T) {
+	l, _ := newLedger(t, nil)
+	custom := map[string]int64{}
+	for i := range placement.MaxDimensions - 5 {
+		custom[fmt.Sprint("used-", i)] = 1
+	}
+	charge(t, l, "a", quota.Amounts{Resources: placement.Resources{Custom: custom}})
+	for range 20 {
+		_, err := l.Check("ns", quota.Amounts{Resources: placement.Resources{Custom: map[string]int64{"c": 1, "a": 1, "b": 1, "d": 1}}})
+		require.EqualError(t, err, `quota: invalid custom "a": there are 32 other custom dimensions`)
+	}
+}
+
+// TestLimitOfDefaultKeepsItsPlace: a spec for a namespace that the default was
+// for does not make the limits of the default forgotten.
+func TestLimitOfDefaultKeepsItsPlace(t *testing.T) {
+	var l quota.Ledger
+	_, err := l.Create(quota.Spec{Namespace: "default", Default: true, Limits: limits{"limited": {}}})
+	require.NoError(t, err)
+	_, err = l.Charge("ns", "a", milli(1))
+	require.NoError(t, err)
+	_, err = l.Create(quota.Spec{Namespace: "ns"})
+	require.NoError(t, err)
+	for i := range placement.MaxDimensions - 6 {
+		charge(t, &l, fmt.Sprint(i), quota.Amounts{Resources: placement.Resources{Custom: map[string]int64{fmt.Sprint(i): 1}}})
+	}
+	_, err = l.Charge("ns", "more", quota.Amounts{Resources: placement.Resources{Custom: map[string]int64{"more": 1}}})
+	require.ErrorIs(t, err, quota.ErrInvalid)
+	_, err = l.Charge("other", "a", quota.Amounts{Resources: placement.Resources{Custom: map[string]int64{"limited": 1}}})
+	requireRefused(t, err, "limited", quota.NeverFits)
+}
+
 // TestNewNamesTakeDifferentPlaces: several new names in one call, when all
 // places are taken by names that are not used any more.
 func TestNewNamesTakeDifferentPlaces(t *testing.T) {

@@ -70,9 +70,23 @@ func TestSpecsAreCopies(t *testing.T) {
 	for _, c := range l.Snapshot().Charges {
 		c.Amounts.Resources.Custom["x"] = 99
 	}
-	amounts, err := l.Release("ns", "a")
+	var restored quota.Ledger
+	snapshot := l.Snapshot()
+	require.NoError(t, restored.Restore(snapshot))
+	snapshot.Charges[0].Amounts.Resources.Custom["x"] = 99
+	for _, l := range []*quota.Ledger{l, &restored} {
+		amounts, err := l.Release("ns", "a")
+		require.NoError(t, err)
+		require.EqualValues(t, 1, amounts.Resources.Custom["x"])
+	}
+
+	charge(t, l, "b", milli(1))
+	custom["x"] = 1
+	_, err := l.Resize("ns", "b", quota.Instance(placement.Resources{Custom: custom}))
 	require.NoError(t, err)
-	require.EqualValues(t, 1, amounts.Resources.Custom["x"])
+	custom["x"] = 99
+	held, _ = l.Charged("ns", "b")
+	require.EqualValues(t, 1, held.Resources.Custom["x"])
 }
 
 func TestBadInput(t *testing.T) {
@@ -226,6 +240,9 @@ func TestNewReportsAllMistakes(t *testing.T) {
 	require.ErrorIs(t, err, quota.ErrInvalid)
 	require.ErrorIs(t, err, quota.ErrNotFound)
 	require.ErrorIs(t, err, quota.ErrConflict)
+
+	_, err = quota.New(quota.Config{Specs: []quota.Spec{{Namespace: "b", Parent: "x"}, {Namespace: "a", Parent: "y"}}})
+	require.EqualError(t, err, "quota: namespace \"y\" has no spec\nquota: namespace \"x\" has no spec", "in the order of namespaces")
 }
 
 func TestErrorsAreSentences(t *testing.T) {

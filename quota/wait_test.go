@@ -140,6 +140,9 @@ func TestClockIsReadOnlyAboveSoft(t *testing.T) {
 	require.NoError(t, err)
 	_, err = l.Create(quota.Spec{Namespace: "ns", Limits: limits{placement.NameCPU: {Soft: 10, BurstPercent: 150, BurstFor: time.Minute}}})
 	require.NoError(t, err)
+	tight := func(ns string) quota.Spec {
+		return quota.Spec{Namespace: ns, Limits: limits{placement.NameCPU: {Soft: 10, BurstPercent: 100}}}
+	}
 	tests := []struct {
 		name string
 		call func() error
@@ -156,6 +159,18 @@ func TestClockIsReadOnlyAboveSoft(t *testing.T) {
 		{"up", func() error { _, err := l.Resize("ns", "b", milli(5)); return err }, 1},
 		{"release", func() error { _, err := l.Release("ns", "b"); return err }, 0},
 		{"down within soft", func() error { _, err := l.Resize("ns", "a", milli(5)); return err }, 0},
+		{"deadline", func() error { l.NextDeadline(); return nil }, 0},
+		{"list of charges", func() error { l.Charges()(func(quota.Charge) bool { return true }); return nil }, 0},
+		{"usage", func() error { l.Usage("ns"); return nil }, 1},
+		{"sweep", func() error { l.Sweep(); return nil }, 1},
+		{"import", func() error { _, err := l.Import(slices.Values([]quota.Charge(nil))); return err }, 1},
+		{"spec without a burst", func() error { _, err := l.Create(tight("tight")); return err }, 1},
+		{"end of the only burst", func() error { _, err := l.Update(tight("ns")); return err }, 1},
+		{"refused without a burst", func() error { _, err := l.Charge("ns", "c", milli(100)); return err }, 0},
+		{"spec with a burst", func() error { _, err := l.Create(bursting("again", time.Minute, 0)); return err }, 1},
+		{"refused beside a burst", func() error { _, err := l.Charge("ns", "c", milli(100)); return err }, 1},
+		{"delete of the only burst", func() error { return l.Delete("again") }, 0},
+		{"refused after that", func() error { _, err := l.Charge("ns", "c", milli(100)); return err }, 0},
 	}
 	for _, tt := range tests {
 		readings = 0

@@ -85,6 +85,47 @@ func TestCostDoesNotGrowWithNamespaces(t *testing.T) {
 	}
 }
 
+// TestVerifyFindsDriftInEachSum: what is kept of a namespace itself and of all
+// below it is compared each on its own.
+func TestVerifyFindsDriftInEachSum(t *testing.T) {
+	for name, spoil := range map[string]func(*account){
+		"own sum":    func(acc *account) { acc.own[1]++ },
+		"whole sum":  func(acc *account) { acc.room[1]-- },
+		"of charges": func(acc *account) { acc.charges++ },
+	} {
+		a := crowd(t, 0)
+		require.NoError(t, a.Verify(func(func(string, Amounts) bool) {}), name)
+		spoil(a.byName["team"])
+		require.ErrorIs(t, a.Verify(func(func(string, Amounts) bool) {}), ErrDrift, name)
+	}
+}
+
+// TestRefusalWakesNobody: who waits is woken by changes alone.
+func TestRefusalWakesNobody(t *testing.T) {
+	var l Ledger
+	waiting := make(chan struct{})
+	l.changed = waiting
+	_, err := l.Release("ns", "a")
+	require.ErrorIs(t, err, ErrNotCharged)
+	require.Equal(t, waiting, l.changed)
+}
+
+// TestForgottenAccountsHoldNothing: what a namespace that is forgotten held is
+// not kept for the next one.
+func TestForgottenAccountsHoldNothing(t *testing.T) {
+	var l Ledger
+	_, err := l.Create(Spec{Namespace: "default", Default: true, Limits: map[placement.ResourceName]Limit{
+		placement.NameCPU: {Soft: 1, BurstPercent: 300, BurstFor: time.Hour},
+	}})
+	require.NoError(t, err)
+	_, err = l.Charge("ns", "a", Instance(placement.Resources{CPU: 2}))
+	require.NoError(t, err)
+	_, err = l.Release("ns", "a")
+	require.NoError(t, err)
+	require.Nil(t, l.book.spare.held)
+	require.Nil(t, l.book.bursting.accounts[:1][0])
+}
+
 // TestUnknownNamesWalkNothing: a custom name that is not known, of which a
 // tenant can make up any number, takes the place of one that nobody uses or is
 // refused, and for that no namespace is looked at.
