@@ -73,7 +73,7 @@ func (a *Accounts) timeBursts(acc *account) {
 	case running && acc.place == 0:
 		acc.due = due
 		heap.Push(&a.bursting, acc)
-	case running && !due.Equal(acc.due):
+	case running:
 		acc.due = due
 		heap.Fix(&a.bursting, acc.place-1)
 	case !running && acc.place > 0:

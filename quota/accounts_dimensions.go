@@ -62,15 +62,12 @@ func compareNames(a, b placement.ResourceName) int {
 	return cmp.Or(cmp.Compare(rank(a), rank(b)), placement.CompareNames(a, b))
 }
 
-// dimension returns the index of a name. A new custom name takes a free index,
+// dimension returns the index of a valid name. A new custom name takes a free index,
 // or that of one which is neither used nor limited any more and not in taken.
 // Indices depend on what was asked before; they show in no result.
 func (a *Accounts) dimension(name placement.ResourceName, taken dimensionSet) (int, error) {
 	if d := slices.Index(a.names, name); d >= 0 {
 		return d, nil
-	}
-	if err := validateCustomName(name); err != nil {
-		return 0, err
 	}
 	if len(a.names) < maxDimensions {
 		a.names = append(a.names, name)

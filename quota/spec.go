@@ -80,9 +80,9 @@ func (s Spec) Validate() error {
 	errs = append(errs, validateName("namespace", s.Namespace))
 	if s.Parent != "" {
 		errs = append(errs, validateName("parent", s.Parent))
-	}
-	if s.Namespace != "" && s.Namespace == s.Parent {
-		errs = append(errs, invalid("parent", s.Parent, "a namespace cannot be its own parent"))
+		if s.Parent == s.Namespace {
+			errs = append(errs, invalid("parent", s.Parent, "a namespace cannot be its own parent"))
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Limits)) {
 		if !slices.Contains(namedDimensions(), name) {
