@@ -378,11 +378,11 @@ func (r *Resources) UnmarshalJSON(data []byte) error {
 // CompareNames orders dimensions as Resources.All yields them.
 func CompareNames(a, b ResourceName) int {
 	named := []ResourceName{NameCPU, NameMemory, NameDisk, NameNetwork, NameGPU}
-	rank := func(name ResourceName) int {
+	position := func(name ResourceName) int {
 		if i := slices.Index(named, name); i >= 0 {
 			return i
 		}
 		return len(named)
 	}
-	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b))
+	return cmp.Or(cmp.Compare(position(a), position(b)), cmp.Compare(a, b))
 }

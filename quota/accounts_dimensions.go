@@ -53,13 +53,13 @@ const firstCustom = 6
 
 // compareNames orders dimensions as Amounts.All yields them: instances first.
 func compareNames(a, b placement.ResourceName) int {
-	rank := func(name placement.ResourceName) int {
+	position := func(name placement.ResourceName) int {
 		if name == placement.NameInstances {
 			return 0
 		}
 		return 1
 	}
-	return cmp.Or(cmp.Compare(rank(a), rank(b)), placement.CompareNames(a, b))
+	return cmp.Or(cmp.Compare(position(a), position(b)), placement.CompareNames(a, b))
 }
 
 // dimension returns the index of a valid name. A new custom name takes a free index,
