@@ -54,9 +54,9 @@ type account struct {
 	// when, and is zero in the others.
 	above dimensionSet
 	since [maxDimensions]time.Time
-	// ended holds those dimensions above whose burst has ended and been told.
+	// ended holds those dimensions above whose burst has ended and been reported.
 	ended dimensionSet
-	// due is the earliest end of a burst that has not been told, and place is 1
+	// due is the earliest end of a burst that has not been reported, and place is 1
 	// + the index in Accounts.bursting; 0: there is none.
 	due   time.Time
 	place int
@@ -87,13 +87,13 @@ func (acc *account) within(other *account) bool {
 	return false
 }
 
-// level counts acc and its ancestors.
-func (acc *account) level() int {
-	level := 0
+// depth counts acc and its ancestors.
+func (acc *account) depth() int {
+	depth := 0
 	for ; acc != nil; acc = acc.parent {
-		level++
+		depth++
 	}
-	return level
+	return depth
 }
 
 // simple reports whether neither acc nor any account above it refuses the
@@ -163,9 +163,9 @@ func (a *Accounts) compare(now time.Time, acc *account) {
 	a.timeBursts(acc)
 }
 
-// settle gives an account its limits and its place in the tree. Ancestors that
+// attach gives an account its limits and its place in the tree. Ancestors that
 // stay notice nothing, so that a burst of theirs goes on.
-func (a *Accounts) settle(now time.Time, acc *account, l *limits, parent *account) {
+func (a *Accounts) attach(now time.Time, acc *account, l *limits, parent *account) {
 	old := acc.parent
 	acc.parent = parent
 	var plus, minus vector

@@ -96,7 +96,7 @@ func (a *Accounts) Delete(ns string) error {
 	if acc == a.fallback {
 		a.fallback = nil
 		free := unlimited()
-		a.settle(time.Time{}, a.vacant, &free, nil)
+		a.attach(time.Time{}, a.vacant, &free, nil)
 	}
 	a.bursts -= acc.spec.bursts()
 	a.countLimited(&acc.limits, -1)
@@ -211,7 +211,7 @@ func (a *Accounts) admitParent(acc *account, spec *Spec) error {
 	switch {
 	case parent.within(acc):
 		return invalid("parent", spec.Parent, "it is below "+strconv.Quote(spec.Namespace)+": parents form a cycle")
-	case acc.parent != parent && parent.level()+a.height(acc) > MaxLevels:
+	case acc.parent != parent && parent.depth()+a.height(acc) > MaxLevels:
 		return invalid("parent", spec.Parent, "more than "+strconv.Itoa(MaxLevels)+" levels")
 	case !a.countable(acc, parent, spec.Default):
 		return invalid("parent", spec.Parent, "usage would not fit an int64")
@@ -227,7 +227,7 @@ func (a *Accounts) height(acc *account) int {
 	}
 	for other := range a.walk() {
 		if other.within(acc) {
-			height = max(height, other.level()-acc.level()+1)
+			height = max(height, other.depth()-acc.depth()+1)
 		}
 	}
 	return height
@@ -271,7 +271,7 @@ func (a *Accounts) declare(now time.Time, acc *account, spec *Spec, l *limits) [
 	}
 	a.countLimited(l, 1)
 	acc.spec = spec
-	a.settle(now, acc, l, parent)
+	a.attach(now, acc, l, parent)
 	if !spec.Default && acc != a.fallback {
 		return a.overAbove(now, acc)
 	}
@@ -295,10 +295,10 @@ func (a *Accounts) declareDefault(now time.Time, acc *account, l *limits) {
 		free := unlimited()
 		a.fallback, l, parent = nil, &free, nil
 	}
-	a.settle(now, a.vacant, l, parent)
+	a.attach(now, a.vacant, l, parent)
 	for other := range a.walk() {
 		if other.spec == nil {
-			a.settle(now, other, l, parent)
+			a.attach(now, other, l, parent)
 		}
 	}
 }

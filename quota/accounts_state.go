@@ -157,22 +157,22 @@ func (a *Accounts) createAll(now time.Time, specs []Spec) error {
 	}
 	// How many of the given specs are above; those on a cycle have more than
 	// there are.
-	level := func(spec Spec) int {
-		level := 0
-		for p, ok := parents[spec.Namespace]; ok && level <= len(specs); p, ok = parents[p] {
-			level++
+	depth := func(spec Spec) int {
+		depth := 0
+		for p, ok := parents[spec.Namespace]; ok && depth <= len(specs); p, ok = parents[p] {
+			depth++
 		}
-		return level
+		return depth
 	}
-	levels := make(map[string]int, len(specs))
+	depths := make(map[string]int, len(specs))
 	for _, spec := range specs {
-		levels[spec.Namespace] = level(spec)
+		depths[spec.Namespace] = depth(spec)
 	}
 	var errs []error
 	for _, spec := range slices.SortedFunc(slices.Values(specs), func(x, y Spec) int {
-		return cmp.Or(cmp.Compare(levels[x.Namespace], levels[y.Namespace]), cmp.Compare(x.Namespace, y.Namespace))
+		return cmp.Or(cmp.Compare(depths[x.Namespace], depths[y.Namespace]), cmp.Compare(x.Namespace, y.Namespace))
 	}) {
-		if levels[spec.Namespace] > len(specs) {
+		if depths[spec.Namespace] > len(specs) {
 			errs = append(errs, invalid("parent", spec.Parent, "parents form a cycle above "+strconv.Quote(spec.Namespace)))
 			continue
 		}
