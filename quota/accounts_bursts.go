@@ -9,7 +9,7 @@ import (
 )
 
 // burstHeap is the accounts with a burst whose end is to come or has not been
-// told, the earliest first. Each account stands in it once, with the earliest
+// reported, the earliest first. Each account stands in it once, with the earliest
 // end of its dimensions.
 type burstHeap struct {
 	accounts []*account
@@ -83,8 +83,8 @@ func (a *Accounts) timeBursts(acc *account) {
 
 // resumeBursts lets go on what new limits give more time.
 func (a *Accounts) resumeBursts(now time.Time, acc *account) {
-	for told := acc.ended; told != 0; told &= told - 1 {
-		d := bits.TrailingZeros32(uint32(told))
+	for reported := acc.ended; reported != 0; reported &= reported - 1 {
+		d := bits.TrailingZeros32(uint32(reported))
 		if m := acc.meter(d); !m.expired(now) {
 			acc.ended &^= 1 << d
 		}

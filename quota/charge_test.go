@@ -323,7 +323,7 @@ func TestBurstExpires(t *testing.T) {
 	require.Len(t, ended, 1)
 	require.Equal(t, l.Usage("ns")[1], ended[0])
 	require.True(t, ended[0].Over(), "though below the ceiling")
-	require.Empty(t, l.Sweep(), "it is told once")
+	require.Empty(t, l.Sweep(), "it is reported once")
 	_, ok = l.NextDeadline()
 	require.False(t, ok)
 
@@ -513,12 +513,12 @@ func TestDeleteIsSeen(t *testing.T) {
 		_, err := l.Charge("ns", "a", milli(1))
 		var exceeded *quota.ExceededError
 		require.ErrorAs(t, err, &exceeded)
-		told := make(chan error, 1)
-		go func() { told <- l.Wait(t.Context(), exceeded.Version) }()
+		woken := make(chan error, 1)
+		go func() { woken <- l.Wait(t.Context(), exceeded.Version) }()
 		synctest.Wait()
 
 		require.NoError(t, l.Delete("ns"))
-		require.NoError(t, <-told)
+		require.NoError(t, <-woken)
 		require.Empty(t, slices.Collect(l.Specs()))
 		require.Empty(t, slices.Collect(l.Namespaces()))
 		require.Empty(t, l.Usage("ns"))

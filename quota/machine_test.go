@@ -25,7 +25,7 @@ type model struct {
 	specs    map[string]quota.Spec
 	charges  map[chargeKey]quota.Amounts
 	since    map[sinceKey]time.Time
-	told     map[sinceKey]bool // bursts whose end has been told
+	reported map[sinceKey]bool // bursts whose end has been reported
 	now      time.Time
 }
 
@@ -137,16 +137,16 @@ func (m *model) over(namespaces []string) []quota.Usage {
 	return rows
 }
 
-// settle starts and stops bursts after a change. One that has more time goes on.
-func (m *model) settle() {
-	before, told := m.since, m.told
-	m.since, m.told = map[sinceKey]time.Time{}, map[sinceKey]bool{}
+// updateBursts starts and stops bursts after a change. One that has more time goes on.
+func (m *model) updateBursts() {
+	before, reported := m.since, m.reported
+	m.since, m.reported = map[sinceKey]time.Time{}, map[sinceKey]bool{}
 	for _, ns := range m.namespaces() {
 		for _, name := range modelNames() {
 			if row := m.usage(ns, name); row.Used > row.Soft {
 				key := sinceKey{ns, name}
 				m.since[key] = cmp.Or(before[key], m.now)
-				m.told[key] = told[key] && m.usage(ns, name).Expired
+				m.reported[key] = reported[key] && m.usage(ns, name).Expired
 			}
 		}
 	}
@@ -236,7 +236,7 @@ func (m *model) declare(spec quota.Spec) []quota.Usage {
 		}
 	}
 	m.specs[spec.Namespace] = spec
-	m.settle()
+	m.updateBursts()
 	return m.over(append(concerned, m.path(spec.Namespace)...))
 }
 
@@ -346,7 +346,7 @@ func (m *machine) follow(t *rapid.T, key chargeKey, amounts quota.Amounts, verdi
 	}
 	require.NoError(t, err)
 	m.charges[key] = amounts
-	m.settle()
+	m.updateBursts()
 }
 
 func (m *machine) charge(t *rapid.T) { m.chargeIn(t, drawNamespace(t)) }
@@ -385,7 +385,7 @@ func (m *machine) release(t *rapid.T) {
 	require.NoError(t, err)
 	require.True(t, amounts.Equal(before))
 	delete(m.charges, key)
-	m.settle()
+	m.updateBursts()
 }
 
 func (m *machine) resize(t *rapid.T) {
@@ -428,7 +428,7 @@ func (m *machine) load(t *rapid.T) {
 	require.NoError(t, err)
 	m.charges = next.charges
 	m.loose = true
-	m.settle()
+	m.updateBursts()
 	require.Equal(t, m.over(concerned), over)
 }
 
@@ -497,18 +497,18 @@ func (m *machine) delete(t *rapid.T) {
 	default:
 		require.NoError(t, err)
 		delete(m.specs, ns)
-		m.settle()
+		m.updateBursts()
 	}
 }
 
-// ended returns the bursts that have ended and of which nobody was told, and
-// tells.
+// ended returns the bursts that have ended and that were not reported, and reports
+// them.
 func (m *model) ended() []quota.Usage {
 	var rows []quota.Usage
 	for _, ns := range m.namespaces() {
 		for _, row := range m.usages(ns) {
-			if key := (sinceKey{ns, row.Resource}); row.Expired && !m.told[key] {
-				m.told[key] = true
+			if key := (sinceKey{ns, row.Resource}); row.Expired && !m.reported[key] {
+				m.reported[key] = true
 				rows = append(rows, row)
 			}
 		}
@@ -531,7 +531,7 @@ func (m *machine) restore(t *rapid.T) {
 	require.NoError(t, json.Unmarshal(data, &snapshot))
 	m.ledger = m.newLedger(t)
 	require.NoError(t, m.ledger.Restore(snapshot))
-	m.told = map[sinceKey]bool{}
+	m.reported = map[sinceKey]bool{}
 }
 
 func (m *machine) newLedger(t require.TestingT) *quota.Ledger {
@@ -549,7 +549,7 @@ func (m *machine) agree(t *rapid.T) {
 		require.Equal(t, m.usages(ns), m.ledger.Usage(ns))
 		require.True(t, m.loose || !slices.ContainsFunc(m.ledger.Usage(ns), func(u quota.Usage) bool { return u.Used > u.Ceiling }))
 		for _, row := range m.usages(ns) {
-			if told := m.told[sinceKey{ns, row.Resource}]; !row.BurstEnd.IsZero() && !told && (deadline.IsZero() || row.BurstEnd.Before(deadline)) {
+			if reported := m.reported[sinceKey{ns, row.Resource}]; !row.BurstEnd.IsZero() && !reported && (deadline.IsZero() || row.BurstEnd.Before(deadline)) {
 				deadline = row.BurstEnd
 			}
 		}

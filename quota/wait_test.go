@@ -43,9 +43,9 @@ func TestWait(t *testing.T) {
 				require.ErrorAs(t, err, &exceeded)
 				require.Equal(t, l.Version(), exceeded.Version)
 
-				told := make(chan error, 3)
+				woken := make(chan error, 3)
 				for range 3 {
-					go func() { told <- l.Wait(t.Context(), exceeded.Version) }()
+					go func() { woken <- l.Wait(t.Context(), exceeded.Version) }()
 				}
 				synctest.Wait()
 				_, err = l.Check("ns", milli(1))
@@ -53,19 +53,19 @@ func TestWait(t *testing.T) {
 				_, err = l.Charge("ns", "b", milli(core))
 				require.Error(t, err)
 				synctest.Wait()
-				require.Empty(t, told, "nothing has changed yet")
+				require.Empty(t, woken, "nothing has changed yet")
 
 				require.NoError(t, tt.call(l))
 				for range 3 {
-					require.NoError(t, <-told)
+					require.NoError(t, <-woken)
 				}
 				require.NoError(t, l.Wait(t.Context(), exceeded.Version), "a change before the call counts")
 
-				go func() { told <- l.Wait(t.Context(), l.Version()) }()
+				go func() { woken <- l.Wait(t.Context(), l.Version()) }()
 				synctest.Wait()
 				_, err = l.Charge("free", "b", milli(1))
 				require.NoError(t, err)
-				require.NoError(t, <-told)
+				require.NoError(t, <-woken)
 				_, err = l.Charge("free", "c", milli(1))
 				require.NoError(t, err, "with nobody waiting")
 			})
