@@ -22,6 +22,20 @@ import (
 // dimensions in use times the levels, at most 38 × 8, however many namespaces
 // there are. They allocate only for a refusal and for what is new: a namespace
 // or a custom dimension.
+//
+// Inside, a call goes through these methods in this order:
+//
+//	find            the account of a namespace, or vacant
+//	tally, step     amounts as a vector: of one charge, of a change
+//	simple          no limit is near: nothing more to ask
+//	checkLevels     asks the account and its ancestors, checkLevel each
+//	open            makes an account of vacant
+//	apply           changes own sums, and usage by shift at every level
+//	compare         what is above Soft since when, and the bursts with it
+//	close           drops an account that nothing needs
+//
+// A spec goes through admit, which checks, declare, which puts it in force, and
+// attach, which moves an account to its limits and parent.
 type Accounts struct {
 	// RequireQuota refuses charges to a namespace that has no spec while there
 	// is no default. It is asked of the charged namespace, not of ancestors.
@@ -41,7 +55,7 @@ type Accounts struct {
 	users [maxDimensions]int
 	// sets are the names in those sets of dimensions that ever burst together.
 	sets map[dimensionSet]*[]placement.ResourceName
-	// bursting are the accounts with a burst whose end has not been told.
+	// bursting are the accounts with a burst whose end has not been reported.
 	bursting burstHeap
 	// bursts counts the limits, in all specs, that admit a burst.
 	bursts int

@@ -29,6 +29,20 @@ func compareCharges(a, b Charge) int {
 
 // book is accounts that keep the charges too, by namespace and ID: the pure
 // part of Ledger. Amounts in held are copies that nobody else sees.
+//
+//	call of Ledger   method        what it does with a charge or a spec
+//	Check            checkCharge   asks the limits
+//	Charge           charge        asks the limits and records it
+//	  same ID        chargeAgain   compares it with the one that is there
+//	Resize           resize        asks the limits for what grows, replaces it
+//	Release          release       removes it
+//	Import           importAll     records all, or none
+//	  each           importOne     records it without asking the limits
+//	Create, Update   changeSpec    puts it in force
+//	Delete           deleteSpec    withdraws it
+//
+// decide is where all of them ask the limits, and record where all of them enter
+// what is new.
 type book struct {
 	Accounts
 	// version counts changes.
@@ -62,8 +76,8 @@ func (b *book) decide(now reading, acc *account, g *growth, to *Amounts) (Verdic
 	return verdict, nil
 }
 
-// ask is Check; a refusal is no error.
-func (b *book) ask(now reading, ns string, amounts *Amounts) (Verdict, error) {
+// checkCharge is Ledger.Check; a refusal is no error.
+func (b *book) checkCharge(now reading, ns string, amounts *Amounts) (Verdict, error) {
 	if err := validateName("namespace", ns); err != nil {
 		return Verdict{}, errors.Join(err, amounts.Validate())
 	}
@@ -102,7 +116,7 @@ func validateName(field, name string) error {
 func (b *book) charge(now reading, ns, id string, amounts *Amounts) (Verdict, error) {
 	acc := b.find(ns)
 	if _, exists := acc.held[id]; exists {
-		return b.repeat(now, acc, id, amounts)
+		return b.chargeAgain(now, acc, id, amounts)
 	}
 	if validateName("id", id) != nil || acc == b.vacant && validateName("namespace", ns) != nil {
 		return Verdict{}, errors.Join(validateKey(ns, id), amounts.Validate())
@@ -113,13 +127,13 @@ func (b *book) charge(now reading, ns, id string, amounts *Amounts) (Verdict, er
 	}
 	verdict, err := b.decide(now, acc, &g, amounts)
 	if err == nil {
-		b.put(now.at, b.open(ns, acc), id, amounts, &g.delta)
+		b.record(now.at, b.open(ns, acc), id, amounts, &g.delta)
 	}
 	return verdict, err
 }
 
-// repeat answers a charge under an ID that holds one already.
-func (b *book) repeat(now reading, acc *account, id string, amounts *Amounts) (Verdict, error) {
+// chargeAgain answers a charge under an ID that holds one already.
+func (b *book) chargeAgain(now reading, acc *account, id string, amounts *Amounts) (Verdict, error) {
 	before, g := acc.held[id], growth{ns: acc.name}
 	if err := b.step(&g.delta, &before, amounts); err != nil {
 		return Verdict{}, err
@@ -130,8 +144,8 @@ func (b *book) repeat(now reading, acc *account, id string, amounts *Amounts) (V
 	return b.decide(now, acc, &g, amounts)
 }
 
-// put enters a charge that does not exist yet.
-func (b *book) put(now time.Time, acc *account, id string, amounts *Amounts, delta *vector) {
+// record enters a charge that does not exist yet.
+func (b *book) record(now time.Time, acc *account, id string, amounts *Amounts, delta *vector) {
 	b.apply(now, acc, delta)
 	acc.charges++
 	if acc.held == nil {
@@ -187,14 +201,14 @@ func (b *book) resize(now reading, ns, id string, amounts *Amounts) (Verdict, er
 	return verdict, nil
 }
 
-// load enters charges whatever the limits say, all or none, and returns what
+// importAll enters charges whatever the limits say, all or none, and returns what
 // is over in the namespaces concerned and their ancestors. A charge that
 // exists in the same amount is left alone.
-func (b *book) load(now time.Time, charges []Charge) ([]Usage, error) {
+func (b *book) importAll(now time.Time, charges []Charge) ([]Usage, error) {
 	version := b.version
 	var entered []Charge
 	for _, charge := range charges {
-		fresh, err := b.enter(now, charge)
+		fresh, err := b.importOne(now, charge)
 		if err != nil {
 			for _, undo := range entered {
 				_, _ = b.release(undo.Namespace, undo.ID) // exists: it was just entered
@@ -220,8 +234,8 @@ func (b *book) load(now time.Time, charges []Charge) ([]Usage, error) {
 	return rows, nil
 }
 
-// enter enters one charge, and reports whether it is new.
-func (b *book) enter(now time.Time, charge Charge) (bool, error) {
+// importOne enters one charge, and reports whether it is new.
+func (b *book) importOne(now time.Time, charge Charge) (bool, error) {
 	if err := validateKey(charge.Namespace, charge.ID); err != nil {
 		return false, errors.Join(err, charge.Amounts.Validate())
 	}
@@ -238,12 +252,12 @@ func (b *book) enter(now time.Time, charge Charge) (bool, error) {
 	if verdict := b.check(now, acc, &g, &charge.Amounts, forced); !verdict.Allowed() {
 		return false, &ExceededError{Namespace: charge.Namespace, Verdict: verdict, Version: b.version}
 	}
-	b.put(now, b.open(charge.Namespace, acc), charge.ID, &charge.Amounts, &g.delta)
+	b.record(now, b.open(charge.Namespace, acc), charge.ID, &charge.Amounts, &g.delta)
 	return true, nil
 }
 
-// declare creates or updates a spec.
-func (b *book) declare(now time.Time, spec Spec, as func(*Accounts, time.Time, Spec) ([]Usage, error)) ([]Usage, error) {
+// changeSpec creates or updates a spec.
+func (b *book) changeSpec(now time.Time, spec Spec, as func(*Accounts, time.Time, Spec) ([]Usage, error)) ([]Usage, error) {
 	before, declared := b.Spec(spec.Namespace)
 	same := declared && before.Equal(spec)
 	over, err := as(&b.Accounts, now, spec)
@@ -253,8 +267,8 @@ func (b *book) declare(now time.Time, spec Spec, as func(*Accounts, time.Time, S
 	return over, err
 }
 
-// undeclare deletes a spec; what uses it is named by ID.
-func (b *book) undeclare(ns string) error {
+// deleteSpec deletes a spec; what uses it is named by ID.
+func (b *book) deleteSpec(ns string) error {
 	err := b.Delete(ns)
 	if err == nil {
 		b.version++

@@ -122,23 +122,23 @@ func (l *Ledger) Resize(ns, id string, amounts Amounts) (Verdict, error) {
 // Check says whether a new charge would be admitted now, and changes nothing.
 // An error is wrong input; a refusal is in the verdict.
 func (l *Ledger) Check(ns string, amounts Amounts) (Verdict, error) {
-	return l.decide(func(now reading) (Verdict, error) { return l.book.ask(now, ns, &amounts) })
+	return l.decide(func(now reading) (Verdict, error) { return l.book.checkCharge(now, ns, &amounts) })
 }
 
 // Create declares the quota of a namespace, see Accounts.Create.
 func (l *Ledger) Create(spec Spec) ([]Usage, error) {
-	return l.declare(spec, (*Accounts).Create)
+	return l.changeSpec(spec, (*Accounts).Create)
 }
 
 // Update replaces the quota of a namespace, see Accounts.Update.
 func (l *Ledger) Update(spec Spec) ([]Usage, error) {
-	return l.declare(spec, (*Accounts).Update)
+	return l.changeSpec(spec, (*Accounts).Update)
 }
 
-func (l *Ledger) declare(spec Spec, as func(*Accounts, time.Time, Spec) ([]Usage, error)) ([]Usage, error) {
+func (l *Ledger) changeSpec(spec Spec, as func(*Accounts, time.Time, Spec) ([]Usage, error)) ([]Usage, error) {
 	now := l.lockTimed()
 	defer l.unlock()
-	return l.book.declare(now, spec, as)
+	return l.book.changeSpec(now, spec, as)
 }
 
 // Delete withdraws the quota of a namespace, see Accounts.Delete. The
@@ -146,7 +146,7 @@ func (l *Ledger) declare(spec Spec, as func(*Accounts, time.Time, Spec) ([]Usage
 func (l *Ledger) Delete(ns string) error {
 	l.mu.Lock()
 	defer l.unlock()
-	return l.book.undeclare(ns)
+	return l.book.deleteSpec(ns)
 }
 
 // Spec returns a copy of the spec of a namespace, and false if it has none.
@@ -247,7 +247,7 @@ func (l *Ledger) Import(charges iter.Seq[Charge]) ([]Usage, error) {
 	all := slices.Collect(charges)
 	now := l.lockTimed()
 	defer l.unlock()
-	return l.book.load(now, all)
+	return l.book.importAll(now, all)
 }
 
 // Snapshot is all that a ledger knows, as plain data with a stable JSON form.
