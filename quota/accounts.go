@@ -10,20 +10,7 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
-// Accounts are the pure core: a tree of specs and what is used under each.
-// They know sums and not single charges: whoever charges keeps the amounts and
-// the namespace of each charge and gives back exactly these. Ledger does that
-// by ID.
-//
-// The zero value has no specs and is ready to use. Accounts are not safe for
-// concurrent use, read no clock and must not be copied. Every method that
-// charges takes the time; a time that runs backwards only makes bursts end
-// later. Charging, checking and giving back take time in proportion to the
-// dimensions in use times the levels, at most 38 × 8, however many namespaces
-// there are. They allocate only for a refusal and for what is new: a namespace
-// or a custom dimension.
-//
-// Inside, a call goes through these methods in this order:
+// A call of Accounts goes through these methods in this order:
 //
 //	find            the account of a namespace, or vacant
 //	tally, step     amounts as a vector: of one charge, of a change
@@ -36,6 +23,19 @@ import (
 //
 // A spec goes through admit, which checks, declare, which puts it in force, and
 // attach, which moves an account to its limits and parent.
+
+// Accounts are the pure core: a tree of specs and what is used under each.
+// They know sums and not single charges: whoever charges keeps the amounts and
+// the namespace of each charge and gives back exactly these. Ledger does that
+// by ID.
+//
+// The zero value has no specs and is ready to use. Accounts are not safe for
+// concurrent use, read no clock and must not be copied. Every method that
+// charges takes the time; a time that runs backwards only makes bursts end
+// later. Charging, checking and giving back take time in proportion to the
+// dimensions in use times the levels, at most 38 × 8, however many namespaces
+// there are. They allocate only for a refusal and for what is new: a namespace
+// or a custom dimension.
 type Accounts struct {
 	// RequireQuota refuses charges to a namespace that has no spec while there
 	// is no default. It is asked of the charged namespace, not of ancestors.

@@ -320,9 +320,9 @@ func TestAmounts(t *testing.T) {
 	require.False(t, milli(1).Equal(quota.Amounts{Resources: placement.Resources{CPU: 1}}))
 }
 
-// TestNoGarbage: in steady state neither charges nor refusals by Check of what
+// TestSteadyStateAllocatesNothing: in steady state neither charges nor refusals by Check of what
 // bursts allocate.
-func TestNoGarbage(t *testing.T) {
+func TestSteadyStateAllocatesNothing(t *testing.T) {
 	a, now := newAccounts(t)
 	steps := func() {
 		_, _ = a.Charge(now, "team", milli(12*core), quota.MayBurst) // bursts

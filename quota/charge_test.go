@@ -50,7 +50,7 @@ func TestChecksChangeNothing(t *testing.T) {
 	require.Equal(t, before, l.Snapshot())
 }
 
-func TestExactlyTheLimit(t *testing.T) {
+func TestLimitIsExactAtAnyConcurrency(t *testing.T) {
 	l, _ := newLedger(t, limits{placement.NameInstances: {Soft: 10}})
 	var admitted atomic.Int64
 	var all sync.WaitGroup
@@ -68,7 +68,7 @@ func TestExactlyTheLimit(t *testing.T) {
 	require.EqualValues(t, 10, used(l, "ns", placement.NameInstances))
 }
 
-func TestSameChargeTwice(t *testing.T) {
+func TestChargeIsIdempotent(t *testing.T) {
 	l, _ := newLedger(t, cpuLimit(3*core))
 	charge(t, l, "a", milli(2*core))
 	version := l.Version()
@@ -96,7 +96,7 @@ func TestOtherChargeConflicts(t *testing.T) {
 	require.Equal(t, version, l.Version(), "the amounts are those charged")
 }
 
-func TestReleaseOnce(t *testing.T) {
+func TestReleaseGivesBackOnce(t *testing.T) {
 	l, _ := newLedger(t, cpuLimit(10*core))
 	charge(t, l, "a", milli(2*core))
 	charge(t, l, "b", milli(core))
@@ -132,7 +132,7 @@ func TestCreationFails(t *testing.T) {
 	require.Equal(t, before, l.Usage("ns"))
 }
 
-func TestLimitBelowUsage(t *testing.T) {
+func TestLoweredLimitEvictsNothing(t *testing.T) {
 	l, _ := newLedger(t, cpuLimit(10*core))
 	charge(t, l, "a", milli(3*core))
 	charge(t, l, "b", milli(5*core))
@@ -173,7 +173,7 @@ func TestResizeAboveLoweredLimit(t *testing.T) {
 	require.NoError(t, err, "another dimension grows while over")
 }
 
-func TestOtherDimensionOver(t *testing.T) {
+func TestOverBlocksOneDimensionOnly(t *testing.T) {
 	l, _ := newLedger(t, limits{placement.NameCPU: {Soft: 2 * core}, placement.NameMemory: {Soft: placement.GiB}})
 	charge(t, l, "a", milli(2*core))
 	_, err := l.Update(quota.Spec{Namespace: "ns", Limits: limits{
@@ -339,9 +339,9 @@ func TestBurstExpires(t *testing.T) {
 	charge(t, l, "c", milli(core))
 }
 
-// TestBurstEndsOnce: a clock that steps back neither resumes a burst that has
+// TestClockSetBackGoesAtHalfPace: a clock that steps back neither resumes a burst that has
 // ended nor prolongs the next one.
-func TestBurstEndsOnce(t *testing.T) {
+func TestClockSetBackGoesAtHalfPace(t *testing.T) {
 	l, c := newLedger(t, limits{placement.NameCPU: {Soft: core, BurstPercent: 300, BurstFor: time.Minute}})
 	charge(t, l, "a", milli(core))
 	charge(t, l, "b", milli(core))

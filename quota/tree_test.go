@@ -193,7 +193,7 @@ func TestCreateTwice(t *testing.T) {
 	require.EqualError(t, err, `quota: "ns" has another spec already`)
 }
 
-func TestLevels(t *testing.T) {
+func TestAtMostSevenAncestors(t *testing.T) {
 	var l quota.Ledger
 	create := func(ns, parent string) error {
 		_, err := l.Create(quota.Spec{Namespace: ns, Parent: parent})
