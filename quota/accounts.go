@@ -24,18 +24,18 @@ import (
 // A spec goes through admit, which checks, declare, which puts it in force, and
 // attach, which moves an account to its limits and parent.
 
-// Accounts are the pure core: a tree of specs and what is used under each.
-// They know sums and not single charges: whoever charges keeps the amounts and
-// the namespace of each charge and gives back exactly these. Ledger does that
-// by ID.
+// Accounts are a tree of specs and the usage of each namespace, without a lock
+// and a clock. They keep sums and not single charges: the caller keeps the
+// namespace and the amounts of each charge, and gives back exactly these.
+// Ledger does that by ID.
 //
 // The zero value has no specs and is ready to use. Accounts are not safe for
-// concurrent use, read no clock and must not be copied. Every method that
-// charges takes the time; a time that runs backwards only makes bursts end
-// later. Charging, checking and giving back take time in proportion to the
-// dimensions in use times the levels, at most 38 × 8, however many namespaces
-// there are. They allocate only for a refusal and for what is new: a namespace
-// or a custom dimension.
+// concurrent use and must not be copied. Every method that charges takes the
+// time; a time that runs backwards only makes bursts end later.
+//
+// Charging, checking and giving back take time in proportion to levels times
+// dimensions in use, at most 8 × 38, however many namespaces there are. They
+// allocate only for a refusal, a new namespace and a new custom dimension.
 type Accounts struct {
 	// RequireQuota refuses charges to a namespace that has no spec while there
 	// is no default. It is asked of the charged namespace, not of ancestors.
@@ -43,8 +43,8 @@ type Accounts struct {
 
 	// byName has every namespace with a spec or a charge.
 	byName map[string]*account
-	// vacant is what every namespace without spec and charges looks like. It
-	// has no name, is charged nothing, and changes only with the default.
+	// vacant is the shared placeholder for a namespace without spec or charges.
+	// It has no name, is charged nothing, and changes only with the default.
 	vacant *account
 	// fallback is the account whose spec is the default, or nil.
 	fallback *account
@@ -122,8 +122,8 @@ func (a *Accounts) walk() iter.Seq[*account] {
 	}
 }
 
-// Check says what Charge would, and changes nothing. An error is invalid input
-// (ErrInvalid); a refusal is in the verdict.
+// Check returns the verdict that Charge would, and changes nothing. An error is
+// invalid input (ErrInvalid); a refusal is in the verdict.
 func (a *Accounts) Check(now time.Time, ns string, amounts Amounts, mode Mode) (Verdict, error) {
 	acc, g := a.find(ns), growth{ns: ns}
 	if err := a.tally(&g.delta, &amounts, 1); err != nil {
@@ -132,9 +132,9 @@ func (a *Accounts) Check(now time.Time, ns string, amounts Amounts, mode Mode) (
 	return a.check(now, acc, &g, &amounts, mode), nil
 }
 
-// CheckResize says whether a charge may change from one amount to another.
-// Only dimensions that grow are looked at; shrinking is always allowed. An
-// error is invalid input (ErrInvalid); a refusal is in the verdict.
+// CheckResize returns whether a charge may change from one amount to another,
+// and changes nothing. Only dimensions that grow have to fit; shrinking is always
+// allowed. An error is invalid input (ErrInvalid); a refusal is in the verdict.
 func (a *Accounts) CheckResize(now time.Time, ns string, from, to Amounts, mode Mode) (Verdict, error) {
 	acc, g := a.find(ns), growth{ns: ns}
 	if err := a.step(&g.delta, &from, &to); err != nil {
@@ -143,8 +143,8 @@ func (a *Accounts) CheckResize(now time.Time, ns string, from, to Amounts, mode 
 	return a.check(now, acc, &g, &to, mode), nil
 }
 
-// CheckExchange says what CheckResize would once Freed were given back, and
-// changes nothing. An error is invalid input (ErrInvalid) or more given back than
+// CheckExchange returns the verdict that CheckResize would after Freed is given
+// back, and changes nothing. An error is invalid input (ErrInvalid) or more given back than
 // is charged (ErrNotCharged); a refusal is in the verdict. Each element of Freed
 // adds to the time of every level.
 func (a *Accounts) CheckExchange(now time.Time, exchange Exchange, mode Mode) (Verdict, error) {
@@ -162,8 +162,8 @@ func (a *Accounts) CheckExchange(now time.Time, exchange Exchange, mode Mode) (V
 	return a.check(now, acc, &g, &exchange.To, mode), nil
 }
 
-// Charge checks and charges in one step: in all dimensions and levels, or not
-// at all. A refusal is an ExceededError, with the verdict returned as well.
+// Charge checks and charges in one step: in all dimensions and at all levels, or
+// not at all. A refusal is an ExceededError, with the verdict returned as well.
 func (a *Accounts) Charge(now time.Time, ns string, amounts Amounts, mode Mode) (Verdict, error) {
 	acc, g := a.find(ns), growth{ns: ns}
 	if err := a.tally(&g.delta, &amounts, 1); err != nil {
@@ -180,17 +180,15 @@ func (a *Accounts) Charge(now time.Time, ns string, amounts Amounts, mode Mode) 
 }
 
 // Add charges without checking limits and returns every dimension of the
-// namespace and its ancestors that is now over its limit. It is for charges that
-// exist whatever the limits say, because they were checked before or come from
-// elsewhere. It fails for
-// invalid input (ErrInvalid), and if usage would not fit an int64 any more
-// (ErrExceeded).
+// namespace and its ancestors that is now over its limit. It is for a charge that
+// exists already: it was checked before, or comes from elsewhere. It fails for
+// invalid input (ErrInvalid), and if usage would not fit an int64 (ErrExceeded).
 func (a *Accounts) Add(now time.Time, ns string, amounts Amounts) ([]Usage, error) {
 	return a.force(now, ns, &Amounts{}, &amounts, 1)
 }
 
-// Replace changes a charge from one amount to another without asking the
-// limits, and returns what is over now. It fails as Add and Remove do.
+// Replace changes a charge from one amount to another without checking limits,
+// and returns what is now over its limit. It fails as Add and Remove do.
 func (a *Accounts) Replace(now time.Time, ns string, from, to Amounts) ([]Usage, error) {
 	return a.force(now, ns, &from, &to, 0)
 }
@@ -294,8 +292,8 @@ func (a *Accounts) apply(now time.Time, acc *account, delta *vector) {
 	}
 }
 
-// Usage returns what a namespace uses at that time, in each dimension that is
-// used or limited, in the order of Amounts.All. The limits of a namespace
+// Usage returns what a namespace uses at that time: a row for each dimension that
+// is used or limited, in the order of Amounts.All. The limits of a namespace
 // without a spec are those of the default. It takes time in proportion to the
 // dimensions in use.
 func (a *Accounts) Usage(now time.Time, ns string) []Usage {

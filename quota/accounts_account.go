@@ -115,8 +115,8 @@ func (a *Accounts) simple(acc *account, delta *vector) bool {
 	return true
 }
 
-// covers reports whether acc is charged at least these amounts, or exactly these
-// if its last charge goes.
+// covers reports whether acc holds at least these amounts, or exactly these if
+// its last charge is removed.
 func (acc *account) covers(was *vector, goes bool) bool {
 	last := goes && acc.charges == 1
 	for d, amount := range was {

@@ -15,11 +15,11 @@ import (
 
 // Charge is what a namespace is charged under an ID.
 type Charge struct {
-	// Namespace that pays.
+	// Namespace that is charged.
 	Namespace string `json:"namespace"`
 	// ID of the charge, unique in its namespace.
 	ID string `json:"id"`
-	// Amounts that it holds.
+	// Amounts of the charge.
 	Amounts Amounts `json:"amounts"`
 }
 

@@ -93,7 +93,7 @@ func (a *Accounts) resumeBursts(now time.Time, acc *account) {
 }
 
 // NextDeadline returns the earliest end of a burst that Advance has not
-// returned yet, and false if no burst is going on that ends. Constant time.
+// returned yet. It returns false if there is none. It takes constant time.
 func (a *Accounts) NextDeadline() (time.Time, bool) {
 	first := a.bursting.first()
 	if first == nil {
@@ -102,13 +102,13 @@ func (a *Accounts) NextDeadline() (time.Time, bool) {
 	return first.due, true
 }
 
-// Advance returns the usage of each burst that has ended by now and that it has
-// not returned before, ordered by BurstEnd, namespace and dimension. Nothing
-// else changes: growth is refused from the end on, whether Advance is called or
-// not. A burst that an Update gives more time goes on, and ends again.
+// Advance returns the usage of each burst that has ended by now, once, ordered by
+// BurstEnd, namespace and dimension. It changes nothing else: growth is refused
+// from the end on, whether Advance is called or not. If an Update gives a burst
+// more time, the burst goes on and ends again.
 //
-// After Restore the first call returns all that has ended and is still above
-// Soft. It takes time in proportion to what it returns, each times the
+// The first call after Restore returns every burst that has ended and is still
+// above Soft. Advance takes time in proportion to what it returns, each times the
 // logarithm of the namespaces that burst under a BurstFor.
 func (a *Accounts) Advance(now time.Time) []Usage {
 	var rows []Usage

@@ -8,16 +8,18 @@ import (
 	"time"
 )
 
-// Create declares the quota of a namespace. Charges that it has already, from
-// the time without a spec, count from now on; what is over is returned. The
-// same spec again changes nothing. Failure changes nothing either: ErrInvalid
-// for a spec that is wrong in itself, a second default, a parent cycle or too
-// many levels, ErrNotFound for a parent without a spec, ErrConflict if the
-// namespace has another spec.
+// Create declares the quota of a namespace. What the namespace was charged before
+// counts against it from now on; Create returns what is now over its limit. It is
+// idempotent: the same spec again changes nothing.
+//
+// It fails with ErrInvalid for a spec that is wrong in itself, a second default,
+// a parent cycle, too many levels, or usage of the parent that would not fit an
+// int64; with ErrNotFound for a parent without a spec; and with ErrConflict if
+// the namespace has another spec. Failure changes nothing.
 //
 // It takes time in proportion to the limits of the spec and to levels times
-// dimensions. For a default it takes time in proportion to the namespaces as
-// well, since it concerns all without a spec.
+// dimensions. A default concerns all namespaces without a spec, and takes time in
+// proportion to the number of namespaces as well.
 func (a *Accounts) Create(now time.Time, spec Spec) ([]Usage, error) {
 	acc, l, err := a.creates(&spec)
 	if err != nil || l == nil {
@@ -48,16 +50,18 @@ func (a *Accounts) creates(spec *Spec) (*account, *limits, error) {
 	return nil, nil, &ConflictError{Namespace: spec.Namespace}
 }
 
-// Update replaces the spec of a namespace and returns what is over now, in the
-// namespace, in its ancestors and, for a default, in the namespaces that it is
-// for. A limit may be lowered below usage: nothing is evicted, and usage cannot
-// grow in that dimension until it fits. A change of parent moves the usage
-// along. Failure changes nothing: as Create, and ErrNotFound for a namespace
-// without a spec.
+// Update replaces the spec of a namespace. It returns what is now over its limit
+// in the namespace, in its ancestors and, for a default, in the namespaces that
+// the default is for. A limit may be lowered below usage: nothing is evicted, and
+// usage cannot grow in that dimension until it fits. A change of parent moves the
+// usage along.
 //
-// It takes the time of Create. A change of parent takes time in proportion to
-// the namespaces if others name this one as their parent, since their levels are
-// counted.
+// It fails as Create does, and with ErrNotFound for a namespace without a spec.
+// Failure changes nothing.
+//
+// It takes the time of Create. A change of the parent of a namespace that has
+// children itself takes time in proportion to the number of namespaces, to count
+// the levels below it.
 func (a *Accounts) Update(now time.Time, spec Spec) ([]Usage, error) {
 	acc, l, err := a.updates(&spec)
 	if err != nil {
@@ -83,11 +87,13 @@ func (a *Accounts) updates(spec *Spec) (*account, *limits, error) {
 	return a.admit(acc, spec)
 }
 
-// Delete withdraws the spec of a namespace. It fails with ErrInUse while the
-// namespace is charged, while other specs name it as their parent, and while
-// it is the default and any namespace without a spec is charged; with
-// ErrNotFound if there is no spec. It takes time in proportion to the namespaces
-// for a default and for a parent in use, and constant time otherwise.
+// Delete withdraws the spec of a namespace. It fails with ErrNotFound if there is
+// no spec, and with ErrInUse in three cases: the namespace is charged; other specs
+// name it as their parent; or it is the default, and a namespace without a spec
+// is charged. Failure changes nothing.
+//
+// It takes time in proportion to the number of namespaces for a default and for a
+// parent in use. Otherwise it takes constant time.
 func (a *Accounts) Delete(ns string) error {
 	if err := a.CheckDelete(ns); err != nil {
 		return err

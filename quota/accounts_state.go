@@ -11,7 +11,7 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
-// State is all that Accounts know, as plain data: the same charges and specs
+// State is a snapshot of Accounts as plain data. The same charges and specs
 // give the same State, and the same JSON.
 type State struct {
 	// Specs by namespace.
@@ -24,15 +24,16 @@ type State struct {
 type AccountState struct {
 	// Namespace that uses it.
 	Namespace string `json:"namespace"`
-	// Charges to the namespace itself, and their sum.
-	Charges int     `json:"charges,omitempty"`
-	Used    Amounts `json:"used,omitzero"`
+	// Charges counts the charges to the namespace itself.
+	Charges int `json:"charges,omitempty"`
+	// Used is the sum of these charges.
+	Used Amounts `json:"used,omitzero"`
 	// Since is when usage, descendants included, rose above Soft, for each
 	// dimension in which it is above.
 	Since map[placement.ResourceName]time.Time `json:"since,omitempty"`
 }
 
-// State returns a copy of all that the accounts know. RequireQuota is
+// State returns a snapshot that shares nothing with the accounts. RequireQuota is
 // configuration and not part of it. It takes time and memory in proportion to
 // the namespaces and their limits, and not to charges.
 func (a *Accounts) State() State {
@@ -74,7 +75,7 @@ func (a *Accounts) since(acc *account) map[placement.ResourceName]time.Time {
 	return since
 }
 
-// Restore replaces all that the accounts know by a State. It fails with
+// Restore replaces the specs and the usage by those of a State. It fails with
 // ErrInvalid, and changes nothing, if the state contradicts itself. It takes
 // time in proportion to the state.
 func (a *Accounts) Restore(state State) error {

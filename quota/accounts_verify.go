@@ -7,10 +7,9 @@ import (
 	"slices"
 )
 
-// Verify compares what the accounts know with the charges that exist, each
-// given by the namespace that pays and its amounts, in any order. It returns a
-// DriftError for each difference, joined. It takes time in proportion to
-// charges and namespaces.
+// Verify compares usage with the charges that exist: each by the namespace that
+// is charged and its amounts, in any order. It returns a DriftError for each
+// difference, joined. It takes time in proportion to charges and namespaces.
 func (a *Accounts) Verify(charges iter.Seq2[string, Amounts]) error {
 	type tally struct {
 		charges   int

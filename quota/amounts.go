@@ -10,14 +10,14 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
-// Amounts is what one charge holds: resources, and the instances that they are
-// for. The zero value holds nothing. The number of instances counts against
-// limits on placement.NameInstances; a charge for something that is not an
-// instance, such as a volume, leaves it 0.
+// Amounts is what one charge is for: resources, and the number of instances that
+// use them. The zero value is nothing. Instances count against limits on
+// placement.NameInstances; a charge for something else, such as a volume, has
+// none.
 type Amounts struct {
 	// Resources in the units of package placement.
 	Resources placement.Resources `json:"resources,omitzero"`
-	// Instances that the charge stands for.
+	// Instances is the number of instances.
 	Instances int64 `json:"instances,omitempty"`
 }
 

@@ -1,12 +1,9 @@
-// Package quota limits what namespaces use: exactly, at any concurrency, in a
-// tree of namespaces, with bursts that end.
+// Package quota limits how much the namespaces of a service use: exactly, at
+// any concurrency, in a tree of namespaces, with bursts that end.
 //
-// A [Spec] declares the limits of a namespace by dimension: the resources of
-// package placement, custom ones, and the number of instances. A dimension
-// without a [Limit] is not limited; a limit of zero denies it. A [Ledger] keeps
-// the specs and what is charged, and is what most users need. [Accounts] are the
-// same without a lock, a clock and charges by ID, for those who keep these
-// themselves.
+// Most programs need two types. A [Spec] declares the limits of a namespace, and
+// a [Ledger] keeps the specs and what is charged. [Accounts] are a ledger
+// without a lock, a clock and IDs of charges, for a program that has its own.
 //
 //	var ledger quota.Ledger
 //	_, err := ledger.Create(quota.Spec{
@@ -23,73 +20,83 @@
 //	// … create web-1; if that fails, or when it ends:
 //	_, err = ledger.Release("backend", "web-1")
 //
+// # Limits
+//
+// A [Spec] has a [Limit] for each dimension that it limits: a resource of
+// package placement, a custom one, or the number of instances. A dimension
+// without a Limit is not limited. A limit of zero denies the dimension.
+//
 // # Charges
 //
-// A charge has an ID, unique in its namespace, and [Amounts]. [Ledger.Charge]
-// checks and charges in one step: in all dimensions and for all ancestors, or
-// not at all. It is idempotent: the same charge again changes nothing. Another
-// charge under the same ID is [ErrConflict]. [Ledger.Release] gives back what was
-// charged, whatever that was, and only once. So a caller that does not know
-// whether a call went through makes it again, and usage neither drifts nor
-// leaks. [Ledger.Resize] changes a charge; only dimensions that grow have to
-// fit.
+// A charge has [Amounts] and an ID that is unique in its namespace.
+// [Ledger.Charge] checks and charges in one step: in all dimensions and for all
+// ancestors, or not at all. It is idempotent: the same charge again changes
+// nothing. Another charge under the same ID is [ErrConflict]. [Ledger.Release]
+// gives back what was charged, and only once. A caller that does not know whether
+// a call went through can therefore make it again. [Ledger.Resize] changes the
+// amounts of a charge; only dimensions that grow have to fit.
 //
-// A refusal is an [ExceededError] that lists every [Violation]: namespace,
-// dimension, shortfall, and whether waiting can help. [Ledger.Check] returns the
-// same [Verdict] beforehand, and [Ledger.Wait] returns once something has
-// changed since the refusal.
+// A refusal is an [ExceededError]. It lists every [Violation] with its
+// namespace, dimension and shortfall, and says whether waiting can help.
+// [Ledger.Check] returns the same [Verdict] without charging. [Ledger.Wait]
+// returns once something has changed since the refusal.
 //
-// # Parents and defaults
+// # Parents
 //
 // A spec may name a parent, which must have a spec. A charge to a namespace
-// counts against its own limits and those of all ancestors, of which there are
-// at most seven. Limits of children may add up to more than the parent has.
+// counts against its own limits and those of all its ancestors. A namespace on
+// this way up is a level; there are at most eight, see [MaxLevels]. The limits of
+// children may add up to more than the limit of their parent.
 //
-// One spec may be the default: its limits and its parent are those of every
-// namespace without a spec, each with its own usage. Without a spec and a
-// default nothing is limited, or everything is refused as [Undeclared] if
-// RequireQuota is set.
+// # Default
+//
+// One spec may be the default. Its limits and its parent are those of every
+// namespace without a spec; each of these has its own usage. If there is no
+// default, a namespace without a spec is not limited. With RequireQuota it is
+// refused as [Undeclared] instead.
 //
 // # Bursts
 //
 // A limit of Soft 10 and BurstPercent 150 lets usage rise to its ceiling of 15.
-// With BurstFor, usage that stays above Soft for that long cannot grow until
-// it is back at Soft; then the next burst may begin. Each namespace, level and
-// dimension has its own timer. [Ledger.NextDeadline] tells when the next burst
-// ends, and [Ledger.Sweep] which have ended. Nothing is ever evicted: usage above
-// a limit, because a burst has ended or because a limit was lowered, is reported
-// as [Usage] that is Over, and blocks growth in that dimension only.
+// BurstFor bounds the time: usage that has been above Soft for so long cannot
+// grow until it is back at Soft. Then the next burst may begin. Each dimension of
+// each namespace has its own timer. [Ledger.NextDeadline] returns when the next
+// burst ends. [Ledger.Sweep] returns those that have ended.
+//
+// Nothing is ever evicted. Usage is above a limit if a burst has ended or the
+// limit was lowered. It is then reported as a [Usage] that is Over, and cannot
+// grow in that dimension.
 //
 // # Time
 //
 // The time of a [Ledger] never decreases. If the clock of [Config] is set back,
-// the ledger's time goes at half pace until the clock has caught up, so that no
-// burst lasts more than twice as long.
-//
-// # Concurrency
-//
-// A [Ledger] is safe for concurrent use; every call takes effect at one instant.
-// [Accounts] are not: they belong to one goroutine or lie under the lock of
-// whoever embeds them, as in package scheduler.
-//
-// # Determinism
-//
-// [Accounts] read no clock: the same calls with the same times give the same
-// results, and [State] is the same byte for byte in JSON. Independent charges
-// may come in any order. All amounts are integers, ceilings are computed in 128
-// bits and rounded down, and no sum overflows: what would not fit an int64 is
-// refused.
+// the ledger's time goes at half pace until the clock has caught up. No burst
+// lasts more than twice as long for it.
 //
 // # Cost
 //
-// A charge, a check, a resize and a release take time in proportion to the
-// levels of the namespace times the dimensions in use: at most 8 × 17. Nothing
-// of that grows with the number of namespaces, of charges or of limits, whether
-// the answer is yes or no; a change of usage that begins or ends a burst adds
-// the logarithm of the namespaces that burst. What a call that looks at all
-// namespaces costs is said where it stands: declaring the default, deleting
-// it or a parent that is in use, moving a namespace that has children, and lists
-// and snapshots.
+// A charge, a check, a resize and a release take time in proportion to levels
+// times dimensions in use: at most 8 × 38. A burst that begins or ends adds the
+// logarithm of the number of namespaces that burst. This does not grow with
+// the number of namespaces, charges or limits, whether the answer is yes or no.
+//
+// These calls look at all namespaces: a Create or Update of a default, an Update
+// of the parent of a namespace that has children, a Delete of the default or of a
+// parent in use, and lists and snapshots.
+//
+// # Concurrency
+//
+// A [Ledger] is safe for concurrent use, and every call takes effect at one
+// instant. [Accounts] are not safe for concurrent use: one goroutine or the lock
+// of another type guards them, as in package scheduler.
+//
+// # Determinism
+//
+// [Accounts] read no clock. The same calls with the same times give the same
+// results, and [State] is the same byte for byte in JSON. Independent charges
+// may come in any order. All amounts are integers. Ceilings are computed in 128
+// bits and rounded down. No sum overflows: a charge that would not fit an int64 is
+// refused.
 //
 // # What it does not do
 //

@@ -33,10 +33,10 @@ var (
 type ExceededError struct {
 	// Namespace that was to be charged.
 	Namespace string
-	// Verdict holds all that stands against it.
+	// Verdict lists every violation.
 	Verdict Verdict
-	// Version of the ledger that refused, to wait for a change of with
-	// Ledger.Wait. Accounts leave it 0.
+	// Version of the ledger at the refusal: Ledger.Wait takes it to wait for the
+	// next change. Accounts leave it 0.
 	Version uint64
 }
 
@@ -52,17 +52,18 @@ func (e *ExceededError) Error() string {
 // Unwrap returns ErrExceeded.
 func (e *ExceededError) Unwrap() error { return ErrExceeded }
 
-// ConflictError is a charge or a spec that stands in the way of another.
+// ConflictError is another charge under the same ID, or another spec of the same
+// namespace.
 type ConflictError struct {
 	// Namespace of the charge, or of the spec.
 	Namespace string
-	// ID of the charge; empty if a spec is in the way.
+	// ID of the charge; empty for a spec.
 	ID string
 	// Charged is what is charged under that ID.
 	Charged Amounts
 }
 
-// Error says what is in the way.
+// Error says what exists already.
 func (e *ConflictError) Error() string {
 	if e.ID == "" {
 		return fmt.Sprintf("quota: %q has another spec already", e.Namespace)
@@ -177,13 +178,13 @@ func invalid(field, value, reason string) error {
 }
 
 // DriftError is a usage that is not the sum of the charges. It shows a fault
-// in this package, or that Accounts were told of other charges than exist.
+// in this package, or that Accounts were charged for more or less than exists.
 type DriftError struct {
 	// Namespace whose usage is wrong.
 	Namespace string
 	// Resource in which it is; empty if the number of charges is.
 	Resource placement.ResourceName
-	// Used is what the books say, Charged the sum of the charges.
+	// Used is the usage that is kept, Charged the sum of the charges.
 	Used, Charged int64
 }
 

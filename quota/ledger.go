@@ -13,14 +13,17 @@ import (
 
 // Config of a Ledger. The zero value is a ledger without specs.
 type Config struct {
-	// Now is the clock that bursts are measured by; nil means time.Now. The
-	// time of a ledger never decreases: if the clock is set back, it goes at
-	// half pace until the clock has caught up, so that a burst that has ended
-	// does not go on and none lasts more than twice as long. How much time
-	// passes meanwhile is told by the monotonic part of the readings, or by
-	// their wall clock if they have none. Now is called without a lock held,
-	// and only where time matters: by changes of specs, Usage, Sweep, Import,
-	// and by charges that leave usage above Soft where any limit admits a burst.
+	// Now is the clock that bursts are measured by; nil means time.Now.
+	//
+	// The time of a ledger never decreases. If the clock is set back, the
+	// ledger's time goes at half pace until the clock has caught up: a burst
+	// that has ended does not go on, and none lasts more than twice as long.
+	// Meanwhile the monotonic part of the readings measures how much time
+	// passes, or their wall clock if they have none.
+	//
+	// Now is called without a lock held, and only where time matters: by New,
+	// Create, Update, Usage, Sweep and Import, and by a Charge, Check or Resize
+	// that would leave usage above Soft while any limit admits a burst.
 	Now func() time.Time
 	// RequireQuota refuses charges to a namespace that has no spec while there
 	// is no default.
@@ -33,9 +36,8 @@ type Config struct {
 // is safe for concurrent use. The zero value is ready to use; a Ledger must
 // not be copied.
 //
-// Each call takes effect at one instant, as a whole or not at all. What
-// Accounts say about cost is true here too; a call also finds one namespace
-// and one ID in maps, whose size does not matter.
+// Each call takes effect at one instant, as a whole or not at all. Its cost is
+// that of the method of Accounts, and of finding a namespace and an ID in maps.
 type Ledger struct {
 	now func() time.Time
 
@@ -87,7 +89,7 @@ func (l *Ledger) lockTimed() time.Time {
 	return l.clock.Advance(reading)
 }
 
-// unlock tells those who wait if anything changed.
+// unlock wakes those who wait if anything has changed.
 func (l *Ledger) unlock() {
 	if l.changed != nil && l.book.version != l.waitedAt {
 		close(l.changed)
@@ -96,11 +98,11 @@ func (l *Ledger) unlock() {
 	l.mu.Unlock()
 }
 
-// Charge charges amounts to a namespace under an ID, in all dimensions and
-// levels or not at all. The same charge again changes nothing and succeeds;
-// another under that ID is a ConflictError, also when a limit would refuse it.
-// A refusal is an ExceededError, with the verdict returned as well; wrong
-// input is an InvalidError.
+// Charge charges amounts to a namespace under an ID, in all dimensions and at
+// all levels or not at all. It is idempotent: the same charge again changes
+// nothing and succeeds. Another charge under that ID is a ConflictError, also if a
+// limit would refuse it. A refusal is an ExceededError, with the verdict returned
+// as well. Wrong input is an InvalidError.
 func (l *Ledger) Charge(ns, id string, amounts Amounts) (Verdict, error) {
 	return l.decide(func(now reading) (Verdict, error) { return l.book.charge(now, ns, id, &amounts) })
 }
@@ -119,7 +121,7 @@ func (l *Ledger) Resize(ns, id string, amounts Amounts) (Verdict, error) {
 	return l.decide(func(now reading) (Verdict, error) { return l.book.resize(now, ns, id, &amounts) })
 }
 
-// Check says whether a new charge would be admitted now, and changes nothing.
+// Check returns the verdict that Charge would for a new ID, and changes nothing.
 // An error is wrong input; a refusal is in the verdict.
 func (l *Ledger) Check(ns string, amounts Amounts) (Verdict, error) {
 	return l.decide(func(now reading) (Verdict, error) { return l.book.checkCharge(now, ns, &amounts) })
@@ -185,17 +187,17 @@ func (l *Ledger) Usage(ns string) []Usage {
 	return l.book.Usage(now, ns)
 }
 
-// NextDeadline returns when Sweep will next have something to return, and false
-// if no burst is going on that ends. Constant time.
+// NextDeadline returns when Sweep will next have something to return. It returns
+// false if no burst is going on that ends. It takes constant time.
 func (l *Ledger) NextDeadline() (time.Time, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.book.NextDeadline()
 }
 
-// Sweep returns the usage of each burst that has ended since it was last called
-// and that is still above Soft, in the order of Accounts.Advance. It is for
-// hosts that want to be told: growth is refused from the end on in any case.
+// Sweep returns the usage of each burst that has ended since the last call and
+// is still above Soft, in the order of Accounts.Advance. It only reports: growth is
+// refused from the end on, whether Sweep is called or not.
 func (l *Ledger) Sweep() []Usage {
 	now := l.lockTimed()
 	defer l.mu.Unlock()
@@ -239,10 +241,10 @@ func (l *Ledger) sorted(collect func() []Charge) iter.Seq[Charge] {
 	}
 }
 
-// Import charges what another ledger held, whatever the limits say, all or
-// nothing, and returns what is over now in the namespaces concerned and their
-// ancestors. A charge that exists in the same amounts is left alone; in others
-// it is a ConflictError.
+// Import adds charges without checking limits, all or none. It returns what is
+// now over its limit in their namespaces and the ancestors of these. A charge that
+// exists with the same amounts is left alone; with others it is a ConflictError.
+// Import takes the time of a charge for each, and memory in proportion to all.
 func (l *Ledger) Import(charges iter.Seq[Charge]) ([]Usage, error) {
 	all := slices.Collect(charges)
 	now := l.lockTimed()
@@ -250,7 +252,7 @@ func (l *Ledger) Import(charges iter.Seq[Charge]) ([]Usage, error) {
 	return l.book.importAll(now, all)
 }
 
-// Snapshot is all that a ledger knows, as plain data with a stable JSON form.
+// Snapshot is a copy of a ledger as plain data with a stable JSON form.
 type Snapshot struct {
 	// Version of the ledger.
 	Version uint64 `json:"version"`
@@ -260,9 +262,9 @@ type Snapshot struct {
 	Charges []Charge `json:"charges,omitempty"`
 }
 
-// Snapshot returns a copy of all that the ledger knows, at one instant. It takes
-// time and memory in proportion to namespaces and charges; the charges are
-// sorted after the lock is released.
+// Snapshot returns a copy of the ledger at one instant. It takes time and memory
+// in proportion to namespaces and charges. The charges are sorted after the lock
+// is released.
 func (l *Ledger) Snapshot() Snapshot {
 	l.mu.Lock()
 	snapshot := Snapshot{Version: l.book.version, State: l.book.State(), Charges: l.book.all()}
@@ -274,8 +276,8 @@ func (l *Ledger) Snapshot() Snapshot {
 	return snapshot
 }
 
-// Restore replaces all that the ledger knows by a snapshot, bursts that are
-// going on included. It fails with ErrInvalid, and changes nothing, if the
+// Restore replaces the specs, the charges and the bursts that are going on by
+// those of a snapshot. It fails with ErrInvalid, and changes nothing, if the
 // snapshot contradicts itself.
 func (l *Ledger) Restore(snapshot Snapshot) error {
 	l.mu.Lock()
@@ -283,8 +285,9 @@ func (l *Ledger) Restore(snapshot Snapshot) error {
 	return l.book.restore(snapshot)
 }
 
-// Verify compares usage with the sum of the charges, at every level. An error
-// holds a DriftError for each difference and shows a fault in this package.
+// Verify compares usage with the sum of the charges at every level. The error
+// joins a DriftError for each difference, and shows a fault in this package. It
+// takes time in proportion to charges and namespaces.
 func (l *Ledger) Verify() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -26,8 +26,8 @@ type Spec struct {
 	// Limits by dimension. A dimension without an entry is not limited; a
 	// Limit of zero denies it. placement.NameInstances limits instances.
 	Limits map[placement.ResourceName]Limit `json:"limits,omitempty"`
-	// Parent is the namespace whose limits bind this one as well, and whose
-	// usage includes the usage of this one. It must have a spec. Empty: none.
+	// Parent is a namespace whose limits bind this one as well, and whose usage
+	// includes the usage of this one. It must have a spec. Empty is none.
 	Parent string `json:"parent,omitempty"`
 	// Default makes Limits and Parent those of every namespace that has no
 	// spec of its own. Each such namespace has its own usage. One spec at most
@@ -39,12 +39,12 @@ type Spec struct {
 type Limit struct {
 	// Soft is the amount that may be used for any length of time.
 	Soft int64 `json:"soft"`
-	// BurstPercent is how much may be used for a while, in hundredths of Soft.
+	// BurstPercent is the ceiling in per cent of Soft, for a burst.
 	// 0 and 100 allow no burst; 1 to 99, negative numbers and more than 10,000
 	// are invalid.
 	BurstPercent int `json:"burstPercent,omitempty"`
-	// BurstFor bounds how long usage may stay above Soft: after that it can
-	// not grow until it is back at Soft. 0 sets no bound.
+	// BurstFor bounds how long usage may stay above Soft: after that it cannot
+	// grow until it is back at Soft. 0 sets no bound.
 	BurstFor time.Duration `json:"burstFor,omitempty"`
 }
 

@@ -35,6 +35,6 @@ func (u Usage) Limited() bool { return u.Soft < math.MaxInt64 }
 func (u Usage) Bursting() bool { return u.Used > u.Soft && u.Ceiling > u.Soft }
 
 // Over reports whether more is used than the limit admits: above the ceiling,
-// or above Soft after the burst has expired. Nothing is evicted for it; usage
-// does not grow until it is back.
+// or above Soft after the burst has expired. Nothing is evicted; usage cannot
+// grow until it is back at the limit.
 func (u Usage) Over() bool { return u.Used > u.Ceiling || u.Expired }

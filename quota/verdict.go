@@ -15,8 +15,8 @@ type Mode uint8
 const (
 	// MayBurst admits a charge up to the ceiling of every limit.
 	MayBurst Mode = iota
-	// SoftOnly admits a charge up to Soft and never by bursting, as fits what
-	// is held for a future time.
+	// SoftOnly admits a charge up to Soft, never by bursting. It is for
+	// capacity that is reserved for a later time.
 	SoftOnly
 	// forced admits all that can be counted.
 	forced
@@ -24,9 +24,9 @@ const (
 
 // Verdict says whether a charge is admitted.
 type Verdict struct {
-	// Violations are all that stands against the charge, by dimension
-	// (instances, CPU, memory, disk, network, GPU, custom ones by name) and in
-	// a dimension from the namespace upwards. None: it is admitted.
+	// Violations are the limits that refuse the charge; none if it is admitted.
+	// They are ordered by dimension (instances, CPU, memory, disk, network, GPU,
+	// custom ones by name), and in a dimension from the namespace upwards.
 	Violations []Violation
 
 	// bursting is a pointer so that a verdict is four words, which the compiler
@@ -123,7 +123,7 @@ type Violation struct {
 	BurstEnd time.Time `json:"burstEnd,omitzero"`
 }
 
-// String says it in words, as in "cpu: 3 requested, but org uses 8 of 10 and
+// String returns the violation in words, as in "cpu: 3 requested, but org uses 8 of 10 and
 // lacks 1".
 func (v Violation) String() string {
 	amount := func(n int64) string { return placement.FormatQuantity(v.Resource, n) }
