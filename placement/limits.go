@@ -25,7 +25,8 @@ const (
 	MaxPorts = 1024
 	// MaxEncodedBytes is the length of the longest JSON, as encoding/json
 	// writes it, of a request, of a node and of Preferences. It is also the
-	// length of the longest text that ParseConstraint reads.
+	// length of the longest text that ParseConstraint reads: the text of every
+	// constraint in a valid request is shorter, and so can be read back.
 	MaxEncodedBytes = 64 * KiB
 )
 
@@ -164,8 +165,8 @@ func (e extent) tooLong(encode func() ([]byte, error)) bool {
 	if mostPerByte*e.bytes+mostPerPart*e.parts <= MaxEncodedBytes {
 		return false
 	}
-	encoded, err := encode()
-	return err == nil && len(encoded) > MaxEncodedBytes // what has no JSON is a mistake of its own
+	encoded, _ := encode() // what has no JSON is a mistake of its own
+	return len(encoded) > MaxEncodedBytes
 }
 
 func (m *mistakes) addTooLong() {
