@@ -2,6 +2,7 @@ package placement_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -209,6 +210,91 @@ func propertyEncodedLength(t *rapid.T) {
 	require.Equal(t, encodedLength(t, request) <= placement.MaxEncodedBytes, request.Validate() == nil)
 	require.Equal(t, encodedLength(t, node) <= placement.MaxEncodedBytes, node.Validate() == nil)
 	require.Equal(t, encodedLength(t, request.Preferences) <= placement.MaxEncodedBytes, request.Preferences.Validate() == nil)
+	if request.Validate() != nil {
+		return
+	}
+	encoded, err := json.Marshal(request)
+	require.NoError(t, err)
+	var decoded placement.Request
+	require.NoError(t, json.Unmarshal(encoded, &decoded), "what is valid can be read back")
+	require.True(t, request.Equal(decoded))
+}
+
+// TestEveryPartCountsForTheLength: a request or node of which one part takes
+// some kilobytes of JSON is valid up to MaxEncodedBytes in all, and no further.
+func TestEveryPartCountsForTheLength(t *testing.T) {
+	texts := func(n int) []string {
+		all := make([]string, n)
+		for i := range all {
+			all[i] = fmt.Sprint(i)
+		}
+		return all
+	}
+	shares := map[string]int{}
+	ratios := map[placement.ResourceName]placement.Ratio{}
+	for _, name := range texts(500) {
+		shares[name] = 0
+		ratios[placement.ResourceName(name)] = placement.Ratio{Numerator: 1, Denominator: 1}
+	}
+	tests := []struct {
+		name string
+		use  func(*placement.Request, *placement.Node)
+	}{
+		{"ports", func(r *placement.Request, _ *placement.Node) {
+			for i := range placement.MaxPorts {
+				r.Ports = append(r.Ports, uint16(10_000+i))
+			}
+		}},
+		{"values", func(r *placement.Request, _ *placement.Node) {
+			r.Preferences = r.Preferences.Require(placement.In("k", texts(1000)...))
+		}},
+		{"operands", func(r *placement.Request, _ *placement.Node) {
+			r.Preferences = r.Preferences.Require(placement.Or(conditions(200)...))
+		}},
+		{"preferred", func(r *placement.Request, _ *placement.Node) {
+			for _, c := range conditions(60) {
+				r.Preferences = r.Preferences.Prefer(c, 1)
+			}
+		}},
+		{"tolerations", func(r *placement.Request, _ *placement.Node) {
+			r.Preferences.Tolerations = slices.Repeat([]placement.Toleration{placement.TolerateEqual("k", "v")}, 200)
+		}},
+		{"affinity", func(r *placement.Request, _ *placement.Node) {
+			r.Preferences = r.Preferences.Near(placement.Repel(placement.Exists("k")).Among(texts(1000)...))
+		}},
+		{"spread", func(r *placement.Request, _ *placement.Node) {
+			r.Preferences = r.Preferences.Across(placement.ShareOver("z", shares, 1))
+		}},
+		{"overcommit", func(_ *placement.Request, n *placement.Node) { n.Overcommit = ratios }},
+		{"taints", func(_ *placement.Request, n *placement.Node) {
+			for _, key := range texts(200) {
+				n.Taints = append(n.Taints, placement.Taint{Key: key, Effect: placement.NoSchedule})
+			}
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			request, node := placement.Request{ID: "a"}, placement.Node{ID: "n"}
+			tt.use(&request, &node)
+			used := max(encodedLength(t, request), encodedLength(t, node))
+			require.Greater(t, used, 2000)
+			labels := map[string]string{}
+			request.Labels, node.Labels = labels, labels
+			left := func() int {
+				return placement.MaxEncodedBytes - max(encodedLength(t, request), encodedLength(t, node))
+			}
+			// What is written longest is what a rough count misses first.
+			for i := 0; left() > 100; i++ {
+				labels[fmt.Sprint(i)] = strings.Repeat("\x00", min(placement.MaxValueBytes, (left()-30)/6))
+			}
+			labels["pad"] = ""
+			labels["pad"] = strings.Repeat("x", left())
+			require.NoError(t, request.Validate())
+			require.NoError(t, node.Validate())
+			labels["pad"] += "x"
+			require.Error(t, errors.Join(request.Validate(), node.Validate()))
+		})
+	}
 }
 
 func FuzzEncodedLength(f *testing.F) { f.Fuzz(rapid.MakeFuzz(propertyEncodedLength)) }
