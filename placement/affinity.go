@@ -5,30 +5,32 @@ import "slices"
 // AllNamespaces in AffinityTerm.Namespaces stands for every namespace.
 const AllNamespaces = "*"
 
-// AffinityTerm attracts an instance to, or repels it from, the topology
-// domains in which matching instances run. Build it with Attract or Repel, or
-// as a literal.
+// AffinityTerm wants an instance near other instances, or away from them: in
+// the topology domains in which matching instances run, or in those in which none
+// run. Build it with Attract or Repel, or as a literal.
 type AffinityTerm struct {
 	// Selector chooses instances by their labels; zero chooses all.
 	Selector Constraint `json:"selector,omitzero"`
-	// Namespaces of the instances looked at; none means the request's own,
-	// AllNamespaces every one.
+	// Namespaces of the instances that the selector chooses from. None is the
+	// request's own namespace; AllNamespaces alone is every one.
 	Namespaces []string `json:"namespaces,omitempty"`
 	// Topology is the node label whose values are the domains; empty makes
 	// each node a domain of its own.
 	Topology string `json:"topology,omitempty"`
-	// Repel turns the term round: the domain must hold no match. A required
-	// repulsion is symmetric: who repels is not joined by a match either.
+	// Repel makes the term an anti-affinity: the domain must hold no match. A
+	// required anti-affinity is symmetric: no match joins the domain later.
 	Repel bool `json:"repel,omitempty"`
-	// Weight 0 makes the term required. From 1 to 100 it is a soft term, and
-	// what Repel says is avoided by that weight.
+	// Weight 0 makes the term required. From 1 to 100 it is the weight of a
+	// soft term; with Repel, domains with a match are avoided by that weight.
 	Weight int `json:"weight,omitempty"`
 }
 
-// Attract wants the instance where instances that match the selector run.
+// Attract is affinity: it wants the instance where instances that match the
+// selector run.
 func Attract(selector Constraint) AffinityTerm { return AffinityTerm{Selector: selector} }
 
-// Repel wants the instance where no instance that matches the selector runs.
+// Repel is anti-affinity: it wants the instance where no instance that matches
+// the selector runs.
 func Repel(selector Constraint) AffinityTerm {
 	return AffinityTerm{Selector: selector, Repel: true}
 }
@@ -39,7 +41,7 @@ func (t AffinityTerm) Within(topology string) AffinityTerm {
 	return t
 }
 
-// Among returns the term over instances of these namespaces.
+// Among returns the term over the instances of these namespaces.
 func (t AffinityTerm) Among(namespaces ...string) AffinityTerm {
 	t.Namespaces = slices.Clone(namespaces)
 	return t
@@ -51,7 +53,7 @@ func (t AffinityTerm) Weighing(weight int) AffinityTerm {
 	return t
 }
 
-// Required reports whether the term refuses nodes.
+// Required reports whether the term refuses nodes; otherwise it is a soft term.
 func (t AffinityTerm) Required() bool { return t.Weight == 0 }
 
 // Matches reports whether the term of a request in the namespace own selects

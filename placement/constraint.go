@@ -31,13 +31,15 @@ const (
 // label is one, each And, Or and Not around it another.
 const MaxConstraintDepth = 32
 
-// Constraint is a condition on labels, of a node or of an instance. It is an
-// opaque value built by Equal, NotEqual, In, NotIn, Exists, NotExists,
-// Greater, Less, Version, Matches, And, Or and Not, or read by
-// ParseConstraint; its text is its only encoding. A mistake made in building
-// is kept and reported by Validate. The zero value is invalid as a rule and
-// means "any" as a selector. It has at most MaxRules conditions on labels, in
-// at most MaxConstraintDepth levels.
+// Constraint is a condition on the labels of a node or of an instance. It is an
+// opaque value. Build it with Equal, NotEqual, In, NotIn, Exists, NotExists,
+// Greater, Less, Version, Matches, And, Or and Not, or read it with
+// ParseConstraint. Its text is its only encoding.
+//
+// A mistake made in building is kept, and reported by Validate. The zero value is
+// invalid as a rule; as a selector it chooses everything. A Constraint has at
+// most MaxRules conditions on labels, nested in at most MaxConstraintDepth
+// levels.
 type Constraint struct {
 	op       Operator
 	depth    uint8  // levels of And, Or and Not

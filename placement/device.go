@@ -2,15 +2,17 @@ package placement
 
 import "slices"
 
-// ChooseDevices returns which GPUs of a node an amount of GPU takes, given what
-// is left of each in thousandths, by index. It is the rule of all of this
-// library: a fraction takes the GPU with the least left that is enough, the
-// first of several; whole ones are untouched ones by index. Preferred GPUs that
-// are fit for it come before others, in their order. The result is sorted, and
-// nil for an amount of 0. It reports false if there is no room.
+// ChooseDevices returns which GPUs of a node an amount takes. left is what is
+// left of each GPU in thousandths, by index. The whole library follows this rule:
 //
-// The amount is valid: a multiple of Device or less than one. O(n) in the GPUs
-// of the node, times the preferred ones.
+//   - A fraction takes the GPU with the least left that is enough; ties go to the
+//     lowest index.
+//   - Whole devices take untouched GPUs, the lowest index first.
+//   - Preferred GPUs that fit come before all others, in the order given.
+//
+// The result is sorted, and nil for an amount of 0. It reports false if there is no
+// room. The amount must be valid: a multiple of Device, or less than one. It takes
+// time in proportion to the GPUs of the node times the GPUs chosen.
 func ChooseDevices(left []int64, amount int64, preferred ...int) ([]int, bool) {
 	switch {
 	case amount == 0:

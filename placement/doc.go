@@ -1,8 +1,8 @@
-// Package placement holds the nouns and the pure rules of scheduling: what a
-// node offers, what an instance asks for, where it may run and where it would
-// rather run. Most programs need three types: a [Node], a [Request] and its
-// [Preferences]. Nothing is decided here; package scheduler decides, by the rules
-// stated here.
+// Package placement describes what a scheduler places: what a node offers, what
+// an instance asks for, on which nodes it may run and which it prefers. Package
+// scheduler chooses a node by the rules stated here.
+//
+// Most programs need three types: a [Node], a [Request] and its [Preferences].
 //
 //	node := placement.Node{
 //		ID:       "n1",
@@ -18,15 +18,14 @@
 //			TolerateExists("dedicated"),
 //	}
 //
-// Everything here is a plain value. [Node], [Request] and their parts may be
-// written as literals or decoded from JSON; Validate then reports every
-// mistake at once, each an [InvalidError] with the path of the field, all of
-// them unwrapping to [ErrInvalid].
+// Everything here is a plain value, written as a literal or decoded from JSON.
+// Validate reports every mistake in it at once. Each is an [InvalidError] with
+// the path of the field, and unwraps to [ErrInvalid].
 //
 // # Limits
 //
-// Validate bounds what a request or a node holds, so that whoever may send them
-// decides neither how much is remembered of each nor how long one is looked at:
+// Validate bounds what a request or a node holds. This bounds the memory and the
+// time that each costs, whoever sends it:
 //
 //	IDs, names and keys                    256 bytes    [MaxIDBytes]
 //	values of labels, taints, constraints  1 KiB        [MaxValueBytes]
@@ -54,8 +53,8 @@
 // [ParseResources] and [ParseQuantity] read these forms exactly, and what
 // [Resources.String] writes reads back to the same value.
 //
-// What a node gives away is Capacity minus Reserved, times Overcommit where a
-// [Ratio] says so. GPUs are devices: a node has a Count of one Model, visible
+// The allocatable amount of a node is Capacity minus Reserved, times the [Ratio] in
+// Overcommit if there is one. GPUs are devices: a node has a Count of one Model, visible
 // as the read-only label [LabelGPUModel]; a request asks for whole devices or
 // for a fraction of one, and each device must fit, not their sum. Which ones
 // are taken is the rule of [ChooseDevices].
@@ -86,12 +85,13 @@
 //
 // # Taints
 //
-// A [Taint] keeps away what does not tolerate it: NoSchedule and NoExecute
-// refuse the node, PreferNoSchedule makes it less wanted, NoExecute asks
-// running instances to leave as well. A [Toleration] covers a taint of the
-// same key, and of the same value unless Exists is set, of one effect or of
-// all; an empty key covers all taints. [EvictionDelay] says how long an
-// instance may stay under a NoExecute taint:
+// A [Taint] keeps away instances that do not tolerate it. NoSchedule and NoExecute
+// refuse the node. PreferNoSchedule lowers its score. NoExecute asks running
+// instances to leave as well.
+//
+// A [Toleration] covers a taint of the same key, and of the same value unless
+// Exists is set. It covers one effect or all. An empty key covers all taints.
+// [EvictionDelay] returns how long an instance may stay under a NoExecute taint:
 //
 //	matching tolerations            the instance leaves
 //	none                            at once
@@ -113,9 +113,9 @@
 //	Attract(s).Within("zone").Weighing(50)      rather zones that hold a match
 //	Repel(s).Weighing(50)                       rather nodes that hold none
 //
-// A required repulsion is symmetric: nobody that it selects joins it later. A
-// required attraction that finds no match anywhere is met by any node with the
-// label if the request matches its own term, so that a group can begin.
+// A required anti-affinity is symmetric: no instance that it selects joins its
+// domain later. The first instance of a group has no match yet: if it matches its
+// own required affinity and nothing else does, any node with the label will do.
 //
 // A [SpreadRule] divides the instances of a group, or those that a selector
 // counts in the request's namespace:
@@ -134,7 +134,7 @@
 // A node that fails several rules is counted under the first in filter order:
 // its state, taints, required constraints in their order, instances, ports,
 // CPU, memory, disk, network, GPU, custom dimensions by name, affinity,
-// repulsion, spread, and last what reservations hold. A [Reason] names such a
+// anti-affinity, spread, and last what reservations hold. A [Reason] names such a
 // rule and [CompareReasons] puts reasons in that order.
 //
 // # Score
@@ -156,8 +156,8 @@
 //	strategy Spread        0 to W·2²⁰  100        R = K, but W·2²⁰ − K over the GPU  Kubernetes LeastAllocated
 //	                                              and custom dimensions not asked
 //	preferred constraint   0 or 2²⁰    ±1 to 100  2²⁰ where it holds                 Kubernetes NodeAffinity, Nomad affinity
-//	weighted attraction    0 or 2²⁰    1 to 100   2²⁰ where the domain has a match   Kubernetes InterPodAffinity
-//	weighted repulsion     0 or 2²⁰    −1 to −100 2²⁰ where the domain has a match   Kubernetes InterPodAffinity
+//	weighted affinity      0 or 2²⁰    1 to 100   2²⁰ where the domain has a match   Kubernetes InterPodAffinity
+//	weighted anti-affinity 0 or 2²⁰    −1 to −100 2²⁰ where the domain has a match   Kubernetes InterPodAffinity
 //	PreferNoSchedule       0 or 2²⁰    −100       2²⁰ where one is not tolerated     Kubernetes TaintToleration
 //	soft MaxSkew           0 to 2²⁰    1 to 100   ⌊2²⁰ / (1 + c − cmin)⌋             Kubernetes ScheduleAnyway
 //	target percentage      0 to 2²⁰    1 to 100   ⌊2²⁰ / (1 + excess)⌋               Nomad spread
@@ -247,10 +247,10 @@
 //
 // # Concurrency
 //
-// There is no state, no lock and no goroutine. A [Constraint] never changes,
-// and the builders return new values; any number of goroutines may read the
-// same value. Who writes into a map or slice of a value must own it: Clone
-// and [Node.Canonical] give copies that share nothing.
+// There is no state, no lock and no goroutine. A [Constraint] never changes, and
+// the builders return new values. Any number of goroutines may read the same
+// value. Before writing into a map or slice of a value, copy it: Clone and
+// [Node.Canonical] return copies that share nothing.
 //
 // # Determinism
 //

@@ -10,7 +10,8 @@ const MaxWeight = 100
 // one place kept for PreferNoSchedule taints.
 const MaxSoftTerms = 64
 
-// Preferences are the rules of a request. The zero value packs anywhere.
+// Preferences are the rules of a request. The zero value allows every node and
+// uses BinPack.
 // Build them with Use and its methods, each of which returns a new value and
 // leaves its receiver alone, or as a literal.
 type Preferences struct {
@@ -28,8 +29,8 @@ type Preferences struct {
 	Spread []SpreadRule `json:"spread,omitempty"`
 }
 
-// Preference is a constraint that is wanted, or with a negative weight
-// avoided, but never refuses a node.
+// Preference is a constraint that raises the score of a node, or lowers it with a
+// negative weight. It never refuses a node.
 type Preference struct {
 	Constraint Constraint `json:"constraint"`
 	// Weight from 1 to 100, or from -1 to -100 to avoid. A weight of w

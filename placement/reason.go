@@ -37,9 +37,9 @@ const (
 	ReasonPort
 	// ReasonResource is a dimension of which too little is free.
 	ReasonResource
-	// ReasonAffinity is a required attraction without a match in the domain.
+	// ReasonAffinity is a required affinity without a match in the domain.
 	ReasonAffinity
-	// ReasonRepulsion is a required repulsion, of the request or of an
+	// ReasonRepulsion is a required anti-affinity, of the request or of an
 	// instance that runs in the domain.
 	ReasonRepulsion
 	// ReasonSpread is a hard spread rule.

@@ -25,16 +25,16 @@ type Request struct {
 	// Resources that the instance uses. GPU is a multiple of Device or a
 	// fraction of one.
 	Resources Resources `json:"resources,omitzero"`
-	// Ports that the instance claims: two instances with the same port never
-	// share a node. They are a set; order does not matter.
+	// Ports that the instance claims. Two instances with the same port never
+	// share a node. Ports are a set: their order does not matter.
 	Ports []uint16 `json:"ports,omitempty"`
-	// Priority orders instances by importance, greater is more important.
+	// Priority is the importance of the instance; greater is more important.
 	Priority int32 `json:"priority,omitempty"`
-	// Duration after which the instance promises to be gone; 0 promises
-	// nothing.
+	// Duration is how long the instance runs at most, as it promises; 0
+	// promises nothing.
 	Duration time.Duration `json:"duration,omitempty"`
-	// Yield lets the instance stand on capacity that is promised to somebody
-	// else from a later time on; it is then told to leave.
+	// Yield lets the instance run on capacity that is reserved from a later
+	// time on. It is asked to leave when that time comes.
 	Yield bool `json:"yield,omitempty"`
 	// Preferences are the rules of its placement.
 	Preferences Preferences `json:"preferences,omitzero"`

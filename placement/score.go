@@ -6,8 +6,8 @@ import "math/bits"
 // and a soft term run from 0 to Unit.
 const Unit = 1 << 20
 
-// DefaultWeight returns the weight of a dimension in the score: 8 for GPUs,
-// which are the dearest part of a node, and 1 for everything else.
+// DefaultWeight returns the weight of a dimension in the score: 8 for GPUs, the
+// most expensive part of a node, and 1 for every other dimension.
 func DefaultWeight(name ResourceName) int64 {
 	if name == NameGPU {
 		return 8
@@ -40,9 +40,9 @@ func FreeShare(free, reference int64) int64 {
 	return int64(share)
 }
 
-// Scale is the yardstick of the strategy term: what is counted, against which
-// reference, with which weight. It is the same for every node and request of
-// a cluster.
+// Scale defines how the strategy term is normalised: the dimensions that count,
+// their reference amounts and their weights. It is the same for every node and
+// request of a cluster.
 type Scale struct {
 	// Reference amounts, as Reference gives them; a dimension with reference
 	// 0 does not count.
@@ -72,19 +72,18 @@ func (s Scale) sums(free Resources, counts func(ResourceName) bool) (k, w int64)
 	return k, w
 }
 
-// BinPack returns the strategy term R = W·2²⁰ − K of bin-packing on a node
-// with so much free before the placement, and its upper bound W·2²⁰. The
-// fuller the node, the greater R.
+// BinPack returns the strategy term of bin-packing, R = W·2²⁰ − K, and its upper
+// bound W·2²⁰. free is what the node has free before the placement. The fuller the
+// node, the greater R.
 func (s Scale) BinPack(free Resources) (r, bound int64) {
 	k, w := s.sums(free, func(ResourceName) bool { return true })
 	return w*Unit - k, w * Unit
 }
 
-// Spread returns the strategy term of spreading a request on a node with so
-// much free before the placement, and its upper bound. The emptier the node,
-// the greater R, except that scarce dimensions (GPU and custom ones) that the
-// request does not ask for count as in BinPack, so that work without GPUs
-// leaves them alone.
+// Spread returns the strategy term of spreading and its upper bound. free is what
+// the node has free before the placement. The emptier the node, the greater R.
+// Scarce dimensions (GPU and custom ones) that the request does not ask for count
+// as in BinPack instead, so that work without GPUs is kept off GPU nodes.
 func (s Scale) Spread(free, request Resources) (r, bound int64) {
 	spare := func(name ResourceName) bool { return scarce(name) && request.Amount(name) == 0 }
 	k, w := s.sums(free, func(name ResourceName) bool { return !spare(name) })
@@ -153,8 +152,9 @@ func (t Terms) Normalized() int {
 	return Permille(Score(t), w*t.SoftLow, 100*t.Bound+w*t.SoftHigh)
 }
 
-// Utilization returns used/total in parts per million, rounded down; 0 where
-// total is 0. It exceeds a million on a node that is used above its capacity.
+// Utilization returns used/total in parts per million, rounded down. It returns 0
+// if total is 0, and more than a million for a node that is used above its
+// capacity.
 func Utilization(used, total int64) int64 {
 	if used <= 0 || total <= 0 {
 		return 0

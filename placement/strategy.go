@@ -18,8 +18,8 @@ const (
 	Random
 	// Affinity takes the best soft score and packs among equals.
 	Affinity
-	// LeastFragmentation takes the node whose free GPUs lose the least of
-	// their use for the cluster's typical mix of work.
+	// LeastFragmentation takes the node on which the request leaves the most
+	// free GPU capacity usable for the typical workload of the cluster.
 	LeastFragmentation
 )
 

@@ -13,7 +13,7 @@ type Effect string
 const (
 	// NoSchedule refuses the node to new instances.
 	NoSchedule Effect = "NoSchedule"
-	// PreferNoSchedule makes the node less wanted: a soft term of weight -100.
+	// PreferNoSchedule lowers the score of the node: a soft term of weight -100.
 	PreferNoSchedule Effect = "PreferNoSchedule"
 	// NoExecute refuses the node to new instances and asks running ones to
 	// leave, at once or when their toleration runs out.
@@ -24,14 +24,14 @@ func (e Effect) valid() bool {
 	return e == NoSchedule || e == PreferNoSchedule || e == NoExecute
 }
 
-// Taint marks a node as not for everybody. A node has at most one taint of
-// the same key and effect.
+// Taint keeps instances without a matching Toleration away from a node. A node has
+// at most one taint of each key and effect.
 type Taint struct {
 	// Key of the taint, not empty.
 	Key string `json:"key"`
 	// Value that a toleration of TolerateEqual must name; may be empty.
 	Value string `json:"value,omitempty"`
-	// Effect on who does not tolerate it, one of the three.
+	// Effect on instances that do not tolerate it, one of the three.
 	Effect Effect `json:"effect"`
 }
 

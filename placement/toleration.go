@@ -6,10 +6,9 @@ import (
 	"time"
 )
 
-// Toleration lets an instance on nodes with matching taints.
+// Toleration lets an instance run on nodes with matching taints.
 type Toleration struct {
-	// Key of the taints tolerated; empty tolerates every key and then needs
-	// Exists.
+	// Key of the taints tolerated. Empty tolerates every key, and needs Exists.
 	Key string `json:"key,omitempty"`
 	// Value that the taint must have, unless Exists is set.
 	Value string `json:"value,omitempty"`
