@@ -18,8 +18,8 @@ const (
 	Random
 	// Affinity takes the best soft score and packs among equals.
 	Affinity
-	// LeastFragmentation takes the node on which the request leaves the most
-	// free GPU capacity usable for the typical workload of the cluster.
+	// LeastFragmentation takes the node on which the request costs the least of
+	// the free GPU capacity that the cluster's typical workload could use.
 	LeastFragmentation
 )
 
