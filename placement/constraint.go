@@ -104,9 +104,6 @@ func Less(key string, bound int64) Constraint {
 // below their release; build metadata is ignored. A missing label or one that
 // is no version does not satisfy any range.
 func Version(key, versions string) Constraint {
-	if len(versions) > MaxValueBytes {
-		return Constraint{op: OpVersion, key: key, err: invalid("", versions, tooLong(MaxValueBytes))}
-	}
 	parsed, err := parseVersionRange(versions)
 	if err == nil {
 		versions = parsed.String()
@@ -175,9 +172,6 @@ func (c *Constraint) selecting() int {
 }
 
 func distinct(values []string) []string {
-	if len(values) == 0 {
-		return nil
-	}
 	values = slices.Clone(values)
 	slices.Sort(values)
 	return slices.Compact(values)
