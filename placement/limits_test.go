@@ -81,6 +81,9 @@ func limited() []struct {
 		{"spread topology", id, rules(func(n int) p { return p{}.Across(placement.AtMostPer(long(n), 1)) }), "preferences.spread[0].topology"},
 		{"spread domain", value, rules(func(n int) p { return p{}.Across(placement.ShareOver("z", map[string]int{long(n): 1}, 1)) }), "preferences.spread[0].targets[" + long(value+1) + "]"},
 		{"required rules", most, rules(func(n int) p { return p{}.Require(conditions(n)...) }), "preferences.rules"},
+		{"rules without selectors", most, rules(func(n int) p {
+			return p{}.Across(slices.Repeat([]placement.SpreadRule{placement.AtMostPer("z", 1)}, n)...)
+		}), "preferences.rules"},
 		{"conditions in one rule", most, rules(func(n int) p { return p{}.Require(placement.Or(conditions(n)...)) }), "preferences.rules"},
 		{"conditions in rules", most, rules(func(n int) p {
 			return p{}.Require(placement.Or(conditions(n-100)...)).Prefer(placement.Not(placement.And(conditions(100)...)), 1)
@@ -367,6 +370,7 @@ func TestConstraintTextIsBounded(t *testing.T) {
 	tests := []struct{ name, text, reason string }{
 		{"length", "k exists" + strings.Repeat(" ", placement.MaxEncodedBytes), "longer than 65536 bytes"},
 		{"conditions", "a = 1" + strings.Repeat(" or a = 1", placement.MaxRules), "more than 256 conditions"},
+		{"conditions, and no more is read", "a = 1" + strings.Repeat(" or a = 1", placement.MaxRules) + " or !", "more than 256 conditions"},
 		{"depth", strings.Repeat("not ", 40) + "k exists", "nested too deeply"},
 		{"parentheses", strings.Repeat("(", 30_000), "nested too deeply"},
 		{"repetitions", `k matches "(a{1000}){2}"`, "invalid repeat"},

@@ -72,6 +72,8 @@ func TestAccountsSteps(t *testing.T) {
 	verdict, err = a.CheckResize(now, "team", milli(8*core), milli(9*core), quota.MayBurst)
 	require.NoError(t, err)
 	require.EqualValues(t, core, verdict.Violations[0].Requested)
+	_, err = a.CheckResize(now, "team", milli(8*core), milli(-1), quota.MayBurst)
+	require.ErrorIs(t, err, quota.ErrInvalid)
 	verdict, err = a.CheckResize(now, "team", milli(8*core), milli(7*core), quota.MayBurst)
 	require.NoError(t, err)
 	require.True(t, verdict.Allowed())
@@ -197,6 +199,11 @@ func TestChecksOfSpecs(t *testing.T) {
 	_, err := a.Charge(now, "team", milli(core), quota.MayBurst)
 	require.NoError(t, err)
 	before := a.State()
+	for spec := range a.Specs() {
+		require.Equal(t, "org", spec.Namespace)
+		break
+	}
+	require.EqualError(t, a.CheckDelete("team"), `quota: namespace "team" still has charges, 1 in all`)
 	specs := []quota.Spec{
 		{},
 		{Namespace: "team", Parent: "nowhere"},

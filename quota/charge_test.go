@@ -100,6 +100,10 @@ func TestReleaseGivesBackOnce(t *testing.T) {
 	l, _ := newLedger(t, cpuLimit(10*core))
 	charge(t, l, "a", milli(2*core))
 	charge(t, l, "b", milli(core))
+	for c := range l.Charges() {
+		require.Equal(t, "a", c.ID)
+		break
+	}
 	var released, missing atomic.Int64
 	var all sync.WaitGroup
 	for range 8 {

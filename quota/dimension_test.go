@@ -31,6 +31,14 @@ func TestUsageNeverOverflows(t *testing.T) {
 	require.ErrorIs(t, err, quota.ErrInvalid)
 	_, err = l.Create(quota.Spec{Namespace: "default", Parent: "org", Default: true})
 	require.ErrorIs(t, err, quota.ErrInvalid)
+
+	l = organisation(t, nil, nil, nil)
+	for _, ns := range []string{"x", "y"} {
+		_, err = l.Charge(ns, "1", milli(math.MaxInt64))
+		require.NoError(t, err)
+	}
+	_, err = l.Create(quota.Spec{Namespace: "default", Parent: "org", Default: true})
+	require.ErrorIs(t, err, quota.ErrInvalid, "together they are too much for a parent")
 }
 
 // TestMoveNeedsRoomOnItsWayOnly: a namespace may move to where its usage can be

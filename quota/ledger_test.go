@@ -289,6 +289,10 @@ func TestRestoreRefusesContradictions(t *testing.T) {
 		{"charge missing", func(s *quota.Snapshot) { s.Charges = nil }},
 		{"charge twice", func(s *quota.Snapshot) { s.Charges = append(s.Charges, s.Charges...) }},
 		{"charge without a namespace", func(s *quota.Snapshot) { s.Charges[0].Namespace = "" }},
+		{"charge without an id", func(s *quota.Snapshot) { s.Charges[0].ID = "" }},
+		{"state of a missing parent alone", func(s *quota.Snapshot) {
+			*s = quota.Snapshot{State: quota.State{Specs: []quota.Spec{{Namespace: "x", Parent: "nowhere"}}}}
+		}},
 		{"charge of another namespace", func(s *quota.Snapshot) { s.Charges[0].Namespace = "b" }},
 		{"charge to nobody", func(s *quota.Snapshot) { s.Charges[0].Namespace = "nobody" }},
 		{"other amounts", func(s *quota.Snapshot) { s.Charges[0].Amounts.Resources.CPU++ }},

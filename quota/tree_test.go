@@ -118,8 +118,9 @@ func TestDefault(t *testing.T) {
 	}})
 	require.NoError(t, err)
 	for _, ns := range []string{"x", "y", "tenant"} {
-		_, err := l.Charge(ns, "1", milli(core))
+		verdict, err := l.Charge(ns, "1", milli(core))
 		require.NoError(t, err)
+		require.Zero(t, verdict, "nothing bursts")
 	}
 	_, err = l.Charge("x", "2", milli(2*core))
 	require.Equal(t, "x", requireRefused(t, err, placement.NameCPU, quota.Hard).Namespace, "each has usage of its own")
@@ -156,6 +157,20 @@ func TestDefault(t *testing.T) {
 	_, err = l.Charge("z", "1", milli(1))
 	requireRefused(t, err, "", quota.Undeclared)
 	require.NoError(t, l.Delete("tenant"))
+}
+
+// TestDeletedDefaultLimitsNobody: after a default that nobody uses is deleted,
+// a namespace without a spec has no limit, and another default may come.
+func TestDeletedDefaultLimitsNobody(t *testing.T) {
+	var l quota.Ledger
+	_, err := l.Create(quota.Spec{Namespace: "default", Default: true, Limits: cpuLimit(core)})
+	require.NoError(t, err)
+	require.NoError(t, l.Delete("default"))
+	_, err = l.Charge("ns", "a", milli(2*core))
+	require.NoError(t, err)
+	over, err := l.Create(quota.Spec{Namespace: "another", Default: true, Limits: cpuLimit(core)})
+	require.NoError(t, err)
+	require.Len(t, over, 1)
 }
 
 func TestRequireQuotaAsksTheLeafOnly(t *testing.T) {
