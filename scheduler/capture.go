@@ -31,7 +31,7 @@ type capture struct {
 
 	copies []*nodeCopy // by reference, since growing the list holds up decisions
 	infos  []NodeInfo
-	next   index.Slot // the first slot that has not had its turn
+	next   index.Row // the first slot that has not had its turn
 
 	accounts     table[accountCopy]
 	reservations table[reservation.Reservation]

@@ -235,7 +235,7 @@ func over(topology string) string {
 
 func (st *state) explain(now time.Time, q *index.Query) Explanation {
 	e := Explanation{ID: q.ID, Version: st.seq, Total: len(st.nodes)}
-	var backfilled []index.Slot
+	var backfilled []index.Row
 	for to := range st.backfills(now, q) {
 		backfilled = append(backfilled, to.Slot)
 	}

@@ -6,14 +6,14 @@ import "github.com/rads-project/constellation/internal/index"
 // order on which each would work.
 func (st *state) help(q *index.Query, survey *index.Survey) Help {
 	var h Help
-	st.index.Twins(survey, func(slot index.Slot) bool {
+	st.index.Twins(survey, func(slot index.Row) bool {
 		h.MoreNodes = st.slots[slot].ID
 		return false
 	})
 	priority := q.Class.Request().Priority
 	preempts := st.index.AnyBelow(priority)
 	var yielding []*node
-	st.index.Waits(survey, func(slot index.Slot) bool {
+	st.index.Waits(survey, func(slot index.Row) bool {
 		if h.Waiting == "" {
 			h.Waiting = st.slots[slot].ID
 		}

@@ -91,7 +91,7 @@ func (n NodeInfo) HasTaint(key string) bool {
 // node is one node.
 type node struct {
 	nodeRecord
-	slot     index.Slot
+	slot     index.Row
 	join     uint64
 	captured uint64 // the latest capture that has it
 	places   int64  // of instances that the plan holds; see keepPlaces

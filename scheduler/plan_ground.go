@@ -50,7 +50,7 @@ func (g *ground) For(want *reservation.Want) iter.Seq2[string, reservation.Room]
 		q := st.query(&req)
 		g.join(q.Class, want.Taken)
 		now := !want.Window.Start.After(st.plan.Now())
-		offer := func(slot index.Slot) bool {
+		offer := func(slot index.Row) bool {
 			room, ok := g.Room(st.slots[slot].ID)
 			return !ok || now && st.index.Overused(slot) || yield(st.slots[slot].ID, room)
 		}

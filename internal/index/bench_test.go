@@ -39,7 +39,7 @@ func BenchmarkBest(b *testing.B) {
 type stand struct {
 	x       *Index
 	random  *rand.Rand
-	slots   []Slot
+	slots   []Row
 	running []running
 	next    int // the oldest of running
 	made    int
@@ -47,7 +47,7 @@ type stand struct {
 }
 
 type running struct {
-	slot    Slot
+	slot    Row
 	class   *Class
 	amounts placement.Resources
 }
@@ -177,7 +177,7 @@ func (s *stand) request(rules string) placement.Request {
 
 func (s *stand) place(r *placement.Request, engine string) bool {
 	var (
-		slot Slot
+		slot Row
 		ok   bool
 	)
 	c := s.x.Class(r)
@@ -214,7 +214,7 @@ func (s *stand) releaseOldest() {
 }
 
 // plainBest is the scan that everybody writes first.
-func (s *stand) plainBest(r *placement.Request) (Slot, bool) {
+func (s *stand) plainBest(r *placement.Request) (Row, bool) {
 	best, bestScore := -1, int64(0)
 	scale := s.x.Scale()
 	for i := range s.plain {
@@ -237,7 +237,7 @@ func (s *stand) plainBest(r *placement.Request) (Slot, bool) {
 			best, bestScore = i, score
 		}
 	}
-	return Slot(best), best >= 0
+	return Row(best), best >= 0
 }
 
 func (s *stand) run(b *testing.B, rules, engine string) {

@@ -17,7 +17,7 @@ func (x *Index) Best(q *Query) (Choice, bool) {
 	return Choice{Slot: slot, Terms: x.terms(p, slot)}, true
 }
 
-func (x *Index) best(p *probe) (Slot, bool) {
+func (x *Index) best(p *probe) (Row, bool) {
 	switch {
 	case p.strategy == placement.Random:
 		return x.draw(p)
@@ -45,7 +45,7 @@ func (p *probe) packing() bool {
 func (x *Index) Top(q *Query, k int) []Choice {
 	p := x.prepare(q)
 	type ranked struct {
-		slot Slot
+		slot Row
 		rank rank
 	}
 	k = max(k, 0)

@@ -8,16 +8,16 @@ type bitset []uint64
 // words returns how many words hold n bits.
 func words(n int) int { return (n + 63) / 64 }
 
-func (b bitset) has(i Slot) bool {
+func (b bitset) has(i Row) bool {
 	w := int(i >> 6)
 	return w < len(b) && b[w]&(1<<(i&63)) != 0
 }
 
-func (b bitset) set(i Slot)    { b[i>>6] |= 1 << (i & 63) }
-func (b bitset) remove(i Slot) { b[i>>6] &^= 1 << (i & 63) }
+func (b bitset) set(i Row)    { b[i>>6] |= 1 << (i & 63) }
+func (b bitset) remove(i Row) { b[i>>6] &^= 1 << (i & 63) }
 
 // put sets or clears one bit.
-func (b bitset) put(i Slot, on bool) {
+func (b bitset) put(i Row, on bool) {
 	if on {
 		b.set(i)
 	} else {
@@ -43,10 +43,10 @@ func (b bitset) resized(n int) bitset {
 
 // each calls yield with every member in ascending order until it returns
 // false.
-func (b bitset) each(yield func(Slot) bool) {
+func (b bitset) each(yield func(Row) bool) {
 	for w, word := range b {
 		for ; word != 0; word &= word - 1 {
-			if !yield(Slot(w<<6 + bits.TrailingZeros64(word))) {
+			if !yield(Row(w<<6 + bits.TrailingZeros64(word))) {
 				return
 			}
 		}

@@ -14,16 +14,16 @@ type Held struct {
 // its ports and its place among the instances. More than is free is accepted;
 // the sum of what is on the books of a node must fit an int64. It takes
 // constant time.
-func (x *Index) Occupy(slot Slot, c *Class, r *placement.Resources, devices []uint16) {
+func (x *Index) Occupy(slot Row, c *Class, r *placement.Resources, devices []uint16) {
 	x.book(slot, c, r, devices, 1)
 }
 
 // Vacate undoes Occupy with the same arguments.
-func (x *Index) Vacate(slot Slot, c *Class, r *placement.Resources, devices []uint16) {
+func (x *Index) Vacate(slot Row, c *Class, r *placement.Resources, devices []uint16) {
 	x.book(slot, c, r, devices, -1)
 }
 
-func (x *Index) book(slot Slot, c *Class, r *placement.Resources, devices []uint16, sign int64) {
+func (x *Index) book(slot Row, c *Class, r *placement.Resources, devices []uint16, sign int64) {
 	if len(r.Custom) > 0 {
 		x.use(r, int32(sign))
 	}
@@ -49,7 +49,7 @@ func (x *Index) book(slot Slot, c *Class, r *placement.Resources, devices []uint
 
 // spend takes an amount, which may be negative, from what the node has to
 // spare.
-func (x *Index) spend(slot Slot, d int, amount int64) {
+func (x *Index) spend(slot Row, d int, amount int64) {
 	if h := x.nodes[slot].hold; h != nil {
 		h.spare[d] -= amount
 		x.free[d][slot] = satSub(h.spare[d], h.amounts[d])
@@ -59,7 +59,7 @@ func (x *Index) spend(slot Slot, d int, amount int64) {
 }
 
 // spare returns allocatable − used of a node.
-func (x *Index) spare(slot Slot, d int) int64 {
+func (x *Index) spare(slot Row, d int) int64 {
 	if h := x.nodes[slot].hold; h != nil {
 		return h.spare[d]
 	}
@@ -68,7 +68,7 @@ func (x *Index) spare(slot Slot, d int) int64 {
 
 // SetHeld sets what reservations hold of the node: the peak over all present
 // and future times.
-func (x *Index) SetHeld(slot Slot, held Held) {
+func (x *Index) SetHeld(slot Row, held Held) {
 	n := &x.nodes[slot]
 	x.use(&held.Resources, 1)
 	if n.hold != nil {
@@ -90,7 +90,7 @@ func (x *Index) SetHeld(slot Slot, held Held) {
 	x.changed(slot)
 }
 
-func (x *Index) claimPort(slot Slot, port uint16, delta int32) {
+func (x *Index) claimPort(slot Row, port uint16, delta int32) {
 	claims := x.ports[port]
 	if claims == nil {
 		claims = new(tally)
@@ -103,7 +103,7 @@ func (x *Index) claimPort(slot Slot, port uint16, delta int32) {
 }
 
 // Used returns what is on the books of the node.
-func (x *Index) Used(slot Slot) placement.Resources {
+func (x *Index) Used(slot Row) placement.Resources {
 	allocatable := x.nodes[slot].spec.Allocatable()
 	var used vector
 	for d := range x.dims {
@@ -113,7 +113,7 @@ func (x *Index) Used(slot Slot) placement.Resources {
 }
 
 // Held returns what reservations hold of the node.
-func (x *Index) Held(slot Slot) Held {
+func (x *Index) Held(slot Row) Held {
 	h := x.nodes[slot].hold
 	if h == nil {
 		return Held{}
@@ -122,7 +122,7 @@ func (x *Index) Held(slot Slot) Held {
 }
 
 // Free returns allocatable − used − held. Amounts may be negative.
-func (x *Index) Free(slot Slot) placement.Resources {
+func (x *Index) Free(slot Row) placement.Resources {
 	var free vector
 	for d := range x.dims {
 		free[d] = x.free[d][slot]
@@ -131,4 +131,4 @@ func (x *Index) Free(slot Slot) placement.Resources {
 }
 
 // Instances returns how many instances are on the books of the node.
-func (x *Index) Instances(slot Slot) int64 { return x.nodes[slot].instances }
+func (x *Index) Instances(slot Row) int64 { return x.nodes[slot].instances }

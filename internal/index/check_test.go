@@ -45,7 +45,7 @@ func (w *world) check(t require.TestingT, r placement.Request, held Held) {
 
 // checkSurvey counts failures node by node, one node left out.
 func (w *world) checkSurvey(t require.TestingT, q *Query, r *placement.Request) {
-	var without []Slot
+	var without []Row
 	first, failed := map[placement.Reason]int{}, map[placement.Reason]int{}
 	lacks := map[placement.Reason]Lack{}
 	inFirst := map[placement.Reason]bool{}
@@ -192,7 +192,7 @@ func (w *world) checkBooks(t require.TestingT) {
 }
 
 // rebuilt returns an index made from scratch out of what the model holds.
-func (w *world) rebuilt() (*Index, map[Slot]Slot) {
+func (w *world) rebuilt() (*Index, map[Row]Row) {
 	x := New(w.m.cfg)
 	var reference placement.Resources
 	for name, amount := range w.m.reference {
@@ -200,7 +200,7 @@ func (w *world) rebuilt() (*Index, map[Slot]Slot) {
 	}
 	x.SetReference(reference)
 	x.SetMix(w.m.mix)
-	slots := map[Slot]Slot{}
+	slots := map[Row]Row{}
 	for _, n := range slices.Backward(w.m.nodes) {
 		spec := n.spec
 		slot := x.Add(&spec, n.join)
@@ -250,7 +250,7 @@ func (w *world) checkInvariants(t require.TestingT) {
 		require.Equal(t, n.slot, x.byJoin[i])
 	}
 	for slot := range x.nodes {
-		packed, key := x.pack(Slot(slot))
+		packed, key := x.pack(Row(slot))
 		require.Equal(t, packed, x.packed[slot])
 		require.Equal(t, key, x.key[slot])
 	}
@@ -261,8 +261,8 @@ func (w *world) checkInvariants(t require.TestingT) {
 		x.current(set)
 		n := 0
 		for slot := range x.nodes {
-			in := x.belongs(set, Slot(slot))
-			require.Equal(t, in, set.bits.has(Slot(slot)))
+			in := x.belongs(set, Row(slot))
+			require.Equal(t, in, set.bits.has(Row(slot)))
 			if in {
 				n++
 			}
@@ -304,14 +304,14 @@ func (w *world) checkGradients(t require.TestingT) {
 		x.follow(g)
 		for slot, known := range g.by {
 			if known != unknown {
-				require.Equal(t, x.measureGradient(p, Slot(slot)), known)
+				require.Equal(t, x.measureGradient(p, Row(slot)), known)
 			}
 		}
 		x.elect(p, g)
 		winner := nobody
 		for slot, gradient := range g.by {
 			if gradient != unfit {
-				winner = x.winner(g, winner, Slot(slot))
+				winner = x.winner(g, winner, Row(slot))
 			}
 			if slot&63 == 63 || slot == len(g.by)-1 {
 				require.Equal(t, g.heads[slot>>6], winner)

@@ -19,7 +19,7 @@ type Class struct {
 	newer, older *Class
 	// places counts the instances that joined, by node; counted are the
 	// counters that count them, keeps those that hold their repulsions.
-	places  map[Slot]int32
+	places  map[Row]int32
 	counted []*counter
 	keeps   []*counter
 
@@ -152,7 +152,7 @@ func (x *Index) AnyBelow(priority int32) bool {
 
 // RunsBelow reports whether anything of a lower priority runs on the node, in time
 // proportional to the classes there.
-func (x *Index) RunsBelow(slot Slot, priority int32) bool {
+func (x *Index) RunsBelow(slot Row, priority int32) bool {
 	return slices.ContainsFunc(x.running[slot], func(c *Class) bool {
 		return c.places[slot] > 0 && c.request.Priority < priority
 	})
@@ -160,7 +160,7 @@ func (x *Index) RunsBelow(slot Slot, priority int32) bool {
 
 // enliven enters a class whose first instance joins.
 func (t *classTable) enliven(c *Class) {
-	c.places = make(map[Slot]int32)
+	c.places = make(map[Row]int32)
 	t.alive[c] = struct{}{}
 	t.priorities[c.request.Priority]++
 	addClass(t.groups, pair{c.request.Namespace, c.request.Group}, c)

@@ -27,7 +27,7 @@ func services(nodes, services int) *Index {
 				Across(placement.EvenlyOver("zone", 1)).Near(placement.Repel(placement.Equal("app", app)).Within("zone")),
 		})
 		x.planOf(c)
-		x.Join(Slot(i%(nodes/2)), c)
+		x.Join(Row(i%(nodes/2)), c)
 	}
 	return x
 }
@@ -51,7 +51,7 @@ func TestNodesCostWhatRunsThere(t *testing.T) {
 			act()
 			return int(x.stats.Moved - before)
 		}
-		var added Slot
+		var added Row
 		require.Zero(t, looked(func() { added = x.Add(zoneNode(1000, 0), 1000) }), "%d services: an empty node comes", n)
 		require.Zero(t, looked(func() { x.Update(added, zoneNode(1000, 1)) }), "%d services: it moves", n)
 		require.Zero(t, looked(func() { x.Remove(added) }), "%d services: it goes", n)

@@ -128,7 +128,7 @@ func without[T comparable](list []T, member T) []T {
 }
 
 // count adds to what the counter counts on a node.
-func (x *Index) count(k *counter, slot Slot, delta int32) {
+func (x *Index) count(k *counter, slot Row, delta int32) {
 	k.all += int64(delta)
 	if domain := k.topology.of(slot); domain != noDomain {
 		k.domains.add(domain, delta, x.size(k.topology), x.limits.denseTally)
@@ -159,7 +159,7 @@ func (k *counter) reason() placement.Reason {
 // spread rules and strategy Spread: in time proportional to the counters that
 // count the class, and once more to those that it is compared with if no other
 // instance of the class runs.
-func (x *Index) Join(slot Slot, c *Class) {
+func (x *Index) Join(slot Row, c *Class) {
 	if len(c.places) == 0 {
 		x.Retain(c)
 		x.classes.enliven(c)
@@ -187,7 +187,7 @@ func (x *Index) keep(c *Class, k *counter) {
 
 // Leave undoes Join. The last instance of the class on the node costs a look
 // at the classes there.
-func (x *Index) Leave(slot Slot, c *Class) {
+func (x *Index) Leave(slot Row, c *Class) {
 	x.joined(slot, c, -1)
 	if c.places[slot]--; c.places[slot] == 0 {
 		delete(c.places, slot)
@@ -204,7 +204,7 @@ func (x *Index) Leave(slot Slot, c *Class) {
 	x.Release(c)
 }
 
-func (x *Index) joined(slot Slot, c *Class, delta int32) {
+func (x *Index) joined(slot Row, c *Class, delta int32) {
 	c.counted = slices.DeleteFunc(c.counted, func(k *counter) bool { return k.dead })
 	for _, k := range c.counted {
 		x.count(k, slot, delta)

@@ -14,7 +14,7 @@ type gpus struct {
 }
 
 // measureGPUs brings the two columns on GPUs up to date.
-func (x *Index) measureGPUs(slot Slot) {
+func (x *Index) measureGPUs(slot Row) {
 	var holds []int64
 	if h := x.nodes[slot].hold; h != nil {
 		holds = h.devices
@@ -27,7 +27,7 @@ func (x *Index) measureGPUs(slot Slot) {
 // are untouched, what is held subtracted. Where more of one GPU is used than
 // there is, it returns that as less than nothing left: whatever is asked, also
 // nothing, is missing then.
-func (x *Index) gpusLeft(slot Slot, holds []int64) (most, whole int64) {
+func (x *Index) gpusLeft(slot Row, holds []int64) (most, whole int64) {
 	n := &x.nodes[slot]
 	if n.spec == nil {
 		return 0, 0
@@ -72,7 +72,7 @@ func (n *node) deviceLeft(i int, holds []int64) int64 {
 }
 
 // useGPUs adds to what is used of each of the devices.
-func (x *Index) useGPUs(slot Slot, devices []uint16, each int64) {
+func (x *Index) useGPUs(slot Row, devices []uint16, each int64) {
 	n := &x.nodes[slot]
 	if n.gpus == nil {
 		n.gpus = &gpus{used: make([]int64, n.spec.Devices.Count)}
@@ -88,7 +88,7 @@ func (x *Index) useGPUs(slot Slot, devices []uint16, each int64) {
 
 // DeviceFree returns what is left of each GPU of the node, in thousandths,
 // holds not subtracted.
-func (x *Index) DeviceFree(slot Slot) []int64 {
+func (x *Index) DeviceFree(slot Row) []int64 {
 	n := &x.nodes[slot]
 	if n.spec.Devices.Count == 0 {
 		return nil
@@ -104,7 +104,7 @@ func (x *Index) DeviceFree(slot Slot) []int64 {
 // that placement.ChooseDevices returns, found without a list of what is left.
 // held stands in for the node's own holds; nil means its own. The result is nil
 // if the query asks for no GPU.
-func (x *Index) Devices(q *Query, slot Slot, held *Held) []uint16 {
+func (x *Index) Devices(q *Query, slot Row, held *Held) []uint16 {
 	asked := q.Resources.GPU
 	if asked == 0 {
 		return nil
@@ -140,7 +140,7 @@ func (n *node) tightest(asked int64, holds []int64) int {
 	return best
 }
 
-func (x *Index) deviceHolds(slot Slot, held *Held) []int64 {
+func (x *Index) deviceHolds(slot Row, held *Held) []int64 {
 	if held != nil {
 		return held.Devices
 	}

@@ -10,7 +10,7 @@ const drawAttempts = 16
 // Draws are a hash of seed, request, state and attempt over the nodes in join
 // order, so that they depend on nothing else: neither on slots nor on earlier
 // draws. Rejected draws leave the rest uniform.
-func (x *Index) draw(p *probe) (Slot, bool) {
+func (x *Index) draw(p *probe) (Row, bool) {
 	if len(x.byJoin) == 0 {
 		return 0, false
 	}

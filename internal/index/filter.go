@@ -23,7 +23,7 @@ type rule interface {
 	mark(x *Index, among, fail bitset) (from, to int)
 	// fails reports whether a node fails, and what it is short of then, zero
 	// where the rule is not about amounts.
-	fails(x *Index, slot Slot) (shortfall int64, fails bool)
+	fails(x *Index, slot Row) (shortfall int64, fails bool)
 }
 
 // filters returns all rules that a prepared query has for nodes, in filter
@@ -75,14 +75,14 @@ type stateRule State
 func (r stateRule) mark(x *Index, among, fail bitset) (from, to int) {
 	for w, word := range among {
 		for rest := word &^ x.ready[w]; rest != 0; rest &= rest - 1 {
-			slot := Slot(w<<6 + bits.TrailingZeros64(rest))
+			slot := Row(w<<6 + bits.TrailingZeros64(rest))
 			fail.put(slot, x.nodes[slot].state == State(r))
 		}
 	}
 	return 0, len(fail)
 }
 
-func (r stateRule) fails(x *Index, slot Slot) (int64, bool) {
+func (r stateRule) fails(x *Index, slot Row) (int64, bool) {
 	return 0, x.nodes[slot].state == State(r)
 }
 
@@ -99,7 +99,7 @@ func (r taintRule) mark(_ *Index, _, fail bitset) (from, to int) {
 	return from, to
 }
 
-func (r taintRule) fails(x *Index, slot Slot) (int64, bool) {
+func (r taintRule) fails(x *Index, slot Row) (int64, bool) {
 	return 0, slices.Contains(r, x.taints.lists[x.nodes[slot].taints])
 }
 
@@ -112,7 +112,7 @@ func (r constraintRule) mark(x *Index, _, fail bitset) (from, to int) {
 	return 0, len(fail)
 }
 
-func (r constraintRule) fails(x *Index, slot Slot) (int64, bool) {
+func (r constraintRule) fails(x *Index, slot Row) (int64, bool) {
 	return 0, !x.nodes[slot].spec.Meets(r.Constraint)
 }
 
@@ -126,7 +126,7 @@ func (r instancesRule) mark(x *Index, _, fail bitset) (from, to int) {
 	return 0, len(fail)
 }
 
-func (r instancesRule) fails(x *Index, slot Slot) (int64, bool) {
+func (r instancesRule) fails(x *Index, slot Row) (int64, bool) {
 	n := &x.nodes[slot]
 	if !n.crowded() {
 		return 0, false
@@ -139,12 +139,12 @@ type portRule portTest
 
 func (r portRule) mark(_ *Index, _, fail bitset) (from, to int) {
 	for slot := range r.claims.each {
-		fail.set(Slot(slot))
+		fail.set(Row(slot))
 	}
 	return 0, len(fail)
 }
 
-func (r portRule) fails(_ *Index, slot Slot) (int64, bool) { return 0, r.claims.at(int32(slot)) > 0 }
+func (r portRule) fails(_ *Index, slot Row) (int64, bool) { return 0, r.claims.at(int32(slot)) > 0 }
 
 // resourceRule refuses nodes with too little of a dimension beside what is used.
 // What is not asked is asked of overused nodes alone: they may have less than
@@ -168,14 +168,14 @@ func (r resourceRule) mark(x *Index, among, fail bitset) (from, to int) {
 		}
 		fail[w] = word & x.lacking(w, r.ask)
 		for rest := fail[w] & x.held[w]; rest != 0; rest &= rest - 1 {
-			slot := Slot(w<<6 + bits.TrailingZeros64(rest))
+			slot := Row(w<<6 + bits.TrailingZeros64(rest))
 			fail.put(slot, x.missing(slot, r.ask, &Held{}) > 0)
 		}
 	}
 	return 0, len(fail)
 }
 
-func (r resourceRule) fails(x *Index, slot Slot) (int64, bool) {
+func (r resourceRule) fails(x *Index, slot Row) (int64, bool) {
 	if r.overused && !x.overused.has(slot) {
 		return 0, false
 	}
@@ -190,7 +190,7 @@ type holdRule ask
 func (r holdRule) mark(x *Index, among, fail bitset) (from, to int) {
 	for w, word := range among {
 		for rest := word & x.held[w]; rest != 0; rest &= rest - 1 {
-			slot := Slot(w<<6 + bits.TrailingZeros64(rest))
+			slot := Row(w<<6 + bits.TrailingZeros64(rest))
 			_, fails := r.fails(x, slot)
 			fail.put(slot, fails)
 		}
@@ -198,7 +198,7 @@ func (r holdRule) mark(x *Index, among, fail bitset) (from, to int) {
 	return 0, len(fail)
 }
 
-func (r holdRule) fails(x *Index, slot Slot) (int64, bool) {
+func (r holdRule) fails(x *Index, slot Row) (int64, bool) {
 	h := x.nodes[slot].hold
 	if h == nil || r.dim < 0 || x.missing(slot, ask(r), &Held{}) > 0 {
 		return 0, false
@@ -222,7 +222,7 @@ func (r domainTests) mark(x *Index, _, fail bitset) (from, to int) {
 	return 0, len(fail)
 }
 
-func (r domainTests) fails(_ *Index, slot Slot) (int64, bool) {
+func (r domainTests) fails(_ *Index, slot Row) (int64, bool) {
 	return 0, slices.ContainsFunc(r, func(test *domainTest) bool { return !test.passes(slot) })
 }
 
@@ -264,7 +264,7 @@ func (t *domainTest) mark(x *Index, fail bitset) {
 // joinMembers sets the bits of the nodes of a domain in dst.
 func (x *Index) joinMembers(t *topology, domain int32, dst bitset) {
 	if t.key == "" {
-		dst.set(Slot(domain))
+		dst.set(Row(domain))
 		return
 	}
 	x.labels[t.key].values[t.names[domain]].joinInto(dst)

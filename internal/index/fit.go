@@ -3,25 +3,25 @@ package index
 import "github.com/rads-project/constellation/placement"
 
 // fits reports whether a node passes all filters.
-func (x *Index) fits(p *probe, slot Slot) bool {
+func (x *Index) fits(p *probe, slot Row) bool {
 	return !p.nowhere && p.eligible.has(slot) && x.hasRoom(p, slot) && p.admits(slot)
 }
 
 // hasRoom reports whether a node takes another instance and has the amounts,
 // which must be of dimensions that exist.
-func (x *Index) hasRoom(p *probe, slot Slot) bool {
+func (x *Index) hasRoom(p *probe, slot Row) bool {
 	return !x.full.has(slot) && misses(x.packed[slot], p.need) == 0 && x.holdsAmounts(p, slot)
 }
 
 // fitsExactly reports whether an eligible node that is not full passes the
 // other filters: amounts, ports and domains.
-func (x *Index) fitsExactly(p *probe, slot Slot) bool {
+func (x *Index) fitsExactly(p *probe, slot Row) bool {
 	return !p.nowhere && x.holdsAmounts(p, slot) && p.admits(slot)
 }
 
 // holdsAmounts reports whether a node has room for amounts of dimensions that
 // exist.
-func (x *Index) holdsAmounts(p *probe, slot Slot) bool {
+func (x *Index) holdsAmounts(p *probe, slot Row) bool {
 	for i := range p.asks {
 		a := &p.asks[i]
 		if a.name == placement.NameGPU {
@@ -36,7 +36,7 @@ func (x *Index) holdsAmounts(p *probe, slot Slot) bool {
 }
 
 // admits reports whether a node passes the rules on ports and domains.
-func (p *probe) admits(slot Slot) bool {
+func (p *probe) admits(slot Row) bool {
 	for i := range p.ports {
 		if p.ports[i].claims.at(int32(slot)) > 0 {
 			return false
@@ -51,11 +51,11 @@ func (p *probe) admits(slot Slot) bool {
 }
 
 // Fits reports whether the query fits on the node.
-func (x *Index) Fits(q *Query, slot Slot) bool { return x.fits(x.prepareFilters(q), slot) }
+func (x *Index) Fits(q *Query, slot Row) bool { return x.fits(x.prepareFilters(q), slot) }
 
 // Evaluate reports whether the query fits on the node and how it scores there,
 // with other held amounts in place of the node's own; nil means its own.
-func (x *Index) Evaluate(q *Query, slot Slot, held *Held) (placement.Terms, bool) {
+func (x *Index) Evaluate(q *Query, slot Row, held *Held) (placement.Terms, bool) {
 	p := x.prepare(q)
 	terms := x.terms(p, slot)
 	if held == nil {
@@ -75,7 +75,7 @@ func (x *Index) Evaluate(q *Query, slot Slot, held *Held) (placement.Terms, bool
 
 // missing returns by how much an amount fails on a node beside given holds,
 // not above zero if it fits.
-func (x *Index) missing(slot Slot, a ask, held *Held) int64 {
+func (x *Index) missing(slot Row, a ask, held *Held) int64 {
 	if a.name == placement.NameGPU {
 		most, whole := x.gpusLeft(slot, held.Devices)
 		return gpuMissing(a.amount, most, whole)

@@ -89,7 +89,7 @@ func (f *fragmentation) forgetDimension(d int) {
 }
 
 // measureFragments returns F of a node as it is, or with asks placed there.
-func (x *Index) measureFragments(slot Slot, asks []ask) int64 {
+func (x *Index) measureFragments(slot Row, asks []ask) int64 {
 	f := &x.fragmentation
 	var taken vector
 	gpu := int64(0)
@@ -121,7 +121,7 @@ type gpuState struct {
 
 // gpusAfter returns what is idle once so much of the GPUs is taken. The result
 // is scratch.
-func (x *Index) gpusAfter(slot Slot, gpu int64) gpuState {
+func (x *Index) gpusAfter(slot Row, gpu int64) gpuState {
 	f := &x.fragmentation
 	n := &x.nodes[slot]
 	holds := x.deviceHolds(slot, nil)
@@ -153,7 +153,7 @@ func (x *Index) gpusAfter(slot Slot, gpu int64) gpuState {
 }
 
 // runs reports whether a kind fits on a node beside what is taken, GPUs apart.
-func (x *Index) runs(kind *workKind, slot Slot, taken *vector) bool {
+func (x *Index) runs(kind *workKind, slot Row, taken *vector) bool {
 	for _, a := range kind.asks {
 		dim := a.dim
 		if dim < 0 {

@@ -17,8 +17,8 @@ import (
 type gradients struct {
 	asks    []ask
 	by      []int64
-	heads   []Slot
-	tops    []Slot
+	heads   []Row
+	tops    []Row
 	stale   bitset // of heads
 	seen    uint64 // position in Index.bookLog
 	lastUse uint64
@@ -30,14 +30,14 @@ const (
 	// unfit stands for the gradient of a node without room for the shape.
 	unfit = math.MaxInt64
 	// nobody is the winner among nodes without room.
-	nobody = Slot(-1)
+	nobody = Row(-1)
 )
 
 // gradientBytes bounds what is remembered of gradients.
 const gradientBytes = 64 << 20
 
 // gradient returns ΔF of the query on a node that it fits on.
-func (x *Index) gradient(p *probe, slot Slot) int64 {
+func (x *Index) gradient(p *probe, slot Row) int64 {
 	by := x.gradientsOf(p).by
 	if by[slot] == unknown {
 		by[slot] = x.measureGradient(p, slot)
@@ -46,7 +46,7 @@ func (x *Index) gradient(p *probe, slot Slot) int64 {
 }
 
 // measureGradient returns ΔF of the query on a node, or unfit.
-func (x *Index) measureGradient(p *probe, slot Slot) int64 {
+func (x *Index) measureGradient(p *probe, slot Row) int64 {
 	f := &x.fragmentation
 	if !x.present.has(slot) || !x.hasRoom(p, slot) {
 		return unfit
@@ -109,7 +109,7 @@ func (x *Index) follow(g *gradients) {
 		g.tops = append(g.tops, nobody)
 	}
 	for w := kept >> 6; w < len(g.heads); w++ {
-		g.stale.set(Slot(w))
+		g.stale.set(Row(w))
 	}
 	for _, slot := range changed {
 		g.stale.set(slot >> 6)

@@ -55,7 +55,7 @@ type block struct {
 type gridEntry struct {
 	packed uint64
 	key    int64
-	slot   Slot
+	slot   Row
 }
 
 // noKey is above every key.
@@ -64,7 +64,7 @@ const noKey = math.MaxInt64
 // newGrid sorts the nodes of an order into a grid.
 func (x *Index) newGrid(o *order) *grid {
 	g := &grid{at: make([]gridPlace, len(x.nodes), cap(x.nodes)), seen: x.bookLog.end()}
-	var slots []Slot
+	var slots []Row
 	for _, slot := range x.byJoin {
 		g.at[slot].key = x.orderKey(o, slot)
 		if o.has(slot) {
@@ -75,7 +75,7 @@ func (x *Index) newGrid(o *order) *grid {
 		g.at[slot].cell = -1
 	}
 	// In the order of keys every insertion is at the end.
-	slices.SortStableFunc(slots, func(a, b Slot) int { return cmp.Compare(g.at[a].key, g.at[b].key) })
+	slices.SortStableFunc(slots, func(a, b Row) int { return cmp.Compare(g.at[a].key, g.at[b].key) })
 	for _, slot := range slots {
 		g.insert(x, slot, o.part(slot), g.at[slot].key)
 	}
@@ -107,7 +107,7 @@ func (g *grid) repair(x *Index, o *order) bool {
 }
 
 // update brings a node's entry up to date.
-func (g *grid) update(x *Index, o *order, slot Slot) {
+func (g *grid) update(x *Index, o *order, slot Row) {
 	place := g.at[slot]
 	in := o.has(slot) && x.present.has(slot)
 	key := int64(0)
@@ -129,7 +129,7 @@ func (g *grid) update(x *Index, o *order, slot Slot) {
 }
 
 // find returns where a node is, or would be, in a cell.
-func (g *grid) find(x *Index, c *cell, key int64, slot Slot) (b, i int) {
+func (g *grid) find(x *Index, c *cell, key int64, slot Row) (b, i int) {
 	join := x.nodes[slot].join
 	b, _ = slices.BinarySearchFunc(c.blocks, key, func(b block, key int64) int {
 		return x.compareEntry(b.entries[len(b.entries)-1], key, join)
@@ -164,7 +164,7 @@ func (x *Index) compareEntry(e gridEntry, key int64, join uint64) int {
 	return 0
 }
 
-func (g *grid) insert(x *Index, slot Slot, part int32, key int64) {
+func (g *grid) insert(x *Index, slot Row, part int32, key int64) {
 	for int(part) >= len(g.parts) {
 		g.parts = append(g.parts, gridPart{known: make(map[uint64]int32)})
 	}

@@ -2,8 +2,8 @@ package index
 
 import "github.com/rads-project/constellation/placement"
 
-// Slot is a node's place in the index. It is used again after Remove.
-type Slot int32
+// Row is a node's place in the index. It is used again after Remove.
+type Row int32
 
 // Engine chooses how decisions are found. All engines decide the same.
 type Engine uint8
@@ -58,8 +58,8 @@ type Index struct {
 	most     []int32   // most thousandths left on one GPU, holds subtracted
 	whole    []int32   // untouched GPUs, holds subtracted
 	held     bitset    // nodes with holds
-	vacant   []Slot
-	byJoin   []Slot // present nodes by join number
+	vacant   []Row
+	byJoin   []Row  // present nodes by join number
 	version  uint64 // counts all changes that a query can see
 
 	// What rules look at.
@@ -70,7 +70,7 @@ type Index struct {
 	sets       setCache
 	nodeLog    changeLog
 	classes    classTable
-	running    map[Slot][]*Class // of the instances that joined, each once
+	running    map[Row][]*Class // of the instances that joined, each once
 	counters   counterTable
 
 	orders       []*order  // most recently used first; see order.go
@@ -98,7 +98,7 @@ func newIndex(cfg Config, limits limits) *Index {
 		limits:     limits,
 		labels:     make(map[string]*labelKey),
 		ports:      make(map[uint16]*tally),
-		running:    make(map[Slot][]*Class),
+		running:    make(map[Row][]*Class),
 		topologies: make(map[string]*topology),
 	}
 	for i := range x.named {

@@ -140,7 +140,7 @@ func TestRandomIsUniform(t *testing.T) {
 			}
 			w.add(n)
 		}
-		counts := map[Slot]int{}
+		counts := map[Row]int{}
 		const draws = 20_000
 		for i := range draws {
 			r := placement.Request{ID: strconv.Itoa(i), Resources: placement.Resources{CPU: 2}, Preferences: placement.Use(placement.Random)}

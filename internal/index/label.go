@@ -14,12 +14,12 @@ type labelKey struct {
 // posting is the nodes of one label value. Many values, host names above all,
 // have one node only, and then need no set.
 type posting struct {
-	only Slot     // while more is nil
+	only Row      // while more is nil
 	more *slotSet // of at least one node
 }
 
 // each calls yield with every node in ascending order until it returns false.
-func (p posting) each(yield func(Slot) bool) {
+func (p posting) each(yield func(Row) bool) {
 	if p.more == nil {
 		yield(p.only)
 		return
@@ -37,7 +37,7 @@ func (p posting) joinInto(dst bitset) {
 }
 
 // relabel moves a node from the values that it had to those that it has.
-func (x *Index) relabel(slot Slot, before, after *placement.Node) {
+func (x *Index) relabel(slot Row, before, after *placement.Node) {
 	eachLabel(before, func(key, value string) {
 		if now, ok := labelOf(after, key); !ok || now != value {
 			x.unlabel(slot, key, value)
@@ -69,7 +69,7 @@ func labelOf(n *placement.Node, key string) (string, bool) {
 	return n.Label(key)
 }
 
-func (x *Index) label(slot Slot, key, value string) {
+func (x *Index) label(slot Row, key, value string) {
 	k := x.labels[key]
 	if k == nil {
 		k = &labelKey{values: make(map[string]posting)}
@@ -88,7 +88,7 @@ func (x *Index) label(slot Slot, key, value string) {
 	nodes.more.add(slot, x.longestList())
 }
 
-func (x *Index) unlabel(slot Slot, key, value string) {
+func (x *Index) unlabel(slot Row, key, value string) {
 	k := x.labels[key]
 	nodes := k.values[value]
 	if nodes.more != nil {

@@ -87,7 +87,7 @@ func wholeLane(whole int64) uint64 { return small(uint64(whole) << mantissa) }
 
 // pack returns the packed word of a node and its key K, the sum of weighted
 // free shares: the smaller, the fuller the node.
-func (x *Index) pack(slot Slot) (packed uint64, key uint32) {
+func (x *Index) pack(slot Row) (packed uint64, key uint32) {
 	sum := int64(0)
 	for d := range x.dims {
 		dim := &x.dims[d]

@@ -76,10 +76,10 @@ func (x *Index) spanDomains(p *probe, test *softTest, add func(int64) bool) bool
 	}
 	if x.standingOut(test) <= x.limits.listNodes {
 		for domain := range k.domains.each {
-			x.eachMember(t, domain, func(slot Slot) { x.try(p, slot) })
+			x.eachMember(t, domain, func(slot Row) { x.try(p, slot) })
 		}
 		for _, target := range test.rule.targets {
-			x.eachMember(t, target.domain, func(slot Slot) { x.try(p, slot) })
+			x.eachMember(t, target.domain, func(slot Row) { x.try(p, slot) })
 		}
 		return true
 	}

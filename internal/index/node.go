@@ -33,7 +33,7 @@ type hold struct {
 // It takes time in proportion to the node's labels, and to the number of nodes
 // if join is not the greatest so far or the node is larger than a reference. A
 // new slot takes an entry for each label key that rules count by.
-func (x *Index) Add(n *placement.Node, join uint64) Slot {
+func (x *Index) Add(n *placement.Node, join uint64) Row {
 	slot := x.takeSlot()
 	x.nodes[slot] = node{spec: n, join: join}
 	x.present.set(slot)
@@ -54,18 +54,18 @@ func (x *Index) Add(n *placement.Node, join uint64) Slot {
 	return slot
 }
 
-func (x *Index) compareJoin(slot Slot, join uint64) int {
+func (x *Index) compareJoin(slot Row, join uint64) int {
 	return cmp.Compare(x.nodes[slot].join, join)
 }
 
 // takeSlot returns a vacant slot and makes room in every column for a new one.
-func (x *Index) takeSlot() Slot {
+func (x *Index) takeSlot() Row {
 	if last := len(x.vacant) - 1; last >= 0 {
 		slot := x.vacant[last]
 		x.vacant = x.vacant[:last]
 		return slot
 	}
-	slot := Slot(len(x.nodes))
+	slot := Row(len(x.nodes))
 	x.nodes = append(x.nodes, node{})
 	for d := range x.free {
 		x.free[d] = append(x.free[d], 0)
@@ -88,7 +88,7 @@ func (x *Index) takeSlot() Slot {
 // there stay. Custom dimensions must be admitted first; see Admits. It takes the
 // time of Add; where a label changes that rules count by, also in proportion to
 // the classes that run on the node.
-func (x *Index) Update(slot Slot, n *placement.Node) {
+func (x *Index) Update(slot Row, n *placement.Node) {
 	before := x.nodes[slot].spec
 	was, is := before.Allocatable(), n.Allocatable()
 	x.use(&is, 1)
@@ -107,7 +107,7 @@ func (x *Index) Update(slot Slot, n *placement.Node) {
 
 // Remove takes the node out, in the time of Add. Nothing may be on its books any
 // more.
-func (x *Index) Remove(slot Slot) {
+func (x *Index) Remove(slot Row) {
 	n := &x.nodes[slot]
 	x.SetHeld(slot, Held{})
 	allocatable := n.spec.Allocatable()
@@ -130,7 +130,7 @@ func (x *Index) Remove(slot Slot) {
 }
 
 // SetState sets the state of a node.
-func (x *Index) SetState(slot Slot, state State) {
+func (x *Index) SetState(slot Row, state State) {
 	x.nodes[slot].state = state
 	x.ready.put(slot, state == Ready)
 	x.bookLog.add(slot, max(x.limits.changeLog, len(x.nodes)/2))
@@ -140,7 +140,7 @@ func (x *Index) SetState(slot Slot, state State) {
 
 // forgetNode takes a node that goes out of every grid, while its join number is
 // there to find it by.
-func (x *Index) forgetNode(slot Slot) {
+func (x *Index) forgetNode(slot Row) {
 	x.changed(slot)
 	for _, o := range x.orders {
 		if o.grid == nil {
@@ -159,7 +159,7 @@ func (x *Index) forgetNode(slot Slot) {
 
 // describe keeps up the structures on labels and taints when the node's
 // description changes; nil stands for no node.
-func (x *Index) describe(slot Slot, before, after *placement.Node) {
+func (x *Index) describe(slot Row, before, after *placement.Node) {
 	x.moveDomains(slot, before, after)
 	x.relabel(slot, before, after)
 	x.retaint(slot, before, after)
@@ -168,7 +168,7 @@ func (x *Index) describe(slot Slot, before, after *placement.Node) {
 
 // changed brings the columns that are computed from others up to date after
 // any change of a node's amounts.
-func (x *Index) changed(slot Slot) {
+func (x *Index) changed(slot Row) {
 	n := &x.nodes[slot]
 	x.overused.put(slot, x.usesTooMuch(slot))
 	x.full.put(slot, n.crowded() || x.overused.has(slot))
@@ -184,7 +184,7 @@ func (n *node) crowded() bool {
 
 // usesTooMuch reports whether more of some dimension, or of one GPU, is used
 // than the node has.
-func (x *Index) usesTooMuch(slot Slot) bool {
+func (x *Index) usesTooMuch(slot Row) bool {
 	if x.nodes[slot].gpusOver() > 0 {
 		return true
 	}
@@ -199,7 +199,7 @@ func (x *Index) usesTooMuch(slot Slot) bool {
 // rekey computes every key and packed word anew, after a reference grew.
 func (x *Index) rekey() {
 	for slot := range x.nodes {
-		x.packed[slot], x.key[slot] = x.pack(Slot(slot))
+		x.packed[slot], x.key[slot] = x.pack(Row(slot))
 	}
 	x.orders = nil
 	clear(x.fragmentation.shapes)

@@ -167,7 +167,7 @@ func (x *Index) compile(set *nodeSet) {
 }
 
 // belongs reads the rules of a set for one node.
-func (x *Index) belongs(set *nodeSet, slot Slot) bool {
+func (x *Index) belongs(set *nodeSet, slot Row) bool {
 	n := &x.nodes[slot]
 	if n.spec == nil {
 		return false

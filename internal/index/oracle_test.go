@@ -22,7 +22,7 @@ type model struct {
 type modelNode struct {
 	spec      placement.Node
 	join      uint64
-	slot      Slot
+	slot      Row
 	state     State
 	held      Held
 	instances []*modelInstance
@@ -49,7 +49,7 @@ func (m *model) refer(r placement.Resources) {
 	}
 }
 
-func (m *model) at(slot Slot) *modelNode {
+func (m *model) at(slot Row) *modelNode {
 	i := slices.IndexFunc(m.nodes, func(n *modelNode) bool { return n.slot == slot })
 	return m.nodes[i]
 }

@@ -32,7 +32,7 @@ type dimensionSet uint64
 
 func (x *Index) allDimensions() dimensionSet { return 1<<len(x.dims) - 1 }
 
-func (o *order) has(slot Slot) bool { return o.set == nil || o.set.bits.has(slot) }
+func (o *order) has(slot Row) bool { return o.set == nil || o.set.bits.has(slot) }
 
 func (o *order) equal(other *order) bool {
 	return o.packs == other.packs && o.lexical == other.lexical && o.set == other.set &&
@@ -40,7 +40,7 @@ func (o *order) equal(other *order) bool {
 }
 
 // part returns the number of the part of the grid that a node lies in.
-func (o *order) part(slot Slot) int32 {
+func (o *order) part(slot Row) int32 {
 	if o.topology == nil {
 		return 0
 	}
@@ -52,7 +52,7 @@ const softScale = 1 << 32
 
 // orderKey returns the place of a node in the order, the smaller the earlier:
 // 100·(W·2²⁰ − R) − W·G, or for lexical orders W·2²⁰ − R − 2³²·G/2²⁰.
-func (x *Index) orderKey(o *order, slot Slot) int64 {
+func (x *Index) orderKey(o *order, slot Row) int64 {
 	behind := int64(x.key[slot])
 	if o.packs != x.allDimensions() {
 		behind = x.bound - x.spreadTerm(o.packs, slot)

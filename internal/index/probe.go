@@ -51,7 +51,7 @@ type domainTest struct {
 
 const noLimit = 1<<31 - 1
 
-func (t *domainTest) passes(slot Slot) bool {
+func (t *domainTest) passes(slot Row) bool {
 	return t.passesDomain(t.counter.topology.of(slot))
 }
 
@@ -188,7 +188,7 @@ func (x *Index) leastCount(k *counter, set *nodeSet) (least int32, domains int) 
 	counted := 0
 	least = noLimit
 	for domain, count := range k.domains.each {
-		if nodes != nil && nodes[domain] > 0 || nodes == nil && set.bits.has(Slot(domain)) {
+		if nodes != nil && nodes[domain] > 0 || nodes == nil && set.bits.has(Row(domain)) {
 			counted++
 			least = min(least, count)
 		}

@@ -4,7 +4,7 @@ import "github.com/rads-project/constellation/placement"
 
 // Choice is a node and its score for a query.
 type Choice struct {
-	Slot  Slot
+	Slot  Row
 	Terms placement.Terms
 }
 
@@ -31,7 +31,7 @@ func (r rank) above(other rank) bool {
 }
 
 // strategyTerm returns R of a node.
-func (x *Index) strategyTerm(p *probe, slot Slot) int64 {
+func (x *Index) strategyTerm(p *probe, slot Row) int64 {
 	if p.strategy != placement.Spread {
 		return x.bound - int64(x.key[slot])
 	}
@@ -40,7 +40,7 @@ func (x *Index) strategyTerm(p *probe, slot Slot) int64 {
 
 // spreadTerm returns R of a node where the dimensions of packs count as in
 // BinPack, the others as in Spread.
-func (x *Index) spreadTerm(packs dimensionSet, slot Slot) int64 {
+func (x *Index) spreadTerm(packs dimensionSet, slot Row) int64 {
 	sum := int64(0)
 	for d := range x.dims {
 		sum += x.dims[d].term(packs, d, x.free[d][slot])
@@ -58,7 +58,7 @@ func (d *dimension) term(packs dimensionSet, number int, free int64) int64 {
 }
 
 // terms returns the parts of a node's score.
-func (x *Index) terms(p *probe, slot Slot) placement.Terms {
+func (x *Index) terms(p *probe, slot Row) placement.Terms {
 	return placement.Terms{
 		Strategy: x.strategyTerm(p, slot), Bound: x.bound,
 		Soft: p.softScore(slot), SoftLow: p.low, SoftHigh: p.high,
@@ -66,7 +66,7 @@ func (x *Index) terms(p *probe, slot Slot) placement.Terms {
 }
 
 // rankOf returns where a node stands in the order of the strategy.
-func (x *Index) rankOf(p *probe, slot Slot) rank {
+func (x *Index) rankOf(p *probe, slot Row) rank {
 	soft := int64(0)
 	if len(p.soft) > 0 {
 		soft = p.softScore(slot)
@@ -85,6 +85,6 @@ func (x *Index) rankOf(p *probe, slot Slot) rank {
 }
 
 // before reports whether slot a with rank ra comes before b with rb.
-func (x *Index) before(a Slot, ra rank, b Slot, rb rank) bool {
+func (x *Index) before(a Row, ra rank, b Row, rb rank) bool {
 	return ra.above(rb) || ra == rb && x.nodes[a].join < x.nodes[b].join
 }

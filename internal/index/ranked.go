@@ -12,8 +12,8 @@ import (
 // whatever is free there now: amounts, ports and the number of instances do not
 // count. The index may be asked, but not changed, while it yields. It looks at
 // every node, and puts in order only those that it yields, O(log n) each.
-func (x *Index) Ranked(q *Query) iter.Seq[Slot] {
-	return func(yield func(Slot) bool) {
+func (x *Index) Ranked(q *Query) iter.Seq[Row] {
+	return func(yield func(Row) bool) {
 		p := x.prepareRules(q)
 		r := ranking{index: x}
 		for slot := range p.eligible.each {
@@ -32,10 +32,10 @@ func (x *Index) Ranked(q *Query) iter.Seq[Slot] {
 
 // Meets reports whether a node meets the rules of a query, whatever is free
 // there now; see Ranked.
-func (x *Index) Meets(q *Query, slot Slot) bool { return x.meets(x.prepareRules(q), slot) }
+func (x *Index) Meets(q *Query, slot Row) bool { return x.meets(x.prepareRules(q), slot) }
 
 // Overused reports whether instances use more of something than the node has.
-func (x *Index) Overused(slot Slot) bool { return x.overused.has(slot) }
+func (x *Index) Overused(slot Row) bool { return x.overused.has(slot) }
 
 // prepareRules makes the query ready without its amounts and ports.
 func (x *Index) prepareRules(q *Query) *probe {
@@ -46,7 +46,7 @@ func (x *Index) prepareRules(q *Query) *probe {
 	return p
 }
 
-func (x *Index) meets(p *probe, slot Slot) bool { return p.eligible.has(slot) && p.admits(slot) }
+func (x *Index) meets(p *probe, slot Row) bool { return p.eligible.has(slot) && p.admits(slot) }
 
 // ranking is a heap of nodes, the first in order on top.
 type ranking struct {
@@ -55,7 +55,7 @@ type ranking struct {
 }
 
 type ranked struct {
-	slot Slot
+	slot Row
 	rank rank
 }
 

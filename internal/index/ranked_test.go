@@ -40,12 +40,12 @@ func TestRankedLooksAtRulesAlone(t *testing.T) {
 			require.Equal(t, rules, w.x.Meets(q, n.slot))
 			require.Equal(t, slices.Contains(n.over(w), true), w.x.Overused(n.slot))
 		}
-		var top []Slot
+		var top []Row
 		for _, choice := range w.x.Top(bare, len(w.m.nodes)) {
 			top = append(top, choice.Slot)
 		}
-		fit := slices.DeleteFunc(slices.Collect(w.x.Ranked(bare)), func(slot Slot) bool { return !w.x.Fits(bare, slot) })
-		require.Equal(t, top, append([]Slot(nil), fit...))
+		fit := slices.DeleteFunc(slices.Collect(w.x.Ranked(bare)), func(slot Row) bool { return !w.x.Fits(bare, slot) })
+		require.Equal(t, top, append([]Row(nil), fit...))
 	})
 }
 

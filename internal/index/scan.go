@@ -18,7 +18,7 @@ func (x *Index) candidates(p *probe) bitset {
 		}
 		for rest := word; rest != 0; rest &= rest - 1 {
 			bit := bits.TrailingZeros64(rest)
-			if !x.fitsExactly(p, Slot(w<<6+bit)) {
+			if !x.fitsExactly(p, Row(w<<6+bit)) {
 				word &^= 1 << bit
 			}
 		}
@@ -41,9 +41,9 @@ func (x *Index) passing(w int, need uint64) uint64 {
 }
 
 // scan returns the first node in the order of the strategy by looking at all.
-func (x *Index) scan(p *probe) (Slot, bool) {
+func (x *Index) scan(p *probe) (Row, bool) {
 	var (
-		best     Slot
+		best     Row
 		bestRank rank
 		found    bool
 		group    *tally
@@ -68,9 +68,9 @@ func (x *Index) scan(p *probe) (Slot, bool) {
 // of BinPack and Affinity without a soft term. It costs one comparison of
 // packed words and keys per node, free of branches but for the nodes that pass
 // both.
-func (x *Index) scanPacked(p *probe) (Slot, bool) {
+func (x *Index) scanPacked(p *probe) (Row, bool) {
 	var (
-		best    Slot
+		best    Row
 		found   bool
 		bestKey = int64(1<<63 - 1)
 	)
@@ -92,7 +92,7 @@ func (x *Index) scanPacked(p *probe) (Slot, bool) {
 			if (bestKey-int64(keys[i]))|-missed|(int64(word>>i&1)-1) < 0 {
 				continue
 			}
-			slot, key := Slot(base+i), int64(keys[i])
+			slot, key := Row(base+i), int64(keys[i])
 			if found && key == bestKey && x.nodes[slot].join > x.nodes[best].join {
 				continue
 			}

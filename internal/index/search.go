@@ -9,7 +9,7 @@ package index
 //     of a grid is the best of its level, and no level needs a look whose soft
 //     score can not make up for what the best so far is ahead.
 //   - When the walks take longer than a scan would, it scans.
-func (x *Index) search(p *probe) (Slot, bool) {
+func (x *Index) search(p *probe) (Row, bool) {
 	if p.nowhere {
 		return 0, false
 	}
@@ -47,7 +47,7 @@ func (x *Index) budget(p *probe) int {
 }
 
 // try compares a node with the best so far, if the query fits there.
-func (x *Index) try(p *probe, slot Slot) {
+func (x *Index) try(p *probe, slot Row) {
 	w := &x.walk
 	if !x.fits(p, slot) {
 		return
@@ -73,7 +73,7 @@ func (x *Index) list(p *probe) bool {
 			continue
 		}
 		for domain := range test.counter.domains.each {
-			x.eachMember(test.counter.topology, domain, func(slot Slot) { x.try(p, slot) })
+			x.eachMember(test.counter.topology, domain, func(slot Row) { x.try(p, slot) })
 		}
 		return true
 	}
@@ -94,9 +94,9 @@ func (x *Index) members(k *counter) int {
 }
 
 // eachMember visits the nodes of a domain.
-func (x *Index) eachMember(t *topology, domain int32, visit func(Slot)) {
+func (x *Index) eachMember(t *topology, domain int32, visit func(Row)) {
 	if t.key == "" {
-		visit(Slot(domain))
+		visit(Row(domain))
 		return
 	}
 	for slot := range x.labels[t.key].values[t.names[domain]].each {

@@ -7,7 +7,7 @@ import "slices"
 // slot in denseShare is a member. Both forms take at most a few bytes per
 // member, so that a label value that one node carries costs no bitmap.
 type slotSet struct {
-	list []Slot // sorted, while bits is nil
+	list []Row // sorted, while bits is nil
 	bits bitset
 	n    int
 }
@@ -20,7 +20,7 @@ func (x *Index) longestList() int { return max(x.limits.denseSet, len(x.nodes)/d
 
 // add puts in a slot that is no member. longest is how many members a list may
 // have.
-func (s *slotSet) add(slot Slot, longest int) {
+func (s *slotSet) add(slot Row, longest int) {
 	s.n++
 	if s.bits == nil && s.n > longest {
 		s.bits = make(bitset, words(int(max(slot, s.list[len(s.list)-1]))+1))
@@ -39,7 +39,7 @@ func (s *slotSet) add(slot Slot, longest int) {
 }
 
 // remove takes out a member.
-func (s *slotSet) remove(slot Slot, longest int) {
+func (s *slotSet) remove(slot Row, longest int) {
 	s.n--
 	if s.bits == nil {
 		at, _ := slices.BinarySearch(s.list, slot)
@@ -48,8 +48,8 @@ func (s *slotSet) remove(slot Slot, longest int) {
 	}
 	s.bits.remove(slot)
 	if s.n < longest/2 {
-		s.list = make([]Slot, 0, s.n)
-		s.each(func(member Slot) bool {
+		s.list = make([]Row, 0, s.n)
+		s.each(func(member Row) bool {
 			s.list = append(s.list, member)
 			return true
 		})
@@ -59,7 +59,7 @@ func (s *slotSet) remove(slot Slot, longest int) {
 
 // each calls yield with every member in ascending order until it returns
 // false.
-func (s *slotSet) each(yield func(Slot) bool) {
+func (s *slotSet) each(yield func(Row) bool) {
 	if s.bits != nil {
 		s.bits.each(yield)
 		return

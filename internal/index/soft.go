@@ -89,7 +89,7 @@ func (t *softTest) wanted(percent int64) int64 {
 }
 
 // value returns t of a soft term on a node, from 0 to placement.Unit.
-func (t *softTest) value(slot Slot) int64 {
+func (t *softTest) value(slot Row) int64 {
 	if t.rule == nil {
 		if t.set.bits.has(slot) {
 			return placement.Unit
@@ -128,7 +128,7 @@ func (t *softTest) countValue(count int32, wanted int64) int64 {
 }
 
 // softScore returns G of a node.
-func (p *probe) softScore(slot Slot) int64 {
+func (p *probe) softScore(slot Row) int64 {
 	sum := int64(0)
 	for i := range p.soft {
 		sum += p.soft[i].weight * p.soft[i].value(slot)
@@ -137,7 +137,7 @@ func (p *probe) softScore(slot Slot) int64 {
 }
 
 // unfolded returns the part of G that the order searched does not hold.
-func (p *probe) unfolded(slot Slot) int64 {
+func (p *probe) unfolded(slot Row) int64 {
 	sum := int64(0)
 	for i := range p.soft {
 		if !p.soft[i].folded {

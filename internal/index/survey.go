@@ -22,7 +22,7 @@ type Survey struct {
 	// Nearest is the node that fails the fewest rules, among those the one
 	// whose largest shortfall in relation to the references is the smallest,
 	// then the one that joined first. It is meaningless if no node fails.
-	Nearest Slot
+	Nearest Row
 	// waits and twins are the nodes whose failures might all go away when what
 	// is on them goes, or on a new node like them.
 	waits, twins bitset
@@ -32,7 +32,7 @@ type Survey struct {
 // Lack is the node that lacks least of one dimension.
 type Lack struct {
 	Reason    placement.Reason
-	Slot      Slot
+	Slot      Row
 	Shortfall int64
 }
 
@@ -41,7 +41,7 @@ type Lack struct {
 // the rules and distinct taints, to the nodes that lack some amount, and to what
 // is counted by rules on domains. Its memory is some bits per node and what it
 // returns. Its result is good for Waiting and Twin until the index is used again.
-func (x *Index) Survey(q *Query, without []Slot) Survey {
+func (x *Index) Survey(q *Query, without []Row) Survey {
 	p := x.prepareFilters(q)
 	filters := x.filters(p)
 	among := slices.Clone(x.present)
@@ -148,7 +148,7 @@ func (s *surveyor) lack(f *filter, first bool, from, to int) {
 			word &= s.left[w]
 		}
 		for ; word != 0; word &= word - 1 {
-			slot := Slot(w<<6 + bits.TrailingZeros64(word))
+			slot := Row(w<<6 + bits.TrailingZeros64(word))
 			missing, _ := f.fails(x, slot)
 			if least.Slot < 0 || missing < least.Shortfall ||
 				missing == least.Shortfall && x.nodes[slot].join < x.nodes[least.Slot].join {
@@ -197,7 +197,7 @@ func (s *surveyor) nearest(among bitset) {
 }
 
 // largestShortfall returns what a node lacks most of, as a share of the reference.
-func (s *surveyor) largestShortfall(slot Slot) fraction {
+func (s *surveyor) largestShortfall(slot Row) fraction {
 	var largest fraction
 	for i, f := range s.amounts {
 		if shortfall, fails := f.fails(s.index, slot); fails {
@@ -212,22 +212,22 @@ func (s *surveyor) largestShortfall(slot Slot) fraction {
 // Waits yields, as they joined, the nodes on which the query would fit without the
 // instances and holds that are on the node itself. Not those in whose way only
 // others of a domain stand.
-func (x *Index) Waits(s *Survey, yield func(Slot) bool) {
-	x.inJoinOrder(s.waits, func(slot Slot) bool {
+func (x *Index) Waits(s *Survey, yield func(Row) bool) {
+	x.inJoinOrder(s.waits, func(slot Row) bool {
 		return !x.emptied(s.probe, slot) || yield(slot)
 	})
 }
 
 // Twins yields, as they joined, the nodes another of which would take the query,
 // if it were new, empty and ready.
-func (x *Index) Twins(s *Survey, yield func(Slot) bool) {
-	x.inJoinOrder(s.twins, func(slot Slot) bool {
+func (x *Index) Twins(s *Survey, yield func(Row) bool) {
+	x.inJoinOrder(s.twins, func(slot Row) bool {
 		return !x.twin(s.probe, slot) || yield(slot)
 	})
 }
 
 // inJoinOrder visits the members of a set in the order of joining.
-func (x *Index) inJoinOrder(set bitset, visit func(Slot) bool) {
+func (x *Index) inJoinOrder(set bitset, visit func(Row) bool) {
 	for _, slot := range x.byJoin {
 		if set.has(slot) && !visit(slot) {
 			return
@@ -236,13 +236,13 @@ func (x *Index) inJoinOrder(set bitset, visit func(Slot) bool) {
 }
 
 // wholeFits reports whether the amounts asked fit on a node with nothing on it.
-func (x *Index) wholeFits(p *probe, slot Slot) bool {
+func (x *Index) wholeFits(p *probe, slot Row) bool {
 	return p.query.Resources.FitsIn(x.nodes[slot].spec.Allocatable())
 }
 
 // emptied reports whether a node would pass the rules on domains, and has the
 // amounts, once nothing runs there any more.
-func (x *Index) emptied(p *probe, slot Slot) bool {
+func (x *Index) emptied(p *probe, slot Row) bool {
 	if !x.wholeFits(p, slot) {
 		return false
 	}
@@ -274,7 +274,7 @@ func (x *Index) emptied(p *probe, slot Slot) bool {
 
 // twin reports whether another node of the same description would pass the rules
 // on domains, and has the amounts.
-func (x *Index) twin(p *probe, slot Slot) bool {
+func (x *Index) twin(p *probe, slot Row) bool {
 	if !x.wholeFits(p, slot) {
 		return false
 	}
@@ -295,7 +295,7 @@ func (x *Index) twin(p *probe, slot Slot) bool {
 
 // settles reports whether a spread rule that a node fails would pass if the domain
 // of the node, which does not exist for the rule, did.
-func (x *Index) settles(p *probe, test *domainTest, slot Slot) bool {
+func (x *Index) settles(p *probe, test *domainTest, slot Row) bool {
 	t := test.counter.topology
 	domain := t.of(slot)
 	if test.spread == nil || test.spread.MaxSkew == 0 || domain == noDomain {

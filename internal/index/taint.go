@@ -31,7 +31,7 @@ func (t *taintLists) init() {
 }
 
 // retaint moves a node from the list that it had to the one that it has.
-func (x *Index) retaint(slot Slot, before, after *placement.Node) {
+func (x *Index) retaint(slot Row, before, after *placement.Node) {
 	t := &x.taints
 	was, is := taintText(before), taintText(after)
 	if was == is {

@@ -21,7 +21,7 @@ type topology struct {
 const noDomain = -1
 
 // of returns the domain of a node, noDomain if it has none.
-func (t *topology) of(slot Slot) int32 {
+func (t *topology) of(slot Row) int32 {
 	if t.key == "" {
 		return int32(slot)
 	}
@@ -110,7 +110,7 @@ func (t *topology) leave(domain int32) {
 // labels and, where the value of a topology changes, to the classes that run on
 // the node and the counters that count them: an empty node costs its labels
 // alone, however many rules look at the topology.
-func (x *Index) moveDomains(slot Slot, before, after *placement.Node) {
+func (x *Index) moveDomains(slot Row, before, after *placement.Node) {
 	eachLabel(before, func(key, value string) {
 		if now, ok := labelOf(after, key); !ok || now != value {
 			x.moveDomain(slot, x.topologies[key], after)
@@ -125,7 +125,7 @@ func (x *Index) moveDomains(slot Slot, before, after *placement.Node) {
 
 // moveDomain moves a node, with what is counted there, to another domain of a
 // topology, which may be nil.
-func (x *Index) moveDomain(slot Slot, t *topology, after *placement.Node) {
+func (x *Index) moveDomain(slot Row, t *topology, after *placement.Node) {
 	if t == nil {
 		return
 	}

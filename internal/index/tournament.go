@@ -9,7 +9,7 @@ import (
 // searchGradients is search for strategy LeastFragmentation: the soft score
 // comes before all else, so among the nodes of its greatest level the winner
 // of the tournament is the best.
-func (x *Index) searchGradients(p *probe) (Slot, bool) {
+func (x *Index) searchGradients(p *probe) (Row, bool) {
 	w := &x.walk
 	*w = walk{levels: w.levels[:0], counts: w.counts[:0]}
 	if x.list(p) {
@@ -88,7 +88,7 @@ func (x *Index) levelNodes(p *probe, level setLevel) bitset {
 // fits, or nobody. Often that is the winner among all nodes with room; where
 // it is not, only those parts of the tournament are looked at whose winners
 // come before the best so far.
-func (x *Index) leastGradient(p *probe, g *gradients, allowed bitset) Slot {
+func (x *Index) leastGradient(p *probe, g *gradients, allowed bitset) Row {
 	best := nobody
 	for _, top := range g.tops {
 		best = x.winner(g, best, top)
@@ -112,9 +112,9 @@ func (x *Index) leastGradient(p *probe, g *gradients, allowed bitset) Slot {
 
 // winnerOf returns the first among best and those of 64 allowed nodes on which
 // the query fits.
-func (x *Index) winnerOf(p *probe, g *gradients, allowed bitset, w int, best Slot) Slot {
+func (x *Index) winnerOf(p *probe, g *gradients, allowed bitset, w int, best Row) Row {
 	for word := allowed[w]; word != 0; word &= word - 1 {
-		slot := Slot(w<<6 + bits.TrailingZeros64(word))
+		slot := Row(w<<6 + bits.TrailingZeros64(word))
 		if g.by[slot] != unfit && x.winner(g, best, slot) == slot && p.admits(slot) {
 			best = slot
 		}
@@ -123,7 +123,7 @@ func (x *Index) winnerOf(p *probe, g *gradients, allowed bitset, w int, best Slo
 }
 
 // winner returns the one of two nodes with room that comes first, or nobody.
-func (x *Index) winner(g *gradients, a, b Slot) Slot {
+func (x *Index) winner(g *gradients, a, b Row) Row {
 	switch {
 	case b == nobody:
 		return a
@@ -151,7 +151,7 @@ func (x *Index) elect(p *probe, g *gradients) {
 	played := -1 // the last top that is not stale any more
 	for w := range g.stale.each {
 		head := nobody
-		for slot := w << 6; slot < min(Slot(len(g.by)), (w+1)<<6); slot++ {
+		for slot := w << 6; slot < min(Row(len(g.by)), (w+1)<<6); slot++ {
 			if g.by[slot] == unknown {
 				g.by[slot] = x.measureGradient(p, slot)
 			}

@@ -57,9 +57,9 @@ type Verdict struct {
 }
 
 // Verdict says which rules the node fails, all of them, and how it scores.
-func (x *Index) Verdict(q *Query, slot Slot) Verdict { return x.verdict(x.prepare(q), slot) }
+func (x *Index) Verdict(q *Query, slot Row) Verdict { return x.verdict(x.prepare(q), slot) }
 
-func (x *Index) verdict(p *probe, slot Slot) Verdict {
+func (x *Index) verdict(p *probe, slot Row) Verdict {
 	var failures []Failure
 	for _, f := range x.filters(p) {
 		if shortfall, fails := f.fails(x, slot); fails {
@@ -80,9 +80,9 @@ func (x *Index) verdict(p *probe, slot Slot) Verdict {
 
 // Group returns how many instances of the request's namespace and group count
 // on the node; only strategy Spread asks, for others it is 0.
-func (x *Index) Group(q *Query, slot Slot) int64 { return x.planOf(q.Class).groupOn(slot) }
+func (x *Index) Group(q *Query, slot Row) int64 { return x.planOf(q.Class).groupOn(slot) }
 
-func (p *plan) groupOn(slot Slot) int64 {
+func (p *plan) groupOn(slot Row) int64 {
 	if p.group == nil {
 		return 0
 	}

@@ -8,7 +8,7 @@ import (
 
 // walk is the state of one search.
 type walk struct {
-	best  Slot
+	best  Row
 	rank  rank
 	found bool
 
@@ -169,7 +169,7 @@ func (x *Index) walkPart(p *probe, cells []cell, limit int64) (int64, bool) {
 }
 
 // walkCell returns the first node of a cell that fits, up to a key.
-func (x *Index) walkCell(p *probe, c *cell, limit int64) (Slot, int64, bool) {
+func (x *Index) walkCell(p *probe, c *cell, limit int64) (Row, int64, bool) {
 	w := &x.walk
 	for b := range c.blocks {
 		at := &c.blocks[b]
