@@ -15,7 +15,7 @@ type labelKey struct {
 // have one node only, and then need no set.
 type posting struct {
 	only Row      // while more is nil
-	more *slotSet // of at least one node
+	more *rowSet // of at least one node
 }
 
 // each calls yield with every node in ascending order until it returns false.
@@ -81,7 +81,7 @@ func (x *Index) label(slot Row, key, value string) {
 		k.values[value] = posting{only: slot}
 		return
 	case nodes.more == nil:
-		nodes.more = new(slotSet)
+		nodes.more = new(rowSet)
 		nodes.more.add(nodes.only, x.longestList())
 		k.values[value] = nodes
 	}

@@ -2,11 +2,11 @@ package index
 
 import "slices"
 
-// slotSet is a set of slots that is small when it has few members and fast
+// rowSet is a set of slots that is small when it has few members and fast
 // when it has many: a sorted list, or one bit per slot once more than one
 // slot in denseShare is a member. Both forms take at most a few bytes per
 // member, so that a label value that one node carries costs no bitmap.
-type slotSet struct {
+type rowSet struct {
 	list []Row // sorted, while bits is nil
 	bits bitset
 	n    int
@@ -20,7 +20,7 @@ func (x *Index) longestList() int { return max(x.limits.denseSet, len(x.nodes)/d
 
 // add puts in a slot that is no member. longest is how many members a list may
 // have.
-func (s *slotSet) add(slot Row, longest int) {
+func (s *rowSet) add(slot Row, longest int) {
 	s.n++
 	if s.bits == nil && s.n > longest {
 		s.bits = make(bitset, words(int(max(slot, s.list[len(s.list)-1]))+1))
@@ -39,7 +39,7 @@ func (s *slotSet) add(slot Row, longest int) {
 }
 
 // remove takes out a member.
-func (s *slotSet) remove(slot Row, longest int) {
+func (s *rowSet) remove(slot Row, longest int) {
 	s.n--
 	if s.bits == nil {
 		at, _ := slices.BinarySearch(s.list, slot)
@@ -59,7 +59,7 @@ func (s *slotSet) remove(slot Row, longest int) {
 
 // each calls yield with every member in ascending order until it returns
 // false.
-func (s *slotSet) each(yield func(Row) bool) {
+func (s *rowSet) each(yield func(Row) bool) {
 	if s.bits != nil {
 		s.bits.each(yield)
 		return
@@ -73,7 +73,7 @@ func (s *slotSet) each(yield func(Row) bool) {
 
 // words returns between which words of a bitset the members are: from the first to
 // one before the second.
-func (s *slotSet) words() (from, to int) {
+func (s *rowSet) words() (from, to int) {
 	if s.bits != nil {
 		return 0, len(s.bits)
 	}
@@ -84,7 +84,7 @@ func (s *slotSet) words() (from, to int) {
 }
 
 // joinInto sets the members' bits in dst.
-func (s *slotSet) joinInto(dst bitset) {
+func (s *rowSet) joinInto(dst bitset) {
 	for w, word := range s.bits {
 		dst[w] |= word
 	}
@@ -94,7 +94,7 @@ func (s *slotSet) joinInto(dst bitset) {
 }
 
 // leaveFrom clears the members' bits in dst.
-func (s *slotSet) leaveFrom(dst bitset) {
+func (s *rowSet) leaveFrom(dst bitset) {
 	for w, word := range s.bits {
 		dst[w] &^= word
 	}

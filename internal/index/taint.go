@@ -21,7 +21,7 @@ type taintLists struct {
 type taintList struct {
 	text   string
 	taints []placement.Taint
-	nodes  slotSet
+	nodes  rowSet
 	soft   bool
 }
 
