@@ -23,7 +23,7 @@ type Class struct {
 	counted []*counter
 	keeps   []*counter
 
-	plan *plan // nil until the first query
+	plan *compiledRules // nil until the first query
 }
 
 // Request returns the rules as a request without ID and Resources. It is

@@ -2,9 +2,9 @@ package index
 
 import "github.com/rads-project/constellation/placement"
 
-// plan is what a class's rules compile to, once: sets of nodes and counters
+// compiledRules is what a class's rules compile to, once: sets of nodes and counters
 // that it shares with other classes. It lives as long as the class is known.
-type plan struct {
+type compiledRules struct {
 	eligible *nodeSet
 	dreaded  *nodeSet
 	hard     []domainRule // attractions, then repulsions, then spread rules
@@ -39,7 +39,7 @@ type labelTerm struct {
 }
 
 // planOf returns the plan of a class.
-func (x *Index) planOf(c *Class) *plan {
+func (x *Index) planOf(c *Class) *compiledRules {
 	if c.plan == nil {
 		c.plan = x.draft(c)
 	}
@@ -50,9 +50,9 @@ func (x *Index) planOf(c *Class) *plan {
 	return c.plan
 }
 
-func (x *Index) draft(c *Class) *plan {
+func (x *Index) draft(c *Class) *compiledRules {
 	preferences := &c.request.Preferences
-	p := &plan{
+	p := &compiledRules{
 		eligible: x.sets.acquire(eligible, preferences.Required, preferences.Tolerations),
 		dreaded:  x.sets.acquire(dreaded, nil, preferences.Tolerations),
 	}
@@ -103,7 +103,7 @@ func (x *Index) spreadRule(c *Class, i int, spread *placement.SpreadRule) domain
 	return rule
 }
 
-func (p *plan) add(rule domainRule, hard bool) {
+func (p *compiledRules) add(rule domainRule, hard bool) {
 	if hard {
 		p.hard = append(p.hard, rule)
 		return
@@ -112,7 +112,7 @@ func (p *plan) add(rule domainRule, hard bool) {
 	p.bound(rule.weight)
 }
 
-func (p *plan) bound(weight int64) {
+func (p *compiledRules) bound(weight int64) {
 	p.low += min(weight, 0) * placement.Unit
 	p.high += max(weight, 0) * placement.Unit
 }

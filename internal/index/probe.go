@@ -16,7 +16,7 @@ type Query struct {
 // changes.
 type probe struct {
 	query     *Query
-	plan      *plan
+	plan      *compiledRules
 	strategy  placement.Strategy
 	asks      []ask
 	need      uint64 // packed word of asks

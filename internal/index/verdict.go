@@ -82,7 +82,7 @@ func (x *Index) verdict(p *probe, slot Row) Verdict {
 // on the node; only strategy Spread asks, for others it is 0.
 func (x *Index) Group(q *Query, slot Row) int64 { return x.planOf(q.Class).groupOn(slot) }
 
-func (p *plan) groupOn(slot Row) int64 {
+func (p *compiledRules) groupOn(slot Row) int64 {
 	if p.group == nil {
 		return 0
 	}
