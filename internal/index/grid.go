@@ -62,7 +62,7 @@ type gridEntry struct {
 const noKey = math.MaxInt64
 
 // newGrid sorts the nodes of an order into a grid.
-func (x *Index) newGrid(o *order) *grid {
+func (x *Index) newGrid(o *ordering) *grid {
 	g := &grid{at: make([]gridPlace, len(x.nodes), cap(x.nodes)), seen: x.bookLog.end()}
 	var slots []Row
 	for _, slot := range x.byJoin {
@@ -91,7 +91,7 @@ func corner(packed uint64) uint64 {
 
 // repair brings the grid up to date with what changed since it was used last.
 // It reports false if that is no longer known.
-func (g *grid) repair(x *Index, o *order) bool {
+func (g *grid) repair(x *Index, o *ordering) bool {
 	changed, ok := x.bookLog.since(g.seen)
 	if !ok {
 		return false
@@ -107,7 +107,7 @@ func (g *grid) repair(x *Index, o *order) bool {
 }
 
 // update brings a node's entry up to date.
-func (g *grid) update(x *Index, o *order, slot Row) {
+func (g *grid) update(x *Index, o *ordering, slot Row) {
 	place := g.at[slot]
 	in := o.has(slot) && x.present.has(slot)
 	key := int64(0)

@@ -73,8 +73,8 @@ type Index struct {
 	running    map[Row][]*Class // of the instances that joined, each once
 	counters   counterTable
 
-	orders       []*order  // most recently used first; see order.go
-	bookLog      changeLog // nodes whose amounts or description changed
+	orders       []*ordering // most recently used first; see order.go
+	bookLog      changeLog   // nodes whose amounts or description changed
 	scratchTerms []labelTerm
 
 	fragmentation fragmentation

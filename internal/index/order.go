@@ -6,17 +6,17 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
-// order is an order of the nodes of a set by what does not depend on what
+// ordering is an ordering of the nodes of a set by what does not depend on what
 // runs in other nodes: the strategy term and the soft terms on labels and
 // taints. Because references are those of the cluster and not of the request,
-// every request with the same rules has the same order, whatever it asks for.
+// every request with the same rules has the same ordering, whatever it asks for.
 //
 // The plain orders are those of all nodes by the strategy term: BinPack's, and
 // Spread's for each set of scarce dimensions that are not asked. Every search
-// can use one of them, testing its rules node by node. An order of its own for
+// can use one of them, testing its rules node by node. An ordering of its own for
 // a rule set finds its node without such tests; it gets a grid when searches
 // with these rules have wasted as much time as building the grid takes.
-type order struct {
+type ordering struct {
 	packs   dimensionSet
 	lexical bool        // soft terms before all else, as strategy Affinity wants
 	set     *nodeSet    // nil for all nodes
@@ -32,15 +32,15 @@ type dimensionSet uint64
 
 func (x *Index) allDimensions() dimensionSet { return 1<<len(x.dims) - 1 }
 
-func (o *order) has(slot Row) bool { return o.set == nil || o.set.bits.has(slot) }
+func (o *ordering) has(slot Row) bool { return o.set == nil || o.set.bits.has(slot) }
 
-func (o *order) equal(other *order) bool {
+func (o *ordering) equal(other *ordering) bool {
 	return o.packs == other.packs && o.lexical == other.lexical && o.set == other.set &&
 		o.topology == other.topology && slices.Equal(o.terms, other.terms)
 }
 
 // part returns the number of the part of the grid that a node lies in.
-func (o *order) part(slot Row) int32 {
+func (o *ordering) part(slot Row) int32 {
 	if o.topology == nil {
 		return 0
 	}
@@ -52,7 +52,7 @@ const softScale = 1 << 32
 
 // orderKey returns the place of a node in the order, the smaller the earlier:
 // 100·(W·2²⁰ − R) − W·G, or for lexical orders W·2²⁰ − R − 2³²·G/2²⁰.
-func (x *Index) orderKey(o *order, slot Row) int64 {
+func (x *Index) orderKey(o *ordering, slot Row) int64 {
 	behind := int64(x.key[slot])
 	if o.packs != x.allDimensions() {
 		behind = x.bound - x.spreadTerm(o.packs, slot)
@@ -72,9 +72,9 @@ func (x *Index) orderKey(o *order, slot Row) int64 {
 // ordering returns the order to search in: the query's own if that has a grid,
 // else a plain one. own is where waste is noted, nil if the plain one is as
 // good.
-func (x *Index) ordering(p *probe) (use, own *order) {
+func (x *Index) ordering(p *probe) (use, own *ordering) {
 	terms := x.foldable(p)
-	wanted := order{
+	wanted := ordering{
 		packs: p.packs, terms: terms, topology: x.divider(p),
 		lexical: p.strategy == placement.Affinity && len(terms) > 0,
 	}
@@ -88,7 +88,7 @@ func (x *Index) ordering(p *probe) (use, own *order) {
 			return own, own
 		}
 	}
-	plain := x.remember(&order{packs: p.packs})
+	plain := x.remember(&ordering{packs: p.packs})
 	x.upToDate(plain)
 	return plain, own
 }
@@ -123,7 +123,7 @@ func (x *Index) foldable(p *probe) []labelTerm {
 }
 
 // remember returns the order that equals o, and moves it to the front.
-func (x *Index) remember(o *order) *order {
+func (x *Index) remember(o *ordering) *ordering {
 	for i, known := range x.orders {
 		if known.equal(o) {
 			copy(x.orders[1:i+1], x.orders[:i])
@@ -142,14 +142,14 @@ func (x *Index) remember(o *order) *order {
 
 // upToDate repairs the grid of an order or builds it. The sets of the order
 // must be up to date.
-func (x *Index) upToDate(o *order) {
+func (x *Index) upToDate(o *ordering) {
 	if o.grid == nil || !o.grid.repair(x, o) {
 		x.build(o)
 	}
 }
 
 // refresh brings the sets of an order up to date.
-func (x *Index) refresh(o *order) {
+func (x *Index) refresh(o *ordering) {
 	if o.set != nil {
 		x.current(o.set)
 	}
@@ -159,13 +159,13 @@ func (x *Index) refresh(o *order) {
 }
 
 // abandoned reports whether no rule uses a set of the order any more.
-func (o *order) abandoned() bool {
+func (o *ordering) abandoned() bool {
 	return o.set != nil && o.set.users == 0 || o.topology != nil && len(o.topology.users) == 0 ||
 		slices.ContainsFunc(o.terms, func(term labelTerm) bool { return term.set.users == 0 })
 }
 
 // build gives an order a new grid; the one that was used least recently goes.
-func (x *Index) build(o *order) {
+func (x *Index) build(o *ordering) {
 	o.grid = nil
 	grids := 0
 	for _, other := range x.orders {

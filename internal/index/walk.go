@@ -13,7 +13,7 @@ type walk struct {
 	found bool
 
 	visits int // nodes that may still be looked at
-	order  *order
+	order  *ordering
 	level  int64 // only nodes of this soft score, folded terms apart, count
 	group  int32 // and only those with so many of the group, for Spread
 	soft   bool  // there are terms that are not folded
