@@ -34,7 +34,7 @@ const (
 const mostAnchors = 256
 
 // anchors returns the anchors of a subject of a selector.
-func (s subject) anchors() []anchor {
+func (s selectorTarget) anchors() []anchor {
 	labels := labelAnchors(s.selector)
 	if labels == nil {
 		labels = []anchor{{kind: byNamespace}}

@@ -12,7 +12,7 @@ import (
 // Invariant: domains holds, per domain, the instances of all classes that the
 // counter covers, wherever they joined; all counts those without a domain too.
 type counter struct {
-	of       subject
+	of       selectorTarget
 	rules    string   // of and topology as a ruleWriter writes them
 	anchors  []anchor // of a selector
 	round    uint64   // of anchorTable in which it was compared last
@@ -77,7 +77,7 @@ func (t *counterTable) leave(k *counter) {
 // acquire returns the counter of a subject over a topology for one more user.
 // A new one counts what runs: in time proportional to the instances counted,
 // and to the live classes that have one of its anchors.
-func (x *Index) acquire(s subject, topologyKey string) *counter {
+func (x *Index) acquire(s selectorTarget, topologyKey string) *counter {
 	t := &x.counters
 	rules := t.writer.counter(s, topologyKey)
 	k := t.known[string(rules)]

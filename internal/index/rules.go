@@ -53,7 +53,7 @@ func (w *ruleWriter) nodeSet(kind setKind, required []placement.Constraint, tole
 }
 
 // counter writes what a counter counts, and by which domains.
-func (w *ruleWriter) counter(s subject, topologyKey string) []byte {
+func (w *ruleWriter) counter(s selectorTarget, topologyKey string) []byte {
 	w.b = append(w.b[:0], byte(s.kind))
 	w.number(int64(len(s.namespaces)))
 	for _, namespace := range s.namespaces {

@@ -6,8 +6,8 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
-// subject says which instances a counter counts.
-type subject struct {
+// selectorTarget says which instances a counter counts.
+type selectorTarget struct {
 	kind       subjectKind
 	namespaces []string // sorted; placement.AllNamespaces alone for all
 	group      string
@@ -28,7 +28,7 @@ const (
 
 // covers reports whether instances of the class are counted, or for holders
 // whether they are kept out.
-func (s subject) covers(c *Class) bool {
+func (s selectorTarget) covers(c *Class) bool {
 	if s.kind == ofGroup {
 		return c.request.Namespace == s.namespaces[0] && c.request.Group == s.group
 	}
@@ -42,21 +42,21 @@ func (s subject) covers(c *Class) bool {
 type pair [2]string
 
 // pair returns the group that is counted.
-func (s subject) pair() pair { return pair{s.namespaces[0], s.group} }
+func (s selectorTarget) pair() pair { return pair{s.namespaces[0], s.group} }
 
 // subject returns what an affinity term of the class looks at.
-func (c *Class) subject(term placement.AffinityTerm, kind subjectKind) subject {
+func (c *Class) subject(term placement.AffinityTerm, kind subjectKind) selectorTarget {
 	namespaces := slices.Sorted(slices.Values(term.Namespaces))
 	if len(namespaces) == 0 {
 		namespaces = []string{c.request.Namespace}
 	}
-	return subject{kind: kind, namespaces: slices.Compact(namespaces), selector: term.Selector}
+	return selectorTarget{kind: kind, namespaces: slices.Compact(namespaces), selector: term.Selector}
 }
 
 // spreadSubject returns what a spread rule of the class counts.
-func (c *Class) spreadSubject(selector placement.Constraint) subject {
+func (c *Class) spreadSubject(selector placement.Constraint) selectorTarget {
 	if selector.IsZero() {
-		return subject{kind: ofGroup, namespaces: []string{c.request.Namespace}, group: c.request.Group}
+		return selectorTarget{kind: ofGroup, namespaces: []string{c.request.Namespace}, group: c.request.Group}
 	}
-	return subject{kind: ofSelector, namespaces: []string{c.request.Namespace}, selector: selector}
+	return selectorTarget{kind: ofSelector, namespaces: []string{c.request.Namespace}, selector: selector}
 }
