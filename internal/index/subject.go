@@ -8,17 +8,17 @@ import (
 
 // selectorTarget says which instances a counter counts.
 type selectorTarget struct {
-	kind       subjectKind
+	kind       targetKind
 	namespaces []string // sorted; placement.AllNamespaces alone for all
 	group      string
 	selector   placement.Constraint
 }
 
-type subjectKind uint8
+type targetKind uint8
 
 const (
 	// ofGroup counts the instances of a group of one namespace.
-	ofGroup subjectKind = iota
+	ofGroup targetKind = iota
 	// ofSelector counts the instances of the namespaces that it selects.
 	ofSelector
 	// ofHolders counts the instances that have the selector as a required
@@ -45,7 +45,7 @@ type pair [2]string
 func (s selectorTarget) pair() pair { return pair{s.namespaces[0], s.group} }
 
 // subject returns what an affinity term of the class looks at.
-func (c *Class) subject(term placement.AffinityTerm, kind subjectKind) selectorTarget {
+func (c *Class) subject(term placement.AffinityTerm, kind targetKind) selectorTarget {
 	namespaces := slices.Sorted(slices.Values(term.Namespaces))
 	if len(namespaces) == 0 {
 		namespaces = []string{c.request.Namespace}
