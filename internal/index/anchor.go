@@ -6,12 +6,12 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
-// anchor is something that an instance must have for a counter to cover it, by
+// indexKey is something that an instance must have for a counter to cover it, by
 // which the counters are found that may cover a class.
 //
 // Invariant: a counter of a selector stands in anchorTable.lists under every
 // one of its anchors, and whatever it covers has at least one of them.
-type anchor struct {
+type indexKey struct {
 	kind       anchorKind
 	namespace  string // placement.AllNamespaces for any
 	key, value string
@@ -34,16 +34,16 @@ const (
 const mostAnchors = 256
 
 // anchors returns the anchors of a subject of a selector.
-func (s selectorTarget) anchors() []anchor {
+func (s selectorTarget) anchors() []indexKey {
 	labels := labelAnchors(s.selector)
 	if labels == nil {
-		labels = []anchor{{kind: byNamespace}}
+		labels = []indexKey{{kind: byNamespace}}
 	}
 	namespaces := s.namespaces
 	if len(namespaces)*len(labels) > mostAnchors {
 		namespaces = []string{placement.AllNamespaces}
 	}
-	all := make([]anchor, 0, len(namespaces)*len(labels))
+	all := make([]indexKey, 0, len(namespaces)*len(labels))
 	for _, namespace := range namespaces {
 		for _, a := range labels {
 			a.namespace = namespace
@@ -56,12 +56,12 @@ func (s selectorTarget) anchors() []anchor {
 // labelAnchors returns anchors, without namespaces and each once, one of which
 // everything that meets the constraint has. It returns nil if there are none:
 // labels may be missing then.
-func labelAnchors(c placement.Constraint) []anchor {
+func labelAnchors(c placement.Constraint) []indexKey {
 	switch c.Operator() {
 	case 0, placement.OpNot:
 		return nil
 	case placement.OpAnd:
-		var best []anchor
+		var best []indexKey
 		for _, operand := range c.Operands() {
 			if anchors := labelAnchors(operand); narrower(anchors, best) {
 				best = anchors
@@ -69,7 +69,7 @@ func labelAnchors(c placement.Constraint) []anchor {
 		}
 		return best
 	case placement.OpOr:
-		var all []anchor
+		var all []indexKey
 		for _, operand := range c.Operands() {
 			anchors := labelAnchors(operand)
 			if anchors == nil {
@@ -79,27 +79,27 @@ func labelAnchors(c placement.Constraint) []anchor {
 		}
 		return distinct(all)
 	case placement.OpEqual, placement.OpIn:
-		var all []anchor
+		var all []indexKey
 		for _, value := range c.Values() {
-			all = append(all, anchor{kind: byLabel, key: c.Key(), value: value})
+			all = append(all, indexKey{kind: byLabel, key: c.Key(), value: value})
 		}
 		return distinct(all)
 	default:
 		if c.MatchValue("", false) {
 			return nil
 		}
-		return []anchor{{kind: byKey, key: c.Key()}}
+		return []indexKey{{kind: byKey, key: c.Key()}}
 	}
 }
 
 // narrower reports whether fewer classes are likely to have one of the anchors a
 // than one of b: labels are narrower than keys, and few than many.
-func narrower(a, b []anchor) bool {
+func narrower(a, b []indexKey) bool {
 	if a == nil || b == nil {
 		return b == nil
 	}
-	keys := func(list []anchor) bool {
-		return slices.ContainsFunc(list, func(a anchor) bool { return a.kind == byKey })
+	keys := func(list []indexKey) bool {
+		return slices.ContainsFunc(list, func(a indexKey) bool { return a.kind == byKey })
 	}
 	if keys(a) != keys(b) {
 		return keys(b)
@@ -107,9 +107,9 @@ func narrower(a, b []anchor) bool {
 	return len(a) < len(b)
 }
 
-func distinct(anchors []anchor) []anchor {
-	seen := make(map[anchor]bool, len(anchors))
-	return slices.DeleteFunc(anchors, func(a anchor) bool {
+func distinct(anchors []indexKey) []indexKey {
+	seen := make(map[indexKey]bool, len(anchors))
+	return slices.DeleteFunc(anchors, func(a indexKey) bool {
 		twice := seen[a]
 		seen[a] = true
 		return twice
@@ -120,14 +120,14 @@ func distinct(anchors []anchor) []anchor {
 // that stand under one of its labels or keys, or under its namespace because
 // nothing is known of the labels, and with no others.
 type anchorTable struct {
-	lists      map[anchor][]*counter
+	lists      map[indexKey][]*counter
 	used       [anchorKinds][2]int // lists of a kind, in one and in all namespaces
 	unanchored int                 // counters of which only the namespace is known
 	compared   uint64              // classes with counters
 	round      uint64              // of looking up
 }
 
-func (t *anchorTable) init() { t.lists = make(map[anchor][]*counter) }
+func (t *anchorTable) init() { t.lists = make(map[indexKey][]*counter) }
 
 func (t *anchorTable) add(k *counter) {
 	for _, a := range k.anchors {
@@ -154,7 +154,7 @@ func (t *anchorTable) remove(k *counter) {
 }
 
 // breadth is 1 for an anchor in all namespaces.
-func (a anchor) breadth() int {
+func (a indexKey) breadth() int {
 	if a.namespace == placement.AllNamespaces {
 		return 1
 	}
@@ -165,7 +165,7 @@ func (a anchor) breadth() int {
 func (t *anchorTable) covering(found []*counter, c *Class) []*counter {
 	t.round++
 	for breadth, namespace := range [...]string{c.request.Namespace, placement.AllNamespaces} {
-		compare := func(a anchor) {
+		compare := func(a indexKey) {
 			if t.used[a.kind][breadth] == 0 {
 				return
 			}
@@ -181,10 +181,10 @@ func (t *anchorTable) covering(found []*counter, c *Class) []*counter {
 				}
 			}
 		}
-		compare(anchor{kind: byNamespace})
+		compare(indexKey{kind: byNamespace})
 		for key, value := range c.request.Labels {
-			compare(anchor{kind: byKey, key: key})
-			compare(anchor{kind: byLabel, key: key, value: value})
+			compare(indexKey{kind: byKey, key: key})
+			compare(indexKey{kind: byLabel, key: key, value: value})
 		}
 	}
 	return found

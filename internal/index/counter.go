@@ -13,9 +13,9 @@ import (
 // counter covers, wherever they joined; all counts those without a domain too.
 type counter struct {
 	of       selectorTarget
-	rules    string   // of and topology as a ruleWriter writes them
-	anchors  []anchor // of a selector
-	round    uint64   // of anchorTable in which it was compared last
+	rules    string     // of and topology as a ruleWriter writes them
+	anchors  []indexKey // of a selector
+	round    uint64     // of anchorTable in which it was compared last
 	topology *topology
 	domains  tally
 	all      int64
