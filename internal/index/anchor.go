@@ -12,16 +12,16 @@ import (
 // Invariant: a counter of a selector stands in anchorTable.lists under every
 // one of its anchors, and whatever it covers has at least one of them.
 type indexKey struct {
-	kind       anchorKind
+	kind       indexKeyKind
 	namespace  string // placement.AllNamespaces for any
 	key, value string
 }
 
-type anchorKind uint8
+type indexKeyKind uint8
 
 const (
 	// byNamespace: nothing is known but the namespace.
-	byNamespace anchorKind = iota
+	byNamespace indexKeyKind = iota
 	// byKey: there is a label of the key, of whatever value.
 	byKey
 	// byLabel: there is this label.
