@@ -116,10 +116,10 @@ func distinct(anchors []indexKey) []indexKey {
 	})
 }
 
-// anchorTable finds counters by their anchors. A class is compared with those
+// keyTable finds counters by their anchors. A class is compared with those
 // that stand under one of its labels or keys, or under its namespace because
 // nothing is known of the labels, and with no others.
-type anchorTable struct {
+type keyTable struct {
 	lists      map[indexKey][]*counter
 	used       [anchorKinds][2]int // lists of a kind, in one and in all namespaces
 	unanchored int                 // counters of which only the namespace is known
@@ -127,9 +127,9 @@ type anchorTable struct {
 	round      uint64              // of looking up
 }
 
-func (t *anchorTable) init() { t.lists = make(map[indexKey][]*counter) }
+func (t *keyTable) init() { t.lists = make(map[indexKey][]*counter) }
 
-func (t *anchorTable) add(k *counter) {
+func (t *keyTable) add(k *counter) {
 	for _, a := range k.anchors {
 		if len(t.lists[a]) == 0 {
 			t.used[a.kind][a.breadth()]++
@@ -141,7 +141,7 @@ func (t *anchorTable) add(k *counter) {
 	}
 }
 
-func (t *anchorTable) remove(k *counter) {
+func (t *keyTable) remove(k *counter) {
 	for _, a := range k.anchors {
 		if t.lists[a] = without(t.lists[a], k); len(t.lists[a]) == 0 {
 			delete(t.lists, a)
@@ -162,7 +162,7 @@ func (a indexKey) breadth() int {
 }
 
 // covering appends the counters that cover a class to found, each once.
-func (t *anchorTable) covering(found []*counter, c *Class) []*counter {
+func (t *keyTable) covering(found []*counter, c *Class) []*counter {
 	t.round++
 	for breadth, namespace := range [...]string{c.request.Namespace, placement.AllNamespaces} {
 		compare := func(a indexKey) {

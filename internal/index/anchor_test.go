@@ -16,7 +16,7 @@ import (
 func TestAnchorsMissNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := newDice(rapid.Uint64().Draw(t, "dice"))
-		var table anchorTable
+		var table keyTable
 		table.init()
 		var all []*counter
 		for range 30 {

@@ -29,8 +29,8 @@ type counterTable struct {
 	known     map[string]*counter // by subject and topology
 	writer    ruleWriter
 	groups    map[pair][]*counter
-	selectors anchorTable
-	holders   anchorTable
+	selectors keyTable
+	holders   keyTable
 	edit      uint64 // counts arrivals and departures of holders
 }
 
