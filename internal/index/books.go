@@ -93,7 +93,7 @@ func (x *Index) SetHeld(slot Row, held Held) {
 func (x *Index) claimPort(slot Row, port uint16, delta int32) {
 	claims := x.ports[port]
 	if claims == nil {
-		claims = new(tally)
+		claims = new(domainCounts)
 		x.ports[port] = claims
 	}
 	claims.add(int32(slot), delta, len(x.nodes), x.limits.denseTally)

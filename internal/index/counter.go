@@ -17,7 +17,7 @@ type counter struct {
 	anchors  []indexKey // of a selector
 	round    uint64     // of anchorTable in which it was compared last
 	topology *topology
-	domains  tally
+	domains  domainCounts
 	all      int64
 	users    int  // plans or joined classes that use it
 	dead     bool // nobody uses it; classes forget it when they meet it

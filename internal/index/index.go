@@ -65,7 +65,7 @@ type Index struct {
 	// What rules look at.
 	labels     map[string]*labelKey
 	taints     taintLists
-	ports      map[uint16]*tally
+	ports      map[uint16]*domainCounts
 	topologies map[string]*topology
 	sets       setCache
 	nodeLog    changeLog
@@ -97,7 +97,7 @@ func newIndex(cfg Config, limits limits) *Index {
 		cfg:        cfg,
 		limits:     limits,
 		labels:     make(map[string]*labelKey),
-		ports:      make(map[uint16]*tally),
+		ports:      make(map[uint16]*domainCounts),
 		running:    make(map[Row][]*Class),
 		topologies: make(map[string]*topology),
 	}

@@ -34,7 +34,7 @@ type probe struct {
 // portTest is a claimed port that the query claims too.
 type portTest struct {
 	port   uint16
-	claims *tally
+	claims *domainCounts
 }
 
 // domainTest is a hard rule as a range of counts: a node passes if its domain

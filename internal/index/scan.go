@@ -46,7 +46,7 @@ func (x *Index) scan(p *probe) (Row, bool) {
 		best     Row
 		bestRank rank
 		found    bool
-		group    *tally
+		group    *domainCounts
 	)
 	if p.plan.group != nil {
 		group = &p.plan.group.domains

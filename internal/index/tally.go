@@ -1,7 +1,7 @@
 package index
 
-// tally counts things by domain number, sparsely while few domains have any.
-type tally struct {
+// domainCounts counts things by domain number, sparsely while few domains have any.
+type domainCounts struct {
 	sparse  map[int32]int32
 	dense   []int32
 	nonzero int
@@ -14,7 +14,7 @@ type tally struct {
 // becomes a plain list.
 const tallyShare = 8
 
-func (t *tally) at(domain int32) int32 {
+func (t *domainCounts) at(domain int32) int32 {
 	if t.dense != nil {
 		if int(domain) < len(t.dense) {
 			return t.dense[domain]
@@ -26,7 +26,7 @@ func (t *tally) at(domain int32) int32 {
 
 // add changes a count by delta; domains is how many domains there are, and up
 // to dense of them are counted in a plain list anyway.
-func (t *tally) add(domain, delta int32, domains, dense int) {
+func (t *domainCounts) add(domain, delta int32, domains, dense int) {
 	t.total += int64(delta)
 	if t.dense == nil && (domains <= dense || t.nonzero > domains/tallyShare) {
 		t.dense = make([]int32, domains)
@@ -66,7 +66,7 @@ func (t *tally) add(domain, delta int32, domains, dense int) {
 }
 
 // enter counts a domain under its count.
-func (t *tally) enter(count int32) {
+func (t *domainCounts) enter(count int32) {
 	for int(count) >= len(t.levels) {
 		t.levels = append(t.levels, 0)
 	}
@@ -75,7 +75,7 @@ func (t *tally) enter(count int32) {
 
 // each calls yield with every domain that has a count, in no fixed order: what
 // is computed from it must not depend on the order.
-func (t *tally) each(yield func(domain, count int32) bool) {
+func (t *domainCounts) each(yield func(domain, count int32) bool) {
 	for domain, count := range t.dense {
 		if count != 0 && !yield(int32(domain), count) {
 			return
@@ -91,7 +91,7 @@ func (t *tally) each(yield func(domain, count int32) bool) {
 // ranks appends the counts that domains have, each once, ascending. The first
 // call takes time in proportion to the domains, later ones to the greatest
 // count there ever was.
-func (t *tally) ranks(counts []int32) []int32 {
+func (t *domainCounts) ranks(counts []int32) []int32 {
 	if t.levels == nil {
 		t.levels = make([]int32, 1)
 		for _, count := range t.each {
