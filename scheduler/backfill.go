@@ -40,7 +40,7 @@ func checkWindow(now time.Time, req *placement.Request) error {
 // spot is a place that a query could take.
 type spot struct {
 	index.Choice
-	held *index.Held // in place of the node's own; nil is its own
+	held *index.Hold // in place of the node's own; nil is its own
 }
 
 // backfill looks for a better place than the best. It takes time in proportion
@@ -75,9 +75,9 @@ func (st *state) backfilled(now time.Time, q *index.Query, n *node) (*spot, bool
 	}
 	held, places := st.held(n, w), n.places
 	st.keepPlaces(n, held.places)
-	terms, ok := st.index.Evaluate(q, n.slot, &held.Held)
+	terms, ok := st.index.Evaluate(q, n.slot, &held.Hold)
 	st.keepPlaces(n, places)
-	return &spot{index.Choice{Slot: n.slot, Terms: terms}, &held.Held}, ok
+	return &spot{index.Choice{Slot: n.slot, Terms: terms}, &held.Hold}, ok
 }
 
 func byJoin(a, b *node) int { return cmp.Compare(a.join, b.join) }

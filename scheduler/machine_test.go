@@ -243,7 +243,7 @@ func (m *machine) checkIndex(t *rapid.T) {
 			require.Equal(t, now.places, n.places, n.ID)
 		}
 		for i := range n.Devices.Count {
-			shown := held{Held: st.index.Held(n.slot)}
+			shown := held{Hold: st.index.Held(n.slot)}
 			require.Equal(t, now.device(i), shown.device(i), n.ID)
 		}
 	}

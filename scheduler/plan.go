@@ -68,7 +68,7 @@ func (st *state) hold(n *node) {
 	setMember(st.planned, n, !peak.IsZero())
 	held := st.held(n, st.fromNow())
 	setMember(st.reserved, n, !held.Resources.IsZero() || held.places > 0)
-	st.index.SetHeld(n.slot, held.Held)
+	st.index.SetHeld(n.slot, held.Hold)
 	st.keepPlaces(n, held.places)
 }
 

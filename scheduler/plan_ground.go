@@ -125,7 +125,7 @@ func (st *state) room(n *node, described *placement.Node) reservation.Room {
 
 // held is an amount of the plan on a node, with places of instances.
 type held struct {
-	index.Held
+	index.Hold
 	places int64
 }
 
@@ -164,7 +164,7 @@ func (st *state) counted(n *node) held {
 func (st *state) held(n *node, w reservation.Window) held {
 	peak, devices := st.plan.Peak(n.ID, w)
 	counted := st.counted(n)
-	h := held{index.Held{Resources: peak.Resources, Devices: devices}, max(0, peak.Instances-counted.places)}
+	h := held{index.Hold{Resources: peak.Resources, Devices: devices}, max(0, peak.Instances-counted.places)}
 	for name, amount := range counted.Resources.All() {
 		if amount != 0 {
 			h.Resources = h.Resources.With(name, max(0, h.Resources.Amount(name)-amount))

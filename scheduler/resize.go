@@ -64,7 +64,7 @@ func (st *state) canResize(now time.Time, a *allocation, to placement.Resources)
 
 // roomToGrow refuses growth beyond what is free on the node beside what is held
 // there, GPUs left aside.
-func (st *state) roomToGrow(a *allocation, to placement.Resources, held *index.Held) error {
+func (st *state) roomToGrow(a *allocation, to placement.Resources, held *index.Hold) error {
 	allocatable, used := a.node.Allocatable(), st.index.Used(a.node.slot)
 	for name, amount := range to.All() {
 		growth := amount - a.resources.Amount(name)
@@ -78,15 +78,15 @@ func (st *state) roomToGrow(a *allocation, to placement.Resources, held *index.H
 
 // heldFrom returns what is held on the node of an instance for others, from now
 // until it leaves.
-func (st *state) heldFrom(now time.Time, a *allocation) index.Held {
+func (st *state) heldFrom(now time.Time, a *allocation) index.Hold {
 	stay, ok := st.plan.Stay(a.id)
 	switch {
 	case !ok || stay.Overstayed:
 		return st.index.Held(a.node.slot)
 	case stay.Yield:
-		return st.held(a.node, reservation.Window{Start: now, End: now.Add(1)}).Held
+		return st.held(a.node, reservation.Window{Start: now, End: now.Add(1)}).Hold
 	default:
-		return st.held(a.node, reservation.Window{Start: now, End: stay.Window.End}).Held
+		return st.held(a.node, reservation.Window{Start: now, End: stay.Window.End}).Hold
 	}
 }
 
@@ -98,7 +98,7 @@ func (st *state) tooLarge(a *allocation, name placement.ResourceName) error {
 
 // resizeDevices returns the devices for another amount of GPU: those that the
 // instance has, as far as it still needs them, and others as for a new one.
-func (st *state) resizeDevices(a *allocation, amount int64, held *index.Held) ([]uint16, error) {
+func (st *state) resizeDevices(a *allocation, amount int64, held *index.Hold) ([]uint16, error) {
 	was, has := a.resources.GPU, deviceList(a.devices)
 	switch {
 	case amount == was:
@@ -120,7 +120,7 @@ func (st *state) resizeDevices(a *allocation, amount int64, held *index.Held) ([
 func fractional(gpu int64) bool { return gpu%placement.Device != 0 }
 
 // deviceLeft returns what is left of each device of a node, holds subtracted.
-func (st *state) deviceLeft(n *node, held *index.Held) []int64 {
+func (st *state) deviceLeft(n *node, held *index.Hold) []int64 {
 	left := slices.Clone(st.index.DeviceFree(n.slot))
 	for i := range min(len(left), len(held.Devices)) { // of devices that are gone too, zero
 		left[i] -= held.Devices[i]

@@ -163,7 +163,7 @@ func TestPatchedSetsCountDomainsAnew(t *testing.T) {
 	for _, state := range []State{Cordoned, Ready} {
 		w.m.nodes[2].state = state
 		w.x.SetState(w.m.nodes[2].slot, state)
-		w.check(t, r, Held{})
+		w.check(t, r, Hold{})
 	}
 	w.m.nodes[2].state = Cordoned
 	w.x.SetState(w.m.nodes[2].slot, Cordoned)

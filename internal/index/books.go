@@ -2,8 +2,8 @@ package index
 
 import "github.com/rads-project/constellation/placement"
 
-// Held is capacity of a node that reservations hold.
-type Held struct {
+// Hold is capacity of a node that reservations hold.
+type Hold struct {
 	Resources placement.Resources
 	// Devices is what is held of each GPU by index, in thousandths; missing
 	// entries are zero.
@@ -68,7 +68,7 @@ func (x *Index) spare(slot Row, d int) int64 {
 
 // SetHeld sets what reservations hold of the node: the peak over all present
 // and future times.
-func (x *Index) SetHeld(slot Row, held Held) {
+func (x *Index) SetHeld(slot Row, held Hold) {
 	n := &x.nodes[slot]
 	x.use(&held.Resources, 1)
 	if n.hold != nil {
@@ -113,12 +113,12 @@ func (x *Index) Used(slot Row) placement.Resources {
 }
 
 // Held returns what reservations hold of the node.
-func (x *Index) Held(slot Row) Held {
+func (x *Index) Held(slot Row) Hold {
 	h := x.nodes[slot].hold
 	if h == nil {
-		return Held{}
+		return Hold{}
 	}
-	return Held{Resources: x.resources(&h.amounts), Devices: append([]int64(nil), h.devices...)}
+	return Hold{Resources: x.resources(&h.amounts), Devices: append([]int64(nil), h.devices...)}
 }
 
 // Free returns allocatable − used − held. Amounts may be negative.

@@ -24,7 +24,7 @@ func (w *world) checkBest(t require.TestingT, q *Query, r *placement.Request) (C
 }
 
 // check compares all answers about one request.
-func (w *world) check(t require.TestingT, r placement.Request, held Held) {
+func (w *world) check(t require.TestingT, r placement.Request, held Hold) {
 	q := w.query(&r)
 	w.checkBest(t, q, &r)
 	fit, tallies := w.m.ranked(&r)
@@ -113,7 +113,7 @@ func (m *model) largest(failures []Failure) fraction {
 	return largest
 }
 
-func (w *world) checkNode(t require.TestingT, q *Query, r *placement.Request, n *modelNode, held Held) {
+func (w *world) checkNode(t require.TestingT, q *Query, r *placement.Request, n *modelNode, held Hold) {
 	failures := w.m.failures(r, n, nil)
 	verdict := w.x.Verdict(q, n.slot)
 	require.Equal(t, failures, verdict.Failures, "verdict of %v on %v", r, n.spec)
@@ -144,7 +144,7 @@ func (w *world) checkNode(t require.TestingT, q *Query, r *placement.Request, n 
 }
 
 // checkDevices holds the index to the rule of package placement.
-func (w *world) checkDevices(t require.TestingT, r *placement.Request, n *modelNode, got []uint16, held *Held) {
+func (w *world) checkDevices(t require.TestingT, r *placement.Request, n *modelNode, got []uint16, held *Hold) {
 	chosen, ok := placement.ChooseDevices(n.deviceLeft(held), r.Resources.GPU)
 	require.True(t, ok)
 	var want []uint16

@@ -104,7 +104,7 @@ func (x *Index) DeviceFree(slot Row) []int64 {
 // that placement.ChooseDevices returns, found without a list of what is left.
 // held stands in for the node's own holds; nil means its own. The result is nil
 // if the query asks for no GPU.
-func (x *Index) Devices(q *Query, slot Row, held *Held) []uint16 {
+func (x *Index) Devices(q *Query, slot Row, held *Hold) []uint16 {
 	asked := q.Resources.GPU
 	if asked == 0 {
 		return nil
@@ -140,7 +140,7 @@ func (n *node) tightest(asked int64, holds []int64) int {
 	return best
 }
 
-func (x *Index) deviceHolds(slot Row, held *Held) []int64 {
+func (x *Index) deviceHolds(slot Row, held *Hold) []int64 {
 	if held != nil {
 		return held.Devices
 	}

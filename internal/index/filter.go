@@ -169,7 +169,7 @@ func (r resourceRule) mark(x *Index, among, fail bitset) (from, to int) {
 		fail[w] = word & x.lacking(w, r.ask)
 		for rest := fail[w] & x.held[w]; rest != 0; rest &= rest - 1 {
 			slot := Row(w<<6 + bits.TrailingZeros64(rest))
-			fail.put(slot, x.missing(slot, r.ask, &Held{}) > 0)
+			fail.put(slot, x.missing(slot, r.ask, &Hold{}) > 0)
 		}
 	}
 	return 0, len(fail)
@@ -179,7 +179,7 @@ func (r resourceRule) fails(x *Index, slot Row) (int64, bool) {
 	if r.overused && !x.overused.has(slot) {
 		return 0, false
 	}
-	missing := x.missing(slot, r.ask, &Held{})
+	missing := x.missing(slot, r.ask, &Hold{})
 	return missing, missing > 0
 }
 
@@ -200,7 +200,7 @@ func (r holdRule) mark(x *Index, among, fail bitset) (from, to int) {
 
 func (r holdRule) fails(x *Index, slot Row) (int64, bool) {
 	h := x.nodes[slot].hold
-	if h == nil || r.dim < 0 || x.missing(slot, ask(r), &Held{}) > 0 {
+	if h == nil || r.dim < 0 || x.missing(slot, ask(r), &Hold{}) > 0 {
 		return 0, false
 	}
 	missing := shortfall(r.amount, satSub(h.spare[r.dim], h.amounts[r.dim]))

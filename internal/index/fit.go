@@ -55,7 +55,7 @@ func (x *Index) Fits(q *Query, slot Row) bool { return x.fits(x.prepareFilters(q
 
 // Evaluate reports whether the query fits on the node and how it scores there,
 // with other held amounts in place of the node's own; nil means its own.
-func (x *Index) Evaluate(q *Query, slot Row, held *Held) (placement.Terms, bool) {
+func (x *Index) Evaluate(q *Query, slot Row, held *Hold) (placement.Terms, bool) {
 	p := x.prepare(q)
 	terms := x.terms(p, slot)
 	if held == nil {
@@ -75,7 +75,7 @@ func (x *Index) Evaluate(q *Query, slot Row, held *Held) (placement.Terms, bool)
 
 // missing returns by how much an amount fails on a node beside given holds,
 // not above zero if it fits.
-func (x *Index) missing(slot Row, a ask, held *Held) int64 {
+func (x *Index) missing(slot Row, a ask, held *Hold) int64 {
 	if a.name == placement.NameGPU {
 		most, whole := x.gpusLeft(slot, held.Devices)
 		return gpuMissing(a.amount, most, whole)

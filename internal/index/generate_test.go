@@ -87,11 +87,11 @@ func drawTaint(d dice, key string) placement.Taint {
 	}
 }
 
-func drawHeld(d dice) Held {
+func drawHeld(d dice) Hold {
 	if int(d.from(0, 2)) == 0 {
-		return Held{}
+		return Hold{}
 	}
-	held := Held{Resources: drawResources(d, 30)}
+	held := Hold{Resources: drawResources(d, 30)}
 	for range int(d.from(0, 3)) {
 		held.Devices = append(held.Devices, pick[int64](d, 0, 400, 1000))
 	}

@@ -109,7 +109,7 @@ func (x *Index) Update(slot Row, n *placement.Node) {
 // more.
 func (x *Index) Remove(slot Row) {
 	n := &x.nodes[slot]
-	x.SetHeld(slot, Held{})
+	x.SetHeld(slot, Hold{})
 	allocatable := n.spec.Allocatable()
 	x.use(&allocatable, -1)
 	at, _ := slices.BinarySearchFunc(x.byJoin, n.join, x.compareJoin)

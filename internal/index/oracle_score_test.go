@@ -30,7 +30,7 @@ func (m *model) weight(name placement.ResourceName) int64 {
 }
 
 // terms returns the score of a node, whether it fits or not.
-func (m *model) terms(r *placement.Request, n *modelNode, held *Held) (placement.Terms, []Part) {
+func (m *model) terms(r *placement.Request, n *modelNode, held *Hold) (placement.Terms, []Part) {
 	if held == nil {
 		held = &n.held
 	}

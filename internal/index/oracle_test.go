@@ -24,7 +24,7 @@ type modelNode struct {
 	join      uint64
 	slot      Row
 	state     State
-	held      Held
+	held      Hold
 	instances []*modelInstance
 }
 
@@ -54,7 +54,7 @@ func (m *model) at(slot Row) *modelNode {
 	return m.nodes[i]
 }
 
-func (n *modelNode) deviceLeft(held *Held) []int64 {
+func (n *modelNode) deviceLeft(held *Hold) []int64 {
 	left := make([]int64, n.spec.Devices.Count)
 	for i := range left {
 		left[i] = 1000
@@ -91,7 +91,7 @@ func (n *modelNode) devicesOver() int64 {
 }
 
 // free returns allocatable − used − held of one dimension.
-func (n *modelNode) free(name placement.ResourceName, held *Held) int64 {
+func (n *modelNode) free(name placement.ResourceName, held *Hold) int64 {
 	allocatable := n.spec.Allocatable()
 	free := allocatable.Amount(name)
 	for _, instance := range n.instances {
@@ -115,7 +115,7 @@ func (n *modelNode) used() map[placement.ResourceName]bool {
 }
 
 // lacks returns by how much an amount fails on the node beside holds.
-func (n *modelNode) lacks(name placement.ResourceName, amount int64, held *Held) int64 {
+func (n *modelNode) lacks(name placement.ResourceName, amount int64, held *Hold) int64 {
 	if name != placement.NameGPU {
 		return amount - n.free(name, held)
 	}
@@ -262,7 +262,7 @@ func (m *model) spreading(rule placement.SpreadRule, r *placement.Request) sprea
 }
 
 // failures returns all rules that the node fails, in filter order.
-func (m *model) failures(r *placement.Request, n *modelNode, held *Held) []Failure {
+func (m *model) failures(r *placement.Request, n *modelNode, held *Hold) []Failure {
 	if held == nil {
 		held = &n.held
 	}

@@ -43,11 +43,11 @@ func TestQuestionsBeforeNodes(t *testing.T) {
 	r := placement.Request{ID: "r", Preferences: placement.Preferences{}.
 		Prefer(placement.Exists("zone"), 5).Require(placement.NotExists("rack"))}
 	for range 3 {
-		w.check(t, r, Held{})
+		w.check(t, r, Hold{})
 	}
 	w.checkInvariants(t)
 	w.add(placement.Node{ID: "n", Capacity: placement.Resources{CPU: 1}})
-	w.check(t, r, Held{})
+	w.check(t, r, Hold{})
 	w.checkInvariants(t)
 }
 

@@ -97,7 +97,7 @@ func (w *world) setCounts(n *modelNode, i int, counts bool) {
 	}
 }
 
-func (w *world) setHeld(n *modelNode, held Held) {
+func (w *world) setHeld(n *modelNode, held Hold) {
 	n.held = held
 	w.x.SetHeld(n.slot, held)
 }
