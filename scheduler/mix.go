@@ -70,9 +70,9 @@ func (s *Scheduler) SetMix(ctx context.Context, mix []MixKind) error {
 
 func (st *state) setMix(mix []MixKind) {
 	st.mix = mix
-	kinds := make([]index.MixKind, len(mix))
+	kinds := make([]index.WorkloadClass, len(mix))
 	for i, kind := range mix {
-		kinds[i] = index.MixKind(kind)
+		kinds[i] = index.WorkloadClass(kind)
 	}
 	st.index.SetMix(kinds)
 }

@@ -6,8 +6,8 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
-// MixKind is one sort of the typical work that LeastFragmentation expects.
-type MixKind struct {
+// WorkloadClass is one sort of the typical work that LeastFragmentation expects.
+type WorkloadClass struct {
 	// Resources of one instance; GPU as in a request.
 	Resources placement.Resources
 	// Models of GPUs that it runs on; none means any.
@@ -53,7 +53,7 @@ type workKind struct {
 // SetMix sets the typical mix of work for strategy LeastFragmentation; none
 // makes it pack by amounts alone. The mix must be valid. Dimensions that no
 // node has keep a kind from fitting anywhere.
-func (x *Index) SetMix(kinds []MixKind) {
+func (x *Index) SetMix(kinds []WorkloadClass) {
 	f := &x.fragmentation
 	*f = fragmentation{shapes: make(map[hash]*gradients)}
 	for _, kind := range kinds {

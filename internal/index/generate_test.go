@@ -270,10 +270,10 @@ func (w *world) drawNewRequest(d dice) placement.Request {
 	return r
 }
 
-func drawMix(d dice) []MixKind {
-	var mix []MixKind
+func drawMix(d dice) []WorkloadClass {
+	var mix []WorkloadClass
 	for range d.from(0, 4) {
-		kind := MixKind{Resources: drawResources(d, 20), Count: d.from(1, 9)}
+		kind := WorkloadClass{Resources: drawResources(d, 20), Count: d.from(1, 9)}
 		kind.Resources.GPU = pick[int64](d, 0, 1, 300, 500, 1000, 2000)
 		if d.one(3) {
 			kind.Models = []string{"A", "C"}

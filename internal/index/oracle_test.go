@@ -16,7 +16,7 @@ type model struct {
 	cfg       Config
 	nodes     []*modelNode // in join order
 	reference map[placement.ResourceName]int64
-	mix       []MixKind
+	mix       []WorkloadClass
 }
 
 type modelNode struct {
