@@ -21,7 +21,7 @@ func (st *state) findClaim(now time.Time, id string, req *placement.Request) (fo
 		}
 		return found{existing: existing}, nil
 	}
-	changes, err := st.plan.Claim(&ground{st: st}, id, *req, func(node string) bool {
+	changes, err := st.plan.Claim(&planNodes{st: st}, id, *req, func(node string) bool {
 		for _, f := range st.index.Verdict(&q, st.nodes[node].slot).Failures {
 			switch f.Reason.Kind {
 			case placement.ReasonInstances, placement.ReasonResource, placement.ReasonHold:

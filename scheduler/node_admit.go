@@ -37,7 +37,7 @@ func (st *state) admitUpdate(n placement.Node) (*NodeUpdated, error) {
 	}
 	return &NodeUpdated{
 		Node: canonical, Reference: reference,
-		Moves: st.movesFrom(&ground{st: st, changed: &canonical}, n.ID),
+		Moves: st.movesFrom(&planNodes{st: st, changed: &canonical}, n.ID),
 	}, nil
 }
 
@@ -75,7 +75,7 @@ func (st *state) admitDimensions(field string, r placement.Resources) error {
 
 // movesFrom decides where slots of reservations go from a node that gives less
 // than before, as the ground has it.
-func (st *state) movesFrom(g *ground, nodeID string) []reservation.Change {
+func (st *state) movesFrom(g *planNodes, nodeID string) []reservation.Change {
 	defer g.leave()
 	return st.plan.NodeChanged(g, nodeID)
 }

@@ -132,12 +132,12 @@ func (st *state) leave(a *allocation, tell listener) {
 // It returns nil when nothing is left to do.
 func (st *state) consequence() Change {
 	if st.plan.Unsettled() {
-		changes, _ := st.decide(func(g *ground) ([]reservation.Change, error) { return st.plan.Settle(g), nil })
+		changes, _ := st.decide(func(g *planNodes) ([]reservation.Change, error) { return st.plan.Settle(g), nil })
 		return &PlanChanged{Changes: changes}
 	}
 	if crowded := st.crowded; crowded != "" {
 		st.crowded = ""
-		if moves := st.movesFrom(&ground{st: st}, crowded); len(moves) > 0 {
+		if moves := st.movesFrom(&planNodes{st: st}, crowded); len(moves) > 0 {
 			return &PlanChanged{Changes: moves}
 		}
 	}

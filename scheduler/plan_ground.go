@@ -8,9 +8,9 @@ import (
 	"github.com/rads-project/constellation/reservation"
 )
 
-// ground is the cluster as the plan of reservations sees it, for one decision.
+// planNodes is the cluster as the plan of reservations sees it, for one decision.
 // Whoever has made one calls leave after that.
-type ground struct {
+type planNodes struct {
 	st *state
 	// changed replaces the node of its ID for a decision on what follows from
 	// an update; gone is the ID of a node that is about to be lost or removed.
@@ -22,7 +22,7 @@ type ground struct {
 }
 
 // Room implements reservation.Nodes.
-func (g *ground) Room(id string) (reservation.Room, bool) {
+func (g *planNodes) Room(id string) (reservation.Room, bool) {
 	n, ok := g.st.nodes[id]
 	if !ok || n.lost || id == g.gone {
 		return reservation.Room{}, false
@@ -41,7 +41,7 @@ func (g *ground) Room(id string) (reservation.Room, bool) {
 //
 // The best node with room for ever, which most often will do, costs what a
 // placement costs. Those after it cost a look at every node.
-func (g *ground) For(want *reservation.Want) iter.Seq2[string, reservation.Room] {
+func (g *planNodes) For(want *reservation.Want) iter.Seq2[string, reservation.Room] {
 	return func(yield func(string, reservation.Room) bool) {
 		st := g.st
 		req := placement.Request{
@@ -76,7 +76,7 @@ func (g *ground) For(want *reservation.Want) iter.Seq2[string, reservation.Room]
 
 // join makes the slots on the nodes taken count as instances of a class, in
 // place of those that did before: of a list that grows only what is new.
-func (g *ground) join(class *index.Class, taken []string) {
+func (g *planNodes) join(class *index.Class, taken []string) {
 	same := 0
 	for g.class == class && same < min(len(g.joined), len(taken)) && g.joined[same] == taken[same] {
 		same++
@@ -95,11 +95,11 @@ func (g *ground) join(class *index.Class, taken []string) {
 }
 
 // leave takes back what join did.
-func (g *ground) leave() { g.join(nil, nil) }
+func (g *planNodes) leave() { g.join(nil, nil) }
 
 // decide lets the plan make one decision.
-func (st *state) decide(decision func(*ground) ([]reservation.Change, error)) ([]reservation.Change, error) {
-	g := &ground{st: st}
+func (st *state) decide(decision func(*planNodes) ([]reservation.Change, error)) ([]reservation.Change, error) {
+	g := &planNodes{st: st}
 	defer g.leave()
 	return decision(g)
 }

@@ -72,13 +72,13 @@ func TestReservationNowOnANodeThatIsOver(t *testing.T) {
 
 // countingGround counts the nodes that a decision looks at.
 type countingGround struct {
-	*ground
+	*planNodes
 	visits int
 }
 
 func (g *countingGround) For(want *reservation.Want) iter.Seq2[string, reservation.Room] {
 	return func(yield func(string, reservation.Room) bool) {
-		g.ground.For(want)(func(node string, room reservation.Room) bool {
+		g.planNodes.For(want)(func(node string, room reservation.Room) bool {
 			g.visits++
 			return yield(node, room)
 		})
@@ -108,7 +108,7 @@ func TestReserveLooksAtEachNodeOnce(t *testing.T) {
 				}
 				spec := holding("r", 4, 2*nodes)
 				test.edit(&spec, nodes)
-				g := &countingGround{ground: &ground{st: s.state}}
+				g := &countingGround{planNodes: &planNodes{st: s.state}}
 				_, _ = s.state.plan.Reserve(g, spec)
 				g.leave()
 				require.LessOrEqual(t, g.visits, test.looks*nodes)
@@ -126,7 +126,7 @@ func TestSlotsJoinOnce(t *testing.T) {
 	}
 	spec := holding("r", 4, 8)
 	spec.Preferences = placement.Use(placement.BinPack).Across(placement.AtMostPer("", 1))
-	g := &ground{st: s.state}
+	g := &planNodes{st: s.state}
 	joined := 0
 	for want := range 8 {
 		taken := make([]string, want)

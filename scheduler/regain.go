@@ -71,7 +71,7 @@ func (st *state) regain() []reservation.Change {
 			continue
 		}
 		// Repair fails for no reservation that lacks slots.
-		changes, _ := st.decide(func(g *ground) ([]reservation.Change, error) { return st.plan.Repair(g, id, on...) })
+		changes, _ := st.decide(func(g *planNodes) ([]reservation.Change, error) { return st.plan.Repair(g, id, on...) })
 		if changes = st.payable(id, changes); len(changes) > 0 {
 			return changes
 		}
