@@ -63,7 +63,7 @@ func (s *Scheduler) AdoptNode(ctx context.Context, n placement.Node, running []R
 		}
 		adoption.Over = s.state.nodeInfo(s.state.nodes[n.ID]).Over()
 	}
-	if err := s.settle(ctx, err); err != nil {
+	if err := s.unlockAndWait(ctx, err); err != nil {
 		return Adoption{}, err
 	}
 	return adoption, nil

@@ -70,10 +70,10 @@ func (s *Scheduler) advanceLocked(reading time.Time, wanted bool) ([]Event, erro
 	return events, nil
 }
 
-// settle unlocks the scheduler and waits until all that the caller saw is
+// unlockAndWait unlocks the scheduler and waits until all that the caller saw is
 // durable. It returns err, or the reason why the answer may not be given: the
 // scheduler failed, or ctx ended the wait. Events are delivered on the way.
-func (s *Scheduler) settle(ctx context.Context, err error) error {
+func (s *Scheduler) unlockAndWait(ctx context.Context, err error) error {
 	defer s.mu.Unlock()
 	seq := s.outbox.last
 	gaveUp := s.awaitLocked(ctx, seq)

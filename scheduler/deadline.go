@@ -41,7 +41,7 @@ func (s *Scheduler) Sweep(ctx context.Context) ([]Event, error) {
 		s.mu.Unlock()
 		return nil, err
 	}
-	if err := s.settle(ctx, nil); err != nil {
+	if err := s.unlockAndWait(ctx, nil); err != nil {
 		return nil, err
 	}
 	return due, nil

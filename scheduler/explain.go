@@ -163,7 +163,7 @@ func (s *Scheduler) explain(ctx context.Context, req *placement.Request, look fu
 		return err
 	}
 	q := s.state.query(req)
-	return s.settle(ctx, look(s.state, &q))
+	return s.unlockAndWait(ctx, look(s.state, &q))
 }
 
 func (st *state) query(req *placement.Request) index.Query {

@@ -45,7 +45,7 @@ func (s *Scheduler) UpdateNode(ctx context.Context, n placement.Node) ([]placeme
 		}
 		over = s.state.nodeInfo(s.state.nodes[n.ID]).Over()
 	}
-	if err := s.settle(ctx, err); err != nil {
+	if err := s.unlockAndWait(ctx, err); err != nil {
 		return nil, err
 	}
 	return over, nil
@@ -69,7 +69,7 @@ func (s *Scheduler) RemoveNode(ctx context.Context, nodeID string) ([]Allocation
 		}
 		s.commitLocked(&NodeRemoved{NodeID: nodeID, Moves: s.state.movesFrom(&planNodes{st: s.state, gone: nodeID}, nodeID)})
 	}
-	if err := s.settle(ctx, err); err != nil {
+	if err := s.unlockAndWait(ctx, err); err != nil {
 		return nil, err
 	}
 	return gone, nil

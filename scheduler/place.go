@@ -49,7 +49,7 @@ func (s *Scheduler) decide(ctx context.Context, req *placement.Request, nodeID s
 	}
 	s.scratch.request = *req // so that the caller's does not escape
 	d, err := s.decideLocked(&s.scratch.request, nodeID, commit)
-	if err := s.settle(ctx, err); err != nil {
+	if err := s.unlockAndWait(ctx, err); err != nil {
 		return Decision{}, err
 	}
 	return d, nil
@@ -115,7 +115,7 @@ func (s *Scheduler) Release(ctx context.Context, id string) error {
 		*released = Released{ID: id, Generation: a.generation}
 		s.commitLocked(released)
 	}
-	return s.settle(ctx, err)
+	return s.unlockAndWait(ctx, err)
 }
 
 // ReleaseGeneration says that a stale generation is gone, which a lost node

@@ -44,7 +44,7 @@ func (s *Scheduler) declare(ctx context.Context, check func(*quota.Accounts, quo
 		s.commitLocked(c)
 		over = s.state.over
 	}
-	if err := s.settle(ctx, fromQuota(spec.Namespace, err)); err != nil {
+	if err := s.unlockAndWait(ctx, fromQuota(spec.Namespace, err)); err != nil {
 		return nil, err
 	}
 	return over, nil

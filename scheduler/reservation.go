@@ -64,7 +64,7 @@ func (s *Scheduler) PlaceFromReservation(ctx context.Context, id string, req pla
 	default:
 		d = s.placeLocked(&s.scratch.request, f)
 	}
-	if err := s.settle(ctx, err); err != nil {
+	if err := s.unlockAndWait(ctx, err); err != nil {
 		return Decision{}, err
 	}
 	return d, nil
@@ -144,7 +144,7 @@ func (s *Scheduler) changePlan(ctx context.Context, id *string, decide func(*sta
 	if !ok {
 		r = reservation.Reservation{Spec: reservation.Spec{ID: *id}, Phase: reservation.Ended}
 	}
-	if err := s.settle(ctx, fromPlan(*id, err)); err != nil {
+	if err := s.unlockAndWait(ctx, fromPlan(*id, err)); err != nil {
 		return reservation.Reservation{}, err
 	}
 	return r, nil

@@ -32,7 +32,7 @@ func (s *Scheduler) Resize(ctx context.Context, id string, to placement.Resource
 			d = a.decision()
 		}
 	}
-	if err := s.settle(ctx, err); err != nil {
+	if err := s.unlockAndWait(ctx, err); err != nil {
 		return Decision{}, err
 	}
 	return d, nil

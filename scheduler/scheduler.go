@@ -223,7 +223,7 @@ func (s *Scheduler) change(ctx context.Context, decide func(*state) (Change, err
 	if err == nil && c != nil {
 		s.commitLocked(c)
 	}
-	return s.settle(ctx, err)
+	return s.unlockAndWait(ctx, err)
 }
 
 // read runs one call that looks at the state and changes nothing.
@@ -231,7 +231,7 @@ func (s *Scheduler) read(ctx context.Context, look func(*state) error) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
-	return s.settle(ctx, look(s.state))
+	return s.unlockAndWait(ctx, look(s.state))
 }
 
 // Scale returns the yardstick of the score, for placement.ScoreBinPack and

@@ -84,7 +84,7 @@ func (s *Scheduler) captured(ctx context.Context, p parts) (*capture, error) {
 	}
 	// Not before others may begin one: a hook that is called here may do so.
 	s.mu.Lock()
-	if err := s.settle(ctx, nil); err != nil {
+	if err := s.unlockAndWait(ctx, nil); err != nil {
 		return nil, err
 	}
 	return c, nil

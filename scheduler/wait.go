@@ -57,7 +57,7 @@ func (s *Scheduler) Wait(ctx context.Context, version uint64) error {
 			return s.failure
 		}
 		if s.state.seq > version {
-			return s.settle(ctx, nil)
+			return s.unlockAndWait(ctx, nil)
 		}
 		if s.changed == nil {
 			s.changed = make(chan struct{})
