@@ -25,7 +25,7 @@ func (st *state) place(c *Placed, tell listener) []quota.Usage {
 		st.replaced++
 	}
 	st.allocations[a.id] = a
-	st.settleIn(a, st.nodes[c.NodeID])
+	st.addToNode(a, st.nodes[c.NodeID])
 	if c.Claim != nil {
 		a.covered = &cover{amountsOf(c.Claim.Claim.Held.Clone()), c.Claim.ID}
 		st.applyPlan([]reservation.Change{*c.Claim}, tell)
@@ -34,8 +34,8 @@ func (st *state) place(c *Placed, tell listener) []quota.Usage {
 	return st.charge(a)
 }
 
-// settleIn enters an instance in the books of its node, and its eviction.
-func (st *state) settleIn(a *allocation, n *node) {
+// addToNode enters an instance in the books of its node, and its eviction.
+func (st *state) addToNode(a *allocation, n *node) {
 	a.node = n
 	st.edit(n).link(a)
 	a.class = st.index.Retain(a.class)

@@ -142,7 +142,7 @@ func (st *state) restoreAllocation(w allocationJSON, req *placement.Request, n *
 	} else {
 		st.allocations[a.id] = a
 	}
-	st.settleIn(a, n)
+	st.addToNode(a, n)
 }
 
 // restorePlan restores the reservations, after the instances in them, and what
