@@ -79,7 +79,7 @@ func history(t *testing.T, s *scheduler.Scheduler, after func(any)) {
 	over, err := s.UpdateNode(ctx, updated)
 	done(err, &updated, &over)
 
-	mix := []scheduler.MixKind{{Resources: placement.Resources{GPU: placement.Device}, Models: []string{"m"}, Count: 3}}
+	mix := []scheduler.WorkloadClass{{Resources: placement.Resources{GPU: placement.Device}, Models: []string{"m"}, Count: 3}}
 	done(s.SetMix(ctx, mix), &mix)
 	spec := quota.Spec{Namespace: "ns", Limits: map[placement.ResourceName]quota.Limit{"cpu": {Soft: 30000}, "fpga": {Soft: 9}}}
 	usage, err := s.CreateQuota(ctx, spec)
@@ -171,7 +171,7 @@ func TestNothingIsShared(t *testing.T) {
 				Now:       func() time.Time { return now },
 				Weights:   map[placement.ResourceName]int64{"fpga": 3},
 				Reference: placement.Resources{Custom: map[string]int64{"fpga": 16}},
-				Mix:       []scheduler.MixKind{{Resources: placement.Resources{GPU: 500}, Models: []string{"m"}, Count: 1}},
+				Mix:       []scheduler.WorkloadClass{{Resources: placement.Resources{GPU: 500}, Models: []string{"m"}, Count: 1}},
 			}
 			journal := new(scheduler.MemoryJournal)
 			open := func() (*scheduler.Scheduler, error) { return scheduler.New(cfg) }

@@ -215,7 +215,7 @@ type PlanChanged struct {
 
 // MixChanged is the Change of SetMix.
 type MixChanged struct {
-	Mix []MixKind `json:"mix,omitempty"`
+	Mix []WorkloadClass `json:"mix,omitempty"`
 }
 
 // ReservationEvent is a derived Change: what became of a reservation.

@@ -42,7 +42,7 @@ type Config struct {
 	// Mix is the typical work to begin with, for the strategy
 	// LeastFragmentation; SetMix changes it. A journal that is not empty has
 	// its own.
-	Mix []MixKind
+	Mix []WorkloadClass
 	// RequireQuota refuses instances of a namespace that has no quota while
 	// there is no default one.
 	RequireQuota bool

@@ -254,9 +254,9 @@ func (m *deviceMachine) report(t *rapid.T) {
 }
 
 func (m *deviceMachine) mix(t *rapid.T) {
-	var mix []MixKind
+	var mix []WorkloadClass
 	for range rapid.IntRange(0, 3).Draw(t, "kinds") {
-		kind := MixKind{Resources: drawDeviceResources(t), Count: rapid.Int64Range(1, 5).Draw(t, "count")}
+		kind := WorkloadClass{Resources: drawDeviceResources(t), Count: rapid.Int64Range(1, 5).Draw(t, "count")}
 		if model := rapid.SampledFrom([]string{"", "a", "nowhere"}).Draw(t, "model"); model != "" {
 			kind.Models = []string{model}
 		}

@@ -533,8 +533,8 @@ func TestCallersShareAppendsOfAFastJournal(t *testing.T) {
 // TestMixOfTheJournal is what a scheduler began with, or set since, whether a
 // snapshot holds it or not, and whatever the next is configured with.
 func TestMixOfTheJournal(t *testing.T) {
-	mix := func(gpu int64) []scheduler.MixKind {
-		return []scheduler.MixKind{{Resources: placement.Resources{GPU: gpu * placement.Device}, Count: 1}}
+	mix := func(gpu int64) []scheduler.WorkloadClass {
+		return []scheduler.WorkloadClass{{Resources: placement.Resources{GPU: gpu * placement.Device}, Count: 1}}
 	}
 	for _, checkpoint := range []bool{false, true} {
 		journal := new(scheduler.MemoryJournal)
@@ -545,7 +545,7 @@ func TestMixOfTheJournal(t *testing.T) {
 		if checkpoint {
 			require.NoError(t, s.Checkpoint(t.Context()))
 		}
-		for _, configured := range [][]scheduler.MixKind{nil, mix(4)} {
+		for _, configured := range [][]scheduler.WorkloadClass{nil, mix(4)} {
 			next, err := scheduler.Open(t.Context(), scheduler.Config{Journal: journal, Mix: configured})
 			require.NoError(t, err)
 			after, err := next.Snapshot(t.Context())

@@ -48,7 +48,7 @@ func (m *machine) adoptNode(t *rapid.T) {
 }
 
 func (m *machine) setMix(t *rapid.T) {
-	mix := []MixKind{{
+	mix := []WorkloadClass{{
 		Resources: placement.Resources{GPU: rapid.SampledFrom([]int64{500, 1000, 2000}).Draw(t, "gpu")},
 		Count:     rapid.Int64Range(0, 2).Draw(t, "count"),
 	}}

@@ -10,9 +10,9 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
-// MixKind is one sort of the typical work of a cluster, for the strategy
+// WorkloadClass is one sort of the typical work of a cluster, for the strategy
 // LeastFragmentation: it keeps free what this work can use.
-type MixKind struct {
+type WorkloadClass struct {
 	// Resources of one instance.
 	Resources placement.Resources `json:"resources,omitzero"`
 	// Models of GPUs that it runs on; none means any.
@@ -24,7 +24,7 @@ type MixKind struct {
 // The counts of a mix add up to at most 2³⁰, so that no gradient overflows.
 const maxMixCount = 1 << 30
 
-func validateMix(mix []MixKind) error {
+func validateMix(mix []WorkloadClass) error {
 	var (
 		errs []error
 		sum  int64
@@ -48,7 +48,7 @@ func validateMix(mix []MixKind) error {
 	return errors.Join(errs...)
 }
 
-func cloneMix(mix []MixKind) []MixKind {
+func cloneMix(mix []WorkloadClass) []WorkloadClass {
 	mix = slices.Clone(mix)
 	for i, kind := range mix {
 		mix[i].Resources, mix[i].Models = kind.Resources.Clone(), slices.Clone(kind.Models)
@@ -59,7 +59,7 @@ func cloneMix(mix []MixKind) []MixKind {
 // SetMix changes the typical mix of work, from which the strategy
 // LeastFragmentation decides what a free GPU is worth. No kinds make it pack
 // by amounts alone.
-func (s *Scheduler) SetMix(ctx context.Context, mix []MixKind) error {
+func (s *Scheduler) SetMix(ctx context.Context, mix []WorkloadClass) error {
 	if err := validateMix(mix); err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func (s *Scheduler) SetMix(ctx context.Context, mix []MixKind) error {
 	})
 }
 
-func (st *state) setMix(mix []MixKind) {
+func (st *state) setMix(mix []WorkloadClass) {
 	st.mix = mix
 	kinds := make([]index.WorkloadClass, len(mix))
 	for i, kind := range mix {

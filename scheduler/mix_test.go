@@ -9,7 +9,7 @@ import (
 )
 
 func TestLeastFragmentationKeepsDevicesWhole(t *testing.T) {
-	mix := []MixKind{{Resources: placement.Resources{GPU: 2 * placement.Device}, Count: 1}}
+	mix := []WorkloadClass{{Resources: placement.Resources{GPU: 2 * placement.Device}, Count: 1}}
 	s := newTestScheduler(t, Config{Mix: mix})
 	small, large := testNode("small", 8), testNode("large", 8)
 	small.Devices.Count, large.Devices.Count = 1, 2
@@ -19,13 +19,13 @@ func TestLeastFragmentationKeepsDevicesWhole(t *testing.T) {
 	require.Equal(t, "small", place(t, s, req).NodeID, "one device is of no use to work that asks two")
 
 	// Work that asks one device values both nodes alike, and packing decides.
-	require.NoError(t, s.SetMix(t.Context(), []MixKind{{Resources: placement.Resources{GPU: placement.Device}, Count: 1}}))
+	require.NoError(t, s.SetMix(t.Context(), []WorkloadClass{{Resources: placement.Resources{GPU: placement.Device}, Count: 1}}))
 	req.ID = "b"
 	require.Equal(t, "small", place(t, s, req).NodeID)
 }
 
 func TestBadMix(t *testing.T) {
-	bad := []MixKind{
+	bad := []WorkloadClass{
 		{Resources: placement.Resources{GPU: 1500}, Count: 1},
 		{Count: 0},
 		{Count: maxMixCount},

@@ -29,7 +29,7 @@ type snapshotJSON struct {
 	Quotas      map[string]uint64   `json:"quotas,omitempty"` // versions of specs by namespace
 
 	Reservations reservation.Snapshot `json:"reservations,omitzero"`
-	Mix          []MixKind            `json:"mix,omitempty"`
+	Mix          []WorkloadClass      `json:"mix,omitempty"`
 
 	Sum string `json:"sum,omitempty"` // see seal
 }

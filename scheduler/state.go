@@ -28,7 +28,7 @@ type state struct {
 	evictions   evictionHeap
 	index       *index.Index
 	asked       index.Query // the latest; see find
-	mix         []MixKind
+	mix         []WorkloadClass
 	capturing   *capture // the one under way, or nil
 	captures    uint64   // begun so far
 	visited     int      // records that were read for more than a decision, ever

@@ -15,7 +15,7 @@ const typicalPercent = 95
 // typicalMix returns what the published experiment takes for typical: the
 // kinds of tasks by CPU, GPUs and models, the most frequent ones until they
 // cover typicalPercent of all.
-func typicalMix(tasks []placement.Request) []scheduler.MixKind {
+func typicalMix(tasks []placement.Request) []scheduler.WorkloadClass {
 	type kind struct {
 		cpu, gpu int64
 		models   string
@@ -38,14 +38,14 @@ func typicalMix(tasks []placement.Request) []scheduler.MixKind {
 			cmp.Compare(a.cpu, b.cpu), cmp.Compare(a.gpu, b.gpu), cmp.Compare(a.models, b.models))
 	})
 	var (
-		mix     []scheduler.MixKind
+		mix     []scheduler.WorkloadClass
 		covered int64
 	)
 	for _, k := range kinds {
 		if covered*100 >= int64(len(tasks))*typicalPercent {
 			break
 		}
-		typical := scheduler.MixKind{Resources: placement.Resources{CPU: k.cpu, GPU: k.gpu}, Count: counts[k]}
+		typical := scheduler.WorkloadClass{Resources: placement.Resources{CPU: k.cpu, GPU: k.gpu}, Count: counts[k]}
 		if k.models != "" {
 			typical.Models = strings.Split(k.models, "|")
 		}

@@ -23,7 +23,7 @@ func TestTypicalMixCoversMostTasks(t *testing.T) {
 	add(60, gpu)
 	add(25, placement.Request{Resources: placement.Resources{CPU: 1000, Memory: 1}})
 	add(5, placement.Request{Resources: placement.Resources{CPU: 1}})
-	want := []scheduler.MixKind{
+	want := []scheduler.WorkloadClass{
 		{Resources: placement.Resources{CPU: 2000, GPU: 500}, Count: 60},
 		{Resources: placement.Resources{CPU: 1000}, Count: 25},
 		{Resources: placement.Resources{CPU: 2000, GPU: 500}, Models: []string{"A10", "T4"}, Count: 10},

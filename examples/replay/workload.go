@@ -16,7 +16,7 @@ type cluster struct {
 	nodes []placement.Node
 	total placement.Resources // CPU and GPU only
 	load  placement.ResourceName
-	mix   []scheduler.MixKind // what work is typical
+	mix   []scheduler.WorkloadClass // what work is typical
 }
 
 // measure adds up the cluster and chooses the dimension in which load is
