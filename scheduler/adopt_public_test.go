@@ -167,7 +167,7 @@ func TestTextThatIsNoUTF8(t *testing.T) {
 			_, err := s.CreateQuota(ctx, quota.Spec{Namespace: bad})
 			return err
 		}(), quota.ErrInvalid},
-		{"mix", s.SetMix(ctx, []scheduler.WorkloadClass{{Models: []string{bad}, Count: 1}}), placement.ErrInvalid},
+		{"mix", s.SetWorkload(ctx, []scheduler.WorkloadClass{{Models: []string{bad}, Count: 1}}), placement.ErrInvalid},
 		{"instance", func() error { _, err := s.Place(ctx, one(bad)); return err }(), placement.ErrInvalid},
 		{"node", s.AddNode(ctx, nodeOf(bad, 1)), placement.ErrInvalid},
 	}

@@ -80,7 +80,7 @@ func history(t *testing.T, s *scheduler.Scheduler, after func(any)) {
 	done(err, &updated, &over)
 
 	mix := []scheduler.WorkloadClass{{Resources: placement.Resources{GPU: placement.Device}, Models: []string{"m"}, Count: 3}}
-	done(s.SetMix(ctx, mix), &mix)
+	done(s.SetWorkload(ctx, mix), &mix)
 	spec := quota.Spec{Namespace: "ns", Limits: map[placement.ResourceName]quota.Limit{"cpu": {Soft: 30000}, "fpga": {Soft: 9}}}
 	usage, err := s.CreateQuota(ctx, spec)
 	done(err, &spec, &usage)

@@ -265,7 +265,7 @@ func (m *deviceMachine) mix(t *rapid.T) {
 		}
 		mix = append(mix, kind)
 	}
-	require.True(t, m.attempt(t, func() error { return m.s.SetMix(t.Context(), mix) }))
+	require.True(t, m.attempt(t, func() error { return m.s.SetWorkload(t.Context(), mix) }))
 }
 
 // check holds the books to what the clerk has on paper.

@@ -292,7 +292,7 @@ func TestListenersCanNotCorruptTheState(t *testing.T) {
 		n.Capacity.Custom = map[string]int64{"fpga": 4}
 		addNodes(t, s, n)
 		require.NoError(t, s.SetLabel(t.Context(), "n1", "rack", "r"))
-		require.NoError(t, s.SetMix(t.Context(), []WorkloadClass{{Count: 1, Models: []string{"m"}}}))
+		require.NoError(t, s.SetWorkload(t.Context(), []WorkloadClass{{Count: 1, Models: []string{"m"}}}))
 		_, err := s.CreateQuota(t.Context(), quota.Spec{
 			Namespace: "ns", Limits: map[placement.ResourceName]quota.Limit{"fpga": {Soft: 9}},
 		})

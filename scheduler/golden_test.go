@@ -77,7 +77,7 @@ func goldenHistory(t *testing.T, s *Scheduler, c *clock) {
 	require.NoError(t, s.MarkReady(ctx, "n1"))
 	require.NoError(t, s.Release(ctx, "web-1"))
 	goldenReservations(t, s, c)
-	require.NoError(t, s.SetMix(ctx, []WorkloadClass{
+	require.NoError(t, s.SetWorkload(ctx, []WorkloadClass{
 		{Resources: placement.Resources{CPU: placement.Core, GPU: 500}, Models: []string{"A100"}, Count: 3},
 		{Resources: placement.Resources{CPU: placement.Core}, Count: 1},
 	}))

@@ -24,7 +24,7 @@ func TestWrongInputIsErrInvalidOfOnePackage(t *testing.T) {
 		"limit":       failed(s.CheckQuota(ctx, "a", placement.Resources{CPU: -1})),
 		"reservation": failed(s.Reserve(ctx, reservation.Spec{Count: -1})),
 		"end":         failed(s.Extend(ctx, "r", s.Stats().Appending)),
-		"mix":         s.SetMix(ctx, []scheduler.WorkloadClass{{Count: -1}}),
+		"mix":         s.SetWorkload(ctx, []scheduler.WorkloadClass{{Count: -1}}),
 	}
 	for name, err := range wrong {
 		require.ErrorIs(t, err, scheduler.ErrInvalid, name)

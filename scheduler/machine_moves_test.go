@@ -52,7 +52,7 @@ func (m *machine) setMix(t *rapid.T) {
 		Resources: placement.Resources{GPU: rapid.SampledFrom([]int64{500, 1000, 2000}).Draw(t, "gpu")},
 		Count:     rapid.Int64Range(0, 2).Draw(t, "count"),
 	}}
-	m.attempt(t, func() error { return m.s.SetMix(t.Context(), mix) })
+	m.attempt(t, func() error { return m.s.SetWorkload(t.Context(), mix) })
 }
 
 // releaseStale says of the oldest stale generation of the first ID that it is

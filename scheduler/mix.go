@@ -56,10 +56,10 @@ func cloneMix(mix []WorkloadClass) []WorkloadClass {
 	return mix
 }
 
-// SetMix changes the typical mix of work, from which the strategy
+// SetWorkload changes the typical mix of work, from which the strategy
 // LeastFragmentation decides what a free GPU is worth. No kinds make it pack
 // by amounts alone.
-func (s *Scheduler) SetMix(ctx context.Context, mix []WorkloadClass) error {
+func (s *Scheduler) SetWorkload(ctx context.Context, mix []WorkloadClass) error {
 	if err := validateMix(mix); err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ func TestLeastFragmentationKeepsDevicesWhole(t *testing.T) {
 	require.Equal(t, "small", place(t, s, req).NodeID, "one device is of no use to work that asks two")
 
 	// Work that asks one device values both nodes alike, and packing decides.
-	require.NoError(t, s.SetMix(t.Context(), []WorkloadClass{{Resources: placement.Resources{GPU: placement.Device}, Count: 1}}))
+	require.NoError(t, s.SetWorkload(t.Context(), []WorkloadClass{{Resources: placement.Resources{GPU: placement.Device}, Count: 1}}))
 	req.ID = "b"
 	require.Equal(t, "small", place(t, s, req).NodeID)
 }
@@ -35,7 +35,7 @@ func TestBadMix(t *testing.T) {
 	require.ErrorIs(t, err, placement.ErrInvalid)
 	s := newTestScheduler(t, Config{})
 	before := snapshot(t, s)
-	err = s.SetMix(t.Context(), bad)
+	err = s.SetWorkload(t.Context(), bad)
 	for _, part := range []string{"mix[0]", "mix[1].count", "mix[2].count"} {
 		require.ErrorContains(t, err, part)
 	}

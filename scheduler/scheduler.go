@@ -101,7 +101,7 @@ func Open(ctx context.Context, cfg Config) (*Scheduler, error) {
 		return nil, err
 	}
 	if len(mix) > 0 && s.state.seq == 0 {
-		if err := s.SetMix(ctx, mix); err != nil {
+		if err := s.SetWorkload(ctx, mix); err != nil {
 			_ = s.Close() // so that nothing is written after this; it returns nil
 			return nil, err
 		}
