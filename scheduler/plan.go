@@ -20,7 +20,7 @@ func (st *state) applyPlan(changes []reservation.Change, tell listener) {
 		}
 	}
 	st.follow(events, tell)
-	st.touch()
+	st.syncHeld()
 }
 
 // follow does what events of the plan make necessary.
@@ -46,13 +46,13 @@ func (st *state) follow(events []reservation.Event, tell listener) {
 		}
 	}
 	if len(events) > 0 {
-		st.touch()
+		st.syncHeld()
 	}
 }
 
-// touch shows the index what has changed in the plan since it was last called.
+// syncHeld shows the index what has changed in the plan since it was last called.
 // Where something has changed, room may have come up.
-func (st *state) touch() {
+func (st *state) syncHeld() {
 	for _, id := range st.plan.Touched() {
 		if n, ok := st.nodes[id]; ok {
 			st.hold(n)

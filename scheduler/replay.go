@@ -181,6 +181,6 @@ func (st *state) restorePlan(wire reservation.Snapshot) error {
 			st.allocations[claim.ID].covered = &cover{amountsOf(claim.Held), r.Spec.ID}
 		}
 	}
-	st.touch()
+	st.syncHeld()
 	return nil
 }
