@@ -70,15 +70,15 @@ type allocation struct {
 	generation uint64
 	version    uint64
 	token      uint64
-	covered    *cover // by the slot that it stands in
+	covered    *paidByReservation // by the slot that it stands in
 	eviction   *eviction
 	score      uint16
 	state      allocationState
 	overstayed bool
 }
 
-// cover is what the slot of a reservation pays for of the instance in it.
-type cover struct {
+// paidByReservation is what the slot of a reservation pays for of the instance in it.
+type paidByReservation struct {
 	quota.Amounts
 	reservation string
 }

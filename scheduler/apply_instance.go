@@ -27,7 +27,7 @@ func (st *state) place(c *Placed, tell listener) []quota.Usage {
 	st.allocations[a.id] = a
 	st.addToNode(a, st.nodes[c.NodeID])
 	if c.Claim != nil {
-		a.covered = &cover{amountsOf(c.Claim.Claim.Held.Clone()), c.Claim.ID}
+		a.covered = &paidByReservation{amountsOf(c.Claim.Claim.Held.Clone()), c.Claim.ID}
 		st.applyPlan([]reservation.Change{*c.Claim}, tell)
 	}
 	st.stay(a, false, tell)

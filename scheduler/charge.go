@@ -36,7 +36,7 @@ func (st *state) exceeded(namespace string, verdict quota.Verdict, err error) er
 // the slot that it stands in covers.
 func (st *state) chargeOf(a *allocation) quota.Amounts { return chargeFor(a.resources, a.covered) }
 
-func chargeFor(r placement.Resources, covered *cover) quota.Amounts {
+func chargeFor(r placement.Resources, covered *paidByReservation) quota.Amounts {
 	amounts := quota.Instance(r)
 	if covered != nil {
 		amounts.Resources, _ = amounts.Resources.Sub(covered.Resources)
@@ -47,11 +47,11 @@ func chargeFor(r placement.Resources, covered *cover) quota.Amounts {
 
 // stillCovered returns what a slot goes on to cover of an instance of another
 // size: no more than before.
-func stillCovered(covered *cover, to placement.Resources) *cover {
+func stillCovered(covered *paidByReservation, to placement.Resources) *paidByReservation {
 	if covered == nil {
 		return nil
 	}
-	still := cover{quota.Amounts{Instances: covered.Instances}, covered.reservation}
+	still := paidByReservation{quota.Amounts{Instances: covered.Instances}, covered.reservation}
 	for name, amount := range covered.Resources.All() {
 		still.Resources = still.Resources.With(name, min(amount, to.Amount(name)))
 	}

@@ -178,7 +178,7 @@ func (st *state) restorePlan(wire reservation.Snapshot) error {
 			st.payments[r.Spec.ID] = payment{r.Spec.Namespace, owes}
 		}
 		for claim := range r.Claims() {
-			st.allocations[claim.ID].covered = &cover{amountsOf(claim.Held), r.Spec.ID}
+			st.allocations[claim.ID].covered = &paidByReservation{amountsOf(claim.Held), r.Spec.ID}
 		}
 	}
 	st.syncHeld()
