@@ -8,8 +8,8 @@ import (
 	"github.com/rads-project/constellation/reservation"
 )
 
-// payment is what a reservation charges its namespace.
-type payment struct {
+// reservationCharge is what a reservation charges its namespace.
+type reservationCharge struct {
 	namespace string
 	amounts   quota.Amounts
 }
@@ -38,7 +38,7 @@ func (st *state) charged(id, namespace string) {
 	default:
 		return
 	}
-	st.payments[id] = payment{namespace, owes}
+	st.payments[id] = reservationCharge{namespace, owes}
 }
 
 // affordable asks the quota for what changes of the plan would make a

@@ -175,7 +175,7 @@ func (st *state) restorePlan(wire reservation.Snapshot) error {
 	st.plan = reservation.Restore(wire)
 	for r := range st.plan.Reservations() {
 		if owes := amountsOf(r.Owes()); !owes.Equal(quota.Amounts{}) {
-			st.payments[r.Spec.ID] = payment{r.Spec.Namespace, owes}
+			st.payments[r.Spec.ID] = reservationCharge{r.Spec.Namespace, owes}
 		}
 		for claim := range r.Claims() {
 			st.allocations[claim.ID].covered = &paidByReservation{amountsOf(claim.Held), r.Spec.ID}

@@ -38,12 +38,12 @@ type state struct {
 	over          []quota.Usage     // what the latest change of a spec has left over its limits
 
 	plan     *reservation.Plan
-	planned  map[*node]bool     // nodes on which the plan counts anything
-	reserved map[*node]bool     // nodes on which it holds more than what runs
-	vacancy  *index.Class       // of held places of instances
-	payments map[string]payment // of reservations by ID
-	regains  regains            // of the entry being applied
-	crowded  string             // node on which room may have gone to reported instances
+	planned  map[*node]bool               // nodes on which the plan counts anything
+	reserved map[*node]bool               // nodes on which it holds more than what runs
+	vacancy  *index.Class                 // of held places of instances
+	payments map[string]reservationCharge // of reservations by ID
+	regains  regains                      // of the entry being applied
+	crowded  string                       // node on which room may have gone to reported instances
 }
 
 func newState(cfg Config) *state {
@@ -59,7 +59,7 @@ func newState(cfg Config) *state {
 		plan:     reservation.NewPlan(),
 		planned:  make(map[*node]bool),
 		reserved: make(map[*node]bool),
-		payments: make(map[string]payment),
+		payments: make(map[string]reservationCharge),
 		index: index.New(index.Config{
 			Seed:      cfg.Seed,
 			Reference: cfg.Reference.Clone(),
