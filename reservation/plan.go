@@ -65,7 +65,7 @@ type Plan struct {
 	reservations map[string]*booked
 	claims       map[string]*tenant // by instance
 	stays        map[string]*guest
-	grounds      map[string]*ground // by node
+	grounds      map[string]*nodeTimeline // by node
 	deadlines    deadlines
 	unsettled    map[string]struct{} // reservations, see Settle
 	owing        map[string]*booked  // those with lost or waiting slots
@@ -113,7 +113,7 @@ func NewPlan() *Plan {
 		reservations: make(map[string]*booked),
 		claims:       make(map[string]*tenant),
 		stays:        make(map[string]*guest),
-		grounds:      make(map[string]*ground),
+		grounds:      make(map[string]*nodeTimeline),
 		unsettled:    make(map[string]struct{}),
 		owing:        make(map[string]*booked),
 		touched:      make(map[string]struct{}),

@@ -7,9 +7,9 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
-// ground is what the plan counts on one node: a skyline per lane that is in
+// nodeTimeline is what the plan counts on one node: a skyline per lane that is in
 // use, and who is there. It exists while there is somebody.
-type ground struct {
+type nodeTimeline struct {
 	lanes []groundLane
 	slots map[string]int // reservation to the number of its slots here
 	stays map[string]*guest
@@ -28,10 +28,10 @@ type groundLane struct {
 }
 
 // ground returns that of a node and makes it if need be.
-func (p *Plan) ground(node string) *ground {
+func (p *Plan) ground(node string) *nodeTimeline {
 	g, ok := p.grounds[node]
 	if !ok {
-		g = &ground{slots: make(map[string]int), stays: make(map[string]*guest)}
+		g = &nodeTimeline{slots: make(map[string]int), stays: make(map[string]*guest)}
 		p.grounds[node] = g
 	}
 	return g
@@ -51,7 +51,7 @@ func (p *Plan) drop(node string) {
 	delete(p.grounds, node)
 }
 
-func (g *ground) lane(of lane) *groundLane {
+func (g *nodeTimeline) lane(of lane) *groundLane {
 	if g == nil {
 		return nil
 	}
@@ -85,7 +85,7 @@ func (p *Plan) countYielding(h Hold, sign int64) {
 }
 
 // use notes what an instance on the node uses, or with sign -1 no longer.
-func (g *ground) use(load Load, devices []int, sign int64) {
+func (g *nodeTimeline) use(load Load, devices []int, sign int64) {
 	h := Hold{Load: load, Devices: devices}
 	for of, amount := range h.amounts() {
 		g.grown(of).inUse += sign * amount
@@ -93,7 +93,7 @@ func (g *ground) use(load Load, devices []int, sign int64) {
 }
 
 // inUse returns what instances that the plan counts use of a lane.
-func (g *ground) inUse(of lane) int64 {
+func (g *nodeTimeline) inUse(of lane) int64 {
 	if l := g.lane(of); l != nil {
 		return l.inUse
 	}
@@ -102,7 +102,7 @@ func (g *ground) inUse(of lane) int64 {
 
 // unused returns what instances leave of a lane at this moment, below zero if
 // they use more than there is. What is only promised does not count.
-func (g *ground) unused(room *Room, of lane) int64 {
+func (g *nodeTimeline) unused(room *Room, of lane) int64 {
 	free := room.free(of)
 	if free < 0 {
 		return free // so that nothing overflows
@@ -112,7 +112,7 @@ func (g *ground) unused(room *Room, of lane) int64 {
 
 // overused returns a dimension of which instances use more than the node has,
 // if there is any.
-func (g *ground) overused(room *Room) placement.ResourceName {
+func (g *nodeTimeline) overused(room *Room) placement.ResourceName {
 	for name := range room.Used.Resources.All() {
 		if name != placement.NameGPU && g.unused(room, lane{name: name}) < 0 {
 			return name
@@ -138,7 +138,7 @@ func (g *ground) overused(room *Room) placement.ResourceName {
 // left aside, beside the instances that are there at this moment, if there is
 // any. A node of which more is used than it has takes nothing, as in a
 // scheduler.
-func (g *ground) lacksNow(room *Room, load *Load) placement.ResourceName {
+func (g *nodeTimeline) lacksNow(room *Room, load *Load) placement.ResourceName {
 	if name := g.overused(room); name != "" {
 		return name
 	}
@@ -151,7 +151,7 @@ func (g *ground) lacksNow(room *Room, load *Load) placement.ResourceName {
 	return ""
 }
 
-func (g *ground) grown(of lane) *groundLane {
+func (g *nodeTimeline) grown(of lane) *groundLane {
 	if l := g.lane(of); l != nil {
 		return l
 	}
@@ -263,7 +263,7 @@ func (p *Plan) fit(node string, room *Room, load *Load, s span, pinned []int) ([
 }
 
 // fit reports whether a load fits in all lanes but those of GPUs.
-func (g *ground) fit(room *Room, load *Load, s span, now int64) bool {
+func (g *nodeTimeline) fit(room *Room, load *Load, s span, now int64) bool {
 	fits := func(name placement.ResourceName, amount, allocatable, used int64) bool {
 		if amount == 0 {
 			return true
@@ -296,7 +296,7 @@ func (g *ground) fit(room *Room, load *Load, s span, now int64) bool {
 }
 
 // devicesLeft returns what is left of each GPU over a span.
-func (g *ground) devicesLeft(room *Room, s span, now int64) []int64 {
+func (g *nodeTimeline) devicesLeft(room *Room, s span, now int64) []int64 {
 	left := make([]int64, len(room.Devices))
 	for i := range left {
 		of := lane{placement.NameGPU, i}

@@ -268,7 +268,7 @@ func (t *trial) liftLeaving(node string) bool {
 
 // overstayed yields the instances on a node that have outlived their
 // reservation and should have gone, with what they count for.
-func (p *Plan) overstayed(g *ground, node string) iter.Seq2[*Claim, Hold] {
+func (p *Plan) overstayed(g *nodeTimeline, node string) iter.Seq2[*Claim, Hold] {
 	return func(yield func(*Claim, Hold) bool) {
 		for id := range g.slots {
 			r := p.reservations[id]
