@@ -102,7 +102,7 @@ func BenchmarkPeak(b *testing.B) {
 			w := reservation.Window{
 				Start: start.Add(time.Duration(i) * time.Second), End: start.Add(time.Duration(i+5) * time.Second),
 			}
-			plan.Apply(reservation.Change{Kind: reservation.Arrive, Stay: &reservation.Stay{
+			plan.Apply(reservation.PlanChange{Kind: reservation.Arrive, Stay: &reservation.Stay{
 				ID: fmt.Sprint("i", i), Node: "n", Load: reservation.Load{Resources: cores(1)}, Window: w,
 			}})
 			spans[i] = span{w.Start.UnixNano(), w.End.UnixNano(), placement.Core}

@@ -85,7 +85,7 @@ func (b *Book) catchUpLocked(reading time.Time) {
 // applyLocked carries out changes and whatever they make necessary: slots that
 // reservations lack get the room that comes up, on the nodes given and on those
 // that change.
-func (b *Book) applyLocked(changes []Change, roomier ...string) {
+func (b *Book) applyLocked(changes []PlanChange, roomier ...string) {
 	b.carryOutLocked(changes)
 	for {
 		roomier = append(roomier, b.plan.Touched()...)
@@ -105,7 +105,7 @@ func (b *Book) applyLocked(changes []Change, roomier ...string) {
 	}
 }
 
-func (b *Book) carryOutLocked(changes []Change) {
+func (b *Book) carryOutLocked(changes []PlanChange) {
 	b.keepLocked(b.plan.Apply(changes...))
 	for b.plan.Unsettled() {
 		b.keepLocked(b.plan.Apply(b.plan.Settle(&b.nodes)...))
@@ -133,14 +133,14 @@ func (b *Book) wakeLocked() {
 }
 
 // decide runs one decision on the book as it is now and carries it out.
-func (b *Book) decide(decision func() ([]Change, error)) error {
+func (b *Book) decide(decision func() ([]PlanChange, error)) error {
 	now := b.now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.decideLocked(now, decision)
 }
 
-func (b *Book) decideLocked(now time.Time, decision func() ([]Change, error)) error {
+func (b *Book) decideLocked(now time.Time, decision func() ([]PlanChange, error)) error {
 	b.catchUpLocked(now)
 	changes, err := decision()
 	if err != nil {
@@ -157,7 +157,7 @@ func (b *Book) SetNode(node placement.Node) error {
 	if err := node.Validate(); err != nil {
 		return within("node", err)
 	}
-	return b.decide(func() ([]Change, error) {
+	return b.decide(func() ([]PlanChange, error) {
 		b.nodes.set(node.Canonical())
 		b.applyLocked(b.plan.NodeChanged(&b.nodes, node.ID), node.ID)
 		return nil, nil
@@ -168,7 +168,7 @@ func (b *Book) SetNode(node placement.Node) error {
 // on it move or are lost. Instances that stood there keep counting for the
 // node, in case it comes back, until Remove says that they are gone.
 func (b *Book) RemoveNode(id string) error {
-	return b.decide(func() ([]Change, error) {
+	return b.decide(func() ([]PlanChange, error) {
 		if !b.nodes.remove(id) {
 			return nil, &NotFoundError{"node", id}
 		}
@@ -179,7 +179,7 @@ func (b *Book) RemoveNode(id string) error {
 // SetUsed says what instances that the book was not told of use on a node:
 // in all, and of each GPU in thousandths by its index.
 func (b *Book) SetUsed(node string, used Load, devices ...int64) error {
-	return b.decide(func() ([]Change, error) {
+	return b.decide(func() ([]PlanChange, error) {
 		if err := b.nodes.use(node, used, devices); err != nil {
 			return nil, err
 		}
@@ -198,7 +198,7 @@ func (b *Book) Reserve(spec Spec) (Reservation, error) {
 		return Reservation{}, errors.Join(err, others)
 	}
 	id := spec.ID
-	return b.reservationAfter(&id, func() ([]Change, error) {
+	return b.reservationAfter(&id, func() ([]PlanChange, error) {
 		changes, err := b.plan.Reserve(&b.nodes, spec)
 		if len(changes) > 0 {
 			id = changes[len(changes)-1].Reservation.Spec.ID
@@ -210,7 +210,7 @@ func (b *Book) Reserve(spec Spec) (Reservation, error) {
 // reservationAfter runs a decision and returns the reservation of an ID, which
 // the decision may set, as it is after that. One that has ended by it comes
 // back with its ID and the state Ended.
-func (b *Book) reservationAfter(id *string, decision func() ([]Change, error)) (Reservation, error) {
+func (b *Book) reservationAfter(id *string, decision func() ([]PlanChange, error)) (Reservation, error) {
 	now := b.now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -233,7 +233,7 @@ func (b *Book) Claim(reservation string, req placement.Request) (node string, c 
 	if err := firstFitOnly(req.Preferences, false); err != nil {
 		return "", Claim{}, errors.Join(err, validateRequest(req))
 	}
-	err = b.decide(func() ([]Change, error) {
+	err = b.decide(func() ([]PlanChange, error) {
 		changes, err := b.plan.Claim(&b.nodes, reservation, req, func(node string) bool {
 			known, ok := b.nodes.byID[node]
 			return ok && known.meets(&req.Preferences)
@@ -257,7 +257,7 @@ func (b *Book) Claim(reservation string, req placement.Request) (node string, c 
 //
 // Errors: NotFoundError.
 func (b *Book) Unclaim(instance string) error {
-	return b.decide(func() ([]Change, error) { return b.plan.Unclaim(instance) })
+	return b.decide(func() ([]PlanChange, error) { return b.plan.Unclaim(instance) })
 }
 
 // Place puts an instance beside all reservations. With a Duration it may stand
@@ -270,7 +270,7 @@ func (b *Book) Place(req placement.Request) (Stay, error) {
 		return Stay{}, errors.Join(err, validateRequest(req))
 	}
 	var stay Stay
-	err := b.decide(func() ([]Change, error) {
+	err := b.decide(func() ([]PlanChange, error) {
 		changes, err := b.plan.Admit(&b.nodes, req)
 		if len(changes) > 0 {
 			stay = changes[0].Stay.clone()
@@ -289,7 +289,7 @@ func (b *Book) Place(req placement.Request) (Stay, error) {
 //
 // Errors: NotFoundError.
 func (b *Book) Remove(instance string) error {
-	return b.decide(func() ([]Change, error) { return b.plan.Remove(instance) })
+	return b.decide(func() ([]PlanChange, error) { return b.plan.Remove(instance) })
 }
 
 // Update gives a reservation new terms if it has still that version (0: any);
@@ -298,7 +298,7 @@ func (b *Book) Remove(instance string) error {
 // Errors: InvalidError, NotFoundError, StateError, VersionError, InUseError,
 // RefusedError.
 func (b *Book) Update(id string, version uint64, terms Terms) (Reservation, error) {
-	return b.reservationAfter(&id, func() ([]Change, error) { return b.plan.Update(&b.nodes, id, version, terms) })
+	return b.reservationAfter(&id, func() ([]PlanChange, error) { return b.plan.Update(&b.nodes, id, version, terms) })
 }
 
 // Extend moves the end of a reservation. An end that has passed ends it now.
@@ -321,7 +321,7 @@ func (b *Book) Resize(id string, shape placement.Resources, count int) (Reservat
 //
 // Errors: NotFoundError, StateError, InUseError.
 func (b *Book) Release(id string, force bool) error {
-	return b.decide(func() ([]Change, error) { return b.plan.Release(id, force) })
+	return b.decide(func() ([]PlanChange, error) { return b.plan.Release(id, force) })
 }
 
 // Sweep brings the book up to date and returns all events since it was last
@@ -356,7 +356,7 @@ func (b *Book) DeadlineChanged() <-chan struct{} {
 
 // Reservation returns a reservation as it is now.
 func (b *Book) Reservation(id string) (r Reservation, err error) {
-	err = b.decide(func() ([]Change, error) {
+	err = b.decide(func() ([]PlanChange, error) {
 		live, err := b.plan.live(id, "look at")
 		if err == nil {
 			r = live.Clone()
@@ -376,7 +376,7 @@ func (b *Book) Reservations() iter.Seq[Reservation] {
 // allocatable, less what is used and less the peak of all that the book counts
 // there. O(log h) in the holds of the node.
 func (b *Book) Free(node string, w Window) (free placement.Resources, err error) {
-	err = b.decide(func() ([]Change, error) {
+	err = b.decide(func() ([]PlanChange, error) {
 		room, ok := b.nodes.Room(node)
 		if !ok {
 			return nil, &NotFoundError{"node", node}

@@ -40,10 +40,10 @@ func (k *ChangeKind) UnmarshalText(text []byte) error {
 	}
 }
 
-// Change is one decision as data: everything that was chosen is in it, and
+// PlanChange is one decision as data: everything that was chosen is in it, and
 // Plan.Apply carries it out without looking for anything. Kind says which
 // fields count. Changes are plain JSON, to be journaled.
-type Change struct {
+type PlanChange struct {
 	Kind ChangeKind `json:"kind"`
 	// ID of a reservation, and of an instance.
 	ID       string `json:"id,omitempty"`

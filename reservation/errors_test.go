@@ -276,8 +276,8 @@ func TestErrorTexts(t *testing.T) {
 }
 
 func TestUnknownChangesAreRefused(t *testing.T) {
-	var change reservation.Change
+	var change reservation.PlanChange
 	require.NoError(t, json.Unmarshal([]byte(`{"kind":"withdraw","id":"r"}`), &change))
-	require.Equal(t, reservation.Change{Kind: reservation.Withdraw, ID: "r"}, change)
+	require.Equal(t, reservation.PlanChange{Kind: reservation.Withdraw, ID: "r"}, change)
 	require.ErrorIs(t, json.Unmarshal([]byte(`{"kind":"explode"}`), &change), reservation.ErrInvalid)
 }

@@ -4,7 +4,7 @@ package reservation
 // cause. It never fails and never searches: the changes must have been decided
 // by this plan in its present state, or by another in the same state, as when
 // a journal is replayed.
-func (p *Plan) Apply(changes ...Change) []Event {
+func (p *Plan) Apply(changes ...PlanChange) []Event {
 	for i := range changes {
 		p.apply(&changes[i])
 	}
@@ -12,7 +12,7 @@ func (p *Plan) Apply(changes ...Change) []Event {
 	return p.takeEvents()
 }
 
-func (p *Plan) apply(c *Change) {
+func (p *Plan) apply(c *PlanChange) {
 	p.announce(c)
 	switch c.Kind {
 	case Put:
@@ -144,7 +144,7 @@ func (p *Plan) countTenant(r *booked, c Claim, sign int) {
 
 // move puts a slot elsewhere. Instances in it stay where they are, as stays
 // that end when their claims would have ended.
-func (p *Plan) move(ref slotRef, c *Change) {
+func (p *Plan) move(ref slotRef, c *PlanChange) {
 	r, slot := ref.r, ref.at()
 	p.countSlot(ref, -1)
 	e := Event{From: slot.Node, Node: c.Node, Because: c.Because}

@@ -40,7 +40,7 @@ func (b *Before) stay(id string) {
 
 // announce says what a change is about to change; arrive does for stays that
 // come.
-func (p *Plan) announce(c *Change) {
+func (p *Plan) announce(c *PlanChange) {
 	switch c.Kind {
 	case Put:
 		p.before.reservation(c.Reservation.Spec.ID)

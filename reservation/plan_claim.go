@@ -21,7 +21,7 @@ import (
 //
 // Errors: InvalidError, NotFoundError, StateError, OwnerError, ConflictError,
 // ShortError.
-func (p *Plan) Claim(nodes Nodes, id string, req placement.Request, allows func(node string) bool) ([]Change, error) {
+func (p *Plan) Claim(nodes Nodes, id string, req placement.Request, allows func(node string) bool) ([]PlanChange, error) {
 	if err := validateRequest(req); err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func (p *Plan) Claim(nodes Nodes, id string, req placement.Request, allows func(
 		c := &claiming{plan: p, nodes: nodes, r: r, slot: slot}
 		c.claim.Until = until
 		if c.fits(&req, allows, short) {
-			return []Change{{Kind: Fill, ID: id, Slot: i, Claim: &c.claim}}, nil
+			return []PlanChange{{Kind: Fill, ID: id, Slot: i, Claim: &c.claim}}, nil
 		}
 	}
 	return nil, short
@@ -270,10 +270,10 @@ func (r *Reservation) devicesLeft(slot *Slot) []int64 {
 // node at once if the slot is to be claimed once.
 //
 // Errors: NotFoundError.
-func (p *Plan) Unclaim(instance string) ([]Change, error) {
+func (p *Plan) Unclaim(instance string) ([]PlanChange, error) {
 	tenant, ok := p.claims[instance]
 	if !ok {
 		return nil, &NotFoundError{"instance", instance}
 	}
-	return []Change{{Kind: Vacate, ID: tenant.r.Spec.ID, Instance: instance}}, nil
+	return []PlanChange{{Kind: Vacate, ID: tenant.r.Spec.ID, Instance: instance}}, nil
 }

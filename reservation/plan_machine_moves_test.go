@@ -83,7 +83,7 @@ func (m *machine) Reserve(t *rapid.T) {
 		fits = m.fits(spec.Node, window, load)
 	}
 	var moves int
-	err := m.carry(t, func() ([]Change, error) {
+	err := m.carry(t, func() ([]PlanChange, error) {
 		changes, err := m.plan.Reserve(m, spec)
 		moves = len(changes) - 1
 		return changes, err
@@ -133,7 +133,7 @@ func (m *machine) Claim(t *rapid.T) {
 	if rapid.Bool().Draw(t, "has an end") {
 		req.Duration = time.Duration(rapid.IntRange(1, 12).Draw(t, "duration"))
 	}
-	err := m.carry(t, func() ([]Change, error) { return m.plan.Claim(m, r.Spec.ID, req, nil) })
+	err := m.carry(t, func() ([]PlanChange, error) { return m.plan.Claim(m, r.Spec.ID, req, nil) })
 	var short *ShortError
 	switch {
 	case r.Phase != Active || r.State() == Displaced:
@@ -159,7 +159,7 @@ func (m *machine) Admit(t *rapid.T) {
 		window.End = window.Start.Add(1)
 	}
 	fits := m.fitsSomewhere(window, Load{req.Resources, 1})
-	err := m.carry(t, func() ([]Change, error) { return m.plan.Admit(m, req) })
+	err := m.carry(t, func() ([]PlanChange, error) { return m.plan.Admit(m, req) })
 	require.Equal(t, fits, err == nil, "%v", err)
 	if err == nil {
 		again, err := m.plan.Admit(m, req)
@@ -180,8 +180,8 @@ func (m *machine) Remove(t *rapid.T) {
 		return // so that nodes fill up
 	}
 	id := rapid.SampledFrom(ids).Draw(t, "instance")
-	require.NoError(t, m.carry(t, func() ([]Change, error) { return m.plan.Remove(id) }))
-	require.ErrorIs(t, m.carry(t, func() ([]Change, error) { return m.plan.Remove(id) }), ErrNotFound)
+	require.NoError(t, m.carry(t, func() ([]PlanChange, error) { return m.plan.Remove(id) }))
+	require.ErrorIs(t, m.carry(t, func() ([]PlanChange, error) { return m.plan.Remove(id) }), ErrNotFound)
 }
 
 func (m *machine) Update(t *rapid.T) {
@@ -200,7 +200,7 @@ func (m *machine) Update(t *rapid.T) {
 		terms.Shape = drawShape(t)
 	}
 	terms.Count = rapid.IntRange(0, 4).Draw(t, "count")
-	err := m.carry(t, func() ([]Change, error) { return m.plan.Update(m, r.Spec.ID, r.Version, terms) })
+	err := m.carry(t, func() ([]PlanChange, error) { return m.plan.Update(m, r.Spec.ID, r.Version, terms) })
 	if err == nil {
 		return
 	}
@@ -217,7 +217,7 @@ func (m *machine) Release(t *rapid.T) {
 		return
 	}
 	force := rapid.Bool().Draw(t, "force")
-	err := m.carry(t, func() ([]Change, error) { return m.plan.Release(r.Spec.ID, force) })
+	err := m.carry(t, func() ([]PlanChange, error) { return m.plan.Release(r.Spec.ID, force) })
 	switch {
 	case r.Phase == Expiring || r.Phase == Ended:
 		require.ErrorIs(t, err, ErrState)
@@ -277,14 +277,14 @@ func (m *machine) NodeChanges(t *rapid.T) {
 	room.Used.Resources.CPU = rapid.Int64Range(0, 3).Draw(t, "used")
 	room.Devices = []int64{0, rapid.Int64Range(0, 1000).Draw(t, "device")}[:rapid.IntRange(0, 2).Draw(t, "devices")]
 	m.rooms[node], m.shrunk[node] = room, true
-	require.NoError(t, m.carry(t, func() ([]Change, error) { return m.plan.NodeChanged(m, node), nil }))
+	require.NoError(t, m.carry(t, func() ([]PlanChange, error) { return m.plan.NodeChanged(m, node), nil }))
 	m.roomier = append(m.roomier, node)
 }
 
 func (m *machine) NodeLost(t *rapid.T) {
 	node := rapid.SampledFrom(machineNodes()).Draw(t, "node")
 	m.lost[node] = true
-	require.NoError(t, m.carry(t, func() ([]Change, error) { return m.plan.NodeChanged(m, node), nil }))
+	require.NoError(t, m.carry(t, func() ([]PlanChange, error) { return m.plan.NodeChanged(m, node), nil }))
 	for r := range m.plan.Reservations() {
 		for _, slot := range r.Slots {
 			require.False(t, r.holding() && slot.Node == node)

@@ -215,7 +215,7 @@ func (m *machine) fitsSomewhere(w Window, load Load) bool {
 
 // carry applies a decision to the plan and, as JSON, to the replica, unless it
 // failed. A decision by itself changes nothing.
-func (m *machine) carry(t *rapid.T, decide func() ([]Change, error)) error {
+func (m *machine) carry(t *rapid.T, decide func() ([]PlanChange, error)) error {
 	before := m.plan.Snapshot()
 	changes, err := decide()
 	require.Equal(t, before, m.plan.Snapshot(), "deciding changed something")
@@ -227,10 +227,10 @@ func (m *machine) carry(t *rapid.T, decide func() ([]Change, error)) error {
 	return nil
 }
 
-func (m *machine) apply(t *rapid.T, changes []Change) {
+func (m *machine) apply(t *rapid.T, changes []PlanChange) {
 	record, err := json.Marshal(changes)
 	require.NoError(t, err)
-	var replayed []Change
+	var replayed []PlanChange
 	require.NoError(t, json.Unmarshal(record, &replayed))
 	events := m.plan.Apply(changes...)
 	require.Equal(t, events, m.replica.Apply(replayed...))
@@ -284,7 +284,7 @@ func (m *machine) settle(t *rapid.T) {
 	}
 	for _, id := range m.plan.Owed() {
 		on := m.roomier
-		require.NoError(t, m.carry(t, func() ([]Change, error) { return m.plan.Repair(m, id, on...) }))
+		require.NoError(t, m.carry(t, func() ([]PlanChange, error) { return m.plan.Repair(m, id, on...) }))
 	}
 	m.roomier = nil
 	m.settle(t)

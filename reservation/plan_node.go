@@ -6,7 +6,7 @@ package reservation
 // become too small those without instances that do not fit any more, the least
 // important first. It takes time in proportion to the slots of the reservations
 // on the node, and a look at the nodes for each slot that cannot stay.
-func (p *Plan) NodeChanged(nodes Nodes, node string) []Change {
+func (p *Plan) NodeChanged(nodes Nodes, node string) []PlanChange {
 	g, ok := p.grounds[node]
 	if !ok {
 		return nil

@@ -4,7 +4,7 @@ package reservation
 // takes force, and then becomes of them what its AtEnd says.
 //
 // Errors: NotFoundError, StateError (it has ended), InUseError.
-func (p *Plan) Release(id string, force bool) ([]Change, error) {
+func (p *Plan) Release(id string, force bool) ([]PlanChange, error) {
 	r, err := p.live(id, "release")
 	switch {
 	case err != nil:
@@ -14,5 +14,5 @@ func (p *Plan) Release(id string, force bool) ([]Change, error) {
 	case len(r.Instances()) > 0 && !force:
 		return nil, &InUseError{id, r.Instances()}
 	}
-	return []Change{{Kind: Withdraw, ID: id}}, nil
+	return []PlanChange{{Kind: Withdraw, ID: id}}, nil
 }

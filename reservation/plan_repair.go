@@ -33,7 +33,7 @@ func (p *Plan) Owed() []string {
 // A slot without such rules that finds no room on any node ends the search.
 //
 // Errors: NotFoundError, StateError.
-func (p *Plan) Repair(nodes Nodes, id string, on ...string) ([]Change, error) {
+func (p *Plan) Repair(nodes Nodes, id string, on ...string) ([]PlanChange, error) {
 	r, err := p.live(id, "repair")
 	if err == nil && !r.holding() {
 		err = &StateError{id, r.Phase, "repair"}

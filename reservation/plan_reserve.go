@@ -20,7 +20,7 @@ import (
 // slots from up to a thousand of these.
 //
 // Errors: InvalidError, ConflictError, RefusedError.
-func (p *Plan) Reserve(nodes Nodes, spec Spec) ([]Change, error) {
+func (p *Plan) Reserve(nodes Nodes, spec Spec) ([]PlanChange, error) {
 	if r, ok := p.reservations[spec.ID]; ok {
 		if r.Spec.Equal(spec) {
 			return nil, nil
@@ -45,7 +45,7 @@ func knownNode(nodes Nodes, node string) error {
 	return nil
 }
 
-func (p *Plan) reserve(nodes Nodes, r *Reservation) ([]Change, error) {
+func (p *Plan) reserve(nodes Nodes, r *Reservation) ([]PlanChange, error) {
 	t := p.try(nodes)
 	defer t.undo(0)
 	if refused := t.fillUp(r); refused != nil {
@@ -53,7 +53,7 @@ func (p *Plan) reserve(nodes Nodes, r *Reservation) ([]Change, error) {
 		refused.Earliest = t.earliest(r)
 		return nil, refused
 	}
-	return append(t.changes, Change{Kind: Put, Reservation: r}), nil
+	return append(t.changes, PlanChange{Kind: Put, Reservation: r}), nil
 }
 
 // fillUp places slots until the reservation, which is not on the plan, has as

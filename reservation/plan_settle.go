@@ -20,7 +20,7 @@ func (p *Plan) Unsettled() bool { return len(p.unsettled) > 0 }
 // It takes time in proportion to the slots of these reservations, for each the
 // instances on its node that yield or have overstayed, and a look at the nodes
 // for each that cannot stay.
-func (p *Plan) Settle(nodes Nodes) []Change {
+func (p *Plan) Settle(nodes Nodes) []PlanChange {
 	t := p.try(nodes)
 	defer t.undo(0)
 	beginning := make([]*booked, 0, len(p.unsettled))
@@ -35,7 +35,7 @@ func (p *Plan) Settle(nodes Nodes) []Change {
 				continue
 			}
 			for _, instance := range t.mustLeave(slotRef{r, i}) {
-				t.changes = append(t.changes, Change{Kind: Tell, ID: r.Spec.ID, Instance: instance})
+				t.changes = append(t.changes, PlanChange{Kind: Tell, ID: r.Spec.ID, Instance: instance})
 			}
 			if r.Phase == Active && len(r.Slots[i].Claims) == 0 {
 				refs = append(refs, slotRef{r, i})
@@ -44,7 +44,7 @@ func (p *Plan) Settle(nodes Nodes) []Change {
 	}
 	t.review(refs, func(ref slotRef) []string { return t.leaving(ref.at().Node) })
 	for _, r := range beginning {
-		t.changes = append(t.changes, Change{Kind: Settled, ID: r.Spec.ID})
+		t.changes = append(t.changes, PlanChange{Kind: Settled, ID: r.Spec.ID})
 	}
 	return t.changes
 }
@@ -97,7 +97,7 @@ func (t *trial) resettle(ref slotRef, because, on []string) {
 		h, _ = t.placeElsewhere(ref, nil)
 	}
 	t.staged[ref] = h.Node
-	t.changes = append(t.changes, Change{
+	t.changes = append(t.changes, PlanChange{
 		Kind: Move, ID: ref.r.Spec.ID, Slot: ref.slot, Node: h.Node, Devices: h.Devices, Because: because,
 	})
 }
@@ -129,7 +129,7 @@ func (t *trial) stay(ref slotRef, own Hold, awaits []string) {
 	t.put(own)
 	t.staged[ref], t.waits[ref] = own.Node, len(awaits) > 0
 	if !slices.Equal(awaits, ref.at().Awaits) {
-		t.changes = append(t.changes, Change{Kind: Wait, ID: ref.r.Spec.ID, Slot: ref.slot, Because: awaits})
+		t.changes = append(t.changes, PlanChange{Kind: Wait, ID: ref.r.Spec.ID, Slot: ref.slot, Because: awaits})
 	}
 }
 

@@ -9,7 +9,7 @@ import "github.com/rads-project/constellation/placement"
 // on. No changes mean that it is already there.
 //
 // Errors: InvalidError, ConflictError, RefusedError.
-func (p *Plan) Admit(nodes Nodes, req placement.Request) ([]Change, error) {
+func (p *Plan) Admit(nodes Nodes, req placement.Request) ([]PlanChange, error) {
 	if err := validateRequest(req); err != nil {
 		return nil, err
 	}
@@ -47,7 +47,7 @@ func (p *Plan) Admit(nodes Nodes, req placement.Request) ([]Change, error) {
 		return nil, refused
 	}
 	stay.Node, stay.Devices = h.Node, h.Devices
-	return []Change{{Kind: Arrive, Stay: stay}}, nil
+	return []PlanChange{{Kind: Arrive, Stay: stay}}, nil
 }
 
 func sameStay(a, b *Stay) bool {
@@ -65,9 +65,9 @@ func sameStay(a, b *Stay) bool {
 // beside.
 //
 // Errors: NotFoundError.
-func (p *Plan) Remove(instance string) ([]Change, error) {
+func (p *Plan) Remove(instance string) ([]PlanChange, error) {
 	if _, ok := p.stays[instance]; ok {
-		return []Change{{Kind: Depart, Instance: instance}}, nil
+		return []PlanChange{{Kind: Depart, Instance: instance}}, nil
 	}
 	return p.Unclaim(instance)
 }

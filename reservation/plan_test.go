@@ -18,7 +18,7 @@ import (
 var update = flag.Bool("update", false, "write testdata anew")
 
 // carry applies a decision.
-func (h *host) carry(changes []reservation.Change, err error) []reservation.Event {
+func (h *host) carry(changes []reservation.PlanChange, err error) []reservation.Event {
 	if err != nil {
 		panic(err)
 	}
@@ -45,7 +45,7 @@ func TestTranscript(t *testing.T) {
 			write("  <", e)
 		}
 	}
-	step := func(what string, changes []reservation.Change, err error) {
+	step := func(what string, changes []reservation.PlanChange, err error) {
 		out.WriteString(what + "\n")
 		require.NoError(t, err)
 		for _, c := range changes {
@@ -201,7 +201,7 @@ func TestTheMostImportantIsRepairedFirst(t *testing.T) {
 	for i, id := range []string{"low", "high", "newer"} {
 		s := spec(id, 2)
 		s.Priority = int32(i % 2)
-		h.plan.Apply(reservation.Change{Kind: reservation.Put, Reservation: &reservation.Reservation{
+		h.plan.Apply(reservation.PlanChange{Kind: reservation.Put, Reservation: &reservation.Reservation{
 			Spec: s, Seq: uint64(i + 1), Phase: reservation.Active,
 			Terms: reservation.Terms{End: h.second(60), Shape: cores(2), Count: 2},
 			Slots: []reservation.Slot{{Node: "n1"}, {}},

@@ -14,7 +14,7 @@ type trial struct {
 	staged  map[slotRef]string
 	waits   map[slotRef]bool
 	told    map[string]bool // instances that the trial asks to leave
-	changes []Change
+	changes []PlanChange
 }
 
 type counted struct {

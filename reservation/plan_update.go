@@ -17,7 +17,7 @@ import (
 //
 // Errors: InvalidError, NotFoundError, StateError, VersionError, InUseError,
 // RefusedError.
-func (p *Plan) Update(nodes Nodes, id string, version uint64, terms Terms) ([]Change, error) {
+func (p *Plan) Update(nodes Nodes, id string, version uint64, terms Terms) ([]PlanChange, error) {
 	r, err := p.live(id, "update")
 	switch {
 	case err != nil:
@@ -28,7 +28,7 @@ func (p *Plan) Update(nodes Nodes, id string, version uint64, terms Terms) ([]Ch
 		return nil, &VersionError{id, version, r.Version}
 	}
 	if r.Phase == Active && !terms.End.IsZero() && nanos(terms.End) <= p.now {
-		return []Change{{Kind: Withdraw, ID: id}}, nil
+		return []PlanChange{{Kind: Withdraw, ID: id}}, nil
 	}
 	updated := r.Clone()
 	updated.Version++
@@ -50,7 +50,7 @@ func (p *Plan) Update(nodes Nodes, id string, version uint64, terms Terms) ([]Ch
 	if refused := t.fillUp(&updated); refused != nil {
 		return nil, refused
 	}
-	return append(t.changes, Change{Kind: Put, Reservation: &updated}), nil
+	return append(t.changes, PlanChange{Kind: Put, Reservation: &updated}), nil
 }
 
 // amend gives a reservation new terms, if they are allowed.

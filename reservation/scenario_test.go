@@ -434,7 +434,7 @@ func TestScenario84Quota(t *testing.T) {
 		host.plan.Apply(changes...)
 		return nil
 	}
-	settle := func(changes []reservation.Change, err error) int64 {
+	settle := func(changes []reservation.PlanChange, err error) int64 {
 		require.NoError(t, err)
 		host.plan.Apply(changes...)
 		require.NoError(t, quota.set("r", host.plan.Owes("r")))

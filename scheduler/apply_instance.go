@@ -28,7 +28,7 @@ func (st *state) place(c *Placed, tell listener) []quota.Usage {
 	st.addToNode(a, st.nodes[c.NodeID])
 	if c.Claim != nil {
 		a.covered = &paidByReservation{amountsOf(c.Claim.Claim.Held.Clone()), c.Claim.ID}
-		st.applyPlan([]reservation.Change{*c.Claim}, tell)
+		st.applyPlan([]reservation.PlanChange{*c.Claim}, tell)
 	}
 	st.stay(a, false, tell)
 	return st.charge(a)

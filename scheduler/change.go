@@ -95,7 +95,7 @@ type NodeUpdated struct {
 	// Reference of the score after the update.
 	Reference placement.Resources `json:"reference,omitzero"`
 	// Moves of slots of reservations that the node has no room for any more.
-	Moves []reservation.Change `json:"moves,omitempty"`
+	Moves []reservation.PlanChange `json:"moves,omitempty"`
 }
 
 // Mark is what NodeMarked says of a node.
@@ -114,14 +114,14 @@ type NodeMarked struct {
 	NodeID string `json:"nodeID"`
 	Mark   Mark   `json:"mark"`
 	// Moves of slots of reservations away from a lost node.
-	Moves []reservation.Change `json:"moves,omitempty"`
+	Moves []reservation.PlanChange `json:"moves,omitempty"`
 }
 
 // NodeRemoved is the Change of RemoveNode.
 type NodeRemoved struct {
 	NodeID string `json:"nodeID"`
 	// Moves of slots of reservations away from the node.
-	Moves []reservation.Change `json:"moves,omitempty"`
+	Moves []reservation.PlanChange `json:"moves,omitempty"`
 }
 
 // NodeAdopted is the Change of AdoptNode: the node as it is now, and the
@@ -134,7 +134,7 @@ type NodeAdopted struct {
 	// Reference of the score after the node has joined.
 	Reference placement.Resources `json:"reference,omitzero"`
 	// Moves of slots of reservations that the node has no room for any more.
-	Moves []reservation.Change `json:"moves,omitempty"`
+	Moves []reservation.PlanChange `json:"moves,omitempty"`
 	// Instances that were reported and not known.
 	Instances []Report `json:"instances,omitempty"`
 }
@@ -151,7 +151,7 @@ type Placed struct {
 	// Generation counts placements under the request's ID, from 1.
 	Generation uint64 `json:"generation"`
 	// Claim of a slot, for PlaceFromReservation.
-	Claim *reservation.Change `json:"claim,omitempty"`
+	Claim *reservation.PlanChange `json:"claim,omitempty"`
 
 	class *index.Class // of Request, where the decision knows it already
 }
@@ -210,7 +210,7 @@ type BurstExpired struct {
 // PlanChanged is the Change of the calls on reservations, and of what else
 // makes slots move: see reservation.Change.
 type PlanChanged struct {
-	Changes []reservation.Change `json:"changes"`
+	Changes []reservation.PlanChange `json:"changes"`
 }
 
 // MixChanged is the Change of SetMix.

@@ -21,7 +21,7 @@ type planCheck struct {
 
 // checkPlan refuses changes of the plan that can not be followed in their
 // order. updated is a node as it will be after them, nil if none changes.
-func (st *state) checkPlan(changes []reservation.Change, updated *placement.Node) error {
+func (st *state) checkPlan(changes []reservation.PlanChange, updated *placement.Node) error {
 	c := st.planCheck(updated)
 	for i := range changes {
 		if err := c.change(&changes[i]); err != nil {
@@ -38,7 +38,7 @@ func (st *state) planCheck(updated *placement.Node) *planCheck {
 	}
 }
 
-func (c *planCheck) change(change *reservation.Change) error {
+func (c *planCheck) change(change *reservation.PlanChange) error {
 	switch change.Kind {
 	case reservation.Put:
 		if change.Reservation == nil {
@@ -79,7 +79,7 @@ func (c *planCheck) known(id string) error {
 
 // slotOf returns the reservation whose slot a change is about, and refuses one
 // that is not there.
-func (c *planCheck) slotOf(change *reservation.Change) (reservation.Reservation, error) {
+func (c *planCheck) slotOf(change *reservation.PlanChange) (reservation.Reservation, error) {
 	if err := c.known(change.ID); err != nil {
 		return reservation.Reservation{}, err
 	}

@@ -31,50 +31,50 @@ func twoReservations(t *testing.T) *Scheduler {
 func TestHostileChangesOfThePlan(t *testing.T) {
 	s := twoReservations(t)
 	st := s.state
-	put := func(id string, edit func(*reservation.Reservation)) reservation.Change {
+	put := func(id string, edit func(*reservation.Reservation)) reservation.PlanChange {
 		r, ok := st.plan.Reservation(id)
 		require.True(t, ok)
 		edit(&r)
-		return reservation.Change{Kind: reservation.Put, Reservation: &r}
+		return reservation.PlanChange{Kind: reservation.Put, Reservation: &r}
 	}
 	same := func(*reservation.Reservation) {}
 	claimed, _ := st.plan.Reservation("r1")
 	claims := claimed.Slots[0].Claims
-	withdraw := reservation.Change{Kind: reservation.Withdraw, ID: "r2"}
+	withdraw := reservation.PlanChange{Kind: reservation.Withdraw, ID: "r2"}
 	tests := []struct {
 		name    string
-		changes []reservation.Change
+		changes []reservation.PlanChange
 		want    string
 	}{
-		{"as it is", []reservation.Change{put("r1", same), put("r2", same)}, ""},
-		{"in two reservations", []reservation.Change{
+		{"as it is", []reservation.PlanChange{put("r1", same), put("r2", same)}, ""},
+		{"in two reservations", []reservation.PlanChange{
 			put("r2", func(r *reservation.Reservation) { r.Slots[0].Claims = claims }),
 		}, "and elsewhere"},
-		{"in two slots", []reservation.Change{
+		{"in two slots", []reservation.PlanChange{
 			put("r1", func(r *reservation.Reservation) { r.Slots[1].Claims = claims }),
 		}, "two slots"},
-		{"beside and in a slot", []reservation.Change{put("r2", func(r *reservation.Reservation) {
+		{"beside and in a slot", []reservation.PlanChange{put("r2", func(r *reservation.Reservation) {
 			r.Slots[0].Claims = []reservation.Claim{{
 				ID: "b", Namespace: "ns", Held: reservation.Load{Resources: placement.Resources{CPU: 2 * placement.Core}, Instances: 1},
 			}}
 		})}, "and elsewhere"},
-		{"of another namespace", []reservation.Change{
+		{"of another namespace", []reservation.PlanChange{
 			put("r1", func(r *reservation.Reservation) { r.Slots[0].Claims[0].Namespace = "other" }),
 		}, "is not on node"},
-		{"of other amounts", []reservation.Change{
+		{"of other amounts", []reservation.PlanChange{
 			put("r1", func(r *reservation.Reservation) { r.Slots[0].Claims[0].Held.Resources.CPU = 1 }),
 		}, "other amounts"},
-		{"of a negative part", []reservation.Change{put("r1", func(r *reservation.Reservation) {
+		{"of a negative part", []reservation.PlanChange{put("r1", func(r *reservation.Reservation) {
 			claim := &r.Slots[0].Claims[0]
 			claim.Held.Resources.Memory, claim.Excess.Resources.Memory = 1, -1
 		})}, "negative"},
-		{"withdrawn twice", []reservation.Change{withdraw, withdraw}, "not found"},
-		{"moved after its end", []reservation.Change{withdraw, {Kind: reservation.Move, ID: "r2"}}, "not found"},
-		{"waiting", []reservation.Change{{Kind: reservation.Wait, ID: "r2", Because: []string{"b"}}}, ""},
-		{"waiting in no slot", []reservation.Change{{Kind: reservation.Wait, ID: "r2", Slot: 1}}, "no slot 1"},
-		{"waiting after its end", []reservation.Change{withdraw, {Kind: reservation.Wait, ID: "r2"}}, "not found"},
-		{"settled after its end", []reservation.Change{withdraw, {Kind: reservation.Settled, ID: "r2"}}, "not found"},
-		{"put after its end", []reservation.Change{withdraw, put("r2", same)}, `reservation "r2"`},
+		{"withdrawn twice", []reservation.PlanChange{withdraw, withdraw}, "not found"},
+		{"moved after its end", []reservation.PlanChange{withdraw, {Kind: reservation.Move, ID: "r2"}}, "not found"},
+		{"waiting", []reservation.PlanChange{{Kind: reservation.Wait, ID: "r2", Because: []string{"b"}}}, ""},
+		{"waiting in no slot", []reservation.PlanChange{{Kind: reservation.Wait, ID: "r2", Slot: 1}}, "no slot 1"},
+		{"waiting after its end", []reservation.PlanChange{withdraw, {Kind: reservation.Wait, ID: "r2"}}, "not found"},
+		{"settled after its end", []reservation.PlanChange{withdraw, {Kind: reservation.Settled, ID: "r2"}}, "not found"},
+		{"put after its end", []reservation.PlanChange{withdraw, put("r2", same)}, `reservation "r2"`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -88,7 +88,7 @@ func TestHostileChangesOfThePlan(t *testing.T) {
 	}
 
 	req := onlyCPU("b", 2)
-	err := st.checkClaim(&Placed{Request: req, NodeID: "n1", Claim: &reservation.Change{
+	err := st.checkClaim(&Placed{Request: req, NodeID: "n1", Claim: &reservation.PlanChange{
 		Kind: reservation.Fill, ID: "r2", Claim: &reservation.Claim{
 			ID: "b", Namespace: "ns", Held: reservation.Load{Resources: req.Resources, Instances: 1},
 		},

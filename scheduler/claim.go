@@ -89,5 +89,5 @@ func (st *state) resizeClaim(a *allocation, tell listener) {
 		}
 	}
 	r.Version++
-	st.applyPlan([]reservation.Change{{Kind: reservation.Put, Reservation: &r}}, tell)
+	st.applyPlan([]reservation.PlanChange{{Kind: reservation.Put, Reservation: &r}}, tell)
 }

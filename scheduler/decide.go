@@ -21,7 +21,7 @@ type found struct {
 	devices    []uint16
 	score      int
 	generation uint64
-	claim      *reservation.Change
+	claim      *reservation.PlanChange
 }
 
 // find decides where the request goes: to the given node, or if that is nil

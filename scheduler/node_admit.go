@@ -75,7 +75,7 @@ func (st *state) admitDimensions(field string, r placement.Resources) error {
 
 // movesFrom decides where slots of reservations go from a node that gives less
 // than before, as the ground has it.
-func (st *state) movesFrom(g *planNodes, nodeID string) []reservation.Change {
+func (st *state) movesFrom(g *planNodes, nodeID string) []reservation.PlanChange {
 	defer g.leave()
 	return st.plan.NodeChanged(g, nodeID)
 }

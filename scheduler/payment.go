@@ -44,7 +44,7 @@ func (st *state) charged(id, namespace string) {
 // affordable asks the quota for what changes of the plan would make a
 // reservation owe: within soft limits, since holds never burst. What is given
 // back for slots that it displaces is taken into account, at every level.
-func (st *state) affordable(now time.Time, changes []reservation.Change, err error) ([]reservation.Change, error) {
+func (st *state) affordable(now time.Time, changes []reservation.PlanChange, err error) ([]reservation.PlanChange, error) {
 	if err != nil || len(changes) == 0 {
 		return changes, err
 	}
@@ -76,7 +76,7 @@ func (st *state) affordsAll(now time.Time, spec *reservation.Spec) error {
 
 // freed yields what namespaces get back for the slots that are lost by changes
 // of the plan.
-func (st *state) freed(changes []reservation.Change) iter.Seq2[string, quota.Amounts] {
+func (st *state) freed(changes []reservation.PlanChange) iter.Seq2[string, quota.Amounts] {
 	return func(yield func(string, quota.Amounts) bool) {
 		for _, c := range changes {
 			if c.Kind != reservation.Move || c.Node != "" {

@@ -7,7 +7,7 @@ import (
 
 // applyPlan carries out changes of the plan and all that follows from them:
 // what the index sees as held, and who pays.
-func (st *state) applyPlan(changes []reservation.Change, tell listener) {
+func (st *state) applyPlan(changes []reservation.PlanChange, tell listener) {
 	if len(changes) == 0 {
 		return
 	}
@@ -108,7 +108,7 @@ func (st *state) stay(a *allocation, told bool, tell listener) {
 	if req.Duration > 0 {
 		window.End = a.placed.Add(req.Duration)
 	}
-	st.applyPlan([]reservation.Change{{Kind: reservation.Arrive, Stay: &reservation.Stay{
+	st.applyPlan([]reservation.PlanChange{{Kind: reservation.Arrive, Stay: &reservation.Stay{
 		ID: a.id, Namespace: a.namespace(), Node: a.node.ID,
 		Load:    reservation.Load{Resources: a.resources, Instances: 1},
 		Devices: deviceList(a.devices), Window: window, Yield: req.Yield, Priority: req.Priority,
@@ -132,7 +132,7 @@ func (st *state) leave(a *allocation, tell listener) {
 // It returns nil when nothing is left to do.
 func (st *state) consequence() Change {
 	if st.plan.Unsettled() {
-		changes, _ := st.decide(func(g *planNodes) ([]reservation.Change, error) { return st.plan.Settle(g), nil })
+		changes, _ := st.decide(func(g *planNodes) ([]reservation.PlanChange, error) { return st.plan.Settle(g), nil })
 		return &PlanChanged{Changes: changes}
 	}
 	if crowded := st.crowded; crowded != "" {

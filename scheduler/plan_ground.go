@@ -98,7 +98,7 @@ func (g *planNodes) join(class *index.Class, taken []string) {
 func (g *planNodes) leave() { g.join(nil, nil) }
 
 // decide lets the plan make one decision.
-func (st *state) decide(decision func(*planNodes) ([]reservation.Change, error)) ([]reservation.Change, error) {
+func (st *state) decide(decision func(*planNodes) ([]reservation.PlanChange, error)) ([]reservation.PlanChange, error) {
 	g := &planNodes{st: st}
 	defer g.leave()
 	return decision(g)

@@ -51,7 +51,7 @@ func (st *state) notePoor(e *entry) {
 
 // regain decides on places for the slots of the next reservation that can have
 // any of those that it lacks. It returns nil if none can.
-func (st *state) regain() []reservation.Change {
+func (st *state) regain() []reservation.PlanChange {
 	g := &st.regains
 	for st.plan.Owing() {
 		if len(g.left) == 0 {
@@ -71,7 +71,7 @@ func (st *state) regain() []reservation.Change {
 			continue
 		}
 		// Repair fails for no reservation that lacks slots.
-		changes, _ := st.decide(func(g *planNodes) ([]reservation.Change, error) { return st.plan.Repair(g, id, on...) })
+		changes, _ := st.decide(func(g *planNodes) ([]reservation.PlanChange, error) { return st.plan.Repair(g, id, on...) })
 		if changes = st.payable(id, changes); len(changes) > 0 {
 			return changes
 		}
@@ -94,12 +94,12 @@ func (st *state) enriched() map[string]bool {
 
 // payable returns those of the changes by which a reservation regains slots for
 // which there is quota: all that cost nothing, and of the others the first.
-func (st *state) payable(id string, changes []reservation.Change) []reservation.Change {
+func (st *state) payable(id string, changes []reservation.PlanChange) []reservation.PlanChange {
 	if len(changes) == 0 {
 		return nil
 	}
 	r, _ := st.plan.Reservation(id)
-	costs := func(c reservation.Change) bool {
+	costs := func(c reservation.PlanChange) bool {
 		return c.Kind == reservation.Move && r.Slots[c.Slot].Node == ""
 	}
 	slots := 0
@@ -109,7 +109,7 @@ func (st *state) payable(id string, changes []reservation.Change) []reservation.
 		}
 	}
 	slots = st.canRegain(id, slots)
-	return slices.DeleteFunc(changes, func(c reservation.Change) bool {
+	return slices.DeleteFunc(changes, func(c reservation.PlanChange) bool {
 		if !costs(c) {
 			return false
 		}

@@ -27,8 +27,8 @@ import (
 // ErrConflict of both packages, as for all calls are ErrNotFound and ErrInUse.
 func (s *Scheduler) Reserve(ctx context.Context, spec reservation.Spec) (reservation.Reservation, error) {
 	id := spec.ID
-	return s.changePlan(ctx, &id, func(st *state) ([]reservation.Change, error) {
-		changes, err := st.decide(func(g *planNodes) ([]reservation.Change, error) { return st.plan.Reserve(g, spec) })
+	return s.changePlan(ctx, &id, func(st *state) ([]reservation.PlanChange, error) {
+		changes, err := st.decide(func(g *planNodes) ([]reservation.PlanChange, error) { return st.plan.Reserve(g, spec) })
 		if len(changes) > 0 {
 			id = changes[len(changes)-1].Reservation.Spec.ID
 		}
@@ -111,8 +111,8 @@ func (s *Scheduler) ResizeReservation(ctx context.Context, id string, shape plac
 //
 // Errors: those of reservation.Plan.Update and quota.ExceededError.
 func (s *Scheduler) UpdateReservation(ctx context.Context, id string, version uint64, terms reservation.Terms) (reservation.Reservation, error) {
-	return s.changePlan(ctx, &id, func(st *state) ([]reservation.Change, error) {
-		changes, err := st.decide(func(g *planNodes) ([]reservation.Change, error) {
+	return s.changePlan(ctx, &id, func(st *state) ([]reservation.PlanChange, error) {
+		changes, err := st.decide(func(g *planNodes) ([]reservation.PlanChange, error) {
 			return st.plan.Update(g, id, version, terms)
 		})
 		return st.affordable(s.now, changes, err)
@@ -124,7 +124,7 @@ func (s *Scheduler) UpdateReservation(ctx context.Context, id string, version ui
 //
 // Errors: those of reservation.Plan.Release.
 func (s *Scheduler) ReleaseReservation(ctx context.Context, id string, force bool) error {
-	_, err := s.changePlan(ctx, &id, func(st *state) ([]reservation.Change, error) {
+	_, err := s.changePlan(ctx, &id, func(st *state) ([]reservation.PlanChange, error) {
 		return st.plan.Release(id, force)
 	})
 	return err
@@ -132,7 +132,7 @@ func (s *Scheduler) ReleaseReservation(ctx context.Context, id string, force boo
 
 // changePlan decides on changes of the plan, applies them and returns the
 // reservation of an ID, which deciding may set, as it is then.
-func (s *Scheduler) changePlan(ctx context.Context, id *string, decide func(*state) ([]reservation.Change, error)) (reservation.Reservation, error) {
+func (s *Scheduler) changePlan(ctx context.Context, id *string, decide func(*state) ([]reservation.PlanChange, error)) (reservation.Reservation, error) {
 	if err := s.enter(ctx); err != nil {
 		return reservation.Reservation{}, err
 	}
