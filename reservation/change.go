@@ -1,37 +1,37 @@
 package reservation
 
-// ChangeKind says what a Change does.
-type ChangeKind string
+// PlanChangeKind says what a Change does.
+type PlanChangeKind string
 
 // The kinds of changes. Reading an unknown kind from JSON is an error.
 const (
 	// Put makes or replaces Reservation.
-	Put ChangeKind = "put"
+	Put PlanChangeKind = "put"
 	// Move puts the slot Slot of reservation ID on Node with Devices, or
 	// nowhere if Node is empty: it is lost. Instances in it stay behind.
-	Move ChangeKind = "move"
+	Move PlanChangeKind = "move"
 	// Withdraw ends reservation ID now.
-	Withdraw ChangeKind = "withdraw"
+	Withdraw PlanChangeKind = "withdraw"
 	// Wait notes that the slot Slot of reservation ID stays where it is and
 	// waits for the instances Because to leave, or for nobody any more.
-	Wait ChangeKind = "wait"
+	Wait PlanChangeKind = "wait"
 	// Fill puts Claim into the slot Slot of reservation ID.
-	Fill ChangeKind = "fill"
+	Fill PlanChangeKind = "fill"
 	// Vacate removes the claim of Instance from reservation ID.
-	Vacate ChangeKind = "vacate"
+	Vacate PlanChangeKind = "vacate"
 	// Arrive adds Stay.
-	Arrive ChangeKind = "arrive"
+	Arrive PlanChangeKind = "arrive"
 	// Depart removes the stay of Instance.
-	Depart ChangeKind = "depart"
+	Depart PlanChangeKind = "depart"
 	// Tell notes that Instance was told to leave for reservation ID.
-	Tell ChangeKind = "tell"
+	Tell PlanChangeKind = "tell"
 	// Settled notes that the slots of reservation ID were reviewed.
-	Settled ChangeKind = "settled"
+	Settled PlanChangeKind = "settled"
 )
 
 // UnmarshalText reads a kind and refuses unknown ones.
-func (k *ChangeKind) UnmarshalText(text []byte) error {
-	switch kind := ChangeKind(text); kind {
+func (k *PlanChangeKind) UnmarshalText(text []byte) error {
+	switch kind := PlanChangeKind(text); kind {
 	case Put, Move, Wait, Withdraw, Fill, Vacate, Arrive, Depart, Tell, Settled:
 		*k = kind
 		return nil
@@ -44,7 +44,7 @@ func (k *ChangeKind) UnmarshalText(text []byte) error {
 // Plan.Apply carries it out without looking for anything. Kind says which
 // fields count. Changes are plain JSON, to be journaled.
 type PlanChange struct {
-	Kind ChangeKind `json:"kind"`
+	Kind PlanChangeKind `json:"kind"`
 	// ID of a reservation, and of an instance.
 	ID       string `json:"id,omitempty"`
 	Instance string `json:"instance,omitempty"`
