@@ -297,7 +297,7 @@ func (b *Book) Remove(instance string) error {
 //
 // Errors: InvalidError, NotFoundError, StateError, VersionError, InUseError,
 // RefusedError.
-func (b *Book) Update(id string, version uint64, terms Terms) (Reservation, error) {
+func (b *Book) Update(id string, version uint64, terms Params) (Reservation, error) {
 	return b.reservationAfter(&id, func() ([]PlanChange, error) { return b.plan.Update(&b.nodes, id, version, terms) })
 }
 
@@ -307,13 +307,13 @@ func (b *Book) Extend(id string, end time.Time) (Reservation, error) {
 	if end.IsZero() { // which keeps the end, for Update
 		return Reservation{}, invalid("end", end, "missing")
 	}
-	return b.Update(id, 0, Terms{End: end})
+	return b.Update(id, 0, Params{End: end})
 }
 
 // Resize changes the shape and the number of a reservation's slots; zero keeps
 // what there is. Errors are those of Update.
 func (b *Book) Resize(id string, shape placement.Resources, count int) (Reservation, error) {
-	return b.Update(id, 0, Terms{Shape: shape, Count: count})
+	return b.Update(id, 0, Params{Shape: shape, Count: count})
 }
 
 // Release ends a reservation now. With force also one in which instances

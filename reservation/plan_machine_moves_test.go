@@ -189,7 +189,7 @@ func (m *machine) Update(t *rapid.T) {
 	if !ok {
 		return
 	}
-	var terms Terms
+	var terms Params
 	if rapid.Bool().Draw(t, "change start") {
 		terms.Start = m.plan.Now().Add(time.Duration(rapid.IntRange(-2, 12).Draw(t, "start")))
 	}

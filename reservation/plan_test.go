@@ -76,7 +76,7 @@ func TestTranscript(t *testing.T) {
 		ID: "i", Namespace: "team", Resources: placement.Resources{CPU: 2000, Memory: placement.GiB, GPU: 500},
 	}, nil)
 	step("claim i", changes, err)
-	changes, err = h.plan.Update(h, "r", 0, reservation.Terms{End: h.second(60)})
+	changes, err = h.plan.Update(h, "r", 0, reservation.Params{End: h.second(60)})
 	step("extend r", changes, err)
 	high := spec("high", 4)
 	high.Priority, high.Duration, high.Node = 2, time.Second, "n2"
@@ -203,7 +203,7 @@ func TestTheMostImportantIsRepairedFirst(t *testing.T) {
 		s.Priority = int32(i % 2)
 		h.plan.Apply(reservation.PlanChange{Kind: reservation.Put, Reservation: &reservation.Reservation{
 			Spec: s, Seq: uint64(i + 1), Phase: reservation.Active,
-			Terms: reservation.Terms{End: h.second(60), Shape: cores(2), Count: 2},
+			Terms: reservation.Params{End: h.second(60), Shape: cores(2), Count: 2},
 			Slots: []reservation.Slot{{Node: "n1"}, {}},
 		}})
 	}

@@ -17,7 +17,7 @@ import (
 //
 // Errors: InvalidError, NotFoundError, StateError, VersionError, InUseError,
 // RefusedError.
-func (p *Plan) Update(nodes Nodes, id string, version uint64, terms Terms) ([]PlanChange, error) {
+func (p *Plan) Update(nodes Nodes, id string, version uint64, terms Params) ([]PlanChange, error) {
 	r, err := p.live(id, "update")
 	switch {
 	case err != nil:
@@ -54,7 +54,7 @@ func (p *Plan) Update(nodes Nodes, id string, version uint64, terms Terms) ([]Pl
 }
 
 // amend gives a reservation new terms, if they are allowed.
-func (p *Plan) amend(r *Reservation, terms Terms) error {
+func (p *Plan) amend(r *Reservation, terms Params) error {
 	if !terms.Start.IsZero() && !terms.Start.Equal(r.Terms.Start) {
 		if r.Phase != Pending {
 			return &StateError{r.Spec.ID, r.State(), "change the start of"}

@@ -36,7 +36,7 @@ type Reservation struct {
 	// in Terms.
 	Spec Spec `json:"spec"`
 	// Terms that hold now.
-	Terms Terms `json:"terms"`
+	Terms Params `json:"terms"`
 	// Seq numbers reservations in the order in which they were made.
 	Seq uint64 `json:"seq"`
 	// Version grows with every change.

@@ -298,13 +298,13 @@ func TestScenario75EndInThePast(t *testing.T) {
 func TestScenario76StartAfterStart(t *testing.T) {
 	d := newDesk(t)
 	d.reserve(d.during("r", 8, 10, 60))
-	r, err := d.Update("r", 0, reservation.Terms{Start: d.second(20)})
+	r, err := d.Update("r", 0, reservation.Params{Start: d.second(20)})
 	require.NoError(t, err)
 	require.Equal(t, d.second(20), r.Terms.Start)
 	d.reserve(d.during("first", 8, 0, 20))
 	d.at(20)
 	d.unchanged(reservation.ErrState, func() error {
-		_, err := d.Update("r", 0, reservation.Terms{Start: d.second(30)})
+		_, err := d.Update("r", 0, reservation.Params{Start: d.second(30)})
 		return err
 	})
 }
@@ -547,10 +547,10 @@ func TestScenario93NextDeadline(t *testing.T) {
 func TestScenario95Version(t *testing.T) {
 	d := newDesk(t)
 	r := d.reserve(spec("r", 4))
-	_, err := d.Update("r", r.Version, reservation.Terms{Count: 2})
+	_, err := d.Update("r", r.Version, reservation.Params{Count: 2})
 	require.NoError(t, err)
 	d.unchanged(reservation.ErrVersion, func() error {
-		_, err := d.Update("r", r.Version, reservation.Terms{Count: 1})
+		_, err := d.Update("r", r.Version, reservation.Params{Count: 1})
 		return err
 	})
 }

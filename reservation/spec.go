@@ -103,9 +103,9 @@ type Spec struct {
 	Notice time.Duration `json:"notice,omitempty"`
 }
 
-// Terms are what an update can change in a reservation. In an update, a zero
+// Params are what an update can change in a reservation. In an update, a zero
 // field keeps what there is.
-type Terms struct {
+type Params struct {
 	// Start and End of the window, End not in it.
 	Start time.Time `json:"start,omitzero"`
 	End   time.Time `json:"end,omitzero"`
@@ -143,7 +143,7 @@ func (s *Spec) owners() []string {
 
 // terms checks s at an instant and resolves Start and End. All mistakes are
 // reported at once.
-func (s *Spec) terms(now int64) (Terms, error) {
+func (s *Spec) terms(now int64) (Params, error) {
 	errs := []error{s.validateRules(), validateSize(s.Shape, s.Count)}
 	start := now
 	if !s.Start.IsZero() {
@@ -171,14 +171,14 @@ func (s *Spec) terms(now int64) (Terms, error) {
 		errs = append(errs, invalid("end", instant(end), "has passed"))
 	}
 	if err := errors.Join(errs...); err != nil {
-		return Terms{}, err
+		return Params{}, err
 	}
-	terms := Terms{Start: instant(max(start, now)), End: instant(end), Shape: s.Shape.Clone(), Count: s.Count}
+	terms := Params{Start: instant(max(start, now)), End: instant(end), Shape: s.Shape.Clone(), Count: s.Count}
 	return terms, s.validateWindow(terms)
 }
 
 // validateWindow checks start and end with notice and grace.
-func (s *Spec) validateWindow(t Terms) error {
+func (s *Spec) validateWindow(t Params) error {
 	if nanos(t.End) <= nanos(t.Start) {
 		return invalid("end", t.End, "want an end after the start")
 	}

@@ -161,7 +161,7 @@ func TestYieldIsToldAgainstTheNewStart(t *testing.T) {
 	launch.Notice = 30 * time.Second
 	d.reserve(launch)
 	d.at(40)
-	_, err := d.Update("launch", 0, reservation.Terms{Start: d.second(100)})
+	_, err := d.Update("launch", 0, reservation.Params{Start: d.second(100)})
 	require.NoError(t, err)
 	_, err = d.Place(yielding("y", 1))
 	require.NoError(t, err)

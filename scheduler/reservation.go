@@ -94,7 +94,7 @@ func (s *Scheduler) Extend(ctx context.Context, id string, end time.Time) (reser
 	if end.IsZero() { // which keeps the end, for UpdateReservation
 		return reservation.Reservation{}, &reservation.InvalidError{Field: "end", Value: end.String(), Reason: "missing"}
 	}
-	return s.UpdateReservation(ctx, id, 0, reservation.Terms{End: end})
+	return s.UpdateReservation(ctx, id, 0, reservation.Params{End: end})
 }
 
 // ResizeReservation changes the shape and the number of a reservation's slots;
@@ -102,7 +102,7 @@ func (s *Scheduler) Extend(ctx context.Context, id string, end time.Time) (reser
 //
 // Errors: those of reservation.Plan.Update and quota.ExceededError.
 func (s *Scheduler) ResizeReservation(ctx context.Context, id string, shape placement.Resources, count int) (reservation.Reservation, error) {
-	return s.UpdateReservation(ctx, id, 0, reservation.Terms{Shape: shape, Count: count})
+	return s.UpdateReservation(ctx, id, 0, reservation.Params{Shape: shape, Count: count})
 }
 
 // UpdateReservation gives a reservation new terms if it has still that version
@@ -110,7 +110,7 @@ func (s *Scheduler) ResizeReservation(ctx context.Context, id string, shape plac
 // as it was.
 //
 // Errors: those of reservation.Plan.Update and quota.ExceededError.
-func (s *Scheduler) UpdateReservation(ctx context.Context, id string, version uint64, terms reservation.Terms) (reservation.Reservation, error) {
+func (s *Scheduler) UpdateReservation(ctx context.Context, id string, version uint64, terms reservation.Params) (reservation.Reservation, error) {
 	return s.changePlan(ctx, &id, func(st *state) ([]reservation.PlanChange, error) {
 		changes, err := st.decide(func(g *planNodes) ([]reservation.PlanChange, error) {
 			return st.plan.Update(g, id, version, terms)
