@@ -62,33 +62,33 @@ func rulesAmongSlots(p *placement.Preferences) bool {
 type Plan struct {
 	now          int64
 	created      uint64
-	reservations map[string]*booked
+	reservations map[string]*reservationEntry
 	claims       map[string]*tenant // by instance
 	stays        map[string]*guest
 	grounds      map[string]*nodeTimeline // by node
 	deadlines    deadlines
 	unsettled    map[string]struct{} // reservations, see Settle
-	owing        map[string]*booked  // those with lost or waiting slots
+	owing        map[string]*reservationEntry  // those with lost or waiting slots
 	touched      map[string]struct{} // nodes, see Touched
 	past         []PastReservation
 	events       []Event
 	before       Before
 }
 
-// booked is a reservation on the plan, with its next deadline and how many of
+// reservationEntry is a reservation on the plan, with its next deadline and how many of
 // its slots are on nodes, are lost, and wait.
-type booked struct {
+type reservationEntry struct {
 	Reservation
 	due                    deadline
 	held, missing, waiting int
 }
 
 // displaced reports whether every slot that there should be is lost.
-func (r *booked) displaced() bool { return r.holding() && r.held == 0 && r.missing > 0 }
+func (r *reservationEntry) displaced() bool { return r.holding() && r.held == 0 && r.missing > 0 }
 
 // tenant is an instance in a slot of a reservation, with its deadline.
 type tenant struct {
-	r   *booked
+	r   *reservationEntry
 	due deadline
 }
 
@@ -100,7 +100,7 @@ type guest struct {
 
 // slotRef names a slot of a reservation.
 type slotRef struct {
-	r    *booked
+	r    *reservationEntry
 	slot int
 }
 
@@ -110,12 +110,12 @@ func (ref slotRef) at() *Slot { return &ref.r.Slots[ref.slot] }
 func NewPlan() *Plan {
 	return &Plan{
 		now:          -forever,
-		reservations: make(map[string]*booked),
+		reservations: make(map[string]*reservationEntry),
 		claims:       make(map[string]*tenant),
 		stays:        make(map[string]*guest),
 		grounds:      make(map[string]*nodeTimeline),
 		unsettled:    make(map[string]struct{}),
-		owing:        make(map[string]*booked),
+		owing:        make(map[string]*reservationEntry),
 		touched:      make(map[string]struct{}),
 	}
 }
@@ -275,7 +275,7 @@ func (p *Plan) remember(id string, state State) {
 
 // live returns a reservation, or the error that says why action can not be
 // done: it is over or was never there.
-func (p *Plan) live(id, action string) (*booked, error) {
+func (p *Plan) live(id, action string) (*reservationEntry, error) {
 	if r, ok := p.reservations[id]; ok {
 		return r, nil
 	}

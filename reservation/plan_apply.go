@@ -44,7 +44,7 @@ func (p *Plan) put(record *Reservation) {
 	if ok {
 		p.leave(r)
 	} else {
-		r = &booked{due: deadline{id: record.Spec.ID}}
+		r = &reservationEntry{due: deadline{id: record.Spec.ID}}
 		p.reservations[record.Spec.ID] = r
 	}
 	r.Reservation = record.Clone()
@@ -57,7 +57,7 @@ func (p *Plan) put(record *Reservation) {
 
 // enter counts a reservation that is not counted, and forgets it if it has
 // ended and nobody is in it.
-func (p *Plan) enter(r *booked) {
+func (p *Plan) enter(r *reservationEntry) {
 	for i := range r.Slots {
 		p.countSlot(slotRef{r, i}, 1)
 	}
@@ -70,7 +70,7 @@ func (p *Plan) enter(r *booked) {
 }
 
 // noteOwing keeps up which reservations have lost or waiting slots.
-func (p *Plan) noteOwing(r *booked) {
+func (p *Plan) noteOwing(r *reservationEntry) {
 	if r.holding() && r.missing+r.waiting > 0 {
 		p.owing[r.Spec.ID] = r
 	} else {
@@ -79,14 +79,14 @@ func (p *Plan) noteOwing(r *booked) {
 }
 
 // leave is the reverse of enter.
-func (p *Plan) leave(r *booked) {
+func (p *Plan) leave(r *reservationEntry) {
 	for i := range r.Slots {
 		p.countSlot(slotRef{r, i}, -1)
 	}
 }
 
 // forget drops a reservation that counts for nothing.
-func (p *Plan) forget(r *booked) {
+func (p *Plan) forget(r *reservationEntry) {
 	p.deadlines.cancel(&r.due)
 	delete(p.reservations, r.Spec.ID)
 	delete(p.unsettled, r.Spec.ID)
@@ -129,7 +129,7 @@ func (p *Plan) countSlot(ref slotRef, sign int) {
 }
 
 // countTenant knows an instance of a reservation, or with sign -1 no longer.
-func (p *Plan) countTenant(r *booked, c Claim, sign int) {
+func (p *Plan) countTenant(r *reservationEntry, c Claim, sign int) {
 	if sign < 0 {
 		p.deadlines.cancel(&p.claims[c.ID].due)
 		delete(p.claims, c.ID)
@@ -276,13 +276,13 @@ func (p *Plan) countStay(g *guest, sign int) {
 }
 
 // tellYielding notes that an instance was told to make way for a reservation.
-func (p *Plan) tellYielding(r *booked, g *guest) {
+func (p *Plan) tellYielding(r *reservationEntry, g *guest) {
 	g.Told = true
 	p.tell(Event{Kind: YieldDue, Instance: g.ID, Node: g.Node, Due: r.Terms.Start}, r)
 }
 
 // doubt marks a reservation for Settle if somebody may stand in its way.
-func (p *Plan) doubt(r *booked) {
+func (p *Plan) doubt(r *reservationEntry) {
 	for i := range r.Slots {
 		if g, ok := p.grounds[r.Slots[i].Node]; ok && g.unsure > 0 {
 			p.unsettled[r.Spec.ID] = struct{}{}

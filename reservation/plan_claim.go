@@ -71,7 +71,7 @@ func (p *Plan) Claim(nodes Nodes, id string, req placement.Request, allows func(
 
 // claimed reports whether an instance stands in the reservation already with
 // the same amounts, also one that has outlived it.
-func (p *Plan) claimed(r *booked, req *placement.Request) bool {
+func (p *Plan) claimed(r *reservationEntry, req *placement.Request) bool {
 	if tenant, ok := p.claims[req.ID]; !ok || tenant.r != r {
 		return false
 	}
@@ -108,7 +108,7 @@ func (r *Reservation) byUse() []int {
 type claiming struct {
 	plan  *Plan
 	nodes Nodes
-	r     *booked
+	r     *reservationEntry
 	slot  *Slot
 	claim Claim
 }

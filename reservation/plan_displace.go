@@ -11,7 +11,7 @@ func leastImportantFirst(a, b slotRef) int {
 }
 
 // mostImportant orders reservations by who decides first.
-func mostImportant(a, b *booked) int { return givesWayBefore(&b.Reservation, &a.Reservation) }
+func mostImportant(a, b *reservationEntry) int { return givesWayBefore(&b.Reservation, &a.Reservation) }
 
 func mostImportantFirst(a, b slotRef) int { return leastImportantFirst(b, a) }
 

@@ -9,7 +9,7 @@ func (p *Plan) Owing() bool { return len(p.owing) > 0 }
 // the most important first: the order in which Repair is fair. O(r log r) in
 // these.
 func (p *Plan) Owed() []string {
-	owed := make([]*booked, 0, len(p.owing))
+	owed := make([]*reservationEntry, 0, len(p.owing))
 	for _, r := range p.owing {
 		owed = append(owed, r)
 	}

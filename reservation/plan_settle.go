@@ -23,7 +23,7 @@ func (p *Plan) Unsettled() bool { return len(p.unsettled) > 0 }
 func (p *Plan) Settle(nodes Nodes) []PlanChange {
 	t := p.try(nodes)
 	defer t.undo(0)
-	beginning := make([]*booked, 0, len(p.unsettled))
+	beginning := make([]*reservationEntry, 0, len(p.unsettled))
 	for id := range p.unsettled {
 		beginning = append(beginning, p.reservations[id])
 	}

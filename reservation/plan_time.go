@@ -49,7 +49,7 @@ func (p *Plan) fire(until int64) {
 
 // start makes a reservation claimable. What yields where it begins counts
 // beside it from now on.
-func (p *Plan) start(r *booked) {
+func (p *Plan) start(r *reservationEntry) {
 	r.Phase = Active
 	r.Version++
 	p.tell(Event{Kind: Started}, r)
@@ -63,7 +63,7 @@ func (p *Plan) start(r *booked) {
 }
 
 // schedule sets the next deadline of a reservation.
-func (p *Plan) schedule(r *booked) {
+func (p *Plan) schedule(r *reservationEntry) {
 	switch start := nanos(r.Terms.Start); {
 	case r.Phase == Pending && r.Spec.Notice > 0 && !r.Noticed:
 		p.deadlines.set(&r.due, subNanos(start, r.Spec.Notice), rankNotice)
@@ -79,7 +79,7 @@ func (p *Plan) schedule(r *booked) {
 }
 
 // tell adds an event of now about a reservation.
-func (p *Plan) tell(e Event, r *booked) {
+func (p *Plan) tell(e Event, r *reservationEntry) {
 	e.At, e.Reservation, e.Namespace = instant(p.now), r.Spec.ID, r.Spec.Namespace
 	p.events = append(p.events, e)
 }
@@ -92,7 +92,7 @@ func (p *Plan) takeEvents() []Event {
 
 // end frees the slots of a reservation. Instances in them count on by
 // themselves.
-func (p *Plan) end(r *booked) {
+func (p *Plan) end(r *reservationEntry) {
 	p.leave(r)
 	if p.now < nanos(r.Terms.End) {
 		r.Terms.End = instant(p.now)
@@ -116,7 +116,7 @@ func (p *Plan) end(r *booked) {
 }
 
 // endGrace asks for what is still there.
-func (p *Plan) endGrace(r *booked) {
+func (p *Plan) endGrace(r *reservationEntry) {
 	p.leave(r)
 	for _, id := range r.Instances() {
 		p.tell(Event{Kind: EvictionDue, Instance: id}, r)
@@ -127,7 +127,7 @@ func (p *Plan) endGrace(r *booked) {
 }
 
 // over makes a reservation, which is not entered, an ended one.
-func (p *Plan) over(r *booked) {
+func (p *Plan) over(r *reservationEntry) {
 	r.Phase = Ended
 	instances := r.Instances()
 	p.tell(Event{Kind: Over, Instances: instances}, r)

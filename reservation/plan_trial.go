@@ -141,7 +141,7 @@ func (r *Reservation) load() Load { return Load{r.Terms.Shape, 1} }
 
 // wantAnother describes the nodes for a slot of a reservation beside its other
 // slots, as the trial has them.
-func (t *trial) wantAnother(r *booked) Want {
+func (t *trial) wantAnother(r *reservationEntry) Want {
 	want := r.want(nil)
 	if want.mindsTaken() {
 		want.Taken = t.taken(r)
@@ -151,7 +151,7 @@ func (t *trial) wantAnother(r *booked) Want {
 
 // taken returns the nodes of all slots of a reservation that have one, as the
 // trial has them.
-func (t *trial) taken(r *booked) []string {
+func (t *trial) taken(r *reservationEntry) []string {
 	var nodes []string
 	for i := range r.Slots {
 		ref := slotRef{r, i}

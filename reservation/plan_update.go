@@ -100,7 +100,7 @@ func (r *Reservation) shrink() int {
 
 // keep puts the slots of an updated reservation, whose old self is lifted,
 // where they were. What slots wait for is not in the way of waiting on.
-func (t *trial) keep(old *booked, r *Reservation) error {
+func (t *trial) keep(old *reservationEntry, r *Reservation) error {
 	mark := len(t.done)
 	t.liftAwaited(old)
 	awaited := slices.Clone(t.done[mark:])
@@ -115,7 +115,7 @@ func (t *trial) keep(old *booked, r *Reservation) error {
 }
 
 // liftAwaited takes off the instances that slots of a reservation wait for.
-func (t *trial) liftAwaited(r *booked) {
+func (t *trial) liftAwaited(r *reservationEntry) {
 	nodes := make(map[string]bool)
 	for i := range r.Slots {
 		if slot := &r.Slots[i]; len(slot.Awaits) > 0 && !nodes[slot.Node] {
