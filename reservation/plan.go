@@ -63,7 +63,7 @@ type Plan struct {
 	now          int64
 	created      uint64
 	reservations map[string]*reservationEntry
-	claims       map[string]*tenant // by instance
+	claims       map[string]*claimEntry // by instance
 	stays        map[string]*guest
 	grounds      map[string]*nodeTimeline // by node
 	deadlines    deadlines
@@ -86,8 +86,8 @@ type reservationEntry struct {
 // displaced reports whether every slot that there should be is lost.
 func (r *reservationEntry) displaced() bool { return r.holding() && r.held == 0 && r.missing > 0 }
 
-// tenant is an instance in a slot of a reservation, with its deadline.
-type tenant struct {
+// claimEntry is an instance in a slot of a reservation, with its deadline.
+type claimEntry struct {
 	r   *reservationEntry
 	due deadline
 }
@@ -111,7 +111,7 @@ func NewPlan() *Plan {
 	return &Plan{
 		now:          -forever,
 		reservations: make(map[string]*reservationEntry),
-		claims:       make(map[string]*tenant),
+		claims:       make(map[string]*claimEntry),
 		stays:        make(map[string]*guest),
 		grounds:      make(map[string]*nodeTimeline),
 		unsettled:    make(map[string]struct{}),

@@ -135,7 +135,7 @@ func (p *Plan) countTenant(r *reservationEntry, c Claim, sign int) {
 		delete(p.claims, c.ID)
 		return
 	}
-	tenant := &tenant{r: r, due: deadline{id: c.ID}}
+	tenant := &claimEntry{r: r, due: deadline{id: c.ID}}
 	p.claims[c.ID] = tenant
 	if !c.Until.IsZero() && !c.Overstayed {
 		p.deadlines.set(&tenant.due, nanos(c.Until), rankLeave)
