@@ -64,7 +64,7 @@ type Plan struct {
 	created      uint64
 	reservations map[string]*reservationEntry
 	claims       map[string]*claimEntry // by instance
-	stays        map[string]*guest
+	stays        map[string]*stayEntry
 	grounds      map[string]*nodeTimeline // by node
 	deadlines    deadlines
 	unsettled    map[string]struct{} // reservations, see Settle
@@ -92,8 +92,8 @@ type claimEntry struct {
 	due deadline
 }
 
-// guest is a stay on the plan, with its deadline.
-type guest struct {
+// stayEntry is a stay on the plan, with its deadline.
+type stayEntry struct {
 	Stay
 	due deadline
 }
@@ -112,7 +112,7 @@ func NewPlan() *Plan {
 		now:          -forever,
 		reservations: make(map[string]*reservationEntry),
 		claims:       make(map[string]*claimEntry),
-		stays:        make(map[string]*guest),
+		stays:        make(map[string]*stayEntry),
 		grounds:      make(map[string]*nodeTimeline),
 		unsettled:    make(map[string]struct{}),
 		owing:        make(map[string]*reservationEntry),

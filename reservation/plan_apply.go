@@ -229,7 +229,7 @@ func (p *Plan) vacate(instance string) {
 // arrive counts an instance that will leave.
 func (p *Plan) arrive(s Stay) {
 	p.before.stay(s.ID)
-	g := &guest{Stay: s, due: deadline{id: s.ID}}
+	g := &stayEntry{Stay: s, due: deadline{id: s.ID}}
 	p.stays[s.ID] = g
 	p.countStay(g, 1)
 	if !s.Window.End.IsZero() && !s.Overstayed {
@@ -245,7 +245,7 @@ func (p *Plan) arrive(s Stay) {
 	}
 }
 
-func (p *Plan) depart(g *guest) {
+func (p *Plan) depart(g *stayEntry) {
 	p.countStay(g, -1)
 	p.deadlines.cancel(&g.due)
 	delete(p.stays, g.ID)
@@ -253,7 +253,7 @@ func (p *Plan) depart(g *guest) {
 
 // countStay counts an instance beside the reservations, or with sign -1 no
 // longer.
-func (p *Plan) countStay(g *guest, sign int) {
+func (p *Plan) countStay(g *stayEntry, sign int) {
 	ground := p.ground(g.Node)
 	if sign > 0 {
 		ground.stays[g.ID] = g
@@ -276,7 +276,7 @@ func (p *Plan) countStay(g *guest, sign int) {
 }
 
 // tellYielding notes that an instance was told to make way for a reservation.
-func (p *Plan) tellYielding(r *reservationEntry, g *guest) {
+func (p *Plan) tellYielding(r *reservationEntry, g *stayEntry) {
 	g.Told = true
 	p.tell(Event{Kind: YieldDue, Instance: g.ID, Node: g.Node, Due: r.Terms.Start}, r)
 }

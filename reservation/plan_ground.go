@@ -12,7 +12,7 @@ import (
 type nodeTimeline struct {
 	lanes []groundLane
 	slots map[string]int // reservation to the number of its slots here
-	stays map[string]*guest
+	stays map[string]*stayEntry
 	// unsure counts the stays that may stand where a slot begins: those that
 	// yield and those that have overstayed, and overstayed claims.
 	unsure int
@@ -31,7 +31,7 @@ type groundLane struct {
 func (p *Plan) ground(node string) *nodeTimeline {
 	g, ok := p.grounds[node]
 	if !ok {
-		g = &nodeTimeline{slots: make(map[string]int), stays: make(map[string]*guest)}
+		g = &nodeTimeline{slots: make(map[string]int), stays: make(map[string]*stayEntry)}
 		p.grounds[node] = g
 	}
 	return g

@@ -193,17 +193,17 @@ func (t *trial) mustLeave(ref slotRef) []string {
 		return nil
 	}
 	g := p.grounds[h.Node]
-	var yielding []*guest
+	var yielding []*stayEntry
 	for _, guest := range g.stays {
 		if guest.Yield && !guest.Told && !t.told[guest.ID] {
 			yielding = append(yielding, guest)
 		}
 	}
-	slices.SortFunc(yielding, func(a, b *guest) int {
+	slices.SortFunc(yielding, func(a, b *stayEntry) int {
 		return cmp.Or(cmp.Compare(a.Priority, b.Priority), b.Window.Start.Compare(a.Window.Start), cmp.Compare(a.ID, b.ID))
 	})
 	start := max(h.Window.start(), p.now)
-	overfull := func(staying []*guest) bool {
+	overfull := func(staying []*stayEntry) bool {
 		for of, amount := range h.amounts() {
 			free := room.free(of) - g.lane(of).levelAt(start)
 			for _, guest := range staying {
@@ -225,7 +225,7 @@ func (t *trial) mustLeave(ref slotRef) []string {
 }
 
 // isLeaving reports whether an instance was asked to leave or has overstayed.
-func (t *trial) isLeaving(g *guest) bool { return g.Told || g.Overstayed || t.told[g.ID] }
+func (t *trial) isLeaving(g *stayEntry) bool { return g.Told || g.Overstayed || t.told[g.ID] }
 
 // leaving returns the instances on a node that should have gone, sorted: those
 // that were asked to leave and those that have overstayed.
