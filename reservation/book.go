@@ -108,7 +108,7 @@ func (b *Book) applyLocked(changes []PlanChange, roomier ...string) {
 func (b *Book) carryOutLocked(changes []PlanChange) {
 	b.keepLocked(b.plan.Apply(changes...))
 	for b.plan.Unsettled() {
-		b.keepLocked(b.plan.Apply(b.plan.Settle(&b.nodes)...))
+		b.keepLocked(b.plan.Apply(b.plan.ResolveConflicts(&b.nodes)...))
 	}
 }
 

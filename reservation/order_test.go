@@ -75,7 +75,7 @@ func TestRestoreDoubtsNothingAnew(t *testing.T) {
 	h.plan.Apply(changes...)
 	require.True(t, h.plan.Unsettled())
 	require.True(t, reservation.Restore(h.plan.Snapshot()).Unsettled())
-	h.plan.Apply(h.plan.Settle(h)...)
+	h.plan.Apply(h.plan.ResolveConflicts(h)...)
 	require.False(t, h.plan.Unsettled())
 	require.False(t, reservation.Restore(h.plan.Snapshot()).Unsettled())
 }

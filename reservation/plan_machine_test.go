@@ -275,7 +275,7 @@ func (m *machine) hear(t *rapid.T, events []Event) {
 // what is in the way, and on slots that are lacking where room came up.
 func (m *machine) settle(t *rapid.T) {
 	for m.plan.Unsettled() {
-		m.apply(t, m.plan.Settle(m))
+		m.apply(t, m.plan.ResolveConflicts(m))
 	}
 	m.replica.Touched()
 	m.roomier = append(m.roomier, m.plan.Touched()...)

@@ -10,7 +10,7 @@ import (
 // stand that yield or have overstayed. Settle decides what follows.
 func (p *Plan) Unsettled() bool { return len(p.unsettled) > 0 }
 
-// Settle decides for each reservation that begins where instances may be in
+// ResolveConflicts decides for each reservation that begins where instances may be in
 // the way, the most important first: those that yield are asked to leave, those
 // of the lowest priority first, then the newest, and no more than needed; and
 // where one still stands once the reservation has started, the slot moves, or
@@ -20,7 +20,7 @@ func (p *Plan) Unsettled() bool { return len(p.unsettled) > 0 }
 // It takes time in proportion to the slots of these reservations, for each the
 // instances on its node that yield or have overstayed, and a look at the nodes
 // for each that cannot stay.
-func (p *Plan) Settle(nodes Nodes) []PlanChange {
+func (p *Plan) ResolveConflicts(nodes Nodes) []PlanChange {
 	t := p.try(nodes)
 	defer t.undo(0)
 	beginning := make([]*reservationEntry, 0, len(p.unsettled))

@@ -59,7 +59,7 @@ func TestTranscript(t *testing.T) {
 		tell(h.plan.Advance(h.second(s)))
 		replica.Advance(h.second(s))
 		if h.plan.Unsettled() {
-			step("settle", h.plan.Settle(h), nil)
+			step("settle", h.plan.ResolveConflicts(h), nil)
 		}
 	}
 	at(0)

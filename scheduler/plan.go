@@ -132,7 +132,7 @@ func (st *state) leave(a *allocation, tell listener) {
 // It returns nil when nothing is left to do.
 func (st *state) consequence() Change {
 	if st.plan.Unsettled() {
-		changes, _ := st.decide(func(g *planNodes) ([]reservation.PlanChange, error) { return st.plan.Settle(g), nil })
+		changes, _ := st.decide(func(g *planNodes) ([]reservation.PlanChange, error) { return st.plan.ResolveConflicts(g), nil })
 		return &PlanChanged{Changes: changes}
 	}
 	if crowded := st.crowded; crowded != "" {
