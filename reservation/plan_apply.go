@@ -51,7 +51,7 @@ func (p *Plan) put(record *Reservation) {
 	p.created = max(p.created, r.Seq)
 	p.enter(r)
 	if r.Noticed {
-		p.doubt(r)
+		p.markUnsettled(r)
 	}
 }
 
@@ -170,7 +170,7 @@ func (p *Plan) move(ref slotRef, c *PlanChange) {
 	}
 	p.tell(e, r)
 	if r.Noticed {
-		p.doubt(r)
+		p.markUnsettled(r)
 	}
 	if r.displaced() {
 		p.tell(Event{Kind: AllLost}, r)
@@ -240,7 +240,7 @@ func (p *Plan) arrive(s Stay) {
 	}
 	for id := range p.grounds[s.Node].slots {
 		if r := p.reservations[id]; r.Noticed && r.Phase == Pending {
-			p.doubt(r)
+			p.markUnsettled(r)
 		}
 	}
 }
@@ -281,8 +281,8 @@ func (p *Plan) tellYielding(r *reservationEntry, g *stayEntry) {
 	p.tell(Event{Kind: YieldDue, Instance: g.ID, Node: g.Node, Due: r.Terms.Start}, r)
 }
 
-// doubt marks a reservation for Settle if somebody may stand in its way.
-func (p *Plan) doubt(r *reservationEntry) {
+// markUnsettled marks a reservation for Settle if somebody may stand in its way.
+func (p *Plan) markUnsettled(r *reservationEntry) {
 	for i := range r.Slots {
 		if g, ok := p.grounds[r.Slots[i].Node]; ok && g.unsure > 0 {
 			p.unsettled[r.Spec.ID] = struct{}{}

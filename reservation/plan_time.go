@@ -38,7 +38,7 @@ func (p *Plan) fire(until int64) {
 		case rankNotice:
 			r.Noticed = true
 			p.tell(Event{Kind: Noticed, Due: r.Terms.Start}, r)
-			p.doubt(r)
+			p.markUnsettled(r)
 			p.schedule(r)
 		default:
 			p.start(r)
@@ -58,7 +58,7 @@ func (p *Plan) start(r *reservationEntry) {
 			p.touched[node] = struct{}{}
 		}
 	}
-	p.doubt(r)
+	p.markUnsettled(r)
 	p.schedule(r)
 }
 
