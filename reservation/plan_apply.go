@@ -113,7 +113,7 @@ func (p *Plan) countSlot(ref slotRef, sign int) {
 		delete(g.slots, id)
 	}
 	for _, c := range slot.Claims {
-		p.countTenant(ref.r, c, sign)
+		p.trackClaim(ref.r, c, sign)
 		g.use(c.whole(), c.Devices, int64(sign))
 		if c.Overstayed && !ref.r.holding() {
 			g.unsure += sign
@@ -128,8 +128,8 @@ func (p *Plan) countSlot(ref slotRef, sign int) {
 	}
 }
 
-// countTenant knows an instance of a reservation, or with sign -1 no longer.
-func (p *Plan) countTenant(r *reservationEntry, c Claim, sign int) {
+// trackClaim knows an instance of a reservation, or with sign -1 no longer.
+func (p *Plan) trackClaim(r *reservationEntry, c Claim, sign int) {
 	if sign < 0 {
 		p.deadlines.cancel(&p.claims[c.ID].due)
 		delete(p.claims, c.ID)
