@@ -121,14 +121,14 @@ type instancesRule struct{}
 
 func (r instancesRule) mark(x *Index, _, fail bitset) (from, to int) {
 	for slot := range x.full.each {
-		fail.put(slot, x.nodes[slot].crowded())
+		fail.put(slot, x.nodes[slot].full())
 	}
 	return 0, len(fail)
 }
 
 func (r instancesRule) fails(x *Index, slot Row) (int64, bool) {
 	n := &x.nodes[slot]
-	if !n.crowded() {
+	if !n.full() {
 		return 0, false
 	}
 	return n.instances + 1 - n.spec.MaxInstances, true

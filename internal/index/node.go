@@ -171,14 +171,14 @@ func (x *Index) describe(slot Row, before, after *placement.Node) {
 func (x *Index) changed(slot Row) {
 	n := &x.nodes[slot]
 	x.overused.put(slot, x.usesTooMuch(slot))
-	x.full.put(slot, n.crowded() || x.overused.has(slot))
+	x.full.put(slot, n.full() || x.overused.has(slot))
 	x.packed[slot], x.key[slot] = x.pack(slot)
 	x.bookLog.add(slot, max(x.limits.changeLog, len(x.nodes)/2))
 	x.version++
 }
 
-// crowded reports whether as many instances are on the books as the node takes.
-func (n *node) crowded() bool {
+// full reports whether as many instances are on the books as the node takes.
+func (n *node) full() bool {
 	return n.spec != nil && n.spec.MaxInstances > 0 && n.instances >= n.spec.MaxInstances
 }
 
