@@ -243,7 +243,7 @@ func (st *state) applyAdoption(c *NodeAdopted, tell listener) {
 		over.note(st.place(&Placed{
 			Request: r.Request, NodeID: n.ID, Devices: packed(r.Devices), Generation: r.Generation,
 		}, tell))
-		st.crowded = n.ID
+		st.overfullNode = n.ID
 	}
 	st.tellOver(over, tell)
 }

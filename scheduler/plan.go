@@ -135,8 +135,8 @@ func (st *state) consequence() Change {
 		changes, _ := st.decide(func(g *planNodes) ([]reservation.PlanChange, error) { return st.plan.ResolveConflicts(g), nil })
 		return &PlanChanged{Changes: changes}
 	}
-	if crowded := st.crowded; crowded != "" {
-		st.crowded = ""
+	if crowded := st.overfullNode; crowded != "" {
+		st.overfullNode = ""
 		if moves := st.movesFrom(&planNodes{st: st}, crowded); len(moves) > 0 {
 			return &PlanChanged{Changes: moves}
 		}

@@ -46,7 +46,7 @@ func (st *state) replayEntry(e *entry) error {
 		}
 		st.step(c, nil)
 	}
-	st.regains, st.crowded = regains{}, ""
+	st.regains, st.overfullNode = regains{}, ""
 	return nil
 }
 
