@@ -67,9 +67,9 @@ type Plan struct {
 	stays        map[string]*stayEntry
 	grounds      map[string]*nodeTimeline // by node
 	deadlines    deadlines
-	unsettled    map[string]struct{} // reservations, see Settle
-	owing        map[string]*reservationEntry  // those with lost or waiting slots
-	touched      map[string]struct{} // nodes, see Touched
+	unsettled    map[string]struct{}          // reservations, see Settle
+	owing        map[string]*reservationEntry // those with lost or waiting slots
+	touched      map[string]struct{}          // nodes, see Touched
 	past         []PastReservation
 	events       []Event
 	before       Before

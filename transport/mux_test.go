@@ -26,7 +26,8 @@ func TestMuxConforms(t *testing.T) {
 	}{
 		{"perfect network", transport.Faults{}, func(t transport.Transport) transport.Transport { return t }},
 		{
-			"bad network", transport.Faults{LatencyMax: 2 * ms, Loss: 200, Duplication: 100, Reordering: 100},
+			"bad network",
+			transport.Faults{LatencyMax: 2 * ms, Loss: 200, Duplication: 100, Reordering: 100},
 			func(t transport.Transport) transport.Transport { return t },
 		},
 		{"transport without flows", transport.Faults{}, func(t transport.Transport) transport.Transport { return plain{t} }},

@@ -14,7 +14,7 @@ type labelKey struct {
 // posting is the nodes of one label value. Many values, host names above all,
 // have one node only, and then need no set.
 type posting struct {
-	only Row      // while more is nil
+	only Row     // while more is nil
 	more *rowSet // of at least one node
 }
 

@@ -131,8 +131,11 @@ func TestNeighboursAreToldApart(t *testing.T) {
 	x := New(Config{})
 	known := map[*Class]bool{}
 	for _, r := range []placement.Request{
-		{Namespace: "ab"}, {Namespace: "a", Group: "b"}, {Group: "ab"},
-		{Labels: map[string]string{"a": "b"}}, {Labels: map[string]string{"ab": ""}},
+		{Namespace: "ab"},
+		{Namespace: "a", Group: "b"},
+		{Group: "ab"},
+		{Labels: map[string]string{"a": "b"}},
+		{Labels: map[string]string{"ab": ""}},
 		{Preferences: placement.Preferences{}.Require(placement.Equal("k", "a"), placement.Equal("k", "b"))},
 		{Preferences: placement.Preferences{}.Require(placement.And(placement.Equal("k", "a"), placement.Equal("k", "b")))},
 		{Preferences: placement.Preferences{}.Require(placement.Equal("k", "a")).Prefer(placement.Equal("k", "b"), 1)},

@@ -132,7 +132,9 @@ func TestTLSStrangersLearnNothing(t *testing.T) {
 		}, "b")
 		serve(t, a)
 		hellos := []wire.Hello{
-			good(), {Cluster: "prod", From: "b", To: "a"}, {Cluster: "test", From: "b", To: "c"},
+			good(),
+			{Cluster: "prod", From: "b", To: "a"},
+			{Cluster: "test", From: "b", To: "c"},
 			{Cluster: "test", From: "nobody", To: "a"},
 		}
 		for _, hello := range hellos {
