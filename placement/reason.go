@@ -39,9 +39,9 @@ const (
 	ReasonResource
 	// ReasonAffinity is a required affinity without a match in the domain.
 	ReasonAffinity
-	// ReasonRepulsion is a required anti-affinity, of the request or of an
+	// ReasonAntiAffinity is a required anti-affinity, of the request or of an
 	// instance that runs in the domain.
-	ReasonRepulsion
+	ReasonAntiAffinity
 	// ReasonSpread is a hard spread rule.
 	ReasonSpread
 	// ReasonHold is capacity that is free but held by reservations.
@@ -50,7 +50,7 @@ const (
 
 func reasonNames() []string {
 	return []string{
-		"none", "state", "taint", "constraint", "instances", "port", "resource", "affinity", "repulsion",
+		"none", "state", "taint", "constraint", "instances", "port", "resource", "affinity", "anti-affinity",
 		"spread", "hold",
 	}
 }
@@ -82,7 +82,7 @@ func (k *ReasonKind) UnmarshalText(text []byte) error {
 type Reason struct {
 	Kind ReasonKind `json:"kind"`
 	// Index is the rule's place in Preferences.Required, Affinity or Spread.
-	// It is -1 for a repulsion by an instance that runs already.
+	// It is -1 for the anti-affinity of an instance that runs already.
 	Index int `json:"index,omitempty"`
 	// Name is the dimension of ReasonResource and ReasonHold.
 	Name ResourceName `json:"name,omitempty"`

@@ -28,8 +28,8 @@ func TestReasonOrder(t *testing.T) {
 		{Kind: placement.ReasonResource, Name: "a"},
 		{Kind: placement.ReasonResource, Name: "b"},
 		{Kind: placement.ReasonAffinity},
-		{Kind: placement.ReasonRepulsion, Index: -1},
-		{Kind: placement.ReasonRepulsion, Index: 0},
+		{Kind: placement.ReasonAntiAffinity, Index: -1},
+		{Kind: placement.ReasonAntiAffinity, Index: 0},
 		{Kind: placement.ReasonSpread},
 		{Kind: placement.ReasonHold},
 	}

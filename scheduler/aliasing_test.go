@@ -171,7 +171,7 @@ func TestNothingIsShared(t *testing.T) {
 				Now:       func() time.Time { return now },
 				Weights:   map[placement.ResourceName]int64{"fpga": 3},
 				Reference: placement.Resources{Custom: map[string]int64{"fpga": 16}},
-				Mix:       []scheduler.WorkloadClass{{Resources: placement.Resources{GPU: 500}, Models: []string{"m"}, Count: 1}},
+				Workload:  []scheduler.WorkloadClass{{Resources: placement.Resources{GPU: 500}, Models: []string{"m"}, Count: 1}},
 			}
 			journal := new(scheduler.MemoryJournal)
 			open := func() (*scheduler.Scheduler, error) { return scheduler.New(cfg) }

@@ -64,7 +64,7 @@ func (st *state) change(c Change, tell listener) {
 		st.resize(c, tell)
 	case *PlanChanged:
 		st.applyPlan(c.Changes, tell)
-	case *MixChanged:
+	case *WorkloadChanged:
 		st.setMix(cloneMix(c.Mix))
 	case *QuotaCreated:
 		over, _ := st.editSpec(c.Spec.Namespace, c.Spec).Create(st.now, c.Spec.Clone())

@@ -29,8 +29,8 @@ const (
 	kindQuotaUpdated changeKind = "quota-updated"
 	kindQuotaDeleted changeKind = "quota-deleted"
 
-	kindPlanChanged changeKind = "plan-changed"
-	kindMixChanged  changeKind = "mix-changed"
+	kindPlanChanged     changeKind = "plan-changed"
+	kindWorkloadChanged changeKind = "mix-changed"
 
 	kindInstanceMarked changeKind = "instance-marked"
 	kindEvictionDue    changeKind = "eviction-due"
@@ -68,8 +68,8 @@ func newChange(kind changeKind) Change {
 		return new(QuotaDeleted)
 	case kindPlanChanged:
 		return new(PlanChanged)
-	case kindMixChanged:
-		return new(MixChanged)
+	case kindWorkloadChanged:
+		return new(WorkloadChanged)
 	default:
 		return nil
 	}
@@ -213,8 +213,8 @@ type PlanChanged struct {
 	Changes []reservation.PlanChange `json:"changes"`
 }
 
-// MixChanged is the Change of SetMix.
-type MixChanged struct {
+// WorkloadChanged is the Change of SetWorkload.
+type WorkloadChanged struct {
 	Mix []WorkloadClass `json:"mix,omitempty"`
 }
 
@@ -267,7 +267,7 @@ func (*QuotaCreated) changeKind() changeKind     { return kindQuotaCreated }
 func (*QuotaUpdated) changeKind() changeKind     { return kindQuotaUpdated }
 func (*QuotaDeleted) changeKind() changeKind     { return kindQuotaDeleted }
 func (*PlanChanged) changeKind() changeKind      { return kindPlanChanged }
-func (*MixChanged) changeKind() changeKind       { return kindMixChanged }
+func (*WorkloadChanged) changeKind() changeKind  { return kindWorkloadChanged }
 func (*ReservationEvent) changeKind() changeKind { return kindReservation }
 func (*QuotaOver) changeKind() changeKind        { return kindQuotaOver }
 func (*BurstExpired) changeKind() changeKind     { return kindBurstExpired }

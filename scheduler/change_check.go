@@ -24,7 +24,7 @@ func (st *state) check(c Change) error {
 		return errors.Join(err, st.checkPlan(c.Moves, nil))
 	case *PlanChanged:
 		return st.checkPlan(c.Changes, nil)
-	case *MixChanged:
+	case *WorkloadChanged:
 		return validateMix(c.Mix)
 	case *NodeAdopted:
 		return st.checkAdopted(c)

@@ -39,10 +39,10 @@ type Config struct {
 	// scheduler is allowed to write. 0 takes the highest that the journal has
 	// seen plus one, for hosts without an election.
 	Token uint64
-	// Mix is the typical work to begin with, for the strategy
-	// LeastFragmentation; SetMix changes it. A journal that is not empty has
+	// Workload is the typical work to begin with, for the strategy
+	// LeastFragmentation; SetWorkload changes it. A journal that is not empty has
 	// its own.
-	Mix []WorkloadClass
+	Workload []WorkloadClass
 	// RequireQuota refuses instances of a namespace that has no quota while
 	// there is no default one.
 	RequireQuota bool
@@ -61,7 +61,7 @@ type Config struct {
 const maxDimensionWeight = 64
 
 func (c Config) validate() error {
-	errs := []error{placement.Within("reference", c.Reference.Validate()), validateMix(c.Mix)}
+	errs := []error{placement.Within("reference", c.Reference.Validate()), validateMix(c.Workload)}
 	for _, name := range slices.Sorted(maps.Keys(c.Weights)) {
 		errs = append(errs, placement.Within("weights", placement.Resources{}.With(name, 1).Validate()))
 		if weight := c.Weights[name]; weight < 1 || weight > maxDimensionWeight {

@@ -538,7 +538,7 @@ func TestMixOfTheJournal(t *testing.T) {
 	}
 	for _, checkpoint := range []bool{false, true} {
 		journal := new(scheduler.MemoryJournal)
-		s := opened(t, scheduler.Config{Journal: journal, Mix: mix(2)})
+		s := opened(t, scheduler.Config{Journal: journal, Workload: mix(2)})
 		before, err := s.Snapshot(t.Context())
 		require.NoError(t, err)
 		require.Contains(t, string(before.Data), `"mix":`)
@@ -546,7 +546,7 @@ func TestMixOfTheJournal(t *testing.T) {
 			require.NoError(t, s.Checkpoint(t.Context()))
 		}
 		for _, configured := range [][]scheduler.WorkloadClass{nil, mix(4)} {
-			next, err := scheduler.Open(t.Context(), scheduler.Config{Journal: journal, Mix: configured})
+			next, err := scheduler.Open(t.Context(), scheduler.Config{Journal: journal, Workload: configured})
 			require.NoError(t, err)
 			after, err := next.Snapshot(t.Context())
 			require.NoError(t, err)

@@ -274,7 +274,7 @@ func TestListenersCanNotCorruptTheState(t *testing.T) {
 			clear(c.Reference.Custom)
 		case *QuotaCreated:
 			clear(c.Spec.Limits)
-		case *MixChanged:
+		case *WorkloadChanged:
 			c.Mix[0].Count = 7
 			c.Mix[0].Models[0] = "other"
 		case *PlanChanged:

@@ -96,7 +96,7 @@ func ExampleScheduler_Place_affinity() {
 
 func ExampleScheduler_Place_leastFragmentation() {
 	ctx := context.Background()
-	s, err := scheduler.New(scheduler.Config{Mix: []scheduler.WorkloadClass{
+	s, err := scheduler.New(scheduler.Config{Workload: []scheduler.WorkloadClass{
 		{Resources: placement.Resources{GPU: placement.Device}, Count: 9},
 		{Resources: placement.Resources{GPU: 300 * placement.MilliGPU}, Count: 1},
 	}})

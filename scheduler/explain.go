@@ -98,7 +98,7 @@ type Failure struct {
 }
 
 // SoftTerm is the value of one soft rule on one node: preferred constraints
-// first, then taints, attractions, repulsions and spread rules.
+// first, then taints, affinity, anti-affinity and spread rules.
 type SoftTerm struct {
 	// Rule as text, for people.
 	Rule string `json:"rule"`

@@ -55,7 +55,7 @@ var (
 		"AddNode", "UpdateNode", "RemoveNode", "AdoptNode", "Cordon", "Uncordon", "MarkLost", "MarkReady",
 		"SetLabel", "RemoveLabel", "AddTaint", "RemoveTaint", "Place", "Allocate", "Release", "ReleaseGeneration",
 		"Resize", "CreateQuota", "UpdateQuota", "DeleteQuota", "Reserve", "PlaceFromReservation", "Unclaim",
-		"Extend", "ResizeReservation", "UpdateReservation", "ReleaseReservation", "SetMix",
+		"Extend", "ResizeReservation", "UpdateReservation", "ReleaseReservation", "SetWorkload",
 	}
 )
 

@@ -193,7 +193,7 @@ func TestFailedOpenLeavesNothing(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		_, err := scheduler.Open(ctx, scheduler.Config{Journal: journal, Mix: []scheduler.WorkloadClass{{Count: 1}}})
+		_, err := scheduler.Open(ctx, scheduler.Config{Journal: journal, Workload: []scheduler.WorkloadClass{{Count: 1}}})
 		require.Equal(t, context.DeadlineExceeded, err)
 		require.False(t, writing)
 	})

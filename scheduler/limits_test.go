@@ -51,7 +51,7 @@ func TestLongTextsAreRefusedEverywhere(t *testing.T) {
 			}))
 			return err
 		},
-		"SetMix":      func() error { return s.SetWorkload(ctx, []WorkloadClass{{Models: []string{long}, Count: 1}}) },
+		"SetWorkload": func() error { return s.SetWorkload(ctx, []WorkloadClass{{Models: []string{long}, Count: 1}}) },
 		"CreateQuota": func() error { _, err := s.CreateQuota(ctx, quota.Spec{Namespace: long}); return err },
 		"a parent":    func() error { _, err := s.CreateQuota(ctx, quota.Spec{Namespace: "a", Parent: long}); return err },
 		"a limit":     func() error { _, err := s.CreateQuota(ctx, quota.Spec{Namespace: "a", Limits: limit}); return err },

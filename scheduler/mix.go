@@ -64,7 +64,7 @@ func (s *Scheduler) SetWorkload(ctx context.Context, mix []WorkloadClass) error 
 		return err
 	}
 	return s.change(ctx, func(*state) (Change, error) {
-		return &MixChanged{Mix: cloneMix(mix)}, nil
+		return &WorkloadChanged{Mix: cloneMix(mix)}, nil
 	})
 }
 
@@ -74,5 +74,5 @@ func (st *state) setMix(mix []WorkloadClass) {
 	for i, kind := range mix {
 		kinds[i] = index.WorkloadClass(kind)
 	}
-	st.index.SetMix(kinds)
+	st.index.SetWorkload(kinds)
 }

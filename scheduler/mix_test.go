@@ -10,7 +10,7 @@ import (
 
 func TestLeastFragmentationKeepsDevicesWhole(t *testing.T) {
 	mix := []WorkloadClass{{Resources: placement.Resources{GPU: 2 * placement.Device}, Count: 1}}
-	s := newTestScheduler(t, Config{Mix: mix})
+	s := newTestScheduler(t, Config{Workload: mix})
 	small, large := testNode("small", 8), testNode("large", 8)
 	small.Devices.Count, large.Devices.Count = 1, 2
 	addNodes(t, s, large, small)
@@ -31,7 +31,7 @@ func TestBadMix(t *testing.T) {
 		{Count: maxMixCount},
 		{Count: 1},
 	}
-	_, err := New(Config{Mix: bad})
+	_, err := New(Config{Workload: bad})
 	require.ErrorIs(t, err, placement.ErrInvalid)
 	s := newTestScheduler(t, Config{})
 	before := snapshot(t, s)

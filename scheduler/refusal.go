@@ -100,7 +100,7 @@ func predicate(r placement.Reason, plural bool) string {
 		return verb("lacks ", "lack ") + string(r.Name)
 	case placement.ReasonAffinity:
 		return verb("has", "have") + " no match for affinity" + over(r.Detail)
-	case placement.ReasonRepulsion:
+	case placement.ReasonAntiAffinity:
 		return verb("is", "are") + " repelled" + over(r.Detail)
 	case placement.ReasonSpread:
 		return verb("breaks", "break") + " spread" + over(r.Detail)

@@ -91,8 +91,8 @@ func Open(ctx context.Context, cfg Config) (*Scheduler, error) {
 	if err := errors.Join(cfg.validate(), cfg.validateJournal(true)); err != nil {
 		return nil, err
 	}
-	mix := cfg.Mix
-	cfg.Mix = nil // in the journal, if anywhere
+	mix := cfg.Workload
+	cfg.Workload = nil // in the journal, if anywhere
 	s := newScheduler(cfg)
 	if err := s.acquire(ctx); err != nil {
 		return nil, err

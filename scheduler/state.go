@@ -69,7 +69,7 @@ func newState(cfg Config) *state {
 	}
 	st.vacancy = st.index.Class(&placement.Request{})
 	st.index.Retain(st.vacancy)
-	st.setMix(cloneMix(cfg.Mix))
+	st.setMix(cloneMix(cfg.Workload))
 	return st
 }
 

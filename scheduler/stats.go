@@ -45,15 +45,15 @@ type SearchStats struct {
 	// that they run on came into another domain of a rule.
 	Moved uint64
 	// Compared is how often a class was compared with the selector of a
-	// counter or of a repulsion, since it might be what that looks at.
+	// counter or of an anti-affinity, since it might be what that looks at.
 	Compared uint64
 
 	// Nodes, Classes of requests with the same rules (of which Live have
 	// instances) and Counters of instances by domain.
 	Nodes, Classes, Live, Counters int
-	// Unanchored are the counters and repulsions that every class of their
+	// Unanchored are the counters and anti-affinities that every class of their
 	// namespaces is compared with when it comes, and when a required
-	// repulsion comes or goes, because their selectors also choose instances
+	// anti-affinity comes or goes, because their selectors also choose instances
 	// without labels.
 	Unanchored int
 }

@@ -24,7 +24,7 @@ func replay(
 	ctx context.Context, c cluster, arriving []placement.Request, strategy placement.Strategy, seed uint64,
 	observe func(scheduler.Decision),
 ) (outcome, error) {
-	s, err := scheduler.New(scheduler.Config{Seed: seed, Mix: c.mix})
+	s, err := scheduler.New(scheduler.Config{Seed: seed, Workload: c.mix})
 	if err != nil {
 		return outcome{}, err
 	}

@@ -83,7 +83,7 @@ func newStandOf(nodes int, rules string, instances int) *stand {
 		s.plain = append(s.plain, plainNode{&n, n.Allocatable()})
 	}
 	if rules == "fragmentation" || rules == "gradients" {
-		s.x.SetMix([]WorkloadClass{{Resources: placement.Resources{CPU: placement.Core, GPU: placement.Device}, Count: 1}})
+		s.x.SetWorkload([]WorkloadClass{{Resources: placement.Resources{CPU: placement.Core, GPU: placement.Device}, Count: 1}})
 	}
 	for range instances {
 		r := s.request(rules)

@@ -199,7 +199,7 @@ func (w *world) rebuilt() (*Index, map[Row]Row) {
 		reference = reference.With(name, amount)
 	}
 	x.SetReference(reference)
-	x.SetMix(w.m.mix)
+	x.SetWorkload(w.m.mix)
 	slots := map[Row]Row{}
 	for _, n := range slices.Backward(w.m.nodes) {
 		spec := n.spec

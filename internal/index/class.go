@@ -18,7 +18,7 @@ type Class struct {
 	// Neighbours in the list of unused classes.
 	newer, older *Class
 	// places counts the instances that joined, by node; counted are the
-	// counters that count them, keeps those that hold their repulsions.
+	// counters that count them, keeps those that hold their anti-affinities.
 	places  map[Row]int32
 	counted []*counter
 	keeps   []*counter

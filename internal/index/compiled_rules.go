@@ -7,7 +7,7 @@ import "github.com/rads-project/constellation/placement"
 type compiledRules struct {
 	eligible *nodeSet
 	dreaded  *nodeSet
-	hard     []domainRule // attractions, then repulsions, then spread rules
+	hard     []domainRule // affinity, then anti-affinity, then spread rules
 	soft     []domainRule
 	labels   []labelTerm
 	group    *counter // of strategy Spread
@@ -82,7 +82,7 @@ func (x *Index) affinityRule(c *Class, i int, term placement.AffinityTerm) domai
 	k := x.acquire(c.subject(term, ofSelector), term.Topology)
 	rule := domainRule{kind: placement.ReasonAffinity, index: i, counter: k, repel: term.Repel, weight: int64(term.Weight)}
 	if term.Repel {
-		rule.kind, rule.weight = placement.ReasonRepulsion, -rule.weight
+		rule.kind, rule.weight = placement.ReasonAntiAffinity, -rule.weight
 	}
 	if k.of.covers(c) {
 		rule.self = 1

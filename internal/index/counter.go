@@ -152,10 +152,10 @@ func (t *counterTable) repelling(c *Class) []*counter {
 
 // reason is why holders refuse a node.
 func (k *counter) reason() placement.Reason {
-	return placement.Reason{Kind: placement.ReasonRepulsion, Index: -1, Detail: k.topology.key}
+	return placement.Reason{Kind: placement.ReasonAntiAffinity, Index: -1, Detail: k.topology.key}
 }
 
-// Join counts an instance of the class on the node for affinity, repulsion,
+// Join counts an instance of the class on the node for affinity, anti-affinity,
 // spread rules and strategy Spread: in time proportional to the counters that
 // count the class, and once more to those that it is compared with if no other
 // instance of the class runs.

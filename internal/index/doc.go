@@ -41,7 +41,7 @@
 //     instances that a rule looks at run in each domain: shared by all rules
 //     that look at the same, changed in constant time when an instance joins or
 //     leaves. A hard rule on domains becomes a range of counts (probe.go); a
-//     soft one a value per count (soft.go). Required repulsions of what runs are
+//     soft one a value per count (soft.go). Required anti-affinities of what runs are
 //     counters too, found by the label that they select on.
 //   - Grids (grid.go). Nodes in cells by the magnitude of what they have free;
 //     in a cell by key and join number, in blocks of 64 with the greatest of

@@ -50,10 +50,10 @@ type workKind struct {
 	count  int64
 }
 
-// SetMix sets the typical mix of work for strategy LeastFragmentation; none
+// SetWorkload sets the typical mix of work for strategy LeastFragmentation; none
 // makes it pack by amounts alone. The mix must be valid. Dimensions that no
 // node has keep a kind from fitting anywhere.
-func (x *Index) SetMix(kinds []WorkloadClass) {
+func (x *Index) SetWorkload(kinds []WorkloadClass) {
 	f := &x.fragmentation
 	*f = fragmentation{shapes: make(map[hash]*gradients)}
 	for _, kind := range kinds {

@@ -25,7 +25,7 @@ func TestGradientsFollow(t *testing.T) {
 			for len(w.m.mix) < 2 {
 				w.m.mix = drawMix(d)
 			}
-			w.x.SetMix(w.m.mix)
+			w.x.SetWorkload(w.m.mix)
 			shapes := [...]placement.Resources{{CPU: 1}, {CPU: 4, GPU: 300}, {Memory: 2, GPU: 1000}, {}}
 			before := w.x.Stats()
 			const rounds = 30

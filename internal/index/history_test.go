@@ -57,7 +57,7 @@ func runHistory(t *rapid.T) {
 		},
 		"mix": func(t *rapid.T) {
 			h.m.mix = drawMix(drawDice(t))
-			h.x.SetMix(h.m.mix)
+			h.x.SetWorkload(h.m.mix)
 		},
 		"ask":     h.ask,
 		"rebuild": func(t *rapid.T) { h.checkRebuilt(t, h.drawRequest(drawDice(t))) },

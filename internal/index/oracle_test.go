@@ -314,7 +314,7 @@ func (m *model) ruleFailures(r *placement.Request, n *modelNode) []Failure {
 		first := all == 0 && selects(term, r, r)
 		switch {
 		case term.Repel && ok && counts[domain] > 0:
-			fail(placement.ReasonRepulsion, i, term.Topology)
+			fail(placement.ReasonAntiAffinity, i, term.Topology)
 		case !term.Repel && (!ok || counts[domain] == 0 && !first):
 			fail(placement.ReasonAffinity, i, term.Topology)
 		}
@@ -326,7 +326,7 @@ func (m *model) ruleFailures(r *placement.Request, n *modelNode) []Failure {
 				there, known := other.domainOf(term.Topology)
 				if instance.counts && term.Repel && term.Weight == 0 && ok && known && here == there &&
 					selects(term, &instance.request, r) {
-					fail(placement.ReasonRepulsion, -1, term.Topology)
+					fail(placement.ReasonAntiAffinity, -1, term.Topology)
 				}
 			}
 		}

@@ -141,7 +141,7 @@ func (x *Index) prepareHard(p *probe) {
 func (p *probe) addRepellers() {
 	for _, k := range p.plan.repellers {
 		if k.all > 0 {
-			p.tests = append(p.tests, domainTest{counter: k, kind: placement.ReasonRepulsion, index: -1})
+			p.tests = append(p.tests, domainTest{counter: k, kind: placement.ReasonAntiAffinity, index: -1})
 		}
 	}
 }

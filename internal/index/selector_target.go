@@ -22,7 +22,7 @@ const (
 	// ofSelector counts the instances of the namespaces that it selects.
 	ofSelector
 	// ofHolders counts the instances that have the selector as a required
-	// repulsion: they keep out what it selects.
+	// anti-affinity: they keep out what it selects.
 	ofHolders
 )
 

@@ -113,7 +113,7 @@ func (s *surveyor) pass(f *filter, among bitset) {
 func curable(kind placement.ReasonKind) (byWaiting, byTwin bool) {
 	switch kind {
 	case placement.ReasonInstances, placement.ReasonPort, placement.ReasonResource, placement.ReasonHold,
-		placement.ReasonRepulsion, placement.ReasonSpread:
+		placement.ReasonAntiAffinity, placement.ReasonSpread:
 		return true, true
 	case placement.ReasonState:
 		return false, true
