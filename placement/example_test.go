@@ -198,8 +198,7 @@ func ExampleInvalidError_longValue() {
 		ID:     "web-1",
 		Labels: map[string]string{"note": strings.Repeat("all work and no play ", 10_000)},
 	}.Validate()
-	var invalid *placement.InvalidError
-	if errors.As(err, &invalid) {
+	if invalid, ok := errors.AsType[*placement.InvalidError](err); ok {
 		fmt.Println(invalid.Field, len(invalid.Value), invalid.Reason)
 	}
 	fmt.Println(len(err.Error()) < 1000)

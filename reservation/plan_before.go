@@ -44,7 +44,7 @@ func (p *Plan) announce(c *PlanChange) {
 	switch c.Kind {
 	case Put:
 		p.before.reservation(c.Reservation.Spec.ID)
-	case Move, Withdraw, Fill:
+	case Move, Wait, Withdraw, Fill:
 		p.before.reservation(c.ID)
 	case Vacate:
 		p.before.reservation(p.claims[c.Instance].r.Spec.ID)

@@ -12,49 +12,51 @@ import (
 )
 
 // growing adds the i-th of the things that a host may have many of.
-var growing = map[string]func(ctx context.Context, s *Scheduler, i int) error{
-	"nodes": func(ctx context.Context, s *Scheduler, i int) error {
-		return s.AddNode(ctx, growthNode(fmt.Sprint("more-", i)))
-	},
-	"instances": func(ctx context.Context, s *Scheduler, i int) error {
-		return grow(ctx, s, growthRequest(fmt.Sprint("more-", i)))
-	},
-	"services": func(ctx context.Context, s *Scheduler, i int) error {
-		req := growthRequest(fmt.Sprint("more-", i))
-		req.Group = req.ID
-		req.Preferences = req.Preferences.Across(placement.EvenlyOver("zone", 1_000_000))
-		return grow(ctx, s, req)
-	},
-	"rulesets": func(ctx context.Context, s *Scheduler, i int) error {
-		req := growthRequest(fmt.Sprint("more-", i))
-		req.Preferences = req.Preferences.Require(placement.NotEqual("host", req.ID)).
-			Near(placement.Repel(placement.Equal("app", req.ID)))
-		return grow(ctx, s, req)
-	},
-	"namespaces": func(ctx context.Context, s *Scheduler, i int) error {
-		_, err := s.CreateQuota(ctx, quota.Spec{
-			Namespace: fmt.Sprint("more-", i), Limits: map[placement.ResourceName]quota.Limit{placement.NameCPU: {Soft: 1}},
-		})
-		return err
-	},
-	"reservations": func(ctx context.Context, s *Scheduler, i int) error {
-		_, err := s.Reserve(ctx, growthSpec(fmt.Sprint("more-", i)))
-		return err
-	},
-	"watchers": func(ctx context.Context, s *Scheduler, _ int) error {
-		events := s.Watch(ctx, s.Version())
-		go func() {
-			for range events {
-				continue
-			}
-		}()
-		return nil
-	},
-	"dimensions": func(ctx context.Context, s *Scheduler, i int) error {
-		n := growthNode(fmt.Sprint("more-", i))
-		n.Capacity = n.Capacity.With(placement.ResourceName(fmt.Sprint("custom-", i)), 1000)
-		return s.AddNode(ctx, n)
-	},
+func growing() map[string]func(ctx context.Context, s *Scheduler, i int) error {
+	return map[string]func(ctx context.Context, s *Scheduler, i int) error{
+		"nodes": func(ctx context.Context, s *Scheduler, i int) error {
+			return s.AddNode(ctx, growthNode(fmt.Sprint("more-", i)))
+		},
+		"instances": func(ctx context.Context, s *Scheduler, i int) error {
+			return grow(ctx, s, growthRequest(fmt.Sprint("more-", i)))
+		},
+		"services": func(ctx context.Context, s *Scheduler, i int) error {
+			req := growthRequest(fmt.Sprint("more-", i))
+			req.Group = req.ID
+			req.Preferences = req.Preferences.Across(placement.EvenlyOver("zone", 1_000_000))
+			return grow(ctx, s, req)
+		},
+		"rulesets": func(ctx context.Context, s *Scheduler, i int) error {
+			req := growthRequest(fmt.Sprint("more-", i))
+			req.Preferences = req.Preferences.Require(placement.NotEqual("host", req.ID)).
+				Near(placement.Repel(placement.Equal("app", req.ID)))
+			return grow(ctx, s, req)
+		},
+		"namespaces": func(ctx context.Context, s *Scheduler, i int) error {
+			_, err := s.CreateQuota(ctx, quota.Spec{
+				Namespace: fmt.Sprint("more-", i), Limits: map[placement.ResourceName]quota.Limit{placement.NameCPU: {Soft: 1}},
+			})
+			return err
+		},
+		"reservations": func(ctx context.Context, s *Scheduler, i int) error {
+			_, err := s.Reserve(ctx, growthSpec(fmt.Sprint("more-", i)))
+			return err
+		},
+		"watchers": func(ctx context.Context, s *Scheduler, _ int) error {
+			events := s.Watch(ctx, s.Version())
+			go func() {
+				for range events {
+					continue
+				}
+			}()
+			return nil
+		},
+		"dimensions": func(ctx context.Context, s *Scheduler, i int) error {
+			n := growthNode(fmt.Sprint("more-", i))
+			n.Capacity = n.Capacity.With(placement.ResourceName(fmt.Sprint("custom-", i)), 1000)
+			return s.AddNode(ctx, n)
+		},
+	}
 }
 
 // growthCall is one call, and what undoes it.
@@ -63,38 +65,40 @@ type growthCall struct {
 	do, undo func(ctx context.Context, s *Scheduler) error
 }
 
-var growthCalls = []growthCall{
-	{"AddNode", addGrowthNode, removeGrowthNode},
-	{"RemoveNode", removeGrowthNode, addGrowthNode},
-	{"SetLabel", func(ctx context.Context, s *Scheduler) error { return s.SetLabel(ctx, "n1", "zone", "z9") }, func(ctx context.Context, s *Scheduler) error {
-		return s.SetLabel(ctx, "n1", "zone", "z1")
-	}},
-	{"Place", placeGrowth, releaseGrowth},
-	{"Release", releaseGrowth, placeGrowth},
-	{"Explain", func(ctx context.Context, s *Scheduler) error {
-		_, err := s.Explain(ctx, growthRequest("x"))
-		return err
-	}, nil},
-	{"Node", func(ctx context.Context, s *Scheduler) error { _, err := s.Node(ctx, "n1"); return err }, nil},
-	{"Nodes", func(ctx context.Context, s *Scheduler) error { _, err := s.Nodes(ctx); return err }, nil},
-	{"Allocations", func(ctx context.Context, s *Scheduler) error { _, err := s.Allocations(ctx); return err }, nil},
-	{"CheckQuota", func(ctx context.Context, s *Scheduler) error {
-		_, err := s.CheckQuota(ctx, "ns", placement.Resources{CPU: 1})
-		return err
-	}, nil},
-	{"Reserve", func(ctx context.Context, s *Scheduler) error { _, err := s.Reserve(ctx, growthSpec("x")); return err }, func(ctx context.Context, s *Scheduler) error {
-		return s.ReleaseReservation(ctx, "x", true)
-	}},
-	{"Watch", func(ctx context.Context, s *Scheduler) error {
-		ended, end := context.WithCancel(ctx)
-		end()
-		for range s.Watch(ended, s.Version()) {
-			continue
-		}
-		return nil
-	}, nil},
-	{"Snapshot", func(ctx context.Context, s *Scheduler) error { _, err := s.Snapshot(ctx); return err }, nil},
-	{"Sweep", func(ctx context.Context, s *Scheduler) error { _, err := s.Sweep(ctx); return err }, nil},
+func growthCalls() []growthCall {
+	return []growthCall{
+		{"AddNode", addGrowthNode, removeGrowthNode},
+		{"RemoveNode", removeGrowthNode, addGrowthNode},
+		{"SetLabel", func(ctx context.Context, s *Scheduler) error { return s.SetLabel(ctx, "n1", "zone", "z9") }, func(ctx context.Context, s *Scheduler) error {
+			return s.SetLabel(ctx, "n1", "zone", "z1")
+		}},
+		{"Place", placeGrowth, releaseGrowth},
+		{"Release", releaseGrowth, placeGrowth},
+		{"Explain", func(ctx context.Context, s *Scheduler) error {
+			_, err := s.Explain(ctx, growthRequest("x"))
+			return err
+		}, nil},
+		{"Node", func(ctx context.Context, s *Scheduler) error { _, err := s.Node(ctx, "n1"); return err }, nil},
+		{"Nodes", func(ctx context.Context, s *Scheduler) error { _, err := s.Nodes(ctx); return err }, nil},
+		{"Allocations", func(ctx context.Context, s *Scheduler) error { _, err := s.Allocations(ctx); return err }, nil},
+		{"CheckQuota", func(ctx context.Context, s *Scheduler) error {
+			_, err := s.CheckQuota(ctx, "ns", placement.Resources{CPU: 1})
+			return err
+		}, nil},
+		{"Reserve", func(ctx context.Context, s *Scheduler) error { _, err := s.Reserve(ctx, growthSpec("x")); return err }, func(ctx context.Context, s *Scheduler) error {
+			return s.ReleaseReservation(ctx, "x", true)
+		}},
+		{"Watch", func(ctx context.Context, s *Scheduler) error {
+			ended, end := context.WithCancel(ctx)
+			end()
+			for range s.Watch(ended, s.Version()) {
+				continue
+			}
+			return nil
+		}, nil},
+		{"Snapshot", func(ctx context.Context, s *Scheduler) error { _, err := s.Snapshot(ctx); return err }, nil},
+		{"Sweep", func(ctx context.Context, s *Scheduler) error { _, err := s.Sweep(ctx); return err }, nil},
+	}
 }
 
 // BenchmarkGrowth is a table of calls by what a host may have many of. With
@@ -104,7 +108,7 @@ var growthCalls = []growthCall{
 func BenchmarkGrowth(b *testing.B) {
 	clusters := make(map[string]*Scheduler)
 	ctx := b.Context() // of watchers: ends with the benchmark
-	for _, call := range growthCalls {
+	for _, call := range growthCalls() {
 		for _, thing := range []string{
 			"nodes", "instances", "services", "rulesets", "namespaces", "reservations", "watchers", "dimensions",
 		} {
@@ -163,7 +167,7 @@ func growthCluster(ctx context.Context, b *testing.B, thing string, size int) *S
 		}
 	}
 	for i := range size {
-		if err := growing[thing](ctx, s, i); err != nil {
+		if err := growing()[thing](ctx, s, i); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -21,11 +21,11 @@ import (
 	"github.com/rads-project/constellation/quota"
 )
 
-var everything = parts{nodes: true, infos: true, quotas: true, plan: true}
+func everything() parts { return parts{nodes: true, infos: true, quotas: true, plan: true} }
 
 // snapshot captures the state in one go.
 func (st *state) snapshot() snapshotJSON {
-	c := st.capture(st.now, everything)
+	c := st.capture(st.now, everything())
 	for st.captureSome(c, captureTurn) {
 		continue
 	}
@@ -54,7 +54,7 @@ func shown(t testHelper, c *capture) string {
 // captured is what is made of a capture in one go.
 func captured(t testHelper, s *Scheduler) string {
 	t.Helper()
-	c := s.state.capture(s.now, everything)
+	c := s.state.capture(s.now, everything())
 	for s.state.captureSome(c, captureTurn) {
 		continue
 	}
@@ -80,7 +80,7 @@ func TestCaptureIsOfOneInstant(t *testing.T) {
 		st := m.s.state
 		want := captured(t, m.s)
 		m.quiet = true // no other captures meanwhile
-		c := st.capture(m.s.now, everything)
+		c := st.capture(m.s.now, everything())
 		for {
 			for range rapid.IntRange(0, 3).Draw(t, "during") {
 				step()
@@ -99,49 +99,49 @@ func TestCaptureGetsItsCopyBeforeAnyChange(t *testing.T) {
 	again := testRequest("lost", 1)
 	tests := []struct {
 		name   string
-		change func(t *testing.T, s *Scheduler, c *clock) error
+		change func(t testHelper, s *Scheduler, c *clock) error
 	}{
-		{"place", func(t *testing.T, s *Scheduler, _ *clock) error { place(t, s, testRequest("new", 1)); return nil }},
-		{"release", func(t *testing.T, s *Scheduler, _ *clock) error { return s.Release(t.Context(), "a") }},
-		{"place what is lost", func(t *testing.T, s *Scheduler, _ *clock) error { place(t, s, again); return nil }},
-		{"evict", func(t *testing.T, s *Scheduler, c *clock) error { c.advance(30 * time.Second); return swept(t, s) }},
-		{"overstay", func(t *testing.T, s *Scheduler, c *clock) error { c.advance(time.Minute); return swept(t, s) }},
-		{"end", func(t *testing.T, s *Scheduler, c *clock) error { c.advance(time.Hour); return swept(t, s) }},
-		{"resize", func(t *testing.T, s *Scheduler, _ *clock) error {
+		{"place", func(t testHelper, s *Scheduler, _ *clock) error { place(t, s, testRequest("new", 1)); return nil }},
+		{"release", func(t testHelper, s *Scheduler, _ *clock) error { return s.Release(t.Context(), "a") }},
+		{"place what is lost", func(t testHelper, s *Scheduler, _ *clock) error { place(t, s, again); return nil }},
+		{"evict", func(t testHelper, s *Scheduler, c *clock) error { c.advance(30 * time.Second); return swept(t, s) }},
+		{"overstay", func(t testHelper, s *Scheduler, c *clock) error { c.advance(time.Minute); return swept(t, s) }},
+		{"end", func(t testHelper, s *Scheduler, c *clock) error { c.advance(time.Hour); return swept(t, s) }},
+		{"resize", func(t testHelper, s *Scheduler, _ *clock) error {
 			_, err := s.Resize(t.Context(), "a", placement.Resources{CPU: 2000})
 			return err
 		}},
-		{"remove", func(t *testing.T, s *Scheduler, _ *clock) error {
+		{"remove", func(t testHelper, s *Scheduler, _ *clock) error {
 			_, err := s.RemoveNode(t.Context(), "n1")
 			return err
 		}},
-		{"lose", func(t *testing.T, s *Scheduler, _ *clock) error { return s.MarkLost(t.Context(), "n1") }},
-		{"lose claimed", func(t *testing.T, s *Scheduler, _ *clock) error { return s.MarkLost(t.Context(), "n4") }},
-		{"return", func(t *testing.T, s *Scheduler, _ *clock) error { return s.MarkReady(t.Context(), "n2") }},
-		{"shrink", func(t *testing.T, s *Scheduler, _ *clock) error {
+		{"lose", func(t testHelper, s *Scheduler, _ *clock) error { return s.MarkLost(t.Context(), "n1") }},
+		{"lose claimed", func(t testHelper, s *Scheduler, _ *clock) error { return s.MarkLost(t.Context(), "n4") }},
+		{"return", func(t testHelper, s *Scheduler, _ *clock) error { return s.MarkReady(t.Context(), "n2") }},
+		{"shrink", func(t testHelper, s *Scheduler, _ *clock) error {
 			_, err := s.UpdateNode(t.Context(), placement.Node{ID: "n4", Capacity: placement.Resources{CPU: 500}})
 			return err
 		}},
-		{"cordon", func(t *testing.T, s *Scheduler, _ *clock) error { return s.Cordon(t.Context(), "n3") }},
-		{"label", func(t *testing.T, s *Scheduler, _ *clock) error { return s.SetLabel(t.Context(), "n1", "k", "v") }},
-		{"adopt", func(t *testing.T, s *Scheduler, _ *clock) error {
+		{"cordon", func(t testHelper, s *Scheduler, _ *clock) error { return s.Cordon(t.Context(), "n3") }},
+		{"label", func(t testHelper, s *Scheduler, _ *clock) error { return s.SetLabel(t.Context(), "n1", "k", "v") }},
+		{"adopt", func(t testHelper, s *Scheduler, _ *clock) error {
 			_, err := s.AdoptNode(t.Context(), testNode("n2", 8), []Report{{Request: testRequest("found", 1)}})
 			return err
 		}},
-		{"unclaim", func(t *testing.T, s *Scheduler, _ *clock) error { return s.Unclaim(t.Context(), "claimed") }},
-		{"end by hand", func(t *testing.T, s *Scheduler, _ *clock) error { return s.ReleaseReservation(t.Context(), "r", true) }},
-		{"reserve", func(t *testing.T, s *Scheduler, _ *clock) error { reserve(t, s, holding("new", 1, 1)); return nil }},
-		{"quota", func(t *testing.T, s *Scheduler, _ *clock) error {
+		{"unclaim", func(t testHelper, s *Scheduler, _ *clock) error { return s.Unclaim(t.Context(), "claimed") }},
+		{"end by hand", func(t testHelper, s *Scheduler, _ *clock) error { return s.ReleaseReservation(t.Context(), "r", true) }},
+		{"reserve", func(t testHelper, s *Scheduler, _ *clock) error { reserve(t, s, holding("new", 1, 1)); return nil }},
+		{"quota", func(t testHelper, s *Scheduler, _ *clock) error {
 			_, err := s.UpdateQuota(t.Context(), limited("ns", "other", 64_000))
 			return err
 		}},
-		{"another default", func(t *testing.T, s *Scheduler, _ *clock) error {
+		{"another default", func(t testHelper, s *Scheduler, _ *clock) error {
 			spec := limited("fallback", "", 1000)
 			spec.Default = true
 			_, err := s.CreateQuota(t.Context(), spec)
 			return err
 		}},
-		{"no quota", func(t *testing.T, s *Scheduler, _ *clock) error { return s.DeleteQuota(t.Context(), "other") }},
+		{"no quota", func(t testHelper, s *Scheduler, _ *clock) error { return s.DeleteQuota(t.Context(), "other") }},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -152,7 +152,7 @@ func TestCaptureGetsItsCopyBeforeAnyChange(t *testing.T) {
 			}
 			populate(t, s, again)
 			want := captured(t, s)
-			c := s.state.capture(s.now, everything)
+			c := s.state.capture(s.now, everything())
 			require.NoError(t, test.change(t, s, clock))
 			for s.state.captureSome(c, captureTurn) {
 				continue
@@ -164,7 +164,7 @@ func TestCaptureGetsItsCopyBeforeAnyChange(t *testing.T) {
 }
 
 // populate has instances run, lost, yielding, claimed, and about to be due.
-func populate(t *testing.T, s *Scheduler, toLose placement.Request) {
+func populate(t testHelper, s *Scheduler, toLose placement.Request) {
 	t.Helper()
 	for _, spec := range []quota.Spec{limited("other", "", 64_000), limited("org", "", 64_000), limited("ns", "org", 500)} {
 		_, err := s.CreateQuota(t.Context(), spec)
@@ -204,7 +204,7 @@ func limited(namespace, parent string, cpu int64) quota.Spec {
 	}}
 }
 
-func swept(t *testing.T, s *Scheduler) error {
+func swept(t testHelper, s *Scheduler) error {
 	t.Helper()
 	_, err := s.Sweep(t.Context())
 	return err

@@ -20,47 +20,47 @@ func claimCores(t testHelper, s *Scheduler, id string, cores int64) error {
 // TestClaimNeverOversellsAShrunkenNode: a slot is a promise. Whether its node
 // still has what it promises is looked at when an instance comes.
 func TestClaimNeverOversellsAShrunkenNode(t *testing.T) {
-	adopt := func(t *testing.T, s *Scheduler, n placement.Node, stranger placement.Request) {
+	adopt := func(t testHelper, s *Scheduler, n placement.Node, stranger placement.Request) {
 		t.Helper()
 		_, err := s.AdoptNode(t.Context(), n, []Report{{Request: onlyCPU("x", 2)}, {Request: stranger}})
 		require.NoError(t, err)
 	}
-	update := func(t *testing.T, s *Scheduler, n placement.Node) {
+	update := func(t testHelper, s *Scheduler, n placement.Node) {
 		t.Helper()
 		_, err := s.UpdateNode(t.Context(), n)
 		require.NoError(t, err)
 	}
 	tests := []struct {
 		name   string
-		change func(*testing.T, *Scheduler, placement.Node)
+		change func(testHelper, *Scheduler, placement.Node)
 		asked  int64
 		ok     bool
 	}{
-		{"as it was", func(*testing.T, *Scheduler, placement.Node) {}, 6, true},
-		{"filled by a report", func(t *testing.T, s *Scheduler, n placement.Node) {
+		{"as it was", func(testHelper, *Scheduler, placement.Node) {}, 6, true},
+		{"filled by a report", func(t testHelper, s *Scheduler, n placement.Node) {
 			adopt(t, s, n, onlyCPU("stranger", 6))
 		}, 6, false},
-		{"filled in part", func(t *testing.T, s *Scheduler, n placement.Node) {
+		{"filled in part", func(t testHelper, s *Scheduler, n placement.Node) {
 			adopt(t, s, n, onlyCPU("stranger", 4))
 		}, 2, true},
-		{"over, and nothing asked of what is short", func(t *testing.T, s *Scheduler, n placement.Node) {
+		{"over, and nothing asked of what is short", func(t testHelper, s *Scheduler, n placement.Node) {
 			stranger := onlyCPU("stranger", 1)
 			stranger.Resources.Memory = 33 * placement.GiB
 			adopt(t, s, n, stranger)
 		}, 1, false},
-		{"shrunk", func(t *testing.T, s *Scheduler, n placement.Node) {
+		{"shrunk", func(t testHelper, s *Scheduler, n placement.Node) {
 			n.Capacity.CPU = 4 * placement.Core
 			update(t, s, n)
 		}, 3, false},
-		{"shrunk, to what is asked", func(t *testing.T, s *Scheduler, n placement.Node) {
+		{"shrunk, to what is asked", func(t testHelper, s *Scheduler, n placement.Node) {
 			n.Capacity.CPU = 4 * placement.Core
 			update(t, s, n)
 		}, 2, true},
-		{"shrunk below use", func(t *testing.T, s *Scheduler, n placement.Node) {
+		{"shrunk below use", func(t testHelper, s *Scheduler, n placement.Node) {
 			n.Capacity.CPU = placement.Core
 			update(t, s, n)
 		}, 0, false},
-		{"full of instances", func(t *testing.T, s *Scheduler, n placement.Node) {
+		{"full of instances", func(t testHelper, s *Scheduler, n placement.Node) {
 			n.MaxInstances = 1
 			update(t, s, n)
 		}, 1, false},

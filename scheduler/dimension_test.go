@@ -67,7 +67,7 @@ func TestDimensionsAreGivenBack(t *testing.T) {
 		require.NoError(t, err)
 	}
 	reopened()
-	require.NotContains(t, string(snapshot(t, s)), "fpga")
+	require.NotContains(t, snapshot(t, s), "fpga")
 }
 
 // TestDimensionsAtOnce has 32 custom dimensions on as many nodes. Another one has

@@ -16,9 +16,9 @@ import (
 )
 
 // hanging is every method that answers from the state and may have to wait for
-// the journal, and neverWaiting those that do not.
-var (
-	hanging = map[string]func(context.Context, *scheduler.Scheduler) error{
+// the journal.
+func hanging() map[string]func(context.Context, *scheduler.Scheduler) error {
+	return map[string]func(context.Context, *scheduler.Scheduler) error{
 		"Schedule": func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Schedule(ctx, one("b"))) },
 		"Explain":  func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Explain(ctx, one("b"))) },
 		"ExplainNode": func(ctx context.Context, s *scheduler.Scheduler) error {
@@ -42,7 +42,11 @@ var (
 		"Sweep":       func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Sweep(ctx)) },
 		"Wait":        func(ctx context.Context, s *scheduler.Scheduler) error { return s.Wait(ctx, s.Version()) },
 	}
-	neverWaiting = map[string]func(*scheduler.Scheduler){
+}
+
+// neverWaiting is every method that answers at once.
+func neverWaiting() map[string]func(*scheduler.Scheduler) {
+	return map[string]func(*scheduler.Scheduler){
 		"Stats":           func(s *scheduler.Scheduler) { s.Stats() },
 		"Version":         func(s *scheduler.Scheduler) { s.Version() },
 		"NextDeadline":    func(s *scheduler.Scheduler) { s.NextDeadline() },
@@ -50,14 +54,17 @@ var (
 		"Scale":           func(s *scheduler.Scheduler) { s.Scale() },
 		"Token":           func(s *scheduler.Scheduler) { s.Token() },
 	}
-	// changing are all others, but Close and Watch.
-	changing = []string{
+}
+
+// changing is every other method, but Close and Watch.
+func changing() []string {
+	return []string{
 		"AddNode", "UpdateNode", "RemoveNode", "AdoptNode", "Cordon", "Uncordon", "MarkLost", "MarkReady",
 		"SetLabel", "RemoveLabel", "AddTaint", "RemoveTaint", "Place", "Allocate", "Release", "ReleaseGeneration",
 		"Resize", "CreateQuota", "UpdateQuota", "DeleteQuota", "Reserve", "PlaceFromReservation", "Unclaim",
 		"Extend", "ResizeReservation", "UpdateReservation", "ReleaseReservation", "SetWorkload",
 	}
-)
+}
 
 func failed[T any](_ T, err error) error { return err }
 
@@ -65,11 +72,11 @@ func failed[T any](_ T, err error) error { return err }
 // as the methods of the type tell. Those that answer at once run in the bubble
 // without a clock that moves.
 func TestReadsReturnWhenTheJournalHangs(t *testing.T) {
-	known := append(slices.Clone(changing), "Close", "Watch")
-	for name := range hanging {
+	known := append(slices.Clone(changing()), "Close", "Watch")
+	for name := range hanging() {
 		known = append(known, name)
 	}
-	for name := range neverWaiting {
+	for name := range neverWaiting() {
 		known = append(known, name)
 	}
 	var methods []string
@@ -88,7 +95,7 @@ func TestReadsReturnWhenTheJournalHangs(t *testing.T) {
 		_, err = s.Reserve(brief(t), reservation.Spec{ID: "r", Count: 1, Duration: time.Hour, Shape: placement.Resources{CPU: 1}})
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		since := time.Now().UTC().Add(-time.Second)
-		for name, read := range hanging {
+		for name, read := range hanging() {
 			require.ErrorIs(t, read(brief(t), s), context.DeadlineExceeded, name)
 		}
 		waits, leave := context.WithCancel(t.Context())
@@ -97,7 +104,7 @@ func TestReadsReturnWhenTheJournalHangs(t *testing.T) {
 		}
 		synctest.Wait()
 		start := time.Now()
-		for _, answer := range neverWaiting {
+		for _, answer := range neverWaiting() {
 			answer(s)
 		}
 		require.Equal(t, scheduler.Stats{

@@ -136,8 +136,8 @@ func bytesBehind(v reflect.Value) int {
 		if v.Type() == reflect.TypeFor[time.Time]() {
 			return 0
 		}
-		for i := range v.NumField() {
-			bytes += bytesBehind(v.Field(i))
+		for _, field := range v.Fields() {
+			bytes += bytesBehind(field)
 		}
 	default:
 	}

@@ -12,15 +12,17 @@ import (
 )
 
 // wholeStateCalls look at all records of at least one kind.
-var wholeStateCalls = map[string]func(context.Context, *Scheduler) error{
-	"Nodes":        func(ctx context.Context, s *Scheduler) error { _, err := s.Nodes(ctx); return err },
-	"Allocations":  func(ctx context.Context, s *Scheduler) error { _, err := s.Allocations(ctx); return err },
-	"Quotas":       func(ctx context.Context, s *Scheduler) error { _, err := s.Quotas(ctx); return err },
-	"Reservations": func(ctx context.Context, s *Scheduler) error { _, err := s.Reservations(ctx); return err },
-	"Snapshot":     func(ctx context.Context, s *Scheduler) error { _, err := s.Snapshot(ctx); return err },
-	"Checkpoint":   func(ctx context.Context, s *Scheduler) error { return s.Checkpoint(ctx) },
-	"VerifyQuota":  func(ctx context.Context, s *Scheduler) error { return s.VerifyQuota(ctx) },
-	"DeleteQuota":  func(ctx context.Context, s *Scheduler) error { return s.DeleteQuota(ctx, "ns") },
+func wholeStateCalls() map[string]func(context.Context, *Scheduler) error {
+	return map[string]func(context.Context, *Scheduler) error{
+		"Nodes":        func(ctx context.Context, s *Scheduler) error { _, err := s.Nodes(ctx); return err },
+		"Allocations":  func(ctx context.Context, s *Scheduler) error { _, err := s.Allocations(ctx); return err },
+		"Quotas":       func(ctx context.Context, s *Scheduler) error { _, err := s.Quotas(ctx); return err },
+		"Reservations": func(ctx context.Context, s *Scheduler) error { _, err := s.Reservations(ctx); return err },
+		"Snapshot":     func(ctx context.Context, s *Scheduler) error { _, err := s.Snapshot(ctx); return err },
+		"Checkpoint":   func(ctx context.Context, s *Scheduler) error { return s.Checkpoint(ctx) },
+		"VerifyQuota":  func(ctx context.Context, s *Scheduler) error { return s.VerifyQuota(ctx) },
+		"DeleteQuota":  func(ctx context.Context, s *Scheduler) error { return s.DeleteQuota(ctx, "ns") },
+	}
 }
 
 // TestNothingLongIsDoneUnderTheLock counts the records (nodes, instances,
@@ -31,7 +33,7 @@ func TestNothingLongIsDoneUnderTheLock(t *testing.T) {
 	longest := func(size int) map[string]int {
 		s := populated(t, size, perNode)
 		most := make(map[string]int)
-		for name, call := range wholeStateCalls {
+		for name, call := range wholeStateCalls() {
 			before, all := s.state.visited, 0
 			s.mu.letGo = func() {
 				most[name] = max(most[name], s.state.visited-before)
@@ -50,7 +52,7 @@ func TestNothingLongIsDoneUnderTheLock(t *testing.T) {
 		return most
 	}
 	small, large := longest(200), longest(600)
-	for name := range wholeStateCalls {
+	for name := range wholeStateCalls() {
 		require.LessOrEqual(t, large[name], captureTurn+1+perNode, name)
 		require.LessOrEqual(t, large[name], small[name]+1+perNode, name)
 	}

@@ -72,7 +72,7 @@ func TestContestedStartGoesToThePriority(t *testing.T) {
 // that it has lost.
 func TestLostSlotIsRegained(t *testing.T) {
 	ctx := t.Context()
-	no := func(t *testing.T, err error) { t.Helper(); require.NoError(t, err) }
+	no := func(t testHelper, err error) { t.Helper(); require.NoError(t, err) }
 	whole := quota.Spec{Namespace: "ns", Limits: map[placement.ResourceName]quota.Limit{"cpu": {Soft: 8000}}}
 	none := quota.Spec{Namespace: "ns", Limits: map[placement.ResourceName]quota.Limit{"cpu": {Soft: 0}}}
 	other := func(id string, cores int64) placement.Request {
@@ -87,108 +87,108 @@ func TestLostSlotIsRegained(t *testing.T) {
 	}
 	tests := []struct {
 		name string
-		lose func(*testing.T, *Scheduler, *clock)
-		back func(*testing.T, *Scheduler, *clock)
+		lose func(testHelper, *Scheduler, *clock)
+		back func(testHelper, *Scheduler, *clock)
 	}{
-		{"its node is lost for a moment", func(t *testing.T, s *Scheduler, _ *clock) {
+		{"its node is lost for a moment", func(t testHelper, s *Scheduler, _ *clock) {
 			no(t, s.MarkLost(ctx, "n1"))
-		}, func(t *testing.T, s *Scheduler, _ *clock) {
+		}, func(t testHelper, s *Scheduler, _ *clock) {
 			no(t, s.MarkReady(ctx, "n1"))
 		}},
-		{"its node is removed and added", func(t *testing.T, s *Scheduler, _ *clock) {
+		{"its node is removed and added", func(t testHelper, s *Scheduler, _ *clock) {
 			_, err := s.RemoveNode(ctx, "n1")
 			no(t, err)
-		}, func(t *testing.T, s *Scheduler, _ *clock) {
+		}, func(t testHelper, s *Scheduler, _ *clock) {
 			no(t, s.AddNode(ctx, testNode("n1", 8)))
 		}},
-		{"its node shrinks and grows", func(t *testing.T, s *Scheduler, _ *clock) {
+		{"its node shrinks and grows", func(t testHelper, s *Scheduler, _ *clock) {
 			_, err := s.UpdateNode(ctx, testNode("n1", 4))
 			no(t, err)
-		}, func(t *testing.T, s *Scheduler, _ *clock) {
+		}, func(t testHelper, s *Scheduler, _ *clock) {
 			_, err := s.UpdateNode(ctx, testNode("n1", 8))
 			no(t, err)
 		}},
-		{"a reported instance leaves", func(t *testing.T, s *Scheduler, _ *clock) {
+		{"a reported instance leaves", func(t testHelper, s *Scheduler, _ *clock) {
 			_, err := s.AdoptNode(ctx, testNode("n1", 8), []Report{{Request: other("x", 4)}})
 			no(t, err)
-		}, func(t *testing.T, s *Scheduler, _ *clock) {
+		}, func(t testHelper, s *Scheduler, _ *clock) {
 			no(t, s.Release(ctx, "x"))
 		}},
-		{"a reported instance shrinks", func(t *testing.T, s *Scheduler, _ *clock) {
+		{"a reported instance shrinks", func(t testHelper, s *Scheduler, _ *clock) {
 			_, err := s.AdoptNode(ctx, testNode("n1", 8), []Report{{Request: other("x", 4)}})
 			no(t, err)
-		}, func(t *testing.T, s *Scheduler, _ *clock) {
+		}, func(t testHelper, s *Scheduler, _ *clock) {
 			_, err := s.Resize(ctx, "x", placement.Resources{})
 			no(t, err)
 		}},
-		{"another one is released", func(t *testing.T, s *Scheduler, _ *clock) {
+		{"another one is released", func(t testHelper, s *Scheduler, _ *clock) {
 			reserve(t, s, on("high", "n1", 8))
-		}, func(t *testing.T, s *Scheduler, _ *clock) {
+		}, func(t testHelper, s *Scheduler, _ *clock) {
 			no(t, s.ReleaseReservation(ctx, "high", false))
 		}},
-		{"another one ends", func(t *testing.T, s *Scheduler, c *clock) {
+		{"another one ends", func(t testHelper, s *Scheduler, c *clock) {
 			high := on("high", "n1", 8)
 			high.Duration = time.Minute
 			reserve(t, s, high)
-		}, func(_ *testing.T, _ *Scheduler, c *clock) {
+		}, func(_ testHelper, _ *Scheduler, c *clock) {
 			c.advance(time.Minute)
 		}},
-		{"another one gets smaller", func(t *testing.T, s *Scheduler, c *clock) {
+		{"another one gets smaller", func(t testHelper, s *Scheduler, c *clock) {
 			reserve(t, s, on("high", "n1", 8))
-		}, func(t *testing.T, s *Scheduler, c *clock) {
+		}, func(t testHelper, s *Scheduler, c *clock) {
 			_, err := s.ResizeReservation(ctx, "high", placement.Resources{CPU: 1}, 0)
 			no(t, err)
 			_, err = s.UpdateNode(ctx, testNode("n1", 9))
 			no(t, err)
 		}},
-		{"an instance that is unclaimed leaves room", func(t *testing.T, s *Scheduler, _ *clock) {
+		{"an instance that is unclaimed leaves room", func(t testHelper, s *Scheduler, _ *clock) {
 			high := on("high", "n1", 8)
 			high.Duration = time.Minute
 			reserve(t, s, high)
 			_, err := s.PlaceFromReservation(ctx, "high", other("x", 8))
 			no(t, err)
 			no(t, s.ReleaseReservation(ctx, "high", true))
-		}, func(t *testing.T, s *Scheduler, _ *clock) {
+		}, func(t testHelper, s *Scheduler, _ *clock) {
 			no(t, s.Unclaim(ctx, "x"))
 		}},
-		{"its node is cordoned meanwhile", func(t *testing.T, s *Scheduler, _ *clock) {
+		{"its node is cordoned meanwhile", func(t testHelper, s *Scheduler, _ *clock) {
 			no(t, s.Cordon(ctx, "n1"))
 			no(t, s.MarkLost(ctx, "n1"))
 			no(t, s.MarkReady(ctx, "n1"))
-		}, func(t *testing.T, s *Scheduler, _ *clock) {
+		}, func(t testHelper, s *Scheduler, _ *clock) {
 			no(t, s.Uncordon(ctx, "n1"))
 		}},
-		{"a taint is removed", func(t *testing.T, s *Scheduler, _ *clock) {
+		{"a taint is removed", func(t testHelper, s *Scheduler, _ *clock) {
 			no(t, s.AddTaint(ctx, "n1", placement.Taint{Key: "t", Effect: placement.NoSchedule}))
 			no(t, s.MarkLost(ctx, "n1"))
 			no(t, s.MarkReady(ctx, "n1"))
-		}, func(t *testing.T, s *Scheduler, _ *clock) {
+		}, func(t testHelper, s *Scheduler, _ *clock) {
 			no(t, s.RemoveTaint(ctx, "n1", "t", placement.NoSchedule))
 		}},
-		{"a limit is raised", func(t *testing.T, s *Scheduler, _ *clock) {
+		{"a limit is raised", func(t testHelper, s *Scheduler, _ *clock) {
 			no(t, s.MarkLost(ctx, "n1"))
 			_, err := s.CreateQuota(ctx, none)
 			no(t, err)
 			no(t, s.MarkReady(ctx, "n1"))
-		}, func(t *testing.T, s *Scheduler, _ *clock) {
+		}, func(t testHelper, s *Scheduler, _ *clock) {
 			_, err := s.UpdateQuota(ctx, whole)
 			no(t, err)
 		}},
-		{"a limit goes", func(t *testing.T, s *Scheduler, _ *clock) {
+		{"a limit goes", func(t testHelper, s *Scheduler, _ *clock) {
 			no(t, s.MarkLost(ctx, "n1"))
 			_, err := s.CreateQuota(ctx, none)
 			no(t, err)
 			no(t, s.MarkReady(ctx, "n1"))
-		}, func(t *testing.T, s *Scheduler, _ *clock) {
+		}, func(t testHelper, s *Scheduler, _ *clock) {
 			no(t, s.DeleteQuota(ctx, "ns"))
 		}},
-		{"an instance gives its quota back elsewhere", func(t *testing.T, s *Scheduler, _ *clock) {
+		{"an instance gives its quota back elsewhere", func(t testHelper, s *Scheduler, _ *clock) {
 			_, err := s.CreateQuota(ctx, whole)
 			no(t, err)
 			no(t, s.MarkLost(ctx, "n1"))
 			allocate(t, s, "n2", onlyCPU("x", 2))
 			no(t, s.MarkReady(ctx, "n1"))
-		}, func(t *testing.T, s *Scheduler, _ *clock) {
+		}, func(t testHelper, s *Scheduler, _ *clock) {
 			no(t, s.Release(ctx, "x"))
 		}},
 	}

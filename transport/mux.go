@@ -202,8 +202,7 @@ func (m *Mux) send(flow, to string, header, frame []byte) error {
 // withoutHeader returns err as a caller must see it that knows nothing of the n
 // bytes of the header.
 func withoutHeader(err error, n int) error {
-	var tooLarge *TooLargeError
-	if errors.As(err, &tooLarge) {
+	if tooLarge, ok := errors.AsType[*TooLargeError](err); ok {
 		return &TooLargeError{Size: max(tooLarge.Size-n, 0), Limit: max(tooLarge.Limit-n, 0)}
 	}
 	return err

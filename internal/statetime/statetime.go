@@ -25,7 +25,7 @@ func (c *Clock) Now() time.Time { return c.now }
 // Advance moves state time to where a reading of the host's clock brings it,
 // and returns it. It is never before the one returned last.
 func (c *Clock) Advance(reading time.Time) time.Time {
-	if reading.Before(c.mark) && !(monotonic(reading) && monotonic(c.mark)) {
+	if reading.Before(c.mark) && (!monotonic(reading) || !monotonic(c.mark)) {
 		c.base, c.mark = c.now, reading // as far as one can tell, it was set back
 	}
 	at, slow := wall(reading), c.base.Add(reading.Sub(c.mark)/2)

@@ -1,6 +1,7 @@
 package fairqueue_test
 
 import (
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -66,12 +67,9 @@ func (m *model) push(now time.Time, key, text string) {
 		m.drops.Full++
 	}
 	m.frames = append(m.frames, waiting{key, text, now})
-	for _, k := range m.turns {
-		if k == key {
-			return
-		}
+	if !slices.Contains(m.turns, key) {
+		m.turns = append(m.turns, key)
 	}
-	m.turns = append(m.turns, key)
 }
 
 // pop returns what must come next.
