@@ -83,6 +83,11 @@ var (
 	// ErrForeign says that the state is intact but belongs to another cluster
 	// or node, or was written by a later version.
 	ErrForeign = errors.New("raft: state is foreign")
+	// ErrStale says that the state is intact but older than the last one that
+	// was saved: it was restored from a backup. The node does not start, since it
+	// may have voted in the meantime: remove the member, and the state with its
+	// lock file, and add it as a new one.
+	ErrStale = errors.New("raft: state is older than the last one saved")
 	// ErrLocked says that another node, in this process or in another, uses
 	// the store.
 	ErrLocked = errors.New("raft: state is locked")
@@ -126,7 +131,7 @@ func (e *NotLeaderError) Unwrap() error { return ErrNotLeader }
 type StateError struct {
 	// Path is the state file, empty if the store is not a file.
 	Path string
-	// Reason is ErrNoState, ErrCorrupt, ErrForeign or ErrLocked.
+	// Reason is ErrNoState, ErrCorrupt, ErrForeign, ErrStale or ErrLocked.
 	Reason error
 	// Detail says more, for people; it may be empty.
 	Detail string

@@ -15,12 +15,13 @@ import (
 type fakeDisk struct {
 	cached  map[string]*fakeFile // directory as programs see it
 	durable map[string]*fakeFile // directory after a crash
-	locked  map[string]bool
+	locked  map[*fakeFile]bool
 
 	steps  int
 	failAt int  // the step that fails, 0: none
 	short  bool // a failing write leaves some of its bytes
 	forget bool // a failing sync drops the writes, though programs still see them
+	full   bool // nothing can be made or grow
 }
 
 // tornWithin is where writes are torn: the rest of a slot is zeros, and a tear
@@ -29,6 +30,7 @@ const tornWithin = 128
 
 var (
 	errFault = errors.New("injected fault")
+	errFull  = errors.New("no space left on device")
 	_        = fileSystem((*fakeDisk)(nil))
 )
 
@@ -36,7 +38,7 @@ func newFakeDisk() *fakeDisk {
 	return &fakeDisk{
 		cached:  make(map[string]*fakeFile),
 		durable: make(map[string]*fakeFile),
-		locked:  make(map[string]bool),
+		locked:  make(map[*fakeFile]bool),
 	}
 }
 
@@ -46,32 +48,42 @@ func (d *fakeDisk) step() bool {
 	return d.steps == d.failAt
 }
 
-func (d *fakeDisk) Lock(path string) (io.Closer, error) {
-	if d.locked[path] {
-		return nil, ErrLocked
-	}
-	d.locked[path] = true
-	return closerFunc(func() error { delete(d.locked, path); return nil }), nil
-}
-
-type closerFunc func() error
-
-func (f closerFunc) Close() error { return f() }
-
 func (d *fakeDisk) Open(path string) (stateFile, error) {
 	f := d.cached[path]
 	if f == nil {
 		return nil, fs.ErrNotExist
 	}
+	if d.locked[f] {
+		return nil, ErrLocked
+	}
+	d.locked[f] = true
 	return &fakeHandle{disk: d, fakeFile: f}, nil
 }
 
-func (d *fakeDisk) Create(path string) (stateFile, error) {
-	if d.step() {
+func (d *fakeDisk) Create(path string, truncate bool) (stateFile, error) {
+	if d.cached[path] != nil && !truncate {
+		return d.Open(path)
+	}
+	if truncate && d.step() {
 		return nil, errFault
+	}
+	if d.full {
+		return nil, errFull
 	}
 	d.cached[path] = &fakeFile{}
 	return d.Open(path)
+}
+
+func (d *fakeDisk) Check(f stateFile, path string) error {
+	if d.cached[path] != f.(*fakeHandle).fakeFile {
+		return fs.ErrNotExist
+	}
+	return nil
+}
+
+func (d *fakeDisk) Remove(path string) error {
+	delete(d.cached, path)
+	return nil
 }
 
 func (d *fakeDisk) Rename(from, to string) error {
@@ -158,7 +170,10 @@ func (h *fakeHandle) ReadAt(b []byte, offset int64) (int, error) {
 
 func (h *fakeHandle) WriteAt(b []byte, offset int64) (int, error) {
 	w, n := fakeWrite{offset: int(offset), data: bytes.Clone(b)}, len(b)
-	fault := h.disk.step()
+	if h.disk.full && int(offset)+n > len(h.cached) {
+		return 0, errFull
+	}
+	fault := n > markSize && h.disk.step() // The mark is of no account.
 	if fault {
 		n = 0
 		if h.disk.short {
@@ -186,4 +201,7 @@ func (h *fakeHandle) Sync() error {
 	return nil
 }
 
-func (*fakeHandle) Close() error { return nil }
+func (h *fakeHandle) Close() error {
+	delete(h.disk.locked, h.fakeFile)
+	return nil
+}

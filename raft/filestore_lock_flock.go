@@ -4,16 +4,15 @@ package raft
 
 import (
 	"errors"
-	"io"
+	"fmt"
 	"os"
 	"syscall"
 )
 
-// lockFile takes the exclusive lock of path, creating the file if need be. The
-// kernel drops the lock with the process, however that ends. The file stays
-// behind: removing it would let two processes lock two files of one name.
-func lockFile(path string) (io.Closer, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+// lockFile opens path and takes its exclusive lock. The kernel drops the lock
+// with the process, however that ends.
+func lockFile(path string, flag int) (*os.File, error) {
+	f, err := os.OpenFile(path, flag, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -33,11 +32,36 @@ func lockFile(path string) (io.Closer, error) {
 	return nil, err
 }
 
-// syncDir makes a rename inside the directory durable.
+// checkFile fails unless path still names the open file: nothing keeps another
+// program from removing a file that is open and locked, or from putting another
+// in its place.
+func checkFile(f *os.File, path string) error {
+	open, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	named, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if !os.SameFile(open, named) {
+		return fmt.Errorf("file %s was replaced while it was open", path)
+	}
+	return nil
+}
+
+// syncDir makes a rename inside the directory durable. Some file systems, among
+// them several in user space and on the network, cannot sync a directory and say
+// so by EINVAL or ENOTSUP. They promise nothing about names that could be waited
+// for, the file itself is synced, and its name is made but once: the node starts.
 func syncDir(path string) error {
 	d, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	err = d.Sync()
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
+		err = nil
+	}
+	return errors.Join(err, d.Close())
 }

@@ -1,30 +1,42 @@
 package raft
 
 import (
-	"io"
+	"fmt"
 	"os"
 )
 
 // osFileSystem is the fileSystem of the operating system.
 type osFileSystem struct{}
 
-func (osFileSystem) Lock(path string) (io.Closer, error) { return lockFile(path) }
-
 func (osFileSystem) Open(path string) (stateFile, error) {
-	return openState(path, os.O_RDWR)
+	return openLocked(path, os.O_RDWR)
 }
 
-func (osFileSystem) Create(path string) (stateFile, error) {
-	return openState(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
+func (osFileSystem) Create(path string, truncate bool) (stateFile, error) {
+	flag := os.O_RDWR | os.O_CREATE
+	if truncate {
+		flag |= os.O_TRUNC
+	}
+	return openLocked(path, flag)
+}
+
+func (osFileSystem) Check(f stateFile, path string) error {
+	file, ok := f.(*os.File)
+	if !ok {
+		return fmt.Errorf("check %s: not a file of the operating system", path)
+	}
+	return checkFile(file, path)
 }
 
 func (osFileSystem) Rename(from, to string) error { return os.Rename(from, to) }
 
+func (osFileSystem) Remove(path string) error { return os.Remove(path) }
+
 func (osFileSystem) SyncDir(path string) error { return syncDir(path) }
 
-// openState never wraps a nil *os.File in the interface.
-func openState(path string, flag int) (stateFile, error) {
-	f, err := os.OpenFile(path, flag, 0o600)
+// openLocked never wraps a nil *os.File in the interface.
+func openLocked(path string, flag int) (stateFile, error) {
+	f, err := lockFile(path, flag)
 	if err != nil {
 		return nil, err
 	}

@@ -39,6 +39,7 @@ var (
 
 // slot is the content of one half of the state file.
 type slot struct {
+	index    int // of the half, when read by newestSlot
 	sequence uint64
 	payload  []byte
 }
@@ -91,6 +92,7 @@ func newestSlot(file []byte) (newest slot, damage, err error) {
 	var bad [2]error
 	for i := range slots {
 		slots[i], bad[i] = parseSlot(file[i*slotSize : (i+1)*slotSize])
+		slots[i].index = i
 		if bad[i] != nil {
 			bad[i] = fmt.Errorf("slot %d: %w", i, bad[i])
 		}

@@ -229,6 +229,42 @@ func checkFileStoreHistory(t *rapid.T) {
 	}
 }
 
+// Two faults after each other, each at every step: a save that fails, perhaps on a
+// sync that forgets what it was to write, and a power failure during a save of the
+// process that goes on with the file.
+func TestFileStoreTwoFaults(t *testing.T) {
+	const steps = 16
+	for first := range steps {
+		for second := 1; second <= steps; second++ {
+			for seed := range uint64(32) {
+				d := storeOnDisk(t, 1)
+				answered := saveUntilFault(t, d, first, 2, 3, 4)
+				answered = max(answered, saveUntilFault(t, d, second, 5, 6))
+				d = d.crash(rand.New(rand.NewPCG(seed, 0)))
+				_, record := openStore(t, d)
+				require.GreaterOrEqual(t, record.State.Term, max(1, answered), "steps %d and %d, seed %d", first, second, seed)
+			}
+		}
+	}
+}
+
+// saveUntilFault saves the records in one process whose step failAt fails, and
+// returns the last one that was answered.
+func saveUntilFault(t *testing.T, d *fakeDisk, failAt int, records ...uint64) (answered uint64) {
+	t.Helper()
+	s, _ := openStore(t, d)
+	d.steps, d.failAt, d.forget = 0, failAt, true
+	for _, n := range records {
+		if s.Save(stateNumber(n)) != nil {
+			break
+		}
+		answered = n
+	}
+	d.failAt = 0
+	require.NoError(t, s.Close())
+	return answered
+}
+
 func TestFileStoreLock(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "raft")
 	first, second := &FileStore{Path: path}, &FileStore{Path: path}
@@ -308,4 +344,23 @@ func diskWith(content []byte) *fakeDisk {
 	f := &fakeFile{cached: bytes.Clone(content), durable: bytes.Clone(content)}
 	d.cached["dir/raft"], d.durable["dir/raft"] = f, f
 	return d
+}
+
+// A node that has run before starts on a full disk; one that has not leaves no
+// half file behind.
+func TestFileStoreOnAFullDisk(t *testing.T) {
+	d := storeOnDisk(t, 1)
+	d.full = true
+	for n := uint64(2); n < 5; n++ {
+		s, record := openStore(t, d)
+		require.Equal(t, n-1, record.State.Term)
+		require.NoError(t, s.Save(stateNumber(n)))
+		require.NoError(t, s.Close())
+	}
+
+	d = newFakeDisk()
+	s, _ := openStore(t, d)
+	d.failAt = d.steps + 2 // the first write
+	require.ErrorIs(t, s.Save(stateNumber(1)), errFault)
+	require.NotContains(t, d.cached, "dir/raft.tmp")
 }

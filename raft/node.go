@@ -58,9 +58,7 @@ func New(cfg Config) (*Node, error) { return NewWithClock(cfg, systemClock()) }
 func NewWithClock(cfg Config, now func() time.Duration) (*Node, error) {
 	cfg = cfg.withDefaults()
 	errs := []error{cfg.validate()}
-	if cfg.Store == nil {
-		errs = append(errs, fmt.Errorf("%w: Store is missing", ErrConfig))
-	}
+	errs = append(errs, validateStore(cfg.Store))
 	if cfg.Transport == nil {
 		errs = append(errs, fmt.Errorf("%w: Transport is missing", ErrConfig))
 	}

@@ -1,5 +1,7 @@
 package raft
 
+import "fmt"
+
 // A Store keeps the one durable record of one node (rules 12 to 16). MemoryStore
 // and FileStore are two; raft/rafttest has the suite that a third must pass.
 //
@@ -10,7 +12,8 @@ type Store interface {
 	// Open takes the store for the caller alone and returns what it holds. It
 	// fails with ErrLocked while someone else has it open, and with ErrCorrupt
 	// or ErrForeign if there is a record that cannot be used; it never returns
-	// an older record than the last one saved. After an error the store is
+	// an older record than the last one saved, but fails with ErrStale if it
+	// finds only such a one. After an error the store is
 	// closed and unchanged.
 	Open() (Record, error)
 
@@ -32,4 +35,20 @@ type Record struct {
 	Found bool
 	// Damage is not nil if a redundant copy was bad. The next Save repairs it.
 	Damage error
+}
+
+// validateStore reports a Store that is none, as far as that can be seen.
+func validateStore(store Store) error {
+	switch s := store.(type) {
+	case nil:
+	case *FileStore:
+		return s.validate()
+	case *MemoryStore:
+		if s != nil {
+			return nil
+		}
+	default:
+		return nil
+	}
+	return fmt.Errorf("%w: Store is missing", ErrConfig)
 }
