@@ -197,7 +197,10 @@ func (h *fakeHandle) Sync() error {
 		}
 		return errFault
 	}
-	h.durable, h.pending = bytes.Clone(h.cached), nil
+	for _, w := range h.pending { // What was forgotten stays forgotten.
+		h.durable = w.apply(h.durable, len(w.data))
+	}
+	h.pending = nil
 	return nil
 }
 

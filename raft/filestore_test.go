@@ -238,8 +238,8 @@ func TestFileStoreTwoFaults(t *testing.T) {
 		for second := 1; second <= steps; second++ {
 			for seed := range uint64(32) {
 				d := storeOnDisk(t, 1)
-				answered := saveUntilFault(t, d, first, 2, 3, 4)
-				answered = max(answered, saveUntilFault(t, d, second, 5, 6))
+				answered := saveUntilFault(t, d, first, true, 2, 3, 4)
+				answered = max(answered, saveUntilFault(t, d, second, false, 5, 6))
 				d = d.crash(rand.New(rand.NewPCG(seed, 0)))
 				_, record := openStore(t, d)
 				require.GreaterOrEqual(t, record.State.Term, max(1, answered), "steps %d and %d, seed %d", first, second, seed)
@@ -250,10 +250,10 @@ func TestFileStoreTwoFaults(t *testing.T) {
 
 // saveUntilFault saves the records in one process whose step failAt fails, and
 // returns the last one that was answered.
-func saveUntilFault(t *testing.T, d *fakeDisk, failAt int, records ...uint64) (answered uint64) {
+func saveUntilFault(t *testing.T, d *fakeDisk, failAt int, forget bool, records ...uint64) (answered uint64) {
 	t.Helper()
 	s, _ := openStore(t, d)
-	d.steps, d.failAt, d.forget = 0, failAt, true
+	d.steps, d.failAt, d.forget = 0, failAt, forget
 	for _, n := range records {
 		if s.Save(stateNumber(n)) != nil {
 			break
