@@ -37,8 +37,8 @@ const (
 // is told who really sent it. Loss, duplication, reordering and any delay are
 // allowed.
 type Transport interface {
-	// Send queues a copy of the frame for a member and never blocks. An error
-	// says that this frame was not queued.
+	// Send queues a copy of the frame for a member and never blocks; see Run for
+	// one that does. An error says that this frame was not queued.
 	Send(to string, frame []byte) error
 	// Serve hands arriving frames to handler, which may be called concurrently
 	// and keeps no frame, until ctx ends or the transport fails. No call of the
@@ -96,8 +96,9 @@ type Config struct {
 	// election timeout.
 	ReleaseTimeout time.Duration
 	// Healthy is asked before each round of heartbeats, if not nil. An error
-	// ends the reign and hands the lead to another. It must not block. A leader
-	// saves nothing while nothing changes, so that only Healthy can tell that its
+	// ends the reign and hands the lead to another. It should return within a
+	// heartbeat interval, since the node does nothing else meanwhile; see Run for
+	// one that does not return. A leader saves nothing while nothing changes, so that only Healthy can tell that its
 	// disk has become sick meanwhile.
 	Healthy func() error
 	// Logger gets what no caller is told: at level Info when reigns of this node

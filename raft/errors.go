@@ -56,6 +56,8 @@ var (
 	// timeout (rule 13). Its goroutine and the store's lock stay until the
 	// operating system gives the write back.
 	ErrSaveStalled = errors.New("raft: save does not return")
+	// ErrStalled says that a call-out does not return, see StalledError.
+	ErrStalled = errors.New("raft: call-out does not return")
 	// ErrSaveFailed says that a save has failed. What is on the disk is
 	// unknown, so that the node has ended (rule 13).
 	ErrSaveFailed = errors.New("raft: save failed")

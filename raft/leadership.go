@@ -180,23 +180,25 @@ func (n *Node) endReign(r *reign, cause error) {
 	}
 	n.reign, n.yields, n.held = nil, nil, make(map[*Leadership]struct{})
 	n.leading.Store(nil)
+	n.ends = append(n.ends, reignEnd{r.term, cause})
 	n.notifyLocked()
 	n.mu.Unlock()
 
-	n.logger.Info("raft: reign ended", "term", r.term, "cause", cause)
 	for l := range held {
 		l.cancel(cause)
 	}
+	n.wake()
 }
 
 // yield ends the contexts of a reign but not its lease, and reports whether
-// there was one. Nobody can join the reign any more.
+// there is one. Nobody can join the reign any more. Of several causes the first
+// one counts.
 func (n *Node) yield(cause error) bool {
 	now := n.now()
 	n.mu.Lock()
-	leads := n.leadsLocked(now)
+	runs := n.reign != nil && n.reign.validAt(now)
 	var held []*Leadership
-	if leads {
+	if runs && n.yields == nil {
 		n.yields = cause
 		n.leading.Store(nil)
 		n.notifyLocked()
@@ -208,7 +210,7 @@ func (n *Node) yield(cause error) bool {
 	for _, l := range held {
 		l.cancel(cause)
 	}
-	return leads
+	return runs
 }
 
 // released reports whether nobody acts under the reign any more.

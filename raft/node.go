@@ -32,13 +32,22 @@ type Node struct {
 	leading atomic.Pointer[reign] // what IsLeader looks at, nil: not leading
 	frames  frameCounters
 
+	slowSaves atomic.Uint64 // counted by the watchdog
+
 	mu      sync.Mutex // taken last, held for moments only
 	begun   bool
 	status  Status
 	changed chan struct{} // closed and replaced whenever watchers should look
 	reign   *reign        // nil when there is none
 	yields  error         // why reign is being given up, nil: it is not; then nobody may join it
+	ends    []reignEnd    // to be logged by the loop
 	held    map[*Leadership]struct{}
+}
+
+// reignEnd is a reign that has ended, and why.
+type reignEnd struct {
+	term  uint64
+	cause error
 }
 
 // frameCounters are counted outside the loop.
@@ -84,96 +93,6 @@ func NewWithClock(cfg Config, now func() time.Duration) (*Node, error) {
 		status:  Status{Cluster: cfg.Cluster, ID: cfg.ID},
 	}
 	return n, nil
-}
-
-// Run takes part in the cluster until ctx ends and returns nil then. A leader
-// first hands over: it ends the contexts of its leaderships, keeps its lease
-// until all are released and a successor can win, but no longer than
-// Config.ReleaseTimeout, and waits for the successor for at most the maximal
-// election timeout.
-//
-// Any other end is an error: the store's own (ErrNoState, ErrCorrupt,
-// ErrForeign, ErrLocked), ErrSaveFailed, ErrSaveStalled or ErrTransport. Then
-// there is no hand-over. Run leaves no goroutine behind, save as ErrSaveStalled
-// says. It may be called once.
-func (n *Node) Run(ctx context.Context) error {
-	n.mu.Lock()
-	begun := n.begun
-	n.begun = true
-	n.mu.Unlock()
-	if begun {
-		return ErrRunning
-	}
-	defer n.end()
-	return n.run(ctx)
-}
-
-// run opens the store and keeps saver and transport running around the loop.
-func (n *Node) run(ctx context.Context) (err error) {
-	state, err := n.openStore()
-	if err != nil {
-		return err
-	}
-	l := &loop{
-		node:   n,
-		saver:  startSaver(n.cfg.Store),
-		timer:  time.NewTimer(Never),
-		warned: make(map[string]time.Duration),
-		done:   ctx.Done(),
-	}
-	defer func() {
-		l.timer.Stop()
-		err = errors.Join(err, l.saver.close(errors.Is(err, ErrSaveStalled)))
-	}()
-	if err := l.save(state); err != nil {
-		return err
-	}
-	if l.core, err = NewCore(n.cfg, state, randomUint64(), n.now()); err != nil {
-		return err
-	}
-	return n.serve(ctx, l.run)
-}
-
-// openStore opens the store and returns the state to begin with. On failure the
-// store is closed.
-func (n *Node) openStore() (HardState, error) {
-	record, err := n.cfg.Store.Open()
-	if err != nil {
-		return HardState{}, err
-	}
-	if record.Damage != nil {
-		n.logger.Warn("raft: repairing a damaged copy of the state", "error", record.Damage)
-	}
-	var fresh StoreID
-	_, _ = cryptorand.Read(fresh[:]) // It never fails, see crypto/rand.
-	state, err := StartState(n.cfg, record, fresh)
-	if err != nil {
-		return HardState{}, errors.Join(err, n.cfg.Store.Close())
-	}
-	return state, nil
-}
-
-// serve runs the transport for as long as loop runs. The transport outlives
-// ctx, because a leader hands over after that.
-func (n *Node) serve(ctx context.Context, loop func(served <-chan error) error) error {
-	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
-	served := make(chan error, 1)
-	var transport sync.WaitGroup
-	defer transport.Wait()
-	defer n.inbox.close()
-	defer stop()
-	n.inbox.open()
-	transport.Go(func() { served <- n.cfg.Transport.Serve(serving, n.Receive) })
-	return loop(served)
-}
-
-// end tells everybody that the node has stopped.
-func (n *Node) end() {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.status.Stopped, n.status.Role, n.status.Leader = true, Follower, ""
-	close(n.stopped)
-	n.notifyLocked()
 }
 
 // Receive takes one frame that the member from has sent. Run gives it to

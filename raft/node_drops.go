@@ -1,6 +1,9 @@
 package raft
 
-import "time"
+import (
+	"log/slog"
+	"time"
+)
 
 // warnAgain is how long a warning about dropped messages is not repeated.
 const warnAgain = time.Minute
@@ -17,7 +20,7 @@ func (l *loop) warnDropped(from string, before Dropped) {
 		return
 	}
 	l.warned[reason] = now
-	l.node.logger.Warn("raft: dropping messages", "from", from, "reason", reason)
+	l.log(slog.LevelWarn, "raft: dropping messages", "from", from, "reason", reason)
 }
 
 // cause says what was wrong with the message that has been counted since before.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"slices"
 	"time"
@@ -121,7 +122,7 @@ func (l *loop) advanceHandover() error {
 func (l *loop) sendHandover(now time.Duration) error {
 	h := l.handover
 	if !l.node.released() {
-		l.node.logger.Warn("raft: leadership was not released in time",
+		l.log(slog.LevelWarn, "raft: leadership was not released in time",
 			"term", h.term, "timeout", l.node.cfg.ReleaseTimeout)
 	}
 	var effects Effects

@@ -1,20 +1,23 @@
 package raft
 
 import (
-	"cmp"
+	"context"
 	"fmt"
+	"log/slog"
 	"time"
 )
 
 // loop is the one goroutine that steps the core (rule 21). Everything in it
 // belongs to that goroutine.
 type loop struct {
-	node  *Node
-	core  *Core
-	saver *saver
-	timer *time.Timer
-	done  <-chan struct{} // nil once its closing has been noticed
-	frame []byte          // of the message being sent, reused
+	node       *Node
+	background context.Context // of the values that Run's ctx carries, never ends
+	core       *Core
+	transport  *routine   // nil until it is served
+	stalled    chan error // to Run: a call-out has not come back
+	timer      *time.Timer
+	done       <-chan struct{} // nil once its closing has been noticed
+	frame      []byte          // of the message being sent, reused
 
 	reign    *reign           // the last one, which may have ended
 	stopping bool             // the node is to end
@@ -30,11 +33,7 @@ type loop struct {
 }
 
 // run steps the core until the node has stopped, or cannot go on.
-func (l *loop) run(served <-chan error) (err error) {
-	defer func() {
-		l.endReign(cmp.Or(err, ErrStopped))
-		l.publishTraffic()
-	}()
+func (l *loop) run() error {
 	for {
 		if err := l.settle(); err != nil {
 			return err
@@ -53,8 +52,8 @@ func (l *loop) run(served <-chan error) (err error) {
 			if err := op(l); err != nil {
 				return err
 			}
-		case err := <-served:
-			return l.transportEnded(err)
+		case <-l.transport.ended:
+			return l.transportEnded(l.transport.err)
 		}
 		if err := l.step(); err != nil {
 			return err
@@ -90,7 +89,21 @@ func (l *loop) settle() error {
 		return err
 	}
 	l.publish()
+	l.logEnds()
 	return nil
+}
+
+// logEnds logs the reigns that have ended. Their own timers may have ended them,
+// but only the loop calls the Logger.
+func (l *loop) logEnds() {
+	n := l.node
+	n.mu.Lock()
+	ends := n.ends
+	n.ends = nil
+	n.mu.Unlock()
+	for _, end := range ends {
+		l.log(slog.LevelInfo, "raft: reign ended", "term", end.term, "cause", end.cause)
+	}
 }
 
 // arm sets the timer to what is due next.
@@ -144,7 +157,7 @@ func (l *loop) lead(term uint64) {
 	end, _ := l.core.Reign()
 	l.reign = newReign(term, end, n.now, func(r *reign) { n.endReign(r, &NotLeaderError{Term: term}) })
 	n.beginReign(l.reign)
-	n.logger.Info("raft: reign began", "term", term)
+	l.log(slog.LevelInfo, "raft: reign began", "term", term)
 }
 
 func (l *loop) endReign(cause error) { l.node.endReign(l.reign, cause) }
@@ -155,7 +168,7 @@ func (l *loop) send(messages []Message) {
 		m := &messages[i]
 		var err error
 		if l.frame, err = m.AppendBinary(l.frame[:0]); err == nil {
-			err = l.node.cfg.Transport.Send(m.To, l.frame)
+			l.callOut("Transport.Send", func() { err = l.node.cfg.Transport.Send(m.To, l.frame) })
 		}
 		if err != nil {
 			l.traffic.Unsent++
@@ -173,9 +186,10 @@ func (l *loop) unfit() error {
 		return nil
 	}
 	l.asked = round
-	err := l.node.cfg.Healthy()
+	var err error
+	l.callOut("Healthy", func() { err = l.node.cfg.Healthy() })
 	if err != nil && !l.unwell {
-		l.node.logger.Warn("raft: node is unfit to lead", "error", err)
+		l.log(slog.LevelWarn, "raft: node is unfit to lead", "error", err)
 	}
 	l.unwell = err != nil
 	return err
@@ -191,7 +205,7 @@ func (l *loop) abandon(cause error) error {
 // refused notes that another member drops this node's messages.
 func (l *loop) refused(why Reason) {
 	if l.refusal() != why {
-		l.node.logger.Warn("raft: another member refuses this node", "reason", why.String())
+		l.log(slog.LevelWarn, "raft: another member refuses this node", "reason", why.String())
 	}
 	l.refusedFor, l.refusedAt = why, l.node.now()
 }

@@ -62,6 +62,7 @@ func (n *Node) Status() Status {
 	s.Traffic.Malformed = n.frames.malformed.Load()
 	s.Traffic.Forged = n.frames.forged.Load()
 	s.Traffic.Overflowed = n.inbox.drops()
+	s.Traffic.SlowSaves = n.slowSaves.Load()
 	return s
 }
 
