@@ -12,7 +12,7 @@ import (
 //	offset  size  what
 //	0       1     version
 //	1       1     kind
-//	2       1     flags: bit 0 Granted
+//	2       1     flags: bit 0 Granted, bit 1 Abstains
 //	3       1     reason
 //	4       16    StoreID
 //	20      8     incarnation
@@ -37,6 +37,7 @@ const (
 	wireVersion       = 1
 	messageHeaderSize = 120
 	flagGranted       = 1
+	flagAbstains      = 2
 	extensionHead     = 4
 	tagConfiguration  = 1
 )
@@ -53,7 +54,10 @@ func (m *Message) AppendBinary(b []byte) ([]byte, error) {
 	start := len(b)
 	flags := byte(0)
 	if m.Granted {
-		flags = flagGranted
+		flags |= flagGranted
+	}
+	if m.Abstains {
+		flags |= flagAbstains
 	}
 	b = append(b, wireVersion, byte(m.Kind), flags, byte(m.Reason))
 	b = append(b, m.StoreID[:]...)
@@ -110,7 +114,7 @@ func (m *Message) UnmarshalBinary(b []byte) error {
 	var t Message
 	t.Kind = Kind(d.byte())
 	flags := d.byte()
-	t.Granted = flags&flagGranted != 0
+	t.Granted, t.Abstains = flags&flagGranted != 0, flags&flagAbstains != 0
 	t.Reason = Reason(d.byte())
 	copy(t.StoreID[:], d.bytes(len(t.StoreID)))
 	t.Incarnation = d.uint64()
@@ -128,7 +132,7 @@ func (m *Message) UnmarshalBinary(b []byte) error {
 	t.Cluster = d.text()
 	t.From = d.text()
 	t.To = d.text()
-	if d.failed || promise > math.MaxInt64 || flags&^flagGranted != 0 {
+	if d.failed || promise > math.MaxInt64 || flags&^(flagGranted|flagAbstains) != 0 {
 		return fmt.Errorf("%w: message header", ErrMalformed)
 	}
 	if err := t.unmarshalExtensions(d.rest); err != nil {

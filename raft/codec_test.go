@@ -70,6 +70,7 @@ func anyMessage() *rapid.Generator[Message] {
 			Sequence:    anyNumber().Draw(t, "sequence"),
 			Asker:       anyNumber().Draw(t, "asker"),
 			Granted:     rapid.Bool().Draw(t, "granted"),
+			Abstains:    rapid.Bool().Draw(t, "abstains"),
 			Reason:      Reason(rapid.IntRange(0, int(lastReason)+1).Draw(t, "reason")),
 			Promise:     time.Duration(rapid.Int64Range(0, math.MaxInt64).Draw(t, "promise")),
 			Transfer:    anyNumber().Draw(t, "transfer"),
@@ -109,7 +110,7 @@ func sameMessage(a, b Message) bool {
 	a.Configuration, b.Configuration = Configuration{}, Configuration{}
 	x, _ := a.AppendBinary(nil)
 	y, _ := b.AppendBinary(nil)
-	return same && bytes.Equal(x, y) && a.Kind == b.Kind && a.Granted == b.Granted
+	return same && bytes.Equal(x, y) && a.Kind == b.Kind && a.Granted == b.Granted && a.Abstains == b.Abstains
 }
 
 func TestMessageRoundTrip(t *testing.T)   { rapid.Check(t, checkMessageRoundTrip) }
@@ -206,7 +207,7 @@ func TestMessageDecodeRefuses(t *testing.T) {
 		{"cut in a name", func(b []byte) []byte { return b[:messageHeaderSize+2] }},
 		{"cut in an extension", func(b []byte) []byte { return b[:len(b)-1] }},
 		{"other version", func(b []byte) []byte { b[0] = 2; return b }},
-		{"unknown flag", func(b []byte) []byte { b[2] |= 2; return b }},
+		{"unknown flag", func(b []byte) []byte { b[2] |= 4; return b }},
 		{"negative promise", func(b []byte) []byte { b[60] = 0x80; return b }},
 		{"name of 65 bytes", func(b []byte) []byte { b[messageHeaderSize] = 65; return b }},
 		{"configuration twice", func(b []byte) []byte { return append(b, b[extensions:]...) }},

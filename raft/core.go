@@ -103,6 +103,7 @@ type Core struct {
 	electionAt    time.Duration // when to give the leader up; Never for a leader
 	sequence      uint64        // last one used by this process
 	campaign      campaign      // as PreCandidate and Candidate
+	abstains      bool          // set by the shell: it does not stand for election
 	reign         tenure        // as Leader
 }
 
@@ -143,10 +144,11 @@ type peer struct {
 	level uint32
 
 	// As leader: acked is when the latest round that it answered was first
-	// sent, long ago if none; confirmed, that it has answered one with the
-	// current configuration (rule 18).
-	acked     time.Duration
-	confirmed bool
+	// sent, long ago if none; abstains, that it does not stand for election, as
+	// its latest answer says; confirmed, that it has answered one with the current
+	// configuration (rule 18).
+	acked               time.Duration
+	abstains, confirmed bool
 	// named is this node's last question before the member had its name; owner is
 	// the store that has answered a heartbeat since, and so is to be bound to it.
 	named uint64
@@ -348,6 +350,7 @@ func (c *Core) send(m Message) { c.out.Messages = append(c.out.Messages, m) }
 func (c *Core) answer(m *Message, kind Kind, granted bool) {
 	a := c.message(kind, m.From)
 	a.Sequence, a.Asker, a.Granted = m.Sequence, m.Boot, granted
+	a.Abstains = kind == HeartbeatAnswer && c.abstains
 	c.send(a)
 }
 

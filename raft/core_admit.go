@@ -54,7 +54,9 @@ func (m *Message) wellFormed() bool {
 		return false
 	case m.Term >= termLimit || m.Term == 0 && !m.mayLackTerm() || m.ConfigurationID.Term > m.Term:
 		return false
-	case (m.Kind == Refusal) != (m.Reason >= RefusedWiped && m.Reason <= lastReason):
+	case (m.Kind == Refusal) != (m.Reason != 0) || m.Reason > lastReason:
+		return false
+	case m.Abstains && m.Kind != HeartbeatAnswer:
 		return false
 	case m.Kind.isRequest() && (m.Promise <= 0 || m.Promise > MaxPromise):
 		return false

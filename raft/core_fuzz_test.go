@@ -71,6 +71,7 @@ func likelyMessage(c *Core) *rapid.Generator[Message] {
 			m.Asker = c.boot
 		}
 		m.Granted = rapid.IntRange(0, 3).Draw(t, "refused") > 0
+		m.Abstains = m.Kind == HeartbeatAnswer && rapid.Bool().Draw(t, "abstains")
 		if m.Kind == Refusal {
 			m.Reason = RefusedTwin
 		}

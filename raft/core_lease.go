@@ -48,7 +48,7 @@ func (c *Core) win() {
 	}
 	for i := range c.peers {
 		p := &c.peers[i]
-		p.acked = longAgo
+		p.acked, p.abstains = longAgo, false
 		if c.campaign.granted.has(i) {
 			p.acked = c.campaign.sentAt
 		}
@@ -144,6 +144,7 @@ func (c *Core) onHeartbeatAnswer(sender int, m *Message) {
 		return // Rule 15: the name had another owner.
 	}
 	p.owner = m.StoreID
+	p.abstains = m.Abstains
 	p.acked = max(p.acked, sent)
 	if m.ConfigurationID == c.hard.Configuration.ConfigurationID && m.Sequence >= c.reign.installed {
 		p.confirmed = true

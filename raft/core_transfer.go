@@ -40,6 +40,8 @@ func (c *Core) mayTransfer(to string) error {
 		return &MemberError{ID: to, Reason: ErrNotVoter}
 	case !c.answers(target) && !c.ripens(target) && !c.faults.transferToSilent:
 		return &MemberError{ID: to, Reason: ErrMemberSilent}
+	case c.peers[target].abstains:
+		return &MemberError{ID: to, Reason: ErrUnfit}
 	case c.hard.Term+1 >= termLimit:
 		return ErrTermLimit
 	default:
@@ -79,7 +81,7 @@ func (c *Core) Resign(now time.Duration) (Effects, error) {
 func (c *Core) successor() (string, bool) {
 	best := -1
 	for i, m := range c.hard.Configuration.Members {
-		able := i != c.self && m.Voter && c.answers(i) && c.isUpToDate(i)
+		able := i != c.self && m.Voter && !c.peers[i].abstains && c.answers(i) && c.isUpToDate(i)
 		if able && (best < 0 || c.compareSuccessors(i, best) > 0) {
 			best = i
 		}
@@ -112,7 +114,7 @@ func (c *Core) awaitsSuccessor(to string) bool {
 		return false
 	}
 	for i, m := range c.hard.Configuration.Members {
-		if i != c.self && m.Voter && (to == "" || to == m.ID) && c.ripens(i) {
+		if i != c.self && m.Voter && !c.peers[i].abstains && (to == "" || to == m.ID) && c.ripens(i) {
 			return true
 		}
 	}
@@ -154,7 +156,7 @@ func (c *Core) onTimeoutNow(m *Message) {
 	if c.leader == "" {
 		c.leader = m.From
 	}
-	if c.leader == m.From {
+	if c.leader == m.From && !c.abstains {
 		c.elect(m.Term)
 	}
 }

@@ -54,6 +54,8 @@ func (c *Core) mayCampaign() error {
 		return &MemberError{ID: c.cfg.ID, Reason: ErrWiped}
 	case !c.isVoter():
 		return &MemberError{ID: c.cfg.ID, Reason: ErrNotVoter}
+	case c.abstains:
+		return ErrUnfit
 	case c.role == Leader:
 		return &MemberError{ID: c.cfg.ID, Reason: ErrLeaderAlive}
 	case c.hard.Term+1 >= termLimit:
@@ -83,7 +85,7 @@ func (c *Core) preCampaign() {
 func (c *Core) elect(transfer uint64) {
 	c.follow()
 	bound := !c.free(c.cfg.ID, transfer) && !c.faults.keepPreCampaign
-	if bound || !c.isVoter() || c.hard.Term+1 >= termLimit {
+	if bound || c.abstains || !c.isVoter() || c.hard.Term+1 >= termLimit {
 		return
 	}
 	predecessor := ""
@@ -265,4 +267,13 @@ func (c *Core) tally() {
 	case c.voters-refused.size() < c.quorum():
 		c.follow()
 	}
+}
+
+// standsAt reports whether the next call would make this node stand for election,
+// if it does not abstain.
+func (c *Core) standsAt(now time.Duration) bool {
+	if c.role == Leader {
+		return c.reign.transferring && !c.reign.running && now >= c.reign.graceEnd
+	}
+	return now >= c.electionAt
 }

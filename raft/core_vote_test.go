@@ -288,6 +288,8 @@ func TestScenario033_NonsenseIsDroppedAndCounted(t *testing.T) {
 		{"kind 99", func(m *Message) { m.Kind = 99 }, Dropped{Malformed: 1}},
 		{"no promise", func(m *Message) { m.Promise = 0 }, Dropped{Malformed: 1}},
 		{"endless promise", func(m *Message) { m.Promise = MaxPromise + 1 }, Dropped{Malformed: 1}},
+		{"abstains without being asked", func(m *Message) { m.Abstains = true }, Dropped{Malformed: 1}},
+		{"reason without a refusal", func(m *Message) { m.Reason = lastReason + 1 }, Dropped{Malformed: 1}},
 		{"transfer of another term", func(m *Message) { m.Transfer = 1 }, Dropped{Malformed: 1}},
 		{"configuration of the future", func(m *Message) { m.ConfigurationID.Term = 9 }, Dropped{Malformed: 1}},
 		{"members out of order", func(m *Message) {

@@ -63,8 +63,14 @@ var (
 	ErrSaveFailed = errors.New("raft: save failed")
 	// ErrTransport says that the transport's Serve has ended by itself.
 	ErrTransport = errors.New("raft: transport failed")
+	// ErrLeaseExpired says, among the causes for which a leadership ends, that a
+	// majority has not answered in time to keep the lease.
+	ErrLeaseExpired = errors.New("raft: a majority did not answer in time to keep the lease")
 	// ErrUnhealthy says that Config.Healthy has ended the reign.
 	ErrUnhealthy = errors.New("raft: node is unhealthy")
+	// ErrUnfit says that a member does not stand for election for now, see
+	// Status.Abstains.
+	ErrUnfit = errors.New("raft: member abstains from elections")
 	// ErrTransferFailed says that no other member has taken over within the
 	// maximal election timeout. The leader then stands for election again.
 	ErrTransferFailed = errors.New("raft: transfer failed")

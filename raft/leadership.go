@@ -26,11 +26,12 @@ type Leadership struct {
 // already, it returns at once; several callers may share a reign. The
 // leadership's context is derived from ctx.
 //
-// Release must be called when the work has ended. Lead fails with ctx's error
-// or with ErrStopped.
+// Release must be called when the work has ended, also if the reign has ended:
+// until then the node does not stand for election again, see Status.Unreleased.
+// Lead fails with ctx's error or with ErrStopped.
 func (n *Node) Lead(ctx context.Context) (*Leadership, error) {
 	l := &Leadership{node: n}
-	l.ctx, l.cancel = context.WithCancelCause(ctx)
+	l.ctx, l.cancel = context.WithCancelCause(context.WithValue(ctx, leadershipKey{}, l))
 	for {
 		joined, stopped, changed := n.join(l)
 		switch {
@@ -65,9 +66,27 @@ func (n *Node) join(l *Leadership) (joined, stopped bool, changed <-chan struct{
 
 // Context ends when the reign ends, by its own timer at the latest when the
 // lease does, or earlier, when the node is asked to give up the lead, or with
-// the ctx given to Lead. context.Cause tells why: NotLeaderError, ErrResigned,
-// ErrStopped, or what ended the node.
+// the ctx given to Lead. context.Cause tells why: ErrLeaseExpired,
+// NotLeaderError, ErrUnhealthy, ErrResigned, ErrStopped, or what ended the node.
+//
+// While the machine is suspended no timer runs. If the lease ends meanwhile, the
+// context ends after the wake-up with the first look at the lease, by Valid, Leads,
+// IsLeader or Status, and at the latest after one heartbeat interval. Those
+// themselves are right at once.
 func (l *Leadership) Context() context.Context { return l.ctx }
+
+// leadershipKey is under which a leadership's context carries it.
+type leadershipKey struct{}
+
+// Leads reports whether the leadership that ctx comes from, under WhileLeader or
+// from Leadership.Context, goes on at this instant: ctx has not ended, and the
+// lease runs by the clock. It is the look to take just before an effect, since
+// ctx alone ends a little late where the process or the machine was paused. It
+// is false for a ctx that comes from no leadership, and takes no lock of the node.
+func Leads(ctx context.Context) bool {
+	l, ok := ctx.Value(leadershipKey{}).(*Leadership)
+	return ok && ctx.Err() == nil && l.Valid()
+}
 
 // Term returns the term of the reign. It is the fencing token: terms of later
 // reigns, on whatever node, are higher.
@@ -86,6 +105,11 @@ func (l *Leadership) Release() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.held, l)
+	if _, outlived := n.leftover[l]; outlived {
+		delete(n.leftover, l)
+		n.notifyLocked()
+		n.wake()
+	}
 	if n.yields != nil && len(n.held) == 0 {
 		n.wake()
 	}
@@ -99,8 +123,9 @@ func (l *Leadership) Resign(ctx context.Context) error {
 }
 
 // WhileLeader runs fn in each reign of this node: only on the leader, and only
-// while it leads. The ctx of fn ends with the reign; token is the reign's term,
-// greater than that of all reigns before, on whatever node.
+// while it leads. The ctx of fn ends with the reign, and Leads looks at it before
+// an effect; token is the reign's term, greater than that of all reigns before,
+// on whatever node.
 //
 // When the reign ends, WhileLeader waits for fn to return and then for the next
 // reign; what fn returns then is logged at most, because it is an echo of the
@@ -109,10 +134,20 @@ func (l *Leadership) Resign(ctx context.Context) error {
 // ended. When it returns, the node has given up the lead, because nobody would
 // do the leader's work; so it has when fn panics, and the panic goes on.
 //
-// To go on after an error call WhileLeader again, but pause first: while the
-// work fails on every node, the lead goes round as fast as it can be handed over.
-// And let fn return soon after its ctx has ended: until then the next reign of
-// this node has nobody to do its work.
+// To go on after an error call WhileLeader again. A node whose fn has failed or
+// panicked while the reign ran does not stand for election for a while, and other
+// nodes lead if theirs works: for a maximal election timeout, and twice as long
+// each time that fn fails again without having run for longer than the pause
+// before, but at most 64 maximal election timeouts. The pause ends at once when
+// Config.Healthy, after an error, returns nil again, and with Campaign. So where
+// the work fails on every node, terms grow ever more slowly.
+//
+// And let fn return soon after its ctx has ended: until then this node does not
+// stand for election, so that its work never runs twice at once. The others elect
+// a leader without it; a cluster of one has none. Status.Unreleased shows how much
+// work is left and since when. If fn cannot be made to return, end the process.
+// Work that is harmless from then on can be done under Lead, whose Leadership can
+// be released from another goroutine.
 func (n *Node) WhileLeader(ctx context.Context, fn func(ctx context.Context, token uint64) error) error {
 	for {
 		l, err := n.Lead(ctx)
@@ -120,7 +155,7 @@ func (n *Node) WhileLeader(ctx context.Context, fn func(ctx context.Context, tok
 			return err
 		}
 		over, err := l.do(fn)
-		if over && err != nil && !errors.Is(err, context.Canceled) {
+		if over && err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, context.Cause(l.ctx)) {
 			n.logger.Warn("raft: work of a leader failed as its reign ended", "term", l.Term(), "error", err)
 		}
 		if over {
@@ -138,6 +173,9 @@ func (n *Node) WhileLeader(ctx context.Context, fn func(ctx context.Context, tok
 func (l *Leadership) do(fn func(ctx context.Context, token uint64) error) (over bool, err error) {
 	returned := false
 	defer func() {
+		if !returned {
+			l.node.workFailed(l.reign)
+		}
 		l.Release()
 		if !returned {
 			// Others that hold the reign do not keep the panic for long.
@@ -148,7 +186,11 @@ func (l *Leadership) do(fn func(ctx context.Context, token uint64) error) (over 
 	}()
 	err = fn(l.ctx, l.reign.term)
 	returned = true
-	return l.ctx.Err() != nil, err
+	over = l.ctx.Err() != nil
+	if err != nil && !over {
+		l.node.workFailed(l.reign)
+	}
+	return over, err
 }
 
 // leadsLocked reports whether there is a reign to join at an instant that was
@@ -168,6 +210,7 @@ func (n *Node) beginReign(r *reign) {
 // endReign ends a reign and the contexts of its leaderships. It does nothing if
 // the reign has ended before. The loop calls it, and the reign's timer.
 func (n *Node) endReign(r *reign, cause error) {
+	now := n.now()
 	n.mu.Lock()
 	if r == nil || n.reign != r {
 		n.mu.Unlock()
@@ -180,6 +223,9 @@ func (n *Node) endReign(r *reign, cause error) {
 	}
 	n.reign, n.yields, n.held = nil, nil, make(map[*Leadership]struct{})
 	n.leading.Store(nil)
+	for l := range held {
+		n.leftover[l] = now
+	}
 	n.ends = append(n.ends, reignEnd{r.term, cause})
 	n.notifyLocked()
 	n.mu.Unlock()

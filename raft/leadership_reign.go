@@ -14,6 +14,7 @@ const reignOver = math.MinInt64
 // the loop or by its own timer, so that a stuck loop cannot prolong it.
 type reign struct {
 	term    uint64
+	begun   time.Duration
 	clock   func() time.Duration
 	expired func(*reign) // called by the timer, unless the loop ended the reign
 
@@ -22,7 +23,7 @@ type reign struct {
 }
 
 func newReign(term uint64, end time.Duration, clock func() time.Duration, expired func(*reign)) *reign {
-	r := &reign{term: term, clock: clock, expired: expired}
+	r := &reign{term: term, begun: clock(), clock: clock, expired: expired}
 	r.end.Store(int64(end))
 	// The timer is armed by Reset, so that expire never runs before r.timer is set.
 	r.timer = time.AfterFunc(math.MaxInt64, r.expire)
@@ -42,7 +43,15 @@ func (r *reign) validAt(now time.Duration) bool {
 		if int64(now) < end {
 			return true
 		}
-		if end == reignOver || r.end.CompareAndSwap(end, reignOver) {
+		if end == reignOver {
+			return false
+		}
+		if r.end.CompareAndSwap(end, reignOver) {
+			// After a suspend the timer would still wait. One that is firing tells
+			// without being set again.
+			if r.timer.Stop() {
+				r.timer.Reset(0)
+			}
 			return false
 		}
 	}

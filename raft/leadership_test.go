@@ -290,12 +290,13 @@ func TestScenario091_DeposedDuringTransfer(t *testing.T) {
 		c := rafttest.Start(t, rafttest.Config{Edit: patient})
 		leader := c.WaitLeader()
 		node := c.Node(leader)
-		lead(t, node) // never released
+		l := lead(t, node)
 		outcome := make(chan error)
 		go func() { outcome <- node.Transfer(t.Context(), others(c, leader)[0]) }()
 		synctest.Wait()
 		c.Isolate(leader)
 		require.ErrorIs(t, <-outcome, raft.ErrNotLeader)
+		l.Release()
 		c.Heal()
 		c.WaitLeader()
 		c.Wait("the node to lead again", func() bool {
@@ -450,6 +451,7 @@ func TestHealthyAlone(t *testing.T) {
 		l := lead(t, node)
 		sick.Store(true)
 		<-l.Context().Done()
+		l.Release()
 		for range 100 {
 			time.Sleep(etMin / 10)
 			require.False(t, node.IsLeader())

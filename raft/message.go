@@ -132,6 +132,9 @@ type Message struct {
 	Asker    uint64
 	// Granted is the outcome, in answers.
 	Granted bool
+	// Abstains, in a HeartbeatAnswer, says that the sender does not stand for
+	// election, so that nobody hands over to it.
+	Abstains bool
 	// Reason is set in a Refusal.
 	Reason Reason
 	// Promise is how long the sender of a vote request or heartbeat asks the

@@ -42,6 +42,9 @@ type Node struct {
 	yields  error         // why reign is being given up, nil: it is not; then nobody may join it
 	ends    []reignEnd    // to be logged by the loop
 	held    map[*Leadership]struct{}
+	// leftover holds when the reigns ended that these have outlived.
+	leftover map[*Leadership]time.Duration
+	pause    pause
 }
 
 // reignEnd is a reign that has ended, and why.
@@ -90,7 +93,9 @@ func NewWithClock(cfg Config, now func() time.Duration) (*Node, error) {
 		stopped: make(chan struct{}),
 		changed: make(chan struct{}),
 		held:    make(map[*Leadership]struct{}),
-		status:  Status{Cluster: cfg.Cluster, ID: cfg.ID},
+
+		leftover: make(map[*Leadership]time.Duration),
+		status:   Status{Cluster: cfg.Cluster, ID: cfg.ID},
 	}
 	return n, nil
 }
@@ -135,10 +140,16 @@ func (n *Node) Term() uint64 { return n.snapshot().Term }
 // Campaign makes the node stand for election now, instead of after a timeout. It
 // does not wait for the outcome, and does nothing while the node campaigns. It
 // fails with ErrLeaderAlive while the node is bound to a leader or leads, and
-// with ErrUnknownMember or ErrNotVoter if it may not lead.
+// with ErrUnknownMember or ErrNotVoter if it may not lead. It ends a pause after
+// failed work; while the node abstains for another reason it fails with ErrUnfit.
 func (n *Node) Campaign(ctx context.Context) error {
 	return n.call(ctx, func(l *loop, reply chan<- error) error {
+		n.endPause()
+		l.consider(n.now(), true)
 		effects, err := l.core.Campaign(n.now())
+		if errors.Is(err, ErrUnfit) {
+			err = fmt.Errorf("%w: %v", err, l.abstains)
+		}
 		reply <- err
 		return l.apply(effects)
 	})

@@ -82,7 +82,7 @@ func TestLogOfAReign(t *testing.T) {
 			t.Helper()
 			c.Isolate(leader)
 			c.Wait("the end of the reign", func() bool { return !c.Node(leader).IsLeader() })
-		}, "raft: not the leader: no leader is known in term 1"},
+		}, "raft: a majority did not answer in time to keep the lease: raft: not the leader: no leader is known in term 1"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -136,7 +136,7 @@ func TestLogAsJSON(t *testing.T) {
 	})
 }
 
-// A node that stays unfit says so once, however often it wins in the meantime.
+// A node that stays unfit says so once, however often it is asked in the meantime.
 func TestLogOfTheUnfit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := new(diary)
@@ -145,7 +145,7 @@ func TestLogOfTheUnfit(t *testing.T) {
 		cfg.Healthy = func() error { return errors.New("the database is gone") }
 		node, _ := background(t, cfg)
 		time.Sleep(10 * time.Second)
-		require.Greater(t, node.Status().Counters.Wins, uint64(10))
+		require.Zero(t, node.Status().Counters.Wins, "it does not stand")
 		require.Equal(t, []string{"WARN raft: node is unfit to lead error=the database is gone"}, log.read())
 	})
 }

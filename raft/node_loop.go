@@ -25,7 +25,9 @@ type loop struct {
 	changes  []*pendingChange // membership changes that wait
 
 	asked      time.Duration            // the round of heartbeats that Healthy was asked for
+	askedAt    time.Duration            // when it was asked last
 	unwell     bool                     // what it has said then
+	abstains   Abstention               // why the core does not stand, 0: it does
 	refusedFor Reason                   // why another member refused this node
 	refusedAt  time.Duration            // when it last did
 	warned     map[string]time.Duration // when which dropped messages were last logged
@@ -67,10 +69,14 @@ func (l *loop) step() error {
 	if m, ok := l.node.inbox.take(); ok {
 		l.traffic.Received++
 		before := l.core.Counters().Dropped
+		now := l.node.now()
+		l.consider(now, l.core.standsAt(now) || m.Kind == TimeoutNow)
 		effects := l.core.Step(l.node.now(), m)
 		l.warnDropped(m.From, before)
 		return l.apply(effects)
 	}
+	now := l.node.now()
+	l.consider(now, l.core.standsAt(now))
 	return l.apply(l.core.Tick(l.node.now()))
 }
 
@@ -123,7 +129,7 @@ func (l *loop) arm() {
 // nothing may be sent any more, and the loop ends.
 func (l *loop) apply(effects Effects) error {
 	if effects.Lost != 0 {
-		l.endReign(&NotLeaderError{Leader: l.core.Leader(), Term: l.core.Term()})
+		l.endReign(l.whyLost(effects.Lost))
 	}
 	if effects.Save {
 		if err := l.save(effects.State); err != nil {
@@ -143,6 +149,19 @@ func (l *loop) apply(effects Effects) error {
 	return nil
 }
 
+// whyLost says why the reign of a term has ended. Without a later term it is the
+// lease that has.
+func (l *loop) whyLost(term uint64) error {
+	if l.core.Term() == term {
+		return leaseExpired(term)
+	}
+	return &NotLeaderError{Leader: l.core.Leader(), Term: l.core.Term()}
+}
+
+func leaseExpired(term uint64) error {
+	return fmt.Errorf("%w: %w", ErrLeaseExpired, &NotLeaderError{Term: term})
+}
+
 // renewed passes the core's lease on to the reign, and reports whether the two
 // agree that it runs.
 func (l *loop) renewed() bool {
@@ -155,7 +174,7 @@ func (l *loop) renewed() bool {
 func (l *loop) lead(term uint64) {
 	n := l.node
 	end, _ := l.core.Reign()
-	l.reign = newReign(term, end, n.now, func(r *reign) { n.endReign(r, &NotLeaderError{Term: term}) })
+	l.reign = newReign(term, end, n.now, func(r *reign) { n.endReign(r, leaseExpired(term)) })
 	n.beginReign(l.reign)
 	l.log(slog.LevelInfo, "raft: reign began", "term", term)
 }
@@ -186,13 +205,7 @@ func (l *loop) unfit() error {
 		return nil
 	}
 	l.asked = round
-	var err error
-	l.callOut("Healthy", func() { err = l.node.cfg.Healthy() })
-	if err != nil && !l.unwell {
-		l.log(slog.LevelWarn, "raft: node is unfit to lead", "error", err)
-	}
-	l.unwell = err != nil
-	return err
+	return l.ask()
 }
 
 // abandon gives up the lead without waiting for anybody.

@@ -28,6 +28,12 @@ type Status struct {
 	// none did; the reasons say what mends them. A node that sends nothing, such as
 	// one that does not vote and hears no leader, is not refused either.
 	Refused Reason
+	// Abstains says why this node does not stand for election, 0 if it does, as
+	// of when it last could have. It ends, without a call, as soon as the reason
+	// does.
+	Abstains Abstention
+	// Unreleased is work that has outlived its reign, zero if there is none.
+	Unreleased Unreleased
 	// Stopped says that Run has ended.
 	Stopped bool
 
@@ -73,6 +79,7 @@ func (n *Node) snapshot() Status {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	s := n.status
+	s.Unreleased = n.unreleasedLocked(now)
 	switch {
 	case !s.Leading:
 	case n.leadsLocked(now):
@@ -92,11 +99,13 @@ type statusKey struct {
 	leading       bool
 	configuration ConfigurationID
 	refused       Reason
+	abstains      Abstention
+	unreleased    int
 	stopped       bool
 }
 
 func (s *Status) key() statusKey {
-	return statusKey{s.Role, s.Term, s.Leader, s.Leading, s.Configuration.ConfigurationID, s.Refused, s.Stopped}
+	return statusKey{s.Role, s.Term, s.Leader, s.Leading, s.Configuration.ConfigurationID, s.Refused, s.Abstains, s.Unreleased.Count, s.Stopped}
 }
 
 // publish makes what the loop has done visible.
@@ -105,7 +114,7 @@ func (l *loop) publish() {
 	s := Status{
 		Cluster: state.Cluster, ID: state.Node, StoreID: state.StoreID, Incarnation: state.Incarnation,
 		Role: l.core.Role(), Term: state.Term, Leader: l.core.Leader(),
-		Configuration: state.Configuration, Refused: l.refusal(),
+		Configuration: state.Configuration, Refused: l.refusal(), Abstains: l.abstains,
 		Counters: l.core.Counters(), Traffic: l.traffic,
 	}
 	now := n.now()
