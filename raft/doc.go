@@ -19,8 +19,8 @@
 //   - The term is the fencing token: it is greater in every later reign, also
 //     where clocks break their bound. Whoever acts on a resource that must not
 //     be touched twice checks the token there, atomically with the effect.
-//   - With a majority connected, there is a leader within a few election
-//     timeouts, and a leader that a majority answers is not disturbed.
+//   - With a majority connected, of which a node is fit to lead, there is a leader
+//     within a few election timeouts, and a leader that a majority answers is not disturbed.
 //
 // # The rules
 //

@@ -28,7 +28,9 @@ func ExampleNode_WhileLeader() {
 	ctx, stop := context.WithCancel(context.Background())
 	go func() {
 		_ = node.WhileLeader(ctx, func(ctx context.Context, token uint64) error {
-			fmt.Println("leading with token", token)
+			if raft.Leads(ctx) { // look just before each effect
+				fmt.Println("leading with token", token)
+			}
 			stop() // or work until ctx ends
 			<-ctx.Done()
 			return ctx.Err()

@@ -217,3 +217,25 @@ func TestLogOfAWipedMember(t *testing.T) {
 		}
 	})
 }
+
+// Work that ends with its reign, and says no more than that, is nothing to warn
+// about.
+func TestLogOfWorkThatEndsWithItsReign(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, logs := diaries(t, nil)
+		leader, _ := boundCluster(c)
+		go func() {
+			_ = c.Node(leader).WhileLeader(t.Context(), func(ctx context.Context, _ uint64) error {
+				<-ctx.Done()
+				return context.Cause(ctx)
+			})
+		}()
+		synctest.Wait()
+		c.Isolate(leader)
+		time.Sleep(time.Second)
+		for _, entry := range logs[leader].read() {
+			require.NotContains(t, entry, "WARN")
+		}
+		require.Contains(t, logs[leader].read()[1], "a majority did not answer")
+	})
+}
