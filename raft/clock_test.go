@@ -11,9 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Scenario 40: a jump of the wall clock has no effect, because nothing reads it.
+// A jump of the wall clock has no effect, because nothing reads it.
 // Only clock.go calls time.Now, and uses its monotonic reading alone.
-func TestScenario040_NobodyReadsTheWallClock(t *testing.T) {
+func TestNobodyReadsTheWallClock(t *testing.T) {
 	entries, err := os.ReadDir(".")
 	require.NoError(t, err)
 	readers := make(map[string]int)

@@ -19,7 +19,7 @@ func (s *solo) reborn() *solo {
 	return &solo{Core: c, t: s.t}
 }
 
-func TestScenario075_VoteSurvivesARestart(t *testing.T) {
+func TestVoteSurvivesARestart(t *testing.T) {
 	s := newSolo(t, 3)
 	require.True(t, s.asked(s.from("B", VoteRequest, 1)))
 	s = s.reborn()
@@ -31,7 +31,7 @@ func TestScenario075_VoteSurvivesARestart(t *testing.T) {
 	require.True(t, s.asked(s.from("B", VoteRequest, 1)))
 }
 
-func TestScenario076_CandidateCrashes(t *testing.T) {
+func TestCandidateCrashes(t *testing.T) {
 	s := newSolo(t, 3)
 	s.campaignNow()
 	require.Equal(t, "A", s.last.State.Vote)
@@ -43,7 +43,7 @@ func TestScenario076_CandidateCrashes(t *testing.T) {
 	require.True(t, s.asked(s.from("B", VoteRequest, 2)))
 }
 
-func TestScenario081_FailingSave(t *testing.T) {
+func TestFailingSave(t *testing.T) {
 	// A voter that cannot save grants nothing.
 	c := newCluster(t, 3)
 	c.server("B").saveErr, c.server("C").saveErr = errDisk, errDisk
@@ -70,7 +70,7 @@ func TestScenario081_FailingSave(t *testing.T) {
 	c.elect()
 }
 
-func TestScenario083_SlowDiskOfOneFollower(t *testing.T) {
+func TestSlowDiskOfOneFollower(t *testing.T) {
 	c := newCluster(t, 3)
 	l := c.electThat("A")
 	c.server("C").saveFor = 2 * 300 * ms
@@ -81,7 +81,7 @@ func TestScenario083_SlowDiskOfOneFollower(t *testing.T) {
 	require.EqualValues(t, 1, l.core.Term())
 }
 
-func TestScenario084_WipedStore(t *testing.T) {
+func TestWipedStore(t *testing.T) {
 	c := newCluster(t, 3)
 	c.electThat("A")
 	c.run(300 * ms) // The stores are bound to their names.
@@ -119,7 +119,7 @@ func TestScenario084_WipedStore(t *testing.T) {
 	c.elect()
 }
 
-func TestScenario086_RestartOfAFollower(t *testing.T) {
+func TestRestartOfAFollower(t *testing.T) {
 	c := newCluster(t, 3)
 	l := c.electThat("A")
 	for range 10 {

@@ -99,7 +99,7 @@ func TestNegativeControls(t *testing.T) {
 
 // Rule 19 is about a leader being found at all, which no oracle of one instant
 // sees.
-func TestNegativeControlOfRule19(t *testing.T) {
+func TestNegativeControlOfUnknownCandidates(t *testing.T) {
 	c := newCluster(t, 3)
 	growAndLoseTwo(c)
 	for _, s := range c.servers {
@@ -227,8 +227,7 @@ func lateRequest(c *cluster) {
 	c.run(500 * ms)
 }
 
-// latePreVote is scenario 120: B asks for pre-votes in the term that C asks for
-// votes in.
+// latePreVote lets B ask for pre-votes in the term that C asks for votes in.
 func latePreVote(c *cluster) {
 	a, b, cc := c.server("A"), c.server("B"), c.server("C")
 	for _, s := range c.servers {

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestScenario052_AnsweredLeaderStays(t *testing.T) {
+func TestAnsweredLeaderStays(t *testing.T) {
 	c := newCluster(t, 5)
 	l := c.elect()
 	c.run(100 * 300 * ms)
@@ -17,7 +17,7 @@ func TestScenario052_AnsweredLeaderStays(t *testing.T) {
 	require.EqualValues(t, 1, l.core.Counters().Reigns)
 }
 
-func TestScenario053_LeaderWithoutAMajoritySteps(t *testing.T) {
+func TestLeaderWithoutAMajoritySteps(t *testing.T) {
 	for _, n := range []int{3, 5} {
 		c := newCluster(t, n)
 		l := c.elect()
@@ -29,7 +29,7 @@ func TestScenario053_LeaderWithoutAMajoritySteps(t *testing.T) {
 	}
 }
 
-func TestScenario054_OneFollowerLost(t *testing.T) {
+func TestOneFollowerLost(t *testing.T) {
 	c := newCluster(t, 3)
 	l := c.electThat("A")
 	c.isolate("C")
@@ -37,7 +37,7 @@ func TestScenario054_OneFollowerLost(t *testing.T) {
 	require.Same(t, l, c.leader())
 }
 
-func TestScenario055_VoterThatHeardTheLeader(t *testing.T) {
+func TestVoterThatHeardTheLeader(t *testing.T) {
 	s := newSolo(t, 3)
 	s.step(s.from("C", Heartbeat, 1))
 	s.now += 149 * ms
@@ -49,7 +49,7 @@ func TestScenario055_VoterThatHeardTheLeader(t *testing.T) {
 	require.True(t, s.asked(s.from("B", VoteRequest, 9)))
 }
 
-func TestScenario056_PromiseeAndTransferPass(t *testing.T) {
+func TestPromiseeAndTransferPass(t *testing.T) {
 	s := newSolo(t, 3)
 	s.step(s.from("C", Heartbeat, 1))
 	require.True(t, s.asked(s.from("C", PreVoteRequest, 2)))
@@ -63,7 +63,7 @@ func TestScenario056_PromiseeAndTransferPass(t *testing.T) {
 	require.Equal(t, "B", s.promise.to)
 }
 
-func TestScenario058_LeaderIsNotDisturbed(t *testing.T) {
+func TestLeaderIsNotDisturbed(t *testing.T) {
 	c := newCluster(t, 3)
 	l := c.electThat("A")
 	c.server("C").core.electionAt = 0 // It campaigns for no reason, again and again.
@@ -78,7 +78,7 @@ func TestScenario058_LeaderIsNotDisturbed(t *testing.T) {
 
 // A leader that is cut off ends its reign before the next one begins, whenever
 // that happens and however clocks run within the bound: the oracle O6 looks.
-func TestScenario059_PartitionedLeaders(t *testing.T) {
+func TestPartitionedLeaders(t *testing.T) {
 	for seed := range uint64(300) {
 		c := newClusterOf(t, seed, voters(5)...)
 		for _, s := range c.servers {
@@ -97,7 +97,7 @@ func TestScenario059_PartitionedLeaders(t *testing.T) {
 	}
 }
 
-func TestScenario062_RestartAmnesia(t *testing.T) {
+func TestRestartAmnesia(t *testing.T) {
 	c := newCluster(t, 3)
 	c.electThat("A")
 	b := c.server("B")
@@ -114,7 +114,7 @@ func TestScenario062_RestartAmnesia(t *testing.T) {
 	require.ErrorIs(t, err, ErrLeaderAlive)
 }
 
-func TestScenario063_ClockDrift(t *testing.T) {
+func TestClockDrift(t *testing.T) {
 	tests := []struct {
 		drift   int64
 		bounded bool
@@ -147,7 +147,7 @@ func TestScenario063_ClockDrift(t *testing.T) {
 	}
 }
 
-func TestScenario064_LeaseEndsBeforeTheTransfer(t *testing.T) {
+func TestLeaseEndsBeforeTheTransfer(t *testing.T) {
 	s := newSolo(t, 3)
 	s.win()
 	e, err := s.Transfer(s.now, "B")

@@ -23,7 +23,7 @@ func (s *solo) confirm() {
 	require.NoError(s.t, s.mayReconfig())
 }
 
-func TestScenario098_WhoCampaigns(t *testing.T) {
+func TestWhoCampaigns(t *testing.T) {
 	other := testStore("other")
 	tests := []struct {
 		name    string
@@ -56,14 +56,14 @@ func TestScenario098_WhoCampaigns(t *testing.T) {
 	}
 }
 
-func TestScenario100_ListenerVotes(t *testing.T) {
+func TestListenerVotes(t *testing.T) {
 	cfg := testConfig("A", Member{ID: "A"}, Member{ID: "B", Voter: true}, Member{ID: "C", Voter: true})
 	s := newSoloOf(t, cfg)
 	require.True(t, s.asked(s.from("B", PreVoteRequest, 1)))
 	require.True(t, s.asked(s.from("B", VoteRequest, 1)))
 }
 
-func TestScenario101_RemovedNodeDisturbsNobody(t *testing.T) {
+func TestRemovedNodeDisturbsNobody(t *testing.T) {
 	c := newCluster(t, 4)
 	l := c.electThat("A")
 	d := c.server("D")
@@ -79,7 +79,7 @@ func TestScenario101_RemovedNodeDisturbsNobody(t *testing.T) {
 	require.Positive(t, l.core.Counters().Dropped.Unknown)
 }
 
-func TestScenario103_LeaderRemovesItselfByTransfer(t *testing.T) {
+func TestLeaderRemovesItselfByTransfer(t *testing.T) {
 	c := newCluster(t, 3)
 	l := c.electThat("A")
 	c.run(300 * ms)
@@ -98,13 +98,13 @@ func TestScenario103_LeaderRemovesItselfByTransfer(t *testing.T) {
 // The bug of single-server changes found in 2015: leaders of different terms
 // each change one voter of the same configuration. See core_fault_test.go for
 // the same schedule without the rule.
-func TestScenario104_OverlappingChanges(t *testing.T) {
+func TestOverlappingChanges(t *testing.T) {
 	c := newCluster(t, 4)
 	overlappingChanges(c)
 	require.Empty(t, c.oracle.broken)
 }
 
-func TestScenario105_MoreProcessesThanConfigured(t *testing.T) {
+func TestMoreProcessesThanConfigured(t *testing.T) {
 	c := newCluster(t, 3)
 	c.add(testConfig("D", voters(4)...), 1)
 	c.cut("AB", "CD", false)
@@ -120,7 +120,7 @@ func TestScenario105_MoreProcessesThanConfigured(t *testing.T) {
 
 // The schedule of rule 19: three grow to five, and two of the three die before
 // the third has heard of it.
-func TestRule19_GrowthSurvivesTheOldMajority(t *testing.T) {
+func TestGrowthSurvivesTheOldMajority(t *testing.T) {
 	c := newCluster(t, 3)
 	growAndLoseTwo(c)
 	c.runUntil(20*300*ms, func() bool { return c.leader() != nil })
@@ -153,7 +153,7 @@ func growAndLoseTwo(c *cluster) {
 
 // Rule 17: the winner's configuration takes the new term, and is durable on a
 // quorum before it may change.
-func TestRule17_WinnerConfirmsItsConfiguration(t *testing.T) {
+func TestWinnerConfirmsItsConfiguration(t *testing.T) {
 	s := newSolo(t, 3)
 	s.win()
 	require.ErrorIs(t, s.mayReconfig(), ErrReconfigPending)
@@ -183,7 +183,7 @@ func TestRule17_WinnerConfirmsItsConfiguration(t *testing.T) {
 
 // Rule 17: a newer configuration is saved before it is acknowledged, ends a
 // campaign, and keeps votes from older ones.
-func TestRule17_NewerConfigurationOfAHeartbeat(t *testing.T) {
+func TestNewerConfigurationOfAHeartbeat(t *testing.T) {
 	s := newSolo(t, 3)
 	s.campaignNow()
 	next := s.hard.Configuration.Clone()
@@ -208,7 +208,7 @@ func TestRule17_NewerConfigurationOfAHeartbeat(t *testing.T) {
 
 // Rule 19: a heartbeat from nowhere that names a newer configuration is answered
 // with one's own, so that the next one brings it.
-func TestRule19_JoinerAsksForTheConfiguration(t *testing.T) {
+func TestJoinerAsksForTheConfiguration(t *testing.T) {
 	c := newCluster(t, 1)
 	c.run(300 * ms)
 	cfg := testConfig("B")
@@ -304,7 +304,7 @@ func TestMembersAreLimited(t *testing.T) {
 
 // Rule 20: the level goes up once every member speaks it, and no node follows a
 // configuration above its own.
-func TestRule20_Level(t *testing.T) {
+func TestLevelRisesOnceAllSpeakIt(t *testing.T) {
 	c := newCluster(t, 3)
 	for _, s := range c.servers {
 		s.core.level = 2
@@ -333,7 +333,7 @@ func TestRule20_Level(t *testing.T) {
 }
 
 // Rule 15: the first leader binds the stores that it hears.
-func TestRule15_StoresAreBound(t *testing.T) {
+func TestStoresAreBound(t *testing.T) {
 	c := newCluster(t, 3)
 	c.server("C").paused = true
 	c.runUntil(10*300*ms, func() bool { return c.leader() != nil })

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestScenario065_SplitTwoThree(t *testing.T) {
+func TestSplitTwoThree(t *testing.T) {
 	c := newCluster(t, 5)
 	l := c.electThat("A")
 	term := l.core.Term()
@@ -23,7 +23,7 @@ func TestScenario065_SplitTwoThree(t *testing.T) {
 	require.Same(t, next, c.leader())
 }
 
-func TestScenario066_SplitTwoTwo(t *testing.T) {
+func TestSplitTwoTwo(t *testing.T) {
 	c := newCluster(t, 4)
 	l := c.electThat("A")
 	term := l.core.Term()
@@ -38,7 +38,7 @@ func TestScenario066_SplitTwoTwo(t *testing.T) {
 	c.elect()
 }
 
-func TestScenario067_OneWayCut(t *testing.T) {
+func TestOneWayCut(t *testing.T) {
 	c := newCluster(t, 3)
 	l := c.electThat("A")
 	c.cut("A", "C", true)
@@ -48,7 +48,7 @@ func TestScenario067_OneWayCut(t *testing.T) {
 	require.Positive(t, c.server("C").core.Counters().PreCampaigns)
 }
 
-func TestScenario071_TerribleNetwork(t *testing.T) {
+func TestTerribleNetwork(t *testing.T) {
 	for seed := range uint64(2) {
 		c := newClusterOf(t, seed, voters(5)...)
 		c.deliver = func(m Message) (time.Duration, bool) {
@@ -72,7 +72,7 @@ func TestScenario071_TerribleNetwork(t *testing.T) {
 	}
 }
 
-func TestScenario072_SlowVotes(t *testing.T) {
+func TestSlowVotes(t *testing.T) {
 	for seed := range uint64(5) {
 		c := newClusterOf(t, seed, voters(5)...)
 		c.deliver = func(m Message) (time.Duration, bool) {
@@ -87,7 +87,7 @@ func TestScenario072_SlowVotes(t *testing.T) {
 	}
 }
 
-func TestScenario073_RepeatedPartitions(t *testing.T) {
+func TestRepeatedPartitions(t *testing.T) {
 	c := newCluster(t, 5)
 	for range 10 {
 		l := c.elect()
@@ -104,7 +104,7 @@ func TestScenario073_RepeatedPartitions(t *testing.T) {
 	require.Same(t, l, c.leader())
 }
 
-func TestScenario074_CandidateConcedes(t *testing.T) {
+func TestCandidateConcedes(t *testing.T) {
 	c := newCluster(t, 3)
 	c.isolate("A")
 	a := c.server("A").core

@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestScenario041_IsolatedNodeKeepsItsTerm(t *testing.T) {
+func TestIsolatedNodeKeepsItsTerm(t *testing.T) {
 	c := newCluster(t, 3)
 	l := c.electThat("A")
 	term := l.core.Term()
@@ -21,7 +21,7 @@ func TestScenario041_IsolatedNodeKeepsItsTerm(t *testing.T) {
 	require.Equal(t, term, l.core.Term())
 }
 
-func TestScenario042_PreVoteChangesNothing(t *testing.T) {
+func TestPreVoteChangesNothing(t *testing.T) {
 	for _, be := range []func(*solo){
 		func(*solo) {}, (*solo).campaignNow, (*solo).win,
 		func(s *solo) { s.electionAt = s.now; s.wait(0) },
@@ -36,7 +36,7 @@ func TestScenario042_PreVoteChangesNothing(t *testing.T) {
 	}
 }
 
-func TestScenario044_RefusedWhileTheLeaderIsHeard(t *testing.T) {
+func TestRefusedWhileTheLeaderIsHeard(t *testing.T) {
 	s := newSolo(t, 3)
 	s.step(s.from("C", Heartbeat, 1))
 	s.electionAt = Never
@@ -46,7 +46,7 @@ func TestScenario044_RefusedWhileTheLeaderIsHeard(t *testing.T) {
 	require.True(t, s.asked(s.from("B", PreVoteRequest, 2)))
 }
 
-func TestScenario047_SplitPreVote(t *testing.T) {
+func TestSplitPreVote(t *testing.T) {
 	c := newCluster(t, 2)
 	for _, s := range c.servers {
 		s.core.electionAt = 200 * ms
@@ -59,7 +59,7 @@ func TestScenario047_SplitPreVote(t *testing.T) {
 	require.Greater(t, c.leader().core.Term(), uint64(1))
 }
 
-func TestScenario048_PreCandidateBehindInLog(t *testing.T) {
+func TestPreCandidateBehindInLog(t *testing.T) {
 	s := newSolo(t, 3)
 	s.position = Position{2, 2}
 	m := s.from("B", PreVoteRequest, 1)
@@ -119,7 +119,7 @@ func TestPreCandidateForgetsTheLeaderNotThePromise(t *testing.T) {
 	require.GreaterOrEqual(t, s.electionAt, promised.until)
 }
 
-func TestScenario120_GrantEndsThePreCampaign(t *testing.T) {
+func TestGrantEndsThePreCampaign(t *testing.T) {
 	s := newSoloOf(t, testConfig("B", voters(3)...))
 	s.step(s.from("A", HeartbeatAnswer, 4)) // Term 4, no vote in it.
 	s.electionAt = s.now

@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestScenario001_OneVoterLeads(t *testing.T) {
+func TestOneVoterLeads(t *testing.T) {
 	c := newCluster(t, 1)
 	c.run(2 * 300 * ms)
 	require.Same(t, c.server("A"), c.leader())
@@ -18,7 +18,7 @@ func TestScenario001_OneVoterLeads(t *testing.T) {
 	require.EqualValues(t, 1, c.server("A").led, "the reign goes on")
 }
 
-func TestScenario002_FreshNodeFollows(t *testing.T) {
+func TestFreshNodeFollows(t *testing.T) {
 	c := newCluster(t, 3)
 	for _, s := range c.servers {
 		require.Equal(t, Follower, s.core.Role())
@@ -28,7 +28,7 @@ func TestScenario002_FreshNodeFollows(t *testing.T) {
 	require.Empty(t, c.sent)
 }
 
-func TestScenario003_ExactlyOneLeader(t *testing.T) {
+func TestExactlyOneLeader(t *testing.T) {
 	for _, n := range []int{3, 5, 7} {
 		c := newCluster(t, n)
 		c.run(10 * 300 * ms)
@@ -36,7 +36,7 @@ func TestScenario003_ExactlyOneLeader(t *testing.T) {
 	}
 }
 
-func TestScenario005_MajorityOfThree(t *testing.T) {
+func TestMajorityOfThree(t *testing.T) {
 	c := newCluster(t, 3)
 	c.server("C").crash()
 	c.elect()
@@ -47,7 +47,7 @@ func TestScenario005_MajorityOfThree(t *testing.T) {
 	require.Empty(t, c.oracle.leaders)
 }
 
-func TestScenario006_MajorityOfFourAndFive(t *testing.T) {
+func TestMajorityOfFourAndFive(t *testing.T) {
 	c := newCluster(t, 4)
 	c.server("C").crash()
 	c.server("D").crash()
@@ -59,7 +59,7 @@ func TestScenario006_MajorityOfFourAndFive(t *testing.T) {
 	c.elect()
 }
 
-func TestScenario007_EachInTurnCampaigns(t *testing.T) {
+func TestEachInTurnCampaigns(t *testing.T) {
 	c := newCluster(t, 3)
 	term := c.elect().core.Term()
 	for _, id := range []string{"A", "B", "C", "A"} {
@@ -91,7 +91,7 @@ func TestScenario007_EachInTurnCampaigns(t *testing.T) {
 	}
 }
 
-func TestScenario009_LeaderCrashes(t *testing.T) {
+func TestLeaderCrashes(t *testing.T) {
 	c := newCluster(t, 5)
 	old := c.elect()
 	term := old.core.Term()
@@ -101,7 +101,7 @@ func TestScenario009_LeaderCrashes(t *testing.T) {
 	require.Greater(t, next.core.Term(), term)
 }
 
-func TestScenario011_HeartbeatsLeaveInTheWinningStep(t *testing.T) {
+func TestHeartbeatsLeaveInTheWinningStep(t *testing.T) {
 	c := newCluster(t, 3)
 	before := 0
 	c.runUntil(10*300*ms, func() bool {
@@ -115,7 +115,7 @@ func TestScenario011_HeartbeatsLeaveInTheWinningStep(t *testing.T) {
 	require.Len(t, c.sent[before:], 2)
 }
 
-func TestScenario012_HeartbeatToEachMemberEachInterval(t *testing.T) {
+func TestHeartbeatToEachMemberEachInterval(t *testing.T) {
 	c := newClusterOf(t, 1, append(voters(3), Member{ID: "D"})...)
 	l := c.elect()
 	c.run(50 * ms)

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestScenario034_SilenceLeadsToACampaign(t *testing.T) {
+func TestSilenceLeadsToACampaign(t *testing.T) {
 	c := newCluster(t, 3)
 	l := c.elect()
 	var f *server
@@ -28,7 +28,7 @@ func TestScenario034_SilenceLeadsToACampaign(t *testing.T) {
 	}
 }
 
-func TestScenario035_TimeoutsCoverTheWindow(t *testing.T) {
+func TestTimeoutsCoverTheWindow(t *testing.T) {
 	for _, priority := range []int{0, -1, -3} {
 		members := voters(3)
 		members[0].Priority = priority
@@ -48,7 +48,7 @@ func TestScenario035_TimeoutsCoverTheWindow(t *testing.T) {
 	}
 }
 
-func TestScenario036_TimeoutsSeldomCollide(t *testing.T) {
+func TestTimeoutsSeldomCollide(t *testing.T) {
 	s := newSolo(t, 3)
 	collisions := 0
 	for range 1000 {
@@ -68,7 +68,7 @@ func TestScenario036_TimeoutsSeldomCollide(t *testing.T) {
 	require.Less(t, collisions, 300)
 }
 
-func TestScenario037_HeartbeatsKeepPower(t *testing.T) {
+func TestHeartbeatsKeepPower(t *testing.T) {
 	c := newCluster(t, 3)
 	l := c.elect()
 	term := l.core.Term()
@@ -80,7 +80,7 @@ func TestScenario037_HeartbeatsKeepPower(t *testing.T) {
 	}
 }
 
-func TestScenario038_OneHeartbeatLost(t *testing.T) {
+func TestOneHeartbeatLost(t *testing.T) {
 	c := newCluster(t, 3)
 	l := c.elect()
 	term := l.core.Term()
@@ -98,7 +98,7 @@ func TestScenario038_OneHeartbeatLost(t *testing.T) {
 	require.Empty(t, c.sentSince(before, PreVoteRequest))
 }
 
-func TestScenario039_PausedProcess(t *testing.T) {
+func TestPausedProcess(t *testing.T) {
 	c := newCluster(t, 3)
 	l := c.elect()
 	l.paused = true
@@ -132,7 +132,7 @@ func TestScenario039_PausedProcess(t *testing.T) {
 }
 
 // A core reads no clock, and a time that goes back counts as the latest seen.
-func TestScenario040_TimeNeverGoesBack(t *testing.T) {
+func TestTimeNeverGoesBack(t *testing.T) {
 	s := newSolo(t, 3)
 	s.now = 10 * time.Second
 	s.win()

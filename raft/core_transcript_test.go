@@ -105,7 +105,7 @@ func TestTranscripts(t *testing.T) {
 	}
 }
 
-func TestScenario118_SameSeedSameTranscript(t *testing.T) {
+func TestSameSeedSameTranscript(t *testing.T) {
 	history := func(seed uint64) string {
 		c := newClusterOf(t, seed, voters(5)...)
 		c.deliver = func(Message) (time.Duration, bool) {

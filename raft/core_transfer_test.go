@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestScenario087_TransferNeedsNoTimeout(t *testing.T) {
+func TestTransferNeedsNoTimeout(t *testing.T) {
 	c := newCluster(t, 5)
 	l := c.electThat("A")
 	c.run(60 * ms)
@@ -26,7 +26,7 @@ func TestScenario087_TransferNeedsNoTimeout(t *testing.T) {
 	require.EqualValues(t, 2, c.leader().core.Term())
 }
 
-func TestScenario088_TransferAskedFromAFollower(t *testing.T) {
+func TestTransferAskedFromAFollower(t *testing.T) {
 	s := newSolo(t, 3)
 	s.step(s.from("B", Heartbeat, 1))
 	_, err := s.Transfer(s.now, "C")
@@ -36,7 +36,7 @@ func TestScenario088_TransferAskedFromAFollower(t *testing.T) {
 	require.ErrorIs(t, err, ErrNotLeader)
 }
 
-func TestScenario089_TransferToNobody(t *testing.T) {
+func TestTransferToNobody(t *testing.T) {
 	s := newSoloOf(t, testConfig("A", append(voters(3), Member{ID: "L"})...))
 	s.win()
 	for to, want := range map[string]error{"A": ErrSelf, "X": ErrUnknownMember, "L": ErrNotVoter} {
@@ -47,7 +47,7 @@ func TestScenario089_TransferToNobody(t *testing.T) {
 	}
 }
 
-func TestScenario090_TransferInVain(t *testing.T) {
+func TestTransferInVain(t *testing.T) {
 	c := newCluster(t, 3)
 	l := c.electThat("A")
 	c.run(10 * ms)
@@ -63,7 +63,7 @@ func TestScenario090_TransferInVain(t *testing.T) {
 	require.EqualValues(t, 2, l.core.Term())
 }
 
-func TestScenario091_DeposedWhileTransferring(t *testing.T) {
+func TestDeposedWhileTransferring(t *testing.T) {
 	s := newSolo(t, 3)
 	s.win()
 	_, err := s.Transfer(s.now, "B")
@@ -76,7 +76,7 @@ func TestScenario091_DeposedWhileTransferring(t *testing.T) {
 	require.NoError(t, err, "a later reign is not bound by it")
 }
 
-func TestScenario094_TransferWithoutAReign(t *testing.T) {
+func TestTransferWithoutAReign(t *testing.T) {
 	s := newSolo(t, 3)
 	for _, be := range []func(){func() {}, s.campaignNow} {
 		be()
@@ -85,7 +85,7 @@ func TestScenario094_TransferWithoutAReign(t *testing.T) {
 	}
 }
 
-func TestScenario095_ResignHandsOver(t *testing.T) {
+func TestResignHandsOver(t *testing.T) {
 	c := newCluster(t, 3)
 	l := c.electThat("A")
 	c.server("B").crash()
@@ -103,7 +103,7 @@ func TestScenario095_ResignHandsOver(t *testing.T) {
 	require.EqualValues(t, 2, a.led)
 }
 
-func TestScenario096_ResignOfAFollower(t *testing.T) {
+func TestResignOfAFollower(t *testing.T) {
 	s := newSolo(t, 3)
 	s.step(s.from("B", Heartbeat, 1))
 	before := s.clone()

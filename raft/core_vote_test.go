@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestScenario013_OneVotePerTerm(t *testing.T) {
+func TestOneVotePerTerm(t *testing.T) {
 	s := newSolo(t, 3)
 	require.True(t, s.asked(s.from("B", VoteRequest, 1)))
 	require.True(t, s.last.Save)
@@ -25,7 +25,7 @@ func TestScenario013_OneVotePerTerm(t *testing.T) {
 	require.True(t, s.asked(s.from("B", VoteRequest, 1)))
 }
 
-func TestScenario014_LowerTermIsRefused(t *testing.T) {
+func TestLowerTermIsRefused(t *testing.T) {
 	s := newSolo(t, 3)
 	s.step(s.from("B", Heartbeat, 5))
 	s.now += 200 * ms
@@ -36,7 +36,7 @@ func TestScenario014_LowerTermIsRefused(t *testing.T) {
 	require.EqualValues(t, 5, s.last.Messages[0].Term)
 }
 
-func TestScenario015_HigherTermFromAnyRole(t *testing.T) {
+func TestHigherTermFromAnyRole(t *testing.T) {
 	tests := []struct {
 		name string
 		be   func(s *solo)
@@ -72,7 +72,7 @@ func TestScenario015_HigherTermFromAnyRole(t *testing.T) {
 	}
 }
 
-func TestScenario016_OtherCandidateInTheSameTerm(t *testing.T) {
+func TestOtherCandidateInTheSameTerm(t *testing.T) {
 	s := newSolo(t, 3)
 	s.campaignNow()
 	s.electionAt = Never
@@ -86,7 +86,7 @@ func TestScenario016_OtherCandidateInTheSameTerm(t *testing.T) {
 	require.Empty(t, s.last.Messages, "a leader in its reign ignores it")
 }
 
-func TestScenario019_OnlyVotersAreCounted(t *testing.T) {
+func TestOnlyVotersAreCounted(t *testing.T) {
 	s := newSoloOf(t, testConfig("A", append(voters(3), Member{ID: "L"})...))
 	s.campaignNow()
 	for _, id := range []string{"L", "X"} {
@@ -98,7 +98,7 @@ func TestScenario019_OnlyVotersAreCounted(t *testing.T) {
 	require.EqualValues(t, 1, s.Counters().Dropped.Unknown)
 }
 
-func TestScenario022_RequestsGoToEveryOtherVoter(t *testing.T) {
+func TestRequestsGoToEveryOtherVoter(t *testing.T) {
 	s := newSoloOf(t, testConfig("A", append(voters(5), Member{ID: "L"})...))
 	s.campaignNow()
 	var to []string
@@ -110,7 +110,7 @@ func TestScenario022_RequestsGoToEveryOtherVoter(t *testing.T) {
 }
 
 // The log does not exist yet, so that its end is set by the test.
-func TestScenario023_LogPosition(t *testing.T) {
+func TestLogPosition(t *testing.T) {
 	tests := []struct {
 		name            string
 		mine, candidate Position
@@ -137,7 +137,7 @@ func TestScenario023_LogPosition(t *testing.T) {
 	}
 }
 
-func TestScenario024_BetterCandidateWins(t *testing.T) {
+func TestBetterCandidateWins(t *testing.T) {
 	c := newCluster(t, 3)
 	c.server("B").core.position = Position{1, 5}
 	c.server("C").core.position = Position{1, 5}
@@ -150,7 +150,7 @@ func TestScenario024_BetterCandidateWins(t *testing.T) {
 	require.Equal(t, Follower, a.Role())
 }
 
-func TestScenario024_LoserFollows(t *testing.T) {
+func TestLoserFollows(t *testing.T) {
 	s := newSolo(t, 3)
 	s.campaignNow()
 	for _, id := range []string{"B", "C"} {
@@ -162,7 +162,7 @@ func TestScenario024_LoserFollows(t *testing.T) {
 	require.NotEqual(t, Never, s.electionAt, "and will try again")
 }
 
-func TestScenario025_LostAnswerIsRepeated(t *testing.T) {
+func TestLostAnswerIsRepeated(t *testing.T) {
 	c := newCluster(t, 2)
 	lost := 0
 	c.deliver = func(m Message) (time.Duration, bool) {
@@ -211,7 +211,7 @@ func TestRetriesAreForSilentVotersOnly(t *testing.T) {
 	}
 }
 
-func TestScenario026_HeartbeatOfHigherTerm(t *testing.T) {
+func TestHeartbeatOfHigherTerm(t *testing.T) {
 	tests := []struct {
 		name string
 		be   func(s *solo)
@@ -236,7 +236,7 @@ func TestScenario026_HeartbeatOfHigherTerm(t *testing.T) {
 	}
 }
 
-func TestScenario028_HeartbeatOfLowerTerm(t *testing.T) {
+func TestHeartbeatOfLowerTerm(t *testing.T) {
 	s := newSolo(t, 3)
 	s.step(s.from("C", Heartbeat, 5))
 	m := s.from("B", Heartbeat, 4)
@@ -254,7 +254,7 @@ func TestScenario028_HeartbeatOfLowerTerm(t *testing.T) {
 	require.EqualValues(t, 5, s.Term())
 }
 
-func TestScenario031_AnswersCarryTheHigherTerm(t *testing.T) {
+func TestAnswersCarryTheHigherTerm(t *testing.T) {
 	for _, kind := range []Kind{PreVoteAnswer, VoteAnswer, HeartbeatAnswer} {
 		for _, be := range []func(*solo){
 			func(*solo) {}, (*solo).campaignNow, (*solo).win,
@@ -273,7 +273,7 @@ func TestScenario031_AnswersCarryTheHigherTerm(t *testing.T) {
 	}
 }
 
-func TestScenario033_NonsenseIsDroppedAndCounted(t *testing.T) {
+func TestNonsenseIsDroppedAndCounted(t *testing.T) {
 	tests := []struct {
 		name string
 		bend func(m *Message)

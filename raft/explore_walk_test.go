@@ -115,8 +115,8 @@ func (x *explorer) elected() *world {
 	return w
 }
 
-// latePreVote returns the beginning of scenario 120: C asks B for its vote of
-// term 1, while B asks C what it will answer with that term.
+// latePreVote returns a world in which C asks B for its vote of term 1, while B
+// asks C what it will answer with that term.
 func (x *explorer) latePreVote() *world {
 	x.t.Helper()
 	return x.follow([][2]string{

@@ -62,7 +62,7 @@ func TestFileStoreLayout(t *testing.T) {
 	require.Len(t, entries, 2, "the file and its lock")
 }
 
-// Scenario 80: a stop and a start keep what was saved.
+// A stop and a start keep what was saved.
 func TestFileStoreSurvivesRestart(t *testing.T) {
 	d := storeOnDisk(t, 5)
 	s, record := openStore(t, d)
@@ -115,7 +115,7 @@ func TestFileStoreBitFlips(t *testing.T) {
 	}
 }
 
-// Scenario 79: what cannot be read is refused by name, never taken for term 0.
+// What cannot be read is refused by name, never taken for term 0.
 func TestFileStoreRefusesUnusableFiles(t *testing.T) {
 	good := storeOnDisk(t, 1).cached["dir/raft"].cached
 	slotOf := func(sequence uint64, payload []byte) []byte {

@@ -15,7 +15,7 @@ import (
 
 // Rule 22: an application that does not release delays the hand-over by
 // ReleaseTimeout at most.
-func TestRule22_ReleaseTimeout(t *testing.T) {
+func TestReleaseTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := rafttest.Start(t, rafttest.Config{Edit: func(cfg *raft.Config) {
 			cfg.ReleaseTimeout = 2 * time.Second
@@ -31,7 +31,7 @@ func TestRule22_ReleaseTimeout(t *testing.T) {
 }
 
 // The greatest release timeout is for ever, not none.
-func TestRule22_EndlessReleaseTimeout(t *testing.T) {
+func TestEndlessReleaseTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := rafttest.Start(t, rafttest.Config{Edit: func(cfg *raft.Config) {
 			cfg.ReleaseTimeout = math.MaxInt64

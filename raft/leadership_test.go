@@ -59,7 +59,7 @@ func TestLeadContextHasParent(t *testing.T) {
 
 // Rule 7: the context ends by its own timer with the lease, while the loop of the
 // node is stuck.
-func TestRule7_ContextEndsWithoutLoop(t *testing.T) {
+func TestContextEndsWithoutLoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stuck := make(chan struct{})
 		var block atomic.Bool
@@ -90,8 +90,8 @@ func TestRule7_ContextEndsWithoutLoop(t *testing.T) {
 	})
 }
 
-// Scenario 95: the leader stops, and another leads in milliseconds.
-func TestScenario095_GracefulStop(t *testing.T) {
+// The leader stops, and another leads in milliseconds.
+func TestGracefulStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := rafttest.Start(t, rafttest.Config{Nodes: 5})
 		leader := c.WaitLeader()
@@ -104,9 +104,9 @@ func TestScenario095_GracefulStop(t *testing.T) {
 	})
 }
 
-// Scenario 95 with two nodes and with one. Rule 23: two cannot replace a lost
+// The end of Run with two nodes and with one. Rule 23: two cannot replace a lost
 // one, so that the successor leads only until it misses the other.
-func TestScenario095_SmallClusters(t *testing.T) {
+func TestSmallClusters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := rafttest.Start(t, rafttest.Config{Nodes: 2})
 		leader := c.WaitLeader()
@@ -141,8 +141,8 @@ func lead1(t *testing.T, node *raft.Node) <-chan *raft.Leadership {
 	return led
 }
 
-// Scenario 96: only a leader can resign or transfer.
-func TestScenario096_ResignOnFollower(t *testing.T) {
+// Only a leader can resign or transfer.
+func TestResignOnFollower(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := rafttest.Start(t, rafttest.Config{})
 		leader := c.WaitLeader()
@@ -160,9 +160,9 @@ func TestScenario096_ResignOnFollower(t *testing.T) {
 	})
 }
 
-// Scenario 97, rule 22: a hand-over waits until the application has wound up, and
+// Rule 22: a hand-over waits until the application has wound up, and
 // the lease is held until then.
-func TestScenario097_HandOverWaitsForRelease(t *testing.T) {
+func TestHandOverWaitsForRelease(t *testing.T) {
 	handOvers := map[string]func(*rafttest.Cluster, *raft.Leadership, string) error{
 		"Resign": func(c *rafttest.Cluster, _ *raft.Leadership, leader string) error {
 			return c.Node(leader).Resign(context.Background())
@@ -217,8 +217,8 @@ func leading(c *rafttest.Cluster) []string {
 	return leaders
 }
 
-// Scenario 87: a transfer takes two round trips and no election timeout.
-func TestScenario087_Transfer(t *testing.T) {
+// A transfer takes two round trips and no election timeout.
+func TestTransfer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := rafttest.Start(t, rafttest.Config{Nodes: 5})
 		leader := c.WaitLeader()
@@ -233,8 +233,8 @@ func TestScenario087_Transfer(t *testing.T) {
 	})
 }
 
-// Scenario 89: a transfer that cannot be is refused, and nothing has changed.
-func TestScenario089_TransferRefused(t *testing.T) {
+// A transfer that cannot be is refused, and nothing has changed.
+func TestTransferRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := rafttest.Start(t, rafttest.Config{})
 		leader, _ := boundCluster(c)
@@ -253,9 +253,9 @@ func TestScenario089_TransferRefused(t *testing.T) {
 	})
 }
 
-// Scenarios 90 and 91: the target is dead. The call returns an error, and a later
+// The target is dead. The call returns an error, and a later
 // reign accepts work and transfers.
-func TestScenario090_TransferToDeadNode(t *testing.T) {
+func TestTransferToDeadNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := rafttest.Start(t, rafttest.Config{Edit: patient})
 		leader := c.WaitLeader()
@@ -284,8 +284,8 @@ func TestScenario090_TransferToDeadNode(t *testing.T) {
 // patient gives applications all the time that they may want.
 func patient(cfg *raft.Config) { cfg.ReleaseTimeout = time.Hour }
 
-// Scenario 91: the leader is deposed while the application winds up.
-func TestScenario091_DeposedDuringTransfer(t *testing.T) {
+// The leader is deposed while the application winds up.
+func TestDeposedDuringTransfer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := rafttest.Start(t, rafttest.Config{Edit: patient})
 		leader := c.WaitLeader()

@@ -50,7 +50,7 @@ func TestMembershipRefusals(t *testing.T) {
 			{"known", node.AddMember(t.Context(), raft.Member{ID: follower}), raft.ErrMemberExists},
 			{"voter at once", node.AddMember(t.Context(), raft.Member{ID: "z", Voter: true}), raft.ErrConfig},
 			{"unknown", node.RemoveMember(t.Context(), "nobody"), raft.ErrUnknownMember},
-			// Scenario 103: the leader must transfer first.
+			// The leader must transfer first.
 			{"itself", node.RemoveMember(t.Context(), leader), raft.ErrSelf},
 			{"demote itself", node.Demote(t.Context(), leader), raft.ErrSelf},
 			{"silent", node.Promote(t.Context(), "silent"), raft.ErrMemberSilent},
@@ -63,8 +63,8 @@ func TestMembershipRefusals(t *testing.T) {
 	})
 }
 
-// Scenario 103: a leader that is to go transfers first; its successor removes it.
-func TestScenario103_RemoveLeader(t *testing.T) {
+// A leader that is to go transfers first; its successor removes it.
+func TestRemoveLeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := rafttest.Start(t, rafttest.Config{})
 		leader, next := boundCluster(c)

@@ -56,9 +56,9 @@ func sickCluster(t *testing.T) (*rafttest.Cluster, map[string]*sickStore) {
 	}}), stores
 }
 
-// Scenario 81: after a save that failed nothing leaves the node any more. A
+// After a save that failed nothing leaves the node any more. A
 // leader's reign ends, Run ends with the error, and the save is not tried again.
-func TestScenario081_FailedSave(t *testing.T) {
+func TestFailedSave(t *testing.T) {
 	t.Run("leader", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c, stores := sickCluster(t)
@@ -106,9 +106,9 @@ func TestScenario081_FailedSave(t *testing.T) {
 	})
 }
 
-// Scenario 83: a follower whose disk takes twice the election timeout disturbs
+// A follower whose disk takes twice the election timeout disturbs
 // nobody else.
-func TestScenario083_SlowDiskOfFollower(t *testing.T) {
+func TestSlowDiskOfFollower(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, stores := sickCluster(t)
 		leader, slow := boundCluster(c)
@@ -135,7 +135,7 @@ func TestScenario083_SlowDiskOfFollower(t *testing.T) {
 
 // Rule 13: a save that outlasts the watchdog ends the reign, though the lease
 // would have lasted longer.
-func TestRule13_SlowSaveEndsReign(t *testing.T) {
+func TestSlowSaveEndsReign(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, stores := sickCluster(t)
 		leader, _ := boundCluster(c)
@@ -155,9 +155,9 @@ func TestRule13_SlowSaveEndsReign(t *testing.T) {
 	})
 }
 
-// Scenario 112, rule 13: with a save that does not come back, Run returns once
+// Rule 13: with a save that does not come back, Run returns once
 // the maximal election timeout has passed. The store stays locked until then.
-func TestScenario112_StopDuringBlockedSave(t *testing.T) {
+func TestStopDuringBlockedSave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, stores := sickCluster(t)
 		leader, _ := boundCluster(c)
@@ -180,7 +180,7 @@ func TestScenario112_StopDuringBlockedSave(t *testing.T) {
 }
 
 // Rule 23: the win of a lone node waits for its own save.
-func TestRule23_LoneNodeSavesBeforeItLeads(t *testing.T) {
+func TestLoneNodeSavesBeforeItLeads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := new(sickStore)
 		node, stop := background(t, lone(store))

@@ -68,8 +68,8 @@ func background(t *testing.T, cfg raft.Config) (node *raft.Node, stop func() err
 	return node, stop
 }
 
-// Scenario 79: a state that cannot be read ends Run with a clear error.
-func TestScenario079_RefusesCorruptState(t *testing.T) {
+// A state that cannot be read ends Run with a clear error.
+func TestRefusesCorruptState(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "raft")
 	require.NoError(t, os.WriteFile(path, make([]byte, 8192), 0o600))
 	cfg := lone(&raft.FileStore{Path: path})
@@ -170,9 +170,9 @@ func TestRunLocksStore(t *testing.T) {
 	})
 }
 
-// Scenario 80: a stop and a start keep identity, term and vote; the incarnation
+// A stop and a start keep identity, term and vote; the incarnation
 // goes up (rule 15).
-func TestScenario080_RestartKeepsState(t *testing.T) {
+func TestRestartKeepsState(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "raft")
 	var before raft.Status
 	for incarnation := uint64(1); incarnation <= 3; incarnation++ {
@@ -202,9 +202,9 @@ func lead(t *testing.T, node *raft.Node) *raft.Leadership {
 	return l
 }
 
-// Scenario 84: a node whose disk was wiped is refused under its bound name, and
+// A node whose disk was wiped is refused under its bound name, and
 // says so.
-func TestScenario084_WipedDiskIsRefused(t *testing.T) {
+func TestWipedDiskIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := rafttest.Start(t, rafttest.Config{})
 		leader, lost := boundCluster(c)
@@ -235,8 +235,8 @@ func others(c *rafttest.Cluster, id string) []string {
 	return slices.DeleteFunc(c.IDs(), func(other string) bool { return other == id })
 }
 
-// Scenario 86: a follower that restarts at once disturbs nobody.
-func TestScenario086_RestartedFollowerDoesNotElect(t *testing.T) {
+// A follower that restarts at once disturbs nobody.
+func TestRestartedFollowerDoesNotElect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := rafttest.Start(t, rafttest.Config{})
 		leader, follower := boundCluster(c)
@@ -255,9 +255,9 @@ func TestScenario086_RestartedFollowerDoesNotElect(t *testing.T) {
 	})
 }
 
-// Scenario 39: a process that was suspended does not act as the leader before it
+// A process that was suspended does not act as the leader before it
 // has looked at the clock, though none of its timers has fired.
-func TestScenario039_SuspendedLeader(t *testing.T) {
+func TestSuspendedLeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asleep := make(map[string]*atomic.Int64)
 		c := rafttest.Start(t, rafttest.Config{Clock: func(id string, clock func() time.Duration) func() time.Duration {
@@ -281,9 +281,9 @@ func TestScenario039_SuspendedLeader(t *testing.T) {
 	})
 }
 
-// Scenario 112: Run returns and leaves nothing behind, whatever goes on. That no
+// Run returns and leaves nothing behind, whatever goes on. That no
 // goroutine is left, synctest.Test checks at its end.
-func TestScenario112_Stop(t *testing.T) {
+func TestStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, pause := range []time.Duration{0, etMin / 2, etMin, etMin + 20*time.Millisecond, etMax, 3 * etMax} {
 			t.Logf("after %v", pause)
@@ -351,8 +351,8 @@ func (f failing) Serve(ctx context.Context, _ func(string, []byte)) error {
 	}
 }
 
-// Scenario 114: frames that come before or after Run are dropped and counted.
-func TestScenario114_FramesOutsideRun(t *testing.T) {
+// Frames that come before or after Run are dropped and counted.
+func TestFramesOutsideRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := raft.Message{Kind: raft.Heartbeat, Cluster: "c", From: "b", To: "a", Term: 5, StoreID: raft.StoreID{1}, Incarnation: 1}
 		frame, err := m.AppendBinary(nil)
@@ -394,9 +394,9 @@ func TestReceiveChecksFrames(t *testing.T) {
 	})
 }
 
-// Scenario 116: there is one way in. While the loop waits for the disk, neither
+// There is one way in. While the loop waits for the disk, neither
 // messages nor calls change anything; then all of them count.
-func TestScenario116_OneInboundPath(t *testing.T) {
+func TestOneInboundPath(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, stores := sickCluster(t)
 		leader, _ := boundCluster(c)
@@ -457,10 +457,10 @@ func TestGoroutines(t *testing.T) {
 	})
 }
 
-// Scenarios 115 and 116: every accessor and every call, from many goroutines,
+// Every accessor and every call, from many goroutines,
 // while leaders come and go. The race detector is the judge; besides, no two
 // nodes hold a valid leadership at once, and terms never go back.
-func TestScenario115_AccessorsDuringElections(t *testing.T) {
+func TestAccessorsDuringElections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := rafttest.Start(t, rafttest.Config{Seed: 1})
 		ctx, cancel := context.WithCancel(t.Context())

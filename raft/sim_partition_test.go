@@ -12,7 +12,7 @@ import (
 	"github.com/rads-project/constellation/raft"
 )
 
-// Scenario 59: whoever leads is cut off, at any instant, with clocks as wrong as
+// Whoever leads is cut off, at any instant, with clocks as wrong as
 // they may be; the old reign has always ended before the new one begins.
 func TestSimulatedIsolationOfTheLeader(t *testing.T) {
 	trials := seeds(2_000)
@@ -36,7 +36,7 @@ func TestSimulatedIsolationOfTheLeader(t *testing.T) {
 	t.Logf("%d isolations, at least %v without a leader", trials, shortest)
 }
 
-// Scenario 71: the network loses and doubles a third of all messages and brings
+// The network loses and doubles a third of all messages and brings
 // the rest within two election timeouts, in any order, for a thousand timeouts.
 func TestSimulatedStorm(t *testing.T) {
 	storm := faultnet.Faults{LatencyMax: 600 * time.Millisecond, Loss: 300, Duplication: 300, Reordering: faultnet.Always}
@@ -51,7 +51,7 @@ func TestSimulatedStorm(t *testing.T) {
 	}
 }
 
-// Scenario 72: votes reach two of five nodes late, or come late from three, by
+// Votes reach two of five nodes late, or come late from three, by
 // one to two election timeouts.
 func TestSimulatedSlowVotes(t *testing.T) {
 	tests := []struct {
@@ -93,7 +93,7 @@ func TestSimulatedSlowVotes(t *testing.T) {
 	}
 }
 
-// Scenario 73: the leader and some others, a minority or not, are cut off from
+// The leader and some others, a minority or not, are cut off from
 // everybody and come back, ten times.
 func TestSimulatedPartitionsOfTheLeader(t *testing.T) {
 	for seed := range uint64(seeds(100)) {

@@ -46,7 +46,7 @@ func seeds(full int) int {
 
 // A failing seed is printed; with CONSTELLATION_SEED set to it,
 // the test runs that seed alone and prints what happened.
-func TestScenario117_Simulation(t *testing.T) {
+func TestSimulation(t *testing.T) {
 	if text := os.Getenv("CONSTELLATION_SEED"); text != "" {
 		seed, err := strconv.ParseUint(text, 10, 64)
 		require.NoError(t, err)
@@ -62,7 +62,7 @@ func TestScenario117_Simulation(t *testing.T) {
 				began := time.Now()
 				for seed := shard; seed < n; seed += len(shards) {
 					report, err := trial(uint64(seed)).Run()
-					require.NoError(t, err, "CONSTELLATION_SEED=%d go test -run TestScenario117 ./raft shows it", seed)
+					require.NoError(t, err, "CONSTELLATION_SEED=%d go test -run 'TestSimulation$' ./raft shows it", seed)
 					shards[shard].Add(report.Counts)
 				}
 				t.Logf("%.0f times real time", shards[shard].Simulated.Seconds()/time.Since(began).Seconds())
@@ -125,7 +125,7 @@ func requireFaults(t *testing.T, n int, c sim.Counts) {
 }
 
 // The transcripts are compared too, not their hashes alone.
-func TestScenario118_SimulationIsDeterministic(t *testing.T) {
+func TestSimulationIsDeterministic(t *testing.T) {
 	hashes := make(map[uint64]uint64)
 	for seed := range uint64(2 * len(sim.Mixes())) {
 		plain, err := trial(seed).Run()
@@ -148,8 +148,8 @@ func TestScenario118_SimulationIsDeterministic(t *testing.T) {
 
 // Clocks that run worse than is allowed for make reigns overlap, and
 // still every reign has a greater token than those before it. With clocks within
-// the bound, TestScenario117_Simulation sees no overlap.
-func TestScenario063_SimulationOfWrongClocks(t *testing.T) {
+// the bound, TestSimulation sees no overlap.
+func TestSimulationOfWrongClocks(t *testing.T) {
 	wrong := sim.Trial{Mix: mix(t, "clocks"), Faulty: 20 * time.Second, MayOverlap: true}
 	wrong.Mix.DriftPPM = 100_000
 	overlaps := 0
@@ -163,7 +163,7 @@ func TestScenario063_SimulationOfWrongClocks(t *testing.T) {
 
 // Every rule that random faults can catch is switched off here; then the
 // simulation must fail. With the rules on, the same seeds are part of
-// TestScenario117_Simulation.
+// TestSimulation.
 func TestSimulationNegativeControls(t *testing.T) {
 	tests := []struct {
 		rule    string

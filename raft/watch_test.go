@@ -14,8 +14,8 @@ import (
 	"github.com/rads-project/constellation/raft/rafttest"
 )
 
-// Scenario 106: the events of a node are in order and end in the true state.
-func TestScenario106_WatchTellsEveryStep(t *testing.T) {
+// The events of a node are in order and end in the true state.
+func TestWatchTellsEveryStep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := new(sickStore) // Its saves take time, so that the reader keeps up.
 		store.takes.Store(int64(time.Millisecond))
@@ -46,8 +46,8 @@ func TestScenario106_WatchTellsEveryStep(t *testing.T) {
 	})
 }
 
-// Scenario 106: a higher term takes the lead away, and watchers hear of it.
-func TestScenario106_WatchTellsLoss(t *testing.T) {
+// A higher term takes the lead away, and watchers hear of it.
+func TestWatchTellsLoss(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := rafttest.Start(t, rafttest.Config{})
 		leader := c.WaitLeader()
@@ -69,9 +69,9 @@ func TestScenario106_WatchTellsLoss(t *testing.T) {
 	})
 }
 
-// Scenario 109: a late subscriber gets the current state at once, and two do not
+// A late subscriber gets the current state at once, and two do not
 // take from each other.
-func TestScenario109_Subscribers(t *testing.T) {
+func TestSubscribers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := rafttest.Start(t, rafttest.Config{})
 		leader := c.WaitLeader()
@@ -94,8 +94,8 @@ func TestScenario109_Subscribers(t *testing.T) {
 	})
 }
 
-// Scenario 111: heartbeats are no events.
-func TestScenario111_NoEventPerHeartbeat(t *testing.T) {
+// Heartbeats are no events.
+func TestNoEventPerHeartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := rafttest.Start(t, rafttest.Config{})
 		boundCluster(c)

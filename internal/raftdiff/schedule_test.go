@@ -239,8 +239,8 @@ func storm(w *world, _ string, _ []string) []string {
 	return w.ids()
 }
 
-// TestScenario119_Schedules runs every line of the table on both.
-func TestScenario119_Schedules(t *testing.T) {
+// TestSchedules runs every line of the table on both.
+func TestSchedules(t *testing.T) {
 	for _, tt := range schedules() {
 		for _, e := range engines() {
 			for seed := range uint64(5) {
