@@ -144,8 +144,9 @@ func (c *Core) onHeartbeatAnswer(sender int, m *Message) {
 		return // Rule 15: the name had another owner.
 	}
 	p.owner = m.StoreID
-	p.abstains = m.Abstains
-	p.acked = max(p.acked, sent)
+	if sent >= p.acked {
+		p.acked, p.abstains = sent, m.Abstains
+	}
 	if m.ConfigurationID == c.hard.Configuration.ConfigurationID && m.Sequence >= c.reign.installed {
 		p.confirmed = true
 	}

@@ -84,16 +84,15 @@ func NewWithClock(cfg Config, now func() time.Duration) (*Node, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	n := &Node{
-		cfg:     cfg,
-		now:     now,
-		logger:  cfg.Logger.With("node", cfg.ID),
-		inbox:   newMailbox(),
-		calls:   make(chan func(*loop) error),
-		nudge:   make(chan struct{}, 1),
-		stopped: make(chan struct{}),
-		changed: make(chan struct{}),
-		held:    make(map[*Leadership]struct{}),
-
+		cfg:      cfg,
+		now:      now,
+		logger:   cfg.Logger.With("node", cfg.ID),
+		inbox:    newMailbox(),
+		calls:    make(chan func(*loop) error),
+		nudge:    make(chan struct{}, 1),
+		stopped:  make(chan struct{}),
+		changed:  make(chan struct{}),
+		held:     make(map[*Leadership]struct{}),
 		leftover: make(map[*Leadership]time.Duration),
 		status:   Status{Cluster: cfg.Cluster, ID: cfg.ID},
 	}

@@ -43,7 +43,7 @@ func (a Abstention) String() string {
 type Unreleased struct {
 	// Count is how many there are.
 	Count int
-	// Term is the reign of the oldest, and For how long ago that has ended.
+	// Term is their reign, and For how long ago that has ended.
 	Term uint64
 	For  time.Duration
 }
@@ -133,10 +133,8 @@ func (l *loop) ask() error {
 // unreleasedLocked counts what has outlived its reign.
 func (n *Node) unreleasedLocked(now time.Duration) Unreleased {
 	u := Unreleased{Count: len(n.leftover)}
-	for l, ended := range n.leftover {
-		if u.Term == 0 || l.reign.term < u.Term {
-			u.Term, u.For = l.reign.term, now-ended
-		}
+	for l, ended := range n.leftover { // All of one reign: no other begins meanwhile.
+		u.Term, u.For = l.reign.term, now-ended
 	}
 	return u
 }

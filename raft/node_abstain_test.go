@@ -62,6 +62,34 @@ func TestWorkThatOutlivesItsReignAlone(t *testing.T) {
 	})
 }
 
+// Each release of work that has outlived its reign is told to watchers, and the
+// last one ends the abstention at once.
+func TestReleaseOfOutlivedWorkIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		node, _ := background(t, lone(new(raft.MemoryStore)))
+		first, second := lead(t, node), lead(t, node)
+		require.NoError(t, node.Resign(t.Context()))
+		time.Sleep(2 * etMax)
+		require.Equal(t, raft.AbstainsUnreleased, node.Status().Abstains)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		counts := make(chan int, 9)
+		go func() {
+			for s := range node.Watch(ctx) {
+				counts <- s.Unreleased.Count
+			}
+		}()
+		require.Equal(t, 2, <-counts)
+		first.Release()
+		synctest.Wait()
+		require.Len(t, counts, 1)
+		require.Equal(t, 1, <-counts)
+		second.Release()
+		synctest.Wait()
+		require.Zero(t, node.Status().Abstains)
+	})
+}
+
 // While every node is unhealthy nobody stands, so that no term begins and nothing
 // is saved; once one recovers, it leads.
 func TestNobodyStandsWhileAllAreUnhealthy(t *testing.T) {
@@ -80,7 +108,7 @@ func TestNobodyStandsWhileAllAreUnhealthy(t *testing.T) {
 		time.Sleep(time.Minute)
 		before := c.Node(leader).Status()
 		require.Equal(t, raft.AbstainsUnhealthy, before.Abstains)
-		time.Sleep(time.Hour)
+		time.Sleep(2 * time.Minute)
 		after := c.Node(leader).Status()
 		require.Equal(t, before.Term, after.Term)
 		require.Equal(t, before.Traffic.Saves, after.Traffic.Saves)
@@ -88,6 +116,34 @@ func TestNobodyStandsWhileAllAreUnhealthy(t *testing.T) {
 		begun := time.Now()
 		c.WaitLeader()
 		require.Less(t, time.Since(begun), 3*etMax)
+	})
+}
+
+// A node that has recovered while another leads is found so within a heartbeat
+// interval, and can take over again.
+func TestRecoveredNodeTakesOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sick := map[string]*atomic.Bool{"a": {}, "b": {}, "c": {}}
+		c := rafttest.Start(t, rafttest.Config{Edit: func(cfg *raft.Config) {
+			id := cfg.ID
+			cfg.Healthy = func() error {
+				if sick[id].Load() {
+					return errors.New("the database is gone")
+				}
+				return nil
+			}
+		}})
+		first, _ := boundCluster(c)
+		sick[first].Store(true)
+		second := c.WaitLeader(others(c, first)...)
+		time.Sleep(10 * etMax)
+		require.Equal(t, raft.AbstainsUnhealthy, c.Node(first).Status().Abstains)
+		require.ErrorIs(t, c.Node(second).Transfer(t.Context(), first), raft.ErrUnfit)
+		sick[first].Store(false)
+		time.Sleep(etMin)
+		require.Zero(t, c.Node(first).Status().Abstains)
+		require.NoError(t, c.Node(second).Transfer(t.Context(), first))
+		require.True(t, c.Node(first).IsLeader())
 	})
 }
 
@@ -121,6 +177,97 @@ func TestFailingWorkBacksOff(t *testing.T) {
 		begun := time.Now()
 		c.WaitLeader()
 		require.Less(t, time.Since(begun), 3*etMax)
+	})
+}
+
+// Rule 22: a pause after failed work ends as soon as Healthy, after an error,
+// returns nil again, or at once by Campaign.
+func TestRecoveryEndsThePause(t *testing.T) {
+	for _, by := range []string{"Healthy", "Campaign"} {
+		t.Run(by, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var broken, sick atomic.Bool
+				broken.Store(true)
+				failures := make(chan struct{})
+				cfg := lone(new(raft.MemoryStore))
+				cfg.Healthy = func() error {
+					if sick.Load() {
+						return errors.New("the database is gone")
+					}
+					return nil
+				}
+				node, stop := background(t, cfg)
+				go func() {
+					for !node.Status().Stopped {
+						_ = node.WhileLeader(t.Context(), func(ctx context.Context, _ uint64) error {
+							if broken.Load() {
+								failures <- struct{}{}
+								return errors.New("the database is gone")
+							}
+							<-ctx.Done()
+							return nil
+						})
+					}
+				}()
+				for range 8 {
+					<-failures
+				}
+				time.Sleep(2 * etMax) // A pause of 64 times etMax has begun.
+				require.Equal(t, raft.AbstainsFailing, node.Status().Abstains)
+				broken.Store(false)
+				if by == "Campaign" {
+					require.NoError(t, node.Campaign(t.Context()))
+				} else {
+					sick.Store(true)
+					time.Sleep(2 * etMax)
+					require.Equal(t, raft.AbstainsUnhealthy, node.Status().Abstains)
+					sick.Store(false)
+				}
+				time.Sleep(3 * etMax)
+				require.True(t, node.IsLeader())
+				require.Zero(t, node.Status().Abstains)
+				require.NoError(t, stop())
+			})
+		})
+	}
+}
+
+// Rule 22: work that panics has failed.
+func TestPanickingWorkBacksOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		node, _ := background(t, lone(new(raft.MemoryStore)))
+		for _, pause := range []time.Duration{etMax, 2 * etMax} {
+			require.Panics(t, func() {
+				_ = node.WhileLeader(t.Context(), func(context.Context, uint64) error { panic("no memory") })
+			})
+			time.Sleep(pause - time.Millisecond)
+			require.Equal(t, raft.AbstainsFailing, node.Status().Abstains)
+		}
+	})
+}
+
+// What the work returns after its reign has ended is an echo of that, and no
+// failure.
+func TestWorkThatEndsWithItsReignHasNotFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		node, _ := background(t, lone(new(raft.MemoryStore)))
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() {
+			ended <- node.WhileLeader(ctx, func(ctx context.Context, _ uint64) error {
+				<-ctx.Done()
+				return context.Cause(ctx)
+			})
+		}()
+		for range 3 {
+			time.Sleep(2 * etMax)
+			require.True(t, node.IsLeader())
+			require.NoError(t, node.Resign(t.Context()))
+			time.Sleep(time.Millisecond)
+			require.Zero(t, node.Status().Abstains)
+		}
+		cancel()
+		require.ErrorIs(t, <-ended, context.Canceled)
 	})
 }
 

@@ -59,6 +59,23 @@ func diaries(t *testing.T, edit func(*raft.Config)) (*rafttest.Cluster, map[stri
 	}}), logs
 }
 
+// The last reign of a node that fails is in the log, too.
+func TestLogOfAReignThatEndsWithItsNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg, log := lone(new(raft.MemoryStore)), new(diary)
+		network := failing{make(chan error, 1)}
+		cfg.Transport, cfg.Logger = network, slog.New(log)
+		node, stop := background(t, cfg)
+		lead(t, node).Release()
+		network.fault <- errors.New("no network")
+		synctest.Wait()
+		require.ErrorIs(t, stop(), raft.ErrTransport)
+		entries := log.read()
+		require.Contains(t, entries[len(entries)-1], "raft: reign ended")
+		require.Contains(t, entries[len(entries)-1], "no network")
+	})
+}
+
 // The log tells why a reign has ended in the words of the leadership's context.
 func TestLogOfAReign(t *testing.T) {
 	tests := []struct {

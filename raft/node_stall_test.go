@@ -75,9 +75,13 @@ func TestHangingCallOutEndsTheNode(t *testing.T) {
 	for call, bound := range bounds {
 		t.Run(call, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var hangs atomic.Bool
+				var hangs, over atomic.Bool
+				var afterwards atomic.Int32
 				back := make(chan struct{})
 				node, h := hooked(t, func(met string) {
+					if over.Load() && met != "Store.Close" {
+						afterwards.Add(1)
+					}
 					if met == call && hangs.Load() {
 						<-back
 					}
@@ -125,9 +129,11 @@ func TestHangingCallOutEndsTheNode(t *testing.T) {
 				} else {
 					require.EqualValues(t, 1, h.closed.Load())
 				}
+				over.Store(true)
 				close(back)
-				synctest.Wait()
+				time.Sleep(time.Minute)
 				require.EqualValues(t, 1, h.closed.Load())
+				require.Zero(t, afterwards.Load(), "nothing goes on")
 				cancel()
 			})
 		})

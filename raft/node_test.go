@@ -281,6 +281,35 @@ func TestSuspendedLeader(t *testing.T) {
 	})
 }
 
+// Rule 7: if the lease has ended during a suspend and nobody looks, the context
+// ends within a heartbeat interval after it.
+func TestSuspendEndsTheContextUnseen(t *testing.T) {
+	for awake := range 10 {
+		synctest.Test(t, func(t *testing.T) {
+			var slept atomic.Int64
+			begun := time.Now()
+			node, err := raft.NewWithClock(lone(new(raft.MemoryStore)), func() time.Duration {
+				return time.Since(begun) + time.Duration(slept.Load())
+			})
+			require.NoError(t, err)
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() { ended <- node.Run(ctx) }()
+			l := lead(t, node)
+			time.Sleep(time.Duration(awake) * 7 * time.Millisecond)
+
+			slept.Store(int64(time.Hour))
+			woken := time.Now()
+			<-l.Context().Done()
+			require.LessOrEqual(t, time.Since(woken), 50*time.Millisecond)
+			require.ErrorIs(t, context.Cause(l.Context()), raft.ErrLeaseExpired)
+			l.Release()
+			cancel()
+			require.NoError(t, <-ended)
+		})
+	}
+}
+
 // Run returns and leaves nothing behind, whatever goes on. That no
 // goroutine is left, synctest.Test checks at its end.
 func TestStop(t *testing.T) {
