@@ -72,8 +72,7 @@ type Config struct {
 	MaxRetries int
 	// MaxClockDriftPPM is by how many parts per million any member's clock may
 	// run faster or slower than true time; leases are shorter for it. Beyond it
-	// two leases may overlap; terms still tell them apart. A hypervisor that pauses
-	// a machine and hides that from its clock goes beyond it. Zero: 5,000, which is
+	// two leases may overlap; terms still tell them apart. Zero: 5,000, which is
 	// 0.5 %. At most 100,000.
 	//
 	// A hypervisor that pauses a guest, for a snapshot or a migration, mostly stops
@@ -96,13 +95,14 @@ type Config struct {
 	// for the application to call Leadership.Release. Zero: the maximal
 	// election timeout.
 	ReleaseTimeout time.Duration
-	// Healthy is asked before each round of heartbeats, and before the node stands
-	// for election, if not nil. An error ends the reign and hands the lead to
-	// another, and the node does not stand until Healthy returns nil again: while
-	// it returns errors everywhere, nobody leads and no term begins. It should return within a
-	// heartbeat interval, since the node does nothing else meanwhile; see Run for
-	// one that does not return. A leader saves nothing while nothing changes, so that only Healthy can tell that its
-	// disk has become sick meanwhile.
+	// Healthy is asked before each round of heartbeats, and before the node
+	// stands for election, if not nil. An error ends the reign and hands the
+	// lead to another, and the node does not stand until Healthy returns nil
+	// again: while it returns errors everywhere, nobody leads and no term
+	// begins. It should return within a heartbeat interval, since the node does
+	// nothing else meanwhile; see Run for one that does not return. A leader
+	// saves nothing while nothing changes, so that only Healthy can tell that
+	// its disk has become sick meanwhile.
 	Healthy func() error
 	// Logger gets what no caller is told: at level Info when reigns of this node
 	// begin and end, at Warn what somebody should look at, once, or once a minute

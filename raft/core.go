@@ -11,7 +11,7 @@ import (
 // Never is the Deadline of a Core that waits for messages only.
 const Never = time.Duration(math.MaxInt64)
 
-// Level is the highest protocol level that this version speaks (rule 20).
+// Level is the highest protocol level that this version speaks (rule 20 of PROTOCOL.md).
 const Level = 1
 
 // Role is what a node does in its term.
@@ -110,28 +110,28 @@ type Core struct {
 // faults switches single rules off. Only tests set it, to show that they would
 // notice.
 type faults struct {
-	noBlackout            bool // rule 4
-	ownPromiseLength      bool // rule 4
-	clearPromiseOnTerm    bool // rule 1
-	campaignWhileBound    bool // rule 1
-	leaseFromReceipt      bool // rule 2
-	renewAfterTransfer    bool // rule 5
-	keepPreCampaign       bool // rule 6
-	countDuplicateVotes   bool // rule 8
-	resetVoteOnEqualTerm  bool // rule 8
-	countStrayAnswers     bool // rule 8
-	followAnyTerm         bool // rule 11
-	trustLateFrames       bool // rule 15
-	keepReplacedPeers     bool // rule 15
-	bindLateStores        bool // rule 15
-	voteUnnamed           bool // rule 16
-	reconfigUnconfirmed   bool // rule 18
-	ignoreConfigurationID bool // rule 17
-	dropUnknownCandidates bool // rule 19
-	keepOldBindings       bool // rule 19
-	followForever         bool // rule 26
-	transferToSilent      bool // rule 27
-	forgetPromises        bool // rule 28
+	clearPromiseOnTerm    bool // rule 1: a promise outlives the term
+	campaignWhileBound    bool // rule 1: no vote for oneself while bound
+	leaseFromReceipt      bool // rule 2: a lease counts from the sending
+	noBlackout            bool // rule 4: silence after a restart
+	ownPromiseLength      bool // rule 4: a promise is as long as asked
+	forgetPromises        bool // rule 4: a promise stays on record while it binds
+	renewAfterTransfer    bool // rule 5: no lease after TimeoutNow
+	transferToSilent      bool // rule 5: no transfer to a silent member
+	keepPreCampaign       bool // rule 6: a grant ends the pre-campaign
+	followForever         bool // rule 6: who does not vote forgets a silent leader
+	countDuplicateVotes   bool // rule 8: votes are a set
+	resetVoteOnEqualTerm  bool // rule 8: a heartbeat keeps the vote
+	countStrayAnswers     bool // rule 8: answers count for who has asked
+	followAnyTerm         bool // rule 11: no jump of terms
+	trustLateFrames       bool // rule 15: a late message is no twin
+	keepReplacedPeers     bool // rule 15: another owner is another peer
+	bindLateStores        bool // rule 15: bind the store that answers
+	voteUnnamed           bool // rule 16: no vote before the own store is named
+	ignoreConfigurationID bool // rule 17: no vote for an older configuration
+	reconfigUnconfirmed   bool // rule 18: a quorum before a change
+	dropUnknownCandidates bool // rule 19: hear unknown candidates
+	keepOldBindings       bool // rule 19: ask for newer bindings
 	frozenMembership      bool // no rule: it makes the explorer's world smaller
 }
 
@@ -317,7 +317,7 @@ func (c *Core) follow() {
 // resetElection draws the instant at which this node gives its leader up unless
 // it hears from it: a timeout from now, but not before its promise is over. A
 // voter campaigns then, and tries again for as long as there is no leader; one
-// that does not vote waits for the next leader (rule 26). The window moves back by
+// that does not vote waits for the next leader (rule 6). The window moves back by
 // its own length per step of priority (rule 10).
 func (c *Core) resetElection() {
 	priority := 0

@@ -1,8 +1,9 @@
 package raft
 
-// admit decides whether a message may change anything (rules 8, 11, 15, 19). It
-// counts what it turns away. sender is its index in the configuration, or -1 if
-// only the newer configuration in the message names the sender.
+// admit decides whether a message may change anything (rules 8, 11, 15, 19 of
+// PROTOCOL.md). It counts what it turns away. sender is its index in the
+// configuration, or -1 if only the newer configuration in the message names the
+// sender.
 func (c *Core) admit(m *Message) (sender int, ok bool) {
 	dropped := &c.counters.Dropped
 	newer := c.isNewer(m.Configuration)
@@ -24,7 +25,7 @@ func (c *Core) admit(m *Message) (sender int, ok bool) {
 	case m.Kind == Refusal: // A wiped node may know nobody; it changes nothing.
 		return sender, true
 	case m.ConfigurationID == c.hard.Configuration.ConfigurationID && m.Digest != c.digest:
-		dropped.Conflicting++ // Rule 17.
+		dropped.Conflicting++ // Rule 17: one number has one content.
 		c.refuse(m, RefusedConfiguration)
 	case m.Configuration.Level > c.level:
 		dropped.Unsupported++

@@ -12,7 +12,7 @@ type Counters struct {
 	Dropped Dropped
 }
 
-// Dropped counts messages that a Core has ignored (rule 11).
+// Dropped counts messages that a Core has ignored (rule 11 of PROTOCOL.md).
 type Dropped struct {
 	// Malformed messages are such as no member sends: unknown kinds, missing
 	// names, a term of 0, at the limit or too far ahead, an invalid configuration.

@@ -71,7 +71,7 @@ func TestNegativeControls(t *testing.T) {
 			func(s *server) { s.core.faults.ignoreConfigurationID = true }, outdatedConfiguration, "O6",
 		},
 		{
-			"rule 28: a promise stays on record while it binds", 3,
+			"rule 4: a promise stays on record while it binds", 3,
 			func(s *server) { s.core.faults.forgetPromises = true }, restartTwiceAfterAnswering, "O6",
 		},
 		{

@@ -2,7 +2,8 @@ package raft
 
 import "time"
 
-// process is the last process known to speak under a member's name (rule 15).
+// process is the last process known to speak under a member's name (rule 15 of
+// PROTOCOL.md).
 type process struct {
 	incarnation, boot uint64
 	store             StoreID

@@ -133,7 +133,7 @@ func TestEarlierProcessThatLivesOnIsATwin(t *testing.T) {
 	})
 }
 
-// Rule 25: a state file put back from a backup is told so, not that it has a
+// Rule 15: a state file put back from a backup is told so, not that it has a
 // twin, as long as the later process is silent.
 func TestRestoredStateIsTold(t *testing.T) {
 	c := newCluster(t, 3)
@@ -196,7 +196,7 @@ func TestReplacementOfAPeerBeginsAnew(t *testing.T) {
 	require.False(t, replaced(true), "this test can fail")
 }
 
-// Rule 25: founders that were given different members are told, each by the
+// Rule 15: founders that were given different members are told, each by the
 // others, and say so until they are mended.
 func TestFoundersThatDifferAreTold(t *testing.T) {
 	c := &cluster{t: t, oracle: newOracle()}
@@ -213,7 +213,7 @@ func TestFoundersThatDifferAreTold(t *testing.T) {
 	}
 }
 
-// Rule 25: a member that was removed is told by those who know. One that they
+// Rule 15: a member that was removed is told by those who know. One that they
 // have not heard of yet is not.
 func TestRemovedMemberIsTold(t *testing.T) {
 	c := newCluster(t, 3)
@@ -239,7 +239,7 @@ func TestRemovedMemberIsTold(t *testing.T) {
 	}
 }
 
-// Rule 25: a refusal that is not about a message of this process, or from a node
+// Rule 15: a refusal that is not about a message of this process, or from a node
 // that knows less, says nothing; and none is refused in turn.
 func TestRefusalsOfOthersAreIgnored(t *testing.T) {
 	s := newSolo(t, 3)

@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// tenure is what a leader knows of its own term. Rule 3: the reign begins with
-// the first valid lease, at most one in a term, and once ended never resumes.
+// tenure is what a leader knows of its own term. Rule 3 of PROTOCOL.md: the
+// reign begins with the first valid lease, at most one in a term, and once ended
+// never resumes.
 type tenure struct {
 	running  bool
 	ended    bool
@@ -87,7 +88,7 @@ func (c *Core) beat() {
 		m := c.message(Heartbeat, to.ID)
 		m.Sequence, m.Promise = c.sequence, c.cfg.ElectionTimeoutMin
 		if p := &c.peers[i]; p.heard() && p.shown.Compare(m.ConfigurationID) < 0 {
-			m.Configuration = c.hard.Configuration // Rule 19.
+			m.Configuration = c.hard.Configuration // Rule 19: its answer showed an older one.
 		}
 		c.send(m)
 	}
@@ -119,7 +120,7 @@ func (c *Core) onHeartbeat(m *Message) {
 		c.bind(m.From, m.Promise)
 		c.resetElection()
 	}
-	if c.isNewer(m.Configuration) { // Rule 17.
+	if c.isNewer(m.Configuration) { // Rule 17: saved before it is acknowledged.
 		c.install(m.Configuration)
 	}
 	c.answer(m, HeartbeatAnswer, true)

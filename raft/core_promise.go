@@ -4,9 +4,9 @@ import "time"
 
 // promise binds a node not to help elect anybody but to before until.
 //
-// Rule 1: a promise outlives what caused it. Only time lowers it, never a
-// change of term, role or known leader. Two majorities share a node, and that
-// node's promise to the first leader is what keeps the second from winning
+// Rule 1 of PROTOCOL.md: a promise outlives what caused it. Only time lowers it,
+// never a change of term, role or known leader. Two majorities share a node, and
+// that node's promise to the first leader is what keeps the second from winning
 // while the first one's lease runs.
 type promise struct {
 	until time.Duration
@@ -56,7 +56,7 @@ type given struct {
 
 // outlive lowers the longest promise on record when nothing of that length binds
 // any more, so that timeouts that were long once do not slow every restart for
-// ever (rule 28).
+// ever (rule 4).
 //
 // What must hold at any time is that no promise that still binds is longer than
 // the record. It does when one is given, for bind raises the record first. Here,

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Rule 28: the longest promise on record falls to the longest of what this
+// Rule 4: the longest promise on record falls to the longest of what this
 // process has promised within as much time, once, and not before.
 func TestLongestPromiseFallsWhenItIsOutlived(t *testing.T) {
 	s := newSolo(t, 3)

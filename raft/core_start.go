@@ -3,8 +3,9 @@ package raft
 import "fmt"
 
 // StartState returns the state that a node begins a run with: what its store
-// holds or, as cfg.Start says, a new one under the identity fresh (rule 16).
-// Its incarnation is counted up (rule 15), so it is to be saved before NewCore.
+// holds or, as cfg.Start says, a new one under the identity fresh (rule 16 of
+// PROTOCOL.md). Its incarnation is counted up (rule 15), so it is to be saved
+// before NewCore.
 //
 // It fails with ErrConfig, with ErrNoState if there is nothing to resume, and
 // with ErrForeign if the state is another node's.

@@ -152,7 +152,7 @@ func TestTimeNeverGoesBack(t *testing.T) {
 	require.True(t, s.last.Messages[0].Granted)
 }
 
-// Rule 26: a member that does not vote, or whose store is not the one bound to
+// Rule 6: a member that does not vote, or whose store is not the one bound to
 // its name, gives up a leader that it does not hear, and campaigns for nothing.
 func TestNonVotersGiveUpASilentLeader(t *testing.T) {
 	tests := []struct {

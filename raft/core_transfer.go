@@ -6,14 +6,14 @@ import (
 )
 
 // Transfer ends the reign for good and asks the voter to campaign at once,
-// without pre-vote and past the promises to this leader (rule 5). This node
-// goes on with heartbeats, but without a lease, so that nobody else campaigns.
-// If it has not heard from a new leader within the maximal election timeout, it
-// campaigns itself.
+// without pre-vote and past the promises to this leader (rule 5 of PROTOCOL.md).
+// This node goes on with heartbeats, but without a lease, so that nobody else
+// campaigns. If it has not heard from a new leader within the maximal election
+// timeout, it campaigns itself.
 //
 // It fails with ErrNotLeader without a reign, and with a MemberError of ErrSelf,
 // ErrUnknownMember, ErrNotVoter or, unless the voter has answered within the
-// minimal election timeout, ErrMemberSilent (rule 27); ErrTransferring if one is
+// minimal election timeout, ErrMemberSilent (rule 5); ErrTransferring if one is
 // under way. Then the reign goes on. In the first heartbeat interval of a term,
 // before it has had time to answer, a voter counts as one that has.
 func (c *Core) Transfer(now time.Duration, to string) (Effects, error) {
@@ -61,8 +61,9 @@ func (c *Core) transfer(to string) {
 
 // Resign ends the reign in favour of the voter that answered last, by priority
 // and then by ID among several; the one that handed this reign over comes after
-// all others, because it is ending or unfit. Without one that answered within the minimal election
-// timeout, this node only steps down. It fails with ErrNotLeader without a reign.
+// all others, because it is ending or unfit. Without one that answered within
+// the minimal election timeout, this node only steps down. It fails with
+// ErrNotLeader without a reign.
 func (c *Core) Resign(now time.Duration) (Effects, error) {
 	c.begin(now)
 	if !c.reigns() {

@@ -187,7 +187,7 @@ func TestTimeoutNowBeforeTheFirstHeartbeat(t *testing.T) {
 	}
 }
 
-// Rule 27: nobody leads for as long as a transfer to a dead member takes to fail,
+// Rule 5: nobody leads for as long as a transfer to a dead member takes to fail,
 // so it is not begun, and the leader goes on.
 func TestTransferToASilentMember(t *testing.T) {
 	transfer := func(off bool) (err error, leads bool) {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// campaign is one round of asking, for pre-votes or for votes. Rule 8: answers
-// are a set by voter, so that a doubled one counts once.
+// campaign is one round of asking, for pre-votes or for votes. Rule 8 of
+// PROTOCOL.md: answers are a set by voter, so that a doubled one counts once.
 type campaign struct {
 	sequence uint64        // of the requests; answers echo it (rule 6)
 	sentAt   time.Duration // before the first sending: leases count from here
@@ -140,7 +140,7 @@ func (c *Core) request() {
 		m := c.message(kind, to.ID)
 		m.Term, m.Sequence, m.Transfer = term, c.campaign.sequence, c.campaign.transfer
 		m.Promise = c.cfg.ElectionTimeoutMin
-		m.Configuration = c.hard.Configuration // Rule 19.
+		m.Configuration = c.hard.Configuration // Rule 19: it may make the sender known.
 		m.Last = c.position
 		c.send(m)
 	}
@@ -150,7 +150,7 @@ func (c *Core) request() {
 // refusal carries its term, in case that is higher (rule 6).
 func (c *Core) onPreVoteRequest(m *Message) {
 	if c.reigns() {
-		return // Rule 1.
+		return // Rule 1: it helps nobody else.
 	}
 	granted := m.Term > c.hard.Term && c.free(m.From, 0) && c.eligible(m)
 	c.answer(m, PreVoteAnswer, granted)

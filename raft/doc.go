@@ -20,63 +20,17 @@
 //     where clocks break their bound. Whoever acts on a resource that must not
 //     be touched twice checks the token there, atomically with the effect.
 //   - With a majority connected, of which a node is fit to lead, there is a leader
-//     within a few election timeouts, and a leader that a majority answers is not disturbed.
+//     within a few election timeouts, and a leader that a majority answers is not
+//     disturbed.
 //
 // # The rules
 //
-// The code numbers the rules that it keeps, and the tests name them:
-//
-//	1       a promise outlives what caused it              core_promise.go
-//	2, 3    the lease; a reign begins with the first one   core_lease.go
-//	4       silence after a restart                        core_promise.go
-//	5       transfer                                       core_transfer.go
-//	6, 9    pre-vote, and asking again                     core_vote.go
-//	7       what the application is told                   leadership.go
-//	8, 11   messages, terms, votes                         message.go, core_admit.go
-//	10      priorities                                     core.go
-//	12      the order of effects                           core.go
-//	13      saving                                         node_saver.go
-//	14      the state file                                 filestore.go
-//	15, 16  identity and start                             core_admit.go, core_start.go
-//	17–20   membership                                     core_membership.go
-//	21      one loop steps, nobody blocks it               node_loop.go, node_mailbox.go
-//	22, 23  leading, and handing over                      leadership.go, node_handover.go
-//	24      watching                                       watch.go
-//	25      a member is told why it is refused             core_admit.go
-//	26      who does not vote gives up a silent leader     core.go
-//	27      no transfer to a silent member                 core_transfer.go
-//	28      a promise leaves the record when it is over    core_promise.go
-//
-// What the later ones say, and what they added to earlier ones:
-//
-//   - 8: an answer counts only for the process that has asked, in the campaign or
-//     round that it names and, if it grants something, in the term that it is of;
-//     numbers of one process mean nothing to another under the same name.
-//   - 11: a message whose term is more than 2^32 ahead is dropped, unless the node
-//     has seen no term yet.
-//   - 15: an earlier process of a store is taken for a living twin only when it
-//     answers what was asked since the later one was heard, or when its own
-//     requests have gone on twice, a maximal election timeout apart.
-//   - 15: a leader binds to a name the store that has answered it since the name
-//     was given, and what was known of a name's earlier owner is forgotten.
-//   - 16: a store that knows no configuration votes only for a candidate whose
-//     configuration names that very store.
-//   - 19: a member asks the sender of a heartbeat for its newer configuration also
-//     if another store is bound to the sender's name in its own.
-//   - 25: whoever drops a member's message because of who the member is, or which
-//     members it knows, says so; a refusal changes nothing but Status, and is never
-//     refused in turn.
-//   - 26: a member that does not vote, or whose store was wiped, forgets a leader
-//     that it has not heard for an election timeout, as voters do.
-//   - 27: a leader transfers only to a voter that has answered within the minimal
-//     election timeout, or has had no time to in this term.
-//   - 28: the longest promise on record falls to the longest given within as much
-//     time as it says, but not below the own minimal election timeout.
-//
-// In short: a node that has answered a leader helps nobody else to win for as
-// long as the leader asked it to (rule 1), and the leader acts only while a
-// majority's promises certainly last (rule 2). Two majorities share a node, so
-// a second leader begins only after the first one's lease has ended.
+// PROTOCOL.md beside this file has the numbered rules that comments name: what each
+// says, the schedule that breaks without it, and the tests that show it. In short:
+// a node that has answered a leader helps nobody else to win for as long as the
+// leader asked it to (rule 1), and the leader acts only while a majority's promises
+// certainly last (rule 2). Two majorities share a node, so a second leader begins
+// only after the first one's lease has ended.
 //
 // The base is Ongaro's dissertation, "Consensus: Bridging Theory and Practice"
 // (2014). Membership follows Schultz, Dardik and Tripakis, "Design and Analysis

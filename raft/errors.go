@@ -42,7 +42,7 @@ var (
 	ErrMemberExists = errors.New("raft: member exists")
 	// ErrMemberSilent says that a member has not answered within the minimal
 	// election timeout, so that it cannot become a voter (rule 18) or the leader
-	// (rule 27), nor be all that is left to keep a leader when another goes.
+	// (rule 5), nor be all that is left to keep a leader when another goes.
 	ErrMemberSilent = errors.New("raft: member does not answer")
 )
 

@@ -5,10 +5,10 @@ import (
 	"io"
 )
 
-// The lock file is told the sequence of each record once that is durable, so that
-// Open can tell a state file that was restored from a backup. The mark is not
-// synced, and an error is of no account: a mark that is lost, torn or older says
-// nothing, and none is ever ahead of the state file.
+// The lock file is told the sequence of each record once that is durable, so
+// that Open can tell a state file that was restored from a backup (rule 14). The
+// mark is not synced, and an error is of no account: a mark that is lost, torn
+// or older says nothing, and none is ever ahead of the state file.
 //
 //	offset  size  what
 //	0       8     magic

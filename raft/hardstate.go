@@ -35,8 +35,8 @@ type HardState struct {
 	Vote string
 	// LongestPromise is at least as long as every promise that may still bind the
 	// node. A restarted node keeps silent for as long, because it no longer knows
-	// whom it has promised what (rule 4). It rises with the promise that is longer,
-	// and falls when all that long are over (rule 28).
+	// whom it has promised what. It rises with the promise that is longer, and falls
+	// when all that long are over (rule 4).
 	LongestPromise time.Duration
 	// Configuration is the newest membership known, zero if none.
 	Configuration Configuration

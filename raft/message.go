@@ -29,7 +29,7 @@ const (
 	HeartbeatAnswer
 	// TimeoutNow is a leader's request to campaign for Term+1 at once (rule 5).
 	TimeoutNow
-	// Refusal tells a member why its message was dropped (rule 25).
+	// Refusal tells a member why its message was dropped (rule 15).
 	Refusal
 )
 

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Abstention says why a node does not stand for election. It votes and follows
-// meanwhile like any other, and no leader hands over to it.
+// Abstention says why a node does not stand for election (rule 22). It votes and
+// follows meanwhile like any other, and no leader hands over to it.
 type Abstention uint8
 
 // The reasons, the first that holds.

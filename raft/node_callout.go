@@ -62,7 +62,7 @@ func (r *routine) within(patience time.Duration, call string) error {
 }
 
 // callOut calls the application from the loop. If that takes longer than the
-// maximal election timeout, Run gives up.
+// maximal election timeout, Run gives up (rule 13).
 func (l *loop) callOut(call string, f func()) {
 	patience := l.node.cfg.ElectionTimeoutMax
 	l.guard(&StalledError{Call: call, Patience: patience}, f, func() {})

@@ -12,9 +12,9 @@ import (
 
 // handover is a reign that is being given up (rule 22). First the application is
 // told, and the lease is renewed until it has released all leaderships and the
-// successor knows the configuration, for at most Config.ReleaseTimeout. Then the lease is ended and the successor asked to
-// campaign; until its heartbeat arrives nothing else begins, for at most the
-// maximal election timeout.
+// successor knows the configuration, for at most Config.ReleaseTimeout. Then the
+// lease is ended and the successor asked to campaign; until its heartbeat
+// arrives nothing else begins, for at most the maximal election timeout.
 type handover struct {
 	to       string // empty: whoever the core chooses
 	term     uint64 // of the reign

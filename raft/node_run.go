@@ -11,8 +11,8 @@ import (
 )
 
 // Run takes part in the cluster until ctx ends and returns nil then. A leader
-// first hands over: it ends the contexts of its leaderships, keeps its lease
-// until all are released and a successor can win, but no longer than
+// first hands over (rule 23): it ends the contexts of its leaderships, keeps its
+// lease until all are released and a successor can win, but no longer than
 // Config.ReleaseTimeout, and waits for the successor for at most the maximal
 // election timeout.
 //

@@ -28,6 +28,6 @@ func Controls() []Control {
 		{"rule 8: answers count for who has asked", func(c *Core) { c.faults.countStrayAnswers = true }},
 		{"rule 15: bind the store that answers", func(c *Core) { c.faults.bindLateStores = true }},
 		{"rule 16: no vote before the own store is named", func(c *Core) { c.faults.voteUnnamed = true }},
-		{"rule 28: a promise stays on record while it binds", func(c *Core) { c.faults.forgetPromises = true }},
+		{"rule 4: a promise stays on record while it binds", func(c *Core) { c.faults.forgetPromises = true }},
 	}
 }

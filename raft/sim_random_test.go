@@ -188,7 +188,7 @@ func TestSimulationNegativeControls(t *testing.T) {
 		{"rule 8: answers count for who has asked", "replacements", []string{"O1", "O3"}},
 		{"rule 15: bind the store that answers", "replacements", []string{"O9"}},
 		{"rule 16: no vote before the own store is named", "replacements", []string{"O3"}},
-		{"rule 28: a promise stays on record while it binds", "clocks", []string{"O6", "O7", "O10"}},
+		{"rule 4: a promise stays on record while it binds", "clocks", []string{"O6", "O7", "O10"}},
 	}
 	if raft.RaceEnabled || testing.Short() {
 		t.Skip("some rules take thousands of seeds")

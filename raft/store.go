@@ -13,8 +13,7 @@ type Store interface {
 	// fails with ErrLocked while someone else has it open, and with ErrCorrupt
 	// or ErrForeign if there is a record that cannot be used; it never returns
 	// an older record than the last one saved, but fails with ErrStale if it
-	// finds only such a one. After an error the store is
-	// closed and unchanged.
+	// finds only such a one. After an error the store is closed and unchanged.
 	Open() (Record, error)
 
 	// Save replaces the record, all of it or nothing, and returns once that is

@@ -7,9 +7,11 @@ import (
 
 // Watch returns the current status and then one for each change, until ctx ends
 // or Run has; the last one says Stopped. A change is one of role, term, leader,
-// lead, configuration, refusal, abstention or the number of unreleased leaderships; counters alone are none. A slow reader skips
-// what has been overtaken, so compare terms, but never misses the newest status.
-// Each use of the sequence begins anew; they do not take from each other.
+// lead, configuration, refusal, abstention or the number of unreleased
+// leaderships; counters alone, so heartbeats, are none (rule 24). A slow reader
+// skips what has been overtaken, so compare terms, but never misses the newest
+// status. Each use of the sequence begins anew; they do not take from each
+// other.
 func (n *Node) Watch(ctx context.Context) iter.Seq[Status] {
 	return func(yield func(Status) bool) {
 		var last statusKey
