@@ -15,7 +15,7 @@ import (
 // Whoever leads is cut off, at any instant, with clocks as wrong as
 // they may be; the old reign has always ended before the new one begins.
 func TestSimulatedIsolationOfTheLeader(t *testing.T) {
-	trials := seeds(2_000)
+	trials := seeds(t, 2_000)
 	shortest := time.Hour
 	for seed := range uint64(trials) {
 		w, leader := electedWorld(t, seed, 3+2*int(seed%2), 5_000)
@@ -40,7 +40,7 @@ func TestSimulatedIsolationOfTheLeader(t *testing.T) {
 // the rest within two election timeouts, in any order, for a thousand timeouts.
 func TestSimulatedStorm(t *testing.T) {
 	storm := faultnet.Faults{LatencyMax: 600 * time.Millisecond, Loss: 300, Duplication: 300, Reordering: faultnet.Always}
-	for seed := range uint64(seeds(20)) {
+	for seed := range uint64(seeds(t, 20)) {
 		w, err := sim.New(sim.Config{Seed: seed, Voters: 3 + 2*int(seed%2), Network: storm, SaveMax: 2 * time.Millisecond, DriftPPM: 5_000})
 		require.NoError(t, err)
 		w.Run(1_000 * 300 * time.Millisecond)
@@ -67,7 +67,7 @@ func TestSimulatedSlowVotes(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			for seed := range uint64(seeds(100)) {
+			for seed := range uint64(seeds(t, 100)) {
 				random := rand.New(rand.NewPCG(seed, 3))
 				w, err := sim.New(sim.Config{
 					Seed: seed, Voters: 5, Network: sim.Good(), SaveMax: 2 * time.Millisecond, DriftPPM: 5_000,
@@ -96,7 +96,7 @@ func TestSimulatedSlowVotes(t *testing.T) {
 // The leader and some others, a minority or not, are cut off from
 // everybody and come back, ten times.
 func TestSimulatedPartitionsOfTheLeader(t *testing.T) {
-	for seed := range uint64(seeds(100)) {
+	for seed := range uint64(seeds(t, 100)) {
 		w, leader := electedWorld(t, seed, 5, 5_000)
 		random := rand.New(rand.NewPCG(seed, 4))
 		for range 10 {
