@@ -2,6 +2,18 @@ package placement
 
 import "strconv"
 
+// To add a strategy:
+//
+//   - here, its constant and its name, which must be the last;
+//   - internal/index/rank.go: rankOf, its order of the nodes, and the oracle of
+//     the package's tests, which says the same by looking at every node; best.go
+//     and walk.go where the order of the grid does not serve it;
+//   - scheduler/backfill.go: its order among nodes with holds;
+//   - scheduler/decision.go: the words of reasonFor;
+//   - reservation/book_nodes.go, for books without a scheduler;
+//   - TestEveryStrategyDecidesAndSaysWhy of package scheduler fails until the
+//     strategy has words and agrees with the onlooker of oracle_test.go.
+
 // Strategy is how the best of the feasible nodes is chosen. The zero value is
 // BinPack.
 type Strategy uint8
@@ -47,7 +59,7 @@ func ParseStrategy(name string) (Strategy, error) {
 
 // Validate reports an unknown strategy.
 func (s Strategy) Validate() error {
-	if s > LeastFragmentation {
+	if int(s) >= len(strategyNames()) {
 		return invalid("strategy", s.String(), "unknown")
 	}
 	return nil

@@ -27,6 +27,8 @@ type Decision struct {
 
 func reasonFor(s placement.Strategy) string {
 	switch s {
+	case placement.BinPack:
+		return "binpack: the fullest of the nodes that fit"
 	case placement.Spread:
 		return "spread: fewest instances of the group, then the emptiest of the nodes that fit"
 	case placement.Random:
@@ -36,6 +38,6 @@ func reasonFor(s placement.Strategy) string {
 	case placement.LeastFragmentation:
 		return "leastfragmentation: free GPUs stay most useful"
 	default:
-		return "binpack: the fullest of the nodes that fit"
+		return ""
 	}
 }
