@@ -31,7 +31,9 @@ type Config struct {
 // of a reservation. Other rules are an InvalidError: they need a scheduler.
 //
 // Every call first brings the book up to date, so nothing depends on Sweep
-// being called: what has ended is free at its end.
+// being called: what has ended is free at its end. A call therefore costs what it
+// says and what Plan.Advance does for whatever has fallen due; and while
+// reservations lack slots, Plan.Repair on the nodes that it changes.
 type Book struct {
 	now     func() time.Time
 	backlog int
@@ -153,6 +155,8 @@ func (b *Book) decideLocked(now time.Time, decision func() ([]PlanChange, error)
 // SetNode adds a node or replaces it, with nothing used but what SetUsed said.
 // Where the node gives less than before, slots without instances that no
 // longer fit move or are lost. Reservations that lack slots get what they can.
+// A new node costs O(nodes), for they are kept in order; for the rest see
+// Plan.NodeChanged.
 func (b *Book) SetNode(node placement.Node) error {
 	if err := node.Validate(); err != nil {
 		return within("node", err)
@@ -166,7 +170,8 @@ func (b *Book) SetNode(node placement.Node) error {
 
 // RemoveNode takes a node out: it is lost with all instances on it. The slots
 // on it move or are lost. Instances that stood there keep counting for the
-// node, in case it comes back, until Remove says that they are gone.
+// node, in case it comes back, until Remove says that they are gone. Costs are
+// those of SetNode.
 func (b *Book) RemoveNode(id string) error {
 	return b.decide(func() ([]PlanChange, error) {
 		if !b.nodes.remove(id) {
@@ -177,7 +182,8 @@ func (b *Book) RemoveNode(id string) error {
 }
 
 // SetUsed says what instances that the book was not told of use on a node:
-// in all, and of each GPU in thousandths by its index.
+// in all, and of each GPU in thousandths by its index. It costs what
+// Plan.NodeChanged does.
 func (b *Book) SetUsed(node string, used Load, devices ...int64) error {
 	return b.decide(func() ([]PlanChange, error) {
 		if err := b.nodes.use(node, used, devices); err != nil {
@@ -189,7 +195,9 @@ func (b *Book) SetUsed(node string, used Load, devices ...int64) error {
 }
 
 // Reserve makes a reservation, all of it or none. The same spec under the same
-// ID gives the reservation that there is.
+// ID gives the reservation that there is. It costs what Plan.Reserve does, with a
+// look at every node until one has room; spread rules look at every node for each
+// slot.
 //
 // Errors: InvalidError, ConflictError, RefusedError.
 func (b *Book) Reserve(spec Spec) (Reservation, error) {
@@ -225,7 +233,8 @@ func (b *Book) reservationAfter(id *string, decision func() ([]PlanChange, error
 }
 
 // Claim puts an instance into a slot of a reservation and returns the node.
-// The same instance with the same amounts again is the same claim.
+// The same instance with the same amounts again is the same claim. It costs what
+// Plan.Claim does.
 //
 // Errors: InvalidError, NotFoundError, StateError, OwnerError, ConflictError,
 // ShortError.
@@ -253,7 +262,8 @@ func (b *Book) Claim(reservation string, req placement.Request) (node string, c 
 }
 
 // Unclaim gives what an instance claimed back to its reservation, or to the
-// node if that has ended: it was not started after all, or is gone.
+// node if that has ended: it was not started after all, or is gone. O(slots and
+// claims of the reservation).
 //
 // Errors: NotFoundError.
 func (b *Book) Unclaim(instance string) error {
@@ -262,7 +272,8 @@ func (b *Book) Unclaim(instance string) error {
 
 // Place puts an instance beside all reservations. With a Duration it may stand
 // where capacity is held for later; with Yield it may even stay until it is
-// told to leave. The same request again is the same instance.
+// told to leave. The same request again is the same instance. It costs what
+// Plan.Admit does.
 //
 // Errors: InvalidError, ConflictError, RefusedError.
 func (b *Book) Place(req placement.Request) (Stay, error) {
@@ -285,7 +296,8 @@ func (b *Book) Place(req placement.Request) (Stay, error) {
 	return stay, nil
 }
 
-// Remove says that an instance is gone, placed or claimed.
+// Remove says that an instance is gone, placed or claimed. O(log h) in the holds
+// of its node, and for a claim what Unclaim costs.
 //
 // Errors: NotFoundError.
 func (b *Book) Remove(instance string) error {
@@ -293,7 +305,8 @@ func (b *Book) Remove(instance string) error {
 }
 
 // Update gives a reservation new terms if it has still that version (0: any);
-// zero fields keep what there is. A failed update changes nothing.
+// zero fields keep what there is. A failed update changes nothing. It costs what
+// Plan.Update does.
 //
 // Errors: InvalidError, NotFoundError, StateError, VersionError, InUseError,
 // RefusedError.
@@ -302,7 +315,7 @@ func (b *Book) Update(id string, version uint64, terms Params) (Reservation, err
 }
 
 // Extend moves the end of a reservation. An end that has passed ends it now.
-// Errors are those of Update.
+// Errors and costs are those of Update.
 func (b *Book) Extend(id string, end time.Time) (Reservation, error) {
 	if end.IsZero() { // which keeps the end, for Update
 		return Reservation{}, invalid("end", end, "missing")
@@ -311,13 +324,13 @@ func (b *Book) Extend(id string, end time.Time) (Reservation, error) {
 }
 
 // Resize changes the shape and the number of a reservation's slots; zero keeps
-// what there is. Errors are those of Update.
+// what there is. Errors and costs are those of Update.
 func (b *Book) Resize(id string, shape placement.Resources, count int) (Reservation, error) {
 	return b.Update(id, 0, Params{Shape: shape, Count: count})
 }
 
 // Release ends a reservation now. With force also one in which instances
-// stand, of which becomes what its AtEnd says.
+// stand, of which becomes what its AtEnd says. O(slots and claims of it).
 //
 // Errors: NotFoundError, StateError, InUseError.
 func (b *Book) Release(id string, force bool) error {
@@ -326,7 +339,8 @@ func (b *Book) Release(id string, force bool) error {
 
 // Sweep brings the book up to date and returns all events since it was last
 // called, each once and in order. After more than Config.Backlog events the
-// oldest are missing, which shows as a gap in Seq.
+// oldest are missing, which shows as a gap in Seq. It costs what Plan.Advance
+// does.
 func (b *Book) Sweep() []Event {
 	now := b.now()
 	b.mu.Lock()
@@ -338,7 +352,7 @@ func (b *Book) Sweep() []Event {
 }
 
 // NextDeadline returns when Sweep will next have something to do, and false if
-// nothing is to come.
+// nothing is to come. O(1).
 func (b *Book) NextDeadline() (time.Time, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -347,14 +361,14 @@ func (b *Book) NextDeadline() (time.Time, bool) {
 
 // DeadlineChanged returns a channel that is closed when NextDeadline changes
 // or an event waits for Sweep. Take it before looking at NextDeadline, and
-// nothing is missed.
+// nothing is missed. O(1).
 func (b *Book) DeadlineChanged() <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.changed
 }
 
-// Reservation returns a reservation as it is now.
+// Reservation returns a reservation as it is now. O(slots and claims of it).
 func (b *Book) Reservation(id string) (r Reservation, err error) {
 	err = b.decide(func() ([]PlanChange, error) {
 		live, err := b.plan.live(id, "look at")
@@ -367,7 +381,7 @@ func (b *Book) Reservation(id string) (r Reservation, err error) {
 }
 
 // Reservations yields all reservations as they are now, in the order of their
-// IDs.
+// IDs. It costs what Snapshot does.
 func (b *Book) Reservations() iter.Seq[Reservation] {
 	return slices.Values(b.Snapshot().Reservations)
 }
@@ -388,7 +402,7 @@ func (b *Book) Free(node string, w Window) (free placement.Resources, err error)
 }
 
 // Snapshot returns the state of the book as it is now. Nodes are not part of
-// it: the host sets them again.
+// it: the host sets them again. O(everything in it), with the book locked.
 func (b *Book) Snapshot() Snapshot {
 	now := b.now()
 	b.mu.Lock()

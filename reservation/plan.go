@@ -123,7 +123,7 @@ func NewPlan() *Plan {
 // Now returns the time that the plan has reached.
 func (p *Plan) Now() time.Time { return instant(p.now) }
 
-// Reservation returns a copy of a reservation.
+// Reservation returns a copy of a reservation. O(slots and claims of it).
 func (p *Plan) Reservation(id string) (Reservation, bool) {
 	r, ok := p.reservations[id]
 	if !ok {
@@ -133,7 +133,8 @@ func (p *Plan) Reservation(id string) (Reservation, bool) {
 }
 
 // Reservations yields copies of all reservations in the order of their IDs.
-// The plan must not change meanwhile.
+// The plan must not change meanwhile. O(r log r) in the reservations, and O(slots
+// and claims) for each that is yielded.
 func (p *Plan) Reservations() iter.Seq[Reservation] {
 	return func(yield func(Reservation) bool) {
 		for _, id := range slices.Sorted(maps.Keys(p.reservations)) {
@@ -144,7 +145,8 @@ func (p *Plan) Reservations() iter.Seq[Reservation] {
 	}
 }
 
-// ClaimOf returns the claim of an instance and the ID of its reservation.
+// ClaimOf returns the claim of an instance and the ID of its reservation. O(slots
+// and claims of that reservation).
 func (p *Plan) ClaimOf(instance string) (c Claim, reservation string, ok bool) {
 	tenant, ok := p.claims[instance]
 	if !ok {
@@ -186,13 +188,13 @@ func (p *Plan) Stays() iter.Seq[Stay] {
 }
 
 // Counts reports whether the plan counts an instance, as a claim or as a stay,
-// so that the host does not.
+// so that the host does not. O(1).
 func (p *Plan) Counts(instance string) bool {
 	return p.claims[instance] != nil || p.stays[instance] != nil
 }
 
 // Owes returns what a reservation's namespace has to pay for now, nothing for
-// one that is no more; see Reservation.Owes.
+// one that is no more; see Reservation.Owes. O(slots and claims of it).
 func (p *Plan) Owes(id string) Load {
 	if r, ok := p.reservations[id]; ok {
 		return r.Owes()
@@ -201,7 +203,7 @@ func (p *Plan) Owes(id string) Load {
 }
 
 // Touched returns the nodes on which something has changed since it was last
-// called, sorted.
+// called, sorted. O(t log t) in these.
 func (p *Plan) Touched() []string {
 	nodes := slices.Sorted(maps.Keys(p.touched))
 	clear(p.touched)

@@ -4,6 +4,12 @@ package reservation
 // cause. It never fails and never searches: the changes must have been decided
 // by this plan in its present state, or by another in the same state, as when
 // a journal is replayed.
+//
+// A Put or Withdraw takes time in proportion to the slots and claims of its
+// reservation, each O(log h) in the holds of its node; a Fill, Move or Wait to
+// the claims of its slot; a Vacate to the slots and claims of its reservation,
+// among which it looks for the instance; an Arrive or Depart takes O(log h), and
+// an Arrive that yields looks at the reservations on its node.
 func (p *Plan) Apply(changes ...PlanChange) []Event {
 	for i := range changes {
 		p.apply(&changes[i])

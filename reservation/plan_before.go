@@ -16,6 +16,7 @@ type Before struct {
 }
 
 // Before sets what is called before changes from now on, until it is set anew.
+// O(1); each change then costs one call.
 func (p *Plan) Before(b Before) { p.before = b }
 
 // Names yields the IDs of all reservations, StayNames those of all stays, in no

@@ -19,6 +19,11 @@ import (
 // amounts, whatever has become of the reservation since. The request's
 // Preferences and Ports are the host's business.
 //
+// It takes O(s log s) in the slots of the reservation and looks at each of its
+// claims, and once at the node of each slot that it tries: most often the first.
+// Other reservations, nodes and instances do not matter but for O(log h) in the
+// holds of that node.
+//
 // Errors: InvalidError, NotFoundError, StateError, OwnerError, ConflictError,
 // ShortError.
 func (p *Plan) Claim(nodes Nodes, id string, req placement.Request, allows func(node string) bool) ([]PlanChange, error) {
@@ -267,7 +272,7 @@ func (r *Reservation) devicesLeft(slot *Slot) []int64 {
 
 // Unclaim decides that an instance does not stand in its slot any more: until
 // the reservation ends the slot has that again, after the end the node, and the
-// node at once if the slot is to be claimed once.
+// node at once if the slot is to be claimed once. O(1); see Apply.
 //
 // Errors: NotFoundError.
 func (p *Plan) Unclaim(instance string) ([]PlanChange, error) {

@@ -22,7 +22,8 @@ type Snapshot struct {
 	Past []PastReservation `json:"past,omitempty"`
 }
 
-// Snapshot returns a copy of the state.
+// Snapshot returns a copy of the state. It takes time and memory in proportion to
+// all that is in it, and sorts reservations and stays.
 func (p *Plan) Snapshot() Snapshot {
 	s := p.Outline()
 	s.Reservations, s.Stays = slices.Collect(p.Reservations()), slices.Collect(p.Stays())
@@ -40,7 +41,8 @@ func (p *Plan) Outline() Snapshot {
 	}
 }
 
-// Restore returns a plan in the state of a snapshot that Plan.Snapshot made.
+// Restore returns a plan in the state of a snapshot that Plan.Snapshot made. It
+// takes O(log h) in the holds of its node for each slot, claim and stay.
 func Restore(s Snapshot) *Plan {
 	p := NewPlan()
 	p.now, p.created = nanos(s.Now), s.Created

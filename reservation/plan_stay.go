@@ -8,6 +8,10 @@ import "github.com/rads-project/constellation/placement"
 // that yields needs room just now: it may stand on what others hold from later
 // on. No changes mean that it is already there.
 //
+// It looks at each node that For yields until one has room, O(log h) in the holds
+// there. A refusal looks at each node three times, once of these at every instant
+// at which something ends there.
+//
 // Errors: InvalidError, ConflictError, RefusedError.
 func (p *Plan) Admit(nodes Nodes, req placement.Request) ([]PlanChange, error) {
 	if err := validateRequest(req); err != nil {
@@ -62,7 +66,7 @@ func sameStay(a, b *Stay) bool {
 }
 
 // Remove decides that an instance is gone, whether it stood in a slot or
-// beside.
+// beside. O(1); see Apply.
 //
 // Errors: NotFoundError.
 func (p *Plan) Remove(instance string) ([]PlanChange, error) {

@@ -3,7 +3,7 @@ package reservation
 import "time"
 
 // NextDeadline returns when time will next change something, and false if
-// nothing is to come.
+// nothing is to come. O(1).
 func (p *Plan) NextDeadline() (time.Time, bool) {
 	if len(p.deadlines) == 0 {
 		return time.Time{}, false
@@ -14,7 +14,12 @@ func (p *Plan) NextDeadline() (time.Time, bool) {
 // Advance moves the plan to a time, if that is later than where it is, and
 // returns what fell due on the way: ordered by time, then ends before graces
 // before starts, then ID. It needs no search and nothing from the host. If
-// Unsettled reports true afterwards, call Settle.
+// Unsettled reports true afterwards, call ResolveConflicts.
+//
+// O(1) if nothing falls due. Else O(log d) in the deadlines, one per reservation
+// and one per instance with a known end, for each that does; a reservation that
+// ends also takes what its slots and claims count for off their nodes, O(log h)
+// each.
 func (p *Plan) Advance(now time.Time) []Event {
 	p.fire(max(p.now, nanos(now)))
 	return p.takeEvents()

@@ -15,6 +15,10 @@ import (
 // Start can be changed before it has come; an End that has passed ends the
 // reservation now. A failed update leaves everything exactly as it was.
 //
+// It takes time in proportion to the slots and claims of the reservation, O(log h)
+// each in the holds of its node. Slots beyond the present ones cost what they do
+// in Reserve. A refusal names no Earliest.
+//
 // Errors: InvalidError, NotFoundError, StateError, VersionError, InUseError,
 // RefusedError.
 func (p *Plan) Update(nodes Nodes, id string, version uint64, terms Params) ([]PlanChange, error) {

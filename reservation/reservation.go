@@ -90,7 +90,8 @@ func (r *Reservation) Missing() int {
 	return missing
 }
 
-// Claims yields the instances of the reservation, slot by slot.
+// Claims yields the instances of the reservation, slot by slot. O(slots and
+// claims).
 func (r *Reservation) Claims() iter.Seq[Claim] {
 	return func(yield func(Claim) bool) {
 		for i := range r.Slots {
@@ -104,6 +105,7 @@ func (r *Reservation) Claims() iter.Seq[Claim] {
 }
 
 // Instances returns the IDs of the instances of the reservation, sorted.
+// O(slots), and O(c log c) in the claims.
 func (r *Reservation) Instances() []string {
 	var ids []string
 	for c := range r.Claims() {
@@ -116,7 +118,8 @@ func (r *Reservation) Instances() []string {
 // Owes returns what the reservation's namespace has to pay for now: the whole
 // of every slot until the end, also before the start and while instances
 // stand in it; after the end the held part of those still there. What a claim
-// takes beyond its slot is in Claim.Excess and paid for by the claimant.
+// takes beyond its slot is in Claim.Excess and paid for by the claimant. O(slots
+// and claims).
 func (r *Reservation) Owes() Load {
 	var owed Load
 	add := func(l Load) {
@@ -136,7 +139,7 @@ func (r *Reservation) Owes() Load {
 	return owed
 }
 
-// Clone returns a copy that shares nothing with r.
+// Clone returns a copy that shares nothing with r. O(slots and claims).
 func (r *Reservation) Clone() Reservation {
 	c := *r
 	c.Spec = r.Spec.Clone()

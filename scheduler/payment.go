@@ -19,7 +19,8 @@ func amountsOf(l reservation.Load) quota.Amounts {
 }
 
 // charged brings the charge of a reservation to what it owes now. A namespace
-// is given where it may be the first charge.
+// is given where it may be the first charge. O(slots and claims of it), for what
+// it owes is summed up anew.
 func (st *state) charged(id, namespace string) {
 	paid, paying := st.payments[id]
 	if paying {
