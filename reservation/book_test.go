@@ -17,7 +17,7 @@ import (
 	"github.com/rads-project/constellation/reservation"
 )
 
-func TestScenario49ClaimAll(t *testing.T) {
+func TestAClaimMayTakeTheWholeSlot(t *testing.T) {
 	d := newDesk(t)
 	d.reserve(spec("r", 4))
 	require.NoError(t, d.claim("r", "i", 4))
@@ -27,7 +27,7 @@ func TestScenario49ClaimAll(t *testing.T) {
 	require.Equal(t, cores(4), c.Slots[0].Claims[0].Held.Resources)
 }
 
-func TestScenario50FutureStart(t *testing.T) {
+func TestNoClaimBeforeTheStart(t *testing.T) {
 	d := newDesk(t)
 	d.reserve(d.during("r", 4, 60, 120))
 	d.at(59.999)
@@ -36,7 +36,7 @@ func TestScenario50FutureStart(t *testing.T) {
 	require.NoError(t, d.claim("r", "i", 4))
 }
 
-func TestScenario51HalfOpen(t *testing.T) {
+func TestWindowsAreClosedOpen(t *testing.T) {
 	d := newDesk(t)
 	d.reserve(d.during("a", 8, 0, 60))
 	d.reserve(d.during("b", 8, 60, 120))
@@ -46,7 +46,7 @@ func TestScenario51HalfOpen(t *testing.T) {
 	})
 }
 
-func TestScenario54LastInstant(t *testing.T) {
+func TestAClaimOneNanosecondBeforeTheEnd(t *testing.T) {
 	d := newDesk(t)
 	d.reserve(spec("r", 8))
 	d.clock = d.second(60).Add(-time.Nanosecond)
@@ -58,14 +58,14 @@ func TestScenario54LastInstant(t *testing.T) {
 	require.Equal(t, reservation.Ended, state.State)
 }
 
-func TestScenario55LazyExpiry(t *testing.T) {
+func TestWhatHasEndedIsFreeWithoutASweep(t *testing.T) {
 	d := newDesk(t)
 	d.reserve(spec("a", 8))
 	d.at(60)
 	d.reserve(spec("b", 8))
 }
 
-func TestScenario58Durations(t *testing.T) {
+func TestImpossibleDurationsAreRefused(t *testing.T) {
 	d := newDesk(t)
 	seconds := []int64{0, -1, 9_223_372_037, math.MaxInt64}
 	for _, s := range seconds {
@@ -86,7 +86,7 @@ func TestScenario58Durations(t *testing.T) {
 	}
 }
 
-func TestScenario59OneOfMany(t *testing.T) {
+func TestOneOfManyConcurrentReservationsWins(t *testing.T) {
 	d := newDesk(t)
 	var (
 		wg   sync.WaitGroup
@@ -103,7 +103,7 @@ func TestScenario59OneOfMany(t *testing.T) {
 	require.Equal(t, int32(1), wins.Load())
 }
 
-func TestScenario61Once(t *testing.T) {
+func TestOnceLetsEachSlotBeClaimedOnce(t *testing.T) {
 	d := newDesk(t)
 	once := spec("r", 4)
 	once.Once = true
@@ -125,7 +125,7 @@ func TestScenario61Once(t *testing.T) {
 	require.Equal(t, int64(4), d.freeNow("n1"), "the instance, and no slot")
 }
 
-func TestScenario62Many(t *testing.T) {
+func TestASlotIsClaimedInParts(t *testing.T) {
 	d := newDesk(t)
 	d.reserve(spec("r", 6))
 	require.NoError(t, d.claim("r", "i", 4))
@@ -135,7 +135,7 @@ func TestScenario62Many(t *testing.T) {
 	require.NoError(t, d.claim("r", "j", 2))
 }
 
-func TestScenario63OtherDimensions(t *testing.T) {
+func TestAClaimTakesOtherDimensionsFromTheNode(t *testing.T) {
 	d := newDesk(t)
 	d.reserve(spec("r", 4))
 	req := request("i", 2)
@@ -155,13 +155,13 @@ func TestScenario63OtherDimensions(t *testing.T) {
 	})
 }
 
-func TestScenario64NoSpill(t *testing.T) {
+func TestAClaimTakesNoMoreThanTheSlotHas(t *testing.T) {
 	d := newDesk(t)
 	d.reserve(spec("r", 4))
 	d.unchanged(reservation.ErrRefused, func() error { return d.claim("r", "i", 5) })
 }
 
-func TestScenario65Owners(t *testing.T) {
+func TestOnlyOwnersClaim(t *testing.T) {
 	d := newDesk(t)
 	d.reserve(spec("r", 6))
 	stranger := request("i", 1)
@@ -182,7 +182,7 @@ func TestScenario65Owners(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestScenario66Unclaim(t *testing.T) {
+func TestUnclaimGivesBackToTheSlotThenToTheNode(t *testing.T) {
 	d := newDesk(t)
 	d.reserve(spec("r", 8))
 	require.NoError(t, d.claim("r", "i", 8))
@@ -197,7 +197,7 @@ func TestScenario66Unclaim(t *testing.T) {
 	require.ErrorIs(t, d.Unclaim("i"), reservation.ErrNotFound)
 }
 
-func TestScenario68ReleaseTwice(t *testing.T) {
+func TestReleaseFreesOnce(t *testing.T) {
 	d := newDesk(t)
 	d.reserve(spec("other", 2))
 	d.reserve(spec("r", 4))
@@ -223,7 +223,7 @@ func TestScenario68ReleaseTwice(t *testing.T) {
 	require.ErrorIs(t, d.Release("never", false), reservation.ErrNotFound)
 }
 
-func TestScenario70Evict(t *testing.T) {
+func TestEvictReportsAfterTheGrace(t *testing.T) {
 	d := newDesk(t)
 	evict := spec("r", 8)
 	evict.AtEnd, evict.Grace = reservation.Evict, 30*time.Second
@@ -242,7 +242,7 @@ func TestScenario70Evict(t *testing.T) {
 	require.Equal(t, int64(8), d.freeNow("n1"))
 }
 
-func TestScenario71Extend(t *testing.T) {
+func TestExtendUnlessAnotherHoldsTheNode(t *testing.T) {
 	d := newDesk(t)
 	d.reserve(spec("r", 8))
 	r, err := d.Extend("r", d.second(90))
@@ -259,7 +259,7 @@ func TestScenario71Extend(t *testing.T) {
 	})
 }
 
-func TestScenario72ExtendAfterEnd(t *testing.T) {
+func TestExtendAfterTheEndIsRefused(t *testing.T) {
 	d := newDesk(t)
 	d.reserve(spec("r", 8))
 	d.at(60)
@@ -268,7 +268,7 @@ func TestScenario72ExtendAfterEnd(t *testing.T) {
 	require.ErrorIs(t, err, reservation.ErrState)
 }
 
-func TestScenario74ResizeBelowUse(t *testing.T) {
+func TestResizeBelowUseIsRefused(t *testing.T) {
 	d := newDesk(t)
 	d.reserve(spec("r", 8))
 	require.NoError(t, d.claim("r", "i", 4))
@@ -281,7 +281,7 @@ func TestScenario74ResizeBelowUse(t *testing.T) {
 	require.Equal(t, int64(4), d.freeNow("n1"))
 }
 
-func TestScenario75EndInThePast(t *testing.T) {
+func TestAnEndInThePastEndsNow(t *testing.T) {
 	d := newDesk(t)
 	d.reserve(spec("r", 8))
 	require.NoError(t, d.claim("r", "i", 4))
@@ -295,7 +295,7 @@ func TestScenario75EndInThePast(t *testing.T) {
 	require.Equal(t, int64(4), d.freeNow("n1"))
 }
 
-func TestScenario76StartAfterStart(t *testing.T) {
+func TestStartChangesOnlyBeforeItHasCome(t *testing.T) {
 	d := newDesk(t)
 	d.reserve(d.during("r", 8, 10, 60))
 	r, err := d.Update("r", 0, reservation.Params{Start: d.second(20)})
@@ -309,7 +309,7 @@ func TestScenario76StartAfterStart(t *testing.T) {
 	})
 }
 
-func TestScenario78NodeLost(t *testing.T) {
+func TestSlotsBoundToALostNodeAreLost(t *testing.T) {
 	d := newDesk(t, node("n2", 8))
 	bound := spec("r", 4)
 	bound.Node, bound.Count = "n1", 2
@@ -329,7 +329,7 @@ func TestScenario78NodeLost(t *testing.T) {
 	require.ErrorIs(t, d.RemoveNode("n1"), reservation.ErrNotFound)
 }
 
-func TestScenario79NodeLostElsewhere(t *testing.T) {
+func TestSlotsOfALostNodeMoveOrAreOwed(t *testing.T) {
 	d := newDesk(t, node("n2", 4))
 	several := spec("r", 4)
 	several.Count = 2
@@ -348,7 +348,7 @@ func TestScenario79NodeLostElsewhere(t *testing.T) {
 	require.Equal(t, []reservation.EventKind{reservation.SlotRegained}, d.kinds())
 }
 
-func TestScenario82Displacement(t *testing.T) {
+func TestHigherPriorityDisplacesUnclaimedSlots(t *testing.T) {
 	d := newDesk(t)
 	low := spec("low", 4)
 	low.Priority = 1
@@ -380,7 +380,7 @@ func TestScenario82Displacement(t *testing.T) {
 	require.Equal(t, reservation.Active, d.state("claimed"))
 }
 
-func TestScenario83ClaimOnDisplaced(t *testing.T) {
+func TestNoClaimOnADisplacedReservation(t *testing.T) {
 	d := newDesk(t)
 	d.reserve(spec("low", 8))
 	high := spec("high", 8)
@@ -421,7 +421,7 @@ func (l *ledger) set(id string, owed reservation.Load) error {
 	return nil
 }
 
-func TestScenario84Quota(t *testing.T) {
+func TestAClaimChangesNothingThatIsOwed(t *testing.T) {
 	host := newHost(t, node("n1", 16))
 	quota := &ledger{limit: 8, charges: map[string]int64{}}
 	reserve := func(s reservation.Spec) error {
@@ -448,7 +448,7 @@ func TestScenario84Quota(t *testing.T) {
 	require.Equal(t, int64(0), settle(host.plan.Release("r", false)))
 }
 
-func TestScenario86CreationFails(t *testing.T) {
+func TestAnUnclaimedSlotCanBeClaimedAgain(t *testing.T) {
 	d := newDesk(t)
 	d.reserve(spec("r", 8))
 	require.NoError(t, d.claim("r", "i", 8))
@@ -456,7 +456,7 @@ func TestScenario86CreationFails(t *testing.T) {
 	require.NoError(t, d.claim("r", "again", 8))
 }
 
-func TestScenario87SameConsumer(t *testing.T) {
+func TestTheSameClaimAgainIsTheSameClaim(t *testing.T) {
 	d := newDesk(t)
 	d.reserve(spec("r", 8))
 	n1, first, err := d.Claim("r", request("i", 3))
@@ -477,7 +477,7 @@ func TestScenario87SameConsumer(t *testing.T) {
 	require.ErrorIs(t, d.claim("r", "j", 3), reservation.ErrState)
 }
 
-func TestScenario92Cycles(t *testing.T) {
+func TestCyclesLeaveNothingBehind(t *testing.T) {
 	cycles := 100_000
 	if testing.Short() {
 		cycles = 1000
@@ -509,7 +509,7 @@ func TestScenario92Cycles(t *testing.T) {
 	require.False(t, pending)
 }
 
-func TestScenario93NextDeadline(t *testing.T) {
+func TestNextDeadlineIsWhenSomethingChanges(t *testing.T) {
 	d := newDesk(t)
 	next := func() float64 {
 		at, ok := d.NextDeadline()
@@ -544,7 +544,7 @@ func TestScenario93NextDeadline(t *testing.T) {
 	<-changed
 }
 
-func TestScenario95Version(t *testing.T) {
+func TestAnUpdateForAnOldVersionIsRefused(t *testing.T) {
 	d := newDesk(t)
 	r := d.reserve(spec("r", 4))
 	_, err := d.Update("r", r.Version, reservation.Params{Count: 2})
@@ -555,7 +555,7 @@ func TestScenario95Version(t *testing.T) {
 	})
 }
 
-func TestScenario96Idempotent(t *testing.T) {
+func TestTheSameSpecAgainIsTheSameReservation(t *testing.T) {
 	d := newDesk(t)
 	first := d.reserve(spec("r", 4))
 	d.at(5)
