@@ -1,5 +1,7 @@
 package reservation
 
+import "time"
+
 // PlanChangeKind says what a Change does.
 type PlanChangeKind string
 
@@ -62,4 +64,74 @@ type PlanChange struct {
 	// Because names who took the place of a slot that moves, or stands in the
 	// way of one that waits.
 	Because []string `json:"because,omitempty"`
+}
+
+// EventKind says what has happened.
+type EventKind string
+
+// The kinds of events.
+const (
+	// Started: the reservation can be claimed from now on.
+	Started EventKind = "started"
+	// Noticed: the notice before the start of the reservation, at Due, begins.
+	// Each instance that is told to leave for it has a YieldDue of its own.
+	Noticed EventKind = "noticed"
+	// Expired: the end of an Evict reservation has come and the grace of its
+	// Instances begins.
+	Expired EventKind = "expired"
+	// EvictionDue: the grace is over and the Instance is still there.
+	EvictionDue EventKind = "eviction-due"
+	// Over: the reservation holds nothing any more, or is gone if all its
+	// slots were lost. Instances are those that still stand there.
+	Over EventKind = "over"
+	// Overstayed: the Instance should have gone, at the end of its own
+	// duration or of its Drain reservation.
+	Overstayed EventKind = "overstayed"
+	// YieldDue: the Instance stands where Reservation begins at Due, and is
+	// told to leave.
+	YieldDue EventKind = "yield-due"
+	// SlotMoved: a slot went from From to Node, without the Instances in it.
+	SlotMoved EventKind = "slot-moved"
+	// SlotLost: a slot on From found no room anywhere; the reservation is
+	// Degraded until it does. Instances stood in it.
+	SlotLost EventKind = "slot-lost"
+	// SlotWaiting: a slot that has begun stays on Node and waits for the
+	// instances Because, which should have left, and has found no room
+	// elsewhere; the reservation is Degraded. It comes again if there are
+	// fewer to wait for.
+	SlotWaiting EventKind = "slot-waiting"
+	// AllLost: every slot is lost; the reservation is Displaced until one is
+	// regained.
+	AllLost EventKind = "all-lost"
+	// SlotRegained: a lost slot is held again, on Node, or one that waited
+	// there has nobody in its way any more.
+	SlotRegained EventKind = "slot-regained"
+)
+
+// Event tells what became of a reservation or an instance without its owner
+// asking. Every event is told once, in the order of At.
+type Event struct {
+	// Seq numbers the events of a Book from 1; a gap is what was dropped. A
+	// Plan leaves it 0.
+	Seq uint64 `json:"seq,omitempty"`
+	// Kind says what has happened, and with that which fields are set.
+	Kind EventKind `json:"kind"`
+	// At is when it was due: for deadlines the deadline itself, however late
+	// the Plan was told the time.
+	At time.Time `json:"at"`
+	// Reservation and its Namespace, if it is about one.
+	Reservation string `json:"reservation,omitempty"`
+	Namespace   string `json:"namespace,omitempty"`
+	// Instance that it is about.
+	Instance string `json:"instance,omitempty"`
+	// Instances affected, sorted.
+	Instances []string `json:"instances,omitempty"`
+	// From and Node are where a slot was and is.
+	From string `json:"from,omitempty"`
+	Node string `json:"node,omitempty"`
+	// Because names who took the place of a slot: the reservation that
+	// displaced it, or the instances that should have gone.
+	Because []string `json:"because,omitempty"`
+	// Due is when a yielding instance has to be gone.
+	Due time.Time `json:"due,omitzero"`
 }
