@@ -2,6 +2,7 @@ package reservation
 
 import (
 	"cmp"
+	"iter"
 	"math"
 	"slices"
 	"time"
@@ -34,13 +35,12 @@ func (t *trial) earliest(r *Reservation) time.Time {
 	if r.Terms.Count == 1 || first.IsZero() {
 		return first
 	}
-	most := r.Spec.mostPerNode()
-	var changes []growth
+	capacity := capacityOverTime{plan: t.plan, of: r, from: nanos(first), most: r.Spec.mostPerNode()}
 	for node, room := range t.nodes.For(&anywhere) {
-		changes = t.growths(changes, node, &room, r, nanos(first), most)
+		capacity.add(node, &room)
 	}
 	probes := 0
-	for start := range roomy(changes, r.Terms.Count) {
+	for start := range capacity.candidateStarts(r.Terms.Count) {
 		var ok bool
 		if want.Window, ok = r.window().shifted(start); !ok || probes == maxProbes {
 			break
@@ -53,34 +53,43 @@ func (t *trial) earliest(r *Reservation) time.Time {
 	return time.Time{}
 }
 
-// growth says that from some start on a node takes more slots, or fewer.
-type growth struct {
+// capacityOverTime is how many slots of a reservation the nodes together take,
+// depending on when it begins: at or after from, and no more than most on a node.
+type capacityOverTime struct {
+	plan    *Plan
+	of      *Reservation
+	from    int64
+	most    int
+	changes []capacityChange
+}
+
+// capacityChange is a start from which on a node takes more slots, or fewer.
+type capacityChange struct {
 	at int64
 	by int
 }
 
-// growths appends how the number of slots that a node takes, no more than
-// most, depends on when they begin, at or after from.
-func (t *trial) growths(changes []growth, node string, room *Room, r *Reservation, from int64, most int) []growth {
-	load, had := r.load(), 0
-	for _, start := range t.plan.breaks(node, r.window(), from) {
-		window, ok := r.window().shifted(start)
+// add counts a node.
+func (c *capacityOverTime) add(node string, room *Room) {
+	load, had := c.of.load(), 0
+	for _, start := range c.plan.breaks(node, c.of.window(), c.from) {
+		window, ok := c.of.window().shifted(start)
 		if !ok {
 			break
 		}
-		has := min(t.plan.copies(node, room, &load, t.plan.span(window)), most)
+		has := min(c.plan.copies(node, room, &load, c.plan.span(window)), c.most)
 		if has != had {
-			changes = append(changes, growth{start, has - had})
+			c.changes = append(c.changes, capacityChange{start, has - had})
 		}
 		had = has
 	}
-	return changes
 }
 
-// roomy yields, in order, those starts at which nodes get room for more slots
-// and have it for so many.
-func roomy(changes []growth, count int) func(yield func(int64) bool) {
-	slices.SortFunc(changes, func(a, b growth) int { return cmp.Compare(a.at, b.at) })
+// candidateStarts yields, in order, the starts at which capacity grows and at
+// least count slots fit.
+func (c *capacityOverTime) candidateStarts(count int) iter.Seq[int64] {
+	changes := c.changes
+	slices.SortFunc(changes, func(a, b capacityChange) int { return cmp.Compare(a.at, b.at) })
 	return func(yield func(int64) bool) {
 		total, grew := 0, false
 		for i, change := range changes {
