@@ -80,8 +80,8 @@ func (h *Hold) amounts() iter.Seq2[lane, int64] {
 }
 
 // Window is a closed-open interval of time: Start belongs to it, End does
-// not. A zero End means for ever. Instants from 1678 to 2261 can be counted,
-// in nanoseconds.
+// not. A zero End means for ever. Times count to the nanosecond, from 1678 to
+// 2261; a call that needs another one is refused with an InvalidError.
 type Window struct {
 	Start time.Time `json:"start"`
 	End   time.Time `json:"end,omitzero"`
@@ -121,52 +121,44 @@ func (w Window) shifted(start int64) (Window, bool) {
 	return Window{Start: instant(start), End: instant(end)}, ok
 }
 
-// Instants are nanoseconds inside the package, in two eras that an int64 has
-// room for: from 1823 to 2262, counted from 1970, and for clocks that begin at
-// the zero time, as those of tests do, the first 146 years after it.
-const (
-	forever   = math.MaxInt64 // later than any instant
-	secondEra = -forever + eraLength
-	eraLength = 1 << 62
-)
+// Inside the package an instant is a number of nanoseconds since 1970, so that
+// windows are exact and skylines quick.
+const forever = math.MaxInt64 // later than any instant; -forever is earlier
 
 // inRange reports whether t is an instant that can be counted.
 func inRange(t time.Time) bool { return instant(nanos(t)).Equal(t) }
 
-// nanos returns t as an instant, the last before it or else the first one if t
-// is out of range.
+// nanos converts t to an instant: the last one if t is later than all, -forever
+// if it is earlier than all.
 func nanos(t time.Time) int64 {
 	switch {
 	case !t.Before(time.Unix(0, forever)):
 		return forever - 1
-	case !t.Before(time.Unix(0, secondEra)):
-		return t.UnixNano()
+	case !t.After(time.Unix(0, -forever)):
+		return -forever
 	default:
-		return -forever + int64(min(max(t.Sub(time.Time{}), 0), eraLength-1))
+		return t.UnixNano()
 	}
 }
 
+// instant is the reverse of nanos. What is earlier than all is the zero time.
 func instant(n int64) time.Time {
-	if n < secondEra {
-		return time.Time{}.Add(time.Duration(n + forever))
+	if n == -forever {
+		return time.Time{}
 	}
 	return time.Unix(0, n).UTC()
 }
 
-// addNanos returns n + d for d ≥ 0, and false if that is not in the same era.
+// addNanos returns n + d for d ≥ 0, and false if either is out of range.
 func addNanos(n int64, d time.Duration) (int64, bool) {
 	sum := n + int64(d)
-	return sum, sum >= n && sum < forever && (n < secondEra) == (sum < secondEra)
+	return sum, n > -forever && sum >= n && sum < forever
 }
 
-// subNanos returns n - d for d ≥ 0, at least the beginning of the era.
+// subNanos returns n - d for d ≥ 0, -forever if that is out of range.
 func subNanos(n int64, d time.Duration) int64 {
-	first := int64(-forever)
-	if n >= secondEra {
-		first = secondEra
+	if difference := n - int64(d); difference <= n {
+		return max(difference, -forever)
 	}
-	if difference := n - int64(d); difference <= n && difference >= first {
-		return difference
-	}
-	return first
+	return -forever
 }

@@ -106,7 +106,8 @@ type slotRef struct {
 
 func (ref slotRef) at() *Slot { return &ref.r.Slots[ref.slot] }
 
-// NewPlan returns an empty plan whose time is long ago.
+// NewPlan returns an empty plan whose time is the zero time, before all that it can
+// count: Advance comes first.
 func NewPlan() *Plan {
 	return &Plan{
 		now:          -forever,

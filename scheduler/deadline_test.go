@@ -71,6 +71,8 @@ func TestClockBehindTheJournal(t *testing.T) {
 	require.Equal(t, placed.Add(time.Minute), b.Placed)
 }
 
+// TestClockThatStartsAtZero: a clock may show the zero time, but what needs a
+// later one to be counted is refused until it shows one from 1678 on.
 func TestClockThatStartsAtZero(t *testing.T) {
 	now := time.Time{}
 	s := newTestScheduler(t, Config{Now: func() time.Time { return now }})
@@ -81,19 +83,26 @@ func TestClockThatStartsAtZero(t *testing.T) {
 
 	req := testRequest("b", 1)
 	req.Duration, req.Preferences = time.Minute, req.Preferences.Tolerate(placement.TolerateExists("k"))
-	place(t, s, req)
+	_, err := s.Place(t.Context(), req)
+	require.ErrorIs(t, err, ErrInvalid)
 	spec := holding("r", 1, 1)
 	spec.Preferences, spec.AtEnd, spec.Notice = req.Preferences, reservation.Evict, time.Hour
+	_, err = s.Reserve(t.Context(), spec)
+	require.ErrorIs(t, err, reservation.ErrInvalid)
+
+	start := time.Unix(0, 0).UTC()
+	now = start
+	place(t, s, req)
 	reserve(t, s, spec)
 	req.ID, req.Duration = "c", 0
-	_, err := s.PlaceFromReservation(t.Context(), "r", req)
+	_, err = s.PlaceFromReservation(t.Context(), "r", req)
 	require.NoError(t, err)
 	require.Empty(t, due(t, s))
 	now = now.Add(time.Minute)
 	require.Equal(t, []string{"overstayed b"}, due(t, s))
 	next, ok := s.NextDeadline()
 	require.True(t, ok)
-	require.Equal(t, time.Time{}.Add(time.Hour), next)
+	require.Equal(t, start.Add(time.Hour), next)
 	now = next
 	_, err = s.Sweep(t.Context())
 	require.NoError(t, err)
