@@ -65,3 +65,15 @@ func (n oneNode) For(*reservation.Want) iter.Seq2[string, reservation.Room] {
 		yield("n1", room)
 	}
 }
+
+// lookingHost counts the searches for nodes.
+type lookingHost struct {
+	*host
+	searches int
+}
+
+// For is part of reservation.Nodes.
+func (h *lookingHost) For(want *reservation.Want) iter.Seq2[string, reservation.Room] {
+	h.searches++
+	return h.host.For(want)
+}
