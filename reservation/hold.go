@@ -25,9 +25,9 @@ func (l Load) Clone() Load {
 // IsZero reports whether there is nothing.
 func (l Load) IsZero() bool { return l.Instances == 0 && l.Resources.IsZero() }
 
-// Hold is a load on one node over a window of time. Plan counts holds and
+// hold is a load on one node over a window of time. Plan counts holds and
 // nothing else: a slot is a hold, and so is an instance.
-type Hold struct {
+type hold struct {
 	// Node that Load is on, over Window.
 	Node   string
 	Window Window
@@ -61,7 +61,7 @@ type lane struct {
 }
 
 // amounts yields what the hold puts on each lane.
-func (h *Hold) amounts() iter.Seq2[lane, int64] {
+func (h *hold) amounts() iter.Seq2[lane, int64] {
 	return func(yield func(lane, int64) bool) {
 		for name, amount := range h.Load.Resources.All() {
 			if amount != 0 && name != placement.NameGPU && !yield(lane{name: name}, amount) {

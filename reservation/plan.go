@@ -176,9 +176,9 @@ func (p *Plan) Stay(instance string) (Stay, bool) {
 	return g.clone(), true
 }
 
-// Stays yields all stays in the order of their IDs. The plan must not change
+// allStays yields all stays in the order of their IDs. The plan must not change
 // meanwhile.
-func (p *Plan) Stays() iter.Seq[Stay] {
+func (p *Plan) allStays() iter.Seq[Stay] {
 	return func(yield func(Stay) bool) {
 		for _, id := range slices.Sorted(maps.Keys(p.stays)) {
 			if !yield(p.stays[id].clone()) {
@@ -244,7 +244,7 @@ func (p *Plan) Holders(node string, w Window) []Holder {
 
 // holdOn returns the first that the reservation holds on a node during a
 // window.
-func (r *Reservation) holdOn(node string, w Window) (Hold, bool) {
+func (r *Reservation) holdOn(node string, w Window) (hold, bool) {
 	for i := range r.Slots {
 		if r.Slots[i].Node != node {
 			continue
@@ -255,7 +255,7 @@ func (r *Reservation) holdOn(node string, w Window) (Hold, bool) {
 			}
 		}
 	}
-	return Hold{}, false
+	return hold{}, false
 }
 
 // PastReservation is what is remembered of a reservation that is no more.

@@ -159,7 +159,7 @@ func (c *claiming) fitsAfterwards(room *Room) bool {
 	if !outstays {
 		return true
 	}
-	_, ok := c.plan.Fit(room, &h)
+	_, ok := c.plan.fitHold(room, &h)
 	return ok
 }
 
@@ -232,8 +232,8 @@ func (c *claiming) chooseDevices(room *Room) (ok bool) {
 // fitExcess reports whether the node has room for what the slot does not
 // cover until the reservation's window ends, and chooses devices for that.
 func (c *claiming) fitExcess(room *Room) bool {
-	h := Hold{Node: c.slot.Node, Window: c.r.window(), Load: c.claim.Excess}
-	devices, ok := c.plan.Fit(room, &h)
+	h := hold{Node: c.slot.Node, Window: c.r.window(), Load: c.claim.Excess}
+	devices, ok := c.plan.fitHold(room, &h)
 	if c.claim.Excess.Resources.GPU > 0 {
 		c.claim.Devices = devices
 	}

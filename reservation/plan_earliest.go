@@ -26,7 +26,7 @@ func (t *trial) earliest(r *Reservation) time.Time {
 	anywhere := want
 	anywhere.Preferences.Spread, anywhere.Preferences.Affinity = nil, nil
 	for node := range t.nodes.For(&anywhere) {
-		endless := Hold{Node: node, Window: Window{Start: want.Window.Start}}
+		endless := hold{Node: node, Window: Window{Start: want.Window.Start}}
 		for _, ref := range t.plan.displaceable(&endless, r.Spec.Priority) {
 			t.liftSlot(ref)
 		}

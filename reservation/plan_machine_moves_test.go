@@ -170,7 +170,7 @@ func (m *machine) Admit(t *rapid.T) {
 
 func (m *machine) Remove(t *rapid.T) {
 	var ids []string
-	for s := range m.plan.Stays() {
+	for s := range m.plan.allStays() {
 		ids = append(ids, s.ID)
 	}
 	for r := range m.plan.Reservations() {
@@ -254,7 +254,7 @@ func (m *machine) requireReally(t *rapid.T, instance string) {
 			}
 		}
 	}
-	for s := range m.plan.Stays() {
+	for s := range m.plan.allStays() {
 		if s.Node == node {
 			add(s.Load, s.Devices)
 		}

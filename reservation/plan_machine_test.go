@@ -122,7 +122,7 @@ func (m *machine) onNode(node string) []counts {
 			}
 		}
 	}
-	for s := range m.plan.Stays() {
+	for s := range m.plan.allStays() {
 		if s.Node != node {
 			continue
 		}

@@ -74,7 +74,7 @@ func (t *trial) fillUp(r *Reservation) *RefusedError {
 		}
 	}
 	want := r.want(taken)
-	add := func(h Hold) {
+	add := func(h hold) {
 		if want.mindsTaken() {
 			want.Taken = append(want.Taken, h.Node)
 		}
@@ -116,19 +116,19 @@ func mostImportantFirst(a, b slotRef) int { return leastImportantFirst(b, a) }
 // displace puts a slot of r where the least important slots have to give way
 // for it, and lifts those: the lowest priority, then the newest, then the
 // fewest, then the node that comes first.
-func (t *trial) displace(want Want, r *Reservation) (Hold, []slotRef, bool) {
+func (t *trial) displace(want Want, r *Reservation) (hold, []slotRef, bool) {
 	var (
-		best    Hold
+		best    hold
 		victims []slotRef
 	)
 	for node := range t.nodes.For(&want) {
-		h := Hold{Node: node, Window: want.Window, Load: r.load()}
+		h := hold{Node: node, Window: want.Window, Load: r.load()}
 		if found := t.victims(&h, r.Spec.Priority); found != nil && (victims == nil || compareVictims(found, victims) < 0) {
 			best, victims = h, found
 		}
 	}
 	if victims == nil {
-		return Hold{}, nil, false
+		return hold{}, nil, false
 	}
 	for _, ref := range victims {
 		t.evict(ref)
@@ -139,7 +139,7 @@ func (t *trial) displace(want Want, r *Reservation) (Hold, []slotRef, bool) {
 
 // victims returns the slots that have to give way on the node of a hold, least
 // important first, and sets its devices; nil if no choice of victims helps.
-func (t *trial) victims(h *Hold, priority int32) []slotRef {
+func (t *trial) victims(h *hold, priority int32) []slotRef {
 	mark := len(t.done)
 	defer func() { t.undo(mark) }()
 	var lifted []slotRef
@@ -164,7 +164,7 @@ func (t *trial) victims(h *Hold, priority int32) []slotRef {
 		for own := range ref.r.holds(ref.at()) {
 			t.put(own)
 		}
-		if again := (Hold{h.Node, h.Window, h.Load, nil}); t.fit(&again) {
+		if again := (hold{h.Node, h.Window, h.Load, nil}); t.fit(&again) {
 			*h = again
 		} else {
 			t.undo(mark)
@@ -178,7 +178,7 @@ func (t *trial) victims(h *Hold, priority int32) []slotRef {
 // displaceable returns the slots on the node of a hold that overlap with its
 // window and that a reservation of that priority may displace, least important
 // first.
-func (p *Plan) displaceable(h *Hold, priority int32) []slotRef {
+func (p *Plan) displaceable(h *hold, priority int32) []slotRef {
 	g, ok := p.grounds[h.Node]
 	if !ok {
 		return nil

@@ -105,9 +105,9 @@ func (t *trial) resettle(ref slotRef, because, on []string) {
 // placeElsewhere puts a slot on another node than before: the one that it was
 // lost from, or one of those given, or any if that is nil or rules among the
 // slots may have changed anywhere.
-func (t *trial) placeElsewhere(ref slotRef, on []string) (Hold, bool) {
+func (t *trial) placeElsewhere(ref slotRef, on []string) (hold, bool) {
 	if ref.at().Spent {
-		return Hold{}, false // Nobody could claim it there.
+		return hold{}, false // Nobody could claim it there.
 	}
 	want, load := t.wantAnother(ref.r), ref.r.load()
 	if h, ok := t.placeOn(want, load, ref.at().Lost); ok {
@@ -121,11 +121,11 @@ func (t *trial) placeElsewhere(ref slotRef, on []string) (Hold, bool) {
 			return h, true
 		}
 	}
-	return Hold{}, false
+	return hold{}, false
 }
 
 // stay puts a slot back on its node, to wait there for instances, or nobody.
-func (t *trial) stay(ref slotRef, own Hold, awaits []string) {
+func (t *trial) stay(ref slotRef, own hold, awaits []string) {
 	t.put(own)
 	t.staged[ref], t.waits[ref] = own.Node, len(awaits) > 0
 	if !slices.Equal(awaits, ref.at().Awaits) {
@@ -136,7 +136,7 @@ func (t *trial) stay(ref slotRef, own Hold, awaits []string) {
 // fitsBack reports whether the hold of a slot that is off its node fits there.
 // Slots that wait do not count beside it, for what they wait for is there in
 // their place; but it has to fit beside them once that has gone.
-func (t *trial) fitsBack(own *Hold, ref slotRef) bool {
+func (t *trial) fitsBack(own *hold, ref slotRef) bool {
 	mark := len(t.done)
 	defer func() { t.undo(mark) }()
 	waiting := t.liftWaiting(own.Node, ref)
@@ -153,7 +153,7 @@ func (t *trial) fitsBack(own *Hold, ref slotRef) bool {
 
 // canWait reports whether a slot fits on its node once those have gone that are
 // leaving.
-func (t *trial) canWait(own *Hold, ref slotRef) bool {
+func (t *trial) canWait(own *hold, ref slotRef) bool {
 	mark := len(t.done)
 	defer func() { t.undo(mark) }()
 	return ref.r.Phase == Active && t.liftLeaving(own.Node) && t.fit(own)
@@ -268,8 +268,8 @@ func (t *trial) liftLeaving(node string) bool {
 
 // overstayed yields the instances on a node that have outlived their
 // reservation and should have gone, with what they count for.
-func (p *Plan) overstayed(g *nodeTimeline, node string) iter.Seq2[*Claim, Hold] {
-	return func(yield func(*Claim, Hold) bool) {
+func (p *Plan) overstayed(g *nodeTimeline, node string) iter.Seq2[*Claim, hold] {
+	return func(yield func(*Claim, hold) bool) {
 		for id := range g.slots {
 			r := p.reservations[id]
 			for i := 0; i < len(r.Slots) && !r.holding(); i++ {

@@ -30,7 +30,7 @@ type Snapshot struct {
 // all that is in it, and sorts reservations and stays.
 func (p *Plan) Snapshot() Snapshot {
 	s := p.Outline()
-	s.Reservations, s.Stays = slices.Collect(p.Reservations()), slices.Collect(p.Stays())
+	s.Reservations, s.Stays = slices.Collect(p.Reservations()), slices.Collect(p.allStays())
 	return s
 }
 

@@ -38,12 +38,12 @@ func (s Stay) clone() Stay {
 }
 
 // hold returns what the instance counts for: for ever once it has overstayed.
-func (s *Stay) hold() Hold {
+func (s *Stay) hold() hold {
 	w := s.Window
 	if s.Overstayed {
 		w.End = time.Time{}
 	}
-	return Hold{s.Node, w, s.Load, s.Devices}
+	return hold{s.Node, w, s.Load, s.Devices}
 }
 
 // amountOn returns what a stay takes of a lane.

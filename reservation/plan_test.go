@@ -155,16 +155,6 @@ func TestLookups(t *testing.T) {
 	require.True(t, peak.IsZero())
 	require.Empty(t, devices)
 
-	hold := reservation.Hold{
-		Node: "n1", Window: reservation.Window{Start: h.second(60)}, Load: reservation.Load{Resources: gpus(500)}, Devices: []int{1},
-	}
-	room, _ := h.Room("n1")
-	devicesOf, ok := h.plan.Fit(&room, &hold)
-	require.True(t, ok)
-	require.Equal(t, []int{1}, devicesOf, "as named")
-	hold.Window.Start = h.second(59)
-	_, ok = h.plan.Fit(&room, &hold)
-	require.False(t, ok)
 	require.Empty(t, h.plan.Holders("n1", reservation.Window{Start: h.second(60)}))
 	require.Empty(t, h.plan.Holders("n9", reservation.Window{Start: h.second(60)}))
 }

@@ -65,7 +65,7 @@ func (g *nodeTimeline) lane(of lane) *groundLane {
 
 // count puts a hold on the skylines of its node, or takes it off if sign is
 // -1.
-func (p *Plan) count(h Hold, sign int64) {
+func (p *Plan) count(h hold, sign int64) {
 	g := p.ground(h.Node)
 	from, to := h.Window.start(), h.Window.end()
 	for of, amount := range h.amounts() {
@@ -77,7 +77,7 @@ func (p *Plan) count(h Hold, sign int64) {
 }
 
 // countYielding is count for an instance that yields.
-func (p *Plan) countYielding(h Hold, sign int64) {
+func (p *Plan) countYielding(h hold, sign int64) {
 	g := p.ground(h.Node)
 	for of, amount := range h.amounts() {
 		g.grown(of).yielding += sign * amount
@@ -86,7 +86,7 @@ func (p *Plan) countYielding(h Hold, sign int64) {
 
 // use notes what an instance on the node uses, or with sign -1 no longer.
 func (g *nodeTimeline) use(load Load, devices []int, sign int64) {
-	h := Hold{Load: load, Devices: devices}
+	h := hold{Load: load, Devices: devices}
 	for of, amount := range h.amounts() {
 		g.grown(of).inUse += sign * amount
 	}
@@ -142,7 +142,7 @@ func (g *nodeTimeline) lacksNow(room *Room, load *Load) placement.ResourceName {
 	if name := g.overused(room); name != "" {
 		return name
 	}
-	h := Hold{Load: *load}
+	h := hold{Load: *load}
 	for of, amount := range h.amounts() {
 		if g.unused(room, of) < amount {
 			return of.name
@@ -237,12 +237,12 @@ type span struct{ from, to int64 }
 
 func (p *Plan) span(w Window) span { return span{max(w.start(), p.now), w.end()} }
 
-// Fit reports whether a hold fits beside all that counts on its node, used by
+// fitHold reports whether a hold fits beside all that counts on its node, used by
 // instances unknown to the plan as room says, at every instant of its window
-// from now on. If it asks for GPUs, Fit returns the devices: those of the hold
+// from now on. If it asks for GPUs, it returns the devices: those of the hold
 // if it names some, chosen ones if not. O(log h) in the holds of the node per
 // dimension and GPU.
-func (p *Plan) Fit(room *Room, h *Hold) ([]int, bool) {
+func (p *Plan) fitHold(room *Room, h *hold) ([]int, bool) {
 	return p.fit(h.Node, room, &h.Load, p.span(h.Window), h.Devices)
 }
 

@@ -18,7 +18,7 @@ type trial struct {
 }
 
 type counted struct {
-	hold     Hold
+	hold     hold
 	sign     int64
 	yielding bool
 }
@@ -30,9 +30,9 @@ func (p *Plan) try(nodes Nodes) *trial {
 	}
 }
 
-func (t *trial) put(h Hold) { t.count(counted{h, 1, false}) }
+func (t *trial) put(h hold) { t.count(counted{h, 1, false}) }
 
-func (t *trial) lift(h Hold) { t.count(counted{h, -1, false}) }
+func (t *trial) lift(h hold) { t.count(counted{h, -1, false}) }
 
 func (t *trial) count(c counted) {
 	t.done = append(t.done, c)
@@ -63,12 +63,12 @@ func (t *trial) undo(to int) {
 }
 
 // fit sets the devices of a hold and reports whether it fits.
-func (t *trial) fit(h *Hold) bool {
+func (t *trial) fit(h *hold) bool {
 	room, ok := t.nodes.Room(h.Node)
 	if !ok {
 		return false
 	}
-	devices, ok := t.plan.Fit(&room, h)
+	devices, ok := t.plan.fitHold(&room, h)
 	if ok {
 		h.Devices = devices
 	}
@@ -76,10 +76,10 @@ func (t *trial) fit(h *Hold) bool {
 }
 
 // place puts a load on the first wanted node that has room.
-func (t *trial) place(want Want, load Load) (Hold, bool) {
+func (t *trial) place(want Want, load Load) (hold, bool) {
 	holds := t.fill(want, load, 1)
 	if len(holds) == 0 {
-		return Hold{}, false
+		return hold{}, false
 	}
 	return holds[0], true
 }
@@ -88,8 +88,8 @@ func (t *trial) place(want Want, load Load) (Hold, bool) {
 // Where the order of nodes depends on the other slots, it is asked for anew for
 // every slot. Else a node that has no room for one more gets none by what
 // follows, and one look at each node does for all of them.
-func (t *trial) fill(want Want, load Load, count int) []Hold {
-	var holds []Hold
+func (t *trial) fill(want Want, load Load, count int) []hold {
+	var holds []hold
 	s := t.plan.span(want.Window)
 	for len(holds) < count {
 		before := len(holds)
@@ -99,7 +99,7 @@ func (t *trial) fill(want Want, load Load, count int) []Hold {
 				if !ok {
 					break
 				}
-				h := Hold{node, want.Window, load, devices}
+				h := hold{node, want.Window, load, devices}
 				t.put(h)
 				holds = append(holds, h)
 				if want.mindsTaken() {
@@ -119,9 +119,9 @@ func (t *trial) fill(want Want, load Load, count int) []Hold {
 }
 
 // placeOn is place for one node.
-func (t *trial) placeOn(want Want, load Load, node string) (Hold, bool) {
+func (t *trial) placeOn(want Want, load Load, node string) (hold, bool) {
 	if node == "" || want.Node != "" && want.Node != node {
-		return Hold{}, false
+		return hold{}, false
 	}
 	want.Node = node
 	return t.place(want, load)

@@ -147,7 +147,7 @@ func (t *trial) keepAll(r *Reservation) error {
 
 func (t *trial) keepSlot(r *Reservation, slot *Slot) error {
 	own := r.slotHold(slot.Node, nil)
-	refused := func(h *Hold) error {
+	refused := func(h *hold) error {
 		want := r.want(nil)
 		want.Node = slot.Node
 		refused := t.refused(want, h.Load)

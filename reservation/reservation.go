@@ -178,15 +178,15 @@ func (r *Reservation) window() Window {
 }
 
 // slotHold returns the hold of a slot on a node.
-func (r *Reservation) slotHold(node string, devices []int) Hold {
-	return Hold{node, r.window(), Load{r.Terms.Shape, 1}, devices}
+func (r *Reservation) slotHold(node string, devices []int) hold {
+	return hold{node, r.window(), Load{r.Terms.Shape, 1}, devices}
 }
 
 // holds yields what the slot counts for on its node: while it holds capacity
 // its whole shape and what its instances take beyond it, later just its
 // instances.
-func (r *Reservation) holds(slot *Slot) iter.Seq[Hold] {
-	return func(yield func(Hold) bool) {
+func (r *Reservation) holds(slot *Slot) iter.Seq[hold] {
+	return func(yield func(hold) bool) {
 		if slot.Node == "" {
 			return
 		}
@@ -206,17 +206,17 @@ func (r *Reservation) holds(slot *Slot) iter.Seq[Hold] {
 
 // outstay returns what an instance counts for after the window of its slot, if
 // it has said that it will be there for longer.
-func (r *Reservation) outstay(node string, c *Claim) (Hold, bool) {
+func (r *Reservation) outstay(node string, c *Claim) (hold, bool) {
 	end := r.window().end()
 	if r.Phase == Ended || c.Until.IsZero() || nanos(c.Until) <= end {
-		return Hold{}, false
+		return hold{}, false
 	}
-	return Hold{node, Window{instant(end), c.Until}, c.whole(), c.Devices}, true
+	return hold{node, Window{instant(end), c.Until}, c.whole(), c.Devices}, true
 }
 
 // claimHold returns what an instance counts for beside the slot that it is in.
-func (r *Reservation) claimHold(node string, c *Claim) Hold {
-	h := Hold{Node: node, Window: r.window(), Load: c.Excess}
+func (r *Reservation) claimHold(node string, c *Claim) hold {
+	h := hold{Node: node, Window: r.window(), Load: c.Excess}
 	if c.Excess.Resources.GPU > 0 {
 		h.Devices = c.Devices
 	}
