@@ -126,3 +126,65 @@ func TestAWaitingSlotKeepsItsPlace(t *testing.T) {
 	d.unchanged(reservation.ErrRefused, func() error { _, err := d.Extend("launch", d.second(121)); return err })
 	d.unchanged(reservation.ErrRefused, func() error { _, err := d.Resize("launch", placement.Resources{}, 2); return err })
 }
+
+// TestOfDisplacedSlotsTheMostImportantChoosesFirst where to go.
+func TestOfDisplacedSlotsTheMostImportantChoosesFirst(t *testing.T) {
+	d := newDesk(t)
+	d.reserve(prior("less", 4, 1))
+	d.reserve(prior("more", 4, 2))
+	require.NoError(t, d.SetNode(node("n2", 4)))
+	high := prior("high", 8, 9)
+	high.Node = "n1"
+	d.reserve(high)
+	require.Equal(t, []reservation.State{reservation.Displaced, reservation.Active}, d.states("less", "more"))
+}
+
+// TestNewSlotsKeepTheRulesAmongOldOnes.
+func TestNewSlotsKeepTheRulesAmongOldOnes(t *testing.T) {
+	d := newDesk(t, node("n2", 8))
+	s := spec("r", 2)
+	s.Preferences = s.Preferences.Across(placement.AtMostPer("", 1))
+	d.reserve(s)
+	r, err := d.Resize("r", placement.Resources{}, 2)
+	require.NoError(t, err)
+	require.Equal(t, "n2", r.Slots[1].Node)
+}
+
+// TestWhatFallsDueAtOneInstantIsInTheOrderOfIDs.
+func TestWhatFallsDueAtOneInstantIsInTheOrderOfIDs(t *testing.T) {
+	d := newDesk(t)
+	for _, id := range []string{"c", "a", "b"} {
+		d.reserve(d.during(id, 1, 10, 20))
+	}
+	d.at(10)
+	var started []string
+	for _, e := range d.Sweep() {
+		started = append(started, e.Reservation)
+	}
+	require.Equal(t, []string{"a", "b", "c"}, started)
+}
+
+// TestNewSlotsDoNotStandWhereAnotherWaits for an instance that is still there.
+func TestNewSlotsDoNotStandWhereAnotherWaits(t *testing.T) {
+	d := newDesk(t)
+	require.NoError(t, d.SetNode(node("n1", 16)))
+	_, err := d.Place(yielding("x", 10))
+	require.NoError(t, err)
+	d.reserve(d.during("r", 8, 60, 120))
+	d.at(60)
+	require.Equal(t, reservation.Degraded, d.state("r"))
+	d.unchanged(reservation.ErrRefused, func() error { _, err := d.Resize("r", placement.Resources{}, 2); return err })
+	require.NoError(t, d.Remove("x"))
+	_, err = d.Resize("r", placement.Resources{}, 2)
+	require.NoError(t, err)
+}
+
+// TestAFractionThatGrowsKeepsItsGPU, or is refused.
+func TestAFractionThatGrowsKeepsItsGPU(t *testing.T) {
+	d := newDesk(t, gpuNode("n2", 2))
+	a, b := gpuSpec("a", 300), gpuSpec("b", 500)
+	require.Equal(t, d.reserve(a).Slots[0].Devices, d.reserve(b).Slots[0].Devices)
+	d.unchanged(reservation.ErrRefused, func() error { _, err := d.Resize("a", gpus(800), 0); return err })
+	_, err := d.Resize("a", gpus(500), 0)
+	require.NoError(t, err)
+}

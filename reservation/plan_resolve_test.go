@@ -229,3 +229,50 @@ func TestASmallSlotBeginsBesideOneThatWaits(t *testing.T) {
 	}
 	require.Equal(t, []string{"large"}, h.plan.Owed())
 }
+
+// TestAGivenBackSlotEndsNoSearch for those that were lost.
+func TestAGivenBackSlotEndsNoSearch(t *testing.T) {
+	h := newHost(t, node("n1", 4), node("n2", 4))
+	once := spec("r", 4)
+	once.Once, once.Count = true, 2
+	h.carry(h.plan.Reserve(h, once))
+	h.carry(h.plan.Claim(h, "r", request("i", 1), nil))
+	h.carry(h.plan.Unclaim("i"))
+	room := h.room["n2"]
+	h.lose("n2")
+	h.lose("n1")
+	h.room["n3"] = room
+	changes, err := h.plan.Repair(h, "r")
+	require.NoError(t, err)
+	require.Len(t, changes, 1)
+	require.Equal(t, 1, changes[0].Slot)
+	require.Equal(t, "n3", changes[0].Node)
+}
+
+// TestABoundReservationIsRepairedOnItsNodeOnly.
+func TestABoundReservationIsRepairedOnItsNodeOnly(t *testing.T) {
+	h := newHost(t, node("n1", 8), node("n2", 8))
+	bound := spec("r", 8)
+	bound.Node = "n1"
+	h.carry(h.plan.Reserve(h, bound))
+	h.lose("n1")
+	changes, err := h.plan.Repair(h, "r", "n2")
+	require.NoError(t, err)
+	require.Empty(t, changes)
+}
+
+// TestSurplusSlotsThatWaitAreGivenBackFirst, before those that can be claimed.
+func TestSurplusSlotsThatWaitAreGivenBackFirst(t *testing.T) {
+	h := newHost(t, node("n1", 8), node("n2", 8))
+	s := h.later("r", 8, 10)
+	s.Count = 2
+	h.carry(h.plan.Reserve(h, s))
+	h.carry(h.plan.Admit(h, yielding("y", 4)))
+	h.plan.Advance(h.second(10))
+	h.resolve()
+	r, _ := h.plan.Reservation("r")
+	require.Equal(t, []string{"y"}, r.Slots[0].Awaits)
+	h.carry(h.plan.Update(h, "r", 0, reservation.Params{Count: 1}))
+	r, _ = h.plan.Reservation("r")
+	require.Equal(t, []reservation.Slot{{Node: "n2"}}, r.Slots)
+}
