@@ -15,8 +15,8 @@ import (
 type Config struct {
 	// Now is the clock; nil means time.Now. The time of a book never decreases:
 	// if the clock is set back, it goes at half pace until the clock has caught
-	// up. How much time passes meanwhile is told by the monotonic part of the
-	// readings, or by their wall clock if they have none.
+	// up. The time that passes meanwhile is the monotonic part of the readings, or
+	// their wall clock if they have none.
 	Now func() time.Time
 	// Backlog is how many events are kept for Sweep, after which the oldest
 	// are dropped; 0 means 1024.
@@ -181,8 +181,8 @@ func (b *Book) RemoveNode(id string) error {
 	})
 }
 
-// SetUsed says what instances that the book was not told of use on a node:
-// in all, and of each GPU in thousandths by its index. It costs what
+// SetUsed sets the usage of a node by instances that the book does not manage: in
+// total, and of each GPU in thousandths by its index. It costs what
 // Plan.NodeChanged does.
 func (b *Book) SetUsed(node string, used Load, devices ...int64) error {
 	return b.decide(func() ([]PlanChange, error) {
@@ -272,7 +272,7 @@ func (b *Book) Unclaim(instance string) error {
 
 // Place puts an instance beside all reservations. With a Duration it may stand
 // where capacity is held for later; with Yield it may even stay until it is
-// told to leave. The same request again is the same instance. It costs what
+// asked to leave. The same request again is the same instance. It costs what
 // Plan.Admit does.
 //
 // Errors: InvalidError, ConflictError, RefusedError.
@@ -329,8 +329,8 @@ func (b *Book) Resize(id string, shape placement.Resources, count int) (Reservat
 	return b.Update(id, 0, Params{Shape: shape, Count: count})
 }
 
-// Release ends a reservation now. With force also one in which instances
-// stand, of which becomes what its AtEnd says. O(slots and claims of it).
+// Release ends a reservation now. If instances use it that takes force; they are
+// then handled according to its AtEnd. O(slots and claims of it).
 //
 // Errors: NotFoundError, StateError, InUseError.
 func (b *Book) Release(id string, force bool) error {

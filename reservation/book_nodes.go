@@ -176,7 +176,7 @@ func keepsRule(rule placement.SpreadRule, counts map[string]int, domain string) 
 	return after-least <= rule.MaxSkew
 }
 
-// firstFitOnly refuses rules that a Book can not keep.
+// firstFitOnly refuses rules that a Book cannot keep.
 func firstFitOnly(p placement.Preferences, spread bool) error {
 	var errs []error
 	if p.Strategy != placement.BinPack {

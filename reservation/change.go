@@ -2,7 +2,7 @@ package reservation
 
 import "time"
 
-// PlanChangeKind says what a Change does.
+// PlanChangeKind says what a PlanChange does.
 type PlanChangeKind string
 
 // The kinds of changes. Reading an unknown kind from JSON is an error.
@@ -25,9 +25,9 @@ const (
 	Arrive PlanChangeKind = "arrive"
 	// Depart removes the stay of Instance.
 	Depart PlanChangeKind = "depart"
-	// Tell notes that Instance was told to leave for reservation ID.
+	// Tell notes that Instance was asked to leave for reservation ID.
 	Tell PlanChangeKind = "tell"
-	// Settled notes that the slots of reservation ID were reviewed.
+	// Settled notes that ResolveConflicts has reviewed the slots of reservation ID.
 	Settled PlanChangeKind = "settled"
 )
 
@@ -74,7 +74,7 @@ const (
 	// Started: the reservation can be claimed from now on.
 	Started EventKind = "started"
 	// Noticed: the notice before the start of the reservation, at Due, begins.
-	// Each instance that is told to leave for it has a YieldDue of its own.
+	// Each instance that is asked to leave for it has a YieldDue of its own.
 	Noticed EventKind = "noticed"
 	// Expired: the end of an Evict reservation has come and the grace of its
 	// Instances begins.
@@ -88,7 +88,7 @@ const (
 	// duration or of its Drain reservation.
 	Overstayed EventKind = "overstayed"
 	// YieldDue: the Instance stands where Reservation begins at Due, and is
-	// told to leave.
+	// asked to leave.
 	YieldDue EventKind = "yield-due"
 	// SlotMoved: a slot went from From to Node, without the Instances in it.
 	SlotMoved EventKind = "slot-moved"
@@ -109,7 +109,7 @@ const (
 )
 
 // Event tells what became of a reservation or an instance without its owner
-// asking. Every event is told once, in the order of At.
+// asking. Every event comes once, in the order of At.
 type Event struct {
 	// Seq numbers the events of a Book from 1; a gap is what was dropped. A
 	// Plan leaves it 0.
@@ -117,7 +117,7 @@ type Event struct {
 	// Kind says what has happened, and with that which fields are set.
 	Kind EventKind `json:"kind"`
 	// At is when it was due: for deadlines the deadline itself, however late
-	// the Plan was told the time.
+	// the Plan was advanced.
 	At time.Time `json:"at"`
 	// Reservation and its Namespace, if it is about one.
 	Reservation string `json:"reservation,omitempty"`

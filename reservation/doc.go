@@ -9,7 +9,8 @@
 // Most users need four types. [Spec] asks for a reservation and [Reservation] is
 // what became of it. [Book] holds them, safe for concurrent use, for hosts that
 // have no scheduler; package scheduler has the same calls. [RefusedError] says
-// why there is no room, and from when on there is.
+// why there is no room, and from when on there is. Whoever embeds the core in a
+// host of his own finds [Plan] under "Plan and its host".
 //
 //	book, err := reservation.New(reservation.Config{})
 //	err = book.SetNode(placement.Node{ID: "n1", Capacity: placement.Resources{CPU: 32 * placement.Core}})
@@ -18,39 +19,6 @@
 //		Start: nine, Duration: time.Hour,
 //	})
 //	node, claim, err := book.Claim(r.Spec.ID, placement.Request{ID: "web-1", Namespace: "team-launch", …}) // after nine
-//
-// # Plan and Book
-//
-// Plan is the pure core: its time is moved by Advance, what it has to know
-// about nodes it asks its host through Nodes, and every decision comes back as
-// Changes, plain data that Apply carries out without looking for anything. A
-// host that has its own index, rules, quota and journal embeds a Plan and puts
-// itself between deciding and applying:
-//
-//	changes, err := plan.Reserve(nodes, spec) // nothing has changed yet
-//	… charge changes[len(changes)-1].Reservation.Owes(), journal the changes …
-//	events := plan.Apply(changes...)
-//
-// Book is a Plan with a mutex, a clock and nodes of its own, for hosts that
-// want only that.
-//
-// # Who counts what
-//
-// The Plan tracks slots, claims (instances in slots) and stays (instances outside
-// slots that will leave at a known time or on request). The host counts all else
-// and tells it as Room.Used. An instance that the Plan knows (Counts) stays with
-// it until Remove or Unclaim says that it is gone, even when its reservation has
-// ended or its node is lost.
-//
-// A slot counts as a whole until its reservation ends, whoever stands in it.
-// An instance in it counts beside it with its Excess only: what it takes in
-// dimensions that the shape does not have. So for any window
-//
-//	free = allocatable − used by others − Peak over the window
-//
-// and with the window from now for ever that is what an instance without an
-// end may take. One with a Duration looks at its own window only: it fills the
-// time before a reservation begins (backfill).
 //
 // # Time axis
 //
@@ -92,36 +60,8 @@
 // be claimed until that has gone. Otherwise it is lost, and stays owed: it is
 // looked for again on every node on which room comes up, on the one that it was
 // lost from first, until the reservation ends. A Book looks by itself, and so
-// does a scheduler; the host of a Plan calls Repair. The events SlotMoved,
-// SlotWaiting, SlotLost and SlotRegained tell of all that, and name who is in the
-// way.
-//
-// # Quota
-//
-// The Plan charges nobody. Reservation.Owes says what the reservation's
-// namespace has to pay for now; it changes with changes and events that name
-// the reservation, and setting the charge of a reservation's ID to Plan.Owes
-// after each is all that a host has to do. A claim converts what is held, so
-// it changes nothing there; its Excess is the claimant's.
-//
-// # Costs
-//
-// Let a reservation have s slots, and a node h holds: slots and instances that
-// the Plan counts there.
-//
-//   - Reserve looks at each node once for all slots, O(log h) each, and again
-//     for every slot if there are rules among the slots, or if others are
-//     displaced for it. A refusal looks at each node some more times, and tries
-//     to place all slots at up to a thousand starts if rules keep them apart.
-//   - Claim, Unclaim and Remove take O(s log s) and O(h) on one node; Admit looks
-//     at each node once.
-//   - Update is Reserve for slots that are new, and O(log h) for each that stays.
-//   - Advance takes O(log d) in the deadlines for everything that falls due, and
-//     O(s) for a reservation that begins or ends.
-//   - What reservations lack costs nothing while they lack nothing; else every
-//     call that changes a node looks once at that node for each slot lacking.
-//   - Memory is in proportion to slots, claims and stays, and per node to the
-//     instants at which its holds begin and end.
+// does a scheduler; the host of a Plan calls Repair. Each of these is an event,
+// SlotMoved, SlotWaiting, SlotLost or SlotRegained, which names who is in the way.
 //
 // # Driving a Book
 //
@@ -146,6 +86,31 @@
 //		}
 //	}
 //
+// # Costs
+//
+// Let a reservation have s slots, and a node h holds: slots and instances that
+// the Plan counts there. Of all other reservations and nodes nothing depends but
+// the looks named here. A host that brings a charge up to date after every change
+// of a reservation, as a scheduler does, adds O(s) for Plan.Owes.
+//
+//   - Reserve looks at each node once for all slots, O(log h) each, and again
+//     for every slot if there are rules among the slots, or if others are
+//     displaced for it. A refusal looks at each node some more times, and tries
+//     to place all slots at up to a thousand starts if rules keep them apart.
+//   - Claim takes O(s log s), looks at each claim of the reservation, and takes
+//     O(log h) on one node. Unclaim takes O(s) and looks at each claim.
+//   - Admit looks at each node until one has room; removing takes O(log h).
+//   - Update is Reserve for slots that are new, and O(log h) for each slot and
+//     claim that stays.
+//   - Advance takes O(log d) in the deadlines for everything that falls due, and
+//     O(log h) for each slot and claim of a reservation that begins or ends.
+//   - A node that changes costs a look at each slot of the reservations that it
+//     holds, and for each slot that has to go a look at the nodes.
+//   - What reservations lack costs nothing while they lack nothing; else every
+//     call that changes a node looks once at that node for each slot lacking.
+//   - Memory is in proportion to slots, claims and transient instances, and per node to the
+//     instants at which its holds begin and end.
+//
 // # Concurrency
 //
 // All methods of Book may be called at once. Iterators yield from a snapshot
@@ -165,4 +130,62 @@
 // It keeps no quota and no journal. It does not move slots to make room, except
 // by displacement. Preferences are for Nodes to interpret; those of a Book keep
 // required constraints, taints and hard spread rules and refuse all others.
+//
+// # Plan and its host
+//
+// The rest is for who embeds a [Plan], the pure core: its time is moved by Advance,
+// it asks its host about nodes through [Nodes], and every decision comes back as
+// [PlanChange] values, plain data that Apply carries out without looking for
+// anything. A host that has its own index, rules, quota and journal puts itself
+// between deciding and applying. So the arrows point inward: the Plan knows no
+// index and no node, and what knows the nodes needs to know nothing of time.
+//
+//	            host: scheduler, or Book
+//	   ┌──────────────────────────────────────────┐
+//	   │ index, rules      quota       journal    │
+//	   └──┬────▲───────────────▲──────────▲───────┘
+//	 Room,│    │Touched,       │Owes      │PlanChanges,
+//	 For  │    │Peak           │          │Events
+//	   ┌──▼────┴───────────────┴──────────┴───────┐
+//	   │ Plan: decide(Nodes) ──▶ Apply(changes)   │
+//	   │ reservations, claims, transient instances│
+//	   │ one timeline per node: skylines          │
+//	   └──────────────────────────────────────────┘
+//
+//	changes, err := plan.Reserve(nodes, spec) // nothing has changed yet
+//	… charge changes[len(changes)-1].Reservation.Owes(), journal the changes …
+//	events := plan.Apply(changes...)
+//	for plan.Unsettled() { // instances may be in the way of what begins
+//		events = append(events, plan.Apply(plan.ResolveConflicts(nodes)...)...)
+//	}
+//	… show the index plan.Peak of each of plan.Touched() …
+//
+// Book is a Plan with a mutex, a clock and nodes of its own, for hosts that
+// want only that.
+//
+// # Who counts what
+//
+// The Plan tracks slots, claims (instances in slots) and transient instances
+// (instances outside slots that will leave at a known time or on request; a [Stay]
+// each). The host counts all others and passes them as Room.Used. An instance that
+// the Plan counts (Counts) is counted until Remove or Unclaim, even when its
+// reservation has ended or its node is lost.
+//
+// A slot counts as a whole until its reservation ends, whoever stands in it.
+// An instance in it counts beside it with its Excess only: what it takes in
+// dimensions that the shape does not have. So for any window
+//
+//	free = allocatable − used by others − Peak over the window
+//
+// and with the window from now forever that is what an instance without an
+// end may take. One with a Duration looks at its own window only: it fills the
+// time before a reservation begins (backfill).
+//
+// # Quota
+//
+// The Plan charges nobody. Reservation.Owes says what the reservation's
+// namespace has to pay for now; it changes with changes and events that name
+// the reservation, and setting the charge of a reservation's ID to Plan.Owes
+// after each is all that a host has to do. A claim converts what is held, so
+// it changes nothing there; its Excess is the claimant's.
 package reservation

@@ -110,7 +110,7 @@ type StateError struct {
 
 // Error names the reservation, its state and the action.
 func (e *StateError) Error() string {
-	return fmt.Sprintf("reservation: can not %s %q: it is %s", e.Action, e.ID, e.State)
+	return fmt.Sprintf("reservation: cannot %s %q: it is %s", e.Action, e.ID, e.State)
 }
 
 // Unwrap returns ErrState.

@@ -248,7 +248,7 @@ func TestErrorTexts(t *testing.T) {
 		text string
 	}{
 		{&reservation.InvalidError{Field: "count", Value: "0", Reason: "want 1"}, `reservation: invalid count "0": want 1`},
-		{&reservation.StateError{ID: "r", State: reservation.Ended, Action: "claim from"}, `reservation: can not claim from "r": it is ended`},
+		{&reservation.StateError{ID: "r", State: reservation.Ended, Action: "claim from"}, `reservation: cannot claim from "r": it is ended`},
 		{&reservation.OwnerError{ID: "r", Namespace: "a", Owners: []string{"b"}}, `reservation: "r" is not for namespace "a" but for ["b"]`},
 		{&reservation.ConflictError{ID: "r", Taken: "another claim"}, `reservation: ID "r" is taken by another claim`},
 		{&reservation.InUseError{ID: "r", Instances: []string{"i"}}, `reservation: "r" is in use by ["i"]`},

@@ -38,7 +38,7 @@ type hold struct {
 }
 
 // Room is what a node gives and what is used on it by instances that the Plan
-// was not told of. The host knows both.
+// does not count. The host knows both.
 type Room struct {
 	// Allocatable amounts, as placement.Node.Allocatable.
 	Allocatable placement.Resources
@@ -80,7 +80,7 @@ func (h *hold) amounts() iter.Seq2[lane, int64] {
 }
 
 // Window is a closed-open interval of time: Start belongs to it, End does
-// not. A zero End means for ever. Times count to the nanosecond, from 1678 to
+// not. A zero End means forever. Times count to the nanosecond, from 1678 to
 // 2261; a call that needs another one is refused with an InvalidError.
 type Window struct {
 	Start time.Time `json:"start"`

@@ -14,7 +14,7 @@ import (
 // have. It is asked during the call that it is passed to and not kept.
 type Nodes interface {
 	// Room returns what a node gives and what is used on it by instances that
-	// the Plan was not told of. It reports false for a node that takes
+	// the Plan does not count. It reports false for a node that takes
 	// nothing: unknown, removed or lost.
 	Room(node string) (Room, bool)
 	// For yields the nodes that meet the rules of want, best first, with their
@@ -50,14 +50,14 @@ func rulesAmongSlots(p *placement.Preferences) bool {
 	return p.Strategy == placement.Spread || len(p.Spread) > 0 || len(p.Affinity) > 0
 }
 
-// Plan is the pure book of capacity held over time. It holds reservations with
-// their slots on nodes, the instances that claimed them, and those instances
-// beside them that were said to leave; ordinary instances stay with the host,
-// which tells of them through Nodes.
+// Plan is the pure core: capacity held over time, without clock, lock or nodes. It
+// has the reservations with their slots on nodes, the instances that claimed these,
+// and transient instances; all other instances are the host's, which adds them up
+// in Room.Used.
 //
 // A call that decides (Reserve, Update, Release, Claim, Unclaim, Admit, Remove,
-// Settle, NodeChanged, Repair) changes nothing: it returns Changes, and Apply
-// carries them out. Between the two nothing else may be applied. Time passes
+// ResolveConflicts, NodeChanged, Repair) changes nothing: it returns PlanChanges,
+// and Apply carries them out. Between the two nothing else may be applied. Time passes
 // only in Advance. A Plan is not safe for concurrent use; Book is.
 type Plan struct {
 	now          int64
@@ -65,9 +65,9 @@ type Plan struct {
 	reservations map[string]*reservationEntry
 	claims       map[string]*claimEntry // by instance
 	stays        map[string]*stayEntry
-	grounds      map[string]*nodeTimeline // by node
+	timelines    map[string]*nodeTimeline // by node
 	deadlines    deadlines
-	unsettled    map[string]struct{}          // reservations, see Settle
+	unsettled    map[string]struct{}          // reservations, see ResolveConflicts
 	owing        map[string]*reservationEntry // those with lost or waiting slots
 	touched      map[string]struct{}          // nodes, see Touched
 	past         []PastReservation
@@ -114,7 +114,7 @@ func NewPlan() *Plan {
 		reservations: make(map[string]*reservationEntry),
 		claims:       make(map[string]*claimEntry),
 		stays:        make(map[string]*stayEntry),
-		grounds:      make(map[string]*nodeTimeline),
+		timelines:    make(map[string]*nodeTimeline),
 		unsettled:    make(map[string]struct{}),
 		owing:        make(map[string]*reservationEntry),
 		touched:      make(map[string]struct{}),
@@ -149,12 +149,12 @@ func (p *Plan) Reservations() iter.Seq[Reservation] {
 // ClaimOf returns the claim of an instance and the ID of its reservation. O(slots
 // and claims of that reservation).
 func (p *Plan) ClaimOf(instance string) (c Claim, reservation string, ok bool) {
-	tenant, ok := p.claims[instance]
+	entry, ok := p.claims[instance]
 	if !ok {
 		return Claim{}, "", false
 	}
-	slot, i := tenant.r.find(instance)
-	return tenant.r.Slots[slot].Claims[i].clone(), tenant.r.Spec.ID, true
+	slot, i := entry.r.find(instance)
+	return entry.r.Slots[slot].Claims[i].clone(), entry.r.Spec.ID, true
 }
 
 // find returns in which slot an instance stands, and where in its claims.
@@ -167,7 +167,7 @@ func (r *Reservation) find(instance string) (slot, claim int) {
 	return -1, -1
 }
 
-// Stay returns the stay of an instance that the plan was told of.
+// Stay returns a transient instance. O(1).
 func (p *Plan) Stay(instance string) (Stay, bool) {
 	g, ok := p.stays[instance]
 	if !ok {
@@ -176,7 +176,7 @@ func (p *Plan) Stay(instance string) (Stay, bool) {
 	return g.clone(), true
 }
 
-// allStays yields all stays in the order of their IDs. The plan must not change
+// allStays yields all transient instances in the order of their IDs. The plan must not change
 // meanwhile.
 func (p *Plan) allStays() iter.Seq[Stay] {
 	return func(yield func(Stay) bool) {
@@ -224,7 +224,7 @@ type Holder struct {
 // reservations, by ID. It takes time in proportion to the holders of the node and
 // the slots of these reservations.
 func (p *Plan) Holders(node string, w Window) []Holder {
-	g, ok := p.grounds[node]
+	g, ok := p.timelines[node]
 	if !ok {
 		return nil
 	}
@@ -276,7 +276,7 @@ func (p *Plan) remember(id string, state State) {
 	p.past = append(p.past, PastReservation{id, state})
 }
 
-// live returns a reservation, or the error that says why action can not be
+// live returns a reservation, or the error that says why action cannot be
 // done: it is over or was never there.
 func (p *Plan) live(id, action string) (*reservationEntry, error) {
 	if r, ok := p.reservations[id]; ok {

@@ -38,7 +38,7 @@ func (p *Plan) apply(c *PlanChange) {
 	case Depart:
 		p.depart(p.stays[c.Instance])
 	case Tell:
-		p.tellYielding(p.reservations[c.ID], p.stays[c.Instance])
+		p.askToLeave(p.reservations[c.ID], p.stays[c.Instance])
 	case Settled:
 		delete(p.unsettled, c.ID)
 	}
@@ -113,7 +113,7 @@ func (p *Plan) countSlot(ref slotRef, sign int) {
 	if len(slot.Awaits) > 0 {
 		ref.r.waiting += sign
 	}
-	g, id := p.ground(slot.Node), ref.r.Spec.ID
+	g, id := p.timeline(slot.Node), ref.r.Spec.ID
 	g.slots[id] += sign
 	if g.slots[id] == 0 {
 		delete(g.slots, id)
@@ -122,7 +122,7 @@ func (p *Plan) countSlot(ref slotRef, sign int) {
 		p.trackClaim(ref.r, c, sign)
 		g.use(c.whole(), c.Devices, int64(sign))
 		if c.Overstayed && !ref.r.holding() {
-			g.unsure += sign
+			g.obstacles += sign
 		}
 	}
 	for h := range ref.r.holds(slot) {
@@ -134,17 +134,17 @@ func (p *Plan) countSlot(ref slotRef, sign int) {
 	}
 }
 
-// trackClaim knows an instance of a reservation, or with sign -1 no longer.
+// trackClaim adds (sign 1) or removes (sign -1) a claim from the plan's tables.
 func (p *Plan) trackClaim(r *reservationEntry, c Claim, sign int) {
 	if sign < 0 {
 		p.deadlines.cancel(&p.claims[c.ID].due)
 		delete(p.claims, c.ID)
 		return
 	}
-	tenant := &claimEntry{r: r, due: deadline{id: c.ID}}
-	p.claims[c.ID] = tenant
+	entry := &claimEntry{r: r, due: deadline{id: c.ID}}
+	p.claims[c.ID] = entry
 	if !c.Until.IsZero() && !c.Overstayed {
-		p.deadlines.set(&tenant.due, nanos(c.Until), rankLeave)
+		p.deadlines.set(&entry.due, nanos(c.Until), rankLeave)
 	}
 }
 
@@ -174,12 +174,12 @@ func (p *Plan) move(ref slotRef, c *PlanChange) {
 	default:
 		e.Kind = SlotMoved
 	}
-	p.tell(e, r)
+	p.emit(e, r)
 	if r.Noticed {
 		p.markUnsettled(r)
 	}
 	if r.displaced() {
-		p.tell(Event{Kind: AllLost}, r)
+		p.emit(Event{Kind: AllLost}, r)
 	}
 }
 
@@ -195,7 +195,7 @@ func (p *Plan) wait(ref slotRef, because []string) {
 	if len(because) == 0 {
 		kind = SlotRegained
 	}
-	p.tell(Event{Kind: kind, Node: slot.Node, Because: slot.Awaits}, ref.r)
+	p.emit(Event{Kind: kind, Node: slot.Node, Because: slot.Awaits}, ref.r)
 }
 
 func (p *Plan) fill(ref slotRef, claim *Claim) {
@@ -244,7 +244,7 @@ func (p *Plan) arrive(s Stay) {
 	if !s.Yield {
 		return
 	}
-	for id := range p.grounds[s.Node].slots {
+	for id := range p.timelines[s.Node].slots {
 		if r := p.reservations[id]; r.Noticed && r.Phase == Pending {
 			p.markUnsettled(r)
 		}
@@ -260,16 +260,16 @@ func (p *Plan) depart(g *stayEntry) {
 // countStay counts an instance beside the reservations, or with sign -1 no
 // longer.
 func (p *Plan) countStay(g *stayEntry, sign int) {
-	ground := p.ground(g.Node)
+	timeline := p.timeline(g.Node)
 	if sign > 0 {
-		ground.stays[g.ID] = g
+		timeline.stays[g.ID] = g
 	} else {
-		delete(ground.stays, g.ID)
+		delete(timeline.stays, g.ID)
 	}
 	if g.Yield || g.Overstayed {
-		ground.unsure += sign
+		timeline.obstacles += sign
 	}
-	ground.use(g.Load, g.Devices, int64(sign))
+	timeline.use(g.Load, g.Devices, int64(sign))
 	if g.Yield {
 		p.countYielding(g.hold(), int64(sign))
 	} else {
@@ -281,16 +281,17 @@ func (p *Plan) countStay(g *stayEntry, sign int) {
 	}
 }
 
-// tellYielding notes that an instance was told to make way for a reservation.
-func (p *Plan) tellYielding(r *reservationEntry, g *stayEntry) {
+// askToLeave notes that an instance was asked to leave for a reservation.
+func (p *Plan) askToLeave(r *reservationEntry, g *stayEntry) {
 	g.Told = true
-	p.tell(Event{Kind: YieldDue, Instance: g.ID, Node: g.Node, Due: r.Terms.Start}, r)
+	p.emit(Event{Kind: YieldDue, Instance: g.ID, Node: g.Node, Due: r.Terms.Start}, r)
 }
 
-// markUnsettled marks a reservation for Settle if somebody may stand in its way.
+// markUnsettled queues r for ResolveConflicts if an instance that should leave may
+// overlap one of its slots.
 func (p *Plan) markUnsettled(r *reservationEntry) {
 	for i := range r.Slots {
-		if g, ok := p.grounds[r.Slots[i].Node]; ok && g.unsure > 0 {
+		if g, ok := p.timelines[r.Slots[i].Node]; ok && g.obstacles > 0 {
 			p.unsettled[r.Spec.ID] = struct{}{}
 			return
 		}

@@ -77,7 +77,7 @@ func (p *Plan) Claim(nodes Nodes, id string, req placement.Request, allows func(
 // claimed reports whether an instance stands in the reservation already with
 // the same amounts, also one that has outlived it.
 func (p *Plan) claimed(r *reservationEntry, req *placement.Request) bool {
-	if tenant, ok := p.claims[req.ID]; !ok || tenant.r != r {
+	if entry, ok := p.claims[req.ID]; !ok || entry.r != r {
 		return false
 	}
 	slot, i := r.find(req.ID)
@@ -119,7 +119,7 @@ type claiming struct {
 }
 
 // fits completes the claim and reports whether the slot and its node have it.
-// If not, short is told why.
+// If not, short says why.
 func (c *claiming) fits(req *placement.Request, allows func(node string) bool, short *ShortError) bool {
 	left, lacks := c.divide(req)
 	if short.Left.IsZero() || short.Left.FitsIn(left) {
@@ -167,7 +167,7 @@ func (c *claiming) fitsAfterwards(room *Room) bool {
 // too little at this moment for the instance, if any.
 func (c *claiming) lacksNow(room *Room) placement.ResourceName {
 	whole := c.claim.whole()
-	if lacks := c.plan.grounds[c.slot.Node].lacksNow(room, &whole); lacks != "" {
+	if lacks := c.plan.timelines[c.slot.Node].lacksNow(room, &whole); lacks != "" {
 		return lacks
 	}
 	if !c.chooseDevices(room) {
@@ -221,7 +221,7 @@ func (c *claiming) chooseDevices(room *Room) (ok bool) {
 	if gpu == 0 {
 		return true
 	}
-	left, g := c.r.devicesLeft(c.slot), c.plan.grounds[c.slot.Node]
+	left, g := c.r.devicesLeft(c.slot), c.plan.timelines[c.slot.Node]
 	for i := range left {
 		left[i] = min(left[i], g.unused(room, lane{placement.NameGPU, i}))
 	}
@@ -240,8 +240,8 @@ func (c *claiming) fitExcess(room *Room) bool {
 	return ok
 }
 
-// usable returns how much of what is left of each GPU can be had at once by who
-// asks for a fraction, or for whole ones.
+// usable returns the largest amount of GPU that one claim could take: a fraction
+// of one device, or all whole devices.
 func usable(left []int64, asked int64) int64 {
 	sum := int64(0)
 	for _, l := range left {
@@ -276,9 +276,9 @@ func (r *Reservation) devicesLeft(slot *Slot) []int64 {
 //
 // Errors: NotFoundError.
 func (p *Plan) Unclaim(instance string) ([]PlanChange, error) {
-	tenant, ok := p.claims[instance]
+	entry, ok := p.claims[instance]
 	if !ok {
 		return nil, &NotFoundError{"instance", instance}
 	}
-	return []PlanChange{{Kind: Vacate, ID: tenant.r.Spec.ID, Instance: instance}}, nil
+	return []PlanChange{{Kind: Vacate, ID: entry.r.Spec.ID, Instance: instance}}, nil
 }

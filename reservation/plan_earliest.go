@@ -121,7 +121,7 @@ func (s *Spec) mostPerNode() int {
 // copies returns how often a load fits on a node over a span, at most MaxCount
 // times.
 func (p *Plan) copies(node string, room *Room, load *Load, s span) int {
-	g := p.grounds[node]
+	g := p.timelines[node]
 	copies := int64(MaxCount)
 	limit := func(name placement.ResourceName, amount int64) {
 		of := lane{name: name}
@@ -193,7 +193,7 @@ func (t *trial) earliestSingle(want Want, load Load, from int64) time.Time {
 // yield, the instant after now is one too.
 func (p *Plan) breaks(node string, w Window, from int64) []int64 {
 	starts := []int64{from}
-	g, ok := p.grounds[node]
+	g, ok := p.timelines[node]
 	if !ok {
 		return starts
 	}

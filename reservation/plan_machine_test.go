@@ -219,7 +219,7 @@ func (m *machine) carry(t *rapid.T, decide func() ([]PlanChange, error)) error {
 	before := m.plan.Snapshot()
 	changes, err := decide()
 	require.Equal(t, before, m.plan.Snapshot(), "deciding changed something")
-	requireSameGround(t, m.plan, Restore(before))
+	requireSameTimelines(t, m.plan, Restore(before))
 	if err != nil {
 		return err
 	}
@@ -369,7 +369,7 @@ func (m *machine) Check(t *rapid.T) {
 	m.checkOwed(t)
 	snapshot := m.plan.Snapshot()
 	require.NoError(t, snapshot.validate())
-	requireSameGround(t, m.plan, Restore(snapshot))
+	requireSameTimelines(t, m.plan, Restore(snapshot))
 	require.Equal(t, snapshot, m.replica.Snapshot())
 }
 
@@ -405,12 +405,12 @@ func (m *machine) checkReservation(t *rapid.T, r *Reservation) {
 	}
 }
 
-// requireSameGround checks that what two plans count on nodes is the same.
-func requireSameGround(t require.TestingT, a, b *Plan) {
+// requireSameTimelines checks that what two plans count on nodes is the same.
+func requireSameTimelines(t require.TestingT, a, b *Plan) {
 	flat := func(p *Plan) map[string]any {
 		lanes := map[string]any{}
-		for node, g := range p.grounds {
-			lanes[node] = fmt.Sprint(g.slots, slices.Sorted(maps.Keys(g.stays)), g.unsure)
+		for node, g := range p.timelines {
+			lanes[node] = fmt.Sprint(g.slots, slices.Sorted(maps.Keys(g.stays)), g.obstacles)
 			for _, l := range g.lanes {
 				if l.line.root != nil || l.yielding != 0 || l.inUse != 0 {
 					lanes[fmt.Sprint(node, l.lane)] = []any{l.line, l.yielding, l.inUse}

@@ -179,7 +179,7 @@ func (t *trial) victims(h *hold, priority int32) []slotRef {
 // window and that a reservation of that priority may displace, least important
 // first.
 func (p *Plan) displaceable(h *hold, priority int32) []slotRef {
-	g, ok := p.grounds[h.Node]
+	g, ok := p.timelines[h.Node]
 	if !ok {
 		return nil
 	}
@@ -227,7 +227,7 @@ func (t *trial) refused(want Want, load Load) *RefusedError {
 // short returns the dimension of which a node has the smallest share of what a
 // load asks, and that share; free is how much of it would fit.
 func (p *Plan) short(node string, room *Room, load *Load, free placement.Resources, s span) (name placement.ResourceName, share int64) {
-	if !p.grounds[node].fit(room, &Load{Instances: load.Instances}, s, p.now) {
+	if !p.timelines[node].fit(room, &Load{Instances: load.Instances}, s, p.now) {
 		return placement.NameInstances, 0
 	}
 	share = math.MaxInt64

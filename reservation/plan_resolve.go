@@ -7,7 +7,7 @@ import (
 )
 
 // Unsettled reports whether reservations begin, or soon begin, where instances
-// stand that yield or have overstayed. Settle decides what follows.
+// stand that yield or have overstayed. ResolveConflicts decides what follows.
 func (p *Plan) Unsettled() bool { return len(p.unsettled) > 0 }
 
 // ResolveConflicts decides for each reservation that begins where instances may be in
@@ -162,7 +162,7 @@ func (t *trial) canWait(own *hold, ref slotRef) bool {
 // liftWaiting takes off the slots that wait on a node, but not ref, and reports
 // whether there are any.
 func (t *trial) liftWaiting(node string, ref slotRef) bool {
-	g := t.plan.grounds[node]
+	g := t.plan.timelines[node]
 	if g == nil {
 		return false
 	}
@@ -185,18 +185,18 @@ func (t *trial) liftWaiting(node string, ref slotRef) bool {
 }
 
 // mustLeave returns the instances that have to leave the node of a slot before
-// it begins, and were not told.
+// it begins, and were not asked yet.
 func (t *trial) mustLeave(ref slotRef) []string {
 	p, h := t.plan, ref.r.slotHold(ref.at().Node, ref.at().Devices)
 	room, ok := t.nodes.Room(h.Node)
 	if !ok {
 		return nil
 	}
-	g := p.grounds[h.Node]
+	g := p.timelines[h.Node]
 	var yielding []*stayEntry
-	for _, guest := range g.stays {
-		if guest.Yield && !guest.Told && !t.told[guest.ID] {
-			yielding = append(yielding, guest)
+	for _, stay := range g.stays {
+		if stay.Yield && !stay.Told && !t.asked[stay.ID] {
+			yielding = append(yielding, stay)
 		}
 	}
 	slices.SortFunc(yielding, func(a, b *stayEntry) int {
@@ -206,8 +206,8 @@ func (t *trial) mustLeave(ref slotRef) []string {
 	overfull := func(staying []*stayEntry) bool {
 		for of, amount := range h.amounts() {
 			free := room.free(of) - g.lane(of).levelAt(start)
-			for _, guest := range staying {
-				free -= guest.amountOn(of)
+			for _, stay := range staying {
+				free -= stay.amountOn(of)
 			}
 			if free < 0 && amount > 0 {
 				return true
@@ -218,25 +218,25 @@ func (t *trial) mustLeave(ref slotRef) []string {
 	var due []string
 	for len(yielding) > 0 && overfull(yielding) {
 		due = append(due, yielding[0].ID)
-		t.told[yielding[0].ID] = true
+		t.asked[yielding[0].ID] = true
 		yielding = yielding[1:]
 	}
 	return due
 }
 
 // isLeaving reports whether an instance was asked to leave or has overstayed.
-func (t *trial) isLeaving(g *stayEntry) bool { return g.Told || g.Overstayed || t.told[g.ID] }
+func (t *trial) isLeaving(g *stayEntry) bool { return g.Told || g.Overstayed || t.asked[g.ID] }
 
 // leaving returns the instances on a node that should have gone, sorted: those
 // that were asked to leave and those that have overstayed.
 func (t *trial) leaving(node string) []string {
-	g := t.plan.grounds[node]
+	g := t.plan.timelines[node]
 	if g == nil {
 		return nil
 	}
 	var ids []string
-	for id, guest := range g.stays {
-		if t.isLeaving(guest) {
+	for id, stay := range g.stays {
+		if t.isLeaving(stay) {
 			ids = append(ids, id)
 		}
 	}
@@ -251,13 +251,13 @@ func (t *trial) leaving(node string) []string {
 // there are any.
 func (t *trial) liftLeaving(node string) bool {
 	mark := len(t.done)
-	g := t.plan.grounds[node]
+	g := t.plan.timelines[node]
 	if g == nil {
 		return false
 	}
-	for _, guest := range g.stays {
-		if t.isLeaving(guest) {
-			t.count(counted{guest.hold(), -1, guest.Yield})
+	for _, stay := range g.stays {
+		if t.isLeaving(stay) {
+			t.count(counted{stay.hold(), -1, stay.Yield})
 		}
 	}
 	for _, h := range t.plan.overstayed(g, node) {
@@ -291,7 +291,7 @@ func (p *Plan) overstayed(g *nodeTimeline, node string) iter.Seq2[*Claim, hold] 
 // important first. It takes time in proportion to the slots of the reservations
 // on the node, and a look at the nodes for each slot that cannot stay.
 func (p *Plan) NodeChanged(nodes Nodes, node string) []PlanChange {
-	g, ok := p.grounds[node]
+	g, ok := p.timelines[node]
 	if !ok {
 		return nil
 	}
@@ -352,7 +352,6 @@ func (p *Plan) Repair(nodes Nodes, id string, on ...string) ([]PlanChange, error
 	}
 	t := p.try(nodes)
 	defer t.undo(0)
-	want := r.want(nil)
 	for i := range r.Slots {
 		ref := slotRef{r, i}
 		switch {
@@ -362,7 +361,7 @@ func (p *Plan) Repair(nodes Nodes, id string, on ...string) ([]PlanChange, error
 			t.evict(ref)
 		}
 		t.resettle(ref, nil, on)
-		if t.staged[ref] == "" && on == nil && !want.mindsTaken() {
+		if t.staged[ref] == "" && on == nil {
 			on = []string{} // If this one finds no room anywhere, nor do the others.
 		}
 	}

@@ -41,6 +41,9 @@ func TestNobodyIsAskedToLeaveForAnEndedReservation(t *testing.T) {
 	h.plan.Advance(h.second(10))
 	h.carry(h.plan.Claim(h, "r", request("i", 1), nil))
 	h.carry(h.plan.Release("r", true))
+	room := h.room["n1"]
+	room.Allocatable = cores(4) // too little for both
+	h.room["n1"] = room
 	require.True(t, h.plan.Unsettled())
 	require.Equal(t, []reservation.PlanChangeKind{reservation.Settled}, kindsOfChanges(h.plan.ResolveConflicts(h)))
 }

@@ -20,7 +20,7 @@ type Snapshot struct {
 	// Reservations and Stays by ID.
 	Reservations []Reservation `json:"reservations,omitempty"`
 	Stays        []Stay        `json:"stays,omitempty"`
-	// Unsettled are the IDs of reservations that Settle is to look at, sorted.
+	// Unsettled are the IDs of reservations that ResolveConflicts is to look at, sorted.
 	Unsettled []string `json:"unsettled,omitempty"`
 	// Past are the latest reservations that are no more, the oldest first.
 	Past []PastReservation `json:"past,omitempty"`
@@ -184,7 +184,7 @@ type Before struct {
 	Stay func(id string)
 }
 
-// Before sets what is called before changes from now on, until it is set anew.
+// Before sets what is called before changes from now on, until it is set again.
 // O(1); each change then costs one call.
 func (p *Plan) Before(b Before) { p.before = b }
 
@@ -226,12 +226,12 @@ func (p *Plan) announce(c *PlanChange) {
 
 // announceDue says what a deadline is about to change.
 func (p *Plan) announceDue(due *deadline) {
-	tenant, stands := p.claims[due.id]
+	entry, stands := p.claims[due.id]
 	switch {
 	case due.rank != rankLeave:
 		p.before.reservation(due.id)
 	case stands:
-		p.before.reservation(tenant.r.Spec.ID)
+		p.before.reservation(entry.r.Spec.ID)
 	default:
 		p.before.stay(due.id)
 	}

@@ -7,8 +7,8 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
-// Stay is an instance outside of reservations that the Plan was told of,
-// because it will leave at a known time or when told.
+// Stay is a transient instance: one outside of reservations that leaves at a known
+// time or when asked to. The Plan counts it; all others are the host's.
 type Stay struct {
 	// ID of the instance, and its namespace.
 	ID        string `json:"id"`
@@ -21,12 +21,12 @@ type Stay struct {
 	// after that too, until it is said to be gone.
 	Window Window `json:"window"`
 	// Yield says that it stands on capacity that may be promised to others
-	// from later on, and leaves when told.
+	// from later on, and leaves when asked to.
 	Yield bool `json:"yield,omitempty"`
 	// Priority of the instance: of several that could leave, the lowest is
 	// asked to.
 	Priority int32 `json:"priority,omitempty"`
-	// Told says that it was told to leave.
+	// Told says that it was asked to leave.
 	Told bool `json:"told,omitempty"`
 	// Overstayed says that it should have gone.
 	Overstayed bool `json:"overstayed,omitempty"`
@@ -37,7 +37,7 @@ func (s Stay) clone() Stay {
 	return s
 }
 
-// hold returns what the instance counts for: for ever once it has overstayed.
+// hold returns what the instance counts for: forever once it has overstayed.
 func (s *Stay) hold() hold {
 	w := s.Window
 	if s.Overstayed {
@@ -62,7 +62,7 @@ func (s *Stay) amountOn(of lane) int64 {
 }
 
 // Admit decides on an instance beside all reservations, which leaves after its
-// Duration, or when told if it yields, or at an unknown time. It goes to the
+// Duration, or when asked to if it yields, or at an unknown time. It goes to the
 // first node of Nodes.For with room, over its own window only. An instance
 // that yields needs room just now: it may stand on what others hold from later
 // on. No changes mean that it is already there.

@@ -46,7 +46,7 @@ func (p *Plan) fire(until int64) {
 			p.endGrace(r)
 		case rankNotice:
 			r.Noticed = true
-			p.tell(Event{Kind: Noticed, Due: r.Terms.Start}, r)
+			p.emit(Event{Kind: Noticed, Due: r.Terms.Start}, r)
 			p.markUnsettled(r)
 			p.schedule(r)
 		default:
@@ -61,7 +61,7 @@ func (p *Plan) fire(until int64) {
 func (p *Plan) start(r *reservationEntry) {
 	r.Phase = Active
 	r.Version++
-	p.tell(Event{Kind: Started}, r)
+	p.emit(Event{Kind: Started}, r)
 	for i := range r.Slots {
 		if node := r.Slots[i].Node; node != "" {
 			p.touched[node] = struct{}{}
@@ -87,8 +87,8 @@ func (p *Plan) schedule(r *reservationEntry) {
 	}
 }
 
-// tell adds an event of now about a reservation.
-func (p *Plan) tell(e Event, r *reservationEntry) {
+// emit adds an event of now about a reservation.
+func (p *Plan) emit(e Event, r *reservationEntry) {
 	e.At, e.Reservation, e.Namespace = instant(p.now), r.Spec.ID, r.Spec.Namespace
 	p.events = append(p.events, e)
 }
@@ -117,7 +117,7 @@ func (p *Plan) end(r *reservationEntry) {
 	r.Version++
 	if r.Spec.AtEnd == Evict && len(r.Slots) > 0 {
 		r.Phase = Expiring
-		p.tell(Event{Kind: Expired, Instances: r.Instances()}, r)
+		p.emit(Event{Kind: Expired, Instances: r.Instances()}, r)
 	} else {
 		p.over(r)
 	}
@@ -128,7 +128,7 @@ func (p *Plan) end(r *reservationEntry) {
 func (p *Plan) endGrace(r *reservationEntry) {
 	p.leave(r)
 	for _, id := range r.Instances() {
-		p.tell(Event{Kind: EvictionDue, Instance: id}, r)
+		p.emit(Event{Kind: EvictionDue, Instance: id}, r)
 	}
 	r.Version++
 	p.over(r)
@@ -139,7 +139,7 @@ func (p *Plan) endGrace(r *reservationEntry) {
 func (p *Plan) over(r *reservationEntry) {
 	r.Phase = Ended
 	instances := r.Instances()
-	p.tell(Event{Kind: Over, Instances: instances}, r)
+	p.emit(Event{Kind: Over, Instances: instances}, r)
 	if r.Spec.AtEnd == Keep {
 		return
 	}
@@ -148,7 +148,7 @@ func (p *Plan) over(r *reservationEntry) {
 		if claim := &r.Slots[slot].Claims[i]; !claim.Overstayed {
 			claim.Overstayed = true
 			if r.Spec.AtEnd == Drain {
-				p.tell(Event{Kind: Overstayed, Instance: id, Node: r.Slots[slot].Node}, r)
+				p.emit(Event{Kind: Overstayed, Instance: id, Node: r.Slots[slot].Node}, r)
 			}
 		}
 	}
@@ -156,15 +156,15 @@ func (p *Plan) over(r *reservationEntry) {
 
 // overstay notes that an instance has not left at the end of its own duration.
 func (p *Plan) overstay(instance string) {
-	if tenant, ok := p.claims[instance]; ok {
-		p.deadlines.cancel(&tenant.due)
-		slot, i := tenant.r.find(instance)
-		at := &tenant.r.Slots[slot]
+	if entry, ok := p.claims[instance]; ok {
+		p.deadlines.cancel(&entry.due)
+		slot, i := entry.r.find(instance)
+		at := &entry.r.Slots[slot]
 		at.Claims[i].Overstayed = true
-		if !tenant.r.holding() {
-			p.grounds[at.Node].unsure++
+		if !entry.r.holding() {
+			p.timelines[at.Node].obstacles++
 		}
-		p.tell(Event{Kind: Overstayed, Instance: instance, Node: at.Node}, tenant.r)
+		p.emit(Event{Kind: Overstayed, Instance: instance, Node: at.Node}, entry.r)
 		return
 	}
 	g := p.stays[instance]

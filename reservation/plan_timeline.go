@@ -10,36 +10,36 @@ import (
 // nodeTimeline is what the plan counts on one node: a skyline per lane that is in
 // use, and who is there. It exists while there is somebody.
 type nodeTimeline struct {
-	lanes []groundLane
+	lanes []laneTimeline
 	slots map[string]int // reservation to the number of its slots here
 	stays map[string]*stayEntry
-	// unsure counts the stays that may stand where a slot begins: those that
-	// yield and those that have overstayed, and overstayed claims.
-	unsure int
+	// obstacles counts the instances that may be in the way of a slot that begins:
+	// those that yield and those that have overstayed, in slots or not.
+	obstacles int
 }
 
-// groundLane is what the plan counts on one lane. Yielding instances are only
+// laneTimeline is what the plan counts on one lane. Yielding instances are only
 // there now: whoever begins later does not reckon with them.
-type groundLane struct {
+type laneTimeline struct {
 	lane
 	line     skyline
 	yielding int64
 	inUse    int64 // by the instances that are there, whatever is promised
 }
 
-// ground returns that of a node and makes it if need be.
-func (p *Plan) ground(node string) *nodeTimeline {
-	g, ok := p.grounds[node]
+// timeline returns that of a node and makes it if need be.
+func (p *Plan) timeline(node string) *nodeTimeline {
+	g, ok := p.timelines[node]
 	if !ok {
 		g = &nodeTimeline{slots: make(map[string]int), stays: make(map[string]*stayEntry)}
-		p.grounds[node] = g
+		p.timelines[node] = g
 	}
 	return g
 }
 
-// drop forgets the ground of a node on which nothing counts any more.
+// drop forgets the timeline of a node on which nothing counts any more.
 func (p *Plan) drop(node string) {
-	g, ok := p.grounds[node]
+	g, ok := p.timelines[node]
 	if !ok || len(g.slots) > 0 || len(g.stays) > 0 {
 		return
 	}
@@ -48,10 +48,10 @@ func (p *Plan) drop(node string) {
 			return
 		}
 	}
-	delete(p.grounds, node)
+	delete(p.timelines, node)
 }
 
-func (g *nodeTimeline) lane(of lane) *groundLane {
+func (g *nodeTimeline) lane(of lane) *laneTimeline {
 	if g == nil {
 		return nil
 	}
@@ -66,7 +66,7 @@ func (g *nodeTimeline) lane(of lane) *groundLane {
 // count puts a hold on the skylines of its node, or takes it off if sign is
 // -1.
 func (p *Plan) count(h hold, sign int64) {
-	g := p.ground(h.Node)
+	g := p.timeline(h.Node)
 	from, to := h.Window.start(), h.Window.end()
 	for of, amount := range h.amounts() {
 		g.grown(of).line.add(from, to, sign*amount)
@@ -78,7 +78,7 @@ func (p *Plan) count(h hold, sign int64) {
 
 // countYielding is count for an instance that yields.
 func (p *Plan) countYielding(h hold, sign int64) {
-	g := p.ground(h.Node)
+	g := p.timeline(h.Node)
 	for of, amount := range h.amounts() {
 		g.grown(of).yielding += sign * amount
 	}
@@ -151,17 +151,17 @@ func (g *nodeTimeline) lacksNow(room *Room, load *Load) placement.ResourceName {
 	return ""
 }
 
-func (g *nodeTimeline) grown(of lane) *groundLane {
+func (g *nodeTimeline) grown(of lane) *laneTimeline {
 	if l := g.lane(of); l != nil {
 		return l
 	}
-	g.lanes = append(g.lanes, groundLane{lane: of})
+	g.lanes = append(g.lanes, laneTimeline{lane: of})
 	return &g.lanes[len(g.lanes)-1]
 }
 
 // peak returns the greatest amount on a lane in a span, now being the time of
 // the plan.
-func (l *groundLane) peak(s span, now int64) int64 {
+func (l *laneTimeline) peak(s span, now int64) int64 {
 	if l == nil {
 		return 0
 	}
@@ -174,7 +174,7 @@ func (l *groundLane) peak(s span, now int64) int64 {
 
 // levelAt returns the amount on a lane at an instant, yielding instances left
 // aside.
-func (l *groundLane) levelAt(at int64) int64 {
+func (l *laneTimeline) levelAt(at int64) int64 {
 	if l == nil {
 		return 0
 	}
@@ -201,7 +201,7 @@ func (r *Room) free(of lane) int64 {
 
 // Peak returns the greatest amounts that the plan counts on a node at any one
 // time of a window that begins now or later, each dimension and each GPU by
-// itself, and the GPUs in sum. With the window from now for ever it is what a
+// itself, and the GPUs in sum. With the window from now forever it is what a
 // placement index takes off: an instance without an end fits where it is at
 // most allocatable − used − peak. O(log h) in the holds of the node per
 // dimension and GPU.
@@ -210,7 +210,7 @@ func (p *Plan) Peak(node string, w Window) (Load, []int64) {
 		peak    Load
 		devices []int64
 	)
-	g, ok := p.grounds[node]
+	g, ok := p.timelines[node]
 	if !ok {
 		return peak, nil
 	}
@@ -247,7 +247,7 @@ func (p *Plan) fitHold(room *Room, h *hold) ([]int, bool) {
 }
 
 func (p *Plan) fit(node string, room *Room, load *Load, s span, pinned []int) ([]int, bool) {
-	g := p.grounds[node]
+	g := p.timelines[node]
 	if !g.fit(room, load, s, p.now) {
 		return nil, false
 	}
@@ -306,10 +306,10 @@ func (g *nodeTimeline) devicesLeft(room *Room, s span, now int64) []int64 {
 }
 
 // free returns how much of a load, which may not fit, would fit in each
-// dimension by itself; nothing if the node can not take so many instances.
+// dimension by itself; nothing if the node cannot take so many instances.
 func (p *Plan) free(node string, room *Room, load *Load, s span) placement.Resources {
 	var free placement.Resources
-	g := p.grounds[node]
+	g := p.timelines[node]
 	if !g.fit(room, &Load{Instances: load.Instances}, s, p.now) {
 		return free
 	}

@@ -13,7 +13,7 @@ type trial struct {
 	// whether those that stay wait there.
 	staged  map[slotRef]string
 	waits   map[slotRef]bool
-	told    map[string]bool // instances that the trial asks to leave
+	asked   map[string]bool // instances that the trial asks to leave
 	changes []PlanChange
 }
 
@@ -26,7 +26,7 @@ type counted struct {
 func (p *Plan) try(nodes Nodes) *trial {
 	return &trial{
 		plan: p, nodes: nodes,
-		staged: make(map[slotRef]string), waits: make(map[slotRef]bool), told: make(map[string]bool),
+		staged: make(map[slotRef]string), waits: make(map[slotRef]bool), asked: make(map[string]bool),
 	}
 }
 
@@ -54,7 +54,7 @@ func (t *trial) liftSlot(ref slotRef) {
 	}
 }
 
-// undo takes back what was counted since there were so many entries.
+// undo reverts what was counted after the first to entries.
 func (t *trial) undo(to int) {
 	for _, c := range slices.Backward(t.done[to:]) {
 		t.plan.recount(c, -1)
@@ -85,7 +85,7 @@ func (t *trial) place(want Want, load Load) (hold, bool) {
 }
 
 // fill puts up to count loads on wanted nodes, each on the first that has room.
-// Where the order of nodes depends on the other slots, it is asked for anew for
+// Where the order of nodes depends on the other slots, it is asked for again for
 // every slot. Else a node that has no room for one more gets none by what
 // follows, and one look at each node does for all of them.
 func (t *trial) fill(want Want, load Load, count int) []hold {

@@ -75,7 +75,7 @@ func (p *Plan) amend(r *Reservation, terms Params) error {
 	if !terms.Shape.IsZero() {
 		if before, after := r.Terms.Shape.GPU, terms.Shape.GPU; before > 0 && after > 0 &&
 			(before < placement.Device) != (after < placement.Device) {
-			return invalid("shape", terms.Shape, "a fraction of a GPU can not become whole ones or the reverse")
+			return invalid("shape", terms.Shape, "a fraction of a GPU cannot become whole ones or the reverse")
 		}
 		r.Terms.Shape = terms.Shape.Clone()
 	}
@@ -155,7 +155,7 @@ func (t *trial) keepSlot(r *Reservation, slot *Slot) error {
 		return refused
 	}
 	room, ok := t.nodes.Room(slot.Node)
-	g, s := t.plan.grounds[slot.Node], t.plan.span(own.Window)
+	g, s := t.plan.timelines[slot.Node], t.plan.span(own.Window)
 	if !ok || !g.fit(&room, &own.Load, s, t.plan.now) {
 		return refused(&own)
 	}
@@ -200,7 +200,7 @@ func (s *Slot) preferredDevices() []int {
 }
 
 // Release decides that a reservation ends now. If instances stand in it that
-// takes force, and then becomes of them what its AtEnd says.
+// takes force; they are then handled according to its AtEnd.
 //
 // It takes O(c log c) in the claims of the reservation; see Apply.
 //

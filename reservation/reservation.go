@@ -43,7 +43,7 @@ type Reservation struct {
 	Version uint64 `json:"version"`
 	// Phase is the state, Degraded and Displaced left aside; see State.
 	Phase State `json:"phase"`
-	// Noticed says that yielding instances in the way were told to leave.
+	// Noticed says that yielding instances in the way were asked to leave.
 	Noticed bool `json:"noticed,omitempty"`
 	// Slots of the reservation. After the end, those with instances in them.
 	Slots []Slot `json:"slots,omitempty"`

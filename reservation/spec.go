@@ -11,9 +11,8 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
-// AtEnd says what happens at the end of a reservation to the instances that
-// still stand in it, and with that how long its capacity is held. The zero
-// value is Drain.
+// AtEnd is the policy for instances that still run when the reservation ends. It
+// also determines how long capacity is held. The zero value is Drain.
 type AtEnd uint8
 
 // The endings.
