@@ -263,11 +263,25 @@ func (b *Book) Claim(reservation string, req placement.Request) (node string, c 
 
 // Unclaim gives what an instance claimed back to its reservation, or to the
 // node if that has ended: it was not started after all, or is gone. O(slots and
-// claims of the reservation).
+// claims of the reservation), and what Plan.NodeChanged costs.
 //
 // Errors: NotFoundError.
 func (b *Book) Unclaim(instance string) error {
-	return b.decide(func() ([]PlanChange, error) { return b.plan.Unclaim(instance) })
+	return b.leave(instance, b.plan.Unclaim)
+}
+
+// leave carries out that an instance goes. On a node that has become too small
+// its slot stayed for it only, and goes elsewhere now.
+func (b *Book) leave(instance string, gone func(string) ([]PlanChange, error)) error {
+	return b.decide(func() ([]PlanChange, error) {
+		node, claimed := b.plan.nodeOfClaim(instance)
+		changes, err := gone(instance)
+		if err != nil || !claimed {
+			return changes, err
+		}
+		b.applyLocked(changes)
+		return b.plan.NodeChanged(&b.nodes, node), nil
+	})
 }
 
 // Place puts an instance beside all reservations. With a Duration it may stand
@@ -301,7 +315,7 @@ func (b *Book) Place(req placement.Request) (Stay, error) {
 //
 // Errors: NotFoundError.
 func (b *Book) Remove(instance string) error {
-	return b.decide(func() ([]PlanChange, error) { return b.plan.Remove(instance) })
+	return b.leave(instance, b.plan.Remove)
 }
 
 // Update gives a reservation new terms if it has still that version (0: any);

@@ -47,7 +47,8 @@
 // A slot leaves its node only when it cannot stay:
 //
 //   - Its node is lost, shrinks or fills up by instances that nobody asked
-//     about. Slots with instances in them stay on a node that shrinks.
+//     about. Slots with instances in them stay on a node that shrinks until the
+//     last instance has left.
 //   - A reservation of higher priority displaces it, never with an instance in
 //     it.
 //   - An instance that should have gone is still there when it begins: one past

@@ -188,3 +188,21 @@ func TestAFractionThatGrowsKeepsItsGPU(t *testing.T) {
 	_, err := d.Resize("a", gpus(500), 0)
 	require.NoError(t, err)
 }
+
+// TestASlotLeavesASmallNodeWithItsLastInstance: until then it stays.
+func TestASlotLeavesASmallNodeWithItsLastInstance(t *testing.T) {
+	for _, gone := range []func(*desk) error{
+		func(d *desk) error { return d.Unclaim("i") },
+		func(d *desk) error { return d.Remove("i") },
+	} {
+		d := newDesk(t, node("n2", 8))
+		d.reserve(spec("r", 8))
+		require.NoError(t, d.claim("r", "i", 1))
+		require.NoError(t, d.SetNode(node("n1", 4)))
+		r := d.lookup("r")
+		require.Equal(t, "n1", r.Slots[0].Node)
+		require.NoError(t, gone(d))
+		r = d.lookup("r")
+		require.Equal(t, "n2", r.Slots[0].Node)
+	}
+}

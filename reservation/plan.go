@@ -157,6 +157,17 @@ func (p *Plan) ClaimOf(instance string) (c Claim, reservation string, ok bool) {
 	return entry.r.Slots[slot].Claims[i].clone(), entry.r.Spec.ID, true
 }
 
+// nodeOfClaim returns the node that an instance is on, and false if it is in no
+// slot.
+func (p *Plan) nodeOfClaim(instance string) (string, bool) {
+	entry, ok := p.claims[instance]
+	if !ok {
+		return "", false
+	}
+	slot, _ := entry.r.find(instance)
+	return entry.r.Slots[slot].Node, true
+}
+
 // find returns in which slot an instance stands, and where in its claims.
 func (r *Reservation) find(instance string) (slot, claim int) {
 	for i := range r.Slots {

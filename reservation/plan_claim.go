@@ -274,6 +274,9 @@ func (r *Reservation) devicesLeft(slot *Slot) []int64 {
 // the reservation ends the slot has that again, after the end the node, and the
 // node at once if the slot is to be claimed once. O(1); see Apply.
 //
+// A slot with instances stays on a node that has become too small. When the last
+// of them has left, NodeChanged decides where the slot goes.
+//
 // Errors: NotFoundError.
 func (p *Plan) Unclaim(instance string) ([]PlanChange, error) {
 	entry, ok := p.claims[instance]

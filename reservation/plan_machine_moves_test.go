@@ -180,7 +180,11 @@ func (m *machine) Remove(t *rapid.T) {
 		return // so that nodes fill up
 	}
 	id := rapid.SampledFrom(ids).Draw(t, "instance")
+	node, claimed := m.plan.nodeOfClaim(id)
 	require.NoError(t, m.carry(t, func() ([]PlanChange, error) { return m.plan.Remove(id) }))
+	if claimed {
+		require.NoError(t, m.carry(t, func() ([]PlanChange, error) { return m.plan.NodeChanged(m, node), nil }))
+	}
 	require.ErrorIs(t, m.carry(t, func() ([]PlanChange, error) { return m.plan.Remove(id) }), ErrNotFound)
 }
 
