@@ -9,6 +9,48 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
+// SetNode adds a node or replaces it, with nothing used but what SetUsed said.
+// Where the node gives less than before, slots without instances that no
+// longer fit move or are lost. Reservations that lack slots get what they can.
+// A new node costs O(nodes), for they are kept in order; for the rest see
+// Plan.NodeChanged.
+func (b *Book) SetNode(node placement.Node) error {
+	if err := node.Validate(); err != nil {
+		return within("node", err)
+	}
+	return b.decide(func() ([]PlanChange, error) {
+		b.nodes.set(node.Canonical())
+		b.applyLocked(b.plan.NodeChanged(&b.nodes, node.ID), node.ID)
+		return nil, nil
+	})
+}
+
+// RemoveNode takes a node out: it is lost with all instances on it. The slots
+// on it move or are lost. Instances that stood there keep counting for the
+// node, in case it comes back, until Remove says that they are gone. Costs are
+// those of SetNode.
+func (b *Book) RemoveNode(id string) error {
+	return b.decide(func() ([]PlanChange, error) {
+		if !b.nodes.remove(id) {
+			return nil, &NotFoundError{"node", id}
+		}
+		return b.plan.NodeChanged(&b.nodes, id), nil
+	})
+}
+
+// SetUsed sets the usage of a node by instances that the book does not manage: in
+// total, and of each GPU in thousandths by its index. It costs what
+// Plan.NodeChanged does.
+func (b *Book) SetUsed(node string, used Load, devices ...int64) error {
+	return b.decide(func() ([]PlanChange, error) {
+		if err := b.nodes.use(node, used, devices); err != nil {
+			return nil, err
+		}
+		b.applyLocked(b.plan.NodeChanged(&b.nodes, node), node)
+		return nil, nil
+	})
+}
+
 // bookNodes are the nodes of a Book: a Nodes that yields by ID.
 type bookNodes struct {
 	byID  map[string]*bookNode
