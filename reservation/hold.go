@@ -158,7 +158,7 @@ func addNanos(n int64, d time.Duration) (int64, bool) {
 // subNanos returns n - d for d ≥ 0, -forever if that is out of range.
 func subNanos(n int64, d time.Duration) int64 {
 	if difference := n - int64(d); difference <= n {
-		return max(difference, -forever)
+		return difference
 	}
 	return -forever
 }

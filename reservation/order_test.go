@@ -206,3 +206,15 @@ func TestASlotLeavesASmallNodeWithItsLastInstance(t *testing.T) {
 		require.Equal(t, "n2", r.Slots[0].Node)
 	}
 }
+
+// TestAReservationIsNotInItsOwnWay: a refused update names the others.
+func TestAReservationIsNotInItsOwnWay(t *testing.T) {
+	d := newDesk(t)
+	d.reserve(spec("r", 4))
+	d.reserve(spec("other", 4))
+	_, err := d.Resize("r", cores(5), 0)
+	var refused *reservation.RefusedError
+	require.ErrorAs(t, err, &refused)
+	require.Len(t, refused.Holders, 1)
+	require.Equal(t, "other", refused.Holders[0].ID)
+}
