@@ -88,6 +88,30 @@ func TestSurveyMakesLittleGarbage(t *testing.T) {
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(256<<10))
 }
 
+// BenchmarkHelp surveys 16 rules that every node meets for an amount that only
+// some nodes might have, and looks at each node for a remedy.
+func BenchmarkHelp(b *testing.B) {
+	x := New(Config{})
+	for i := range 20_000 {
+		n := zoneNode(i, i%3)
+		n.Capacity.Memory = int64(1000 * (i % 2))
+		x.Add(n, uint64(i))
+	}
+	var rules placement.Preferences
+	for i := range 16 {
+		rules = rules.Require(placement.NotEqual("zone", strconv.Itoa(10+i)))
+	}
+	r := placement.Request{ID: "r", Resources: placement.Resources{CPU: 1001, Memory: 999}, Preferences: rules}
+	q := Query{Class: x.Class(&r), Resources: &r.Resources}
+	b.ReportAllocs()
+	for b.Loop() {
+		s := x.Survey(&q, nil)
+		for _, remedy := range []func(*Survey, func(Row) bool){x.Waits, x.Twins} {
+			remedy(&s, func(Row) bool { return true })
+		}
+	}
+}
+
 // BenchmarkSurvey looks at all rules on all nodes for a request that fits nowhere.
 func BenchmarkSurvey(b *testing.B) {
 	for _, nodes := range []int{20_000, 100_000} {

@@ -2,6 +2,7 @@ package index
 
 import (
 	"cmp"
+	"math"
 	"math/bits"
 	"slices"
 
@@ -67,11 +68,47 @@ type surveyor struct {
 	fail  bitset // nodes that fail the filter at hand
 	// planes count the failures of every node in binary: bit i of its number
 	// is in plane i.
-	planes []bitset
-	// amounts are the filters on amounts that some node fails, references what
-	// their shortfalls are shares of.
-	amounts    []*filter
-	references []int64
+	planes  []bitset
+	amounts []amountFilter // those that some node fails
+	least   fraction       // the largest shortfall of the nearest node so far
+}
+
+// amountFilter is a filter on an amount, whose shortfalls are shares of a
+// reference.
+type amountFilter struct {
+	*filter
+	reference int64
+	// column is what the filter looks at on nodes without holds, nil if that is
+	// no column; asked is what must be there.
+	column []int64
+	asked  int64
+	// most is the greatest shortfall that is no larger a share than the nearest
+	// node's largest one; reached is 1 if it is the same share, else 0.
+	most, reached int64
+}
+
+// amountFilter makes a filter on an amount ready to be asked of many nodes.
+func (x *Index) amountFilter(f *filter) amountFilter {
+	a := amountFilter{filter: f, reference: 1}
+	if d := x.lookup(f.reason.Name); d >= 0 {
+		a.reference = max(a.reference, x.dims[d].reference)
+	}
+	if r, ok := f.rule.(resourceRule); ok && r.dim >= 0 && r.name != placement.NameGPU && !r.overused {
+		a.column, a.asked = x.free[r.dim], r.amount
+	}
+	return a
+}
+
+// missing returns what a node is short of, not above zero if it passes.
+func (a *amountFilter) missing(x *Index, slot Row) int64 {
+	if a.column != nil && !x.held.has(slot) {
+		return shortfall(a.asked, a.column[slot])
+	}
+	missing, fails := a.fails(x, slot)
+	if !fails {
+		return 0
+	}
+	return missing
 }
 
 // pass sends the nodes through one filter.
@@ -136,11 +173,8 @@ func (s *surveyor) tally(w int, word uint64) {
 // all filters if some do.
 func (s *surveyor) lack(f *filter, first bool, from, to int) {
 	x := s.index
-	reference := int64(1)
-	if d := x.lookup(f.reason.Name); d >= 0 {
-		reference = max(reference, x.dims[d].reference)
-	}
-	s.amounts, s.references = append(s.amounts, f), append(s.references, reference)
+	amount := x.amountFilter(f)
+	s.amounts = append(s.amounts, amount)
 	least := Lack{Reason: f.reason, Slot: -1}
 	for w := from; w < to; w++ {
 		word := s.fail[w]
@@ -149,11 +183,12 @@ func (s *surveyor) lack(f *filter, first bool, from, to int) {
 		}
 		for ; word != 0; word &= word - 1 {
 			slot := Row(w<<6 + bits.TrailingZeros64(word))
-			missing, _ := f.fails(x, slot)
-			if least.Slot < 0 || missing < least.Shortfall ||
-				missing == least.Shortfall && x.nodes[slot].join < x.nodes[least.Slot].join {
-				least.Slot, least.Shortfall = slot, missing
+			missing := amount.missing(x, slot)
+			if least.Slot >= 0 && (missing > least.Shortfall ||
+				missing == least.Shortfall && x.nodes[slot].join > x.nodes[least.Slot].join) {
+				continue
 			}
+			least.Slot, least.Shortfall = slot, missing
 		}
 	}
 	s.Lacks = append(s.Lacks, least)
@@ -186,12 +221,53 @@ func (s *surveyor) nearest(among bitset) {
 		}
 	}
 	found := false
-	var least fraction
 	for slot := range fewest.each {
+		if found && s.trails(slot) {
+			continue
+		}
 		largest := s.largestShortfall(slot)
-		order := largest.compare(least)
-		if !found || order < 0 || order == 0 && x.nodes[slot].join < x.nodes[s.Nearest].join {
-			found, s.Nearest, least = true, slot, largest
+		earlier := !found || x.nodes[slot].join < x.nodes[s.Nearest].join
+		if earlier || largest.compare(s.least) < 0 {
+			found, s.Nearest = true, slot
+			s.setLeast(largest)
+		}
+	}
+}
+
+// trails reports whether a node lacks a greater share of some amount than the
+// nearest node so far does of any, or no smaller share if it joined later.
+func (s *surveyor) trails(slot Row) bool {
+	later := int64(0)
+	if s.index.nodes[slot].join > s.index.nodes[s.Nearest].join {
+		later = 1
+	}
+	for i := range s.amounts {
+		if a := &s.amounts[i]; a.missing(s.index, slot) > a.most-a.reached*later {
+			return true
+		}
+	}
+	return later == 1 && s.least.shortfall == 0
+}
+
+// setLeast sets the largest shortfall of the nearest node, and what another node
+// may be short of each amount without having a larger one.
+func (s *surveyor) setLeast(least fraction) {
+	s.least = least
+	reference := uint64(max(least.reference, 1))
+	for i := range s.amounts {
+		a := &s.amounts[i]
+		high, low := bits.Mul64(uint64(least.shortfall), uint64(a.reference))
+		a.most, a.reached = math.MaxInt64, 0
+		if high >= reference {
+			continue
+		}
+		quotient, rest := bits.Div64(high, low, reference)
+		if quotient > math.MaxInt64 {
+			continue
+		}
+		a.most = int64(quotient)
+		if rest == 0 {
+			a.reached = 1
 		}
 	}
 }
@@ -199,11 +275,10 @@ func (s *surveyor) nearest(among bitset) {
 // largestShortfall returns what a node lacks most of, as a share of the reference.
 func (s *surveyor) largestShortfall(slot Row) fraction {
 	var largest fraction
-	for i, f := range s.amounts {
-		if shortfall, fails := f.fails(s.index, slot); fails {
-			if missing := (fraction{shortfall, s.references[i]}); missing.compare(largest) > 0 {
-				largest = missing
-			}
+	for i := range s.amounts {
+		missing := fraction{s.amounts[i].missing(s.index, slot), s.amounts[i].reference}
+		if missing.shortfall > 0 && missing.compare(largest) > 0 {
+			largest = missing
 		}
 	}
 	return largest
@@ -213,6 +288,9 @@ func (s *surveyor) largestShortfall(slot Row) fraction {
 // instances and holds that are on the node itself. Not those in whose way only
 // others of a domain stand.
 func (x *Index) Waits(s *Survey, yield func(Row) bool) {
+	if x.exceedsAll(s.probe) {
+		return
+	}
 	x.inJoinOrder(s.waits, func(slot Row) bool {
 		return !x.emptied(s.probe, slot) || yield(slot)
 	})
@@ -221,6 +299,9 @@ func (x *Index) Waits(s *Survey, yield func(Row) bool) {
 // Twins yields, as they joined, the nodes another of which would take the query,
 // if it were new, empty and ready.
 func (x *Index) Twins(s *Survey, yield func(Row) bool) {
+	if x.exceedsAll(s.probe) {
+		return
+	}
 	x.inJoinOrder(s.twins, func(slot Row) bool {
 		return !x.twin(s.probe, slot) || yield(slot)
 	})
@@ -235,9 +316,28 @@ func (x *Index) inJoinOrder(set bitset, visit func(Row) bool) {
 	}
 }
 
+// exceedsAll reports whether more is asked of a dimension than any node can have
+// had, so that no node needs a look.
+func (x *Index) exceedsAll(p *probe) bool {
+	return slices.ContainsFunc(p.asks, func(a ask) bool { return a.dim < 0 || a.amount > x.dims[a.dim].reference })
+}
+
 // wholeFits reports whether the amounts asked fit on a node with nothing on it.
 func (x *Index) wholeFits(p *probe, slot Row) bool {
-	return p.query.Resources.FitsIn(x.nodes[slot].spec.Allocatable())
+	n := &x.nodes[slot]
+	for i := range p.asks {
+		a := &p.asks[i]
+		if x.spare(slot, a.dim) >= a.amount {
+			continue // it fits beside what is used
+		}
+		if n.instances == 0 {
+			return false // nothing is used
+		}
+		if allocatable := n.spec.Allocatable(); allocatable.Amount(a.name) < a.amount {
+			return false
+		}
+	}
+	return true
 }
 
 // emptied reports whether a node would pass the rules on domains, and has the
