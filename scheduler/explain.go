@@ -60,7 +60,9 @@ type Help struct {
 	// nodes of a domain are in the way.
 	Waiting string `json:"waiting,omitempty"`
 	// Preemption helps on this node: without the instances of lower priority
-	// the request would fit.
+	// the request would fit. The search ends after it has looked at 4096
+	// instances on nodes where some have a lower priority; a node beyond that is
+	// not found.
 	Preemption string `json:"preemption,omitempty"`
 	// MoreNodes helps: another node with the description of this one, new and
 	// ready, would take the request.
@@ -111,12 +113,12 @@ type SoftTerm struct {
 // Explain says where the request could go now and why not elsewhere, whether
 // or not it could be placed. It looks at every rule on every node, 64 nodes at a
 // time: in proportion to the rules of the request times the nodes over 64, and
-// to the nodes that lack some amount. Looking for whom to preempt takes time in
-// proportion to what runs on nodes with instances of lower priority. A request
-// that is placed is explained as if it came now and its own instance were not
-// there, so that the first candidate is where it runs unless something has
-// changed; only an instance on capacity that reservations hold is not thought
-// away. Another request under the ID of one is explained like any.
+// to the nodes that lack some amount. The search for whom to preempt looks at 4096
+// instances at most. A request that is placed is explained as if it came now and
+// its own instance were not there, so that the first candidate is where it runs
+// unless something has changed; only an instance on capacity that reservations
+// hold stays in account. Another request under the ID of one is explained like
+// any.
 func (s *Scheduler) Explain(ctx context.Context, req placement.Request) (Explanation, error) {
 	var e Explanation
 	err := s.explain(ctx, &req, func(st *state, q *index.Query) error {

@@ -7,24 +7,6 @@ import (
 
 // The functions of this file ask what would be if instances were not there.
 
-// without calls look with instances taken out of the index, and puts them
-// back, which restores it exactly.
-func (st *state) without(gone []*allocation, look func()) {
-	for _, a := range gone {
-		if a.state == running {
-			st.index.Leave(a.node.slot, a.class)
-		}
-		st.index.Vacate(a.node.slot, a.class, &a.resources, a.devices)
-	}
-	look()
-	for _, a := range gone {
-		st.index.Occupy(a.node.slot, a.class, &a.resources, a.devices)
-		if a.state == running {
-			st.index.Join(a.node.slot, a.class)
-		}
-	}
-}
-
 // leavesRoom reports whether others could use the room of an instance that
 // goes: not if it stands in a slot or on what is held for later, which would
 // be held again.
@@ -50,42 +32,32 @@ func (st *state) made(req *placement.Request, q *index.Query) *allocation {
 	return a
 }
 
-// fitsWithoutLower reports whether the request fits on the node once the
-// instances of lower priority are gone.
-func (st *state) fitsWithoutLower(q *index.Query, n *node) bool {
-	var lower []*allocation
-	room := st.index.Free(n.slot)
+// fitsWithoutLower reports whether the request that was surveyed fits on the node
+// once the instances of lower priority are gone. It looks at as many instances as
+// may be looked at, and none fits if they are not enough.
+func (st *state) fitsWithoutLower(survey *index.Survey, n *node, priority int32, looks *int) bool {
+	var lower []index.Absent
 	for a := n.first; a != nil; a = a.next {
-		if a.state == running && a.class.Request().Priority < q.Class.Request().Priority && st.leavesRoom(a) {
-			lower = append(lower, a)
-			room, _ = room.Add(a.resources) // Use adds up to what a node was once given.
-		}
-	}
-	// Trying takes long enough to ask first whether it could be.
-	if len(lower) == 0 || !enough(q.Resources, room) {
-		return false
-	}
-	var fits bool
-	st.without(lower, func() { fits = st.index.Fits(q, n.slot) })
-	return fits
-}
-
-// enough reports whether there is as much as is asked of each dimension.
-func enough(asked *placement.Resources, room placement.Resources) bool {
-	for name, amount := range asked.All() {
-		if amount > 0 && amount > room.Amount(name) {
+		if *looks--; *looks < 0 {
 			return false
 		}
+		if a.state == running && a.class.Request().Priority < priority && st.leavesRoom(a) {
+			lower = append(lower, index.Absent{Class: a.class, Resources: &a.resources, Devices: a.devices})
+		}
 	}
-	return true
+	return len(lower) > 0 && st.index.FitsWithout(survey, n.slot, lower)
 }
 
-// withoutOwn calls look with the instance that a request has made out of the
-// way, if there is one.
+// withoutOwn calls look with the instance that a request has made taken out of the
+// index, if there is one, and puts it back, which restores the index exactly.
 func (st *state) withoutOwn(made *allocation, look func()) {
 	if made == nil || !st.leavesRoom(made) {
 		look()
 		return
 	}
-	st.without([]*allocation{made}, look)
+	st.index.Leave(made.node.slot, made.class)
+	st.index.Vacate(made.node.slot, made.class, &made.resources, made.devices)
+	look()
+	st.index.Occupy(made.node.slot, made.class, &made.resources, made.devices)
+	st.index.Join(made.node.slot, made.class)
 }

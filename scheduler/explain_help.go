@@ -2,6 +2,11 @@ package scheduler
 
 import "github.com/rads-project/constellation/internal/index"
 
+// preemptionLooks bounds how many instances are looked at to find a node where
+// preemption helps, so that this takes less than the survey of a large cluster
+// and never as long as a look at all that runs.
+const preemptionLooks = 4096
+
 // help looks for remedies, given a survey of all nodes: the first node in join
 // order on which each would work.
 func (st *state) help(q *index.Query, survey *index.Survey) Help {
@@ -11,22 +16,17 @@ func (st *state) help(q *index.Query, survey *index.Survey) Help {
 		return false
 	})
 	priority := q.Class.Request().Priority
-	preempts := st.index.AnyBelow(priority)
-	var yielding []*node
+	preempts, looks := st.index.AnyBelow(priority), preemptionLooks
 	st.index.Waits(survey, func(slot index.Row) bool {
+		n := st.slots[slot]
 		if h.Waiting == "" {
-			h.Waiting = st.slots[slot].ID
+			h.Waiting = n.ID
 		}
-		if preempts && st.index.RunsBelow(slot, priority) {
-			yielding = append(yielding, st.slots[slot])
-		}
-		return preempts
-	})
-	for _, n := range yielding {
-		if st.fitsWithoutLower(q, n) {
+		if preempts && st.index.RunsBelow(slot, priority) && st.fitsWithoutLower(survey, n, priority, &looks) {
 			h.Preemption = n.ID
-			break
+			return false
 		}
-	}
+		return preempts && looks > 0
+	})
 	return h
 }

@@ -50,6 +50,25 @@ func TestHelpKnowsWhatItCures(t *testing.T) {
 	}
 }
 
+// TestPreemptionIsSoughtAmongFewInstances fills a node with as many instances as
+// may be looked at, and with one more.
+func TestPreemptionIsSoughtAmongFewInstances(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, testNode("n1", 8))
+	for i := range preemptionLooks {
+		place(t, s, placement.Request{ID: fmt.Sprint("low-", i), Namespace: "ns", Resources: placement.Resources{CPU: 1}})
+	}
+	urgent := testRequest("urgent", 8)
+	urgent.Priority = 5
+	e, err := s.Explain(t.Context(), urgent)
+	require.NoError(t, err)
+	require.Equal(t, "n1", e.Help.Preemption)
+	place(t, s, placement.Request{ID: "one more", Namespace: "ns", Resources: placement.Resources{CPU: 1}})
+	e, err = s.Explain(t.Context(), urgent)
+	require.NoError(t, err)
+	require.Equal(t, Help{Waiting: "n1", MoreNodes: "n1"}, e.Help)
+}
+
 // TestHelpByPreemptionIsTrue releases what would be preempted and places.
 func TestHelpByPreemptionIsTrue(t *testing.T) {
 	urgent := testRequest("urgent", 4)

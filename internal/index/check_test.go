@@ -98,6 +98,26 @@ func (w *world) checkSurvey(t require.TestingT, q *Query, r *placement.Request) 
 	if nearest != nil {
 		require.Equal(t, nearest.slot, s.Nearest)
 	}
+	for i, n := range w.m.nodes {
+		w.checkWithout(t, &s, r, n, i)
+	}
+}
+
+// checkWithout leaves every second, every third or all of the instances on a node
+// out of account that are counted.
+func (w *world) checkWithout(t require.TestingT, s *Survey, r *placement.Request, n *modelNode, i int) {
+	instances := n.instances
+	defer func() { n.instances = instances }()
+	n.instances = nil
+	var gone []Absent
+	for j, instance := range instances {
+		if instance.counts && (i+j)%(1+i%3) == 0 {
+			gone = append(gone, Absent{w.x.Class(&instance.request), &instance.request.Resources, instance.devices})
+			continue
+		}
+		n.instances = append(n.instances, instance)
+	}
+	require.Equal(t, len(w.m.failures(r, n, nil)) == 0, w.x.FitsWithout(s, n.slot, gone), "%v without %d on %v", r, len(gone), n.spec)
 }
 
 // largest returns the largest shortfall in relation to the references.

@@ -19,7 +19,7 @@ func (x *Index) measureGPUs(slot Row) {
 	if h := x.nodes[slot].hold; h != nil {
 		holds = h.devices
 	}
-	most, whole := x.gpusLeft(slot, holds)
+	most, whole := x.nodes[slot].gpusLeft(holds)
 	x.most[slot], x.whole[slot] = int32(most), int32(whole)
 }
 
@@ -27,8 +27,7 @@ func (x *Index) measureGPUs(slot Row) {
 // are untouched, what is held subtracted. Where more of one GPU is used than
 // there is, it returns that as less than nothing left: whatever is asked, also
 // nothing, is missing then.
-func (x *Index) gpusLeft(slot Row, holds []int64) (most, whole int64) {
-	n := &x.nodes[slot]
+func (n *node) gpusLeft(holds []int64) (most, whole int64) {
 	if n.spec == nil {
 		return 0, 0
 	}

@@ -205,7 +205,7 @@ func (r holdRule) fails(x *Index, slot Row) (int64, bool) {
 	}
 	missing := shortfall(r.amount, satSub(h.spare[r.dim], h.amounts[r.dim]))
 	if r.name == placement.NameGPU {
-		most, whole := x.gpusLeft(slot, h.devices)
+		most, whole := x.nodes[slot].gpusLeft(h.devices)
 		missing = gpuMissing(r.amount, most, whole)
 	}
 	return missing, missing > 0

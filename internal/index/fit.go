@@ -77,7 +77,7 @@ func (x *Index) Evaluate(q *Query, slot Row, held *Hold) (placement.Terms, bool)
 // not above zero if it fits.
 func (x *Index) missing(slot Row, a ask, held *Hold) int64 {
 	if a.name == placement.NameGPU {
-		most, whole := x.gpusLeft(slot, held.Devices)
+		most, whole := x.nodes[slot].gpusLeft(held.Devices)
 		return gpuMissing(a.amount, most, whole)
 	}
 	if a.dim < 0 {

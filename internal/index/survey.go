@@ -346,30 +346,15 @@ func (x *Index) emptied(p *probe, slot Row) bool {
 	if !x.wholeFits(p, slot) {
 		return false
 	}
-	for i := range p.tests {
-		test := &p.tests[i]
-		k := test.counter
-		domain := k.topology.of(slot)
-		if domain == noDomain {
-			if test.keyed {
-				return false
-			}
-			continue
-		}
+	return p.passesWithout(slot, func(k *counter) int32 {
 		on := int32(0)
 		for _, c := range x.running[slot] {
-			if slices.Contains(c.counted, k) || slices.Contains(c.keeps, k) {
+			if c.counts(k) {
 				on += c.places[slot]
 			}
 		}
-		// What goes may be what attracts. It lowers no bound of a spread rule
-		// below what is left in the domain.
-		left, first := k.domains.at(domain)-on, test.self > 0 && k.all == int64(on)
-		if left > test.high || left < test.low && !first {
-			return false
-		}
-	}
-	return true
+		return on
+	})
 }
 
 // twin reports whether another node of the same description would pass the rules
