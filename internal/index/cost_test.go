@@ -135,3 +135,64 @@ func BenchmarkSurvey(b *testing.B) {
 		}
 	}
 }
+
+// ruleSets returns an index with so many running classes that differ in one rule
+// or label, as vary makes them, and places by each.
+func ruleSets(n int, vary func(i int, r *placement.Request)) *Index {
+	x := New(Config{})
+	for i := range 100 {
+		x.Add(zoneNode(i, i%3), uint64(i))
+	}
+	for i := range n {
+		placeVaried(x, i, vary)
+	}
+	return x
+}
+
+func placeVaried(x *Index, i int, vary func(i int, r *placement.Request)) {
+	r := placement.Request{ID: "r", Group: "g", Preferences: placement.Preferences{}.
+		Across(placement.ShareOver("zone", map[string]int{"0": 50}, 40))}
+	vary(i, &r)
+	c := x.Class(&r)
+	choice, _ := x.Best(&Query{Class: c, Resources: &r.Resources})
+	x.Join(choice.Slot, c)
+}
+
+func varyTargets(i int, r *placement.Request) {
+	r.Preferences.Spread[0].Targets = map[string]int{"0": 1 + i%50, strconv.Itoa(100 + i/50): 1}
+}
+
+func varyGroup(i int, r *placement.Request) { r.Group = strconv.Itoa(i) }
+
+// TestRuleSetsCostTheSame places by a new rule set beside many that differ from it
+// in the targets of a spread rule alone, and beside many that differ in their
+// group: no counter is compared with it, nor a new counter with another class.
+func TestRuleSetsCostTheSame(t *testing.T) {
+	for _, n := range []int{100, 2000} {
+		for _, vary := range []func(int, *placement.Request){varyTargets, varyGroup} {
+			x := ruleSets(n, vary)
+			before := x.Stats()
+			placeVaried(x, n+1, vary)
+			after := x.Stats()
+			require.Equal(t, n+1, after.Live)
+			require.Equal(t, before.Compared, after.Compared)
+		}
+	}
+}
+
+// BenchmarkRuleSets places by a new rule set beside 16,000 others.
+func BenchmarkRuleSets(b *testing.B) {
+	for _, by := range []struct {
+		name string
+		vary func(int, *placement.Request)
+	}{{"targets", varyTargets}, {"group", varyGroup}} {
+		b.Run(by.name, func(b *testing.B) {
+			x := ruleSets(16_000, by.vary)
+			i := 16_000
+			for b.Loop() {
+				placeVaried(x, i, by.vary)
+				i++
+			}
+		})
+	}
+}
