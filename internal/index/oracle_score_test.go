@@ -67,7 +67,7 @@ func (m *model) parts(r *placement.Request, n *modelNode) []Part {
 	for i, preference := range r.Preferences.Preferred {
 		parts = append(parts, Part{PartPreferred, i, int64(preference.Weight), value(n.meets(preference.Constraint))})
 	}
-	if anywhere := slices.ContainsFunc(m.nodes, func(n *modelNode) bool { return n.dreaded(r) }); anywhere {
+	if m.avoided(r) {
 		parts = append(parts, Part{PartTaint, 0, -100, value(n.dreaded(r))})
 	}
 	for _, repel := range []bool{false, true} {
@@ -107,6 +107,14 @@ func (n *modelNode) dreaded(r *placement.Request) bool {
 	})
 }
 
+// avoided reports whether a node has a taint that the request would rather avoid.
+func (m *model) avoided(r *placement.Request) bool {
+	if m.memo != nil {
+		return m.memo.avoided
+	}
+	return slices.ContainsFunc(m.nodes, func(n *modelNode) bool { return n.dreaded(r) })
+}
+
 func (m *model) group(r *placement.Request, n *modelNode) int64 {
 	count := int64(0)
 	for _, instance := range n.instances {
@@ -123,6 +131,7 @@ func (m *model) ranked(r *placement.Request) ([]*modelNode, []ReasonCount) {
 		node *modelNode
 		rank []int64
 	}
+	defer m.remember(r)()
 	var fit []entry
 	var tallies []ReasonCount
 	for _, n := range m.nodes {

@@ -17,6 +17,7 @@ type model struct {
 	nodes     []*modelNode // in join order
 	reference map[placement.ResourceName]int64
 	mix       []WorkloadClass
+	memo      *memo // while a question is asked of every node
 }
 
 type modelNode struct {
@@ -237,6 +238,12 @@ type spreading struct {
 }
 
 func (m *model) spreading(rule placement.SpreadRule, r *placement.Request) spreading {
+	key := rule.Topology + " " + rule.Selector.String()
+	if m.memo != nil {
+		if s, ok := m.memo.spreads[key]; ok {
+			return s
+		}
+	}
 	var s spreading
 	s.counts, _ = m.domains(rule.Topology, func(other *placement.Request) bool { return spreadOver(rule, r, other) })
 	for _, count := range s.counts {
@@ -257,6 +264,9 @@ func (m *model) spreading(rule placement.SpreadRule, r *placement.Request) sprea
 		if first || s.counts[domain] < s.least {
 			s.least, first = s.counts[domain], false
 		}
+	}
+	if m.memo != nil {
+		m.memo.spreads[key] = s
 	}
 	return s
 }
@@ -319,16 +329,11 @@ func (m *model) ruleFailures(r *placement.Request, n *modelNode) []Failure {
 			fail(placement.ReasonAffinity, i, term.Topology)
 		}
 	}
-	for _, other := range m.nodes {
-		for _, instance := range other.instances {
-			for _, term := range instance.request.Preferences.Affinity {
-				here, ok := n.domainOf(term.Topology)
-				there, known := other.domainOf(term.Topology)
-				if instance.counts && term.Repel && term.Weight == 0 && ok && known && here == there &&
-					selects(term, &instance.request, r) {
-					fail(placement.ReasonAntiAffinity, -1, term.Topology)
-				}
-			}
+	for _, other := range m.repellers(r) {
+		here, ok := n.domainOf(other.term.Topology)
+		there, known := other.on.domainOf(other.term.Topology)
+		if ok && known && here == there {
+			fail(placement.ReasonAntiAffinity, -1, other.term.Topology)
 		}
 	}
 	for i, rule := range r.Preferences.Spread {
