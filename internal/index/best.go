@@ -24,7 +24,7 @@ func (x *Index) best(p *probe) (Row, bool) {
 	case x.cfg.Engine == Auto && p.strategy == placement.LeastFragmentation:
 		return x.searchGradients(p)
 	case x.cfg.Engine == Auto && len(x.byJoin) >= x.limits.gridNodes:
-		return x.search(p)
+		return x.newSearch(p).first()
 	case p.packing():
 		x.stats.Scans++
 		return x.scanPacked(p)

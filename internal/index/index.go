@@ -82,11 +82,11 @@ type Index struct {
 	scratchLevels []setLevel
 	scratchSet    bitset
 
-	memo  countMemo
-	probe probe
-	left  bitset // candidates of the scan that runs
-	walk  walk
-	stats Stats
+	memo   countMemo
+	probe  probe
+	left   bitset // candidates of the scan that runs
+	search search // the last; scratch
+	stats  Stats
 }
 
 // New returns an empty index. The configuration must be valid.

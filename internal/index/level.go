@@ -15,28 +15,27 @@ const maxLevels = 64
 //
 // A term that few nodes stand out in is dealt with at once: these nodes are
 // tried, and the others all have its other value.
-func (x *Index) spanAll(p *probe) bool {
-	w := &x.walk
-	w.levels = append(w.levels, 0)
-	w.apart = true
-	for i := range p.soft {
-		test := &p.soft[i]
-		test.folded = test.rule == nil && slices.Contains(w.order.terms, labelTerm{test.set, test.weight})
+func (s *search) spanAll() bool {
+	s.levels = append(s.levels, 0)
+	s.apart = true
+	for i := range s.p.soft {
+		test := &s.p.soft[i]
+		test.folded = test.rule == nil && slices.Contains(s.order.terms, labelTerm{test.set, test.weight})
 		if test.folded {
 			continue
 		}
-		w.soft = true
-		w.apart = w.apart && test.rule != nil && test.rule.counter.topology == w.order.topology
-		if !x.spanLevels(p, test) {
+		s.soft = true
+		s.apart = s.apart && test.rule != nil && test.rule.counter.topology == s.order.topology
+		if !s.spanLevels(test) {
 			return false
 		}
 	}
-	slices.SortFunc(w.levels, func(a, b int64) int { return cmp.Compare(b, a) })
+	slices.SortFunc(s.levels, func(a, b int64) int { return cmp.Compare(b, a) })
 	return true
 }
 
 // spanLevels combines the levels so far with the values of one term.
-func (x *Index) spanLevels(p *probe, test *softTest) bool {
+func (s *search) spanLevels(test *softTest) bool {
 	var values [maxLevels]int64
 	n := 0
 	add := func(value int64) bool {
@@ -51,35 +50,35 @@ func (x *Index) spanLevels(p *probe, test *softTest) bool {
 		return true
 	}
 	if test.rule != nil {
-		return x.spanDomains(p, test, add) && x.walk.span(test.weight, values[:n])
+		return s.spanDomains(test, add) && s.span(test.weight, values[:n])
 	}
 	add(0)
-	if test.set.n <= x.limits.listNodes {
+	if test.set.n <= s.x.limits.listNodes {
 		for slot := range test.set.bits.each {
-			x.try(p, slot)
+			s.try(slot)
 		}
 	} else {
 		add(placement.Unit)
 	}
-	return x.walk.span(test.weight, values[:n])
+	return s.span(test.weight, values[:n])
 }
 
 // spanDomains adds the values of a rule on domains until add reports false.
-func (x *Index) spanDomains(p *probe, test *softTest, add func(int64) bool) bool {
-	k, w := test.rule.counter, &x.walk
+func (s *search) spanDomains(test *softTest, add func(int64) bool) bool {
+	k := test.rule.counter
 	t := k.topology
 	if t.key != "" && !add(0) {
 		return false
 	}
-	if k.domains.nonzero < x.populated(t) && !add(test.countValue(0, test.others)) {
+	if k.domains.nonzero < s.x.populated(t) && !add(test.countValue(0, test.others)) {
 		return false
 	}
-	if x.standingOut(test) <= x.limits.listNodes {
+	if s.x.standingOut(test) <= s.x.limits.listNodes {
 		for domain := range k.domains.each {
-			x.eachMember(t, domain, func(slot Row) { x.try(p, slot) })
+			s.x.eachMember(t, domain, func(slot Row) { s.try(slot) })
 		}
 		for _, target := range test.rule.targets {
-			x.eachMember(t, target.domain, func(slot Row) { x.try(p, slot) })
+			s.x.eachMember(t, target.domain, func(slot Row) { s.try(slot) })
 		}
 		return true
 	}
@@ -88,9 +87,8 @@ func (x *Index) spanDomains(p *probe, test *softTest, add func(int64) bool) bool
 			return false
 		}
 	}
-	w.counts = k.domains.ranks(w.counts[:0])
-	defer func() { w.counts = w.counts[:0] }()
-	for _, count := range w.counts {
+	s.ranks = k.domains.ranks(s.ranks[:0])
+	for _, count := range s.ranks {
 		if !add(test.countValue(count, test.others)) {
 			return false
 		}
@@ -110,21 +108,21 @@ func (x *Index) standingOut(test *softTest) int {
 
 // span replaces the levels by all sums of a level and a weighted value. There
 // are no values when every node has been tried.
-func (w *walk) span(weight int64, values []int64) bool {
+func (s *search) span(weight int64, values []int64) bool {
 	if len(values) == 0 {
-		w.levels = w.levels[:0]
+		s.levels = s.levels[:0]
 		return true
 	}
-	base := len(w.levels)
+	base := len(s.levels)
 	for _, value := range values[1:] {
 		for i := range base {
-			w.levels = append(w.levels, w.levels[i]+weight*value)
+			s.levels = append(s.levels, s.levels[i]+weight*value)
 		}
 	}
 	for i := range base {
-		w.levels[i] += weight * values[0]
+		s.levels[i] += weight * values[0]
 	}
-	slices.Sort(w.levels)
-	w.levels = slices.Compact(w.levels)
-	return len(w.levels) <= maxLevels
+	slices.Sort(s.levels)
+	s.levels = slices.Compact(s.levels)
+	return len(s.levels) <= maxLevels
 }

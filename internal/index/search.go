@@ -1,34 +1,63 @@
 package index
 
-// search returns the first node in the order of the strategy: the one that a
-// scan would find, without looking at all.
+// search is one search for the first node in the order of a query's strategy. Its
+// lists are kept for the next one, so that searching allocates nothing.
+type search struct {
+	x *Index
+	p *probe
+
+	best  Row // the best node so far, if one is found
+	rank  rank
+	found bool
+
+	visits int // nodes that may still be looked at; see walkCell
+	order  *ordering
+	level  int64 // only nodes of this soft score, folded terms apart, count
+	group  int32 // and only those with so many of the group, for Spread
+	soft   bool  // there are terms that are not folded
+	apart  bool  // all of these are about the domains that divide the grid
+
+	levels      []int64 // soft scores to walk, greatest first
+	groupCounts []int32 // instances of the group that nodes have, fewest first
+	ranks       []int32 // scratch of spanDomains
+}
+
+// newSearch begins a search in the scratch of the index. It is valid until the
+// next one.
+func (x *Index) newSearch(p *probe) *search {
+	s := &x.search
+	*s = search{x: x, p: p, levels: s.levels[:0], groupCounts: s.groupCounts[:0], ranks: s.ranks[:0]}
+	s.visits = s.budget()
+	return s
+}
+
+// first returns the first node in the order of the strategy: the one that a scan
+// would find, without looking at all.
 //
 //   - Where a rule leaves few nodes over, it looks at those.
 //   - Else it goes through the levels of the soft score, from the top: nodes
 //     of one level differ in R alone, so the first one that fits in the order
 //     of a grid is the best of its level, and no level needs a look whose soft
-//     score can not make up for what the best so far is ahead.
+//     score cannot make up for what the best so far is ahead.
 //   - When the walks take longer than a scan would, it scans.
-func (x *Index) search(p *probe) (Row, bool) {
+func (s *search) first() (Row, bool) {
+	x, p := s.x, s.p
 	if p.nowhere {
 		return 0, false
 	}
-	w := &x.walk
-	budget := x.budget(p)
-	*w = walk{levels: w.levels[:0], counts: w.counts[:0], visits: budget}
-	if x.list(p) {
+	if s.list() {
 		x.stats.Lists++
-		return w.best, w.found
+		return s.best, s.found
 	}
 	use, own := x.ordering(p)
-	w.order = use
-	done := x.spanAll(p) && x.walkAll(p)
-	if spent := budget - w.visits; own != nil && spent > x.limits.listNodes {
+	s.order = use
+	done := s.spanAll() && s.walkAll()
+	if spent := s.budget() - s.visits; own != nil && spent > x.limits.listNodes {
 		own.wasted += spent
 	}
 	if done {
 		x.stats.Walks++
-		return w.best, w.found
+		return s.best, s.found
 	}
 	x.stats.Scans++
 	if p.packing() {
@@ -39,41 +68,40 @@ func (x *Index) search(p *probe) (Row, bool) {
 
 // budget returns how many nodes a search may look at before a scan is cheaper:
 // one that only compares packed words is fast, one that scores nodes is not.
-func (x *Index) budget(p *probe) int {
-	if p.packing() {
-		return len(x.nodes)/8 + x.limits.walkNodes
+func (s *search) budget() int {
+	if s.p.packing() {
+		return len(s.x.nodes)/8 + s.x.limits.walkNodes
 	}
-	return 2*len(x.nodes) + x.limits.walkNodes
+	return 2*len(s.x.nodes) + s.x.limits.walkNodes
 }
 
 // try compares a node with the best so far, if the query fits there.
-func (x *Index) try(p *probe, slot Row) {
-	w := &x.walk
-	if !x.fits(p, slot) {
+func (s *search) try(slot Row) {
+	if !s.x.fits(s.p, slot) {
 		return
 	}
-	r := x.rankOf(p, slot)
-	if !w.found || x.before(slot, r, w.best, w.rank) {
-		w.best, w.rank, w.found = slot, r, true
+	r := s.x.rankOf(s.p, slot)
+	if !s.found || s.x.before(slot, r, s.best, s.rank) {
+		s.best, s.rank, s.found = slot, r, true
 	}
 }
 
 // list looks at the nodes that one of the hard rules leaves over, if these are
 // few. It reports whether it did.
-func (x *Index) list(p *probe) bool {
-	if p.plan.eligible.n <= x.limits.listNodes {
-		for slot := range p.eligible.each {
-			x.try(p, slot)
+func (s *search) list() bool {
+	if s.p.plan.eligible.n <= s.x.limits.listNodes {
+		for slot := range s.p.eligible.each {
+			s.try(slot)
 		}
 		return true
 	}
-	for i := range p.tests {
-		test := &p.tests[i]
-		if test.low == 0 || x.members(test.counter) > x.limits.listNodes {
+	for i := range s.p.tests {
+		test := &s.p.tests[i]
+		if test.low == 0 || s.x.members(test.counter) > s.x.limits.listNodes {
 			continue
 		}
 		for domain := range test.counter.domains.each {
-			x.eachMember(test.counter.topology, domain, func(slot Row) { x.try(p, slot) })
+			s.x.eachMember(test.counter.topology, domain, func(slot Row) { s.try(slot) })
 		}
 		return true
 	}

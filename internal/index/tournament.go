@@ -6,15 +6,13 @@ import (
 	"slices"
 )
 
-// searchGradients is search for strategy LeastFragmentation: the soft score
+// searchGradients searches for strategy LeastFragmentation: the soft score
 // comes before all else, so among the nodes of its greatest level the winner
 // of the tournament is the best.
 func (x *Index) searchGradients(p *probe) (Row, bool) {
-	w := &x.walk
-	*w = walk{levels: w.levels[:0], counts: w.counts[:0]}
-	if x.list(p) {
+	if s := x.newSearch(p); s.list() {
 		x.stats.Lists++
-		return w.best, w.found
+		return s.best, s.found
 	}
 	if !p.softSets() {
 		x.stats.Scans++

@@ -6,62 +6,43 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
-// walk is the state of one search.
-type walk struct {
-	best  Row
-	rank  rank
-	found bool
-
-	visits int // nodes that may still be looked at
-	order  *ordering
-	level  int64 // only nodes of this soft score, folded terms apart, count
-	group  int32 // and only those with so many of the group, for Spread
-	soft   bool  // there are terms that are not folded
-	apart  bool  // all of these are about the domains that divide the grid
-
-	levels []int64
-	counts []int32
-}
-
 // walkAll walks the grid once per level that can still win. It reports false
 // when it gave up.
-func (x *Index) walkAll(p *probe) bool {
-	if p.strategy != placement.Spread {
-		return x.walkLevels(p)
+func (s *search) walkAll() bool {
+	if s.p.strategy != placement.Spread {
+		return s.walkLevels()
 	}
 	// The nodes with the fewest instances of the group come before all else.
-	w := &x.walk
-	group := &p.plan.group.domains
-	if group.nonzero < len(x.byJoin) {
-		w.counts = append(w.counts, 0)
+	group := &s.p.plan.group.domains
+	if group.nonzero < len(s.x.byJoin) {
+		s.groupCounts = append(s.groupCounts, 0)
 	}
 	for ranked := false; ; ranked = true {
-		for _, count := range w.counts {
-			w.group = count
-			if !x.walkLevels(p) {
+		for _, count := range s.groupCounts {
+			s.group = count
+			if !s.walkLevels() {
 				return false
 			}
-			if w.found && w.rank[0] >= -int64(count) {
+			if s.found && s.rank[0] >= -int64(count) {
 				return true
 			}
 		}
 		if ranked {
 			return true
 		}
-		w.counts = group.ranks(w.counts[:0])
+		s.groupCounts = group.ranks(s.groupCounts[:0])
 	}
 }
 
 // walkLevels walks the levels of the soft score, from the top.
-func (x *Index) walkLevels(p *probe) bool {
-	w := &x.walk
-	for _, level := range w.levels {
-		w.level = level
-		limit := x.keyLimit(p)
-		if limit < 0 && len(w.order.terms) == 0 {
+func (s *search) walkLevels() bool {
+	for _, level := range s.levels {
+		s.level = level
+		limit := s.keyLimit()
+		if limit < 0 && len(s.order.terms) == 0 {
 			return true // keys are not negative, and the next levels are lower
 		}
-		if !x.walkGrid(p, limit) {
+		if !s.walkGrid(limit) {
 			return false
 		}
 	}
@@ -70,32 +51,30 @@ func (x *Index) walkLevels(p *probe) bool {
 
 // keyLimit returns the greatest key with which a node of the level can come
 // before the best so far, or a negative number if none can.
-func (x *Index) keyLimit(p *probe) int64 {
-	w := &x.walk
+func (s *search) keyLimit() int64 {
 	switch {
-	case !w.found:
+	case !s.found:
 		return noKey - 1
-	case p.strategy == placement.Affinity:
-		return x.lexicalLimit()
-	case p.strategy == placement.Spread && -int64(w.group) > w.rank[0]:
+	case s.p.strategy == placement.Affinity:
+		return s.lexicalLimit()
+	case s.p.strategy == placement.Spread && -int64(s.group) > s.rank[0]:
 		return noKey - 1
-	case p.strategy == placement.Spread && -int64(w.group) < w.rank[0]:
+	case s.p.strategy == placement.Spread && -int64(s.group) < s.rank[0]:
 		return math.MinInt64
 	}
 	// S = 100·bound − key + W·level of what is not folded.
-	return 100*x.bound + x.bound/placement.Unit*w.level - w.rank[1]
+	return 100*s.x.bound + s.x.bound/placement.Unit*s.level - s.rank[1]
 }
 
 // lexicalLimit is keyLimit for strategy Affinity.
-func (x *Index) lexicalLimit() int64 {
-	w := &x.walk
-	behind := w.rank[0] - w.level // of the soft score, to be made up for
-	if w.order.lexical {
+func (s *search) lexicalLimit() int64 {
+	behind := s.rank[0] - s.level // of the soft score, to be made up for
+	if s.order.lexical {
 		terms := behind / placement.Unit // rounded down: no more than needed
 		if behind%placement.Unit < 0 {
 			terms--
 		}
-		return x.bound - softScale*terms
+		return s.x.bound - softScale*terms
 	}
 	switch {
 	case behind < 0:
@@ -103,21 +82,20 @@ func (x *Index) lexicalLimit() int64 {
 	case behind > 0:
 		return -1
 	}
-	return 100 * (x.bound - w.rank[1])
+	return 100 * (s.x.bound - s.rank[1])
 }
 
 // walkGrid compares the first node that fits, of the level and group at hand,
 // with the best so far; nodes with keys above limit can not win. It reports
 // false when it gave up because it had looked at too many.
-func (x *Index) walkGrid(p *probe, limit int64) bool {
-	w := &x.walk
-	parts := w.order.grid.parts
+func (s *search) walkGrid(limit int64) bool {
+	parts := s.order.grid.parts
 	for i := range parts {
-		if w.order.topology != nil && !x.open(p, int32(i)+noDomain) {
+		if s.order.topology != nil && !s.open(int32(i)+noDomain) {
 			continue
 		}
 		var ok bool
-		if limit, ok = x.walkPart(p, parts[i].cells, limit); !ok {
+		if limit, ok = s.walkPart(parts[i].cells, limit); !ok {
 			return false
 		}
 	}
@@ -126,55 +104,55 @@ func (x *Index) walkGrid(p *probe, limit int64) bool {
 
 // open reports whether the rules on the domains that divide the grid leave a
 // domain for the level at hand.
-func (x *Index) open(p *probe, domain int32) bool {
-	w := &x.walk
-	for i := range p.tests {
-		if test := &p.tests[i]; test.counter.topology == w.order.topology && !test.passesDomain(domain) {
+func (s *search) open(domain int32) bool {
+	for i := range s.p.tests {
+		if test := &s.p.tests[i]; test.counter.topology == s.order.topology && !test.passesDomain(domain) {
 			return false
 		}
 	}
-	if !w.soft || !w.apart {
+	if !s.soft || !s.apart {
 		return true
 	}
 	sum := int64(0)
-	for i := range p.soft {
-		if test := &p.soft[i]; !test.folded && domain != noDomain {
+	for i := range s.p.soft {
+		if test := &s.p.soft[i]; !test.folded && domain != noDomain {
 			sum += test.weight * test.domainValue(domain)
 		}
 	}
-	return sum == w.level
+	return sum == s.level
 }
 
 // walkPart walks the cells of a part; it returns the limit that is left.
-func (x *Index) walkPart(p *probe, cells []cell, limit int64) (int64, bool) {
-	w := &x.walk
+func (s *search) walkPart(cells []cell, limit int64) (int64, bool) {
 	for i := range cells {
 		c := &cells[i]
-		if c.low > limit || misses(c.corner, p.need) != 0 {
+		if c.low > limit || misses(c.corner, s.p.need) != 0 {
 			continue
 		}
-		slot, key, ok := x.walkCell(p, c, limit)
-		if w.visits < 0 {
+		slot, key, ok := s.walkCell(c, limit)
+		if s.visits < 0 {
 			return limit, false
 		}
 		if !ok {
 			continue
 		}
 		limit = key
-		if r := x.rankOf(p, slot); !w.found || x.before(slot, r, w.best, w.rank) {
-			w.best, w.rank, w.found = slot, r, true
+		if r := s.x.rankOf(s.p, slot); !s.found || s.x.before(slot, r, s.best, s.rank) {
+			s.best, s.rank, s.found = slot, r, true
 		}
 	}
 	return limit, true
 }
 
-// walkCell returns the first node of a cell that fits, up to a key.
-func (x *Index) walkCell(p *probe, c *cell, limit int64) (Row, int64, bool) {
-	w := &x.walk
+// walkCell returns the first node of a cell that fits, up to a key. It takes what it
+// looks at from the visits that are left, which are comparisons of one packed word:
+// a block or an entry without room costs one, and an entry with room, whose rules
+// are looked at too, about as much as four. It gives up when there are none left.
+func (s *search) walkCell(c *cell, limit int64) (Row, int64, bool) {
 	for b := range c.blocks {
 		at := &c.blocks[b]
-		w.visits--
-		if misses(at.top, p.need) != 0 {
+		s.visits--
+		if misses(at.top, s.p.need) != 0 {
 			continue
 		}
 		for i := range at.entries {
@@ -182,14 +160,14 @@ func (x *Index) walkCell(p *probe, c *cell, limit int64) (Row, int64, bool) {
 			if e.key > limit {
 				return 0, 0, false
 			}
-			if misses(e.packed, p.need) != 0 || !p.eligible.has(e.slot) || x.full.has(e.slot) {
-				w.visits--
+			if misses(e.packed, s.p.need) != 0 || !s.p.eligible.has(e.slot) || s.x.full.has(e.slot) {
+				s.visits--
 				continue
 			}
-			w.visits -= 4
-			if p.plan.group != nil && p.plan.group.domains.at(int32(e.slot)) != w.group ||
-				w.soft && p.unfolded(e.slot) != w.level || !x.fitsExactly(p, e.slot) {
-				if w.visits < 0 {
+			s.visits -= 4
+			if s.p.plan.group != nil && s.p.plan.group.domains.at(int32(e.slot)) != s.group ||
+				s.soft && s.p.unfolded(e.slot) != s.level || !s.x.fitsExactly(s.p, e.slot) {
+				if s.visits < 0 {
 					return 0, 0, false
 				}
 				continue
