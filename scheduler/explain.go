@@ -245,7 +245,7 @@ func (st *state) explain(now time.Time, q *index.Query) Explanation {
 	e.Fit = survey.Fit
 	e.First, e.Failed = reasonCounts(survey.First), reasonCounts(survey.Failed)
 	for _, l := range survey.Lacks {
-		e.Nearest = append(e.Nearest, Miss{l.Reason, st.slots[l.Slot].ID, l.Shortfall})
+		e.Nearest = append(e.Nearest, Miss{l.Reason, st.slots[l.Row].ID, l.Shortfall})
 	}
 	if e.Fit == 0 {
 		e.Help = st.help(q, &survey)

@@ -51,11 +51,11 @@ type SearchStats struct {
 	// Nodes, Classes of requests with the same rules (of which Live have
 	// instances) and Counters of instances by domain.
 	Nodes, Classes, Live, Counters int
-	// Unanchored are the counters and anti-affinities that every class of their
+	// Unkeyed are the counters and anti-affinities that every class of their
 	// namespaces is compared with when it comes, and when a required
 	// anti-affinity comes or goes, because their selectors also choose instances
 	// without labels.
-	Unanchored int
+	Unkeyed int
 }
 
 // Stats returns the counters at once, whatever the journal does. It takes

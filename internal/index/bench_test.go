@@ -39,7 +39,7 @@ func BenchmarkBest(b *testing.B) {
 type stand struct {
 	x       *Index
 	random  *rand.Rand
-	slots   []Row
+	rows    []Row
 	running []running
 	next    int // the oldest of running
 	made    int
@@ -47,7 +47,7 @@ type stand struct {
 }
 
 type running struct {
-	slot    Row
+	row     Row
 	class   *Class
 	amounts placement.Resources
 }
@@ -79,7 +79,7 @@ func newStandOf(nodes int, rules string, instances int) *stand {
 		if i%100 == 7 {
 			n.Labels["rare"] = strconv.Itoa(i % 1000)
 		}
-		s.slots = append(s.slots, s.x.Add(&n, uint64(i)))
+		s.rows = append(s.rows, s.x.Add(&n, uint64(i)))
 		s.plain = append(s.plain, plainNode{&n, n.Allocatable()})
 	}
 	if rules == "fragmentation" || rules == "gradients" {
@@ -177,36 +177,36 @@ func (s *stand) request(rules string) placement.Request {
 
 func (s *stand) place(r *placement.Request, engine string) bool {
 	var (
-		slot Row
-		ok   bool
+		row Row
+		ok  bool
 	)
 	c := s.x.Class(r)
 	if engine == "plain" {
-		slot, ok = s.plainBest(r)
+		row, ok = s.plainBest(r)
 	} else {
 		q := Query{Class: c, Resources: &r.Resources, ID: r.ID}
 		var choice Choice
 		choice, ok = s.x.Best(&q)
-		slot = choice.Slot
+		row = choice.Slot
 	}
 	if !ok {
 		return false
 	}
 	s.x.Retain(c)
-	s.x.Occupy(slot, c, &r.Resources, nil)
-	s.x.Join(slot, c)
-	s.plain[slot].free, _ = s.plain[slot].free.Sub(r.Resources)
-	s.running = append(s.running, running{slot, c, r.Resources})
+	s.x.Occupy(row, c, &r.Resources, nil)
+	s.x.Join(row, c)
+	s.plain[row].free, _ = s.plain[row].free.Sub(r.Resources)
+	s.running = append(s.running, running{row, c, r.Resources})
 	return true
 }
 
 func (s *stand) releaseOldest() {
 	old := &s.running[s.next]
 	s.next++
-	s.x.Leave(old.slot, old.class)
-	s.x.Vacate(old.slot, old.class, &old.amounts, nil)
+	s.x.Leave(old.row, old.class)
+	s.x.Vacate(old.row, old.class, &old.amounts, nil)
 	s.x.Release(old.class)
-	s.plain[old.slot].free, _ = s.plain[old.slot].free.Add(old.amounts)
+	s.plain[old.row].free, _ = s.plain[old.row].free.Add(old.amounts)
 	if s.next > 1<<20 {
 		s.running = slices.Clone(s.running[s.next:])
 		s.next = 0

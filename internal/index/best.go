@@ -10,11 +10,11 @@ import (
 // that fit: the one that looking at every node finds.
 func (x *Index) Best(q *Query) (Choice, bool) {
 	p := x.prepare(q)
-	slot, ok := x.best(p)
+	row, ok := x.best(p)
 	if !ok {
 		return Choice{}, false
 	}
-	return Choice{Slot: slot, Terms: x.terms(p, slot)}, true
+	return Choice{Slot: row, Terms: x.terms(p, row)}, true
 }
 
 func (x *Index) best(p *probe) (Row, bool) {
@@ -45,29 +45,29 @@ func (p *probe) packing() bool {
 func (x *Index) Top(q *Query, k int) []Choice {
 	p := x.prepare(q)
 	type ranked struct {
-		slot Row
+		row  Row
 		rank rank
 	}
 	k = max(k, 0)
 	var all []ranked
 	keep := func() {
 		slices.SortFunc(all, func(a, b ranked) int {
-			if x.before(a.slot, a.rank, b.slot, b.rank) {
+			if x.before(a.row, a.rank, b.row, b.rank) {
 				return -1
 			}
 			return 1
 		})
 		all = all[:min(k, len(all))]
 	}
-	for slot := range x.candidates(p).each {
-		if all = append(all, ranked{slot, x.rankOf(p, slot)}); len(all) >= 4*k+64 {
+	for row := range x.candidates(p).each {
+		if all = append(all, ranked{row, x.rankOf(p, row)}); len(all) >= 4*k+64 {
 			keep()
 		}
 	}
 	keep()
 	choices := make([]Choice, len(all))
 	for i, r := range all {
-		choices[i] = Choice{Slot: r.slot, Terms: x.terms(p, r.slot)}
+		choices[i] = Choice{Slot: r.row, Terms: x.terms(p, r.row)}
 	}
 	return choices
 }

@@ -14,62 +14,62 @@ type Hold struct {
 // its ports and its place among the instances. More than is free is accepted;
 // the sum of what is on the books of a node must fit an int64. It takes
 // constant time.
-func (x *Index) Occupy(slot Row, c *Class, r *placement.Resources, devices []uint16) {
-	x.book(slot, c, r, devices, 1)
+func (x *Index) Occupy(row Row, c *Class, r *placement.Resources, devices []uint16) {
+	x.book(row, c, r, devices, 1)
 }
 
 // Vacate undoes Occupy with the same arguments.
-func (x *Index) Vacate(slot Row, c *Class, r *placement.Resources, devices []uint16) {
-	x.book(slot, c, r, devices, -1)
+func (x *Index) Vacate(row Row, c *Class, r *placement.Resources, devices []uint16) {
+	x.book(row, c, r, devices, -1)
 }
 
-func (x *Index) book(slot Row, c *Class, r *placement.Resources, devices []uint16, sign int64) {
+func (x *Index) book(row Row, c *Class, r *placement.Resources, devices []uint16, sign int64) {
 	if len(r.Custom) > 0 {
 		x.use(r, int32(sign))
 	}
 	for i, amount := range [...]int64{r.CPU, r.Memory, r.Disk, r.Network, r.GPU} {
 		if amount != 0 {
-			x.spend(slot, x.register(resourceName(i)), sign*amount)
+			x.spend(row, x.register(resourceName(i)), sign*amount)
 		}
 	}
 	for name, amount := range r.Custom {
 		if amount != 0 {
-			x.spend(slot, x.register(placement.ResourceName(name)), sign*amount)
+			x.spend(row, x.register(placement.ResourceName(name)), sign*amount)
 		}
 	}
 	if len(devices) > 0 {
-		x.useGPUs(slot, devices, sign*min(r.GPU, placement.Device))
+		x.useGPUs(row, devices, sign*min(r.GPU, placement.Device))
 	}
 	for _, port := range c.request.Ports {
-		x.claimPort(slot, port, int32(sign))
+		x.claimPort(row, port, int32(sign))
 	}
-	x.nodes[slot].instances += sign
-	x.changed(slot)
+	x.nodes[row].instances += sign
+	x.changed(row)
 }
 
 // spend takes an amount, which may be negative, from what the node has to
 // spare.
-func (x *Index) spend(slot Row, d int, amount int64) {
-	if h := x.nodes[slot].hold; h != nil {
+func (x *Index) spend(row Row, d int, amount int64) {
+	if h := x.nodes[row].hold; h != nil {
 		h.spare[d] -= amount
-		x.free[d][slot] = satSub(h.spare[d], h.amounts[d])
+		x.free[d][row] = satSub(h.spare[d], h.amounts[d])
 		return
 	}
-	x.free[d][slot] -= amount
+	x.free[d][row] -= amount
 }
 
 // spare returns allocatable − used of a node.
-func (x *Index) spare(slot Row, d int) int64 {
-	if h := x.nodes[slot].hold; h != nil {
+func (x *Index) spare(row Row, d int) int64 {
+	if h := x.nodes[row].hold; h != nil {
 		return h.spare[d]
 	}
-	return x.free[d][slot]
+	return x.free[d][row]
 }
 
 // SetHeld sets what reservations hold of the node: the peak over all present
 // and future times.
-func (x *Index) SetHeld(slot Row, held Hold) {
-	n := &x.nodes[slot]
+func (x *Index) SetHeld(row Row, held Hold) {
+	n := &x.nodes[row]
 	x.use(&held.Resources, 1)
 	if n.hold != nil {
 		before := x.resources(&n.hold.amounts)
@@ -78,43 +78,43 @@ func (x *Index) SetHeld(slot Row, held Hold) {
 	amounts := x.registerAll(&held.Resources)
 	var spare vector
 	for d := range x.dims {
-		spare[d] = x.spare(slot, d)
-		x.free[d][slot] = satSub(spare[d], amounts[d])
+		spare[d] = x.spare(row, d)
+		x.free[d][row] = satSub(spare[d], amounts[d])
 	}
 	n.hold = nil
 	if amounts != (vector{}) || len(held.Devices) > 0 {
 		n.hold = &hold{amounts: amounts, spare: spare, devices: append([]int64(nil), held.Devices...)}
 	}
-	x.held.put(slot, n.hold != nil)
-	x.measureGPUs(slot)
-	x.changed(slot)
+	x.held.put(row, n.hold != nil)
+	x.measureGPUs(row)
+	x.changed(row)
 }
 
-func (x *Index) claimPort(slot Row, port uint16, delta int32) {
+func (x *Index) claimPort(row Row, port uint16, delta int32) {
 	claims := x.ports[port]
 	if claims == nil {
 		claims = new(domainCounts)
 		x.ports[port] = claims
 	}
-	claims.add(int32(slot), delta, len(x.nodes), x.limits.denseTally)
+	claims.add(int32(row), delta, len(x.nodes), x.limits.denseDomains)
 	if claims.nonzero == 0 {
 		delete(x.ports, port)
 	}
 }
 
 // Used returns what is on the books of the node.
-func (x *Index) Used(slot Row) placement.Resources {
-	allocatable := x.nodes[slot].spec.Allocatable()
+func (x *Index) Used(row Row) placement.Resources {
+	allocatable := x.nodes[row].spec.Allocatable()
 	var used vector
 	for d := range x.dims {
-		used[d] = allocatable.Amount(x.dims[d].name) - x.spare(slot, d)
+		used[d] = allocatable.Amount(x.dims[d].name) - x.spare(row, d)
 	}
 	return x.resources(&used)
 }
 
 // Held returns what reservations hold of the node.
-func (x *Index) Held(slot Row) Hold {
-	h := x.nodes[slot].hold
+func (x *Index) Held(row Row) Hold {
+	h := x.nodes[row].hold
 	if h == nil {
 		return Hold{}
 	}
@@ -122,13 +122,13 @@ func (x *Index) Held(slot Row) Hold {
 }
 
 // Free returns allocatable − used − held. Amounts may be negative.
-func (x *Index) Free(slot Row) placement.Resources {
+func (x *Index) Free(row Row) placement.Resources {
 	var free vector
 	for d := range x.dims {
-		free[d] = x.free[d][slot]
+		free[d] = x.free[d][row]
 	}
 	return x.resources(&free)
 }
 
 // Instances returns how many instances are on the books of the node.
-func (x *Index) Instances(slot Row) int64 { return x.nodes[slot].instances }
+func (x *Index) Instances(row Row) int64 { return x.nodes[row].instances }

@@ -27,14 +27,14 @@ func (w *world) checkBest(t require.TestingT, q *Query, r *placement.Request) (C
 func (w *world) check(t require.TestingT, r placement.Request, held Hold) {
 	q := w.query(&r)
 	w.checkBest(t, q, &r)
-	fit, tallies := w.m.ranked(&r)
-	require.Equal(t, tallies, w.x.Count(q), "counts of %v", r)
-	require.Equal(t, tallies, w.x.Count(q), "remembered counts")
+	fit, refused := w.m.ranked(&r)
+	require.Equal(t, refused, w.x.Count(q), "counts of %v", r)
+	require.Equal(t, refused, w.x.Count(q), "remembered counts")
 	if r.Preferences.Strategy != placement.Random {
 		top := w.x.Top(q, 3)
 		require.Len(t, top, min(3, len(fit)))
 		for i, choice := range top {
-			require.Equal(t, fit[i].slot, choice.Slot)
+			require.Equal(t, fit[i].row, choice.Slot)
 		}
 	}
 	w.checkSurvey(t, q, &r)
@@ -55,7 +55,7 @@ func (w *world) checkSurvey(t require.TestingT, q *Query, r *placement.Request) 
 	for i, n := range w.m.nodes {
 		failures := w.m.failures(r, n, nil)
 		if i == w.queries%7 {
-			without = append(without, n.slot)
+			without = append(without, n.row)
 			failures = nil
 		}
 		if len(failures) == 0 {
@@ -70,7 +70,7 @@ func (w *world) checkSurvey(t require.TestingT, q *Query, r *placement.Request) 
 			}
 			known, ok := lacks[f.Reason]
 			if !ok || j == 0 && !inFirst[f.Reason] || (j == 0) == inFirst[f.Reason] && f.Shortfall < known.Shortfall {
-				lacks[f.Reason] = Lack{f.Reason, n.slot, f.Shortfall}
+				lacks[f.Reason] = Lack{f.Reason, n.row, f.Shortfall}
 			}
 			inFirst[f.Reason] = inFirst[f.Reason] || j == 0
 		}
@@ -96,7 +96,7 @@ func (w *world) checkSurvey(t require.TestingT, q *Query, r *placement.Request) 
 		require.Equal(t, lacks[l.Reason], l)
 	}
 	if nearest != nil {
-		require.Equal(t, nearest.slot, s.Nearest)
+		require.Equal(t, nearest.row, s.Nearest)
 	}
 	for i, n := range w.m.nodes {
 		w.checkWithout(t, &s, r, n, i)
@@ -117,7 +117,7 @@ func (w *world) checkWithout(t require.TestingT, s *Survey, r *placement.Request
 		}
 		n.instances = append(n.instances, instance)
 	}
-	require.Equal(t, len(w.m.failures(r, n, nil)) == 0, w.x.FitsWithout(s, n.slot, gone), "%v without %d on %v", r, len(gone), n.spec)
+	require.Equal(t, len(w.m.failures(r, n, nil)) == 0, w.x.FitsWithout(s, n.row, gone), "%v without %d on %v", r, len(gone), n.spec)
 }
 
 // largest returns the largest shortfall in relation to the references.
@@ -135,31 +135,31 @@ func (m *model) largest(failures []Failure) fraction {
 
 func (w *world) checkNode(t require.TestingT, q *Query, r *placement.Request, n *modelNode, held Hold) {
 	failures := w.m.failures(r, n, nil)
-	verdict := w.x.Verdict(q, n.slot)
+	verdict := w.x.Verdict(q, n.row)
 	require.Equal(t, failures, verdict.Failures, "verdict of %v on %v", r, n.spec)
-	require.Equal(t, len(failures) == 0, w.x.Fits(q, n.slot))
+	require.Equal(t, len(failures) == 0, w.x.Fits(q, n.row))
 	terms, parts := w.m.terms(r, n, nil)
 	require.Equal(t, terms, verdict.Terms)
 	require.Equal(t, parts, verdict.Parts)
 	if r.Preferences.Strategy == placement.Spread {
 		require.Equal(t, w.m.group(r, n), verdict.Group)
-		require.Equal(t, verdict.Group, w.x.Group(q, n.slot))
+		require.Equal(t, verdict.Group, w.x.Group(q, n.row))
 	}
 	if len(failures) == 0 {
-		w.checkDevices(t, r, n, w.x.Devices(q, n.slot, nil), &n.held)
+		w.checkDevices(t, r, n, w.x.Devices(q, n.row, nil), &n.held)
 		if r.Preferences.Strategy == placement.LeastFragmentation {
 			require.Equal(t, w.m.gradient(r, n), verdict.Gradient)
 		}
 	}
-	got, ok := w.x.Evaluate(q, n.slot, nil)
+	got, ok := w.x.Evaluate(q, n.row, nil)
 	require.Equal(t, len(failures) == 0, ok)
 	require.Equal(t, terms, got)
-	got, ok = w.x.Evaluate(q, n.slot, &held)
+	got, ok = w.x.Evaluate(q, n.row, &held)
 	require.Equal(t, len(w.m.failures(r, n, &held)) == 0, ok)
 	want, _ := w.m.terms(r, n, &held)
 	require.Equal(t, want, got)
 	if ok {
-		w.checkDevices(t, r, n, w.x.Devices(q, n.slot, &held), &held)
+		w.checkDevices(t, r, n, w.x.Devices(q, n.row, &held), &held)
 	}
 }
 
@@ -177,17 +177,17 @@ func (w *world) checkDevices(t require.TestingT, r *placement.Request, n *modelN
 // checkBooks compares what the index says of each node.
 func (w *world) checkBooks(t require.TestingT) {
 	for _, n := range w.m.nodes {
-		require.Equal(t, int64(len(n.instances)), w.x.Instances(n.slot))
-		free, used, held := w.x.Free(n.slot), w.x.Used(n.slot), w.x.Held(n.slot)
+		require.Equal(t, int64(len(n.instances)), w.x.Instances(n.row))
+		free, used, held := w.x.Free(n.row), w.x.Used(n.row), w.x.Held(n.row)
 		for name := range w.m.reference {
 			require.Equal(t, n.free(name, &n.held), free.Amount(name), name)
 			allocatable := n.spec.Allocatable()
 			require.Equal(t, allocatable.Amount(name)-n.free(name, nil), used.Amount(name))
 		}
 		require.True(t, held.Resources.Equal(n.held.Resources))
-		require.Equal(t, len(n.deviceLeft(nil)), len(w.x.DeviceFree(n.slot)))
+		require.Equal(t, len(n.deviceLeft(nil)), len(w.x.DeviceFree(n.row)))
 		for i, left := range n.deviceLeft(nil) {
-			require.Equal(t, left, w.x.DeviceFree(n.slot)[i])
+			require.Equal(t, left, w.x.DeviceFree(n.row)[i])
 		}
 	}
 	reference := w.x.Reference()
@@ -220,28 +220,28 @@ func (w *world) rebuilt() (*Index, map[Row]Row) {
 	}
 	x.SetReference(reference)
 	x.SetWorkload(w.m.mix)
-	slots := map[Row]Row{}
+	rows := map[Row]Row{}
 	for _, n := range slices.Backward(w.m.nodes) {
 		spec := n.spec
-		slot := x.Add(&spec, n.join)
-		slots[n.slot] = slot
-		x.SetState(slot, n.state)
-		x.SetHeld(slot, n.held)
+		row := x.Add(&spec, n.join)
+		rows[n.row] = row
+		x.SetState(row, n.state)
+		x.SetHeld(row, n.held)
 		for _, instance := range n.instances {
 			c := x.Class(&instance.request)
 			x.Retain(c)
-			x.Occupy(slot, c, &instance.request.Resources, instance.devices)
+			x.Occupy(row, c, &instance.request.Resources, instance.devices)
 			if instance.counts {
-				x.Join(slot, c)
+				x.Join(row, c)
 			}
 		}
 	}
-	return x, slots
+	return x, rows
 }
 
 // checkRebuilt compares answers, columns and counts with a rebuild.
 func (w *world) checkRebuilt(t require.TestingT, r placement.Request) {
-	x, slots := w.rebuilt()
+	x, rows := w.rebuilt()
 	q := w.query(&r)
 	again := &Query{Class: x.Class(&r), Resources: q.Resources, ID: q.ID, Seq: q.Seq}
 	got, ok := w.x.Best(q)
@@ -249,11 +249,11 @@ func (w *world) checkRebuilt(t require.TestingT, r placement.Request) {
 	other, found := x.Best(again)
 	require.Equal(t, ok, found)
 	if ok {
-		require.Equal(t, slots[got.Slot], other.Slot)
+		require.Equal(t, rows[got.Slot], other.Slot)
 		require.Equal(t, got.Terms, other.Terms)
 	}
 	require.Equal(t, w.x.Count(q), x.Count(again))
-	for was, is := range slots {
+	for was, is := range rows {
 		require.Equal(t, x.key[is], w.x.key[was])
 		require.Equal(t, x.most[is], w.x.most[was])
 		require.Equal(t, x.whole[is], w.x.whole[was])
@@ -267,12 +267,12 @@ func (w *world) checkInvariants(t require.TestingT) {
 	x := w.x
 	require.Equal(t, len(w.m.nodes), x.present.count())
 	for i, n := range w.m.nodes {
-		require.Equal(t, n.slot, x.byJoin[i])
+		require.Equal(t, n.row, x.byJoin[i])
 	}
-	for slot := range x.nodes {
-		packed, key := x.pack(Row(slot))
-		require.Equal(t, packed, x.packed[slot])
-		require.Equal(t, key, x.key[slot])
+	for row := range x.nodes {
+		packed, key := x.pack(Row(row))
+		require.Equal(t, packed, x.packed[row])
+		require.Equal(t, key, x.key[row])
 	}
 	w.checkGrids(t)
 	w.checkGradients(t)
@@ -280,9 +280,9 @@ func (w *world) checkInvariants(t require.TestingT) {
 		require.False(t, slices.Contains(x.sets.built[:i], set))
 		x.current(set)
 		n := 0
-		for slot := range x.nodes {
-			in := x.belongs(set, Row(slot))
-			require.Equal(t, in, set.bits.has(Row(slot)))
+		for row := range x.nodes {
+			in := x.belongs(set, Row(row))
+			require.Equal(t, in, set.bits.has(Row(row)))
 			if in {
 				n++
 			}
@@ -294,15 +294,15 @@ func (w *world) checkInvariants(t require.TestingT) {
 			w.checkCounter(t, k)
 		}
 	}
-	for slot, classes := range x.running {
+	for row, classes := range x.running {
 		for i, c := range classes {
-			require.Positive(t, c.places[slot])
+			require.Positive(t, c.places[row])
 			require.NotContains(t, classes[:i], c)
 		}
 	}
 	for c := range x.classes.alive {
-		for slot := range c.places {
-			require.Contains(t, x.running[slot], c)
+		for row := range c.places {
+			require.Contains(t, x.running[row], c)
 		}
 	}
 	unused := 0
@@ -313,7 +313,7 @@ func (w *world) checkInvariants(t require.TestingT) {
 	require.Equal(t, unused, x.classes.unused)
 }
 
-// checkGradients measures what is remembered of every shape anew and plays its
+// checkGradients measures what is remembered of every shape again and plays its
 // tournament in one round.
 func (w *world) checkGradients(t require.TestingT) {
 	x := w.x
@@ -322,24 +322,24 @@ func (w *world) checkGradients(t require.TestingT) {
 		x.fragmentation.base = x.outdate(x.fragmentation.base, x.fragmentation.seen)
 		x.fragmentation.seen = x.bookLog.end()
 		x.follow(g)
-		for slot, known := range g.by {
+		for row, known := range g.by {
 			if known != unknown {
-				require.Equal(t, x.measureGradient(p, Row(slot)), known)
+				require.Equal(t, x.measureGradient(p, Row(row)), known)
 			}
 		}
 		x.elect(p, g)
 		winner := nobody
-		for slot, gradient := range g.by {
+		for row, gradient := range g.by {
 			if gradient != unfit {
-				winner = x.winner(g, winner, Row(slot))
+				winner = x.winner(g, winner, Row(row))
 			}
-			if slot&63 == 63 || slot == len(g.by)-1 {
-				require.Equal(t, g.heads[slot>>6], winner)
+			if row&63 == 63 || row == len(g.by)-1 {
+				require.Equal(t, g.heads[row>>6], winner)
 				winner = nobody
 			}
 		}
-		for head, slot := range g.heads {
-			winner = x.winner(g, winner, slot)
+		for head, row := range g.heads {
+			winner = x.winner(g, winner, row)
 			if head&63 == 63 || head == len(g.heads)-1 {
 				require.Equal(t, g.tops[head>>6], winner)
 				winner = nobody
@@ -380,15 +380,15 @@ func (w *world) checkGrids(t require.TestingT) {
 				require.Equal(t, topOf(at.entries), at.top)
 				for i, e := range at.entries {
 					entries++
-					require.True(t, w.x.present.has(e.slot) && o.has(e.slot))
-					require.Equal(t, gridPlace{e.key, place.part, number}, g.at[e.slot])
-					require.Equal(t, w.x.orderKey(o, e.slot), e.key)
-					require.Equal(t, o.part(e.slot), place.part)
-					require.Equal(t, w.x.packed[e.slot], e.packed)
+					require.True(t, w.x.present.has(e.row) && o.has(e.row))
+					require.Equal(t, gridPlace{e.key, place.part, number}, g.at[e.row])
+					require.Equal(t, w.x.orderKey(o, e.row), e.key)
+					require.Equal(t, o.part(e.row), place.part)
+					require.Equal(t, w.x.packed[e.row], e.packed)
 					require.Equal(t, c.corner, corner(e.packed))
 					require.Zero(t, misses(c.corner, e.packed))
 					if b > 0 || i > 0 {
-						require.Negative(t, w.x.compareEntry(last, e.key, w.x.nodes[e.slot].join))
+						require.Negative(t, w.x.compareEntry(last, e.key, w.x.nodes[e.row].join))
 					} else {
 						low = e.key
 					}
@@ -417,7 +417,7 @@ func (w *world) checkCounter(t require.TestingT, k *counter) {
 				continue
 			}
 			all++
-			if domain := k.topology.of(n.slot); domain != noDomain {
+			if domain := k.topology.of(n.row); domain != noDomain {
 				counts[domain]++
 			}
 		}
@@ -438,6 +438,6 @@ func (k *counter) countsInstance(r *placement.Request) bool {
 		return k.of.covers(c)
 	}
 	return slices.ContainsFunc(r.Preferences.Affinity, func(term placement.AffinityTerm) bool {
-		return term.Repel && term.Required() && term.Topology == k.topology.key && string(new(ruleWriter).counter(c.subject(term, ofHolders), term.Topology)) == k.rules
+		return term.Repel && term.Required() && term.Topology == k.topology.key && string(new(ruleWriter).counter(c.affinityTarget(term, ofHolders), term.Topology)) == k.rules
 	})
 }

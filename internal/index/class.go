@@ -23,7 +23,7 @@ type Class struct {
 	counted []*counter
 	keeps   []*counter
 
-	plan *compiledRules // nil until the first query
+	compiled *compiledRules // nil until the first query
 }
 
 // Request returns the rules as a request without ID and Resources. It is
@@ -54,8 +54,8 @@ func (t *classTable) init() {
 
 // Class returns the class of a valid request, in time proportional to the size
 // of its rules, however many other classes there are. It allocates nothing when
-// the class is known. A class that nobody retains is forgotten once a few
-// hundred other ones have been asked for.
+// the class is known. A class without references is forgotten once a few hundred
+// newer classes have been requested.
 func (x *Index) Class(req *placement.Request) *Class {
 	t := &x.classes
 	rules := t.writer.request(req)
@@ -152,14 +152,14 @@ func (x *Index) AnyBelow(priority int32) bool {
 
 // RunsBelow reports whether anything of a lower priority runs on the node, in time
 // proportional to the classes there.
-func (x *Index) RunsBelow(slot Row, priority int32) bool {
-	return slices.ContainsFunc(x.running[slot], func(c *Class) bool {
-		return c.places[slot] > 0 && c.request.Priority < priority
+func (x *Index) RunsBelow(row Row, priority int32) bool {
+	return slices.ContainsFunc(x.running[row], func(c *Class) bool {
+		return c.places[row] > 0 && c.request.Priority < priority
 	})
 }
 
-// enliven enters a class whose first instance joins.
-func (t *classTable) enliven(c *Class) {
+// activate enters a class whose first instance joins.
+func (t *classTable) activate(c *Class) {
 	c.places = make(map[Row]int32)
 	t.alive[c] = struct{}{}
 	t.priorities[c.request.Priority]++
@@ -174,8 +174,8 @@ func (t *classTable) enliven(c *Class) {
 	}
 }
 
-// entomb takes out a class whose last instance left.
-func (t *classTable) entomb(c *Class) {
+// deactivate takes out a class whose last instance left.
+func (t *classTable) deactivate(c *Class) {
 	c.places = nil
 	delete(t.alive, c)
 	if t.priorities[c.request.Priority]--; t.priorities[c.request.Priority] == 0 {
@@ -206,12 +206,12 @@ func (t *classTable) liveUnder(k *counter) iter.Seq[*Class] {
 			each(t.groups[k.of.pair()])
 			return
 		}
-		if k.anchors[0].kind == byNamespace {
+		if k.keys[0].kind == byNamespace {
 			each(t.alive)
 			return
 		}
-		for _, a := range k.anchors {
-			if a.namespace != k.anchors[0].namespace {
+		for _, a := range k.keys {
+			if a.namespace != k.keys[0].namespace {
 				return // the same labels again
 			}
 			if a.kind == byLabel {

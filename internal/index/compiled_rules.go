@@ -5,14 +5,14 @@ import "github.com/rads-project/constellation/placement"
 // compiledRules is what a class's rules compile to, once: sets of nodes and counters
 // that it shares with other classes. It lives as long as the class is known.
 type compiledRules struct {
-	eligible *nodeSet
-	dreaded  *nodeSet
-	hard     []domainRule // affinity, then anti-affinity, then spread rules
-	soft     []domainRule
-	labels   []labelTerm
-	group    *counter // of strategy Spread
-	low      int64    // bounds of G, PreferNoSchedule apart
-	high     int64
+	eligible    *nodeSet
+	unpreferred *nodeSet
+	hard        []domainRule // affinity, then anti-affinity, then spread rules
+	soft        []domainRule
+	labels      []labelTerm
+	group       *counter // of strategy Spread
+	low         int64    // bounds of G, PreferNoSchedule apart
+	high        int64
 
 	repellers []*counter // holders that keep the class out
 	edit      uint64     // of counterTable that repellers are of
@@ -38,23 +38,23 @@ type labelTerm struct {
 	weight int64
 }
 
-// planOf returns the plan of a class.
-func (x *Index) planOf(c *Class) *compiledRules {
-	if c.plan == nil {
-		c.plan = x.draft(c)
+// compiledOf returns the compiled rules of a class.
+func (x *Index) compiledOf(c *Class) *compiledRules {
+	if c.compiled == nil {
+		c.compiled = x.compileRules(c)
 	}
-	if c.plan.edit != x.counters.edit {
-		c.plan.repellers = x.counters.repelling(c)
-		c.plan.edit = x.counters.edit
+	if c.compiled.edit != x.counters.edit {
+		c.compiled.repellers = x.counters.repelling(c)
+		c.compiled.edit = x.counters.edit
 	}
-	return c.plan
+	return c.compiled
 }
 
-func (x *Index) draft(c *Class) *compiledRules {
+func (x *Index) compileRules(c *Class) *compiledRules {
 	preferences := &c.request.Preferences
 	p := &compiledRules{
-		eligible: x.sets.acquire(eligible, preferences.Required, preferences.Tolerations),
-		dreaded:  x.sets.acquire(dreaded, nil, preferences.Tolerations),
+		eligible:    x.sets.acquire(eligible, preferences.Required, preferences.Tolerations),
+		unpreferred: x.sets.acquire(unpreferred, nil, preferences.Tolerations),
 	}
 	for i, preference := range preferences.Preferred {
 		set := x.sets.acquire(preferred, []placement.Constraint{preferences.Preferred[i].Constraint}, nil)
@@ -73,13 +73,13 @@ func (x *Index) draft(c *Class) *compiledRules {
 		p.add(x.spreadRule(c, i, rule), rule.Hard())
 	}
 	if preferences.Strategy == placement.Spread {
-		p.group = x.acquire(c.spreadSubject(placement.Constraint{}), "")
+		p.group = x.acquire(c.spreadTarget(placement.Constraint{}), "")
 	}
 	return p
 }
 
 func (x *Index) affinityRule(c *Class, i int, term placement.AffinityTerm) domainRule {
-	k := x.acquire(c.subject(term, ofSelector), term.Topology)
+	k := x.acquire(c.affinityTarget(term, ofSelector), term.Topology)
 	rule := domainRule{kind: placement.ReasonAffinity, index: i, counter: k, repel: term.Repel, weight: int64(term.Weight)}
 	if term.Repel {
 		rule.kind, rule.weight = placement.ReasonAntiAffinity, -rule.weight
@@ -91,7 +91,7 @@ func (x *Index) affinityRule(c *Class, i int, term placement.AffinityTerm) domai
 }
 
 func (x *Index) spreadRule(c *Class, i int, spread *placement.SpreadRule) domainRule {
-	k := x.acquire(c.spreadSubject(spread.Selector), spread.Topology)
+	k := x.acquire(c.spreadTarget(spread.Selector), spread.Topology)
 	rule := domainRule{kind: placement.ReasonSpread, index: i, counter: k, spread: spread, weight: int64(spread.Weight)}
 	if k.of.covers(c) {
 		rule.self = 1
@@ -117,15 +117,15 @@ func (p *compiledRules) bound(weight int64) {
 	p.high += max(weight, 0) * placement.Unit
 }
 
-// discard gives back what the plan of a class uses.
+// discard gives back what the compiled rules of a class use.
 func (x *Index) discard(c *Class) {
-	p := c.plan
+	p := c.compiled
 	if p == nil {
 		return
 	}
-	c.plan = nil
+	c.compiled = nil
 	x.sets.resign(p.eligible)
-	x.sets.resign(p.dreaded)
+	x.sets.resign(p.unpreferred)
 	for _, term := range p.labels {
 		x.sets.resign(term.set)
 	}

@@ -26,7 +26,7 @@ func services(nodes, services int) *Index {
 			Preferences: placement.Preferences{}.
 				Across(placement.EvenlyOver("zone", 1)).Near(placement.Repel(placement.Equal("app", app)).Within("zone")),
 		})
-		x.planOf(c)
+		x.compiledOf(c)
 		x.Join(Row(i%(nodes/2)), c)
 	}
 	return x

@@ -14,19 +14,19 @@ import (
 type counter struct {
 	of       selectorTarget
 	rules    string     // of and topology as a ruleWriter writes them
-	anchors  []indexKey // of a selector
-	round    uint64     // of anchorTable in which it was compared last
+	keys     []indexKey // of a selector
+	round    uint64     // of keyTable in which it was compared last
 	topology *topology
 	domains  domainCounts
 	all      int64
-	users    int  // plans or joined classes that use it
+	users    int  // compiled rules or joined classes that use it
 	dead     bool // nobody uses it; classes forget it when they meet it
 }
 
 // counterTable interns counters, and finds those that cover a class without
-// asking each: by group, or by what anchors the selector.
+// asking each: by group, or by an index key of the selector.
 type counterTable struct {
-	known     map[string]*counter // by subject and topology
+	known     map[string]*counter // by target and topology
 	writer    ruleWriter
 	groups    map[pair][]*counter
 	selectors keyTable
@@ -74,9 +74,9 @@ func (t *counterTable) leave(k *counter) {
 	}
 }
 
-// acquire returns the counter of a subject over a topology for one more user.
+// acquire returns the counter of a target over a topology for one more user.
 // A new one counts what runs: in time proportional to the instances counted,
-// and to the live classes that have one of its anchors.
+// and to the live classes that have one of its index keys.
 func (x *Index) acquire(s selectorTarget, topologyKey string) *counter {
 	t := &x.counters
 	rules := t.writer.counter(s, topologyKey)
@@ -84,7 +84,7 @@ func (x *Index) acquire(s selectorTarget, topologyKey string) *counter {
 	if k == nil {
 		k = &counter{of: s, rules: string(rules), topology: x.topology(topologyKey)}
 		if s.kind != ofGroup {
-			k.anchors = s.anchors()
+			k.keys = s.indexKeys()
 		}
 		k.topology.users = append(k.topology.users, k)
 		t.enter(k)
@@ -103,8 +103,8 @@ func (x *Index) acquire(s selectorTarget, topologyKey string) *counter {
 			continue
 		}
 		c.counted = append(c.counted, k)
-		for slot, count := range c.places {
-			x.count(k, slot, count)
+		for row, count := range c.places {
+			x.count(k, row, count)
 		}
 	}
 	return k
@@ -128,10 +128,10 @@ func without[T comparable](list []T, member T) []T {
 }
 
 // count adds to what the counter counts on a node.
-func (x *Index) count(k *counter, slot Row, delta int32) {
+func (x *Index) count(k *counter, row Row, delta int32) {
 	k.all += int64(delta)
-	if domain := k.topology.of(slot); domain != noDomain {
-		k.domains.add(domain, delta, x.size(k.topology), x.limits.denseTally)
+	if domain := k.topology.of(row); domain != noDomain {
+		k.domains.add(domain, delta, x.size(k.topology), x.limits.denseDomains)
 	}
 }
 
@@ -159,21 +159,21 @@ func (k *counter) reason() placement.Reason {
 // spread rules and strategy Spread: in time proportional to the counters that
 // count the class, and once more to those that it is compared with if no other
 // instance of the class runs.
-func (x *Index) Join(slot Row, c *Class) {
+func (x *Index) Join(row Row, c *Class) {
 	if len(c.places) == 0 {
 		x.Retain(c)
-		x.classes.enliven(c)
+		x.classes.activate(c)
 		c.counted = x.counters.covering(c)
 		for _, term := range c.request.Preferences.Affinity {
 			if term.Repel && term.Required() {
-				x.keep(c, x.acquire(c.subject(term, ofHolders), term.Topology))
+				x.keep(c, x.acquire(c.affinityTarget(term, ofHolders), term.Topology))
 			}
 		}
 	}
-	if c.places[slot]++; c.places[slot] == 1 {
-		x.running[slot] = append(x.running[slot], c)
+	if c.places[row]++; c.places[row] == 1 {
+		x.running[row] = append(x.running[row], c)
 	}
-	x.joined(slot, c, 1)
+	x.joined(row, c, 1)
 }
 
 // keep adds holders to those of a class, each once.
@@ -187,11 +187,11 @@ func (x *Index) keep(c *Class, k *counter) {
 
 // Leave undoes Join. The last instance of the class on the node costs a look
 // at the classes there.
-func (x *Index) Leave(slot Row, c *Class) {
-	x.joined(slot, c, -1)
-	if c.places[slot]--; c.places[slot] == 0 {
-		delete(c.places, slot)
-		x.running[slot] = without(x.running[slot], c)
+func (x *Index) Leave(row Row, c *Class) {
+	x.joined(row, c, -1)
+	if c.places[row]--; c.places[row] == 0 {
+		delete(c.places, row)
+		x.running[row] = without(x.running[row], c)
 	}
 	if len(c.places) > 0 {
 		return
@@ -200,17 +200,17 @@ func (x *Index) Leave(slot Row, c *Class) {
 		x.resign(k)
 	}
 	c.counted, c.keeps = nil, nil
-	x.classes.entomb(c)
+	x.classes.deactivate(c)
 	x.Release(c)
 }
 
-func (x *Index) joined(slot Row, c *Class, delta int32) {
+func (x *Index) joined(row Row, c *Class, delta int32) {
 	c.counted = slices.DeleteFunc(c.counted, func(k *counter) bool { return k.dead })
 	for _, k := range c.counted {
-		x.count(k, slot, delta)
+		x.count(k, row, delta)
 	}
 	for _, k := range c.keeps {
-		x.count(k, slot, delta)
+		x.count(k, row, delta)
 	}
 	x.version++
 }

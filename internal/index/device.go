@@ -14,13 +14,13 @@ type gpus struct {
 }
 
 // measureGPUs brings the two columns on GPUs up to date.
-func (x *Index) measureGPUs(slot Row) {
+func (x *Index) measureGPUs(row Row) {
 	var holds []int64
-	if h := x.nodes[slot].hold; h != nil {
+	if h := x.nodes[row].hold; h != nil {
 		holds = h.devices
 	}
-	most, whole := x.nodes[slot].gpusLeft(holds)
-	x.most[slot], x.whole[slot] = int32(most), int32(whole)
+	most, whole := x.nodes[row].gpusLeft(holds)
+	x.most[row], x.whole[row] = int32(most), int32(whole)
 }
 
 // gpusLeft returns the most that is left on one GPU of the node and how many
@@ -71,8 +71,8 @@ func (n *node) deviceLeft(i int, holds []int64) int64 {
 }
 
 // useGPUs adds to what is used of each of the devices.
-func (x *Index) useGPUs(slot Row, devices []uint16, each int64) {
-	n := &x.nodes[slot]
+func (x *Index) useGPUs(row Row, devices []uint16, each int64) {
+	n := &x.nodes[row]
 	if n.gpus == nil {
 		n.gpus = &gpus{used: make([]int64, n.spec.Devices.Count)}
 	}
@@ -82,13 +82,13 @@ func (x *Index) useGPUs(slot Row, devices []uint16, each int64) {
 		}
 		n.gpus.used[device] += each
 	}
-	x.measureGPUs(slot)
+	x.measureGPUs(row)
 }
 
 // DeviceFree returns what is left of each GPU of the node, in thousandths,
 // holds not subtracted.
-func (x *Index) DeviceFree(slot Row) []int64 {
-	n := &x.nodes[slot]
+func (x *Index) DeviceFree(row Row) []int64 {
+	n := &x.nodes[row]
 	if n.spec.Devices.Count == 0 {
 		return nil
 	}
@@ -103,13 +103,13 @@ func (x *Index) DeviceFree(slot Row) []int64 {
 // that placement.ChooseDevices returns, found without a list of what is left.
 // held stands in for the node's own holds; nil means its own. The result is nil
 // if the query asks for no GPU.
-func (x *Index) Devices(q *Query, slot Row, held *Hold) []uint16 {
+func (x *Index) Devices(q *Query, row Row, held *Hold) []uint16 {
 	asked := q.Resources.GPU
 	if asked == 0 {
 		return nil
 	}
-	n := &x.nodes[slot]
-	holds := x.deviceHolds(slot, held)
+	n := &x.nodes[row]
+	holds := x.deviceHolds(row, held)
 	if asked < placement.Device {
 		device := n.tightest(asked, holds)
 		if device < 0 {
@@ -139,11 +139,11 @@ func (n *node) tightest(asked int64, holds []int64) int {
 	return best
 }
 
-func (x *Index) deviceHolds(slot Row, held *Hold) []int64 {
+func (x *Index) deviceHolds(row Row, held *Hold) []int64 {
 	if held != nil {
 		return held.Devices
 	}
-	if h := x.nodes[slot].hold; h != nil {
+	if h := x.nodes[row].hold; h != nil {
 		return h.devices
 	}
 	return nil

@@ -6,7 +6,8 @@
 // An [Index] holds the cluster, a [Class] the compiled rules of requests that
 // differ only in ID and amounts, a [Query] asks. [Index.Best] chooses,
 // [Index.Fits], [Index.Evaluate] and [Index.Devices] look at one node,
-// [Index.Count], [Index.Survey], [Index.Verdict] and [Index.Top] explain.
+// [Index.Count], [Index.Survey], [Index.FitsWithout], [Index.Verdict] and
+// [Index.Top] explain.
 //
 // # Why one index serves every request
 //
@@ -21,7 +22,7 @@
 //
 // Each has its own file, which begins with its invariant. Let n be the nodes.
 //
-//   - Columns (node.go, books.go, device.go, dimension.go). Per slot: what is
+//   - Columns (node.go, books.go, device.go, dimension.go). Per row: what is
 //     free of each dimension, the key K, the most that is left on a GPU and how
 //     many are untouched. A change of a node's books costs about 100 ns and
 //     one entry in a log; everything below is repaired from logs when it is
@@ -37,30 +38,31 @@
 //     over them, n/64 steps each; a set is then patched node by node when
 //     labels, taints or states change. Rules on labels cost one bit test per
 //     node looked at.
-//   - Counters (counter.go, subject.go, topology.go, tally.go). How many
-//     instances that a rule looks at run in each domain: shared by all rules
-//     that look at the same, changed in constant time when an instance joins or
-//     leaves. A hard rule on domains becomes a range of counts (probe.go); a
-//     soft one a value per count (soft.go). Required anti-affinities of what runs are
-//     counters too, found by the label that they select on.
+//   - Counters (counter.go, selector_target.go, topology.go, domain_counts.go).
+//     How many instances that a rule looks at run in each domain: shared by all
+//     rules that look at the same, changed in constant time when an instance
+//     joins or leaves. A hard rule on domains becomes a range of counts
+//     (probe.go); a soft one a value per count (soft.go). Required anti-affinities of
+//     what runs are counters too, found by the label that they select on.
 //   - Grids (grid.go). Nodes in cells by the magnitude of what they have free;
 //     in a cell by key and join number, in blocks of 64 with the greatest of
 //     each lane. Cells without room are skipped by their corner, full blocks
 //     by their top. A search looks at about 20 nodes and passes over a few
 //     hundred cells, 1 µs at any n; the worst of 20,000 measured looked at
 //     some hundred nodes. Repair costs about 150 ns per change.
-//   - Orders (order.go). The plain orders have all nodes. Where rules on
+//   - Orders (ordering.go). The plain orders have all nodes. Where rules on
 //     labels or domains would make searches walk past many nodes, the rule set
 //     gets an order of its own with its set of nodes, its soft terms on labels
 //     in the key and its cells divided by domain, once the walks have wasted
 //     as much time as building a grid takes.
-//   - Levels (level.go, walk.go). The other soft terms have few different
-//     sums. They are walked from the greatest, and the walk ends where a lower
-//     sum can no longer win. Terms in which only a few nodes differ from the
-//     rest are dealt with by looking at these nodes first.
-//   - Classes and plans (class.go, plan.go). Rules are interned and compiled
-//     once; 256 unused classes are remembered, so that a stream of ever new
-//     rules keeps no memory. Looking up a known class allocates nothing, nor
+//   - Levels (level.go, walk.go). A level is a soft score that nodes may have,
+//     those terms apart that the key of an order holds; the word means nothing
+//     else in this package. There are few. They are walked from the greatest,
+//     and the walk ends where a lower one can no longer win. Terms that only a
+//     few nodes satisfy are dealt with by looking at these nodes first.
+//   - Classes and compiled rules (class.go, compiled_rules.go). Rules are interned
+//     and compiled once; 256 unused classes are remembered, so that a stream of
+//     ever new rules keeps no memory. Looking up a known class allocates nothing, nor
 //     does deciding.
 //   - Gradients (fragmentation.go, gradient.go, tournament.go).
 //     LeastFragmentation is not linear; ΔF is remembered per node and shape of
@@ -85,7 +87,7 @@
 // remembered until something changes; a survey for an explanation goes through the
 // same filters. A node that comes, goes or changes labels costs what runs on it. A
 // new class is compared with the counters that its labels, keys or namespace lead
-// to (anchor.go).
+// to (index_key.go).
 //
 // Bounds of the worst case: a search gives up a walk after looking at an eighth
 // of the nodes, or twice all of them where a scan has to score each, and then
@@ -97,7 +99,7 @@
 // # Determinism
 //
 // The same calls with the same seed give the same answers. Answers depend
-// neither on slots nor on the order of calls that led to the same cluster:
+// neither on rows nor on the order of calls that led to the same cluster:
 // ties go to the smaller join number, and draws of strategy Random are hashes
 // of seed, request and state over the nodes in join order.
 //
@@ -108,7 +110,7 @@
 //
 // # What it does not do
 //
-// It checks no input: requests, nodes and mixes must be valid, slots and
+// It checks no input: requests, nodes and mixes must be valid, rows and
 // classes its own. It never decides about time, priority or quota, and it
 // changes nothing on its own.
 package index

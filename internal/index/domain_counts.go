@@ -1,18 +1,20 @@
 package index
 
-// domainCounts counts things by domain number, sparsely while few domains have any.
+// domainCounts counts things by domain number: in a map while few domains have
+// any, in a plain list from then on, which is several times as fast to read. It
+// never goes back to a map, since a list costs four bytes per domain at most.
 type domainCounts struct {
 	sparse  map[int32]int32
 	dense   []int32
 	nonzero int
 	total   int64
-	// levels[c] is how many domains count c, for c > 0; nil until ranks asks.
-	levels []int32
+	// histogram[c] is how many domains count c, for c > 0; nil until ranks asks.
+	histogram []int32
 }
 
-// tallyShare is the share of the domains with a count from which a tally
-// becomes a plain list.
-const tallyShare = 8
+// denseDomainShare is the share of the domains with a count from which they
+// become a plain list.
+const denseDomainShare = 8
 
 func (t *domainCounts) at(domain int32) int32 {
 	if t.dense != nil {
@@ -28,7 +30,7 @@ func (t *domainCounts) at(domain int32) int32 {
 // to dense of them are counted in a plain list anyway.
 func (t *domainCounts) add(domain, delta int32, domains, dense int) {
 	t.total += int64(delta)
-	if t.dense == nil && (domains <= dense || t.nonzero > domains/tallyShare) {
+	if t.dense == nil && (domains <= dense || t.nonzero > domains/denseDomainShare) {
 		t.dense = make([]int32, domains)
 		for known, count := range t.sparse {
 			t.dense[known] = count
@@ -59,18 +61,18 @@ func (t *domainCounts) add(domain, delta int32, domains, dense int) {
 	} else if before != 0 && after == 0 {
 		t.nonzero--
 	}
-	if t.levels != nil {
-		t.levels[before]--
+	if t.histogram != nil {
+		t.histogram[before]--
 		t.enter(after)
 	}
 }
 
 // enter counts a domain under its count.
 func (t *domainCounts) enter(count int32) {
-	for int(count) >= len(t.levels) {
-		t.levels = append(t.levels, 0)
+	for int(count) >= len(t.histogram) {
+		t.histogram = append(t.histogram, 0)
 	}
-	t.levels[count]++
+	t.histogram[count]++
 }
 
 // each calls yield with every domain that has a count, in no fixed order: what
@@ -92,14 +94,14 @@ func (t *domainCounts) each(yield func(domain, count int32) bool) {
 // call takes time in proportion to the domains, later ones to the greatest
 // count there ever was.
 func (t *domainCounts) ranks(counts []int32) []int32 {
-	if t.levels == nil {
-		t.levels = make([]int32, 1)
+	if t.histogram == nil {
+		t.histogram = make([]int32, 1)
 		for _, count := range t.each {
 			t.enter(count)
 		}
 	}
-	for count := 1; count < len(t.levels); count++ {
-		if t.levels[count] > 0 {
+	for count := 1; count < len(t.histogram); count++ {
+		if t.histogram[count] > 0 {
 			counts = append(counts, int32(count))
 		}
 	}

@@ -8,7 +8,7 @@ const drawAttempts = 16
 
 // draw chooses uniformly among the feasible nodes of the greatest soft score.
 // Draws are a hash of seed, request, state and attempt over the nodes in join
-// order, so that they depend on nothing else: neither on slots nor on earlier
+// order, so that they depend on nothing else: neither on rows nor on earlier
 // draws. Rejected draws leave the rest uniform.
 func (x *Index) draw(p *probe) (Row, bool) {
 	if len(x.byJoin) == 0 {
@@ -19,10 +19,10 @@ func (x *Index) draw(p *probe) (Row, bool) {
 		fit = x.favourites(p)
 	}
 	for attempt := range uint64(drawAttempts) {
-		slot := x.byJoin[x.random(p.query, attempt, len(x.byJoin))]
-		if fit != nil && fit.has(slot) || fit == nil && x.fits(p, slot) {
+		row := x.byJoin[x.random(p.query, attempt, len(x.byJoin))]
+		if fit != nil && fit.has(row) || fit == nil && x.fits(p, row) {
 			x.stats.Draws++
-			return slot, true
+			return row, true
 		}
 	}
 	x.stats.Scans++
@@ -34,10 +34,10 @@ func (x *Index) draw(p *probe) (Row, bool) {
 		return 0, false
 	}
 	nth := x.random(p.query, drawAttempts, n)
-	for _, slot := range x.byJoin {
-		if fit.has(slot) {
+	for _, row := range x.byJoin {
+		if fit.has(row) {
 			if nth == 0 {
-				return slot, true
+				return row, true
 			}
 			nth--
 		}
@@ -49,12 +49,12 @@ func (x *Index) draw(p *probe) (Row, bool) {
 func (x *Index) favourites(p *probe) bitset {
 	fit := x.candidates(p)
 	best := int64(-1 << 63)
-	for slot := range fit.each {
-		best = max(best, p.softScore(slot))
+	for row := range fit.each {
+		best = max(best, p.softScore(row))
 	}
-	for slot := range fit.each {
-		if p.softScore(slot) < best {
-			fit.remove(slot)
+	for row := range fit.each {
+		if p.softScore(row) < best {
+			fit.remove(row)
 		}
 	}
 	return fit

@@ -23,7 +23,7 @@ type rule interface {
 	mark(x *Index, among, fail bitset) (from, to int)
 	// fails reports whether a node fails, and what it is short of then, zero
 	// where the rule is not about amounts.
-	fails(x *Index, slot Row) (shortfall int64, fails bool)
+	fails(x *Index, row Row) (shortfall int64, fails bool)
 }
 
 // filters returns all rules that a prepared query has for nodes, in filter
@@ -75,15 +75,15 @@ type stateRule State
 func (r stateRule) mark(x *Index, among, fail bitset) (from, to int) {
 	for w, word := range among {
 		for rest := word &^ x.ready[w]; rest != 0; rest &= rest - 1 {
-			slot := Row(w<<6 + bits.TrailingZeros64(rest))
-			fail.put(slot, x.nodes[slot].state == State(r))
+			row := Row(w<<6 + bits.TrailingZeros64(rest))
+			fail.put(row, x.nodes[row].state == State(r))
 		}
 	}
 	return 0, len(fail)
 }
 
-func (r stateRule) fails(x *Index, slot Row) (int64, bool) {
-	return 0, x.nodes[slot].state == State(r)
+func (r stateRule) fails(x *Index, row Row) (int64, bool) {
+	return 0, x.nodes[row].state == State(r)
 }
 
 // taintRule refuses the nodes of the lists that have one taint.
@@ -99,8 +99,8 @@ func (r taintRule) mark(_ *Index, _, fail bitset) (from, to int) {
 	return from, to
 }
 
-func (r taintRule) fails(x *Index, slot Row) (int64, bool) {
-	return 0, slices.Contains(r, x.taints.lists[x.nodes[slot].taints])
+func (r taintRule) fails(x *Index, row Row) (int64, bool) {
+	return 0, slices.Contains(r, x.taints.lists[x.nodes[row].taints])
 }
 
 // constraintRule refuses nodes that do not meet a constraint.
@@ -112,22 +112,22 @@ func (r constraintRule) mark(x *Index, _, fail bitset) (from, to int) {
 	return 0, len(fail)
 }
 
-func (r constraintRule) fails(x *Index, slot Row) (int64, bool) {
-	return 0, !x.nodes[slot].spec.Meets(r.Constraint)
+func (r constraintRule) fails(x *Index, row Row) (int64, bool) {
+	return 0, !x.nodes[row].spec.Meets(r.Constraint)
 }
 
 // instancesRule refuses nodes that are full of instances.
 type instancesRule struct{}
 
 func (r instancesRule) mark(x *Index, _, fail bitset) (from, to int) {
-	for slot := range x.full.each {
-		fail.put(slot, x.nodes[slot].full())
+	for row := range x.full.each {
+		fail.put(row, x.nodes[row].full())
 	}
 	return 0, len(fail)
 }
 
-func (r instancesRule) fails(x *Index, slot Row) (int64, bool) {
-	n := &x.nodes[slot]
+func (r instancesRule) fails(x *Index, row Row) (int64, bool) {
+	n := &x.nodes[row]
 	if !n.full() {
 		return 0, false
 	}
@@ -138,13 +138,13 @@ func (r instancesRule) fails(x *Index, slot Row) (int64, bool) {
 type portRule portTest
 
 func (r portRule) mark(_ *Index, _, fail bitset) (from, to int) {
-	for slot := range r.claims.each {
-		fail.set(Row(slot))
+	for row := range r.claims.each {
+		fail.set(Row(row))
 	}
 	return 0, len(fail)
 }
 
-func (r portRule) fails(_ *Index, slot Row) (int64, bool) { return 0, r.claims.at(int32(slot)) > 0 }
+func (r portRule) fails(_ *Index, row Row) (int64, bool) { return 0, r.claims.at(int32(row)) > 0 }
 
 // resourceRule refuses nodes with too little of a dimension beside what is used.
 // What is not asked is asked of overused nodes alone: they may have less than
@@ -168,18 +168,18 @@ func (r resourceRule) mark(x *Index, among, fail bitset) (from, to int) {
 		}
 		fail[w] = word & x.lacking(w, r.ask)
 		for rest := fail[w] & x.held[w]; rest != 0; rest &= rest - 1 {
-			slot := Row(w<<6 + bits.TrailingZeros64(rest))
-			fail.put(slot, x.missing(slot, r.ask, &Hold{}) > 0)
+			row := Row(w<<6 + bits.TrailingZeros64(rest))
+			fail.put(row, x.missing(row, r.ask, &Hold{}) > 0)
 		}
 	}
 	return 0, len(fail)
 }
 
-func (r resourceRule) fails(x *Index, slot Row) (int64, bool) {
-	if r.overused && !x.overused.has(slot) {
+func (r resourceRule) fails(x *Index, row Row) (int64, bool) {
+	if r.overused && !x.overused.has(row) {
 		return 0, false
 	}
-	missing := x.missing(slot, r.ask, &Hold{})
+	missing := x.missing(row, r.ask, &Hold{})
 	return missing, missing > 0
 }
 
@@ -190,22 +190,22 @@ type holdRule ask
 func (r holdRule) mark(x *Index, among, fail bitset) (from, to int) {
 	for w, word := range among {
 		for rest := word & x.held[w]; rest != 0; rest &= rest - 1 {
-			slot := Row(w<<6 + bits.TrailingZeros64(rest))
-			_, fails := r.fails(x, slot)
-			fail.put(slot, fails)
+			row := Row(w<<6 + bits.TrailingZeros64(rest))
+			_, fails := r.fails(x, row)
+			fail.put(row, fails)
 		}
 	}
 	return 0, len(fail)
 }
 
-func (r holdRule) fails(x *Index, slot Row) (int64, bool) {
-	h := x.nodes[slot].hold
-	if h == nil || r.dim < 0 || x.missing(slot, ask(r), &Hold{}) > 0 {
+func (r holdRule) fails(x *Index, row Row) (int64, bool) {
+	h := x.nodes[row].hold
+	if h == nil || r.dim < 0 || x.missing(row, ask(r), &Hold{}) > 0 {
 		return 0, false
 	}
 	missing := shortfall(r.amount, satSub(h.spare[r.dim], h.amounts[r.dim]))
 	if r.name == placement.NameGPU {
-		most, whole := x.nodes[slot].gpusLeft(h.devices)
+		most, whole := x.nodes[row].gpusLeft(h.devices)
 		missing = gpuMissing(r.amount, most, whole)
 	}
 	return missing, missing > 0
@@ -222,8 +222,8 @@ func (r domainTests) mark(x *Index, _, fail bitset) (from, to int) {
 	return 0, len(fail)
 }
 
-func (r domainTests) fails(_ *Index, slot Row) (int64, bool) {
-	return 0, slices.ContainsFunc(r, func(test *domainTest) bool { return !test.passes(slot) })
+func (r domainTests) fails(_ *Index, row Row) (int64, bool) {
+	return 0, slices.ContainsFunc(r, func(test *domainTest) bool { return !test.passes(row) })
 }
 
 // mark joins the nodes that fail to fail, in time proportional to the domains

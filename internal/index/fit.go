@@ -2,33 +2,49 @@ package index
 
 import "github.com/rads-project/constellation/placement"
 
+// Whether a node takes a query is asked in several ways, which differ in what they
+// look at:
+//
+//	                  eligible  full  packed  amounts  ports, domains
+//	fits                 x       x      x        x           x
+//	hasRoom                      x      x        x
+//	fitsExactly                                  x           x
+//	holdsAmounts                                 x
+//	admits                                                   x
+//	meets                x                                   x
+//	Evaluate             x       x            other holds    x
+//	FitsWithout          x       x            other use      x
+//
+// Eligible nodes are ready, have tolerated taints and meet the constraints; the
+// packed comparison says early of most nodes that the exact amounts do not fit.
+
 // fits reports whether a node passes all filters.
-func (x *Index) fits(p *probe, slot Row) bool {
-	return !p.nowhere && p.eligible.has(slot) && x.hasRoom(p, slot) && p.admits(slot)
+func (x *Index) fits(p *probe, row Row) bool {
+	return !p.nowhere && p.eligible.has(row) && x.hasRoom(p, row) && p.admits(row)
 }
 
 // hasRoom reports whether a node takes another instance and has the amounts,
 // which must be of dimensions that exist.
-func (x *Index) hasRoom(p *probe, slot Row) bool {
-	return !x.full.has(slot) && misses(x.packed[slot], p.need) == 0 && x.holdsAmounts(p, slot)
+func (x *Index) hasRoom(p *probe, row Row) bool {
+	return !x.full.has(row) && misses(x.packed[row], p.need) == 0 && x.holdsAmounts(p, row)
 }
 
 // fitsExactly reports whether an eligible node that is not full passes the
 // other filters: amounts, ports and domains.
-func (x *Index) fitsExactly(p *probe, slot Row) bool {
-	return !p.nowhere && x.holdsAmounts(p, slot) && p.admits(slot)
+func (x *Index) fitsExactly(p *probe, row Row) bool {
+	return !p.nowhere && x.holdsAmounts(p, row) && p.admits(row)
 }
 
 // holdsAmounts reports whether a node has room for amounts of dimensions that
 // exist.
-func (x *Index) holdsAmounts(p *probe, slot Row) bool {
+func (x *Index) holdsAmounts(p *probe, row Row) bool {
 	for i := range p.asks {
 		a := &p.asks[i]
 		if a.name == placement.NameGPU {
-			if gpuMissing(a.amount, int64(x.most[slot]), int64(x.whole[slot])) > 0 {
+			if gpuMissing(a.amount, int64(x.most[row]), int64(x.whole[row])) > 0 {
 				return false
 			}
-		} else if x.free[a.dim][slot] < a.amount {
+		} else if x.free[a.dim][row] < a.amount {
 			return false
 		}
 	}
@@ -36,14 +52,14 @@ func (x *Index) holdsAmounts(p *probe, slot Row) bool {
 }
 
 // admits reports whether a node passes the rules on ports and domains.
-func (p *probe) admits(slot Row) bool {
+func (p *probe) admits(row Row) bool {
 	for i := range p.ports {
-		if p.ports[i].claims.at(int32(slot)) > 0 {
+		if p.ports[i].claims.at(int32(row)) > 0 {
 			return false
 		}
 	}
 	for i := range p.tests {
-		if !p.tests[i].passes(slot) {
+		if !p.tests[i].passes(row) {
 			return false
 		}
 	}
@@ -51,23 +67,23 @@ func (p *probe) admits(slot Row) bool {
 }
 
 // Fits reports whether the query fits on the node.
-func (x *Index) Fits(q *Query, slot Row) bool { return x.fits(x.prepareFilters(q), slot) }
+func (x *Index) Fits(q *Query, row Row) bool { return x.fits(x.prepareFilters(q), row) }
 
 // Evaluate reports whether the query fits on the node and how it scores there,
 // with other held amounts in place of the node's own; nil means its own.
-func (x *Index) Evaluate(q *Query, slot Row, held *Hold) (placement.Terms, bool) {
+func (x *Index) Evaluate(q *Query, row Row, held *Hold) (placement.Terms, bool) {
 	p := x.prepare(q)
-	terms := x.terms(p, slot)
+	terms := x.terms(p, row)
 	if held == nil {
-		return terms, x.fits(p, slot)
+		return terms, x.fits(p, row)
 	}
-	ok := p.eligible.has(slot) && !x.full.has(slot) && !p.nowhere && p.admits(slot)
+	ok := p.eligible.has(row) && !x.full.has(row) && !p.nowhere && p.admits(row)
 	for _, a := range p.asks {
-		ok = ok && x.missing(slot, a, held) <= 0
+		ok = ok && x.missing(row, a, held) <= 0
 	}
 	terms.Strategy = 0
 	for d := range x.dims {
-		free := satSub(x.spare(slot, d), held.Resources.Amount(x.dims[d].name))
+		free := satSub(x.spare(row, d), held.Resources.Amount(x.dims[d].name))
 		terms.Strategy += x.dims[d].term(p.packs, d, free)
 	}
 	return terms, ok
@@ -75,15 +91,15 @@ func (x *Index) Evaluate(q *Query, slot Row, held *Hold) (placement.Terms, bool)
 
 // missing returns by how much an amount fails on a node beside given holds,
 // not above zero if it fits.
-func (x *Index) missing(slot Row, a ask, held *Hold) int64 {
+func (x *Index) missing(row Row, a ask, held *Hold) int64 {
 	if a.name == placement.NameGPU {
-		most, whole := x.nodes[slot].gpusLeft(held.Devices)
+		most, whole := x.nodes[row].gpusLeft(held.Devices)
 		return gpuMissing(a.amount, most, whole)
 	}
 	if a.dim < 0 {
 		return a.amount
 	}
-	return shortfall(a.amount, satSub(x.spare(slot, a.dim), held.Resources.Amount(a.name)))
+	return shortfall(a.amount, satSub(x.spare(row, a.dim), held.Resources.Amount(a.name)))
 }
 
 // shortfall returns asked − left, or the nearest int64.

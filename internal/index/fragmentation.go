@@ -20,7 +20,7 @@ type WorkloadClass struct {
 // fragmentation measures what a node's free GPUs are worth to the typical mix
 // of work, after Weng et al., "Beware of Fragmentation" (USENIX ATC 2023):
 //
-//	F(node) = Σ count(kind) · idle thousandths of GPUs that the kind can not use there
+//	F(node) = Σ count(kind) · idle thousandths of GPUs that the kind cannot use there
 //
 // which is all that is idle for a kind that asks for no GPU or does not fit,
 // and for others what is left on GPUs with less left than it asks of one. The
@@ -30,12 +30,12 @@ type WorkloadClass struct {
 // decide against the best fit: on the openb trace tenths allocate 95.4 % of the
 // GPUs and exact gradients 94.2 %.
 //
-// Invariant: base[slot] is current or unknown, once outdated by bookLog.
+// Invariant: base[row] is current or unknown, once outdated by bookLog.
 type fragmentation struct {
 	kinds  []workKind
 	unit   int64   // of gradients: a tenth of a GPU, once for every instance of the mix
 	asks   []int64 // distinct amounts that kinds ask of one GPU, ascending
-	base   []int64 // F by slot
+	base   []int64 // F by row
 	seen   uint64  // position in Index.bookLog of base
 	shapes map[hash]*gradients
 	clock  uint64
@@ -89,7 +89,7 @@ func (f *fragmentation) forgetDimension(d int) {
 }
 
 // measureFragments returns F of a node as it is, or with asks placed there.
-func (x *Index) measureFragments(slot Row, asks []ask) int64 {
+func (x *Index) measureFragments(row Row, asks []ask) int64 {
 	f := &x.fragmentation
 	var taken vector
 	gpu := int64(0)
@@ -100,12 +100,12 @@ func (x *Index) measureFragments(slot Row, asks []ask) int64 {
 			taken[a.dim] = a.amount
 		}
 	}
-	g := x.gpusAfter(slot, gpu)
+	g := x.gpusAfter(row, gpu)
 	sum := int64(0)
 	for i := range f.kinds {
 		kind := &f.kinds[i]
 		lost := g.idle
-		if kind.gpu > 0 && gpuMissing(kind.gpu, g.most, g.whole) <= 0 && x.runs(kind, slot, &taken) {
+		if kind.gpu > 0 && gpuMissing(kind.gpu, g.most, g.whole) <= 0 && x.runs(kind, row, &taken) {
 			lost = g.below[kind.each]
 		}
 		sum += kind.count * lost
@@ -121,10 +121,10 @@ type gpuState struct {
 
 // gpusAfter returns what is idle once so much of the GPUs is taken. The result
 // is scratch.
-func (x *Index) gpusAfter(slot Row, gpu int64) gpuState {
+func (x *Index) gpusAfter(row Row, gpu int64) gpuState {
 	f := &x.fragmentation
-	n := &x.nodes[slot]
-	holds := x.deviceHolds(slot, nil)
+	n := &x.nodes[row]
+	holds := x.deviceHolds(row, nil)
 	fraction := -1
 	if gpu > 0 && gpu < placement.Device {
 		fraction = n.tightest(gpu, holds)
@@ -153,7 +153,7 @@ func (x *Index) gpusAfter(slot Row, gpu int64) gpuState {
 }
 
 // runs reports whether a kind fits on a node beside what is taken, GPUs apart.
-func (x *Index) runs(kind *workKind, slot Row, taken *vector) bool {
+func (x *Index) runs(kind *workKind, row Row, taken *vector) bool {
 	for _, a := range kind.asks {
 		dim := a.dim
 		if dim < 0 {
@@ -161,9 +161,9 @@ func (x *Index) runs(kind *workKind, slot Row, taken *vector) bool {
 				return false
 			}
 		}
-		if x.free[dim][slot]-taken[dim] < a.amount {
+		if x.free[dim][row]-taken[dim] < a.amount {
 			return false
 		}
 	}
-	return len(kind.models) == 0 || slices.Contains(kind.models, x.nodes[slot].spec.Devices.Model)
+	return len(kind.models) == 0 || slices.Contains(kind.models, x.nodes[row].spec.Devices.Model)
 }

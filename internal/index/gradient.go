@@ -8,11 +8,11 @@ import (
 // gradients are ΔF of one shape of request on every node, and a tournament
 // between them. ΔF is not linear in what is free, so no order of nodes serves
 // all requests; but it changes only where something was placed or freed, so a
-// shape that is asked for again plays few matches anew.
+// shape that is asked for again plays few matches again.
 //
-// Invariant: by[slot] is current, unknown, or unfit where the shape finds no
+// Invariant: by[row] is current, unknown, or unfit where the shape finds no
 // room, once outdated by bookLog. heads[w] is the first of the 64 nodes from
-// slot 64·w on unless w is stale, tops[t] the first of the 64 heads from 64·t
+// row 64·w on unless w is stale, tops[t] the first of the 64 heads from 64·t
 // on unless one of them is.
 type gradients struct {
 	asks    []ask
@@ -37,24 +37,24 @@ const (
 const gradientBytes = 64 << 20
 
 // gradient returns ΔF of the query on a node that it fits on.
-func (x *Index) gradient(p *probe, slot Row) int64 {
+func (x *Index) gradient(p *probe, row Row) int64 {
 	by := x.gradientsOf(p).by
-	if by[slot] == unknown {
-		by[slot] = x.measureGradient(p, slot)
+	if by[row] == unknown {
+		by[row] = x.measureGradient(p, row)
 	}
-	return by[slot]
+	return by[row]
 }
 
 // measureGradient returns ΔF of the query on a node, or unfit.
-func (x *Index) measureGradient(p *probe, slot Row) int64 {
+func (x *Index) measureGradient(p *probe, row Row) int64 {
 	f := &x.fragmentation
-	if !x.present.has(slot) || !x.hasRoom(p, slot) {
+	if !x.present.has(row) || !x.hasRoom(p, row) {
 		return unfit
 	}
-	if f.base[slot] == unknown {
-		f.base[slot] = x.measureFragments(slot, nil)
+	if f.base[row] == unknown {
+		f.base[row] = x.measureFragments(row, nil)
 	}
-	return ceilDiv(x.measureFragments(slot, p.asks)-f.base[slot], f.unit)
+	return ceilDiv(x.measureFragments(row, p.asks)-f.base[row], f.unit)
 }
 
 // ceilDiv returns ⌈a / b⌉ for positive b.
@@ -111,8 +111,8 @@ func (x *Index) follow(g *gradients) {
 	for w := kept >> 6; w < len(g.heads); w++ {
 		g.stale.set(Row(w))
 	}
-	for _, slot := range changed {
-		g.stale.set(slot >> 6)
+	for _, row := range changed {
+		g.stale.set(row >> 6)
 	}
 }
 
@@ -126,8 +126,8 @@ func (x *Index) outdate(values []int64, seen uint64) []int64 {
 	for len(values) < len(x.nodes) {
 		values = append(values, unknown)
 	}
-	for _, slot := range changed {
-		values[slot] = unknown
+	for _, row := range changed {
+		values[row] = unknown
 	}
 	return values
 }

@@ -23,7 +23,7 @@ import (
 // entries.
 type grid struct {
 	parts []gridPart
-	at    []gridPlace // by slot
+	at    []gridPlace // by row
 	n     int         // entries
 	seen  uint64      // position in Index.bookLog
 }
@@ -55,7 +55,7 @@ type block struct {
 type gridEntry struct {
 	packed uint64
 	key    int64
-	slot   Row
+	row    Row
 }
 
 // noKey is above every key.
@@ -64,20 +64,20 @@ const noKey = math.MaxInt64
 // newGrid sorts the nodes of an order into a grid.
 func (x *Index) newGrid(o *ordering) *grid {
 	g := &grid{at: make([]gridPlace, len(x.nodes), cap(x.nodes)), seen: x.bookLog.end()}
-	var slots []Row
-	for _, slot := range x.byJoin {
-		g.at[slot].key = x.orderKey(o, slot)
-		if o.has(slot) {
-			slots = append(slots, slot)
+	var rows []Row
+	for _, row := range x.byJoin {
+		g.at[row].key = x.orderKey(o, row)
+		if o.has(row) {
+			rows = append(rows, row)
 		}
 	}
-	for slot := range g.at {
-		g.at[slot].cell = -1
+	for row := range g.at {
+		g.at[row].cell = -1
 	}
 	// In the order of keys every insertion is at the end.
-	slices.SortStableFunc(slots, func(a, b Row) int { return cmp.Compare(g.at[a].key, g.at[b].key) })
-	for _, slot := range slots {
-		g.insert(x, slot, o.part(slot), g.at[slot].key)
+	slices.SortStableFunc(rows, func(a, b Row) int { return cmp.Compare(g.at[a].key, g.at[b].key) })
+	for _, row := range rows {
+		g.insert(x, row, o.part(row), g.at[row].key)
 	}
 	x.stats.Grids++
 	return g
@@ -99,38 +99,38 @@ func (g *grid) repair(x *Index, o *ordering) bool {
 	for len(g.at) < len(x.nodes) {
 		g.at = append(g.at, gridPlace{cell: -1})
 	}
-	for _, slot := range changed {
-		g.update(x, o, slot)
+	for _, row := range changed {
+		g.update(x, o, row)
 	}
 	g.seen = x.bookLog.end()
 	return true
 }
 
 // update brings a node's entry up to date.
-func (g *grid) update(x *Index, o *ordering, slot Row) {
-	place := g.at[slot]
-	in := o.has(slot) && x.present.has(slot)
+func (g *grid) update(x *Index, o *ordering, row Row) {
+	place := g.at[row]
+	in := o.has(row) && x.present.has(row)
 	key := int64(0)
 	if in {
-		key = x.orderKey(o, slot)
+		key = x.orderKey(o, row)
 	}
 	if place.cell >= 0 {
 		c := &g.parts[place.part].cells[place.cell]
-		b, i := g.find(x, c, place.key, slot)
-		if in && place.part == o.part(slot) && place.key == key && c.blocks[b].entries[i].packed == x.packed[slot] {
+		b, i := g.find(x, c, place.key, row)
+		if in && place.part == o.part(row) && place.key == key && c.blocks[b].entries[i].packed == x.packed[row] {
 			return
 		}
 		g.remove(place, b, i)
-		g.at[slot].cell = -1
+		g.at[row].cell = -1
 	}
 	if in {
-		g.insert(x, slot, o.part(slot), key)
+		g.insert(x, row, o.part(row), key)
 	}
 }
 
 // find returns where a node is, or would be, in a cell.
-func (g *grid) find(x *Index, c *cell, key int64, slot Row) (b, i int) {
-	join := x.nodes[slot].join
+func (g *grid) find(x *Index, c *cell, key int64, row Row) (b, i int) {
+	join := x.nodes[row].join
 	b, _ = slices.BinarySearchFunc(c.blocks, key, func(b block, key int64) int {
 		return x.compareEntry(b.entries[len(b.entries)-1], key, join)
 	})
@@ -155,7 +155,7 @@ func (x *Index) compareEntry(e gridEntry, key int64, join uint64) int {
 	case e.key > key:
 		return 1
 	}
-	switch other := x.nodes[e.slot].join; {
+	switch other := x.nodes[e.row].join; {
 	case other < join:
 		return -1
 	case other > join:
@@ -164,25 +164,25 @@ func (x *Index) compareEntry(e gridEntry, key int64, join uint64) int {
 	return 0
 }
 
-func (g *grid) insert(x *Index, slot Row, part int32, key int64) {
+func (g *grid) insert(x *Index, row Row, part int32, key int64) {
 	for int(part) >= len(g.parts) {
 		g.parts = append(g.parts, gridPart{known: make(map[uint64]int32)})
 	}
-	packed := x.packed[slot]
+	packed := x.packed[row]
 	number := g.parts[part].cellOf(corner(packed))
 	c := &g.parts[part].cells[number]
-	g.at[slot] = gridPlace{key, part, number}
+	g.at[row] = gridPlace{key, part, number}
 	g.n++
-	entry := gridEntry{packed, key, slot}
+	entry := gridEntry{packed, key, row}
 	if len(c.blocks) == 0 {
 		c.blocks = append(c.blocks, block{top: packed, entries: []gridEntry{entry}})
 		c.low = key
 		return
 	}
-	b, i := g.find(x, c, key, slot)
+	b, i := g.find(x, c, key, row)
 	if at := &c.blocks[b]; len(at.entries) == x.limits.gridBlock {
 		c.split(b, i == len(at.entries))
-		b, i = g.find(x, c, key, slot)
+		b, i = g.find(x, c, key, row)
 	}
 	at := &c.blocks[b]
 	at.entries = slices.Insert(at.entries, i, entry)

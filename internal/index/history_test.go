@@ -32,7 +32,7 @@ func runHistory(t *rapid.T) {
 		"state": func(t *rapid.T) {
 			n := h.node(t)
 			n.state = rapid.SampledFrom([]State{Ready, Cordoned, Lost, Unreported}).Draw(t, "state")
-			h.x.SetState(n.slot, n.state)
+			h.x.SetState(n.row, n.state)
 		},
 		"remove":     h.removeNode,
 		"place":      func(t *rapid.T) { h.place(t, h.drawRequest(drawDice(t))) },

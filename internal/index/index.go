@@ -33,8 +33,8 @@ type Config struct {
 // Index is what the scheduler searches: the nodes, what runs there, and the
 // structures that find the best node for a request.
 //
-// Invariant of every exported method: all columns have one entry per slot; a
-// vacant slot has no bit in present and zeros elsewhere.
+// Invariant of every exported method: all columns have one entry per row; a
+// vacant row has no bit in present and zeros elsewhere.
 type Index struct {
 	cfg    Config
 	limits limits
@@ -46,11 +46,11 @@ type Index struct {
 	bound  int64 // W·2²⁰
 	unused bool  // some custom dimension may have no user
 
-	// Columns by slot: see node.go and books.go.
+	// Columns by row: see node.go and books.go.
 	nodes    []node
 	present  bitset
 	ready    bitset
-	full     bitset    // takes no more: crowded or overused
+	full     bitset    // takes no more: full of instances or overused
 	overused bitset    // more of some dimension used than the node has
 	free     [][]int64 // by dimension: allocatable − used − held
 	key      []uint32  // K, the sum of weighted free shares
@@ -73,7 +73,7 @@ type Index struct {
 	running    map[Row][]*Class // of the instances that joined, each once
 	counters   counterTable
 
-	orders       []*ordering // most recently used first; see order.go
+	orders       []*ordering // most recently used first; see ordering.go
 	bookLog      changeLog   // nodes whose amounts or description changed
 	scratchTerms []labelTerm
 

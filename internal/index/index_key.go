@@ -9,8 +9,8 @@ import (
 // indexKey is something that an instance must have for a counter to cover it, by
 // which the counters are found that may cover a class.
 //
-// Invariant: a counter of a selector stands in anchorTable.lists under every
-// one of its anchors, and whatever it covers has at least one of them.
+// Invariant: a counter of a selector stands in keyTable.lists under every
+// one of its index keys, and whatever it covers has at least one of them.
 type indexKey struct {
 	kind       indexKeyKind
 	namespace  string // placement.AllNamespaces for any
@@ -26,21 +26,21 @@ const (
 	byKey
 	// byLabel: there is this label.
 	byLabel
-	anchorKinds
+	indexKeyKinds
 )
 
-// mostAnchors bounds under how many anchors a counter stands. One of more
+// mostIndexKeys bounds under how many index keys a counter stands. One of more
 // namespaces times labels stands under its labels in any namespace.
-const mostAnchors = 256
+const mostIndexKeys = 256
 
-// anchors returns the anchors of a subject of a selector.
-func (s selectorTarget) anchors() []indexKey {
-	labels := labelAnchors(s.selector)
+// indexKeys returns the index keys of a target with a selector.
+func (s selectorTarget) indexKeys() []indexKey {
+	labels := labelKeys(s.selector)
 	if labels == nil {
 		labels = []indexKey{{kind: byNamespace}}
 	}
 	namespaces := s.namespaces
-	if len(namespaces)*len(labels) > mostAnchors {
+	if len(namespaces)*len(labels) > mostIndexKeys {
 		namespaces = []string{placement.AllNamespaces}
 	}
 	all := make([]indexKey, 0, len(namespaces)*len(labels))
@@ -53,29 +53,29 @@ func (s selectorTarget) anchors() []indexKey {
 	return all
 }
 
-// labelAnchors returns anchors, without namespaces and each once, one of which
+// labelKeys returns index keys, without namespaces and each once, one of which
 // everything that meets the constraint has. It returns nil if there are none:
 // labels may be missing then.
-func labelAnchors(c placement.Constraint) []indexKey {
+func labelKeys(c placement.Constraint) []indexKey {
 	switch c.Operator() {
 	case 0, placement.OpNot:
 		return nil
 	case placement.OpAnd:
 		var best []indexKey
 		for _, operand := range c.Operands() {
-			if anchors := labelAnchors(operand); narrower(anchors, best) {
-				best = anchors
+			if keys := labelKeys(operand); narrower(keys, best) {
+				best = keys
 			}
 		}
 		return best
 	case placement.OpOr:
 		var all []indexKey
 		for _, operand := range c.Operands() {
-			anchors := labelAnchors(operand)
-			if anchors == nil {
+			keys := labelKeys(operand)
+			if keys == nil {
 				return nil
 			}
-			all = append(all, anchors...)
+			all = append(all, keys...)
 		}
 		return distinct(all)
 	case placement.OpEqual, placement.OpIn:
@@ -92,7 +92,7 @@ func labelAnchors(c placement.Constraint) []indexKey {
 	}
 }
 
-// narrower reports whether fewer classes are likely to have one of the anchors a
+// narrower reports whether fewer classes are likely to have one of the index keys a
 // than one of b: labels are narrower than keys, and few than many.
 func narrower(a, b []indexKey) bool {
 	if a == nil || b == nil {
@@ -107,53 +107,53 @@ func narrower(a, b []indexKey) bool {
 	return len(a) < len(b)
 }
 
-func distinct(anchors []indexKey) []indexKey {
-	seen := make(map[indexKey]bool, len(anchors))
-	return slices.DeleteFunc(anchors, func(a indexKey) bool {
+func distinct(keys []indexKey) []indexKey {
+	seen := make(map[indexKey]bool, len(keys))
+	return slices.DeleteFunc(keys, func(a indexKey) bool {
 		twice := seen[a]
 		seen[a] = true
 		return twice
 	})
 }
 
-// keyTable finds counters by their anchors. A class is compared with those
+// keyTable finds counters by their index keys. A class is compared with those
 // that stand under one of its labels or keys, or under its namespace because
 // nothing is known of the labels, and with no others.
 type keyTable struct {
-	lists      map[indexKey][]*counter
-	used       [anchorKinds][2]int // lists of a kind, in one and in all namespaces
-	unanchored int                 // counters of which only the namespace is known
-	compared   uint64              // classes with counters
-	round      uint64              // of looking up
+	lists    map[indexKey][]*counter
+	used     [indexKeyKinds][2]int // lists of a kind, in one and in all namespaces
+	unkeyed  int                   // counters of which only the namespace is known
+	compared uint64                // classes with counters
+	round    uint64                // of looking up
 }
 
 func (t *keyTable) init() { t.lists = make(map[indexKey][]*counter) }
 
 func (t *keyTable) add(k *counter) {
-	for _, a := range k.anchors {
+	for _, a := range k.keys {
 		if len(t.lists[a]) == 0 {
 			t.used[a.kind][a.breadth()]++
 		}
 		t.lists[a] = append(t.lists[a], k)
 	}
-	if k.anchors[0].kind == byNamespace {
-		t.unanchored++
+	if k.keys[0].kind == byNamespace {
+		t.unkeyed++
 	}
 }
 
 func (t *keyTable) remove(k *counter) {
-	for _, a := range k.anchors {
+	for _, a := range k.keys {
 		if t.lists[a] = without(t.lists[a], k); len(t.lists[a]) == 0 {
 			delete(t.lists, a)
 			t.used[a.kind][a.breadth()]--
 		}
 	}
-	if k.anchors[0].kind == byNamespace {
-		t.unanchored--
+	if k.keys[0].kind == byNamespace {
+		t.unkeyed--
 	}
 }
 
-// breadth is 1 for an anchor in all namespaces.
+// breadth is 1 for an index key in all namespaces.
 func (a indexKey) breadth() int {
 	if a.namespace == placement.AllNamespaces {
 		return 1

@@ -11,9 +11,9 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
-// TestAnchorsMissNothing draws selectors of every form, in one namespace, some
+// TestIndexKeysMissNothing draws selectors of every form, in one namespace, some
 // or all, and finds for every class all counters that cover it, each once.
-func TestAnchorsMissNothing(t *testing.T) {
+func TestIndexKeysMissNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := newDice(rapid.Uint64().Draw(t, "dice"))
 		var table keyTable
@@ -23,16 +23,16 @@ func TestAnchorsMissNothing(t *testing.T) {
 			term := drawTerm(d)
 			if d.one(8) {
 				term.Namespaces = nil
-				for i := range mostAnchors {
+				for i := range mostIndexKeys {
 					term.Namespaces = append(term.Namespaces, strconv.Itoa(i))
 				}
 				term.Namespaces = append(term.Namespaces, "y")
 				term.Selector = placement.In("app", "1", "2")
 			}
 			owner := Class{request: placement.Request{Namespace: pick(d, "x", "y")}}
-			k := &counter{of: owner.subject(term, ofHolders)}
-			k.anchors = k.of.anchors()
-			require.LessOrEqual(t, len(k.anchors), mostAnchors+1)
+			k := &counter{of: owner.affinityTarget(term, ofHolders)}
+			k.keys = k.of.indexKeys()
+			require.LessOrEqual(t, len(k.keys), mostIndexKeys+1)
 			table.add(k)
 			all = append(all, k)
 		}
@@ -57,7 +57,7 @@ func TestAnchorsMissNothing(t *testing.T) {
 		}
 		require.Empty(t, table.lists)
 		require.Zero(t, table.used)
-		require.Zero(t, table.unanchored)
+		require.Zero(t, table.unkeyed)
 	})
 }
 
@@ -87,9 +87,9 @@ func TestInnocentsAreNotCompared(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			x := New(Config{})
-			slot := x.Add(zoneNode(0, 0), 0)
+			row := x.Add(zoneNode(0, 0), 0)
 			for i := range rules {
-				x.Join(slot, x.Class(&placement.Request{
+				x.Join(row, x.Class(&placement.Request{
 					ID: "r", Namespace: "ns", Preferences: placement.Preferences{}.
 						Near(placement.Repel(tt.selector(strconv.Itoa(i))).Within("zone")),
 				}))
@@ -97,13 +97,13 @@ func TestInnocentsAreNotCompared(t *testing.T) {
 			compared := func(namespace string) int {
 				r := placement.Request{ID: "r", Namespace: namespace, Labels: map[string]string{"app": "innocent", "tier": "web"}}
 				before := x.Stats().Compared
-				fits := x.Fits(&Query{Class: x.Class(&r), Resources: &r.Resources}, slot)
+				fits := x.Fits(&Query{Class: x.Class(&r), Resources: &r.Resources}, row)
 				require.Equal(t, tt.want == 0 || namespace != "ns", fits)
 				return int(x.Stats().Compared - before)
 			}
 			require.Equal(t, tt.want, compared("ns"))
 			require.Zero(t, compared("elsewhere"))
-			require.Equal(t, tt.want, x.Stats().Unanchored)
+			require.Equal(t, tt.want, x.Stats().Unkeyed)
 		})
 	}
 }
@@ -114,7 +114,7 @@ func TestCountersAreShared(t *testing.T) {
 	x := New(Config{})
 	app := placement.Equal("app", "a")
 	counters := func(terms ...placement.AffinityTerm) int {
-		x.planOf(x.Class(&placement.Request{ID: "r", Namespace: "ns", Preferences: placement.Preferences{}.Near(terms...)}))
+		x.compiledOf(x.Class(&placement.Request{ID: "r", Namespace: "ns", Preferences: placement.Preferences{}.Near(terms...)}))
 		return x.Stats().Counters
 	}
 	require.Equal(t, 1, counters(placement.Attract(app), placement.Repel(app), placement.AffinityTerm{Selector: app, Namespaces: []string{"ns"}}))
@@ -162,11 +162,11 @@ func TestPatchedSetsCountDomainsAnew(t *testing.T) {
 	require.True(t, ok, "the third zone has none")
 	for _, state := range []State{Cordoned, Ready} {
 		w.m.nodes[2].state = state
-		w.x.SetState(w.m.nodes[2].slot, state)
+		w.x.SetState(w.m.nodes[2].row, state)
 		w.check(t, r, Hold{})
 	}
 	w.m.nodes[2].state = Cordoned
-	w.x.SetState(w.m.nodes[2].slot, Cordoned)
+	w.x.SetState(w.m.nodes[2].row, Cordoned)
 	_, ok = w.checkBest(t, w.query(&r), &r)
 	require.True(t, ok, "the two zones that are left have one each")
 }

@@ -28,8 +28,8 @@ func TestSizes(t *testing.T) {
 				r := w.drawRequest(d)
 				w.checkBest(t, w.query(&r), &r)
 				if round%4 == 3 {
-					_, tallies := w.m.ranked(&r)
-					require.Equal(t, tallies, w.x.Count(w.query(&r)))
+					_, refused := w.m.ranked(&r)
+					require.Equal(t, refused, w.x.Count(w.query(&r)))
 					w.checkInvariants(t)
 				}
 			}
@@ -54,7 +54,7 @@ func (w *world) churn(d dice) {
 			w.setHeld(n, drawHeld(d))
 		case 2:
 			n.state = pick(d, Ready, Ready, Cordoned, Lost)
-			w.x.SetState(n.slot, n.state)
+			w.x.SetState(n.row, n.state)
 		case 3:
 			for len(n.instances) > 0 {
 				w.vacate(n, 0)
@@ -173,7 +173,7 @@ func TestBestAllocatesNothing(t *testing.T) {
 func TestClassesAreForgotten(t *testing.T) {
 	x := New(Config{})
 	n := placement.Node{ID: "n", Capacity: placement.Resources{CPU: 100}, Labels: map[string]string{"zone": "a"}}.Canonical()
-	slot := x.Add(&n, 1)
+	row := x.Add(&n, 1)
 	rules := func(i int) *placement.Request {
 		app := placement.Equal("app", strconv.Itoa(i))
 		return &placement.Request{
@@ -183,7 +183,7 @@ func TestClassesAreForgotten(t *testing.T) {
 		}
 	}
 	kept := x.Class(rules(-1))
-	x.Join(slot, kept)
+	x.Join(row, kept)
 	for i := range 5000 {
 		r := rules(i)
 		q := Query{Class: x.Class(r), Resources: &r.Resources}
@@ -195,7 +195,7 @@ func TestClassesAreForgotten(t *testing.T) {
 	require.LessOrEqual(t, stats.Classes, x.limits.unusedClasses+1)
 	require.LessOrEqual(t, stats.Counters, 2*x.limits.unusedClasses+1)
 	require.LessOrEqual(t, len(x.sets.built), x.limits.builtSets)
-	x.Leave(slot, kept)
+	x.Leave(row, kept)
 	for i := range 5000 {
 		x.Class(&placement.Request{ID: "r", Group: strconv.Itoa(i)})
 	}
@@ -217,11 +217,11 @@ func TestAdmits(t *testing.T) {
 	}
 	require.Empty(t, admits(many))
 	n := placement.Node{ID: "n", Capacity: many}.Canonical()
-	slot := x.Add(&n, 1)
+	row := x.Add(&n, 1)
 	require.Empty(t, admits(many))
 	require.Empty(t, admits(placement.Resources{CPU: 1, GPU: 1000}))
 	require.Equal(t, placement.ResourceName("another"), admits(placement.Resources{Custom: map[string]int64{"another": 1, "d1": 1}}))
-	x.Remove(slot)
+	x.Remove(row)
 	require.Empty(t, admits(placement.Resources{Custom: map[string]int64{"another": 1}}), "before its place is taken away too")
 }
 

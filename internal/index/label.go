@@ -37,15 +37,15 @@ func (p posting) joinInto(dst bitset) {
 }
 
 // relabel moves a node from the values that it had to those that it has.
-func (x *Index) relabel(slot Row, before, after *placement.Node) {
+func (x *Index) relabel(row Row, before, after *placement.Node) {
 	eachLabel(before, func(key, value string) {
 		if now, ok := labelOf(after, key); !ok || now != value {
-			x.unlabel(slot, key, value)
+			x.unlabel(row, key, value)
 		}
 	})
 	eachLabel(after, func(key, value string) {
 		if was, ok := labelOf(before, key); !ok || was != value {
-			x.label(slot, key, value)
+			x.label(row, key, value)
 		}
 	})
 }
@@ -69,7 +69,7 @@ func labelOf(n *placement.Node, key string) (string, bool) {
 	return n.Label(key)
 }
 
-func (x *Index) label(slot Row, key, value string) {
+func (x *Index) label(row Row, key, value string) {
 	k := x.labels[key]
 	if k == nil {
 		k = &labelKey{values: make(map[string]posting)}
@@ -78,21 +78,21 @@ func (x *Index) label(slot Row, key, value string) {
 	nodes, known := k.values[value]
 	switch {
 	case !known:
-		k.values[value] = posting{only: slot}
+		k.values[value] = posting{only: row}
 		return
 	case nodes.more == nil:
 		nodes.more = new(rowSet)
 		nodes.more.add(nodes.only, x.longestList())
 		k.values[value] = nodes
 	}
-	nodes.more.add(slot, x.longestList())
+	nodes.more.add(row, x.longestList())
 }
 
-func (x *Index) unlabel(slot Row, key, value string) {
+func (x *Index) unlabel(row Row, key, value string) {
 	k := x.labels[key]
 	nodes := k.values[value]
 	if nodes.more != nil {
-		nodes.more.remove(slot, x.longestList())
+		nodes.more.remove(row, x.longestList())
 		if nodes.more.n > 0 {
 			return
 		}
@@ -104,7 +104,7 @@ func (x *Index) unlabel(slot Row, key, value string) {
 }
 
 // meeting writes the nodes that meet the constraint into dst, which has one
-// bit per slot and is overwritten; bits of vacant slots are undefined. It takes
+// bit per row and is overwritten; bits of vacant rows are undefined. It takes
 // time in proportion to the bits and, for operators other than equality, to
 // the values of the label.
 func (x *Index) meeting(c placement.Constraint, dst bitset) {

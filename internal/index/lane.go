@@ -87,19 +87,19 @@ func wholeLane(whole int64) uint64 { return small(uint64(whole) << mantissa) }
 
 // pack returns the packed word of a node and its key K, the sum of weighted
 // free shares: the smaller, the fuller the node.
-func (x *Index) pack(slot Row) (packed uint64, key uint32) {
+func (x *Index) pack(row Row) (packed uint64, key uint32) {
 	sum := int64(0)
 	for d := range x.dims {
 		dim := &x.dims[d]
-		share := dim.share(x.free[d][slot])
+		share := dim.share(x.free[d][row])
 		sum += dim.weight * share
 		switch {
 		case dim.lane < 0:
 		case dim.name == placement.NameGPU:
-			packed = putLane(packed, dim.lane, mostLane(int64(x.most[slot])))
-			packed = putLane(packed, dim.lane+1, wholeLane(int64(x.whole[slot])))
+			packed = putLane(packed, dim.lane, mostLane(int64(x.most[row])))
+			packed = putLane(packed, dim.lane+1, wholeLane(int64(x.whole[row])))
 		default:
-			packed = putLane(packed, dim.lane, dim.laneOf(x.free[d][slot]))
+			packed = putLane(packed, dim.lane, dim.laneOf(x.free[d][row]))
 		}
 	}
 	return packed, uint32(sum)

@@ -13,8 +13,8 @@ const maxLevels = 64
 // spanAll lists the soft scores that nodes may have, greatest first. It reports
 // false if there are too many.
 //
-// A term that few nodes stand out in is dealt with at once: these nodes are
-// tried, and the others all have its other value.
+// A term that few nodes satisfy is handled by evaluating those nodes directly; all
+// others share its default value.
 func (s *search) spanAll() bool {
 	s.levels = append(s.levels, 0)
 	s.apart = true
@@ -54,8 +54,8 @@ func (s *search) spanLevels(test *softTest) bool {
 	}
 	add(0)
 	if test.set.n <= s.x.limits.listNodes {
-		for slot := range test.set.bits.each {
-			s.try(slot)
+		for row := range test.set.bits.each {
+			s.try(row)
 		}
 	} else {
 		add(placement.Unit)
@@ -75,10 +75,10 @@ func (s *search) spanDomains(test *softTest, add func(int64) bool) bool {
 	}
 	if s.x.standingOut(test) <= s.x.limits.listNodes {
 		for domain := range k.domains.each {
-			s.x.eachMember(t, domain, func(slot Row) { s.try(slot) })
+			s.x.eachMember(t, domain, func(row Row) { s.try(row) })
 		}
 		for _, target := range test.rule.targets {
-			s.x.eachMember(t, target.domain, func(slot Row) { s.try(slot) })
+			s.x.eachMember(t, target.domain, func(row Row) { s.try(row) })
 		}
 		return true
 	}

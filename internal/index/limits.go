@@ -20,11 +20,11 @@ type limits struct {
 	listNodes int
 	// walkNodes is how many nodes a walk may look at in any case.
 	walkNodes int
-	// denseSet is how many slots a set may list before it becomes bits, if
+	// denseSet is how many rows a set may list before it becomes bits, if
 	// they are also more than one in 32.
 	denseSet int
-	// denseTally is how many domains are always counted in a plain list.
-	denseTally int
+	// denseDomains is how many domains are always counted in a plain list.
+	denseDomains int
 	// unusedClasses is how many classes are remembered that nobody retains,
 	// so that requests with few rule sets compile each once and a stream of
 	// ever new ones does not grow the table.
@@ -39,7 +39,7 @@ type limits struct {
 func defaultLimits() limits {
 	return limits{
 		gridNodes: 512, gridBlock: 64, gridCost: 16, orders: 32, grids: 6, parts: 64,
-		listNodes: 256, walkNodes: 256, denseSet: 64, denseTally: 256,
+		listNodes: 256, walkNodes: 256, denseSet: 64, denseDomains: 256,
 		unusedClasses: 256, builtSets: 128, changeLog: 4096,
 	}
 }

@@ -26,46 +26,46 @@ type hold struct {
 	devices []int64
 }
 
-// Add takes in a node that is valid and canonical and returns its slot. The
+// Add takes in a node that is valid and canonical and returns its row. The
 // index keeps the pointer and treats the node as read-only. join breaks ties,
 // the smaller first, and must be unique. The node is Ready.
 //
 // It takes time in proportion to the node's labels, and to the number of nodes
 // if join is not the greatest so far or the node is larger than a reference. A
-// new slot takes an entry for each label key that rules count by.
+// new row takes an entry for each label key that rules count by.
 func (x *Index) Add(n *placement.Node, join uint64) Row {
-	slot := x.takeSlot()
-	x.nodes[slot] = node{spec: n, join: join}
-	x.present.set(slot)
-	x.ready.set(slot)
+	row := x.takeRow()
+	x.nodes[row] = node{spec: n, join: join}
+	x.present.set(row)
+	x.ready.set(row)
 	at, _ := slices.BinarySearchFunc(x.byJoin, join, x.compareJoin)
-	x.byJoin = slices.Insert(x.byJoin, at, slot)
+	x.byJoin = slices.Insert(x.byJoin, at, row)
 
 	allocatable := n.Allocatable()
 	x.use(&allocatable, 1)
 	amounts := x.registerAll(&allocatable)
 	for d := range x.dims {
-		x.free[d][slot] = amounts[d]
+		x.free[d][row] = amounts[d]
 	}
 	x.raise(amounts)
-	x.describe(slot, nil, n)
-	x.measureGPUs(slot)
-	x.changed(slot)
-	return slot
+	x.describe(row, nil, n)
+	x.measureGPUs(row)
+	x.changed(row)
+	return row
 }
 
-func (x *Index) compareJoin(slot Row, join uint64) int {
-	return cmp.Compare(x.nodes[slot].join, join)
+func (x *Index) compareJoin(row Row, join uint64) int {
+	return cmp.Compare(x.nodes[row].join, join)
 }
 
-// takeSlot returns a vacant slot and makes room in every column for a new one.
-func (x *Index) takeSlot() Row {
+// takeRow returns a vacant row and makes room in every column for a new one.
+func (x *Index) takeRow() Row {
 	if last := len(x.vacant) - 1; last >= 0 {
-		slot := x.vacant[last]
+		row := x.vacant[last]
 		x.vacant = x.vacant[:last]
-		return slot
+		return row
 	}
-	slot := Row(len(x.nodes))
+	row := Row(len(x.nodes))
 	x.nodes = append(x.nodes, node{})
 	for d := range x.free {
 		x.free[d] = append(x.free[d], 0)
@@ -81,67 +81,67 @@ func (x *Index) takeSlot() Row {
 	for _, topology := range x.topologies {
 		topology.domains = append(topology.domains, noDomain)
 	}
-	return slot
+	return row
 }
 
-// Update replaces the node of a slot; its join number, its state and what runs
+// Update replaces the node of a row; its join number, its state and what runs
 // there stay. Custom dimensions must be admitted first; see Admits. It takes the
 // time of Add; where a label changes that rules count by, also in proportion to
 // the classes that run on the node.
-func (x *Index) Update(slot Row, n *placement.Node) {
-	before := x.nodes[slot].spec
+func (x *Index) Update(row Row, n *placement.Node) {
+	before := x.nodes[row].spec
 	was, is := before.Allocatable(), n.Allocatable()
 	x.use(&is, 1)
 	x.use(&was, -1)
 	amounts := x.registerAll(&is)
 	earlier := x.registerAll(&was)
 	for d := range x.dims {
-		x.spend(slot, d, earlier[d]-amounts[d])
+		x.spend(row, d, earlier[d]-amounts[d])
 	}
-	x.nodes[slot].spec = n
+	x.nodes[row].spec = n
 	x.raise(amounts)
-	x.describe(slot, before, n)
-	x.measureGPUs(slot)
-	x.changed(slot)
+	x.describe(row, before, n)
+	x.measureGPUs(row)
+	x.changed(row)
 }
 
 // Remove takes the node out, in the time of Add. Nothing may be on its books any
 // more.
-func (x *Index) Remove(slot Row) {
-	n := &x.nodes[slot]
-	x.SetHeld(slot, Hold{})
+func (x *Index) Remove(row Row) {
+	n := &x.nodes[row]
+	x.SetHeld(row, Hold{})
 	allocatable := n.spec.Allocatable()
 	x.use(&allocatable, -1)
 	at, _ := slices.BinarySearchFunc(x.byJoin, n.join, x.compareJoin)
 	x.byJoin = slices.Delete(x.byJoin, at, at+1)
-	x.describe(slot, n.spec, nil)
-	x.present.remove(slot)
-	x.ready.remove(slot)
+	x.describe(row, n.spec, nil)
+	x.present.remove(row)
+	x.ready.remove(row)
 	n.spec = nil
-	x.forgetNode(slot)
+	x.forgetNode(row)
 	for d := range x.dims {
-		x.free[d][slot] = 0
+		x.free[d][row] = 0
 	}
-	x.nodes[slot] = node{}
-	delete(x.running, slot)
-	x.most[slot], x.whole[slot] = 0, 0
-	x.vacant = append(x.vacant, slot)
-	x.changed(slot)
+	x.nodes[row] = node{}
+	delete(x.running, row)
+	x.most[row], x.whole[row] = 0, 0
+	x.vacant = append(x.vacant, row)
+	x.changed(row)
 }
 
 // SetState sets the state of a node.
-func (x *Index) SetState(slot Row, state State) {
-	x.nodes[slot].state = state
-	x.ready.put(slot, state == Ready)
-	x.bookLog.add(slot, max(x.limits.changeLog, len(x.nodes)/2))
-	x.nodeLog.add(slot, x.limits.changeLog)
+func (x *Index) SetState(row Row, state State) {
+	x.nodes[row].state = state
+	x.ready.put(row, state == Ready)
+	x.bookLog.add(row, max(x.limits.changeLog, len(x.nodes)/2))
+	x.nodeLog.add(row, x.limits.changeLog)
 	x.version++
 }
 
 // forgetNode takes a node that goes out of every grid, while its join number is
 // there to find it by.
-func (x *Index) forgetNode(slot Row) {
-	x.changed(slot)
+func (x *Index) forgetNode(row Row) {
+	x.changed(row)
 	for _, o := range x.orders {
 		if o.grid == nil {
 			continue
@@ -159,21 +159,21 @@ func (x *Index) forgetNode(slot Row) {
 
 // describe keeps up the structures on labels and taints when the node's
 // description changes; nil stands for no node.
-func (x *Index) describe(slot Row, before, after *placement.Node) {
-	x.moveDomains(slot, before, after)
-	x.relabel(slot, before, after)
-	x.retaint(slot, before, after)
-	x.nodeLog.add(slot, x.limits.changeLog)
+func (x *Index) describe(row Row, before, after *placement.Node) {
+	x.moveDomains(row, before, after)
+	x.relabel(row, before, after)
+	x.retaint(row, before, after)
+	x.nodeLog.add(row, x.limits.changeLog)
 }
 
 // changed brings the columns that are computed from others up to date after
 // any change of a node's amounts.
-func (x *Index) changed(slot Row) {
-	n := &x.nodes[slot]
-	x.overused.put(slot, x.usesTooMuch(slot))
-	x.full.put(slot, n.full() || x.overused.has(slot))
-	x.packed[slot], x.key[slot] = x.pack(slot)
-	x.bookLog.add(slot, max(x.limits.changeLog, len(x.nodes)/2))
+func (x *Index) changed(row Row) {
+	n := &x.nodes[row]
+	x.overused.put(row, x.usesTooMuch(row))
+	x.full.put(row, n.full() || x.overused.has(row))
+	x.packed[row], x.key[row] = x.pack(row)
+	x.bookLog.add(row, max(x.limits.changeLog, len(x.nodes)/2))
 	x.version++
 }
 
@@ -184,22 +184,22 @@ func (n *node) full() bool {
 
 // usesTooMuch reports whether more of some dimension, or of one GPU, is used
 // than the node has.
-func (x *Index) usesTooMuch(slot Row) bool {
-	if x.nodes[slot].gpusOver() > 0 {
+func (x *Index) usesTooMuch(row Row) bool {
+	if x.nodes[row].gpusOver() > 0 {
 		return true
 	}
 	for d := range x.dims {
-		if x.spare(slot, d) < 0 {
+		if x.spare(row, d) < 0 {
 			return true
 		}
 	}
 	return false
 }
 
-// rekey computes every key and packed word anew, after a reference grew.
+// rekey computes every key and packed word again, after a reference grew.
 func (x *Index) rekey() {
-	for slot := range x.nodes {
-		x.packed[slot], x.key[slot] = x.pack(Row(slot))
+	for row := range x.nodes {
+		x.packed[row], x.key[row] = x.pack(Row(row))
 	}
 	x.orders = nil
 	clear(x.fragmentation.shapes)

@@ -8,7 +8,7 @@ import (
 
 // nodeSet is a set of nodes that rules on labels, taints and state define:
 // compiled once from the nodes of each label value, then patched node by node
-// from the log of nodes that were described anew.
+// from the log of nodes that were described again.
 //
 // Invariant: brought up to seen, bits holds exactly the present nodes for
 // which the rules hold, and n their number.
@@ -35,8 +35,8 @@ const (
 	eligible setKind = iota
 	// preferred: nodes that meet the only constraint.
 	preferred
-	// dreaded: nodes with an untolerated PreferNoSchedule taint.
-	dreaded
+	// unpreferred: nodes with a PreferNoSchedule taint that is not tolerated.
+	unpreferred
 )
 
 // existence counts the nodes of a set per domain of a topology: the domains
@@ -102,9 +102,9 @@ func (x *Index) current(set *nodeSet) *nodeSet {
 		return set
 	}
 	set.bits = set.bits.resized(words(len(x.nodes)))
-	for _, slot := range pending {
-		if in := x.belongs(set, slot); in != set.bits.has(slot) {
-			set.bits.put(slot, in)
+	for _, row := range pending {
+		if in := x.belongs(set, row); in != set.bits.has(row) {
+			set.bits.put(row, in)
 			set.edit++
 			if in {
 				set.n++
@@ -153,10 +153,10 @@ func (x *Index) compile(set *nodeSet) {
 		x.meeting(c, x.sets.scratch)
 		set.bits.intersect(x.sets.scratch)
 	}
-	if set.kind == dreaded {
+	if set.kind == unpreferred {
 		clear(set.bits)
 		x.taints.each(func(list *taintList) {
-			if list.dreaded(set.tolerations) {
+			if list.unpreferred(set.tolerations) {
 				list.nodes.joinInto(set.bits)
 			}
 		})
@@ -167,14 +167,14 @@ func (x *Index) compile(set *nodeSet) {
 }
 
 // belongs reads the rules of a set for one node.
-func (x *Index) belongs(set *nodeSet, slot Row) bool {
-	n := &x.nodes[slot]
+func (x *Index) belongs(set *nodeSet, row Row) bool {
+	n := &x.nodes[row]
 	if n.spec == nil {
 		return false
 	}
 	list := x.taints.lists[n.taints]
-	if set.kind == dreaded {
-		return list.dreaded(set.tolerations)
+	if set.kind == unpreferred {
+		return list.unpreferred(set.tolerations)
 	}
 	if set.kind == eligible {
 		if n.state != Ready {
@@ -207,8 +207,8 @@ func (x *Index) existing(set *nodeSet, t *topology) *existence {
 	}
 	e.nodes = append(e.nodes[:0], make([]int32, len(t.names))...)
 	e.n, e.setEdit, e.topoEdit = 0, set.edit, t.edit
-	for slot := range set.bits.each {
-		if domain := t.domains[slot]; domain != noDomain {
+	for row := range set.bits.each {
+		if domain := t.domains[row]; domain != noDomain {
 			if e.nodes[domain] == 0 {
 				e.n++
 			}

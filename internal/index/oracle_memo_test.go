@@ -10,7 +10,7 @@ type memo struct {
 	avoided   bool // some node has a taint that the request would rather avoid
 }
 
-// repeller is a required repulsion of an instance that keeps a request out.
+// repeller is a required anti-affinity of an instance that keeps a request out.
 type repeller struct {
 	on   *modelNode
 	term placement.AffinityTerm

@@ -68,7 +68,7 @@ func (m *model) parts(r *placement.Request, n *modelNode) []Part {
 		parts = append(parts, Part{PartPreferred, i, int64(preference.Weight), value(n.meets(preference.Constraint))})
 	}
 	if m.avoided(r) {
-		parts = append(parts, Part{PartTaint, 0, -100, value(n.dreaded(r))})
+		parts = append(parts, Part{PartTaint, 0, -100, value(n.unpreferred(r))})
 	}
 	for _, repel := range []bool{false, true} {
 		for i, term := range r.Preferences.Affinity {
@@ -101,7 +101,7 @@ func (m *model) parts(r *placement.Request, n *modelNode) []Part {
 	return parts
 }
 
-func (n *modelNode) dreaded(r *placement.Request) bool {
+func (n *modelNode) unpreferred(r *placement.Request) bool {
 	return slices.ContainsFunc(n.spec.Taints, func(taint placement.Taint) bool {
 		return taint.Effect == placement.PreferNoSchedule && !n.tolerable(r, taint)
 	})
@@ -112,7 +112,7 @@ func (m *model) avoided(r *placement.Request) bool {
 	if m.memo != nil {
 		return m.memo.avoided
 	}
-	return slices.ContainsFunc(m.nodes, func(n *modelNode) bool { return n.dreaded(r) })
+	return slices.ContainsFunc(m.nodes, func(n *modelNode) bool { return n.unpreferred(r) })
 }
 
 func (m *model) group(r *placement.Request, n *modelNode) int64 {
@@ -133,15 +133,15 @@ func (m *model) ranked(r *placement.Request) ([]*modelNode, []ReasonCount) {
 	}
 	defer m.remember(r)()
 	var fit []entry
-	var tallies []ReasonCount
+	var refused []ReasonCount
 	for _, n := range m.nodes {
 		if failures := m.failures(r, n, nil); len(failures) > 0 {
-			i := slices.IndexFunc(tallies, func(t ReasonCount) bool { return t.Reason == failures[0].Reason })
+			i := slices.IndexFunc(refused, func(t ReasonCount) bool { return t.Reason == failures[0].Reason })
 			if i < 0 {
-				i = len(tallies)
-				tallies = append(tallies, ReasonCount{Reason: failures[0].Reason})
+				i = len(refused)
+				refused = append(refused, ReasonCount{Reason: failures[0].Reason})
 			}
-			tallies[i].Nodes++
+			refused[i].Nodes++
 			continue
 		}
 		t, _ := m.terms(r, n, nil)
@@ -161,7 +161,7 @@ func (m *model) ranked(r *placement.Request) ([]*modelNode, []ReasonCount) {
 		fit = append(fit, entry{n, rank})
 	}
 	slices.SortStableFunc(fit, func(a, b entry) int { return slices.Compare(b.rank, a.rank) })
-	slices.SortFunc(tallies, func(a, b ReasonCount) int { return placement.CompareReasons(a.Reason, b.Reason) })
+	slices.SortFunc(refused, func(a, b ReasonCount) int { return placement.CompareReasons(a.Reason, b.Reason) })
 	var nodes []*modelNode
 	for _, e := range fit {
 		if r.Preferences.Strategy == placement.Random && cmp.Compare(e.rank[0], fit[0].rank[0]) != 0 {
@@ -169,7 +169,7 @@ func (m *model) ranked(r *placement.Request) ([]*modelNode, []ReasonCount) {
 		}
 		nodes = append(nodes, e.node)
 	}
-	return nodes, tallies
+	return nodes, refused
 }
 
 // best returns the node that is chosen, nil for none. x only lends the hash.

@@ -23,7 +23,7 @@ type model struct {
 type modelNode struct {
 	spec      placement.Node
 	join      uint64
-	slot      Row
+	row       Row
 	state     State
 	held      Hold
 	instances []*modelInstance
@@ -50,8 +50,8 @@ func (m *model) refer(r placement.Resources) {
 	}
 }
 
-func (m *model) at(slot Row) *modelNode {
-	i := slices.IndexFunc(m.nodes, func(n *modelNode) bool { return n.slot == slot })
+func (m *model) at(row Row) *modelNode {
+	i := slices.IndexFunc(m.nodes, func(n *modelNode) bool { return n.row == row })
 	return m.nodes[i]
 }
 

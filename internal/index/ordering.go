@@ -32,7 +32,7 @@ type dimensionSet uint64
 
 func (x *Index) allDimensions() dimensionSet { return 1<<len(x.dims) - 1 }
 
-func (o *ordering) has(slot Row) bool { return o.set == nil || o.set.bits.has(slot) }
+func (o *ordering) has(row Row) bool { return o.set == nil || o.set.bits.has(row) }
 
 func (o *ordering) equal(other *ordering) bool {
 	return o.packs == other.packs && o.lexical == other.lexical && o.set == other.set &&
@@ -40,11 +40,11 @@ func (o *ordering) equal(other *ordering) bool {
 }
 
 // part returns the number of the part of the grid that a node lies in.
-func (o *ordering) part(slot Row) int32 {
+func (o *ordering) part(row Row) int32 {
 	if o.topology == nil {
 		return 0
 	}
-	return o.topology.of(slot) - noDomain
+	return o.topology.of(row) - noDomain
 }
 
 // softScale is above every strategy term: R is at most maxDimensions·64·2²⁰.
@@ -52,14 +52,14 @@ const softScale = 1 << 32
 
 // orderKey returns the place of a node in the order, the smaller the earlier:
 // 100·(W·2²⁰ − R) − W·G, or for lexical orders W·2²⁰ − R − 2³²·G/2²⁰.
-func (x *Index) orderKey(o *ordering, slot Row) int64 {
-	behind := int64(x.key[slot])
+func (x *Index) orderKey(o *ordering, row Row) int64 {
+	behind := int64(x.key[row])
 	if o.packs != x.allDimensions() {
-		behind = x.bound - x.spreadTerm(o.packs, slot)
+		behind = x.bound - x.spreadTerm(o.packs, row)
 	}
 	soft := int64(0)
 	for _, term := range o.terms {
-		if term.set.bits.has(slot) {
+		if term.set.bits.has(row) {
 			soft += term.weight
 		}
 	}
@@ -78,12 +78,12 @@ func (x *Index) ordering(p *probe) (use, own *ordering) {
 		packs: p.packs, terms: terms, topology: x.divider(p),
 		lexical: p.strategy == placement.Affinity && len(terms) > 0,
 	}
-	if p.plan.eligible.n < len(x.byJoin)-len(x.byJoin)/8 {
-		wanted.set = p.plan.eligible
+	if p.compiled.eligible.n < len(x.byJoin)-len(x.byJoin)/8 {
+		wanted.set = p.compiled.eligible
 	}
 	if wanted.set != nil || len(terms) > 0 || wanted.topology != nil {
 		own = x.remember(&wanted)
-		if own.grid != nil || own.wasted > x.limits.gridCost*p.plan.eligible.n {
+		if own.grid != nil || own.wasted > x.limits.gridCost*p.compiled.eligible.n {
 			x.upToDate(own)
 			return own, own
 		}
@@ -110,7 +110,7 @@ func (x *Index) divider(p *probe) *topology {
 }
 
 // foldable returns the soft terms that an order can hold: those on labels and
-// taints that more than a few nodes stand out in. The result is scratch.
+// taints that more than a few nodes satisfy. The result is scratch.
 func (x *Index) foldable(p *probe) []labelTerm {
 	terms := x.scratchTerms[:0]
 	for i := range p.soft {

@@ -16,7 +16,7 @@ type Query struct {
 // changes.
 type probe struct {
 	query     *Query
-	plan      *compiledRules
+	compiled  *compiledRules
 	strategy  placement.Strategy
 	asks      []ask
 	need      uint64 // packed word of asks
@@ -28,7 +28,7 @@ type probe struct {
 	low       int64 // bounds of G
 	high      int64
 	gradients *gradients   // of LeastFragmentation, once asked for
-	packs     dimensionSet // dimensions that count as in BinPack; see order.go
+	packs     dimensionSet // dimensions that count as in BinPack; see ordering.go
 }
 
 // portTest is a claimed port that the query claims too.
@@ -51,8 +51,8 @@ type domainTest struct {
 
 const noLimit = 1<<31 - 1
 
-func (t *domainTest) passes(slot Row) bool {
-	return t.passesDomain(t.counter.topology.of(slot))
+func (t *domainTest) passes(row Row) bool {
+	return t.passesDomain(t.counter.topology.of(row))
 }
 
 func (t *domainTest) passesDomain(domain int32) bool {
@@ -82,12 +82,12 @@ func (x *Index) prepare(q *Query) *probe {
 // matters to.
 func (x *Index) prepareFilters(q *Query) *probe {
 	p := &x.probe
-	plan := x.planOf(q.Class)
+	rules := x.compiledOf(q.Class)
 	*p = probe{
-		query: q, plan: plan, strategy: q.Class.request.Preferences.Strategy,
+		query: q, compiled: rules, strategy: q.Class.request.Preferences.Strategy,
 		asks: x.asksOf(q.Resources, p.asks[:0]), ports: p.ports[:0],
-		tests: p.tests[:0], soft: p.soft[:0], low: plan.low, high: plan.high,
-		eligible: x.current(plan.eligible).bits,
+		tests: p.tests[:0], soft: p.soft[:0], low: rules.low, high: rules.high,
+		eligible: x.current(rules.eligible).bits,
 	}
 	p.need = x.need(p.asks)
 	for _, a := range p.asks {
@@ -125,8 +125,8 @@ func (x *Index) spared(asks []ask) dimensionSet {
 // prepareHard turns the hard rules into tests, in filter order.
 func (x *Index) prepareHard(p *probe) {
 	symmetric := false
-	for i := range p.plan.hard {
-		rule := &p.plan.hard[i]
+	for i := range p.compiled.hard {
+		rule := &p.compiled.hard[i]
 		if !symmetric && rule.kind != placement.ReasonAffinity {
 			symmetric = true
 			p.addRepellers()
@@ -139,7 +139,7 @@ func (x *Index) prepareHard(p *probe) {
 }
 
 func (p *probe) addRepellers() {
-	for _, k := range p.plan.repellers {
+	for _, k := range p.compiled.repellers {
 		if k.all > 0 {
 			p.tests = append(p.tests, domainTest{counter: k, kind: placement.ReasonAntiAffinity, index: -1})
 		}
@@ -162,7 +162,7 @@ func (x *Index) domainTest(p *probe, rule *domainRule) domainTest {
 		test.high = atMost(int64(rule.spread.MaxPerDomain) - int64(rule.self))
 	default:
 		test.keyed = true
-		least, domains := x.leastCount(rule.counter, p.plan.eligible)
+		least, domains := x.leastCount(rule.counter, p.compiled.eligible)
 		if domains < rule.spread.MinDomains {
 			least = 0
 		}

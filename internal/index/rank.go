@@ -31,19 +31,19 @@ func (r rank) above(other rank) bool {
 }
 
 // strategyTerm returns R of a node.
-func (x *Index) strategyTerm(p *probe, slot Row) int64 {
+func (x *Index) strategyTerm(p *probe, row Row) int64 {
 	if p.strategy != placement.Spread {
-		return x.bound - int64(x.key[slot])
+		return x.bound - int64(x.key[row])
 	}
-	return x.spreadTerm(p.packs, slot)
+	return x.spreadTerm(p.packs, row)
 }
 
 // spreadTerm returns R of a node where the dimensions of packs count as in
 // BinPack, the others as in Spread.
-func (x *Index) spreadTerm(packs dimensionSet, slot Row) int64 {
+func (x *Index) spreadTerm(packs dimensionSet, row Row) int64 {
 	sum := int64(0)
 	for d := range x.dims {
-		sum += x.dims[d].term(packs, d, x.free[d][slot])
+		sum += x.dims[d].term(packs, d, x.free[d][row])
 	}
 	return sum
 }
@@ -58,33 +58,33 @@ func (d *dimension) term(packs dimensionSet, number int, free int64) int64 {
 }
 
 // terms returns the parts of a node's score.
-func (x *Index) terms(p *probe, slot Row) placement.Terms {
+func (x *Index) terms(p *probe, row Row) placement.Terms {
 	return placement.Terms{
-		Strategy: x.strategyTerm(p, slot), Bound: x.bound,
-		Soft: p.softScore(slot), SoftLow: p.low, SoftHigh: p.high,
+		Strategy: x.strategyTerm(p, row), Bound: x.bound,
+		Soft: p.softScore(row), SoftLow: p.low, SoftHigh: p.high,
 	}
 }
 
 // rankOf returns where a node stands in the order of the strategy.
-func (x *Index) rankOf(p *probe, slot Row) rank {
+func (x *Index) rankOf(p *probe, row Row) rank {
 	soft := int64(0)
 	if len(p.soft) > 0 {
-		soft = p.softScore(slot)
+		soft = p.softScore(row)
 	}
 	switch p.strategy {
 	case placement.Affinity:
-		return rank{soft, x.strategyTerm(p, slot)}
+		return rank{soft, x.strategyTerm(p, row)}
 	case placement.LeastFragmentation:
-		return rank{soft, -x.gradient(p, slot), -int64(x.key[slot])}
+		return rank{soft, -x.gradient(p, row), -int64(x.key[row])}
 	case placement.Random:
 		return rank{soft}
 	default:
 	}
-	score := placement.Score(placement.Terms{Strategy: x.strategyTerm(p, slot), Bound: x.bound, Soft: soft})
-	return rank{-p.plan.groupOn(slot), score}
+	score := placement.Score(placement.Terms{Strategy: x.strategyTerm(p, row), Bound: x.bound, Soft: soft})
+	return rank{-p.compiled.groupOn(row), score}
 }
 
-// before reports whether slot a with rank ra comes before b with rb.
+// before reports whether row a with rank ra comes before b with rb.
 func (x *Index) before(a Row, ra rank, b Row, rb rank) bool {
 	return ra.above(rb) || ra == rb && x.nodes[a].join < x.nodes[b].join
 }

@@ -16,14 +16,14 @@ func (x *Index) Ranked(q *Query) iter.Seq[Row] {
 	return func(yield func(Row) bool) {
 		p := x.prepareRules(q)
 		r := ranking{index: x}
-		for slot := range p.eligible.each {
-			if x.meets(p, slot) {
-				r.nodes = append(r.nodes, ranked{slot, x.rankOf(p, slot)})
+		for row := range p.eligible.each {
+			if x.meets(p, row) {
+				r.nodes = append(r.nodes, ranked{row, x.rankOf(p, row)})
 			}
 		}
 		heap.Init(&r)
 		for len(r.nodes) > 0 {
-			if !yield(heap.Pop(&r).(ranked).slot) {
+			if !yield(heap.Pop(&r).(ranked).row) {
 				return
 			}
 		}
@@ -32,10 +32,10 @@ func (x *Index) Ranked(q *Query) iter.Seq[Row] {
 
 // Meets reports whether a node meets the rules of a query, whatever is free
 // there now; see Ranked.
-func (x *Index) Meets(q *Query, slot Row) bool { return x.meets(x.prepareRules(q), slot) }
+func (x *Index) Meets(q *Query, row Row) bool { return x.meets(x.prepareRules(q), row) }
 
 // Overused reports whether instances use more of something than the node has.
-func (x *Index) Overused(slot Row) bool { return x.overused.has(slot) }
+func (x *Index) Overused(row Row) bool { return x.overused.has(row) }
 
 // prepareRules makes the query ready without its amounts and ports.
 func (x *Index) prepareRules(q *Query) *probe {
@@ -46,7 +46,7 @@ func (x *Index) prepareRules(q *Query) *probe {
 	return p
 }
 
-func (x *Index) meets(p *probe, slot Row) bool { return p.eligible.has(slot) && p.admits(slot) }
+func (x *Index) meets(p *probe, row Row) bool { return p.eligible.has(row) && p.admits(row) }
 
 // ranking is a heap of nodes, the first in order on top.
 type ranking struct {
@@ -55,7 +55,7 @@ type ranking struct {
 }
 
 type ranked struct {
-	slot Row
+	row  Row
 	rank rank
 }
 
@@ -65,7 +65,7 @@ func (r *ranking) Len() int { return len(r.nodes) }
 // Less is part of heap.Interface.
 func (r *ranking) Less(i, j int) bool {
 	a, b := &r.nodes[i], &r.nodes[j]
-	return r.index.before(a.slot, a.rank, b.slot, b.rank)
+	return r.index.before(a.row, a.rank, b.row, b.rank)
 }
 
 // Swap is part of heap.Interface.

@@ -29,22 +29,22 @@ func TestRankedLooksAtRulesAlone(t *testing.T) {
 		ranked := slices.Collect(w.x.Ranked(q))
 		for _, n := range w.m.nodes {
 			rules := true
-			for _, f := range w.x.Verdict(q, n.slot).Failures {
+			for _, f := range w.x.Verdict(q, n.row).Failures {
 				switch f.Reason.Kind {
 				case placement.ReasonInstances, placement.ReasonPort, placement.ReasonResource, placement.ReasonHold:
 				default:
 					rules = false
 				}
 			}
-			require.Equal(t, rules, slices.Contains(ranked, n.slot), n.spec.ID)
-			require.Equal(t, rules, w.x.Meets(q, n.slot))
-			require.Equal(t, slices.Contains(n.over(w), true), w.x.Overused(n.slot))
+			require.Equal(t, rules, slices.Contains(ranked, n.row), n.spec.ID)
+			require.Equal(t, rules, w.x.Meets(q, n.row))
+			require.Equal(t, slices.Contains(n.over(w), true), w.x.Overused(n.row))
 		}
 		var top []Row
 		for _, choice := range w.x.Top(bare, len(w.m.nodes)) {
 			top = append(top, choice.Slot)
 		}
-		fit := slices.DeleteFunc(slices.Collect(w.x.Ranked(bare)), func(slot Row) bool { return !w.x.Fits(bare, slot) })
+		fit := slices.DeleteFunc(slices.Collect(w.x.Ranked(bare)), func(row Row) bool { return !w.x.Fits(bare, row) })
 		require.Equal(t, top, append([]Row(nil), fit...))
 	})
 }
@@ -52,12 +52,12 @@ func TestRankedLooksAtRulesAlone(t *testing.T) {
 // over returns for every dimension whether more is used than the node has.
 func (n *modelNode) over(w *world) []bool {
 	var over []bool
-	free := w.x.Free(n.slot)
-	held := w.x.Held(n.slot).Resources
+	free := w.x.Free(n.row)
+	held := w.x.Held(n.row).Resources
 	for name, amount := range free.All() {
 		over = append(over, amount+held.Amount(name) < 0)
 	}
-	for _, device := range w.x.DeviceFree(n.slot) {
+	for _, device := range w.x.DeviceFree(n.row) {
 		over = append(over, device < 0)
 	}
 	return over

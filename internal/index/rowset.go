@@ -2,51 +2,54 @@ package index
 
 import "slices"
 
-// rowSet is a set of slots that is small when it has few members and fast
-// when it has many: a sorted list, or one bit per slot once more than one
-// slot in denseShare is a member. Both forms take at most a few bytes per
+// rowSet is a set of rows that is small when it has few members and fast
+// when it has many: a sorted list, or one bit per row once more than one
+// row in denseShare is a member. Both forms take at most a few bytes per
 // member, so that a label value that one node carries costs no bitmap.
+//
+// It and domainCounts are the two containers that change their form. They are not
+// one, since a set is read 64 rows at a time and a count by its domain.
 type rowSet struct {
 	list []Row // sorted, while bits is nil
 	bits bitset
 	n    int
 }
 
-// denseShare is the share of the slots above which a set becomes bits, unless
+// denseShare is the share of the rows above which a set becomes bits, unless
 // it is small anyway. Below half of that it becomes a list again.
 const denseShare = 32
 
 func (x *Index) longestList() int { return max(x.limits.denseSet, len(x.nodes)/denseShare) }
 
-// add puts in a slot that is no member. longest is how many members a list may
+// add puts in a row that is no member. longest is how many members a list may
 // have.
-func (s *rowSet) add(slot Row, longest int) {
+func (s *rowSet) add(row Row, longest int) {
 	s.n++
 	if s.bits == nil && s.n > longest {
-		s.bits = make(bitset, words(int(max(slot, s.list[len(s.list)-1]))+1))
+		s.bits = make(bitset, words(int(max(row, s.list[len(s.list)-1]))+1))
 		for _, member := range s.list {
 			s.bits.set(member)
 		}
 		s.list = nil
 	}
 	if s.bits != nil {
-		s.bits = s.bits.resized(max(len(s.bits), words(int(slot)+1)))
-		s.bits.set(slot)
+		s.bits = s.bits.resized(max(len(s.bits), words(int(row)+1)))
+		s.bits.set(row)
 		return
 	}
-	at, _ := slices.BinarySearch(s.list, slot)
-	s.list = slices.Insert(s.list, at, slot)
+	at, _ := slices.BinarySearch(s.list, row)
+	s.list = slices.Insert(s.list, at, row)
 }
 
 // remove takes out a member.
-func (s *rowSet) remove(slot Row, longest int) {
+func (s *rowSet) remove(row Row, longest int) {
 	s.n--
 	if s.bits == nil {
-		at, _ := slices.BinarySearch(s.list, slot)
+		at, _ := slices.BinarySearch(s.list, row)
 		s.list = slices.Delete(s.list, at, at+1)
 		return
 	}
-	s.bits.remove(slot)
+	s.bits.remove(row)
 	if s.n < longest/2 {
 		s.list = make([]Row, 0, s.n)
 		s.each(func(member Row) bool {

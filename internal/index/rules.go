@@ -8,7 +8,7 @@ import (
 )
 
 // ruleWriter writes rules in a form that is the same if and only if the rules
-// are: interned things are found by it in ordinary maps. Those are seeded anew
+// are: interned things are found by it in ordinary maps. Those are seeded afresh
 // in every process, so that nobody can choose rules that collide. Its fields
 // are scratch, so that writing allocates nothing.
 //

@@ -48,17 +48,17 @@ func (x *Index) scan(p *probe) (Row, bool) {
 		found    bool
 		group    *domainCounts
 	)
-	if p.plan.group != nil {
-		group = &p.plan.group.domains
+	if p.compiled.group != nil {
+		group = &p.compiled.group.domains
 	}
-	for slot := range x.candidates(p).each {
+	for row := range x.candidates(p).each {
 		// The group comes before all else: no need to score what is behind.
-		if group != nil && found && -int64(group.at(int32(slot))) < bestRank[0] {
+		if group != nil && found && -int64(group.at(int32(row))) < bestRank[0] {
 			continue
 		}
-		r := x.rankOf(p, slot)
-		if !found || x.before(slot, r, best, bestRank) {
-			best, bestRank, found = slot, r, true
+		r := x.rankOf(p, row)
+		if !found || x.before(row, r, best, bestRank) {
+			best, bestRank, found = row, r, true
 		}
 	}
 	return best, found
@@ -92,12 +92,12 @@ func (x *Index) scanPacked(p *probe) (Row, bool) {
 			if (bestKey-int64(keys[i]))|-missed|(int64(word>>i&1)-1) < 0 {
 				continue
 			}
-			slot, key := Row(base+i), int64(keys[i])
-			if found && key == bestKey && x.nodes[slot].join > x.nodes[best].join {
+			row, key := Row(base+i), int64(keys[i])
+			if found && key == bestKey && x.nodes[row].join > x.nodes[best].join {
 				continue
 			}
-			if x.fitsExactly(p, slot) {
-				best, bestKey, found = slot, key, true
+			if x.fitsExactly(p, row) {
+				best, bestKey, found = row, key, true
 			}
 		}
 	}

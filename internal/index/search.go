@@ -76,22 +76,22 @@ func (s *search) budget() int {
 }
 
 // try compares a node with the best so far, if the query fits there.
-func (s *search) try(slot Row) {
-	if !s.x.fits(s.p, slot) {
+func (s *search) try(row Row) {
+	if !s.x.fits(s.p, row) {
 		return
 	}
-	r := s.x.rankOf(s.p, slot)
-	if !s.found || s.x.before(slot, r, s.best, s.rank) {
-		s.best, s.rank, s.found = slot, r, true
+	r := s.x.rankOf(s.p, row)
+	if !s.found || s.x.before(row, r, s.best, s.rank) {
+		s.best, s.rank, s.found = row, r, true
 	}
 }
 
 // list looks at the nodes that one of the hard rules leaves over, if these are
 // few. It reports whether it did.
 func (s *search) list() bool {
-	if s.p.plan.eligible.n <= s.x.limits.listNodes {
-		for slot := range s.p.eligible.each {
-			s.try(slot)
+	if s.p.compiled.eligible.n <= s.x.limits.listNodes {
+		for row := range s.p.eligible.each {
+			s.try(row)
 		}
 		return true
 	}
@@ -101,7 +101,7 @@ func (s *search) list() bool {
 			continue
 		}
 		for domain := range test.counter.domains.each {
-			s.x.eachMember(test.counter.topology, domain, func(slot Row) { s.try(slot) })
+			s.x.eachMember(test.counter.topology, domain, func(row Row) { s.try(row) })
 		}
 		return true
 	}
@@ -127,7 +127,7 @@ func (x *Index) eachMember(t *topology, domain int32, visit func(Row)) {
 		visit(Row(domain))
 		return
 	}
-	for slot := range x.labels[t.key].values[t.names[domain]].each {
-		visit(slot)
+	for row := range x.labels[t.key].values[t.names[domain]].each {
+		visit(row)
 	}
 }

@@ -44,8 +44,8 @@ type pair [2]string
 // pair returns the group that is counted.
 func (s selectorTarget) pair() pair { return pair{s.namespaces[0], s.group} }
 
-// subject returns what an affinity term of the class looks at.
-func (c *Class) subject(term placement.AffinityTerm, kind targetKind) selectorTarget {
+// affinityTarget returns what an affinity term of the class looks at.
+func (c *Class) affinityTarget(term placement.AffinityTerm, kind targetKind) selectorTarget {
 	namespaces := slices.Sorted(slices.Values(term.Namespaces))
 	if len(namespaces) == 0 {
 		namespaces = []string{c.request.Namespace}
@@ -53,8 +53,8 @@ func (c *Class) subject(term placement.AffinityTerm, kind targetKind) selectorTa
 	return selectorTarget{kind: kind, namespaces: slices.Compact(namespaces), selector: term.Selector}
 }
 
-// spreadSubject returns what a spread rule of the class counts.
-func (c *Class) spreadSubject(selector placement.Constraint) selectorTarget {
+// spreadTarget returns what a spread rule of the class counts.
+func (c *Class) spreadTarget(selector placement.Constraint) selectorTarget {
 	if selector.IsZero() {
 		return selectorTarget{kind: ofGroup, namespaces: []string{c.request.Namespace}, group: c.request.Group}
 	}

@@ -16,23 +16,23 @@ type softTest struct {
 
 // prepareSoft looks up what the soft terms need.
 func (x *Index) prepareSoft(p *probe) {
-	for i, term := range p.plan.labels {
+	for i, term := range p.compiled.labels {
 		set := x.current(term.set)
 		p.soft = append(p.soft, softTest{weight: term.weight, set: set, part: PartPreferred, index: i})
 	}
 	if x.taints.soft > 0 {
-		if set := x.current(p.plan.dreaded); set.n > 0 {
-			p.soft = append(p.soft, softTest{weight: dreadedWeight, set: set, part: PartTaint})
-			p.low += dreadedWeight * placement.Unit
+		if set := x.current(p.compiled.unpreferred); set.n > 0 {
+			p.soft = append(p.soft, softTest{weight: unpreferredWeight, set: set, part: PartTaint})
+			p.low += unpreferredWeight * placement.Unit
 		}
 	}
-	for i := range p.plan.soft {
-		rule := &p.plan.soft[i]
+	for i := range p.compiled.soft {
+		rule := &p.compiled.soft[i]
 		test := softTest{weight: rule.weight, rule: rule, part: PartAffinity, index: rule.index}
 		if rule.spread != nil {
 			test.part = PartSpread
 			if rule.spread.MaxSkew > 0 {
-				test.least, _ = x.leastCount(rule.counter, p.plan.eligible)
+				test.least, _ = x.leastCount(rule.counter, p.compiled.eligible)
 			} else {
 				x.locateTargets(rule)
 				test.others = test.wanted(rule.others)
@@ -42,8 +42,8 @@ func (x *Index) prepareSoft(p *probe) {
 	}
 }
 
-// dreadedWeight is the weight of an untolerated PreferNoSchedule taint.
-const dreadedWeight = -100
+// unpreferredWeight is the weight of an untolerated PreferNoSchedule taint.
+const unpreferredWeight = -100
 
 // target is a percentage of the instances that a domain is to have.
 type target struct {
@@ -74,9 +74,9 @@ func (x *Index) locateNodes(rule *domainRule) {
 	}
 	rule.located = x.nodeLog.end() + 1
 	rule.targets = rule.targets[:0]
-	for _, slot := range x.byJoin {
-		if percent, ok := rule.spread.Targets[x.nodes[slot].spec.ID]; ok {
-			rule.targets = append(rule.targets, target{int32(slot), int64(percent)})
+	for _, row := range x.byJoin {
+		if percent, ok := rule.spread.Targets[x.nodes[row].spec.ID]; ok {
+			rule.targets = append(rule.targets, target{int32(row), int64(percent)})
 		}
 	}
 }
@@ -89,14 +89,14 @@ func (t *softTest) wanted(percent int64) int64 {
 }
 
 // value returns t of a soft term on a node, from 0 to placement.Unit.
-func (t *softTest) value(slot Row) int64 {
+func (t *softTest) value(row Row) int64 {
 	if t.rule == nil {
-		if t.set.bits.has(slot) {
+		if t.set.bits.has(row) {
 			return placement.Unit
 		}
 		return 0
 	}
-	domain := t.rule.counter.topology.of(slot)
+	domain := t.rule.counter.topology.of(row)
 	if domain == noDomain {
 		return 0
 	}
@@ -128,20 +128,20 @@ func (t *softTest) countValue(count int32, wanted int64) int64 {
 }
 
 // softScore returns G of a node.
-func (p *probe) softScore(slot Row) int64 {
+func (p *probe) softScore(row Row) int64 {
 	sum := int64(0)
 	for i := range p.soft {
-		sum += p.soft[i].weight * p.soft[i].value(slot)
+		sum += p.soft[i].weight * p.soft[i].value(row)
 	}
 	return sum
 }
 
 // unfolded returns the part of G that the order searched does not hold.
-func (p *probe) unfolded(slot Row) int64 {
+func (p *probe) unfolded(row Row) int64 {
 	sum := int64(0)
 	for i := range p.soft {
 		if !p.soft[i].folded {
-			sum += p.soft[i].weight * p.soft[i].value(slot)
+			sum += p.soft[i].weight * p.soft[i].value(row)
 		}
 	}
 	return sum

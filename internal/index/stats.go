@@ -24,11 +24,11 @@ type Stats struct {
 
 	// Nodes, Classes (of which Live have instances) and Counters in the index.
 	Nodes, Classes, Live, Counters int
-	// Unanchored are the counters and anti-affinities that every class of their
+	// Unkeyed are the counters and anti-affinities that every class of their
 	// namespaces is compared with when it comes, and when a required
 	// anti-affinity comes or goes, because their selectors also choose instances
 	// without labels.
-	Unanchored int
+	Unkeyed int
 }
 
 // Stats returns counters and sizes.
@@ -38,6 +38,6 @@ func (x *Index) Stats() Stats {
 	s.Classes, s.Live = len(x.classes.known), len(x.classes.alive)
 	s.Counters = len(x.counters.known)
 	s.Compared = x.counters.selectors.compared + x.counters.holders.compared
-	s.Unanchored = x.counters.selectors.unanchored + x.counters.holders.unanchored
+	s.Unkeyed = x.counters.selectors.unkeyed + x.counters.holders.unkeyed
 	return s
 }

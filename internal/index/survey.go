@@ -33,7 +33,7 @@ type Survey struct {
 // Lack is the node that lacks least of one dimension.
 type Lack struct {
 	Reason    placement.Reason
-	Slot      Row
+	Row       Row
 	Shortfall int64
 }
 
@@ -46,8 +46,8 @@ func (x *Index) Survey(q *Query, without []Row) Survey {
 	p := x.prepareFilters(q)
 	filters := x.filters(p)
 	among := slices.Clone(x.present)
-	for _, slot := range without {
-		among.remove(slot)
+	for _, row := range without {
+		among.remove(row)
 	}
 	s := surveyor{
 		index: x, left: slices.Clone(among), fail: make(bitset, len(among)),
@@ -100,11 +100,11 @@ func (x *Index) amountFilter(f *filter) amountFilter {
 }
 
 // missing returns what a node is short of, not above zero if it passes.
-func (a *amountFilter) missing(x *Index, slot Row) int64 {
-	if a.column != nil && !x.held.has(slot) {
-		return shortfall(a.asked, a.column[slot])
+func (a *amountFilter) missing(x *Index, row Row) int64 {
+	if a.column != nil && !x.held.has(row) {
+		return shortfall(a.asked, a.column[row])
 	}
-	missing, fails := a.fails(x, slot)
+	missing, fails := a.fails(x, row)
 	if !fails {
 		return 0
 	}
@@ -121,7 +121,7 @@ func (s *surveyor) pass(f *filter, among bitset) {
 		word := s.fail[w]
 		first += bits.OnesCount64(word & s.left[w])
 		failed += bits.OnesCount64(word)
-		s.tally(w, word)
+		s.countFailures(w, word)
 		if !waits {
 			s.waits[w] &^= word
 		}
@@ -159,8 +159,8 @@ func curable(kind placement.ReasonKind) (byWaiting, byTwin bool) {
 	return false, false
 }
 
-// tally counts one more failure of each node of a word.
-func (s *surveyor) tally(w int, word uint64) {
+// countFailures counts one more failure of each node of a word.
+func (s *surveyor) countFailures(w int, word uint64) {
 	for i := 0; word != 0; i++ {
 		if i == len(s.planes) {
 			s.planes = append(s.planes, make(bitset, len(s.left)))
@@ -175,20 +175,20 @@ func (s *surveyor) lack(f *filter, first bool, from, to int) {
 	x := s.index
 	amount := x.amountFilter(f)
 	s.amounts = append(s.amounts, amount)
-	least := Lack{Reason: f.reason, Slot: -1}
+	least := Lack{Reason: f.reason, Row: -1}
 	for w := from; w < to; w++ {
 		word := s.fail[w]
 		if first {
 			word &= s.left[w]
 		}
 		for ; word != 0; word &= word - 1 {
-			slot := Row(w<<6 + bits.TrailingZeros64(word))
-			missing := amount.missing(x, slot)
-			if least.Slot >= 0 && (missing > least.Shortfall ||
-				missing == least.Shortfall && x.nodes[slot].join > x.nodes[least.Slot].join) {
+			row := Row(w<<6 + bits.TrailingZeros64(word))
+			missing := amount.missing(x, row)
+			if least.Row >= 0 && (missing > least.Shortfall ||
+				missing == least.Shortfall && x.nodes[row].join > x.nodes[least.Row].join) {
 				continue
 			}
-			least.Slot, least.Shortfall = slot, missing
+			least.Row, least.Shortfall = row, missing
 		}
 	}
 	s.Lacks = append(s.Lacks, least)
@@ -221,14 +221,14 @@ func (s *surveyor) nearest(among bitset) {
 		}
 	}
 	found := false
-	for slot := range fewest.each {
-		if found && s.trails(slot) {
+	for row := range fewest.each {
+		if found && s.trails(row) {
 			continue
 		}
-		largest := s.largestShortfall(slot)
-		earlier := !found || x.nodes[slot].join < x.nodes[s.Nearest].join
+		largest := s.largestShortfall(row)
+		earlier := !found || x.nodes[row].join < x.nodes[s.Nearest].join
 		if earlier || largest.compare(s.least) < 0 {
-			found, s.Nearest = true, slot
+			found, s.Nearest = true, row
 			s.setLeast(largest)
 		}
 	}
@@ -236,13 +236,13 @@ func (s *surveyor) nearest(among bitset) {
 
 // trails reports whether a node lacks a greater share of some amount than the
 // nearest node so far does of any, or no smaller share if it joined later.
-func (s *surveyor) trails(slot Row) bool {
+func (s *surveyor) trails(row Row) bool {
 	later := int64(0)
-	if s.index.nodes[slot].join > s.index.nodes[s.Nearest].join {
+	if s.index.nodes[row].join > s.index.nodes[s.Nearest].join {
 		later = 1
 	}
 	for i := range s.amounts {
-		if a := &s.amounts[i]; a.missing(s.index, slot) > a.most-a.reached*later {
+		if a := &s.amounts[i]; a.missing(s.index, row) > a.most-a.reached*later {
 			return true
 		}
 	}
@@ -273,10 +273,10 @@ func (s *surveyor) setLeast(least fraction) {
 }
 
 // largestShortfall returns what a node lacks most of, as a share of the reference.
-func (s *surveyor) largestShortfall(slot Row) fraction {
+func (s *surveyor) largestShortfall(row Row) fraction {
 	var largest fraction
 	for i := range s.amounts {
-		missing := fraction{s.amounts[i].missing(s.index, slot), s.amounts[i].reference}
+		missing := fraction{s.amounts[i].missing(s.index, row), s.amounts[i].reference}
 		if missing.shortfall > 0 && missing.compare(largest) > 0 {
 			largest = missing
 		}
@@ -291,8 +291,8 @@ func (x *Index) Waits(s *Survey, yield func(Row) bool) {
 	if x.exceedsAll(s.probe) {
 		return
 	}
-	x.inJoinOrder(s.waits, func(slot Row) bool {
-		return !x.emptied(s.probe, slot) || yield(slot)
+	x.inJoinOrder(s.waits, func(row Row) bool {
+		return !x.emptied(s.probe, row) || yield(row)
 	})
 }
 
@@ -302,15 +302,15 @@ func (x *Index) Twins(s *Survey, yield func(Row) bool) {
 	if x.exceedsAll(s.probe) {
 		return
 	}
-	x.inJoinOrder(s.twins, func(slot Row) bool {
-		return !x.twin(s.probe, slot) || yield(slot)
+	x.inJoinOrder(s.twins, func(row Row) bool {
+		return !x.twin(s.probe, row) || yield(row)
 	})
 }
 
 // inJoinOrder visits the members of a set in the order of joining.
 func (x *Index) inJoinOrder(set bitset, visit func(Row) bool) {
-	for _, slot := range x.byJoin {
-		if set.has(slot) && !visit(slot) {
+	for _, row := range x.byJoin {
+		if set.has(row) && !visit(row) {
 			return
 		}
 	}
@@ -323,11 +323,11 @@ func (x *Index) exceedsAll(p *probe) bool {
 }
 
 // wholeFits reports whether the amounts asked fit on a node with nothing on it.
-func (x *Index) wholeFits(p *probe, slot Row) bool {
-	n := &x.nodes[slot]
+func (x *Index) wholeFits(p *probe, row Row) bool {
+	n := &x.nodes[row]
 	for i := range p.asks {
 		a := &p.asks[i]
-		if x.spare(slot, a.dim) >= a.amount {
+		if x.spare(row, a.dim) >= a.amount {
 			continue // it fits beside what is used
 		}
 		if n.instances == 0 {
@@ -342,15 +342,15 @@ func (x *Index) wholeFits(p *probe, slot Row) bool {
 
 // emptied reports whether a node would pass the rules on domains, and has the
 // amounts, once nothing runs there any more.
-func (x *Index) emptied(p *probe, slot Row) bool {
-	if !x.wholeFits(p, slot) {
+func (x *Index) emptied(p *probe, row Row) bool {
+	if !x.wholeFits(p, row) {
 		return false
 	}
-	return p.passesWithout(slot, func(k *counter) int32 {
+	return p.passesWithout(row, func(k *counter) int32 {
 		on := int32(0)
-		for _, c := range x.running[slot] {
+		for _, c := range x.running[row] {
 			if c.counts(k) {
-				on += c.places[slot]
+				on += c.places[row]
 			}
 		}
 		return on
@@ -359,8 +359,8 @@ func (x *Index) emptied(p *probe, slot Row) bool {
 
 // twin reports whether another node of the same description would pass the rules
 // on domains, and has the amounts.
-func (x *Index) twin(p *probe, slot Row) bool {
-	if !x.wholeFits(p, slot) {
+func (x *Index) twin(p *probe, row Row) bool {
+	if !x.wholeFits(p, row) {
 		return false
 	}
 	for i := range p.tests {
@@ -371,7 +371,7 @@ func (x *Index) twin(p *probe, slot Row) bool {
 			if test.low > 0 { // it would have no match
 				return false
 			}
-		case !test.passes(slot) && !x.settles(p, test, slot):
+		case !test.passes(row) && !x.settles(p, test, row):
 			return false
 		}
 	}
@@ -380,13 +380,13 @@ func (x *Index) twin(p *probe, slot Row) bool {
 
 // settles reports whether a spread rule that a node fails would pass if the domain
 // of the node, which does not exist for the rule, did.
-func (x *Index) settles(p *probe, test *domainTest, slot Row) bool {
+func (x *Index) settles(p *probe, test *domainTest, row Row) bool {
 	t := test.counter.topology
-	domain := t.of(slot)
+	domain := t.of(row)
 	if test.spread == nil || test.spread.MaxSkew == 0 || domain == noDomain {
 		return false
 	}
-	set := x.current(p.plan.eligible)
+	set := x.current(p.compiled.eligible)
 	if x.existing(set, t).nodes[domain] > 0 {
 		return false
 	}

@@ -31,16 +31,16 @@ func (t *taintLists) init() {
 }
 
 // retaint moves a node from the list that it had to the one that it has.
-func (x *Index) retaint(slot Row, before, after *placement.Node) {
+func (x *Index) retaint(row Row, before, after *placement.Node) {
 	t := &x.taints
 	was, is := taintText(before), taintText(after)
 	if was == is {
 		return
 	}
 	if was != "" {
-		number := x.nodes[slot].taints
+		number := x.nodes[row].taints
 		list := t.lists[number]
-		list.nodes.remove(slot, x.longestList())
+		list.nodes.remove(row, x.longestList())
 		if list.nodes.n == 0 {
 			delete(t.numbers, was)
 			t.lists[number] = nil
@@ -52,9 +52,9 @@ func (x *Index) retaint(slot Row, before, after *placement.Node) {
 	}
 	number := t.number(is, after)
 	if is != "" {
-		t.lists[number].nodes.add(slot, x.longestList())
+		t.lists[number].nodes.add(row, x.longestList())
 	}
-	x.nodes[slot].taints = number
+	x.nodes[row].taints = number
 }
 
 // number returns the number of a node's list, which it makes known.
@@ -133,9 +133,9 @@ func (t *taintLists) refusals(tolerations []placement.Toleration) map[string][]*
 	return refusals
 }
 
-// dreaded reports whether the list has a PreferNoSchedule taint that is not
+// unpreferred reports whether the list has a PreferNoSchedule taint that is not
 // tolerated.
-func (l *taintList) dreaded(tolerations []placement.Toleration) bool {
+func (l *taintList) unpreferred(tolerations []placement.Toleration) bool {
 	if !l.soft {
 		return false
 	}

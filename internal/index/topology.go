@@ -3,9 +3,9 @@ package index
 import "github.com/rads-project/constellation/placement"
 
 // topology numbers the values of a node label that counters count by. The
-// topology of the empty key makes each node a domain, numbered by its slot.
+// topology of the empty key makes each node a domain, numbered by its row.
 //
-// Invariant: domains[slot] is the number of the node's value, noDomain where
+// Invariant: domains[row] is the number of the node's value, noDomain where
 // there is none; a number without members is vacant.
 type topology struct {
 	key     string
@@ -21,11 +21,11 @@ type topology struct {
 const noDomain = -1
 
 // of returns the domain of a node, noDomain if it has none.
-func (t *topology) of(slot Row) int32 {
+func (t *topology) of(row Row) int32 {
 	if t.key == "" {
-		return int32(slot)
+		return int32(row)
 	}
-	return t.domains[slot]
+	return t.domains[row]
 }
 
 // size returns how many domain numbers there are.
@@ -64,8 +64,8 @@ func (x *Index) topology(key string) *topology {
 		return t
 	}
 	t.domains = make([]int32, len(x.nodes), cap(x.nodes))
-	for slot := range x.nodes {
-		t.domains[slot] = t.enter(x.nodes[slot].spec)
+	for row := range x.nodes {
+		t.domains[row] = t.enter(x.nodes[row].spec)
 	}
 	return t
 }
@@ -110,34 +110,34 @@ func (t *topology) leave(domain int32) {
 // labels and, where the value of a topology changes, to the classes that run on
 // the node and the counters that count them: an empty node costs its labels
 // alone, however many rules look at the topology.
-func (x *Index) moveDomains(slot Row, before, after *placement.Node) {
+func (x *Index) moveDomains(row Row, before, after *placement.Node) {
 	eachLabel(before, func(key, value string) {
 		if now, ok := labelOf(after, key); !ok || now != value {
-			x.moveDomain(slot, x.topologies[key], after)
+			x.moveDomain(row, x.topologies[key], after)
 		}
 	})
 	eachLabel(after, func(key, _ string) {
 		if _, ok := labelOf(before, key); !ok {
-			x.moveDomain(slot, x.topologies[key], after)
+			x.moveDomain(row, x.topologies[key], after)
 		}
 	})
 }
 
 // moveDomain moves a node, with what is counted there, to another domain of a
 // topology, which may be nil.
-func (x *Index) moveDomain(slot Row, t *topology, after *placement.Node) {
+func (x *Index) moveDomain(row Row, t *topology, after *placement.Node) {
 	if t == nil {
 		return
 	}
-	was, is := t.domains[slot], t.enter(after)
-	t.domains[slot] = is
+	was, is := t.domains[row], t.enter(after)
+	t.domains[row] = is
 	t.edit++
-	for _, c := range x.running[slot] {
+	for _, c := range x.running[row] {
 		x.stats.Moved++
 		for _, list := range [][]*counter{c.counted, c.keeps} {
 			for _, k := range list {
 				if k.topology == t {
-					x.moveCount(k, was, is, c.places[slot])
+					x.moveCount(k, was, is, c.places[row])
 				}
 			}
 		}
@@ -148,10 +148,10 @@ func (x *Index) moveDomain(slot Row, t *topology, after *placement.Node) {
 // moveCount moves what a counter counts from one domain to another.
 func (x *Index) moveCount(k *counter, from, to, count int32) {
 	if from != noDomain {
-		k.domains.add(from, -count, len(k.topology.names), x.limits.denseTally)
+		k.domains.add(from, -count, len(k.topology.names), x.limits.denseDomains)
 	}
 	if to != noDomain {
-		k.domains.add(to, count, len(k.topology.names), x.limits.denseTally)
+		k.domains.add(to, count, len(k.topology.names), x.limits.denseDomains)
 	}
 }
 

@@ -112,9 +112,9 @@ func (x *Index) leastGradient(p *probe, g *gradients, allowed bitset) Row {
 // the query fits.
 func (x *Index) winnerOf(p *probe, g *gradients, allowed bitset, w int, best Row) Row {
 	for word := allowed[w]; word != 0; word &= word - 1 {
-		slot := Row(w<<6 + bits.TrailingZeros64(word))
-		if g.by[slot] != unfit && x.winner(g, best, slot) == slot && p.admits(slot) {
-			best = slot
+		row := Row(w<<6 + bits.TrailingZeros64(word))
+		if g.by[row] != unfit && x.winner(g, best, row) == row && p.admits(row) {
+			best = row
 		}
 	}
 	return best
@@ -144,17 +144,17 @@ func (x *Index) winner(g *gradients, a, b Row) Row {
 	}
 }
 
-// elect plays the matches of stale heads anew.
+// elect plays the matches of stale heads again.
 func (x *Index) elect(p *probe, g *gradients) {
 	played := -1 // the last top that is not stale any more
 	for w := range g.stale.each {
 		head := nobody
-		for slot := w << 6; slot < min(Row(len(g.by)), (w+1)<<6); slot++ {
-			if g.by[slot] == unknown {
-				g.by[slot] = x.measureGradient(p, slot)
+		for row := w << 6; row < min(Row(len(g.by)), (w+1)<<6); row++ {
+			if g.by[row] == unknown {
+				g.by[row] = x.measureGradient(p, row)
 			}
-			if g.by[slot] != unfit {
-				head = x.winner(g, head, slot)
+			if g.by[row] != unfit {
+				head = x.winner(g, head, row)
 			}
 		}
 		g.heads[w] = head

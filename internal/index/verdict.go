@@ -57,36 +57,36 @@ type Verdict struct {
 }
 
 // Verdict says which rules the node fails, all of them, and how it scores.
-func (x *Index) Verdict(q *Query, slot Row) Verdict { return x.verdict(x.prepare(q), slot) }
+func (x *Index) Verdict(q *Query, row Row) Verdict { return x.verdict(x.prepare(q), row) }
 
-func (x *Index) verdict(p *probe, slot Row) Verdict {
+func (x *Index) verdict(p *probe, row Row) Verdict {
 	var failures []Failure
 	for _, f := range x.filters(p) {
-		if shortfall, fails := f.fails(x, slot); fails {
+		if shortfall, fails := f.fails(x, row); fails {
 			failures = append(failures, Failure{f.reason, shortfall})
 		}
 	}
-	verdict := Verdict{Failures: failures, Terms: x.terms(p, slot)}
+	verdict := Verdict{Failures: failures, Terms: x.terms(p, row)}
 	for i := range p.soft {
 		test := &p.soft[i]
-		verdict.Parts = append(verdict.Parts, Part{test.part, test.index, test.weight, test.value(slot)})
+		verdict.Parts = append(verdict.Parts, Part{test.part, test.index, test.weight, test.value(row)})
 	}
-	verdict.Group = p.plan.groupOn(slot)
+	verdict.Group = p.compiled.groupOn(row)
 	if p.strategy == placement.LeastFragmentation && len(failures) == 0 {
-		verdict.Gradient = x.gradient(p, slot)
+		verdict.Gradient = x.gradient(p, row)
 	}
 	return verdict
 }
 
 // Group returns how many instances of the request's namespace and group count
 // on the node; only strategy Spread asks, for others it is 0.
-func (x *Index) Group(q *Query, slot Row) int64 { return x.planOf(q.Class).groupOn(slot) }
+func (x *Index) Group(q *Query, row Row) int64 { return x.compiledOf(q.Class).groupOn(row) }
 
-func (p *compiledRules) groupOn(slot Row) int64 {
+func (p *compiledRules) groupOn(row Row) int64 {
 	if p.group == nil {
 		return 0
 	}
-	return int64(p.group.domains.at(int32(slot)))
+	return int64(p.group.domains.at(int32(row)))
 }
 
 func portReason(port uint16) placement.Reason {

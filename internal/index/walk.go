@@ -13,7 +13,7 @@ func (s *search) walkAll() bool {
 		return s.walkLevels()
 	}
 	// The nodes with the fewest instances of the group come before all else.
-	group := &s.p.plan.group.domains
+	group := &s.p.compiled.group.domains
 	if group.nonzero < len(s.x.byJoin) {
 		s.groupCounts = append(s.groupCounts, 0)
 	}
@@ -86,7 +86,7 @@ func (s *search) lexicalLimit() int64 {
 }
 
 // walkGrid compares the first node that fits, of the level and group at hand,
-// with the best so far; nodes with keys above limit can not win. It reports
+// with the best so far; nodes with keys above limit cannot win. It reports
 // false when it gave up because it had looked at too many.
 func (s *search) walkGrid(limit int64) bool {
 	parts := s.order.grid.parts
@@ -129,7 +129,7 @@ func (s *search) walkPart(cells []cell, limit int64) (int64, bool) {
 		if c.low > limit || misses(c.corner, s.p.need) != 0 {
 			continue
 		}
-		slot, key, ok := s.walkCell(c, limit)
+		row, key, ok := s.walkCell(c, limit)
 		if s.visits < 0 {
 			return limit, false
 		}
@@ -137,8 +137,8 @@ func (s *search) walkPart(cells []cell, limit int64) (int64, bool) {
 			continue
 		}
 		limit = key
-		if r := s.x.rankOf(s.p, slot); !s.found || s.x.before(slot, r, s.best, s.rank) {
-			s.best, s.rank, s.found = slot, r, true
+		if r := s.x.rankOf(s.p, row); !s.found || s.x.before(row, r, s.best, s.rank) {
+			s.best, s.rank, s.found = row, r, true
 		}
 	}
 	return limit, true
@@ -160,19 +160,19 @@ func (s *search) walkCell(c *cell, limit int64) (Row, int64, bool) {
 			if e.key > limit {
 				return 0, 0, false
 			}
-			if misses(e.packed, s.p.need) != 0 || !s.p.eligible.has(e.slot) || s.x.full.has(e.slot) {
+			if misses(e.packed, s.p.need) != 0 || !s.p.eligible.has(e.row) || s.x.full.has(e.row) {
 				s.visits--
 				continue
 			}
 			s.visits -= 4
-			if s.p.plan.group != nil && s.p.plan.group.domains.at(int32(e.slot)) != s.group ||
-				s.soft && s.p.unfolded(e.slot) != s.level || !s.x.fitsExactly(s.p, e.slot) {
+			if s.p.compiled.group != nil && s.p.compiled.group.domains.at(int32(e.row)) != s.group ||
+				s.soft && s.p.unfolded(e.row) != s.level || !s.x.fitsExactly(s.p, e.row) {
 				if s.visits < 0 {
 					return 0, 0, false
 				}
 				continue
 			}
-			return e.slot, e.key, true
+			return e.row, e.key, true
 		}
 	}
 	return 0, 0, false

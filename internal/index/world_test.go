@@ -26,7 +26,7 @@ func newWorld(cfg Config, limits limits) *world {
 func tinyLimits() limits {
 	return limits{
 		gridNodes: 2, gridBlock: 2, gridCost: 0, orders: 4, grids: 3, parts: 4,
-		listNodes: 1, walkNodes: 1000, denseSet: 1, denseTally: 1,
+		listNodes: 1, walkNodes: 1000, denseSet: 1, denseDomains: 1,
 		unusedClasses: 2, builtSets: 5, changeLog: 4,
 	}
 }
@@ -39,7 +39,7 @@ func (w *world) add(n placement.Node) {
 
 func (w *world) addAt(n placement.Node, join uint64) {
 	spec := n
-	node := &modelNode{spec: n, join: join, slot: w.x.Add(&spec, join)}
+	node := &modelNode{spec: n, join: join, row: w.x.Add(&spec, join)}
 	at, _ := slices.BinarySearchFunc(w.m.nodes, join, func(n *modelNode, join uint64) int { return int(n.join) - int(join) })
 	w.m.nodes = slices.Insert(w.m.nodes, at, node)
 	w.m.refer(n.Allocatable())
@@ -49,12 +49,12 @@ func (w *world) update(n *modelNode, spec placement.Node) {
 	spec.ID = n.spec.ID
 	n.spec = spec.Canonical()
 	kept := n.spec
-	w.x.Update(n.slot, &kept)
+	w.x.Update(n.row, &kept)
 	w.m.refer(n.spec.Allocatable())
 }
 
 func (w *world) remove(n *modelNode) {
-	w.x.Remove(n.slot)
+	w.x.Remove(n.row)
 	w.m.nodes = slices.DeleteFunc(w.m.nodes, func(other *modelNode) bool { return other == n })
 }
 
@@ -67,8 +67,8 @@ func (w *world) query(r *placement.Request) *Query {
 func (w *world) occupy(n *modelNode, r placement.Request, devices []uint16) {
 	c := w.x.Class(&r)
 	w.x.Retain(c)
-	w.x.Occupy(n.slot, c, &r.Resources, devices)
-	w.x.Join(n.slot, c)
+	w.x.Occupy(n.row, c, &r.Resources, devices)
+	w.x.Join(n.row, c)
 	n.instances = append(n.instances, &modelInstance{r, devices, true})
 }
 
@@ -76,9 +76,9 @@ func (w *world) vacate(n *modelNode, i int) {
 	instance := n.instances[i]
 	c := w.x.Class(&instance.request)
 	if instance.counts {
-		w.x.Leave(n.slot, c)
+		w.x.Leave(n.row, c)
 	}
-	w.x.Vacate(n.slot, c, &instance.request.Resources, instance.devices)
+	w.x.Vacate(n.row, c, &instance.request.Resources, instance.devices)
 	w.x.Release(c)
 	n.instances = slices.Delete(n.instances, i, i+1)
 }
@@ -91,15 +91,15 @@ func (w *world) setCounts(n *modelNode, i int, counts bool) {
 	}
 	instance.counts = counts
 	if c := w.x.Class(&instance.request); counts {
-		w.x.Join(n.slot, c)
+		w.x.Join(n.row, c)
 	} else {
-		w.x.Leave(n.slot, c)
+		w.x.Leave(n.row, c)
 	}
 }
 
 func (w *world) setHeld(n *modelNode, held Hold) {
 	n.held = held
-	w.x.SetHeld(n.slot, held)
+	w.x.SetHeld(n.row, held)
 }
 
 // place decides with both, compares and commits.

@@ -48,11 +48,11 @@ func BenchmarkWorst(b *testing.B) {
 	})
 	b.Run("label-churn", func(b *testing.B) {
 		for i := range b.N {
-			slot := s.slots[i*7919%nodes]
-			spec := *s.x.nodes[slot].spec
+			row := s.rows[i*7919%nodes]
+			spec := *s.x.nodes[row].spec
 			spec = spec.Canonical()
 			spec.Labels["disk"] = pickOf(s.random, "ssd", "hdd")
-			s.x.Update(slot, &spec)
+			s.x.Update(row, &spec)
 			r := s.request("label")
 			s.best(&r)
 		}
