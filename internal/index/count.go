@@ -54,7 +54,8 @@ func (m *countMemo) store(q *Query, version uint64, counts []ReasonCount) {
 // what is counted by the rules on domains, unless the same was asked since the
 // last change. The result is shared and must not be changed.
 func (x *Index) Count(q *Query) []ReasonCount {
-	if counts, ok := x.memo.find(q, x.version); ok {
+	remembers := len(q.Joined) == 0
+	if counts, ok := x.memo.find(q, x.version); ok && remembers {
 		x.stats.Recalls++
 		return counts
 	}
@@ -74,6 +75,8 @@ func (x *Index) Count(q *Query) []ReasonCount {
 			counts = append(counts, ReasonCount{filters[i].reason, n})
 		}
 	}
-	x.memo.store(q, x.version, counts)
+	if remembers {
+		x.memo.store(q, x.version, counts)
+	}
 	return counts
 }

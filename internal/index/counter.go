@@ -19,8 +19,9 @@ type counter struct {
 	topology *topology
 	domains  domainCounts
 	all      int64
-	users    int  // compiled rules or joined classes that use it
-	dead     bool // nobody uses it; classes forget it when they meet it
+	users    int      // compiled rules or joined classes that use it
+	original *counter // of a copy that an overlay made
+	dead     bool     // nobody uses it; classes forget it when they meet it
 }
 
 // counterTable interns counters, and finds those that cover a class without
@@ -144,9 +145,7 @@ func (t *counterTable) covering(c *Class) []*counter {
 // repelling returns the holders that keep the class out, in a fixed order.
 func (t *counterTable) repelling(c *Class) []*counter {
 	found := t.holders.covering(nil, c)
-	slices.SortStableFunc(found, func(a, b *counter) int {
-		return placement.CompareReasons(a.reason(), b.reason())
-	})
+	sortByReason(found)
 	return found
 }
 

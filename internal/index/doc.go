@@ -55,6 +55,9 @@
 //     gets an order of its own with its set of nodes, its soft terms on labels
 //     in the key and its cells divided by domain, once the walks have wasted
 //     as much time as building a grid takes.
+//   - Overlays (overlay.go, without.go). What if instances were there, or were
+//     not: a query thinks instances of its class on nodes, and FitsWithout leaves
+//     some of a node out of account. Both only read.
 //   - Levels (level.go, walk.go). A level is a soft score that nodes may have,
 //     those terms apart that the key of an order holds; the word means nothing
 //     else in this package. There are few. They are walked from the greatest,

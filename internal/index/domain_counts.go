@@ -1,5 +1,10 @@
 package index
 
+import (
+	"maps"
+	"slices"
+)
+
 // domainCounts counts things by domain number: in a map while few domains have
 // any, in a plain list from then on, which is several times as fast to read. It
 // never goes back to a map, since a list costs four bytes per domain at most.
@@ -15,6 +20,13 @@ type domainCounts struct {
 // denseDomainShare is the share of the domains with a count from which they
 // become a plain list.
 const denseDomainShare = 8
+
+// clone returns counts of its own.
+func (t *domainCounts) clone() domainCounts {
+	c := *t
+	c.sparse, c.dense, c.histogram = maps.Clone(t.sparse), slices.Clone(t.dense), slices.Clone(t.histogram)
+	return c
+}
 
 func (t *domainCounts) at(domain int32) int32 {
 	if t.dense != nil {

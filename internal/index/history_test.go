@@ -100,6 +100,12 @@ func (h history) overcommitOn(t *rapid.T, n *modelNode) {
 func (h history) ask(t *rapid.T) {
 	d := drawDice(t)
 	h.check(t, h.drawRequest(d), drawHeld(d))
+	var on []*modelNode
+	for range rapid.IntRange(0, 3).Draw(t, "joined") {
+		on = append(on, h.node(t))
+	}
+	r := h.drawRequest(d)
+	h.checkJoined(t, &r, on)
 }
 
 // node draws a node, and instance an instance; they make one where there is

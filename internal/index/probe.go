@@ -9,6 +9,11 @@ type Query struct {
 	// ID of the request and Seq of the state, for the draws of Random.
 	ID  string
 	Seq uint64
+	// Joined are nodes on each of which an instance of Class is thought to have
+	// joined, a node once for each instance: the query is answered as if Join had
+	// been called, but nothing changes. That costs in proportion to these nodes
+	// and to the domains in which the rules on domains count something.
+	Joined []Row
 }
 
 // probe is a query made ready to be asked of many nodes: what its rules say
@@ -82,7 +87,7 @@ func (x *Index) prepare(q *Query) *probe {
 // matters to.
 func (x *Index) prepareFilters(q *Query) *probe {
 	p := &x.probe
-	rules := x.compiledOf(q.Class)
+	rules := x.rulesOf(q)
 	*p = probe{
 		query: q, compiled: rules, strategy: q.Class.request.Preferences.Strategy,
 		asks: x.asksOf(q.Resources, p.asks[:0]), ports: p.ports[:0],

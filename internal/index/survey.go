@@ -353,6 +353,9 @@ func (x *Index) emptied(p *probe, row Row) bool {
 				on += c.places[row]
 			}
 		}
+		if k.original != nil {
+			on += p.query.joinedOn(row)
+		}
 		return on
 	})
 }

@@ -80,7 +80,7 @@ func (x *Index) verdict(p *probe, row Row) Verdict {
 
 // Group returns how many instances of the request's namespace and group count
 // on the node; only strategy Spread asks, for others it is 0.
-func (x *Index) Group(q *Query, row Row) int64 { return x.compiledOf(q.Class).groupOn(row) }
+func (x *Index) Group(q *Query, row Row) int64 { return x.rulesOf(q).groupOn(row) }
 
 func (p *compiledRules) groupOn(row Row) int64 {
 	if p.group == nil {

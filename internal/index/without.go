@@ -98,6 +98,9 @@ func (n *node) freeGPUs(gone *Absent) {
 
 // counts reports whether a counter counts the instances of a class that runs.
 func (c *Class) counts(k *counter) bool {
+	if k.original != nil {
+		k = k.original
+	}
 	return slices.Contains(c.counted, k) || slices.Contains(c.keeps, k)
 }
 

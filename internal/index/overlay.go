@@ -1,0 +1,96 @@
+package index
+
+import (
+	"slices"
+
+	"github.com/rads-project/constellation/placement"
+)
+
+// overlay makes the rules of a query that thinks instances of its class on nodes:
+// the counters that would count them are replaced by copies that do.
+type overlay struct {
+	x      *Index
+	q      *Query
+	copies map[string]*counter // by what they count
+}
+
+// rulesOf returns the compiled rules of a query, with what it thinks on nodes.
+func (x *Index) rulesOf(q *Query) *compiledRules {
+	rules := x.compiledOf(q.Class)
+	if len(q.Joined) == 0 {
+		return rules
+	}
+	o := overlay{x, q, make(map[string]*counter)}
+	copied := *rules
+	copied.hard, copied.soft = o.domainRules(rules.hard), o.domainRules(rules.soft)
+	copied.repellers = o.repellers(rules.repellers)
+	if rules.group != nil {
+		copied.group = o.counter(rules.group)
+	}
+	return &copied
+}
+
+func (o *overlay) domainRules(rules []domainRule) []domainRule {
+	rules = slices.Clone(rules)
+	for i := range rules {
+		if rules[i].self > 0 {
+			rules[i].counter = o.counter(rules[i].counter)
+		}
+	}
+	return rules
+}
+
+// repellers replaces those holders that instances of the class would be, and adds
+// those that nobody is yet.
+func (o *overlay) repellers(holders []*counter) []*counter {
+	holders = slices.Clone(holders)
+	class := o.q.Class
+	for _, term := range class.request.Preferences.Affinity {
+		target := class.affinityTarget(term, ofHolders)
+		if !term.Repel || !term.Required() || !target.covers(class) {
+			continue
+		}
+		rules := string(o.x.counters.writer.counter(target, term.Topology))
+		i := slices.IndexFunc(holders, func(k *counter) bool { return k.rules == rules })
+		if i >= 0 {
+			holders[i] = o.counter(holders[i])
+			continue
+		}
+		holders = append(holders, o.counter(&counter{of: target, rules: rules, topology: o.x.topology(term.Topology)}))
+	}
+	sortByReason(holders)
+	return holders
+}
+
+// counter returns the copy of a counter in which the instances are counted.
+func (o *overlay) counter(k *counter) *counter {
+	if known := o.copies[k.rules]; known != nil {
+		return known
+	}
+	copied := *k
+	copied.original = k
+	copied.domains = k.domains.clone()
+	for _, row := range o.q.Joined {
+		o.x.count(&copied, row, 1)
+	}
+	o.copies[k.rules] = &copied
+	return &copied
+}
+
+// joinedOn returns how many instances a query thinks on a node.
+func (q *Query) joinedOn(row Row) int32 {
+	n := int32(0)
+	for _, joined := range q.Joined {
+		if joined == row {
+			n++
+		}
+	}
+	return n
+}
+
+// sortByReason brings holders into a fixed order.
+func sortByReason(holders []*counter) {
+	slices.SortStableFunc(holders, func(a, b *counter) int {
+		return placement.CompareReasons(a.reason(), b.reason())
+	})
+}
