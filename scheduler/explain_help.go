@@ -11,18 +11,18 @@ const preemptionLooks = 4096
 // order on which each would work.
 func (st *state) help(q *index.Query, survey *index.Survey) Help {
 	var h Help
-	st.index.Twins(survey, func(slot index.Row) bool {
-		h.MoreNodes = st.slots[slot].ID
+	st.index.Twins(survey, func(row index.Row) bool {
+		h.MoreNodes = st.slots[row].ID
 		return false
 	})
 	priority := q.Class.Request().Priority
 	preempts, looks := st.index.AnyBelow(priority), preemptionLooks
-	st.index.Waits(survey, func(slot index.Row) bool {
-		n := st.slots[slot]
+	st.index.Waits(survey, func(row index.Row) bool {
+		n := st.slots[row]
 		if h.Waiting == "" {
 			h.Waiting = n.ID
 		}
-		if preempts && st.index.RunsBelow(slot, priority) && st.fitsWithoutLower(survey, n, priority, &looks) {
+		if preempts && st.index.RunsBelow(row, priority) && st.fitsWithoutLower(survey, n, priority, &looks) {
 			h.Preemption = n.ID
 			return false
 		}

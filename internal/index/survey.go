@@ -1,8 +1,6 @@
 package index
 
 import (
-	"cmp"
-	"math"
 	"math/bits"
 	"slices"
 
@@ -73,44 +71,6 @@ type surveyor struct {
 	least   fraction       // the largest shortfall of the nearest node so far
 }
 
-// amountFilter is a filter on an amount, whose shortfalls are shares of a
-// reference.
-type amountFilter struct {
-	*filter
-	reference int64
-	// column is what the filter looks at on nodes without holds, nil if that is
-	// no column; asked is what must be there.
-	column []int64
-	asked  int64
-	// most is the greatest shortfall that is no larger a share than the nearest
-	// node's largest one; reached is 1 if it is the same share, else 0.
-	most, reached int64
-}
-
-// amountFilter makes a filter on an amount ready to be asked of many nodes.
-func (x *Index) amountFilter(f *filter) amountFilter {
-	a := amountFilter{filter: f, reference: 1}
-	if d := x.lookup(f.reason.Name); d >= 0 {
-		a.reference = max(a.reference, x.dims[d].reference)
-	}
-	if r, ok := f.rule.(resourceRule); ok && r.dim >= 0 && r.name != placement.NameGPU && !r.overused {
-		a.column, a.asked = x.free[r.dim], r.amount
-	}
-	return a
-}
-
-// missing returns what a node is short of, not above zero if it passes.
-func (a *amountFilter) missing(x *Index, row Row) int64 {
-	if a.column != nil && !x.held.has(row) {
-		return shortfall(a.asked, a.column[row])
-	}
-	missing, fails := a.fails(x, row)
-	if !fails {
-		return 0
-	}
-	return missing
-}
-
 // pass sends the nodes through one filter.
 func (s *surveyor) pass(f *filter, among bitset) {
 	from, to := f.mark(s.index, among, s.fail)
@@ -167,121 +127,6 @@ func (s *surveyor) countFailures(w int, word uint64) {
 		}
 		s.planes[i][w], word = s.planes[i][w]^word, s.planes[i][w]&word
 	}
-}
-
-// lack finds the node that lacks least among those that fail a filter, first of
-// all filters if some do.
-func (s *surveyor) lack(f *filter, first bool, from, to int) {
-	x := s.index
-	amount := x.amountFilter(f)
-	s.amounts = append(s.amounts, amount)
-	least := Lack{Reason: f.reason, Row: -1}
-	for w := from; w < to; w++ {
-		word := s.fail[w]
-		if first {
-			word &= s.left[w]
-		}
-		for ; word != 0; word &= word - 1 {
-			row := Row(w<<6 + bits.TrailingZeros64(word))
-			missing := amount.missing(x, row)
-			if least.Row >= 0 && (missing > least.Shortfall ||
-				missing == least.Shortfall && x.nodes[row].join > x.nodes[least.Row].join) {
-				continue
-			}
-			least.Row, least.Shortfall = row, missing
-		}
-	}
-	s.Lacks = append(s.Lacks, least)
-}
-
-// nearest finds the node that fails the fewest rules.
-func (s *surveyor) nearest(among bitset) {
-	x := s.index
-	fewest := make(bitset, len(among))
-	most := int(^uint(0) >> 1)
-	for w := range among {
-		word := among[w] &^ s.left[w]
-		if word == 0 {
-			continue
-		}
-		n := 0
-		for i, plane := range slices.Backward(s.planes) {
-			if without := word &^ plane[w]; without != 0 {
-				word = without
-			} else {
-				n |= 1 << i
-			}
-		}
-		if n < most {
-			most = n
-			clear(fewest[:w])
-		}
-		if n == most {
-			fewest[w] = word
-		}
-	}
-	found := false
-	for row := range fewest.each {
-		if found && s.trails(row) {
-			continue
-		}
-		largest := s.largestShortfall(row)
-		earlier := !found || x.nodes[row].join < x.nodes[s.Nearest].join
-		if earlier || largest.compare(s.least) < 0 {
-			found, s.Nearest = true, row
-			s.setLeast(largest)
-		}
-	}
-}
-
-// trails reports whether a node lacks a greater share of some amount than the
-// nearest node so far does of any, or no smaller share if it joined later.
-func (s *surveyor) trails(row Row) bool {
-	later := int64(0)
-	if s.index.nodes[row].join > s.index.nodes[s.Nearest].join {
-		later = 1
-	}
-	for i := range s.amounts {
-		if a := &s.amounts[i]; a.missing(s.index, row) > a.most-a.reached*later {
-			return true
-		}
-	}
-	return later == 1 && s.least.shortfall == 0
-}
-
-// setLeast sets the largest shortfall of the nearest node, and what another node
-// may be short of each amount without having a larger one.
-func (s *surveyor) setLeast(least fraction) {
-	s.least = least
-	reference := uint64(max(least.reference, 1))
-	for i := range s.amounts {
-		a := &s.amounts[i]
-		high, low := bits.Mul64(uint64(least.shortfall), uint64(a.reference))
-		a.most, a.reached = math.MaxInt64, 0
-		if high >= reference {
-			continue
-		}
-		quotient, rest := bits.Div64(high, low, reference)
-		if quotient > math.MaxInt64 {
-			continue
-		}
-		a.most = int64(quotient)
-		if rest == 0 {
-			a.reached = 1
-		}
-	}
-}
-
-// largestShortfall returns what a node lacks most of, as a share of the reference.
-func (s *surveyor) largestShortfall(row Row) fraction {
-	var largest fraction
-	for i := range s.amounts {
-		missing := fraction{s.amounts[i].missing(s.index, row), s.amounts[i].reference}
-		if missing.shortfall > 0 && missing.compare(largest) > 0 {
-			largest = missing
-		}
-	}
-	return largest
 }
 
 // Waits yields, as they joined, the nodes on which the query would fit without the
@@ -402,18 +247,4 @@ func (x *Index) settles(p *probe, test *domainTest, row Row) bool {
 		least = 0
 	}
 	return int64(count) <= int64(least)+int64(test.spread.MaxSkew)-int64(test.self)
-}
-
-// fraction is a shortfall of a reference, neither of them negative. The zero
-// value is the smallest.
-type fraction struct{ shortfall, reference int64 }
-
-// compare multiplies crosswise in 128 bits, so that it is exact.
-func (f fraction) compare(other fraction) int {
-	if f.reference == other.reference {
-		return cmp.Compare(f.shortfall, other.shortfall)
-	}
-	high, low := bits.Mul64(uint64(f.shortfall), uint64(max(other.reference, 1)))
-	otherHigh, otherLow := bits.Mul64(uint64(other.shortfall), uint64(max(f.reference, 1)))
-	return cmp.Or(cmp.Compare(high, otherHigh), cmp.Compare(low, otherLow))
 }
