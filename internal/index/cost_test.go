@@ -196,3 +196,20 @@ func BenchmarkRuleSets(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkNodes adds a node to 1,000, moves it to another zone and removes it,
+// beside many services with a spread rule over zones.
+func BenchmarkNodes(b *testing.B) {
+	for _, n := range []int{500, 8000} {
+		b.Run(fmt.Sprintf("services=%d", n), func(b *testing.B) {
+			x := services(1000, n)
+			join := uint64(1000)
+			for b.Loop() {
+				join++
+				row := x.Add(zoneNode(1000, 0), join)
+				x.Update(row, zoneNode(1000, 1))
+				x.Remove(row)
+			}
+		})
+	}
+}
