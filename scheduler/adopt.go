@@ -225,17 +225,17 @@ func (st *state) listFor(c *NodeAdopted, adoption *Adoption, r Report) *[]string
 	}
 }
 
-// applyAdoption enters a node and what was reported of it.
-func (st *state) applyAdoption(c *NodeAdopted, tell listener) {
+// apply enters a node and what was reported of it.
+func (c *NodeAdopted) apply(st *state, tell listener) {
 	if _, known := st.nodes[c.Node.ID]; known {
-		st.updateNode(&NodeUpdated{Node: c.Node, Reference: c.Reference, Moves: c.Moves}, tell)
+		(&NodeUpdated{Node: c.Node, Reference: c.Reference, Moves: c.Moves}).apply(st, tell)
 	} else {
-		st.addNode(&NodeAdded{Node: c.Node, Reference: c.Reference, Join: c.Join})
+		(&NodeAdded{Node: c.Node, Reference: c.Reference, Join: c.Join}).apply(st, tell)
 	}
 	n := st.nodes[c.Node.ID]
 	st.edit(n).unreported = false
 	if n.lost {
-		st.markNode(&NodeMarked{NodeID: n.ID, Mark: MarkReady}, tell)
+		(&NodeMarked{NodeID: n.ID, Mark: MarkReady}).apply(st, tell)
 	}
 	st.index.SetState(n.slot, n.indexState())
 	over := make(overLimit)
@@ -248,7 +248,7 @@ func (st *state) applyAdoption(c *NodeAdopted, tell listener) {
 	st.tellOver(over, tell)
 }
 
-func (st *state) checkAdopted(c *NodeAdopted) error {
+func (c *NodeAdopted) check(st *state) error {
 	if _, err := st.adoptable(c.Node); err != nil {
 		return err
 	}

@@ -34,48 +34,31 @@ func (st *state) begin(e *entry, tell listener) {
 }
 
 // step applies one change and what it has made due by itself.
-func (st *state) step(c Change, tell listener) {
+func (st *state) step(c decided, tell listener) {
 	tell.tell(c)
-	st.change(c, tell)
+	c.apply(st, tell)
 	st.advance(st.now, tell)
 }
 
-func (st *state) change(c Change, tell listener) {
-	switch c := c.(type) {
-	case *NodeAdded:
-		st.addNode(c)
-	case *NodeUpdated:
-		st.updateNode(c, tell)
-	case *NodeMarked:
-		st.markNode(c, tell)
-	case *NodeRemoved:
-		st.removeNode(c, tell)
-	case *NodeAdopted:
-		st.applyAdoption(c, tell)
-	case *Placed:
-		st.place(c, tell)
-	case *Released:
-		a := st.generation(c.ID, c.Generation)
-		st.release(a, tell)
-		if a.state != stale && !c.Unclaimed {
-			st.released.add(a.id)
-		}
-	case *Resized:
-		st.resize(c, tell)
-	case *PlanChanged:
-		st.applyPlan(c.Changes, tell)
-	case *WorkloadChanged:
-		st.setMix(cloneMix(c.Mix))
-	case *QuotaCreated:
-		over, _ := st.editSpec(c.Spec.Namespace, c.Spec).Create(st.now, c.Spec.Clone())
-		st.declared(c.Spec.Namespace, over, tell)
-	case *QuotaUpdated:
-		over, _ := st.editSpec(c.Spec.Namespace, c.Spec).Update(st.now, c.Spec.Clone())
-		st.declared(c.Spec.Namespace, over, tell)
-	case *QuotaDeleted:
-		_ = st.editSpec(c.Namespace, quota.Spec{}).Delete(c.Namespace)
-		delete(st.quotaVersions, c.Namespace)
-	}
+func (c *QuotaCreated) check(st *state) error { return st.quota.CheckCreate(c.Spec) }
+
+func (c *QuotaCreated) apply(st *state, tell listener) {
+	over, _ := st.editSpec(c.Spec.Namespace, c.Spec).Create(st.now, c.Spec.Clone())
+	st.declared(c.Spec.Namespace, over, tell)
+}
+
+func (c *QuotaUpdated) check(st *state) error { return st.quota.CheckUpdate(c.Spec) }
+
+func (c *QuotaUpdated) apply(st *state, tell listener) {
+	over, _ := st.editSpec(c.Spec.Namespace, c.Spec).Update(st.now, c.Spec.Clone())
+	st.declared(c.Spec.Namespace, over, tell)
+}
+
+func (c *QuotaDeleted) check(st *state) error { return st.quota.CheckDelete(c.Namespace) }
+
+func (c *QuotaDeleted) apply(st *state, _ listener) {
+	_ = st.editSpec(c.Namespace, quota.Spec{}).Delete(c.Namespace)
+	delete(st.quotaVersions, c.Namespace)
 }
 
 // declared notes the change of a quota, which was tried before it was

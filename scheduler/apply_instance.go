@@ -7,6 +7,8 @@ import (
 	"github.com/rads-project/constellation/reservation"
 )
 
+func (c *Placed) apply(st *state, tell listener) { st.place(c, tell) }
+
 // place enters a new instance and returns what its namespace uses too much of
 // then, which is nothing unless nobody asked the quota.
 func (st *state) place(c *Placed, tell listener) []quota.Usage {
@@ -45,6 +47,21 @@ func (st *state) addToNode(a *allocation, n *node) {
 	}
 	if len(n.Taints) > 0 {
 		st.timeEviction(a)
+	}
+}
+
+func (c *Released) check(st *state) error {
+	if st.generation(c.ID, c.Generation) == nil {
+		return &NotFoundError{KindAllocation, c.ID}
+	}
+	return nil
+}
+
+func (c *Released) apply(st *state, tell listener) {
+	a := st.generation(c.ID, c.Generation)
+	st.release(a, tell)
+	if a.state != stale && !c.Unclaimed {
+		st.released.add(a.id)
 	}
 }
 

@@ -1,11 +1,18 @@
 package scheduler
 
 import (
+	"errors"
+
 	"github.com/rads-project/constellation/placement"
 	"github.com/rads-project/constellation/quota"
 )
 
-func (st *state) addNode(c *NodeAdded) {
+func (c *NodeAdded) check(st *state) error {
+	_, err := st.admitNew(c.Node)
+	return err
+}
+
+func (c *NodeAdded) apply(st *state, _ listener) {
 	st.index.SetReference(c.Reference)
 	n := st.insertNode(c.Node, c.Join)
 	record := st.edit(n)
@@ -30,7 +37,12 @@ func (st *state) insertNode(described placement.Node, join uint64) *node {
 	return n
 }
 
-func (st *state) updateNode(c *NodeUpdated, tell listener) {
+func (c *NodeUpdated) check(st *state) error {
+	_, err := st.admitUpdate(c.Node)
+	return errors.Join(err, st.checkPlan(c.Moves, &c.Node))
+}
+
+func (c *NodeUpdated) apply(st *state, tell listener) {
 	st.applyPlan(c.Moves, tell)
 	st.roomOn(c.Node.ID)
 	n := st.nodes[c.Node.ID]
@@ -45,7 +57,15 @@ func (st *state) updateNode(c *NodeUpdated, tell listener) {
 	}
 }
 
-func (st *state) markNode(c *NodeMarked, tell listener) {
+func (c *NodeMarked) check(st *state) error {
+	n, err := st.node(c.NodeID)
+	if err == nil && c.Mark == MarkReady {
+		err = st.countable(n, nil)
+	}
+	return errors.Join(err, st.checkPlan(c.Moves, nil))
+}
+
+func (c *NodeMarked) apply(st *state, tell listener) {
 	n := st.nodes[c.NodeID]
 	record := st.edit(n)
 	record.lost = n.lost || c.Mark == MarkLost // before the plan: see uncover
@@ -96,7 +116,12 @@ func (st *state) markInstance(a *allocation, isLost bool, tell listener) []quota
 	return nil
 }
 
-func (st *state) removeNode(c *NodeRemoved, tell listener) {
+func (c *NodeRemoved) check(st *state) error {
+	_, err := st.node(c.NodeID)
+	return errors.Join(err, st.checkPlan(c.Moves, nil))
+}
+
+func (c *NodeRemoved) apply(st *state, tell listener) {
 	n := st.nodes[c.NodeID]
 	st.edit(n).lost = true // before the plan: see uncover
 	st.applyPlan(c.Moves, tell)

@@ -13,6 +13,24 @@ import (
 // the passing of time, and a replay derives them again.
 type Change interface{ changeKind() changeKind }
 
+// decided is a Change that a call has decided on, which an entry records. The
+// other kinds of Change are derived: they are not decided, so that no entry can
+// hold one.
+//
+// To add a kind: its constant and newChange below, its type with the JSON names
+// of its fields, changeKind, check and apply; a call in goldenHistory of the
+// tests, which pins how a journal tells it.
+type decided interface {
+	Change
+	// check refuses a change from a journal that the state could not follow:
+	// one that names what is not there, or repeats what is. It changes nothing.
+	// Changes of this process were decided on the state and need no check.
+	check(*state) error
+	// apply carries the change out and tells what follows from it. It never
+	// searches, reads a clock or fails.
+	apply(*state, listener)
+}
+
 type changeKind string
 
 const (
@@ -42,7 +60,7 @@ const (
 
 // newChange returns an empty change of a decided kind, or nil if the kind is
 // unknown.
-func newChange(kind changeKind) Change {
+func newChange(kind changeKind) decided {
 	switch kind {
 	case kindNodeAdded:
 		return new(NodeAdded)

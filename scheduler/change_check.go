@@ -7,59 +7,7 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
-// check refuses a change from a journal that the state could not follow: one
-// that names what is not there, or repeats what is. Changes of this process
-// were decided on the state itself and need no check.
-func (st *state) check(c Change) error {
-	switch c := c.(type) {
-	case *NodeAdded:
-		return st.checkAdded(c)
-	case *NodeUpdated:
-		_, err := st.admitUpdate(c.Node)
-		return errors.Join(err, st.checkPlan(c.Moves, &c.Node))
-	case *NodeMarked:
-		return errors.Join(st.checkMarked(c), st.checkPlan(c.Moves, nil))
-	case *NodeRemoved:
-		_, err := st.node(c.NodeID)
-		return errors.Join(err, st.checkPlan(c.Moves, nil))
-	case *PlanChanged:
-		return st.checkPlan(c.Changes, nil)
-	case *WorkloadChanged:
-		return validateMix(c.Mix)
-	case *NodeAdopted:
-		return st.checkAdopted(c)
-	case *Placed:
-		return st.checkPlaced(c)
-	case *Released:
-		if st.generation(c.ID, c.Generation) == nil {
-			return &NotFoundError{KindAllocation, c.ID}
-		}
-	case *Resized:
-		return st.checkResized(c)
-	case *QuotaCreated:
-		return st.quota.CheckCreate(c.Spec)
-	case *QuotaUpdated:
-		return st.quota.CheckUpdate(c.Spec)
-	case *QuotaDeleted:
-		return st.quota.CheckDelete(c.Namespace)
-	}
-	return nil
-}
-
-func (st *state) checkAdded(c *NodeAdded) error {
-	_, err := st.admitNew(c.Node)
-	return err
-}
-
-func (st *state) checkMarked(c *NodeMarked) error {
-	n, err := st.node(c.NodeID)
-	if err == nil && c.Mark == MarkReady {
-		err = st.countable(n, nil)
-	}
-	return err
-}
-
-func (st *state) checkPlaced(c *Placed) error {
+func (c *Placed) check(st *state) error {
 	n, err := st.node(c.NodeID)
 	if err != nil {
 		return err
@@ -88,7 +36,7 @@ func (st *state) checkDimensions(r placement.Resources) error {
 	return st.admitDimensions("resources.custom", r)
 }
 
-func (st *state) checkResized(c *Resized) error {
+func (c *Resized) check(st *state) error {
 	a, err := st.allocation(c.ID)
 	if err != nil {
 		return err

@@ -78,7 +78,7 @@ func TestHostileChangesOfThePlan(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			err := st.check(&PlanChanged{Changes: test.changes})
+			err := (&PlanChanged{Changes: test.changes}).check(st)
 			if test.want == "" {
 				require.NoError(t, err)
 				return

@@ -14,7 +14,7 @@ func (s *Scheduler) listeningLocked() bool {
 }
 
 // commitLocked applies a change as one entry at the present.
-func (s *Scheduler) commitLocked(c Change) {
+func (s *Scheduler) commitLocked(c decided) {
 	e := &s.scratch.entry
 	if s.listeningLocked() {
 		e = new(entry)

@@ -19,7 +19,7 @@ type entry struct {
 	seq     uint64
 	time    time.Time
 	token   uint64
-	changes []Change
+	changes []decided
 }
 
 // The wire form of an entry is one JSON object in the field order below, sealed

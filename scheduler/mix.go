@@ -63,10 +63,14 @@ func (s *Scheduler) SetWorkload(ctx context.Context, mix []WorkloadClass) error 
 	if err := validateMix(mix); err != nil {
 		return err
 	}
-	return s.change(ctx, func(*state) (Change, error) {
+	return s.change(ctx, func(*state) (decided, error) {
 		return &WorkloadChanged{Mix: cloneMix(mix)}, nil
 	})
 }
+
+func (c *WorkloadChanged) check(*state) error { return validateMix(c.Mix) }
+
+func (c *WorkloadChanged) apply(st *state, _ listener) { st.setMix(cloneMix(c.Mix)) }
 
 func (st *state) setMix(mix []WorkloadClass) {
 	st.mix = mix

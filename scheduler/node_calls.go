@@ -13,7 +13,7 @@ import (
 // first node that is larger than all before in a dimension costs O(nodes),
 // others O(1), but for reservations that lack slots: these are looked for anew.
 func (s *Scheduler) AddNode(ctx context.Context, n placement.Node) error {
-	return s.change(ctx, func(st *state) (Change, error) {
+	return s.change(ctx, func(st *state) (decided, error) {
 		c, err := st.admitNew(n)
 		if err != nil {
 			return nil, err
@@ -107,7 +107,7 @@ func (s *Scheduler) MarkReady(ctx context.Context, nodeID string) error {
 }
 
 func (s *Scheduler) mark(ctx context.Context, nodeID string, mark Mark, done func(*node) bool) error {
-	return s.change(ctx, func(st *state) (Change, error) {
+	return s.change(ctx, func(st *state) (decided, error) {
 		n, err := st.node(nodeID)
 		if err != nil || done(n) {
 			return nil, err
@@ -165,7 +165,7 @@ func (s *Scheduler) RemoveTaint(ctx context.Context, nodeID, key string, effect 
 }
 
 func (s *Scheduler) update(ctx context.Context, nodeID string, to func(*node) (placement.Node, error)) error {
-	return s.change(ctx, func(st *state) (Change, error) {
+	return s.change(ctx, func(st *state) (decided, error) {
 		n, err := st.node(nodeID)
 		if err != nil {
 			return nil, err

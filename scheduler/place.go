@@ -123,7 +123,7 @@ func (s *Scheduler) Release(ctx context.Context, id string) error {
 // that is not stale is a ConflictError: numbers start again once nothing of an
 // ID is on the books, and a late repetition must not release what runs now.
 func (s *Scheduler) ReleaseGeneration(ctx context.Context, id string, generation uint64) error {
-	return s.change(ctx, func(st *state) (Change, error) {
+	return s.change(ctx, func(st *state) (decided, error) {
 		a := st.generation(id, generation)
 		switch {
 		case a == nil:

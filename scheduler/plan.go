@@ -5,6 +5,10 @@ import (
 	"github.com/rads-project/constellation/reservation"
 )
 
+func (c *PlanChanged) check(st *state) error { return st.checkPlan(c.Changes, nil) }
+
+func (c *PlanChanged) apply(st *state, tell listener) { st.applyPlan(c.Changes, tell) }
+
 // applyPlan carries out changes of the plan and all that follows from them:
 // what the index sees as held, and who pays.
 func (st *state) applyPlan(changes []reservation.PlanChange, tell listener) {
@@ -130,7 +134,7 @@ func (st *state) leave(a *allocation, tell listener) {
 // be recorded in the same entry: yielding instances told to leave, slots moved
 // out of the way or from where reported instances run, lost slots held again.
 // It returns nil when nothing is left to do.
-func (st *state) consequence() Change {
+func (st *state) consequence() decided {
 	if st.plan.Unsettled() {
 		changes, _ := st.decide(func(g *planNodes) ([]reservation.PlanChange, error) { return st.plan.ResolveConflicts(g), nil })
 		return &PlanChanged{Changes: changes}

@@ -33,7 +33,7 @@ func (s *Scheduler) UpdateQuota(ctx context.Context, spec quota.Spec) ([]quota.U
 	return s.declare(ctx, (*quota.Accounts).CheckUpdate, spec, &QuotaUpdated{Spec: spec.Clone()})
 }
 
-func (s *Scheduler) declare(ctx context.Context, check func(*quota.Accounts, quota.Spec) error, spec quota.Spec, c Change) ([]quota.Usage, error) {
+func (s *Scheduler) declare(ctx context.Context, check func(*quota.Accounts, quota.Spec) error, spec quota.Spec, c decided) ([]quota.Usage, error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func (s *Scheduler) declare(ctx context.Context, check func(*quota.Accounts, quo
 // reservations that use it, which takes time and memory in proportion to all.
 // ErrNotFound and ErrInUse of either package know them.
 func (s *Scheduler) DeleteQuota(ctx context.Context, namespace string) error {
-	err := s.change(ctx, func(st *state) (Change, error) {
+	err := s.change(ctx, func(st *state) (decided, error) {
 		if err := st.quota.CheckDelete(namespace); err != nil {
 			return nil, err
 		}

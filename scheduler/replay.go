@@ -41,7 +41,7 @@ func (st *state) replayEntry(e *entry) error {
 	}
 	st.begin(e, nil)
 	for _, c := range e.changes {
-		if err := st.check(c); err != nil {
+		if err := c.check(st); err != nil {
 			return err
 		}
 		st.step(c, nil)
@@ -81,7 +81,7 @@ func (st *state) restore(wire snapshotJSON) error {
 	st.setMix(wire.Mix)
 	nodes := make([]*node, len(wire.Nodes))
 	for i, w := range wire.Nodes {
-		if err := st.checkAdded(&NodeAdded{Node: w.Node}); err != nil {
+		if err := (&NodeAdded{Node: w.Node}).check(st); err != nil {
 			return err
 		}
 		if len(w.Tainted) != len(w.Node.Taints) {

@@ -74,7 +74,7 @@ func (s *Scheduler) PlaceFromReservation(ctx context.Context, id string, req pla
 // slot has that part again, or is given back if it is to be claimed once, and the
 // ID can be placed again. Release says that an instance which did run is gone.
 func (s *Scheduler) Unclaim(ctx context.Context, id string) error {
-	return s.change(ctx, func(st *state) (Change, error) {
+	return s.change(ctx, func(st *state) (decided, error) {
 		a, err := st.allocation(id)
 		if err != nil {
 			return nil, err

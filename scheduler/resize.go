@@ -128,7 +128,7 @@ func (st *state) deviceLeft(n *node, held *index.Hold) []int64 {
 	return left
 }
 
-func (st *state) resize(c *Resized, tell listener) {
+func (c *Resized) apply(st *state, tell listener) {
 	a := st.allocations[c.ID]
 	st.edit(a.node)
 	before, _ := st.plan.Stay(a.id)

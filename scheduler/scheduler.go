@@ -215,7 +215,7 @@ func (s *Scheduler) enter(ctx context.Context) error {
 
 // change runs one call that may change the state: decide looks and returns
 // what to change, or the refusal.
-func (s *Scheduler) change(ctx context.Context, decide func(*state) (Change, error)) error {
+func (s *Scheduler) change(ctx context.Context, decide func(*state) (decided, error)) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}

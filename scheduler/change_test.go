@@ -1,0 +1,110 @@
+package scheduler
+
+import (
+	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"reflect"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// declaredKinds returns the change kinds that the sources declare, and the
+// names of the types with a method apply that makes a Change a decided one.
+func declaredKinds(t *testing.T) (kinds []changeKind, applied map[string]bool) {
+	t.Helper()
+	applied = make(map[string]bool)
+	packages, err := parser.ParseDir(token.NewFileSet(), ".", func(f fs.FileInfo) bool {
+		return !strings.HasSuffix(f.Name(), "_test.go")
+	}, 0)
+	require.NoError(t, err)
+	ast.Inspect(packages["scheduler"], func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.ValueSpec:
+			if of, ok := n.Type.(*ast.Ident); ok && of.Name == "changeKind" {
+				kind, err := strconv.Unquote(n.Values[0].(*ast.BasicLit).Value)
+				require.NoError(t, err)
+				kinds = append(kinds, changeKind(kind))
+			}
+		case *ast.FuncDecl:
+			if n.Recv == nil || n.Name.Name != "apply" {
+				break
+			}
+			if of, ok := n.Recv.List[0].Type.(*ast.StarExpr); ok && of.X.(*ast.Ident).Name != "state" {
+				applied[of.X.(*ast.Ident).Name] = true
+			}
+		}
+		return true
+	})
+	return kinds, applied
+}
+
+// refusedChanges holds for each decided kind the JSON of a change that no
+// empty state could follow.
+func refusedChanges() map[changeKind]string {
+	return map[changeKind]string{
+		kindNodeAdded: `{}`, kindNodeUpdated: `{}`, kindNodeMarked: `{}`, kindNodeRemoved: `{}`, kindNodeAdopted: `{}`,
+		kindPlaced: `{}`, kindReleased: `{}`, kindResized: `{}`,
+		kindQuotaCreated: `{}`, kindQuotaUpdated: `{}`, kindQuotaDeleted: `{}`,
+		kindPlanChanged: `{"changes":[{}]}`, kindWorkloadChanged: `{"mix":[{}]}`,
+	}
+}
+
+// TestEveryKindIsJournaledCheckedAppliedAndReplayed: a kind with check and
+// apply can be decoded, is refused where the state could not follow it, and
+// stands in the golden journal, where its replay changes the state.
+func TestEveryKindIsJournaledCheckedAppliedAndReplayed(t *testing.T) {
+	kinds, applied := declaredKinds(t)
+	decodable := make(map[changeKind]bool)
+	for _, kind := range kinds {
+		c := newChange(kind)
+		if c == nil {
+			continue
+		}
+		decodable[kind] = true
+		name := reflect.TypeOf(c).Elem().Name()
+		require.Equal(t, kind, c.changeKind(), name)
+		require.Contains(t, applied, name)
+		delete(applied, name)
+	}
+	require.Empty(t, applied, "kinds that newChange does not know")
+
+	for kind := range decodable {
+		require.Contains(t, refusedChanges(), kind)
+		c := newChange(kind)
+		require.NoError(t, json.Unmarshal([]byte(refusedChanges()[kind]), c))
+		require.Error(t, c.check(newState(Config{})), kind)
+	}
+
+	st := newState(Config{RememberReleased: 4})
+	for _, r := range goldenRecords(t, "v1") {
+		e, err := decodeEntry(r)
+		require.NoError(t, err)
+		before := shownAt(t, st)
+		require.NoError(t, st.replay(Config{}, r))
+		for _, c := range e.changes {
+			if len(e.changes) == 1 {
+				require.False(t, before == shownAt(t, st), "%s changes nothing", c.changeKind())
+			}
+			delete(decodable, c.changeKind())
+		}
+	}
+	require.Empty(t, decodable, "kinds that no golden entry holds")
+}
+
+// shownAt returns the state as text, without when it is.
+func shownAt(t *testing.T, st *state) string {
+	t.Helper()
+	shown := st.snapshot()
+	shown.Seq, shown.Token, shown.Sum = 0, 0, ""
+	shown.Time, shown.Reservations.Now = time.Time{}, time.Time{}
+	data, err := json.Marshal(shown)
+	require.NoError(t, err)
+	return string(data)
+}
