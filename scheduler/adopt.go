@@ -226,26 +226,26 @@ func (st *state) listFor(c *NodeAdopted, adoption *Adoption, r Report) *[]string
 }
 
 // apply enters a node and what was reported of it.
-func (c *NodeAdopted) apply(st *state, tell listener) {
+func (c *NodeAdopted) apply(st *state, out *outcome) {
 	if _, known := st.nodes[c.Node.ID]; known {
-		(&NodeUpdated{Node: c.Node, Reference: c.Reference, Moves: c.Moves}).apply(st, tell)
+		(&NodeUpdated{Node: c.Node, Reference: c.Reference, Moves: c.Moves}).apply(st, out)
 	} else {
-		(&NodeAdded{Node: c.Node, Reference: c.Reference, Join: c.Join}).apply(st, tell)
+		(&NodeAdded{Node: c.Node, Reference: c.Reference, Join: c.Join}).apply(st, out)
 	}
 	n := st.nodes[c.Node.ID]
 	st.edit(n).unreported = false
 	if n.lost {
-		(&NodeMarked{NodeID: n.ID, Mark: MarkReady}).apply(st, tell)
+		(&NodeMarked{NodeID: n.ID, Mark: MarkReady}).apply(st, out)
 	}
 	st.index.SetState(n.slot, n.indexState())
 	over := make(overLimit)
 	for _, r := range c.Instances {
 		over.note(st.place(&Placed{
 			Request: r.Request, NodeID: n.ID, Devices: packed(r.Devices), Generation: r.Generation,
-		}, tell))
-		st.overfullNode = n.ID
+		}, out))
+		out.overfull = n.ID
 	}
-	st.tellOver(over, tell)
+	st.tellOver(over, out)
 }
 
 func (c *NodeAdopted) check(st *state) error {

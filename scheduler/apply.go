@@ -1,71 +1,87 @@
 package scheduler
 
-import "github.com/rads-project/constellation/quota"
+import (
+	"slices"
 
-// listener is told of every change of an entry in order, derived ones at
-// their place. nil is nobody.
-type listener func(Change)
+	"github.com/rads-project/constellation/quota"
+)
 
-func (l listener) tell(c Change) {
-	if l != nil {
-		l(c)
+// outcome is what applying an entry comes to: its events, and what the loop
+// that commits it decides on next. A replay has no use for it.
+type outcome struct {
+	tell     func(Change)  // called for every change in order, derived ones at their place; nil is nobody
+	room     []string      // nodes on which room may have come up for slots that reservations lack
+	overfull string        // node on which room may have gone to reported instances
+	over     []quota.Usage // what a change of a spec has left over its limits
+}
+
+func (out *outcome) emit(c Change) {
+	if out.tell != nil {
+		out.tell(c)
 	}
 }
 
-// apply brings the state through one entry, and adds to it what its changes
-// make necessary. Applying what is in the entry never searches, reads a clock
-// or fails; only the consequences are decided here, once.
-func (st *state) apply(e *entry, tell listener) {
-	st.notePoor(e)
-	st.begin(e, tell)
+// roomOn notes that room may have come up on a node.
+func (out *outcome) roomOn(st *state, node string) {
+	if st.plan.Owing() && !slices.Contains(out.room, node) {
+		out.room = append(out.room, node)
+	}
+}
+
+// commit decides on all that the changes of an entry make necessary, change by
+// change, adds that to the entry and applies it.
+func (st *state) commit(e *entry, out *outcome) {
+	next := st.consequences(e)
+	st.begin(e, out)
 	for _, c := range e.changes {
-		st.step(c, tell)
+		st.step(c, out)
 	}
-	for c := st.consequence(); c != nil; c = st.consequence() {
+	for c := next.decide(out); c != nil; c = next.decide(out) {
 		e.changes = append(e.changes, c)
-		st.step(c, tell)
+		st.step(c, out)
 	}
-	st.regains = regains{}
 }
 
-func (st *state) begin(e *entry, tell listener) {
+// begin and step bring the state through an entry, for commit and for a replay
+// alike. They never search, read a clock or fail.
+func (st *state) begin(e *entry, out *outcome) {
 	st.seq, st.token = e.seq, e.token
-	st.advance(e.time, tell)
+	st.advance(e.time, out)
 }
 
 // step applies one change and what it has made due by itself.
-func (st *state) step(c decided, tell listener) {
-	tell.tell(c)
-	c.apply(st, tell)
-	st.advance(st.now, tell)
+func (st *state) step(c decided, out *outcome) {
+	out.emit(c)
+	c.apply(st, out)
+	st.advance(st.now, out)
 }
 
 func (c *QuotaCreated) check(st *state) error { return st.quota.CheckCreate(c.Spec) }
 
-func (c *QuotaCreated) apply(st *state, tell listener) {
+func (c *QuotaCreated) apply(st *state, out *outcome) {
 	over, _ := st.editSpec(c.Spec.Namespace, c.Spec).Create(st.now, c.Spec.Clone())
-	st.declared(c.Spec.Namespace, over, tell)
+	st.declared(c.Spec.Namespace, over, out)
 }
 
 func (c *QuotaUpdated) check(st *state) error { return st.quota.CheckUpdate(c.Spec) }
 
-func (c *QuotaUpdated) apply(st *state, tell listener) {
+func (c *QuotaUpdated) apply(st *state, out *outcome) {
 	over, _ := st.editSpec(c.Spec.Namespace, c.Spec).Update(st.now, c.Spec.Clone())
-	st.declared(c.Spec.Namespace, over, tell)
+	st.declared(c.Spec.Namespace, over, out)
 }
 
 func (c *QuotaDeleted) check(st *state) error { return st.quota.CheckDelete(c.Namespace) }
 
-func (c *QuotaDeleted) apply(st *state, _ listener) {
+func (c *QuotaDeleted) apply(st *state, _ *outcome) {
 	_ = st.editSpec(c.Namespace, quota.Spec{}).Delete(c.Namespace)
 	delete(st.quotaVersions, c.Namespace)
 }
 
 // declared notes the change of a quota, which was tried before it was
 // recorded.
-func (st *state) declared(namespace string, over []quota.Usage, tell listener) {
-	st.quotaVersions[namespace], st.over = st.seq, over
+func (st *state) declared(namespace string, over []quota.Usage, out *outcome) {
+	st.quotaVersions[namespace], out.over = st.seq, over
 	if len(over) > 0 {
-		tell.tell(&QuotaOver{Usage: over})
+		out.emit(&QuotaOver{Usage: over})
 	}
 }

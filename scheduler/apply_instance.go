@@ -7,11 +7,11 @@ import (
 	"github.com/rads-project/constellation/reservation"
 )
 
-func (c *Placed) apply(st *state, tell listener) { st.place(c, tell) }
+func (c *Placed) apply(st *state, out *outcome) { st.place(c, out) }
 
 // place enters a new instance and returns what its namespace uses too much of
 // then, which is nothing unless nobody asked the quota.
-func (st *state) place(c *Placed, tell listener) []quota.Usage {
+func (st *state) place(c *Placed, out *outcome) []quota.Usage {
 	class := c.class
 	if class == nil {
 		class = st.index.Class(&c.Request)
@@ -30,9 +30,9 @@ func (st *state) place(c *Placed, tell listener) []quota.Usage {
 	st.addToNode(a, st.nodes[c.NodeID])
 	if c.Claim != nil {
 		a.covered = &paidByReservation{amountsOf(c.Claim.Claim.Held.Clone()), c.Claim.ID}
-		st.applyPlan([]reservation.PlanChange{*c.Claim}, tell)
+		st.applyPlan([]reservation.PlanChange{*c.Claim}, out)
 	}
-	st.stay(a, false, tell)
+	st.stay(a, false, out)
 	return st.charge(a)
 }
 
@@ -57,26 +57,26 @@ func (c *Released) check(st *state) error {
 	return nil
 }
 
-func (c *Released) apply(st *state, tell listener) {
+func (c *Released) apply(st *state, out *outcome) {
 	a := st.generation(c.ID, c.Generation)
-	st.release(a, tell)
+	st.release(a, out)
 	if a.state != stale && !c.Unclaimed {
 		st.released.add(a.id)
 	}
 }
 
-func (st *state) release(a *allocation, tell listener) {
+func (st *state) release(a *allocation, out *outcome) {
 	record := st.edit(a.node)
 	if a.state == running {
 		st.refund(a)
-		st.leave(a, tell)
+		st.leave(a, out)
 		st.index.Leave(a.node.slot, a.class)
 	}
 	st.index.Vacate(a.node.slot, a.class, &a.resources, a.devices)
 	st.index.Release(a.class)
 	st.evictions.cancel(a.eviction)
 	record.unlink(a)
-	st.roomOn(a.node.ID)
+	out.roomOn(st, a.node.ID)
 	if a.state != stale {
 		delete(st.allocations, a.id)
 		return

@@ -12,13 +12,13 @@ func (c *NodeAdded) check(st *state) error {
 	return err
 }
 
-func (c *NodeAdded) apply(st *state, _ listener) {
+func (c *NodeAdded) apply(st *state, out *outcome) {
 	st.index.SetReference(c.Reference)
 	n := st.insertNode(c.Node, c.Join)
 	record := st.edit(n)
 	record.version, record.tainted = st.seq, st.taintTimes(nil, nil, n.Taints)
 	st.joins = c.Join
-	st.roomOn(n.ID)
+	out.roomOn(st, n.ID)
 	if record.unreported = c.Unreported; n.unreported {
 		st.index.SetState(n.slot, n.indexState())
 	}
@@ -42,9 +42,9 @@ func (c *NodeUpdated) check(st *state) error {
 	return errors.Join(err, st.checkPlan(c.Moves, &c.Node))
 }
 
-func (c *NodeUpdated) apply(st *state, tell listener) {
-	st.applyPlan(c.Moves, tell)
-	st.roomOn(c.Node.ID)
+func (c *NodeUpdated) apply(st *state, out *outcome) {
+	st.applyPlan(c.Moves, out)
+	out.roomOn(st, c.Node.ID)
 	n := st.nodes[c.Node.ID]
 	record, canonical := st.edit(n), c.Node.Canonical()
 	record.tainted = st.taintTimes(n.Taints, n.tainted, canonical.Taints)
@@ -65,13 +65,13 @@ func (c *NodeMarked) check(st *state) error {
 	return errors.Join(err, st.checkPlan(c.Moves, nil))
 }
 
-func (c *NodeMarked) apply(st *state, tell listener) {
+func (c *NodeMarked) apply(st *state, out *outcome) {
 	n := st.nodes[c.NodeID]
 	record := st.edit(n)
 	record.lost = n.lost || c.Mark == MarkLost // before the plan: see uncover
-	st.applyPlan(c.Moves, tell)
+	st.applyPlan(c.Moves, out)
 	record.version = st.seq
-	st.roomOn(n.ID)
+	out.roomOn(st, n.ID)
 	switch c.Mark {
 	case MarkCordoned:
 		record.cordoned = true
@@ -87,21 +87,21 @@ func (c *NodeMarked) apply(st *state, tell listener) {
 	}
 	over := make(overLimit)
 	for _, a := range n.allocations() {
-		over.note(st.markInstance(a, n.lost, tell))
-		tell.tell(&InstanceMarked{ID: a.id, Generation: a.generation, NodeID: n.ID, State: a.state.public()})
+		over.note(st.markInstance(a, n.lost, out))
+		out.emit(&InstanceMarked{ID: a.id, Generation: a.generation, NodeID: n.ID, State: a.state.public()})
 	}
-	st.tellOver(over, tell)
+	st.tellOver(over, out)
 }
 
 // markInstance loses a running instance with its node, or takes a lost one
 // back and returns what its namespace uses too much of then. A stale one stays
 // stale.
-func (st *state) markInstance(a *allocation, isLost bool, tell listener) []quota.Usage {
+func (st *state) markInstance(a *allocation, isLost bool, out *outcome) []quota.Usage {
 	switch {
 	case isLost && a.state == running:
 		st.refund(a)
 		a.covered = nil
-		st.leave(a, tell)
+		st.leave(a, out)
 		a.state, a.version = lost, st.seq
 		st.index.Leave(a.node.slot, a.class)
 		st.evictions.cancel(a.eviction)
@@ -109,7 +109,7 @@ func (st *state) markInstance(a *allocation, isLost bool, tell listener) []quota
 	case !isLost && a.state == lost:
 		a.state, a.version = running, st.seq
 		st.index.Join(a.node.slot, a.class)
-		st.stay(a, false, tell)
+		st.stay(a, false, out)
 		st.timeEviction(a)
 		return st.charge(a)
 	}
@@ -121,18 +121,18 @@ func (c *NodeRemoved) check(st *state) error {
 	return errors.Join(err, st.checkPlan(c.Moves, nil))
 }
 
-func (c *NodeRemoved) apply(st *state, tell listener) {
+func (c *NodeRemoved) apply(st *state, out *outcome) {
 	n := st.nodes[c.NodeID]
 	st.edit(n).lost = true // before the plan: see uncover
-	st.applyPlan(c.Moves, tell)
+	st.applyPlan(c.Moves, out)
 	for _, a := range n.allocations() {
-		st.release(a, tell)
-		tell.tell(&InstanceMarked{ID: a.id, Generation: a.generation, NodeID: n.ID, State: Removed})
+		st.release(a, out)
+		out.emit(&InstanceMarked{ID: a.id, Generation: a.generation, NodeID: n.ID, State: Removed})
 	}
 	st.index.Remove(n.slot)
 	st.slots[n.slot] = nil
 	delete(st.nodes, n.ID)
-	st.roomOn(n.ID) // for rules that looked at it
+	out.roomOn(st, n.ID) // for rules that looked at it
 	delete(st.planned, n)
 	delete(st.reserved, n)
 }

@@ -26,9 +26,9 @@ type decided interface {
 	// one that names what is not there, or repeats what is. It changes nothing.
 	// Changes of this process were decided on the state and need no check.
 	check(*state) error
-	// apply carries the change out and tells what follows from it. It never
+	// apply carries the change out and tells out what comes of it. It never
 	// searches, reads a clock or fails.
-	apply(*state, listener)
+	apply(*state, *outcome)
 }
 
 type changeKind string

@@ -124,7 +124,7 @@ func (o overLimit) note(usage []quota.Usage) {
 
 // tellOver tells in one event what the namespaces noted use too much of, by
 // namespace and dimension.
-func (st *state) tellOver(noted overLimit, tell listener) {
+func (st *state) tellOver(noted overLimit, out *outcome) {
 	var over []quota.Usage
 	for _, namespace := range slices.Sorted(maps.Keys(noted)) {
 		for _, u := range st.quota.Usage(st.now, namespace) {
@@ -134,7 +134,7 @@ func (st *state) tellOver(noted overLimit, tell listener) {
 		}
 	}
 	if len(over) > 0 {
-		tell.tell(&QuotaOver{Usage: over})
+		out.emit(&QuotaOver{Usage: over})
 	}
 }
 

@@ -72,7 +72,7 @@ func (st *state) slotted(a *allocation) bool {
 // resizeClaim tells the plan of the size of an instance that has outlived its
 // reservation. The reservation's namespace goes on to pay for what it has paid
 // for, as far as that is still there.
-func (st *state) resizeClaim(a *allocation, tell listener) {
+func (st *state) resizeClaim(a *allocation, out *outcome) {
 	_, id, ok := st.plan.ClaimOf(a.id)
 	if !ok {
 		return
@@ -89,5 +89,5 @@ func (st *state) resizeClaim(a *allocation, tell listener) {
 		}
 	}
 	r.Version++
-	st.applyPlan([]reservation.PlanChange{{Kind: reservation.Put, Reservation: &r}}, tell)
+	st.applyPlan([]reservation.PlanChange{{Kind: reservation.Put, Reservation: &r}}, out)
 }

@@ -13,14 +13,16 @@ func (s *Scheduler) listeningLocked() bool {
 	return s.cfg.Journal != nil || s.hooked || s.history.watched
 }
 
-// commitLocked applies a change as one entry at the present.
-func (s *Scheduler) commitLocked(c decided) {
+// commitLocked applies a change as one entry at the present. What it returns
+// is valid until the next call.
+func (s *Scheduler) commitLocked(c decided) *outcome {
 	e := &s.scratch.entry
 	if s.listeningLocked() {
 		e = new(entry)
 	}
 	*e = entry{seq: s.state.seq + 1, time: s.now, token: s.token, changes: append(e.changes[:0], c)}
 	s.applyLocked(e, false)
+	return &s.scratch.outcome
 }
 
 // applyLocked applies an entry and queues it if anybody listens. It returns
@@ -28,14 +30,17 @@ func (s *Scheduler) commitLocked(c decided) {
 func (s *Scheduler) applyLocked(e *entry, wanted bool) []Event {
 	defer s.signalLocked()
 	listening := s.listeningLocked()
+	out := &s.scratch.outcome
+	*out = outcome{}
 	if !listening && !wanted {
-		s.state.apply(e, nil)
+		s.state.commit(e, out)
 		return nil
 	}
 	var events []Event
-	s.state.apply(e, func(c Change) {
+	out.tell = func(c Change) {
 		events = append(events, Event{Seq: e.seq, Time: s.state.now, Token: e.token, Change: c})
-	})
+	}
+	s.state.commit(e, out)
 	if listening {
 		s.outbox.pending = append(s.outbox.pending, e)
 		s.outbox.events = append(s.outbox.events, events)

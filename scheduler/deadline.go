@@ -66,7 +66,7 @@ func (st *state) nextDeadline() (time.Time, bool) {
 // of time. At one instant the plan comes first, whose ends free what is charged,
 // so that a burst which ends with them has not expired; then bursts, then
 // evictions.
-func (st *state) advance(to time.Time, tell listener) {
+func (st *state) advance(to time.Time, out *outcome) {
 	for {
 		at, due := st.nextDeadline()
 		if !due || at.After(to) {
@@ -76,21 +76,21 @@ func (st *state) advance(to time.Time, tell listener) {
 			st.now = at
 		}
 		if planned, plans := st.plan.NextDeadline(); plans && planned.Equal(at) {
-			st.follow(st.plan.Advance(at), tell)
+			st.follow(st.plan.Advance(at), out)
 		} else if burst, bursts := st.quota.NextDeadline(); bursts && burst.Equal(at) {
-			st.expireBursts(tell)
+			st.expireBursts(out)
 		} else {
-			st.evict(tell)
+			st.evict(out)
 		}
 	}
 	st.now = to
-	st.follow(st.plan.Advance(to), tell)
+	st.follow(st.plan.Advance(to), out)
 	st.index.DropUnused() // of what the latest change, or the passing of time, took away
 }
 
 // expireBursts tells of the bursts that are due.
-func (st *state) expireBursts(tell listener) {
+func (st *state) expireBursts(out *outcome) {
 	for _, usage := range st.quota.Advance(st.now) {
-		tell.tell(&BurstExpired{Usage: usage})
+		out.emit(&BurstExpired{Usage: usage})
 	}
 }

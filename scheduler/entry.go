@@ -13,8 +13,8 @@ import (
 const formatVersion = 1
 
 // entry is what one call changed. It holds everything that was decided, so
-// that apply neither searches nor reads a clock nor fails. An entry without
-// changes lets time pass.
+// that to apply its changes neither searches nor reads a clock nor fails. An
+// entry without changes lets time pass.
 type entry struct {
 	seq     uint64
 	time    time.Time

@@ -66,12 +66,12 @@ func (st *state) timeEviction(a *allocation) {
 }
 
 // evict tells of the earliest eviction, which is due.
-func (st *state) evict(tell listener) {
+func (st *state) evict(out *outcome) {
 	a := heap.Pop(&st.evictions).(*eviction).allocation
 	st.edit(a.node)
 	a.version = st.seq
 	taint, _, _ := a.evictingTaint()
-	tell.tell(&EvictionDue{ID: a.id, NodeID: a.node.ID, Taint: taint})
+	out.emit(&EvictionDue{ID: a.id, NodeID: a.node.ID, Taint: taint})
 }
 
 func compareEvictions(a, b *eviction) int {

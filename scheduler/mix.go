@@ -70,7 +70,7 @@ func (s *Scheduler) SetWorkload(ctx context.Context, mix []WorkloadClass) error 
 
 func (c *WorkloadChanged) check(*state) error { return validateMix(c.Mix) }
 
-func (c *WorkloadChanged) apply(st *state, _ listener) { st.setMix(cloneMix(c.Mix)) }
+func (c *WorkloadChanged) apply(st *state, _ *outcome) { st.setMix(cloneMix(c.Mix)) }
 
 func (st *state) setMix(mix []WorkloadClass) {
 	st.mix = mix

@@ -7,11 +7,11 @@ import (
 
 func (c *PlanChanged) check(st *state) error { return st.checkPlan(c.Changes, nil) }
 
-func (c *PlanChanged) apply(st *state, tell listener) { st.applyPlan(c.Changes, tell) }
+func (c *PlanChanged) apply(st *state, out *outcome) { st.applyPlan(c.Changes, out) }
 
 // applyPlan carries out changes of the plan and all that follows from them:
 // what the index sees as held, and who pays.
-func (st *state) applyPlan(changes []reservation.PlanChange, tell listener) {
+func (st *state) applyPlan(changes []reservation.PlanChange, out *outcome) {
 	if len(changes) == 0 {
 		return
 	}
@@ -23,12 +23,12 @@ func (st *state) applyPlan(changes []reservation.PlanChange, tell listener) {
 			st.charged(changes[i].ID, paid.namespace) // a first charge comes with an event
 		}
 	}
-	st.follow(events, tell)
-	st.syncHeld()
+	st.follow(events, out)
+	st.syncHeld(out)
 }
 
 // follow does what events of the plan make necessary.
-func (st *state) follow(events []reservation.Event, tell listener) {
+func (st *state) follow(events []reservation.Event, out *outcome) {
 	for _, e := range events {
 		if e.Kind == reservation.SlotMoved || e.Kind == reservation.SlotLost {
 			for _, id := range e.Instances {
@@ -44,23 +44,23 @@ func (st *state) follow(events []reservation.Event, tell listener) {
 			st.charged(e.Reservation, e.Namespace)
 		}
 		if e.Kind == reservation.Overstayed {
-			tell.tell(&Overstayed{ID: e.Instance, NodeID: e.Node, Reservation: e.Reservation})
+			out.emit(&Overstayed{ID: e.Instance, NodeID: e.Node, Reservation: e.Reservation})
 		} else {
-			tell.tell(&ReservationEvent{Event: e})
+			out.emit(&ReservationEvent{Event: e})
 		}
 	}
 	if len(events) > 0 {
-		st.syncHeld()
+		st.syncHeld(out)
 	}
 }
 
 // syncHeld shows the index what has changed in the plan since it was last called.
 // Where something has changed, room may have come up.
-func (st *state) syncHeld() {
+func (st *state) syncHeld(out *outcome) {
 	for _, id := range st.plan.Touched() {
 		if n, ok := st.nodes[id]; ok {
 			st.hold(n)
-			st.roomOn(id)
+			out.roomOn(st, id)
 		}
 	}
 }
@@ -103,7 +103,7 @@ func (st *state) fromNow() reservation.Window { return reservation.Window{Start:
 
 // stay tells the plan of an instance beside all reservations that leaves at a
 // known time or when told; told says that it was asked to leave already.
-func (st *state) stay(a *allocation, told bool, tell listener) {
+func (st *state) stay(a *allocation, told bool, out *outcome) {
 	req := a.class.Request()
 	if a.covered != nil || req.Duration == 0 && !req.Yield {
 		return
@@ -117,36 +117,15 @@ func (st *state) stay(a *allocation, told bool, tell listener) {
 		Load:    reservation.Load{Resources: a.resources, Instances: 1},
 		Devices: deviceList(a.devices), Window: window, Yield: req.Yield, Priority: req.Priority,
 		Told: told, Overstayed: a.overstayed,
-	}}}, tell)
+	}}}, out)
 }
 
 // leave tells the plan that an instance is gone, if it counts it.
-func (st *state) leave(a *allocation, tell listener) {
+func (st *state) leave(a *allocation, out *outcome) {
 	if !st.plan.Counts(a.id) {
 		return
 	}
 	// Removal never fails for an instance that is counted.
 	changes, _ := st.plan.Remove(a.id)
-	st.applyPlan(changes, tell)
-}
-
-// consequence decides what the latest change of an entry makes necessary, to
-// be recorded in the same entry: yielding instances told to leave, slots moved
-// out of the way or from where reported instances run, lost slots held again.
-// It returns nil when nothing is left to do.
-func (st *state) consequence() decided {
-	if st.plan.Unsettled() {
-		changes, _ := st.decide(func(g *planNodes) ([]reservation.PlanChange, error) { return st.plan.ResolveConflicts(g), nil })
-		return &PlanChanged{Changes: changes}
-	}
-	if crowded := st.overfullNode; crowded != "" {
-		st.overfullNode = ""
-		if moves := st.movesFrom(&planNodes{st: st}, crowded); len(moves) > 0 {
-			return &PlanChanged{Changes: moves}
-		}
-	}
-	if changes := st.regain(); len(changes) > 0 {
-		return &PlanChanged{Changes: changes}
-	}
-	return nil
+	st.applyPlan(changes, out)
 }

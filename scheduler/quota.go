@@ -41,8 +41,7 @@ func (s *Scheduler) declare(ctx context.Context, check func(*quota.Accounts, quo
 	err := check(&s.state.quota, spec)
 	// The same spec again is no change.
 	if old, ok := s.state.quota.Spec(spec.Namespace); err == nil && (!ok || !old.Equal(spec)) {
-		s.commitLocked(c)
-		over = s.state.over
+		over = s.commitLocked(c).over
 	}
 	if err := s.unlockAndWait(ctx, fromQuota(spec.Namespace, err)); err != nil {
 		return nil, err

@@ -7,9 +7,10 @@ import (
 	"github.com/rads-project/constellation/reservation"
 )
 
-// regains is what an entry needs to know in order to find places for slots that
-// reservations lack. It is empty between entries, and while no reservation
-// lacks any nothing is noted: then an entry costs nothing for it.
+// consequences decides, while an entry is committed, what its changes make
+// necessary: yielding instances told to leave, slots moved out of the way or
+// from where reported instances run, and places for slots that reservations
+// lack. While no reservation lacks any, an entry costs nothing for the last.
 //
 // A slot that is lacking has found no room anywhere, or no quota for it. So it
 // is enough to look on nodes where room comes up, and everywhere for those
@@ -17,55 +18,70 @@ import (
 // costs one look at each of its nodes and two at the quota per reservation that
 // lacks slots; a search of all nodes where quota came up, or where the
 // reservation has rules among instances.
-type regains struct {
-	nodes []string        // on which room may have come up
-	poor  map[string]bool // reservations that had no quota for one more slot
-	left  []string        // reservations to look at yet, the most important first
-	on    []string        // nodes for those
-	rich  map[string]bool // those of them for which all nodes are looked at
+type consequences struct {
+	st   *state
+	poor map[string]bool // reservations that had no quota for one more slot
+	left []string        // reservations to look at yet, the most important first
+	on   []string        // nodes for those
+	rich map[string]bool // those of them for which all nodes are looked at
 }
 
-// roomOn notes that room may have come up on a node.
-func (st *state) roomOn(node string) {
-	if st.plan.Owing() && !slices.Contains(st.regains.nodes, node) {
-		st.regains.nodes = append(st.regains.nodes, node)
-	}
-}
-
-// notePoor notes before an entry which reservations lack slots for want of
-// quota. What only places an instance brings none.
-func (st *state) notePoor(e *entry) {
+// consequences begins with which reservations lack slots for want of quota,
+// before the entry. What only places an instance brings none.
+func (st *state) consequences(e *entry) consequences {
+	next := consequences{st: st}
 	if !st.plan.Owing() {
-		return
+		return next
 	}
 	if len(e.changes) == 1 {
 		if _, places := e.changes[0].(*Placed); places {
-			return
+			return next
 		}
 	}
-	st.regains.poor = make(map[string]bool)
+	next.poor = make(map[string]bool)
 	for _, id := range st.plan.Owed() {
-		st.regains.poor[id] = st.canRegain(id, 1) == 0
+		next.poor[id] = st.canRegain(id, 1) == 0
 	}
+	return next
+}
+
+// decide returns what the changes so far make necessary next, and nil when
+// nothing is left to do.
+func (next *consequences) decide(out *outcome) decided {
+	st := next.st
+	if st.plan.Unsettled() {
+		changes, _ := st.decide(func(g *planNodes) ([]reservation.PlanChange, error) { return st.plan.ResolveConflicts(g), nil })
+		return &PlanChanged{Changes: changes}
+	}
+	if overfull := out.overfull; overfull != "" {
+		out.overfull = ""
+		if moves := st.movesFrom(&planNodes{st: st}, overfull); len(moves) > 0 {
+			return &PlanChanged{Changes: moves}
+		}
+	}
+	if changes := next.regain(out); len(changes) > 0 {
+		return &PlanChanged{Changes: changes}
+	}
+	return nil
 }
 
 // regain decides on places for the slots of the next reservation that can have
 // any of those that it lacks. It returns nil if none can.
-func (st *state) regain() []reservation.PlanChange {
-	g := &st.regains
+func (next *consequences) regain(out *outcome) []reservation.PlanChange {
+	st := next.st
 	for st.plan.Owing() {
-		if len(g.left) == 0 {
-			g.rich = st.enriched()
-			if len(g.nodes)+len(g.rich) == 0 {
+		if len(next.left) == 0 {
+			next.rich = next.enriched()
+			if len(out.room)+len(next.rich) == 0 {
 				return nil
 			}
-			g.left, g.on, g.nodes = st.plan.Owed(), g.nodes, nil
+			next.left, next.on, out.room = st.plan.Owed(), out.room, nil
 			continue
 		}
-		id := g.left[0]
-		g.left = g.left[1:]
-		on := g.on
-		if g.rich[id] {
+		id := next.left[0]
+		next.left = next.left[1:]
+		on := next.on
+		if next.rich[id] {
 			on = nil // which is everywhere
 		} else if len(on) == 0 {
 			continue
@@ -81,12 +97,12 @@ func (st *state) regain() []reservation.PlanChange {
 
 // enriched returns, once, the reservations that had no quota before the entry
 // and have it now.
-func (st *state) enriched() map[string]bool {
+func (next *consequences) enriched() map[string]bool {
 	rich := make(map[string]bool)
-	for id, poor := range st.regains.poor {
-		if poor && st.canRegain(id, 1) > 0 {
+	for id, poor := range next.poor {
+		if poor && next.st.canRegain(id, 1) > 0 {
 			rich[id] = true
-			delete(st.regains.poor, id)
+			delete(next.poor, id)
 		}
 	}
 	return rich

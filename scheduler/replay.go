@@ -39,14 +39,14 @@ func (st *state) replayEntry(e *entry) error {
 	if e.time.Before(st.now) {
 		return fmt.Errorf("time %s is before %s", e.time, st.now)
 	}
-	st.begin(e, nil)
+	out := new(outcome)
+	st.begin(e, out)
 	for _, c := range e.changes {
 		if err := c.check(st); err != nil {
 			return err
 		}
-		st.step(c, nil)
+		st.step(c, out)
 	}
-	st.regains, st.overfullNode = regains{}, ""
 	return nil
 }
 
@@ -114,7 +114,7 @@ func (st *state) restore(wire snapshotJSON) error {
 		st.released.add(id)
 	}
 	// What had fallen due by then has been told.
-	st.expireBursts(nil)
+	st.expireBursts(new(outcome))
 	for len(st.evictions) > 0 && !st.evictions[0].at.After(st.now) {
 		heap.Pop(&st.evictions)
 	}
@@ -181,6 +181,6 @@ func (st *state) restorePlan(wire reservation.Snapshot) error {
 			st.allocations[claim.ID].covered = &paidByReservation{amountsOf(claim.Held), r.Spec.ID}
 		}
 	}
-	st.syncHeld()
+	st.syncHeld(new(outcome))
 	return nil
 }

@@ -128,12 +128,12 @@ func (st *state) deviceLeft(n *node, held *index.Hold) []int64 {
 	return left
 }
 
-func (c *Resized) apply(st *state, tell listener) {
+func (c *Resized) apply(st *state, out *outcome) {
 	a := st.allocations[c.ID]
 	st.edit(a.node)
 	before, _ := st.plan.Stay(a.id)
 	if a.covered == nil {
-		st.leave(a, tell)
+		st.leave(a, out)
 	}
 	st.index.Vacate(a.node.slot, a.class, &a.resources, a.devices)
 	if a.asked == nil {
@@ -143,7 +143,7 @@ func (c *Resized) apply(st *state, tell listener) {
 	st.recharge(a, c.Resources.Clone())
 	a.devices, a.version = slices.Clone(c.Devices), st.seq
 	st.index.Occupy(a.node.slot, a.class, &a.resources, a.devices)
-	st.resizeClaim(a, tell)
-	st.stay(a, before.Told, tell)
-	st.roomOn(a.node.ID)
+	st.resizeClaim(a, out)
+	st.stay(a, before.Told, out)
+	out.roomOn(st, a.node.ID)
 }

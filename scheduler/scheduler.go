@@ -58,6 +58,7 @@ type scratch struct {
 	placed   Placed
 	released Released
 	entry    entry
+	outcome  outcome
 }
 
 // New returns an empty scheduler without a journal. It starts nothing and

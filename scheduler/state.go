@@ -35,15 +35,12 @@ type state struct {
 
 	quota         quota.Accounts
 	quotaVersions map[string]uint64 // of specs, by namespace
-	over          []quota.Usage     // what the latest change of a spec has left over its limits
 
-	plan         *reservation.Plan
-	planned      map[*node]bool               // nodes on which the plan counts anything
-	reserved     map[*node]bool               // nodes on which it holds more than what runs
-	vacancy      *index.Class                 // of held places of instances
-	payments     map[string]reservationCharge // of reservations by ID
-	regains      regains                      // of the entry being applied
-	overfullNode string                       // node on which room may have gone to reported instances
+	plan     *reservation.Plan
+	planned  map[*node]bool               // nodes on which the plan counts anything
+	reserved map[*node]bool               // nodes on which it holds more than what runs
+	vacancy  *index.Class                 // of held places of instances
+	payments map[string]reservationCharge // of reservations by ID
 }
 
 func newState(cfg Config) *state {
