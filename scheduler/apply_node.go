@@ -51,7 +51,6 @@ func (c *NodeUpdated) apply(st *state, out *outcome) {
 	record.Node, record.version = &canonical, st.seq
 	st.index.SetReference(c.Reference)
 	st.index.Update(n.slot, n.Node)
-	st.hold(n) // for the places of instances
 	for a := n.first; a != nil; a = a.next {
 		st.timeEviction(a)
 	}

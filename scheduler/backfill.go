@@ -73,11 +73,9 @@ func (st *state) backfilled(now time.Time, q *index.Query, n *node) (*spot, bool
 	if !bounded || !st.reserved[n] || st.index.Fits(q, n.slot) {
 		return nil, false
 	}
-	held, places := st.held(n, w), n.places
-	st.keepPlaces(n, held.places)
-	terms, ok := st.index.Evaluate(q, n.slot, &held.Hold)
-	st.keepPlaces(n, places)
-	return &spot{index.Choice{Slot: n.slot, Terms: terms}, &held.Hold}, ok
+	held := st.held(n, w)
+	terms, ok := st.index.Evaluate(q, n.slot, &held)
+	return &spot{index.Choice{Slot: n.slot, Terms: terms}, &held}, ok
 }
 
 func byJoin(a, b *node) int { return cmp.Compare(a.join, b.join) }

@@ -275,3 +275,24 @@ func TestBackfillSpreadsAGroup(t *testing.T) {
 	allocate(t, s, "n2", brief("b", "other", 3))
 	require.Equal(t, "n2", place(t, s, brief("c", "g", 1)).NodeID)
 }
+
+// TestBackfillLooksAndChangesNothing: to decide on a place within a window
+// touches no column of the index, so that what it remembers stays valid.
+func TestBackfillLooksAndChangesNothing(t *testing.T) {
+	c := newClock()
+	s := newTestScheduler(t, Config{Now: c.Now})
+	n := testNode("n1", 8)
+	n.MaxInstances = 2
+	addNodes(t, s, n)
+	spec := holding("launch", 4, 2)
+	spec.Start = c.Now().Add(time.Hour)
+	reserve(t, s, spec)
+	before := s.state.index.Version()
+	job := onlyCPU("job", 1)
+	_, err := s.Schedule(t.Context(), job)
+	require.ErrorIs(t, err, ErrUnschedulable, "both instances are held")
+	job.Duration = time.Minute
+	_, err = s.Schedule(t.Context(), job)
+	require.NoError(t, err)
+	require.Equal(t, before, s.state.index.Version())
+}

@@ -239,12 +239,10 @@ func (m *machine) checkIndex(t *rapid.T) {
 	for _, n := range st.nodes {
 		now := st.held(n, reservation.Window{Start: m.s.now})
 		require.Equal(t, now.Resources.String(), st.index.Held(n.slot).Resources.String(), n.ID)
-		if n.MaxInstances > 0 {
-			require.Equal(t, now.places, n.places, n.ID)
-		}
+		shown := st.index.Held(n.slot)
+		require.Equal(t, now.Instances, shown.Instances, n.ID)
 		for i := range n.Devices.Count {
-			shown := held{Hold: st.index.Held(n.slot)}
-			require.Equal(t, now.device(i), shown.device(i), n.ID)
+			require.Equal(t, device(&now, i), device(&shown, i), n.ID)
 		}
 	}
 }
@@ -284,7 +282,7 @@ func (m *machine) checkHolds(t *rapid.T, n NodeInfo) {
 	if n.MaxInstances > 0 {
 		st := m.s.state
 		held := st.held(st.nodes[n.ID], st.fromNow())
-		require.LessOrEqual(t, n.Instances+held.places, n.MaxInstances, n.ID)
+		require.LessOrEqual(t, n.Instances+held.Instances, n.MaxInstances, n.ID)
 	}
 	for name, held := range n.Held.All() {
 		require.LessOrEqual(t, n.Allocated.Amount(name)+held, n.Total.Amount(name), "%s on %s", name, n.ID)

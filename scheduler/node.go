@@ -94,7 +94,6 @@ type node struct {
 	slot     index.Row
 	join     uint64
 	captured uint64 // the latest capture that has it
-	places   int64  // of instances that the plan holds; see keepPlaces
 }
 
 // nodeRecord is what changes of a node. It is read anywhere, and changed only
@@ -185,7 +184,7 @@ func (st *state) nodeInfo(n *node) NodeInfo {
 		Held:       st.index.Held(n.slot).Resources.Clone(),
 		Available:  free,
 		DeviceFree: slices.Clone(st.index.DeviceFree(n.slot)),
-		Instances:  st.index.Instances(n.slot) - n.places,
+		Instances:  st.index.Instances(n.slot),
 		Join:       n.join,
 		Version:    n.version,
 	}

@@ -1,9 +1,6 @@
 package scheduler
 
-import (
-	"github.com/rads-project/constellation/placement"
-	"github.com/rads-project/constellation/reservation"
-)
+import "github.com/rads-project/constellation/reservation"
 
 func (c *PlanChanged) check(st *state) error { return st.checkPlan(c.Changes, nil) }
 
@@ -71,24 +68,8 @@ func (st *state) hold(n *node) {
 	peak, _ := st.plan.Peak(n.ID, st.fromNow())
 	setMember(st.planned, n, !peak.IsZero())
 	held := st.held(n, st.fromNow())
-	setMember(st.reserved, n, !held.Resources.IsZero() || held.places > 0)
-	st.index.SetHeld(n.slot, held.Hold)
-	st.keepPlaces(n, held.places)
-}
-
-// keepPlaces makes the index keep as many places of instances free on a node
-// that takes no more than a number of them. An index.Held knows of amounts
-// only, so empty instances stand in these places.
-func (st *state) keepPlaces(n *node, places int64) {
-	if n.MaxInstances == 0 {
-		places = 0
-	}
-	for ; n.places < places; n.places++ {
-		st.index.Occupy(n.slot, st.vacancy, &placement.Resources{}, nil)
-	}
-	for ; n.places > places; n.places-- {
-		st.index.Vacate(n.slot, st.vacancy, &placement.Resources{}, nil)
-	}
+	setMember(st.reserved, n, !held.Resources.IsZero() || held.Instances > 0)
+	st.index.SetHeld(n.slot, held)
 }
 
 func setMember(set map[*node]bool, n *node, member bool) {

@@ -114,22 +114,17 @@ func (st *state) room(n *node, described *placement.Node) reservation.Room {
 		Devices:      make([]int64, described.Devices.Count),
 	}
 	room.Used.Resources, _ = st.index.Used(n.slot).Sub(counted.Resources)
-	room.Used.Instances = st.index.Instances(n.slot) - n.places - counted.places
+	room.Used.Instances = st.index.Instances(n.slot) - counted.Instances
 	for i, free := range st.index.DeviceFree(n.slot) {
 		if i < len(room.Devices) {
-			room.Devices[i] = placement.Device - free - counted.device(i)
+			room.Devices[i] = placement.Device - free - device(&counted, i)
 		}
 	}
 	return room
 }
 
-// held is an amount of the plan on a node, with places of instances.
-type held struct {
-	index.Hold
-	places int64
-}
-
-func (h *held) device(i int) int64 {
+// device returns what is held of a GPU.
+func device(h *index.Hold, i int) int64 {
 	if i < len(h.Devices) {
 		return h.Devices[i]
 	}
@@ -138,8 +133,8 @@ func (h *held) device(i int) int64 {
 
 // counted returns what instances on a node use that the plan counts, as claims
 // or as stays.
-func (st *state) counted(n *node) held {
-	var c held
+func (st *state) counted(n *node) index.Hold {
+	var c index.Hold
 	if !st.planned[n] {
 		return c
 	}
@@ -148,7 +143,7 @@ func (st *state) counted(n *node) held {
 			continue
 		}
 		c.Resources, _ = c.Resources.Add(a.resources)
-		c.places++
+		c.Instances++
 		for _, d := range a.devices {
 			for len(c.Devices) <= int(d) {
 				c.Devices = append(c.Devices, 0)
@@ -161,17 +156,17 @@ func (st *state) counted(n *node) held {
 
 // held returns what the plan keeps free on a node over a window, beside what
 // runs there: its peak less the instances that it counts itself.
-func (st *state) held(n *node, w reservation.Window) held {
+func (st *state) held(n *node, w reservation.Window) index.Hold {
 	peak, devices := st.plan.Peak(n.ID, w)
 	counted := st.counted(n)
-	h := held{index.Hold{Resources: peak.Resources, Devices: devices}, max(0, peak.Instances-counted.places)}
+	h := index.Hold{Resources: peak.Resources, Devices: devices, Instances: max(0, peak.Instances-counted.Instances)}
 	for name, amount := range counted.Resources.All() {
 		if amount != 0 {
 			h.Resources = h.Resources.With(name, max(0, h.Resources.Amount(name)-amount))
 		}
 	}
 	for i := range h.Devices {
-		h.Devices[i] = max(0, h.Devices[i]-counted.device(i))
+		h.Devices[i] = max(0, h.Devices[i]-device(&counted, i))
 	}
 	return h
 }

@@ -84,9 +84,9 @@ func (st *state) heldFrom(now time.Time, a *allocation) index.Hold {
 	case !ok || stay.Overstayed:
 		return st.index.Held(a.node.slot)
 	case stay.Yield:
-		return st.held(a.node, reservation.Window{Start: now, End: now.Add(1)}).Hold
+		return st.held(a.node, reservation.Window{Start: now, End: now.Add(1)})
 	default:
-		return st.held(a.node, reservation.Window{Start: now, End: stay.Window.End}).Hold
+		return st.held(a.node, reservation.Window{Start: now, End: stay.Window.End})
 	}
 }
 

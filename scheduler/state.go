@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/rads-project/constellation/internal/index"
-	"github.com/rads-project/constellation/placement"
 	"github.com/rads-project/constellation/quota"
 	"github.com/rads-project/constellation/reservation"
 )
@@ -39,7 +38,6 @@ type state struct {
 	plan     *reservation.Plan
 	planned  map[*node]bool               // nodes on which the plan counts anything
 	reserved map[*node]bool               // nodes on which it holds more than what runs
-	vacancy  *index.Class                 // of held places of instances
 	payments map[string]reservationCharge // of reservations by ID
 }
 
@@ -64,8 +62,6 @@ func newState(cfg Config) *state {
 			Engine:    cfg.engine,
 		}),
 	}
-	st.vacancy = st.index.Class(&placement.Request{})
-	st.index.Retain(st.vacancy)
 	st.setMix(cloneMix(cfg.Workload))
 	return st
 }

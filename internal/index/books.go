@@ -5,6 +5,8 @@ import "github.com/rads-project/constellation/placement"
 // Hold is capacity of a node that reservations hold.
 type Hold struct {
 	Resources placement.Resources
+	// Instances for which the node is held, which count against its most.
+	Instances int64
 	// Devices is what is held of each GPU by index, in thousandths; missing
 	// entries are zero.
 	Devices []int64
@@ -82,8 +84,10 @@ func (x *Index) SetHeld(row Row, held Hold) {
 		x.free[d][row] = satSub(spare[d], amounts[d])
 	}
 	n.hold = nil
-	if amounts != (vector{}) || len(held.Devices) > 0 {
-		n.hold = &hold{amounts: amounts, spare: spare, devices: append([]int64(nil), held.Devices...)}
+	if amounts != (vector{}) || len(held.Devices) > 0 || held.Instances > 0 {
+		n.hold = &hold{
+			amounts: amounts, spare: spare, instances: held.Instances, devices: append([]int64(nil), held.Devices...),
+		}
 	}
 	x.held.put(row, n.hold != nil)
 	x.measureGPUs(row)
@@ -118,7 +122,7 @@ func (x *Index) Held(row Row) Hold {
 	if h == nil {
 		return Hold{}
 	}
-	return Hold{Resources: x.resources(&h.amounts), Devices: append([]int64(nil), h.devices...)}
+	return Hold{Resources: x.resources(&h.amounts), Instances: h.instances, Devices: append([]int64(nil), h.devices...)}
 }
 
 // Free returns allocatable − used − held. Amounts may be negative.

@@ -185,6 +185,7 @@ func (w *world) checkBooks(t require.TestingT) {
 			require.Equal(t, allocatable.Amount(name)-n.free(name, nil), used.Amount(name))
 		}
 		require.True(t, held.Resources.Equal(n.held.Resources))
+		require.Equal(t, n.held.Instances, held.Instances)
 		require.Equal(t, len(n.deviceLeft(nil)), len(w.x.DeviceFree(n.row)))
 		for i, left := range n.deviceLeft(nil) {
 			require.Equal(t, left, w.x.DeviceFree(n.row)[i])

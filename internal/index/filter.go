@@ -131,7 +131,7 @@ func (r instancesRule) fails(x *Index, row Row) (int64, bool) {
 	if !n.full() {
 		return 0, false
 	}
-	return n.instances + 1 - n.spec.MaxInstances, true
+	return n.instances + n.heldInstances() + 1 - n.spec.MaxInstances, true
 }
 
 // portRule refuses nodes on which a port is claimed.

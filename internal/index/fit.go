@@ -77,7 +77,7 @@ func (x *Index) Evaluate(q *Query, row Row, held *Hold) (placement.Terms, bool) 
 	if held == nil {
 		return terms, x.fits(p, row)
 	}
-	ok := p.eligible.has(row) && !x.full.has(row) && !p.nowhere && p.admits(row)
+	ok := p.eligible.has(row) && !x.overused.has(row) && !x.nodes[row].fullBeside(held.Instances) && !p.nowhere && p.admits(row)
 	for _, a := range p.asks {
 		ok = ok && x.missing(row, a, held) <= 0
 	}

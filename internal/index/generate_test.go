@@ -98,6 +98,7 @@ func drawHeld(d dice) Hold {
 	for _, device := range held.Devices {
 		held.Resources.GPU += device
 	}
+	held.Instances = max(0, d.from(-4, 3))
 	return held
 }
 

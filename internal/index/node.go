@@ -21,9 +21,10 @@ type node struct {
 // hold is what reservations hold of a node. Only few nodes have any at a
 // time, so the amounts before the hold are kept here and not in columns.
 type hold struct {
-	amounts vector
-	spare   vector // allocatable − used
-	devices []int64
+	amounts   vector
+	spare     vector // allocatable − used
+	instances int64
+	devices   []int64
 }
 
 // Add takes in a node that is valid and canonical and returns its row. The
@@ -177,9 +178,20 @@ func (x *Index) changed(row Row) {
 	x.version++
 }
 
-// full reports whether as many instances are on the books as the node takes.
-func (n *node) full() bool {
-	return n.spec != nil && n.spec.MaxInstances > 0 && n.instances >= n.spec.MaxInstances
+// full reports whether the node takes no more instances beside those on its
+// books and those for which it is held.
+func (n *node) full() bool { return n.fullBeside(n.heldInstances()) }
+
+// fullBeside is full with another number of instances held.
+func (n *node) fullBeside(held int64) bool {
+	return n.spec != nil && n.spec.MaxInstances > 0 && n.instances >= n.spec.MaxInstances-held
+}
+
+func (n *node) heldInstances() int64 {
+	if n.hold == nil {
+		return 0
+	}
+	return n.hold.instances
 }
 
 // usesTooMuch reports whether more of some dimension, or of one GPU, is used

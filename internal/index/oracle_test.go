@@ -280,8 +280,8 @@ func (m *model) failures(r *placement.Request, n *modelNode, held *Hold) []Failu
 	fail := func(reason placement.Reason, shortfall int64) {
 		failures = append(failures, Failure{reason, shortfall})
 	}
-	if limit := n.spec.MaxInstances; limit > 0 && int64(len(n.instances)) >= limit {
-		fail(placement.Reason{Kind: placement.ReasonInstances}, int64(len(n.instances))+1-limit)
+	if limit := n.spec.MaxInstances; limit > 0 && int64(len(n.instances))+held.Instances >= limit {
+		fail(placement.Reason{Kind: placement.ReasonInstances}, int64(len(n.instances))+held.Instances+1-limit)
 	}
 	for _, port := range r.Ports {
 		if slices.ContainsFunc(n.instances, func(i *modelInstance) bool { return slices.Contains(i.request.Ports, port) }) {

@@ -41,3 +41,7 @@ func (x *Index) Stats() Stats {
 	s.Unkeyed = x.counters.selectors.unkeyed + x.counters.holders.unkeyed
 	return s
 }
+
+// Version counts what was done to the index: while it stays, answers stay. It
+// takes constant time.
+func (x *Index) Version() uint64 { return x.version }
