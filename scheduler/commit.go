@@ -3,6 +3,8 @@ package scheduler
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/rads-project/constellation/placement"
@@ -94,4 +96,236 @@ func (s *Scheduler) unlockAndWait(ctx context.Context, err error) error {
 	}
 	s.deliverLocked()
 	return err
+}
+
+// outbox is what has been applied and not yet told: entries for the journal,
+// then events for hooks and watchers.
+type outbox struct {
+	pending   []*entry      // to be appended, in order
+	events    [][]Event     // of each pending entry
+	last      uint64        // Seq of the last entry that ever was pending
+	durable   uint64        // Seq up to which pending entries are durable
+	appending bool          // somebody writes the journal
+	since     time.Time     // by the host's clock; zero while nobody does
+	snapshots int           // checkpoints that are being written
+	appended  chan struct{} // closed when either of them ends; nil while nobody waits
+	waiting   int           // who waits for that
+	calls     int           // that wait until what they saw is durable
+	abandoned bool          // Close has given up waiting for that
+
+	deliver    []Event // durable, waiting for hooks
+	delivering bool    // somebody calls the hooks
+}
+
+// appendLeftLocked appends what callers have left that gave up: it must not
+// wait for the next call.
+func (s *Scheduler) appendLeftLocked(ctx context.Context) {
+	for s.failure == nil && !s.outbox.appending && s.outbox.waiting == 0 && len(s.outbox.pending) > 0 {
+		s.appendLocked(ctx)
+	}
+}
+
+// awaitLocked returns when everything up to seq is durable or never will be by
+// this scheduler, and the error of ctx if that ended first. The lock is not
+// held meanwhile.
+func (s *Scheduler) awaitLocked(ctx context.Context, seq uint64) error {
+	if s.outbox.durable >= seq {
+		return nil
+	}
+	s.outbox.calls++
+	defer func() { s.outbox.calls-- }()
+	for s.outbox.durable < seq {
+		switch {
+		case s.outbox.abandoned:
+			return nil
+		case s.outbox.appending: // also if closed meanwhile: it may succeed
+			if err := s.awaitAppendLocked(ctx); err != nil {
+				return err
+			}
+		case s.failure != nil:
+			return nil
+		default:
+			s.appendLocked(ctx)
+		}
+	}
+	return nil
+}
+
+// awaitAppendLocked waits for the journal, which somebody else is writing.
+func (s *Scheduler) awaitAppendLocked(ctx context.Context) error {
+	if s.outbox.appended == nil {
+		s.outbox.appended = make(chan struct{})
+	}
+	appended := s.outbox.appended
+	s.outbox.waiting++
+	defer func() { s.outbox.waiting-- }()
+	s.mu.Unlock()
+	defer s.mu.Lock()
+	select {
+	case <-appended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// appendLocked makes everything pending durable: one append, shared by all who
+// wait, without holding the lock meanwhile. If ctx may end before the journal
+// returns it only starts that, and the caller is to wait like all others.
+func (s *Scheduler) appendLocked(ctx context.Context) {
+	switch {
+	case s.cfg.Journal == nil:
+		entries, events := s.takePendingLocked()
+		s.appendedLocked(entries, events)
+	case ctx.Done() == nil:
+		s.appendPendingLocked()
+	default:
+		s.outbox.appending = true
+		go s.appendInBackground()
+	}
+}
+
+// appendInBackground appends for a caller whose ctx may end first, and finishes
+// the follow-up work if nobody else waits any more.
+func (s *Scheduler) appendInBackground() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.appendPendingLocked()
+	if s.outbox.waiting == 0 {
+		s.appendLeftLocked(context.Background())
+		s.deliverLocked()
+	}
+}
+
+func (s *Scheduler) takePendingLocked() ([]*entry, [][]Event) {
+	entries, events := s.outbox.pending, s.outbox.events
+	s.outbox.pending, s.outbox.events = nil, nil
+	return entries, events
+}
+
+// appendedLocked notes what is durable now, for those who listen.
+func (s *Scheduler) appendedLocked(entries []*entry, events [][]Event) {
+	s.outbox.durable = max(s.outbox.durable, entries[len(entries)-1].seq)
+	for _, e := range events {
+		s.history.record(e)
+		if s.hooked {
+			s.outbox.deliver = append(s.outbox.deliver, e...)
+		}
+	}
+}
+
+// appendPendingLocked appends everything pending to the journal.
+func (s *Scheduler) appendPendingLocked() {
+	s.outbox.appending = true
+	defer func() {
+		s.outbox.appending, s.outbox.since = false, time.Time{}
+		s.wakeAppendedLocked()
+	}()
+	s.outbox.since = s.yieldLocked()
+	if s.failure != nil {
+		return
+	}
+	entries, events := s.takePendingLocked()
+	if s.writeLocked(entries) && !s.outbox.abandoned {
+		s.appendedLocked(entries, events)
+	}
+}
+
+// writeLocked appends entries to the journal with the lock let go of
+// meanwhile. It reports false if that failed, and with it the scheduler.
+func (s *Scheduler) writeLocked(entries []*entry) bool {
+	s.mu.Unlock()
+	err := error(&JournalError{Unknown: true, Cause: errors.New("it did not return")})
+	defer func() {
+		s.mu.Lock()
+		if err != nil {
+			s.failLocked(err)
+		}
+	}()
+	err = s.encodeAndAppend(entries)
+	return err == nil
+}
+
+// yieldLocked lets callers that are ready go first, and returns the time. Where
+// the journal is fast, those that the last append has woken would else come one
+// by one, each to an append of its own.
+func (s *Scheduler) yieldLocked() time.Time {
+	s.mu.Unlock()
+	defer s.mu.Lock()
+	runtime.Gosched()
+	return s.reading().UTC().Round(0)
+}
+
+func (s *Scheduler) wakeAppendedLocked() {
+	if s.outbox.appended != nil {
+		close(s.outbox.appended)
+		s.outbox.appended = nil
+	}
+}
+
+func (s *Scheduler) encodeAndAppend(entries []*entry) error {
+	records := make([]Record, len(entries))
+	for i, e := range entries {
+		data, err := e.encode()
+		if err != nil {
+			return &JournalError{Cause: err}
+		}
+		records[i] = Record{Seq: e.seq, Kind: RecordEntry, Data: data}
+	}
+	return s.appendRecords(s.lifetime, records)
+}
+
+// appendRecords calls the journal, which is the host's code: a panic there is
+// an append that failed.
+func (s *Scheduler) appendRecords(ctx context.Context, records []Record) (err error) {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			err = &JournalError{Unknown: true, Cause: fmt.Errorf("it panicked: %v", panicked)}
+		}
+	}()
+	if err := s.cfg.Journal.Append(ctx, s.token, records); err != nil {
+		return &JournalError{Unknown: !errors.Is(err, ErrFenced), Cause: err}
+	}
+	return nil
+}
+
+// failLocked closes the scheduler after an append that failed: the state is
+// ahead of the journal and may not be shown to anybody. The outcome of the
+// last append is what callers are told.
+func (s *Scheduler) failLocked(err error) {
+	switch {
+	case s.failure == nil:
+		s.closeLocked(err)
+	case !errors.Is(s.failure, ErrClosed):
+		s.failure = err
+	}
+}
+
+// deliverLocked calls hooks for all durable events, unless another caller is
+// at it; that one then takes ours along. The lock is not held meanwhile. A
+// hook that panics costs no other event its hooks: they are called while the
+// panic goes on.
+func (s *Scheduler) deliverLocked() {
+	if s.outbox.delivering || len(s.outbox.deliver) == 0 {
+		return
+	}
+	s.outbox.delivering = true
+	defer func() {
+		s.outbox.delivering = false
+		s.deliverLocked() // what a panic has left
+	}()
+	for len(s.outbox.deliver) > 0 {
+		e := s.outbox.deliver[0]
+		if s.outbox.deliver = s.outbox.deliver[1:]; len(s.outbox.deliver) == 0 {
+			s.outbox.deliver = nil // and with it what the events point to
+		}
+		s.callHooksLocked(e)
+	}
+}
+
+// callHooksLocked calls the hooks with the lock let go of meanwhile.
+func (s *Scheduler) callHooksLocked(e Event) {
+	s.mu.Unlock()
+	defer s.mu.Lock()
+	s.cfg.Hooks.call(e)
 }

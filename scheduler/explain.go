@@ -168,10 +168,6 @@ func (s *Scheduler) explain(ctx context.Context, req *placement.Request, look fu
 	return s.unlockAndWait(ctx, look(s.state, &q))
 }
 
-func (st *state) query(req *placement.Request) index.Query {
-	return index.Query{Class: st.index.Class(req), Resources: &req.Resources, ID: req.ID, Seq: st.seq}
-}
-
 // nodeVerdict says why the query fits on a node or does not.
 func (st *state) nodeVerdict(now time.Time, q *index.Query, n *node) NodeVerdict {
 	found := st.index.Verdict(q, n.slot)

@@ -212,3 +212,28 @@ func (s *Scheduler) Nodes(ctx context.Context) ([]NodeInfo, error) {
 	slices.SortFunc(c.infos, func(a, b NodeInfo) int { return cmp.Compare(a.ID, b.ID) })
 	return c.infos, nil
 }
+
+// AdoptNode takes in a node with all that its worker reports as running, in
+// one step: for a leader that has no journal of those before it. The node is
+// added, or updated if it is known, and ready; instances that are not known
+// are entered without asking for room, rules or quota, and slots of
+// reservations that have no room beside them move or are lost. The same report
+// again changes nothing. With Config.RequireReports a node takes nothing new
+// before that. It returns InvalidErrors for what is wrong with the node or a
+// report, all at once, and then changes nothing.
+func (s *Scheduler) AdoptNode(ctx context.Context, n placement.Node, running []Report) (Adoption, error) {
+	if err := s.enter(ctx); err != nil {
+		return Adoption{}, err
+	}
+	c, adoption, err := s.state.adopt(n, running)
+	if err == nil {
+		if c != nil {
+			s.commitLocked(c)
+		}
+		adoption.Over = s.state.nodeInfo(s.state.nodes[n.ID]).Over()
+	}
+	if err := s.unlockAndWait(ctx, err); err != nil {
+		return Adoption{}, err
+	}
+	return adoption, nil
+}

@@ -165,3 +165,31 @@ func (s *Scheduler) Allocations(ctx context.Context) ([]Allocation, error) {
 	}
 	return infos, nil
 }
+
+// Resize changes the amounts of a running instance on its node. Only what
+// grows needs room; it returns an UnschedulableError if there is none. GPUs
+// stay: a fraction on its device, whole devices given up from the last or
+// added by index. A fraction never becomes whole devices or the reverse; an
+// instance without GPUs may get either, and any may give up all. A lost
+// instance, and one in a slot of an active reservation, keeps its size: that is a
+// ConflictError. A refusal by quota is a quota.ExceededError.
+func (s *Scheduler) Resize(ctx context.Context, id string, to placement.Resources) (Decision, error) {
+	if err := s.enter(ctx); err != nil {
+		return Decision{}, err
+	}
+	var d Decision
+	a, err := s.state.allocation(id)
+	if err == nil {
+		var resized *Resized
+		if resized, err = s.state.canResize(s.now, a, to.Clone()); err == nil {
+			if !resized.Resources.Equal(a.resources) {
+				s.commitLocked(resized)
+			}
+			d = a.decision()
+		}
+	}
+	if err := s.unlockAndWait(ctx, err); err != nil {
+		return Decision{}, err
+	}
+	return d, nil
+}

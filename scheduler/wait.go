@@ -1,6 +1,9 @@
 package scheduler
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // signalLocked wakes who waits for a change, and who sleeps until the next
 // deadline if that has moved.
@@ -70,4 +73,46 @@ func (s *Scheduler) Wait(ctx context.Context, version uint64) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// NextDeadline returns the next instant at which something falls due by
+// itself, and false if nothing will. It is a hint for timers: it answers at
+// once and does not wait until what it rests on is durable. It takes constant
+// time.
+func (s *Scheduler) NextDeadline() (time.Time, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state.nextDeadline()
+}
+
+// DeadlineChanged returns a channel that is closed when NextDeadline changes, so
+// that a sleeper can set its timer anew. Take it before looking at NextDeadline,
+// and nothing is missed. It takes constant time.
+func (s *Scheduler) DeadlineChanged() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.moved == nil {
+		s.moved = make(chan struct{})
+	}
+	return s.moved
+}
+
+// Sweep lets what is due by now fall due and returns it, in order. Any other
+// call on the scheduler does the same first; Sweep is for hosts that want to
+// be told in time. It costs O(log n) for each thing due.
+func (s *Scheduler) Sweep(ctx context.Context) ([]Event, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	reading := s.reading()
+	s.mu.Lock()
+	due, err := s.advanceLocked(reading, true)
+	if err != nil {
+		s.mu.Unlock()
+		return nil, err
+	}
+	if err := s.unlockAndWait(ctx, nil); err != nil {
+		return nil, err
+	}
+	return due, nil
 }

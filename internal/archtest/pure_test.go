@@ -28,6 +28,7 @@ func purePatterns() []string {
 		"placement/*.go",
 		"quota/accounts*.go",
 		"reservation/plan*.go",
+		"scheduler/state*.go",
 		"raft/core*.go",
 		"raft/message*.go",
 		"raft/codec*.go",

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"slices"
+	"time"
 
 	"github.com/rads-project/constellation/quota"
 )
@@ -83,5 +84,53 @@ func (st *state) declared(namespace string, over []quota.Usage, out *outcome) {
 	st.quotaVersions[namespace], out.over = st.seq, over
 	if len(over) > 0 {
 		out.emit(&QuotaOver{Usage: over})
+	}
+}
+
+// nextDeadline returns when time will next change something.
+func (st *state) nextDeadline() (time.Time, bool) {
+	eviction, evicts := st.evictions.next()
+	burst, bursts := st.quota.NextDeadline()
+	planned, plans := st.plan.NextDeadline()
+	next, due := eviction, evicts
+	if bursts && (!due || burst.Before(next)) {
+		next, due = burst, true
+	}
+	if plans && (!due || planned.Before(next)) {
+		next, due = planned, true
+	}
+	return next, due
+}
+
+// advance lets time pass and derives what falls due on the way, in the order
+// of time. At one instant the plan comes first, whose ends free what is charged,
+// so that a burst which ends with them has not expired; then bursts, then
+// evictions.
+func (st *state) advance(to time.Time, out *outcome) {
+	for {
+		at, due := st.nextDeadline()
+		if !due || at.After(to) {
+			break
+		}
+		if at.After(st.now) {
+			st.now = at
+		}
+		if planned, plans := st.plan.NextDeadline(); plans && planned.Equal(at) {
+			st.follow(st.plan.Advance(at), out)
+		} else if burst, bursts := st.quota.NextDeadline(); bursts && burst.Equal(at) {
+			st.expireBursts(out)
+		} else {
+			st.evict(out)
+		}
+	}
+	st.now = to
+	st.follow(st.plan.Advance(to), out)
+	st.index.DropUnused() // of what the latest change, or the passing of time, took away
+}
+
+// expireBursts tells of the bursts that are due.
+func (st *state) expireBursts(out *outcome) {
+	for _, usage := range st.quota.Advance(st.now) {
+		out.emit(&BurstExpired{Usage: usage})
 	}
 }

@@ -1,0 +1,263 @@
+package scheduler
+
+import (
+	"cmp"
+	"errors"
+	"iter"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/rads-project/constellation/internal/index"
+	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/reservation"
+)
+
+// The methods of this file decide on requests: they look at the state, change
+// nothing, and return where the request goes or the refusal.
+
+// found is where a request goes: to a place on a node, or to the allocation
+// that exists already under its ID.
+type found struct {
+	existing   *allocation
+	node       *node
+	class      *index.Class
+	devices    []uint16
+	score      int
+	generation uint64
+	claim      *reservation.PlanChange
+}
+
+// find decides where the request goes: to the given node, or if that is nil
+// to the best one.
+func (st *state) find(now time.Time, req *placement.Request, on *node) (found, error) {
+	st.asked = st.query(req) // kept, since the index makes it escape
+	q := &st.asked
+	generation, existing, err := st.identify(req, q)
+	switch {
+	case err != nil:
+		return found{}, err
+	case existing != nil && on != nil && on != existing.node:
+		return found{}, &ConflictError{KindAllocation, req.ID, "is placed on node " + existing.node.ID}
+	case existing != nil:
+		return found{existing: existing}, nil
+	}
+	if err := checkWindow(now, req); err != nil {
+		return found{}, err
+	}
+	to, err := st.choose(now, req, q, on)
+	if exceeded := st.admits(now, req); exceeded != nil || err != nil {
+		return found{}, both(err, exceeded)
+	}
+	return found{
+		node: st.slots[to.Slot], class: q.Class, devices: st.index.Devices(q, to.Slot, to.held),
+		score: to.Terms.Normalized(), generation: generation,
+	}, nil
+}
+
+// identify looks the request's ID up: it returns the allocation that exists
+// already, or the generation of a new one.
+func (st *state) identify(req *placement.Request, q *index.Query) (generation uint64, existing *allocation, err error) {
+	generation = 1
+	for _, replaced := range st.stale[req.ID] { // a report may have come with a smaller one since
+		generation = max(generation, replaced.generation+1)
+	}
+	switch old := st.allocations[req.ID]; {
+	case old == nil && st.released.known[req.ID]:
+		return 0, nil, &ReleasedError{req.ID}
+	case old == nil:
+		return generation, nil, nil
+	case !old.answers(req, q.Class):
+		return 0, nil, &ConflictError{KindAllocation, req.ID, "is placed with another request"}
+	case old.state == lost:
+		return max(generation, old.generation+1), nil, nil
+	default:
+		return old.generation, old, nil
+	}
+}
+
+// both joins a refusal by capacity and one by quota; one alone stays itself.
+func both(capacity, quota error) error {
+	switch {
+	case quota == nil:
+		return capacity
+	case capacity == nil:
+		return quota
+	default:
+		return errors.Join(capacity, quota)
+	}
+}
+
+// choose returns the place that the request takes, or the refusal.
+func (st *state) choose(now time.Time, req *placement.Request, q *index.Query, on *node) (spot, error) {
+	if on != nil {
+		return st.chooseOn(now, q, on)
+	}
+	choice, ok := st.index.Best(q)
+	if _, bounded := ownWindow(now, req); bounded && len(st.reserved) > 0 {
+		var ordinary *spot
+		if ok {
+			ordinary = &spot{Choice: choice}
+		}
+		if best := st.backfill(now, q, ordinary); best != nil {
+			return *best, nil
+		}
+	}
+	if !ok {
+		return spot{}, st.unschedulable(q)
+	}
+	return spot{Choice: choice}, nil
+}
+
+func (st *state) chooseOn(now time.Time, q *index.Query, on *node) (spot, error) {
+	if terms, ok := st.index.Evaluate(q, on.slot, nil); ok {
+		return spot{Choice: index.Choice{Slot: on.slot, Terms: terms}}, nil
+	}
+	if to, ok := st.backfilled(now, q, on); ok {
+		return *to, nil
+	}
+	failures := st.index.Verdict(q, on.slot).Failures
+	return spot{}, &UnschedulableError{
+		ID: q.ID, Version: st.seq, Total: 1, Reasons: []ReasonCount{{failures[0].Reason, 1}},
+	}
+}
+
+func (st *state) unschedulable(q *index.Query) error {
+	e := &UnschedulableError{ID: q.ID, Version: st.seq, Total: len(st.nodes)}
+	for _, count := range st.index.Count(q) {
+		e.Reasons = append(e.Reasons, ReasonCount(count))
+	}
+	return e
+}
+
+func (st *state) query(req *placement.Request) index.Query {
+	return index.Query{Class: st.index.Class(req), Resources: &req.Resources, ID: req.ID, Seq: st.seq}
+}
+
+// ownWindow returns over which window a request needs room, and false if it
+// needs it for ever: a request with a Duration until that is over, one that
+// yields just now.
+func ownWindow(now time.Time, req *placement.Request) (reservation.Window, bool) {
+	switch {
+	case req.Yield:
+		return reservation.Window{Start: now, End: now.Add(1)}, true
+	case req.Duration > 0:
+		return reservation.Window{Start: now, End: now.Add(req.Duration)}, true
+	default:
+		return reservation.Window{}, false
+	}
+}
+
+// checkWindow refuses a request that leaves at a known time, or when told, while
+// the clock shows what the plan can not count.
+func checkWindow(now time.Time, req *placement.Request) error {
+	if w, bounded := ownWindow(now, req); bounded && !w.Overlaps(w) {
+		return &placement.InvalidError{
+			Field: "duration", Value: req.Duration.String(), Reason: "out of range at " + now.String(),
+		}
+	}
+	return nil
+}
+
+// spot is a place that a query could take.
+type spot struct {
+	index.Choice
+	held *index.Hold // in place of the node's own; nil is its own
+}
+
+// backfill looks for a better place than the best. It takes time in proportion
+// to the nodes with holds.
+func (st *state) backfill(now time.Time, q *index.Query, best *spot) *spot {
+	for to := range st.backfills(now, q) {
+		if best == nil || st.better(q, to, best) {
+			best = to
+		}
+	}
+	return best
+}
+
+// backfills yields the places of a query on nodes on which it does not fit for
+// ever, because capacity is held, but fits over its own window, by join.
+func (st *state) backfills(now time.Time, q *index.Query) iter.Seq[*spot] {
+	return func(yield func(*spot) bool) {
+		for _, n := range slices.SortedFunc(maps.Keys(st.reserved), byJoin) {
+			if to, ok := st.backfilled(now, q, n); ok && !yield(to) {
+				return
+			}
+		}
+	}
+}
+
+// backfilled is backfills for one node: what is held there outside of the
+// query's own window does not count.
+func (st *state) backfilled(now time.Time, q *index.Query, n *node) (*spot, bool) {
+	w, bounded := ownWindow(now, q.Class.Request())
+	if !bounded || !st.reserved[n] || st.index.Fits(q, n.slot) {
+		return nil, false
+	}
+	held := st.held(n, w)
+	terms, ok := st.index.Evaluate(q, n.slot, &held)
+	return &spot{index.Choice{Slot: n.slot, Terms: terms}, &held}, ok
+}
+
+func byJoin(a, b *node) int { return cmp.Compare(a.join, b.join) }
+
+// better orders places as the index does: for Spread by instances of the
+// group, then by score, then by the order of joining. Random has no order
+// beyond soft rules, and neither has LeastFragmentation one that is known
+// here: an ordinary place stays.
+func (st *state) better(q *index.Query, a, b *spot) bool {
+	strategy := q.Class.Request().Preferences.Strategy
+	if strategy == placement.Random || strategy == placement.LeastFragmentation {
+		return a.Terms.Soft > b.Terms.Soft
+	}
+	if strategy == placement.Spread {
+		if order := cmp.Compare(st.index.Group(q, a.Slot), st.index.Group(q, b.Slot)); order != 0 {
+			return order < 0
+		}
+	}
+	if order := cmp.Compare(placement.Score(a.Terms), placement.Score(b.Terms)); order != 0 {
+		return order > 0
+	}
+	return st.slots[a.Slot].join < st.slots[b.Slot].join
+}
+
+// Decision is where an instance runs, or would run.
+type Decision struct {
+	// ID of the request.
+	ID string `json:"id"`
+	// NodeID of the chosen node.
+	NodeID string `json:"nodeID"`
+	// Devices are the indices of the GPUs taken, in ascending order.
+	Devices []int `json:"devices,omitempty"`
+	// Score from 0 to 1000 between the bounds of the request's score, for
+	// people; it does not order nodes of different requests.
+	Score int `json:"score"`
+	// Reason says in words why this node.
+	Reason string `json:"reason"`
+	// Generation counts placements under this ID: 1, and 1 more each time a
+	// lost instance is placed anew.
+	Generation uint64 `json:"generation"`
+	// Version is the sequence number of the last change of the allocation;
+	// for Schedule, of the state it looked at.
+	Version uint64 `json:"version"`
+	// Token under which it was committed, for workers to check.
+	Token uint64 `json:"token,omitempty"`
+}
+
+func reasonFor(s placement.Strategy) string {
+	switch s {
+	case placement.BinPack:
+		return "binpack: the fullest of the nodes that fit"
+	case placement.Spread:
+		return "spread: fewest instances of the group, then the emptiest of the nodes that fit"
+	case placement.Random:
+		return "random: drawn from the best of the nodes that fit"
+	case placement.Affinity:
+		return "affinity: best soft rules of the nodes that fit, then the fullest"
+	case placement.LeastFragmentation:
+		return "leastfragmentation: free GPUs stay most useful"
+	default:
+		return ""
+	}
+}

@@ -1,0 +1,367 @@
+package scheduler
+
+import (
+	"iter"
+	"time"
+
+	"github.com/rads-project/constellation/internal/index"
+	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/quota"
+	"github.com/rads-project/constellation/reservation"
+)
+
+func (c *PlanChanged) check(st *state) error { return st.checkPlan(c.Changes, nil) }
+
+func (c *PlanChanged) apply(st *state, out *outcome) { st.applyPlan(c.Changes, out) }
+
+// applyPlan carries out changes of the plan and all that follows from them:
+// what the index sees as held, and who pays.
+func (st *state) applyPlan(changes []reservation.PlanChange, out *outcome) {
+	if len(changes) == 0 {
+		return
+	}
+	events := st.plan.Apply(changes...)
+	for i := range changes {
+		if r := changes[i].Reservation; r != nil {
+			st.charged(r.Spec.ID, r.Spec.Namespace)
+		} else if paid, paying := st.payments[changes[i].ID]; paying {
+			st.charged(changes[i].ID, paid.namespace) // a first charge comes with an event
+		}
+	}
+	st.follow(events, out)
+	st.syncHeld(out)
+}
+
+// follow does what events of the plan make necessary.
+func (st *state) follow(events []reservation.Event, out *outcome) {
+	for _, e := range events {
+		if e.Kind == reservation.SlotMoved || e.Kind == reservation.SlotLost {
+			for _, id := range e.Instances {
+				st.uncover(st.allocations[id])
+			}
+		}
+		if a := st.allocations[e.Instance]; a != nil {
+			st.edit(a.node)
+			a.version = st.seq
+			a.overstayed = a.overstayed || e.Kind == reservation.Overstayed || e.Kind == reservation.EvictionDue
+		}
+		if e.Reservation != "" {
+			st.charged(e.Reservation, e.Namespace)
+		}
+		if e.Kind == reservation.Overstayed {
+			out.emit(&Overstayed{ID: e.Instance, NodeID: e.Node, Reservation: e.Reservation})
+		} else {
+			out.emit(&ReservationEvent{Event: e})
+		}
+	}
+	if len(events) > 0 {
+		st.syncHeld(out)
+	}
+}
+
+// syncHeld shows the index what has changed in the plan since it was last called.
+// Where something has changed, room may have come up.
+func (st *state) syncHeld(out *outcome) {
+	for _, id := range st.plan.Touched() {
+		if n, ok := st.nodes[id]; ok {
+			st.hold(n)
+			out.roomOn(st, id)
+		}
+	}
+}
+
+// hold shows the index what the plan keeps free on a node from now on.
+func (st *state) hold(n *node) {
+	st.edit(n)
+	peak, _ := st.plan.Peak(n.ID, st.fromNow())
+	setMember(st.planned, n, !peak.IsZero())
+	held := st.held(n, st.fromNow())
+	setMember(st.reserved, n, !held.Resources.IsZero() || held.Instances > 0)
+	st.index.SetHeld(n.slot, held)
+}
+
+func setMember(set map[*node]bool, n *node, member bool) {
+	if member {
+		set[n] = true
+	} else {
+		delete(set, n)
+	}
+}
+
+func (st *state) fromNow() reservation.Window { return reservation.Window{Start: st.now} }
+
+// stay tells the plan of an instance beside all reservations that leaves at a
+// known time or when told; told says that it was asked to leave already.
+func (st *state) stay(a *allocation, told bool, out *outcome) {
+	req := a.class.Request()
+	if a.covered != nil || req.Duration == 0 && !req.Yield {
+		return
+	}
+	window := reservation.Window{Start: a.placed}
+	if req.Duration > 0 {
+		window.End = a.placed.Add(req.Duration)
+	}
+	st.applyPlan([]reservation.PlanChange{{Kind: reservation.Arrive, Stay: &reservation.Stay{
+		ID: a.id, Namespace: a.namespace(), Node: a.node.ID,
+		Load:    reservation.Load{Resources: a.resources, Instances: 1},
+		Devices: deviceList(a.devices), Window: window, Yield: req.Yield, Priority: req.Priority,
+		Told: told, Overstayed: a.overstayed,
+	}}}, out)
+}
+
+// leave tells the plan that an instance is gone, if it counts it.
+func (st *state) leave(a *allocation, out *outcome) {
+	if !st.plan.Counts(a.id) {
+		return
+	}
+	// Removal never fails for an instance that is counted.
+	changes, _ := st.plan.Remove(a.id)
+	st.applyPlan(changes, out)
+}
+
+// findClaim decides where in a reservation a request goes.
+func (st *state) findClaim(now time.Time, id string, req *placement.Request) (found, error) {
+	q := st.query(req)
+	generation, existing, err := st.identify(req, &q)
+	if err != nil {
+		return found{}, err
+	}
+	if existing != nil {
+		if _, in, ok := st.plan.ClaimOf(req.ID); !ok || in != id {
+			return found{}, &ConflictError{KindAllocation, req.ID, "is placed outside of reservation " + id}
+		}
+		return found{existing: existing}, nil
+	}
+	changes, err := st.plan.Claim(&planNodes{st: st}, id, *req, func(node string) bool {
+		for _, f := range st.index.Verdict(&q, st.nodes[node].slot).Failures {
+			switch f.Reason.Kind {
+			case placement.ReasonInstances, placement.ReasonResource, placement.ReasonHold:
+				// The plan has its own count of these.
+			default:
+				return false
+			}
+		}
+		return true
+	})
+	if err != nil {
+		return found{}, err
+	}
+	claim := &changes[0]
+	verdict, err := st.quota.Check(now, req.Namespace, amountsOf(claim.Claim.Excess), quota.MayBurst)
+	if err := st.exceeded(req.Namespace, verdict, err); err != nil {
+		return found{}, err
+	}
+	r, _ := st.plan.Reservation(id)
+	n := st.nodes[r.Slots[claim.Slot].Node]
+	terms := st.index.Verdict(&q, n.slot).Terms
+	return found{
+		node: n, class: q.Class, devices: packed(claim.Claim.Devices), score: terms.Normalized(),
+		generation: generation, claim: claim,
+	}, nil
+}
+
+// uncover makes an instance pay for itself what its slot has paid for, when
+// it has lost that. One on a node that goes is about to cost nothing.
+func (st *state) uncover(a *allocation) {
+	if a != nil && a.covered != nil && a.state == running && !a.node.lost {
+		st.edit(a.node)
+		before := st.chargeOf(a)
+		a.covered = nil
+		ns := a.namespace()
+		_, _ = st.editQuota(ns).Replace(st.now, ns, before, st.chargeOf(a))
+	}
+}
+
+// slotted reports whether an instance stands in a slot of a reservation that
+// has not ended.
+func (st *state) slotted(a *allocation) bool {
+	_, id, ok := st.plan.ClaimOf(a.id)
+	r, _ := st.plan.Reservation(id)
+	return ok && r.Phase == reservation.Active
+}
+
+// resizeClaim tells the plan of the size of an instance that has outlived its
+// reservation. The reservation's namespace goes on to pay for what it has paid
+// for, as far as that is still there.
+func (st *state) resizeClaim(a *allocation, out *outcome) {
+	_, id, ok := st.plan.ClaimOf(a.id)
+	if !ok {
+		return
+	}
+	r, _ := st.plan.Reservation(id)
+	for _, slot := range r.Slots {
+		for i := range slot.Claims {
+			if c := &slot.Claims[i]; c.ID == a.id {
+				excess := st.chargeOf(a)
+				c.Held = reservation.Load{Resources: a.covered.Resources, Instances: a.covered.Instances}
+				c.Excess = reservation.Load{Resources: excess.Resources, Instances: excess.Instances}
+				c.Devices = deviceList(a.devices)
+			}
+		}
+	}
+	r.Version++
+	st.applyPlan([]reservation.PlanChange{{Kind: reservation.Put, Reservation: &r}}, out)
+}
+
+// planNodes is the cluster as the plan of reservations sees it, for one decision.
+// Whoever has made one calls leave after that.
+type planNodes struct {
+	st *state
+	// changed replaces the node of its ID for a decision on what follows from
+	// an update; gone is the ID of a node that is about to be lost or removed.
+	changed *placement.Node
+	gone    string
+	// joined are the nodes on which slots of a class count like instances.
+	class  *index.Class
+	joined []string
+}
+
+// Room implements reservation.Nodes.
+func (g *planNodes) Room(id string) (reservation.Room, bool) {
+	n, ok := g.st.nodes[id]
+	if !ok || n.lost || id == g.gone {
+		return reservation.Room{}, false
+	}
+	described := n.Node
+	if g.changed != nil && g.changed.ID == id {
+		described = g.changed
+	}
+	return g.st.room(n, described), true
+}
+
+// For implements reservation.Nodes: it yields the nodes that take work and
+// meet the rules, the best for the strategy first, also those that are full just
+// now: the plan knows until when. The slots that the reservation has already
+// count for its spread and affinity rules like instances.
+//
+// The best node with room for ever, which most often will do, costs what a
+// placement costs. Those after it cost a look at every node.
+func (g *planNodes) For(want *reservation.Want) iter.Seq2[string, reservation.Room] {
+	return func(yield func(string, reservation.Room) bool) {
+		st := g.st
+		req := placement.Request{
+			ID: want.ID, Namespace: want.Namespace, Group: "reservation " + want.ID, Preferences: want.Preferences,
+		}
+		q := st.query(&req)
+		g.join(q.Class, want.Taken)
+		now := !want.Window.Start.After(st.plan.Now())
+		offer := func(slot index.Row) bool {
+			room, ok := g.Room(st.slots[slot].ID)
+			return !ok || now && st.index.Overused(slot) || yield(st.slots[slot].ID, room)
+		}
+		if want.Node != "" {
+			if n, ok := st.nodes[want.Node]; ok && st.index.Meets(&q, n.slot) {
+				offer(n.slot)
+			}
+			return
+		}
+		shaped := q
+		shaped.Resources = &want.Shape
+		best, found := st.index.Best(&shaped)
+		if found && !offer(best.Slot) {
+			return
+		}
+		for slot := range st.index.Ranked(&q) {
+			if (!found || slot != best.Slot) && !offer(slot) {
+				return
+			}
+		}
+	}
+}
+
+// join makes the slots on the nodes taken count as instances of a class, in
+// place of those that did before: of a list that grows only what is new.
+func (g *planNodes) join(class *index.Class, taken []string) {
+	same := 0
+	for g.class == class && same < min(len(g.joined), len(taken)) && g.joined[same] == taken[same] {
+		same++
+	}
+	for _, id := range g.joined[same:] {
+		if n, ok := g.st.nodes[id]; ok {
+			g.st.index.Leave(n.slot, g.class)
+		}
+	}
+	g.class, g.joined = class, append(g.joined[:same], taken[same:]...)
+	for _, id := range taken[same:] {
+		if n, ok := g.st.nodes[id]; ok {
+			g.st.index.Join(n.slot, class)
+		}
+	}
+}
+
+// leave takes back what join did.
+func (g *planNodes) leave() { g.join(nil, nil) }
+
+// decide lets the plan make one decision.
+func (st *state) decide(decision func(*planNodes) ([]reservation.PlanChange, error)) ([]reservation.PlanChange, error) {
+	g := &planNodes{st: st}
+	defer g.leave()
+	return decision(g)
+}
+
+// room returns what a node gives and what is used there by instances that the
+// plan does not count itself.
+func (st *state) room(n *node, described *placement.Node) reservation.Room {
+	counted := st.counted(n)
+	room := reservation.Room{
+		Allocatable:  described.Allocatable(),
+		MaxInstances: described.MaxInstances,
+		Devices:      make([]int64, described.Devices.Count),
+	}
+	room.Used.Resources, _ = st.index.Used(n.slot).Sub(counted.Resources)
+	room.Used.Instances = st.index.Instances(n.slot) - counted.Instances
+	for i, free := range st.index.DeviceFree(n.slot) {
+		if i < len(room.Devices) {
+			room.Devices[i] = placement.Device - free - device(&counted, i)
+		}
+	}
+	return room
+}
+
+// device returns what is held of a GPU.
+func device(h *index.Hold, i int) int64 {
+	if i < len(h.Devices) {
+		return h.Devices[i]
+	}
+	return 0
+}
+
+// counted returns what instances on a node use that the plan counts, as claims
+// or as stays.
+func (st *state) counted(n *node) index.Hold {
+	var c index.Hold
+	if !st.planned[n] {
+		return c
+	}
+	for a := n.first; a != nil; a = a.next {
+		if a.state != running || !st.plan.Counts(a.id) {
+			continue
+		}
+		c.Resources, _ = c.Resources.Add(a.resources)
+		c.Instances++
+		for _, d := range a.devices {
+			for len(c.Devices) <= int(d) {
+				c.Devices = append(c.Devices, 0)
+			}
+			c.Devices[d] += min(a.resources.GPU, placement.Device)
+		}
+	}
+	return c
+}
+
+// held returns what the plan keeps free on a node over a window, beside what
+// runs there: its peak less the instances that it counts itself.
+func (st *state) held(n *node, w reservation.Window) index.Hold {
+	peak, devices := st.plan.Peak(n.ID, w)
+	counted := st.counted(n)
+	h := index.Hold{Resources: peak.Resources, Devices: devices, Instances: max(0, peak.Instances-counted.Instances)}
+	for name, amount := range counted.Resources.All() {
+		if amount != 0 {
+			h.Resources = h.Resources.With(name, max(0, h.Resources.Amount(name)-amount))
+		}
+	}
+	for i := range h.Devices {
+		h.Devices[i] = max(0, h.Devices[i]-device(&counted, i))
+	}
+	return h
+}
