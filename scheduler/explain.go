@@ -258,17 +258,17 @@ func (st *state) explain(now time.Time, q *index.Query) Explanation {
 
 // candidates returns the best nodes for a query, the best first.
 func (st *state) candidates(now time.Time, q *index.Query) []*node {
-	var spots []*spot
+	var spots []*candidate
 	if best, ok := st.index.Best(q); ok {
-		spots = append(spots, &spot{Choice: best})
+		spots = append(spots, &candidate{Choice: best})
 		for _, choice := range st.index.Top(q, explainedCandidates) {
 			if choice.Slot != best.Slot { // Random has drawn the best from anywhere.
-				spots = append(spots, &spot{Choice: choice})
+				spots = append(spots, &candidate{Choice: choice})
 			}
 		}
 	}
 	for to := range st.backfills(now, q) {
-		at := slices.IndexFunc(spots, func(other *spot) bool { return st.better(q, to, other) })
+		at := slices.IndexFunc(spots, func(other *candidate) bool { return st.better(q, to, other) })
 		if at < 0 {
 			at = len(spots)
 		}

@@ -40,55 +40,46 @@ func (s *Scheduler) Allocate(ctx context.Context, nodeID string, req placement.R
 	return s.decide(ctx, &req, nodeID, true)
 }
 
-func (s *Scheduler) decide(ctx context.Context, req *placement.Request, nodeID string, commit bool) (Decision, error) {
-	if err := req.Validate(); err != nil {
+func (s *Scheduler) decide(ctx context.Context, asked *placement.Request, nodeID string, commit bool) (Decision, error) {
+	if err := asked.Validate(); err != nil {
 		return Decision{}, err
 	}
 	if err := s.enter(ctx); err != nil {
 		return Decision{}, err
 	}
-	s.scratch.request = *req // so that the caller's does not escape
-	d, err := s.decideLocked(&s.scratch.request, nodeID, commit)
+	req := &s.scratch.request
+	*req = *asked // which does not escape then
+	var d Decision
+	to, err := s.state.find(s.now, req, nodeID)
+	switch {
+	case err != nil:
+	case to.existing != nil:
+		d = to.existing.decision()
+	case commit:
+		d = s.placeLocked(req, to)
+	default:
+		d = Decision{
+			ID: req.ID, NodeID: s.state.slots[to.Slot].ID, Devices: deviceList(to.devices), Score: to.Terms.Normalized(),
+			Reason:     reasonFor(req.Preferences.Strategy),
+			Generation: to.generation, Version: s.state.seq, Token: s.token,
+		}
+	}
 	if err := s.unlockAndWait(ctx, err); err != nil {
 		return Decision{}, err
 	}
 	return d, nil
 }
 
-func (s *Scheduler) decideLocked(req *placement.Request, nodeID string, commit bool) (Decision, error) {
-	var on *node
-	if nodeID != "" {
-		var err error
-		if on, err = s.state.node(nodeID); err != nil {
-			return Decision{}, err
-		}
-	}
-	f, err := s.state.find(s.now, req, on)
-	switch {
-	case err != nil:
-		return Decision{}, err
-	case f.existing != nil:
-		return f.existing.decision(), nil
-	case !commit:
-		return Decision{
-			ID: req.ID, NodeID: f.node.ID, Devices: deviceList(f.devices), Score: f.score,
-			Reason:     reasonFor(req.Preferences.Strategy),
-			Generation: f.generation, Version: s.state.seq, Token: s.token,
-		}, nil
-	}
-	return s.placeLocked(req, f), nil
-}
-
-// placeLocked commits what was found for a request.
-func (s *Scheduler) placeLocked(req *placement.Request, f found) Decision {
+// placeLocked commits a request to its place.
+func (s *Scheduler) placeLocked(req *placement.Request, to candidate) Decision {
 	placed := &s.scratch.placed
 	if s.listeningLocked() { // and the change outlives the call
 		*req = req.Clone()
 		placed = new(Placed)
 	}
 	*placed = Placed{
-		Request: *req, NodeID: f.node.ID, Devices: f.devices, Score: f.score, Generation: f.generation,
-		Claim: f.claim, class: f.class,
+		Request: *req, NodeID: s.state.slots[to.Slot].ID, Devices: to.devices, Score: to.Terms.Normalized(),
+		Generation: to.generation, Claim: to.claim, class: to.class,
 	}
 	s.commitLocked(placed)
 	return s.state.allocations[req.ID].decision()

@@ -55,14 +55,14 @@ func (s *Scheduler) PlaceFromReservation(ctx context.Context, id string, req pla
 	}
 	var d Decision
 	s.scratch.request = req
-	f, err := s.state.findClaim(s.now, id, &s.scratch.request)
+	to, err := s.state.findClaim(s.now, id, &s.scratch.request)
 	switch {
 	case err != nil:
 		err = fromPlan(id, err)
-	case f.existing != nil:
-		d = f.existing.decision()
+	case to.existing != nil:
+		d = to.existing.decision()
 	default:
-		d = s.placeLocked(&s.scratch.request, f)
+		d = s.placeLocked(&s.scratch.request, to)
 	}
 	if err := s.unlockAndWait(ctx, err); err != nil {
 		return Decision{}, err

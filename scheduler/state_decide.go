@@ -16,43 +16,50 @@ import (
 // The methods of this file decide on requests: they look at the state, change
 // nothing, and return where the request goes or the refusal.
 
-// found is where a request goes: to a place on a node, or to the allocation
-// that exists already under its ID.
-type found struct {
-	existing   *allocation
-	node       *node
+// candidate is where a request may go: to a place on a node, or to the
+// allocation that exists already under its ID. A query has found the place;
+// what follows from there is set once it is the one.
+type candidate struct {
+	index.Choice
+	held *index.Hold // in place of the node's own; nil is its own
+
+	existing   *allocation // and nothing else, if not nil
 	class      *index.Class
 	devices    []uint16
-	score      int
 	generation uint64
-	claim      *reservation.PlanChange
+	claim      *reservation.PlanChange // of a slot
 }
 
-// find decides where the request goes: to the given node, or if that is nil
-// to the best one.
-func (st *state) find(now time.Time, req *placement.Request, on *node) (found, error) {
+// find decides where the request goes: to the node of that ID, or if it is
+// empty to the best one.
+func (st *state) find(now time.Time, req *placement.Request, nodeID string) (candidate, error) {
+	var on *node
+	if nodeID != "" {
+		var err error
+		if on, err = st.node(nodeID); err != nil {
+			return candidate{}, err
+		}
+	}
 	st.asked = st.query(req) // kept, since the index makes it escape
 	q := &st.asked
 	generation, existing, err := st.identify(req, q)
 	switch {
 	case err != nil:
-		return found{}, err
+		return candidate{}, err
 	case existing != nil && on != nil && on != existing.node:
-		return found{}, &ConflictError{KindAllocation, req.ID, "is placed on node " + existing.node.ID}
+		return candidate{}, &ConflictError{KindAllocation, req.ID, "is placed on node " + existing.node.ID}
 	case existing != nil:
-		return found{existing: existing}, nil
+		return candidate{existing: existing}, nil
 	}
 	if err := checkWindow(now, req); err != nil {
-		return found{}, err
+		return candidate{}, err
 	}
 	to, err := st.choose(now, req, q, on)
 	if exceeded := st.admits(now, req); exceeded != nil || err != nil {
-		return found{}, both(err, exceeded)
+		return candidate{}, both(err, exceeded)
 	}
-	return found{
-		node: st.slots[to.Slot], class: q.Class, devices: st.index.Devices(q, to.Slot, to.held),
-		score: to.Terms.Normalized(), generation: generation,
-	}, nil
+	to.class, to.devices, to.generation = q.Class, st.index.Devices(q, to.Slot, to.held), generation
+	return to, nil
 }
 
 // identify looks the request's ID up: it returns the allocation that exists
@@ -89,35 +96,35 @@ func both(capacity, quota error) error {
 }
 
 // choose returns the place that the request takes, or the refusal.
-func (st *state) choose(now time.Time, req *placement.Request, q *index.Query, on *node) (spot, error) {
+func (st *state) choose(now time.Time, req *placement.Request, q *index.Query, on *node) (candidate, error) {
 	if on != nil {
 		return st.chooseOn(now, q, on)
 	}
 	choice, ok := st.index.Best(q)
 	if _, bounded := ownWindow(now, req); bounded && len(st.reserved) > 0 {
-		var ordinary *spot
+		var ordinary *candidate
 		if ok {
-			ordinary = &spot{Choice: choice}
+			ordinary = &candidate{Choice: choice}
 		}
 		if best := st.backfill(now, q, ordinary); best != nil {
 			return *best, nil
 		}
 	}
 	if !ok {
-		return spot{}, st.unschedulable(q)
+		return candidate{}, st.unschedulable(q)
 	}
-	return spot{Choice: choice}, nil
+	return candidate{Choice: choice}, nil
 }
 
-func (st *state) chooseOn(now time.Time, q *index.Query, on *node) (spot, error) {
+func (st *state) chooseOn(now time.Time, q *index.Query, on *node) (candidate, error) {
 	if terms, ok := st.index.Evaluate(q, on.slot, nil); ok {
-		return spot{Choice: index.Choice{Slot: on.slot, Terms: terms}}, nil
+		return candidate{Choice: index.Choice{Slot: on.slot, Terms: terms}}, nil
 	}
 	if to, ok := st.backfilled(now, q, on); ok {
 		return *to, nil
 	}
 	failures := st.index.Verdict(q, on.slot).Failures
-	return spot{}, &UnschedulableError{
+	return candidate{}, &UnschedulableError{
 		ID: q.ID, Version: st.seq, Total: 1, Reasons: []ReasonCount{{failures[0].Reason, 1}},
 	}
 }
@@ -159,15 +166,9 @@ func checkWindow(now time.Time, req *placement.Request) error {
 	return nil
 }
 
-// spot is a place that a query could take.
-type spot struct {
-	index.Choice
-	held *index.Hold // in place of the node's own; nil is its own
-}
-
 // backfill looks for a better place than the best. It takes time in proportion
 // to the nodes with holds.
-func (st *state) backfill(now time.Time, q *index.Query, best *spot) *spot {
+func (st *state) backfill(now time.Time, q *index.Query, best *candidate) *candidate {
 	for to := range st.backfills(now, q) {
 		if best == nil || st.better(q, to, best) {
 			best = to
@@ -178,8 +179,8 @@ func (st *state) backfill(now time.Time, q *index.Query, best *spot) *spot {
 
 // backfills yields the places of a query on nodes on which it does not fit for
 // ever, because capacity is held, but fits over its own window, by join.
-func (st *state) backfills(now time.Time, q *index.Query) iter.Seq[*spot] {
-	return func(yield func(*spot) bool) {
+func (st *state) backfills(now time.Time, q *index.Query) iter.Seq[*candidate] {
+	return func(yield func(*candidate) bool) {
 		for _, n := range slices.SortedFunc(maps.Keys(st.reserved), byJoin) {
 			if to, ok := st.backfilled(now, q, n); ok && !yield(to) {
 				return
@@ -190,14 +191,14 @@ func (st *state) backfills(now time.Time, q *index.Query) iter.Seq[*spot] {
 
 // backfilled is backfills for one node: what is held there outside of the
 // query's own window does not count.
-func (st *state) backfilled(now time.Time, q *index.Query, n *node) (*spot, bool) {
+func (st *state) backfilled(now time.Time, q *index.Query, n *node) (*candidate, bool) {
 	w, bounded := ownWindow(now, q.Class.Request())
 	if !bounded || !st.reserved[n] || st.index.Fits(q, n.slot) {
 		return nil, false
 	}
 	held := st.held(n, w)
 	terms, ok := st.index.Evaluate(q, n.slot, &held)
-	return &spot{index.Choice{Slot: n.slot, Terms: terms}, &held}, ok
+	return &candidate{Choice: index.Choice{Slot: n.slot, Terms: terms}, held: &held}, ok
 }
 
 func byJoin(a, b *node) int { return cmp.Compare(a.join, b.join) }
@@ -206,7 +207,7 @@ func byJoin(a, b *node) int { return cmp.Compare(a.join, b.join) }
 // group, then by score, then by the order of joining. Random has no order
 // beyond soft rules, and neither has LeastFragmentation one that is known
 // here: an ordinary place stays.
-func (st *state) better(q *index.Query, a, b *spot) bool {
+func (st *state) better(q *index.Query, a, b *candidate) bool {
 	strategy := q.Class.Request().Preferences.Strategy
 	if strategy == placement.Random || strategy == placement.LeastFragmentation {
 		return a.Terms.Soft > b.Terms.Soft

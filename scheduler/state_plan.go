@@ -120,17 +120,17 @@ func (st *state) leave(a *allocation, out *outcome) {
 }
 
 // findClaim decides where in a reservation a request goes.
-func (st *state) findClaim(now time.Time, id string, req *placement.Request) (found, error) {
+func (st *state) findClaim(now time.Time, id string, req *placement.Request) (candidate, error) {
 	q := st.query(req)
 	generation, existing, err := st.identify(req, &q)
 	if err != nil {
-		return found{}, err
+		return candidate{}, err
 	}
 	if existing != nil {
 		if _, in, ok := st.plan.ClaimOf(req.ID); !ok || in != id {
-			return found{}, &ConflictError{KindAllocation, req.ID, "is placed outside of reservation " + id}
+			return candidate{}, &ConflictError{KindAllocation, req.ID, "is placed outside of reservation " + id}
 		}
-		return found{existing: existing}, nil
+		return candidate{existing: existing}, nil
 	}
 	changes, err := st.plan.Claim(&planNodes{st: st}, id, *req, func(node string) bool {
 		for _, f := range st.index.Verdict(&q, st.nodes[node].slot).Failures {
@@ -144,19 +144,19 @@ func (st *state) findClaim(now time.Time, id string, req *placement.Request) (fo
 		return true
 	})
 	if err != nil {
-		return found{}, err
+		return candidate{}, err
 	}
 	claim := &changes[0]
 	verdict, err := st.quota.Check(now, req.Namespace, amountsOf(claim.Claim.Excess), quota.MayBurst)
 	if err := st.exceeded(req.Namespace, verdict, err); err != nil {
-		return found{}, err
+		return candidate{}, err
 	}
 	r, _ := st.plan.Reservation(id)
 	n := st.nodes[r.Slots[claim.Slot].Node]
 	terms := st.index.Verdict(&q, n.slot).Terms
-	return found{
-		node: n, class: q.Class, devices: packed(claim.Claim.Devices), score: terms.Normalized(),
-		generation: generation, claim: claim,
+	return candidate{
+		Choice: index.Choice{Slot: n.slot, Terms: terms},
+		class:  q.Class, devices: packed(claim.Claim.Devices), generation: generation, claim: claim,
 	}, nil
 }
 
