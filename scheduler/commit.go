@@ -35,20 +35,32 @@ func (s *Scheduler) applyLocked(e *entry, wanted bool) []Event {
 	out := &s.scratch.outcome
 	*out = outcome{}
 	if !listening && !wanted {
-		s.state.commit(e, out)
+		s.breakLocked(e, s.state.commit(e, out))
 		return nil
 	}
 	var events []Event
 	out.tell = func(c Change) {
 		events = append(events, Event{Seq: e.seq, Time: s.state.now, Token: e.token, Change: c})
 	}
-	s.state.commit(e, out)
+	if err := s.state.commit(e, out); err != nil {
+		s.breakLocked(e, err)
+		return nil
+	}
 	if listening {
 		s.outbox.pending = append(s.outbox.pending, e)
 		s.outbox.events = append(s.outbox.events, events)
 		s.outbox.last = e.seq
 	}
 	return events
+}
+
+// breakLocked closes the scheduler if an entry could not be carried out. Nobody
+// sees what came of it: the entry counts as one that never becomes durable.
+func (s *Scheduler) breakLocked(e *entry, err error) {
+	if err != nil {
+		s.outbox.last = e.seq
+		s.failLocked(err)
+	}
 }
 
 // lastSecond is that of the year 9999, beyond which no record can tell a time.
@@ -72,6 +84,9 @@ func (s *Scheduler) advanceLocked(reading time.Time, wanted bool) ([]Event, erro
 	var events []Event
 	if due, ok := s.state.nextDeadline(); ok && !due.After(s.now) {
 		events = s.applyLocked(&entry{seq: s.state.seq + 1, time: s.now, token: s.token}, wanted)
+	}
+	if s.failure != nil {
+		return nil, s.failure
 	}
 	s.state.plan.Advance(s.now) // nothing is due: only so that it decides at the present
 	return events, nil

@@ -34,6 +34,8 @@ var (
 	// ErrJournal: the journal failed, and the scheduler with it. See
 	// JournalError.
 	ErrJournal = errors.New("scheduler: journal failed")
+	// ErrInvariant: the library is wrong. See InvariantError.
+	ErrInvariant = errors.New("scheduler: broken invariant")
 	// ErrFenced: another scheduler has acquired the journal with a higher
 	// token. See FencedError.
 	ErrFenced = errors.New("scheduler: fenced")
@@ -160,6 +162,28 @@ func (e *JournalError) Error() string {
 
 // Unwrap returns ErrJournal and the cause.
 func (e *JournalError) Unwrap() []error { return []error{ErrJournal, e.Cause} }
+
+// InvariantError says that the library is wrong: something failed that cannot.
+// It closes the scheduler before that is written or shown to anybody, since
+// what runs and what is counted would go different ways; every call returns it
+// from then on. Open continues from the journal, where there is one. It unwraps
+// to ErrInvariant and to its cause.
+type InvariantError struct {
+	// Seq of the entry that was not carried out.
+	Seq uint64
+	// Invariant that did not hold, for people.
+	Invariant string
+	// Cause is the error that cannot be.
+	Cause error
+}
+
+// Error returns "scheduler: broken invariant at SEQ: INVARIANT: CAUSE".
+func (e *InvariantError) Error() string {
+	return fmt.Sprintf("scheduler: broken invariant at %d: %s: %v", e.Seq, e.Invariant, e.Cause)
+}
+
+// Unwrap returns ErrInvariant and the cause.
+func (e *InvariantError) Unwrap() []error { return []error{ErrInvariant, e.Cause} }
 
 // FencedError is what a Journal returns to a token that is too low. It
 // unwraps to ErrFenced.

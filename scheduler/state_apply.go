@@ -29,9 +29,33 @@ func (out *outcome) roomOn(st *state, node string) {
 	}
 }
 
+// must stands where an error cannot be, since what was decided was checked.
+// Going on would let the books drift from what runs, so it panics; who commits
+// or replays an entry recovers it.
+func must(invariant string, err error) {
+	if err != nil {
+		panic(&InvariantError{Invariant: invariant, Cause: err})
+	}
+}
+
+// recoverBroken turns a panic of must into an error at the state's sequence
+// number. It is to be deferred.
+func (st *state) recoverBroken(err *error) {
+	switch broken := recover().(type) {
+	case nil:
+	case *InvariantError:
+		broken.Seq = st.seq
+		*err = broken
+	default:
+		panic(broken)
+	}
+}
+
 // commit decides on all that the changes of an entry make necessary, change by
-// change, adds that to the entry and applies it.
-func (st *state) commit(e *entry, out *outcome) {
+// change, adds that to the entry and applies it. After an InvariantError the
+// state is of no use.
+func (st *state) commit(e *entry, out *outcome) (err error) {
+	defer st.recoverBroken(&err)
 	next := st.consequences(e)
 	st.begin(e, out)
 	for _, c := range e.changes {
@@ -41,6 +65,7 @@ func (st *state) commit(e *entry, out *outcome) {
 		e.changes = append(e.changes, c)
 		st.step(c, out)
 	}
+	return nil
 }
 
 // begin and step bring the state through an entry, for commit and for a replay
@@ -60,21 +85,23 @@ func (st *state) step(c decided, out *outcome) {
 func (c *QuotaCreated) check(st *state) error { return st.quota.CheckCreate(c.Spec) }
 
 func (c *QuotaCreated) apply(st *state, out *outcome) {
-	over, _ := st.editSpec(c.Spec.Namespace, c.Spec).Create(st.now, c.Spec.Clone())
+	over, err := st.editSpec(c.Spec.Namespace, c.Spec).Create(st.now, c.Spec.Clone())
+	must("a quota that was checked can be created", err)
 	st.declared(c.Spec.Namespace, over, out)
 }
 
 func (c *QuotaUpdated) check(st *state) error { return st.quota.CheckUpdate(c.Spec) }
 
 func (c *QuotaUpdated) apply(st *state, out *outcome) {
-	over, _ := st.editSpec(c.Spec.Namespace, c.Spec).Update(st.now, c.Spec.Clone())
+	over, err := st.editSpec(c.Spec.Namespace, c.Spec).Update(st.now, c.Spec.Clone())
+	must("a quota that was checked can be updated", err)
 	st.declared(c.Spec.Namespace, over, out)
 }
 
 func (c *QuotaDeleted) check(st *state) error { return st.quota.CheckDelete(c.Namespace) }
 
 func (c *QuotaDeleted) apply(st *state, _ *outcome) {
-	_ = st.editSpec(c.Namespace, quota.Spec{}).Delete(c.Namespace)
+	must("a quota that was checked can be deleted", st.editSpec(c.Namespace, quota.Spec{}).Delete(c.Namespace))
 	delete(st.quotaVersions, c.Namespace)
 }
 

@@ -59,17 +59,18 @@ func stillCovered(covered *paidByReservation, to placement.Resources) *paidByRes
 	return &still
 }
 
-// charge and refund follow what was decided. They can not fail: an amount
-// that could not be counted was refused before.
+// charge and refund follow what was decided: an amount that could not be
+// counted was refused before.
 func (st *state) charge(a *allocation) []quota.Usage {
 	ns := a.namespace()
-	over, _ := st.editQuota(ns).Add(st.now, ns, st.chargeOf(a))
+	over, err := st.editQuota(ns).Add(st.now, ns, st.chargeOf(a))
+	must("what runs can be charged", err)
 	return over
 }
 
 func (st *state) refund(a *allocation) {
 	ns := a.namespace()
-	_ = st.editQuota(ns).Remove(ns, st.chargeOf(a))
+	must("what was charged can be refunded", st.editQuota(ns).Remove(ns, st.chargeOf(a)))
 }
 
 // recharge gives an instance other amounts.
@@ -77,7 +78,8 @@ func (st *state) recharge(a *allocation, to placement.Resources) {
 	before := st.chargeOf(a)
 	a.resources, a.covered = to, stillCovered(a.covered, to)
 	ns := a.namespace()
-	_, _ = st.editQuota(ns).Replace(st.now, ns, before, st.chargeOf(a))
+	_, err := st.editQuota(ns).Replace(st.now, ns, before, st.chargeOf(a))
+	must("what was resized can be charged", err)
 }
 
 // account returns a copy of what a namespace was granted and uses.
@@ -162,13 +164,15 @@ func (st *state) charged(id, namespace string) {
 	owes := amountsOf(st.plan.Owes(id))
 	switch owing := !owes.Equal(quota.Amounts{}); {
 	case paying && owing:
-		_, _ = st.editQuota(namespace).Replace(st.now, namespace, paid.amounts, owes)
+		_, err := st.editQuota(namespace).Replace(st.now, namespace, paid.amounts, owes)
+		must("what a reservation owes can be charged in place of what it has paid", err)
 	case paying:
-		_ = st.editQuota(namespace).Remove(namespace, paid.amounts)
+		must("what a reservation has paid can be refunded", st.editQuota(namespace).Remove(namespace, paid.amounts))
 		delete(st.payments, id)
 		return
 	case owing:
-		_, _ = st.editQuota(namespace).Add(st.now, namespace, owes)
+		_, err := st.editQuota(namespace).Add(st.now, namespace, owes)
+		must("what a reservation owes can be charged", err)
 	default:
 		return
 	}

@@ -114,8 +114,8 @@ func (st *state) leave(a *allocation, out *outcome) {
 	if !st.plan.Counts(a.id) {
 		return
 	}
-	// Removal never fails for an instance that is counted.
-	changes, _ := st.plan.Remove(a.id)
+	changes, err := st.plan.Remove(a.id)
+	must("an instance that the plan counts can be removed", err)
 	st.applyPlan(changes, out)
 }
 
@@ -168,7 +168,8 @@ func (st *state) uncover(a *allocation) {
 		before := st.chargeOf(a)
 		a.covered = nil
 		ns := a.namespace()
-		_, _ = st.editQuota(ns).Replace(st.now, ns, before, st.chargeOf(a))
+		_, err := st.editQuota(ns).Replace(st.now, ns, before, st.chargeOf(a))
+		must("an instance that lost its slot can be charged", err)
 	}
 }
 

@@ -50,7 +50,8 @@ func (st *state) consequences(e *entry) consequences {
 func (next *consequences) decide(out *outcome) decided {
 	st := next.st
 	if st.plan.Unsettled() {
-		changes, _ := st.decide(func(g *planNodes) ([]reservation.PlanChange, error) { return st.plan.ResolveConflicts(g), nil })
+		changes, err := st.decide(func(g *planNodes) ([]reservation.PlanChange, error) { return st.plan.ResolveConflicts(g), nil })
+		must("conflicts can be resolved", err)
 		return &PlanChanged{Changes: changes}
 	}
 	if overfull := out.overfull; overfull != "" {
@@ -86,8 +87,8 @@ func (next *consequences) regain(out *outcome) []reservation.PlanChange {
 		} else if len(on) == 0 {
 			continue
 		}
-		// Repair fails for no reservation that lacks slots.
-		changes, _ := st.decide(func(g *planNodes) ([]reservation.PlanChange, error) { return st.plan.Repair(g, id, on...) })
+		changes, err := st.decide(func(g *planNodes) ([]reservation.PlanChange, error) { return st.plan.Repair(g, id, on...) })
+		must("a reservation that lacks slots can be repaired", err)
 		if changes = st.payable(id, changes); len(changes) > 0 {
 			return changes
 		}
@@ -141,8 +142,9 @@ func (st *state) canRegain(id string, slots int) int {
 	var more quota.Amounts
 	for regained := range slots {
 		more.Instances++
-		// The sum of all slots was checked when the terms were.
-		more.Resources, _ = more.Resources.Add(r.Terms.Shape)
+		sum, err := more.Resources.Add(r.Terms.Shape)
+		must("the sum of all slots can be counted", err)
+		more.Resources = sum
 		verdict, err := st.quota.Check(st.now, r.Spec.Namespace, more, quota.SoftOnly)
 		if err != nil || !verdict.Allowed() {
 			return regained

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"container/heap"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,7 +13,13 @@ import (
 )
 
 // replay brings the state through one record.
-func (st *state) replay(cfg Config, r Record) error {
+func (st *state) replay(cfg Config, r Record) (err error) {
+	defer func() {
+		if broken, ok := errors.AsType[*InvariantError](err); ok {
+			err = &FormatError{r.Seq, broken.Error()}
+		}
+	}()
+	defer st.recoverBroken(&err)
 	switch r.Kind {
 	case RecordSnapshot:
 		return st.replaySnapshot(cfg, r)
