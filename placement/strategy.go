@@ -8,8 +8,8 @@ import "strconv"
 //   - internal/index/rank.go: rankOf, its order of the nodes, and the oracle of
 //     the package's tests, which says the same by looking at every node; best.go
 //     and walk.go where the order of the grid does not serve it;
-//   - scheduler/backfill.go: its order among nodes with holds;
-//   - scheduler/state_decide.go: the words of reasonFor;
+//   - scheduler/state_decide.go: better, its order among nodes with holds, and
+//     the words of reasonFor;
 //   - reservation/book_nodes.go, for books without a scheduler;
 //   - TestEveryStrategyDecidesAndSaysWhy of package scheduler fails until the
 //     strategy has words and agrees with the onlooker of oracle_test.go.

@@ -57,9 +57,7 @@ func TestOverstayMovesTheSlot(t *testing.T) {
 func TestYieldingInstanceIsToldToLeave(t *testing.T) {
 	c := newClock()
 	var told []reservation.EventKind
-	s := newTestScheduler(t, Config{Now: c.Now, Hooks: Hooks{
-		Reservation: func(_ Event, e *ReservationEvent) { told = append(told, e.Kind) },
-	}})
+	s := newTestScheduler(t, Config{Now: c.Now, Hooks: hookOn(func(_ Event, e *ReservationEvent) { told = append(told, e.Kind) })})
 	addNodes(t, s, testNode("n1", 8))
 	spec := holding("launch", 8, 1)
 	spec.Start, spec.Notice = c.Now().Add(time.Hour), 10*time.Minute

@@ -25,12 +25,16 @@ type twin struct {
 func newTwin(t *rapid.T) *twin {
 	w := &twin{clock: newClock()}
 	w.s = newTestScheduler(t, Config{Now: w.clock.Now, Hooks: Hooks{
-		Reservation: func(_ Event, e *ReservationEvent) { w.told = append(w.told, e.Event) },
-		Overstayed: func(e Event, o *Overstayed) {
-			w.told = append(w.told, reservation.Event{
-				Kind: reservation.Overstayed, At: e.Time, Reservation: o.Reservation, Namespace: "ns",
-				Instance: o.ID, Node: o.NodeID,
-			})
+		Event: func(e Event) {
+			switch c := e.Change.(type) {
+			case *ReservationEvent:
+				w.told = append(w.told, c.Event)
+			case *Overstayed:
+				w.told = append(w.told, reservation.Event{
+					Kind: reservation.Overstayed, At: e.Time, Reservation: c.Reservation, Namespace: "ns",
+					Instance: c.ID, Node: c.NodeID,
+				})
+			}
 		},
 	}})
 	var err error

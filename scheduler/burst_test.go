@@ -30,10 +30,10 @@ func sweep(t testHelper, s *Scheduler) []Event {
 func TestBurstExpired(t *testing.T) {
 	c, journal := newClock(), new(MemoryJournal)
 	var told []string
-	cfg := Config{Now: c.Now, Journal: journal, Hooks: Hooks{BurstExpired: func(e Event, b *BurstExpired) {
+	cfg := Config{Now: c.Now, Journal: journal, Hooks: hookOn(func(e Event, b *BurstExpired) {
 		require.Equal(t, b.BurstEnd, e.Time)
 		told = append(told, b.Namespace+" "+string(b.Resource)+" "+e.Time.Format(time.TimeOnly))
-	}}}
+	})}
 	s := open(t, cfg)
 	addNodes(t, s, testNode("n1", 8))
 	_, err := s.CreateQuota(t.Context(), burstingQuota(time.Minute))

@@ -12,7 +12,7 @@ import (
 
 // listeningLocked reports whether entries must be kept for anybody.
 func (s *Scheduler) listeningLocked() bool {
-	return s.cfg.Journal != nil || s.hooked || s.history.watched
+	return s.cfg.Journal != nil || s.cfg.Hooks.Event != nil || s.history.watched
 }
 
 // commitLocked applies a change as one entry at the present. What it returns
@@ -223,7 +223,7 @@ func (s *Scheduler) appendedLocked(entries []*entry, events [][]Event) {
 	s.outbox.durable = max(s.outbox.durable, entries[len(entries)-1].seq)
 	for _, e := range events {
 		s.history.record(e)
-		if s.hooked {
+		if s.cfg.Hooks.Event != nil {
 			s.outbox.deliver = append(s.outbox.deliver, e...)
 		}
 	}
@@ -342,5 +342,5 @@ func (s *Scheduler) deliverLocked() {
 func (s *Scheduler) callHooksLocked(e Event) {
 	s.mu.Unlock()
 	defer s.mu.Lock()
-	s.cfg.Hooks.call(e)
+	s.cfg.Hooks.Event(e)
 }

@@ -223,9 +223,7 @@ func TestCloseWaitsForTheJournal(t *testing.T) {
 func TestCloseGivesUpOnAJournalThatIgnoresItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		journal, told := new(stored), 0
-		s := opened(t, scheduler.Config{Journal: journal, Hooks: scheduler.Hooks{
-			Placed: func(scheduler.Event, *scheduler.Placed) { told++ },
-		}})
+		s := opened(t, scheduler.Config{Journal: journal, Hooks: hookOn(func(scheduler.Event, *scheduler.Placed) { told++ })})
 		gate, hangs := make(chan struct{}), true
 		journal.after = func(context.Context) error {
 			if hangs {
@@ -306,14 +304,12 @@ func TestPanickingHookCostsNoOtherEvent(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			var told []string
 			var ending atomic.Bool
-			s := opened(t, scheduler.Config{Journal: new(scheduler.MemoryJournal), Hooks: scheduler.Hooks{
-				Instance: func(_ scheduler.Event, c *scheduler.InstanceMarked) {
-					told = append(told, c.ID)
-					if c.ID != "c" && ending.Load() {
-						test.end()
-					}
-				},
-			}})
+			s := opened(t, scheduler.Config{Journal: new(scheduler.MemoryJournal), Hooks: hookOn(func(_ scheduler.Event, c *scheduler.InstanceMarked) {
+				told = append(told, c.ID)
+				if c.ID != "c" && ending.Load() {
+					test.end()
+				}
+			})})
 			for _, id := range []string{"a", "b", "c"} {
 				_, err := s.Place(t.Context(), one(id))
 				require.NoError(t, err)
@@ -341,19 +337,17 @@ func TestHookMayDoAnything(t *testing.T) {
 	var s *scheduler.Scheduler
 	calls := 0
 	journal := new(scheduler.MemoryJournal)
-	s = opened(t, scheduler.Config{Journal: journal, Now: func() time.Time { return now }, Hooks: scheduler.Hooks{
-		Overstayed: func(e scheduler.Event, _ *scheduler.Overstayed) {
-			calls++
-			record, err := s.Snapshot(t.Context())
-			require.NoError(t, err)
-			require.GreaterOrEqual(t, record.Seq, e.Seq)
-			require.NoError(t, s.Checkpoint(t.Context()))
-			_, err = s.Place(t.Context(), one("from a hook"))
-			require.NoError(t, err)
-			_, err = s.Sweep(t.Context())
-			require.NoError(t, err)
-		},
-	}})
+	s = opened(t, scheduler.Config{Journal: journal, Now: func() time.Time { return now }, Hooks: hookOn(func(e scheduler.Event, _ *scheduler.Overstayed) {
+		calls++
+		record, err := s.Snapshot(t.Context())
+		require.NoError(t, err)
+		require.GreaterOrEqual(t, record.Seq, e.Seq)
+		require.NoError(t, s.Checkpoint(t.Context()))
+		_, err = s.Place(t.Context(), one("from a hook"))
+		require.NoError(t, err)
+		_, err = s.Sweep(t.Context())
+		require.NoError(t, err)
+	})})
 	brief := one("brief")
 	brief.Duration = time.Minute
 	_, err := s.Place(t.Context(), brief)
@@ -553,4 +547,13 @@ func TestMixOfTheJournal(t *testing.T) {
 			require.Equal(t, string(before.Data), string(after.Data))
 		}
 	}
+}
+
+// hookOn returns hooks that call fn for each event of one kind of change.
+func hookOn[C scheduler.Change](fn func(scheduler.Event, C)) scheduler.Hooks {
+	return scheduler.Hooks{Event: func(e scheduler.Event) {
+		if c, ok := e.Change.(C); ok {
+			fn(e, c)
+		}
+	}}
 }

@@ -131,15 +131,13 @@ func TestHookMayCallTheScheduler(t *testing.T) {
 		s     *Scheduler
 		order []string
 	)
-	s = newTestScheduler(t, Config{Hooks: Hooks{
-		Placed: func(_ Event, p *Placed) {
-			order = append(order, p.Request.ID)
-			if p.Request.ID == "a" {
-				place(t, s, testRequest("b", 1))
-				order = append(order, "a done")
-			}
-		},
-	}})
+	s = newTestScheduler(t, Config{Hooks: hookOn(func(_ Event, p *Placed) {
+		order = append(order, p.Request.ID)
+		if p.Request.ID == "a" {
+			place(t, s, testRequest("b", 1))
+			order = append(order, "a done")
+		}
+	})})
 	addNodes(t, s, testNode("n1", 8))
 	place(t, s, testRequest("a", 1))
 	require.Equal(t, []string{"a", "a done", "b"}, order)

@@ -81,11 +81,16 @@ func ExampleScheduler_Checkpoint() {
 func ExampleHooks() {
 	ctx := context.Background()
 	s := cluster(scheduler.Config{Hooks: scheduler.Hooks{
-		Placed: func(_ scheduler.Event, p *scheduler.Placed) {
-			fmt.Println("start", p.Request.ID, "on", p.NodeID, "generation", p.Generation)
+		Event: func(e scheduler.Event) {
+			switch c := e.Change.(type) {
+			case *scheduler.Placed:
+				fmt.Println("start", c.Request.ID, "on", c.NodeID, "generation", c.Generation)
+			case *scheduler.Released:
+				fmt.Println("forget", c.ID)
+			case *scheduler.InstanceMarked:
+				fmt.Println(c.ID, "is", c.State)
+			}
 		},
-		Released: func(_ scheduler.Event, r *scheduler.Released) { fmt.Println("forget", r.ID) },
-		Instance: func(_ scheduler.Event, i *scheduler.InstanceMarked) { fmt.Println(i.ID, "is", i.State) },
 	}})
 	_, err := s.Place(ctx, cores("a", 2))
 	must(err)

@@ -195,8 +195,10 @@ func ExampleScheduler_Wait() {
 func ExampleScheduler_Watch() {
 	ctx := context.Background()
 	s := cluster(scheduler.Config{Hooks: scheduler.Hooks{
-		Placed: func(e scheduler.Event, p *scheduler.Placed) {
-			fmt.Println("hook:", e.Seq, p.Request.ID, "on", p.NodeID)
+		Event: func(e scheduler.Event) {
+			if p, ok := e.Change.(*scheduler.Placed); ok {
+				fmt.Println("hook:", e.Seq, p.Request.ID, "on", p.NodeID)
+			}
 		},
 	}})
 	_, err := s.Place(ctx, cores("a", 1))

@@ -55,8 +55,10 @@ func ExampleScheduler_Cordon() {
 func ExampleScheduler_AddTaint() {
 	ctx := context.Background()
 	s := cluster(scheduler.Config{Hooks: scheduler.Hooks{
-		EvictionDue: func(_ scheduler.Event, due *scheduler.EvictionDue) {
-			fmt.Println("stop", due.ID, "because of", due.Taint)
+		Event: func(e scheduler.Event) {
+			if due, ok := e.Change.(*scheduler.EvictionDue); ok {
+				fmt.Println("stop", due.ID, "because of", due.Taint)
+			}
 		},
 	}})
 	stays := cores("stays", 1)

@@ -141,3 +141,12 @@ func fits(t testHelper, s *Scheduler, req placement.Request) []string {
 	require.Contains(t, nodes, d.NodeID)
 	return nodes
 }
+
+// hookOn returns hooks that call fn for each event of one kind of change.
+func hookOn[C Change](fn func(Event, C)) Hooks {
+	return Hooks{Event: func(e Event) {
+		if c, ok := e.Change.(C); ok {
+			fn(e, c)
+		}
+	}}
+}

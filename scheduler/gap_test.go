@@ -18,8 +18,12 @@ func TestGapInSeqIsWhatWasMissed(t *testing.T) {
 	var seqs []uint64
 	var kinds []reservation.EventKind
 	s := newTestScheduler(t, Config{Now: c.Now, Hooks: Hooks{
-		Event:       func(e Event) { seqs = append(seqs, e.Seq) },
-		Reservation: func(_ Event, e *ReservationEvent) { kinds = append(kinds, e.Kind) },
+		Event: func(e Event) {
+			seqs = append(seqs, e.Seq)
+			if c, ok := e.Change.(*ReservationEvent); ok {
+				kinds = append(kinds, c.Kind)
+			}
+		},
 	}})
 	addNodes(t, s, testNode("n1", 8))
 	spec := holding("r", 1, 1)

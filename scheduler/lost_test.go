@@ -127,12 +127,11 @@ func TestEveryNamespaceThatIsOverIsTold(t *testing.T) {
 		require.NoError(t, err)
 	}
 	var told []string
-	s.cfg.Hooks.QuotaOver = func(_ Event, over *QuotaOver) {
+	s.cfg.Hooks = hookOn(func(_ Event, over *QuotaOver) {
 		for _, u := range over.Usage {
 			told = append(told, u.Namespace)
 		}
-	}
-	s.hooked = true
+	})
 	require.NoError(t, s.MarkReady(ctx, "n1"))
 	require.Equal(t, []string{"x", "y"}, told)
 }
@@ -218,11 +217,11 @@ func TestLostStepByStep(t *testing.T) {
 // order in which the calls on quotas return it.
 func TestUsageAboveALimitIsToldInItsOrder(t *testing.T) {
 	var told []placement.ResourceName
-	s := newTestScheduler(t, Config{Hooks: Hooks{QuotaOver: func(_ Event, over *QuotaOver) {
+	s := newTestScheduler(t, Config{Hooks: hookOn(func(_ Event, over *QuotaOver) {
 		for _, u := range over.Usage {
 			told = append(told, u.Resource)
 		}
-	}}})
+	})})
 	n := testNode("n1", 8)
 	n.Capacity.Disk = placement.GiB
 	addNodes(t, s, n)

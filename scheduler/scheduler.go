@@ -16,7 +16,6 @@ import (
 // safe for concurrent use.
 type Scheduler struct {
 	cfg      Config // copied, never written back
-	hooked   bool   // cfg.Hooks has any
 	token    uint64
 	lifetime context.Context // of appends: ends with Close
 	end      context.CancelFunc
@@ -77,7 +76,7 @@ func newScheduler(cfg Config) *Scheduler {
 	cfg.Reference = cfg.Reference.Clone()
 	lifetime, end := context.WithCancel(context.Background())
 	return &Scheduler{
-		cfg: cfg, hooked: cfg.Hooks.any(), lifetime: lifetime, end: end,
+		cfg: cfg, lifetime: lifetime, end: end,
 		done: make(chan struct{}), capturing: make(chan struct{}, 1), state: newState(cfg),
 	}
 }

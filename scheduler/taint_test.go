@@ -131,10 +131,9 @@ func TestDocumentedEvictions(t *testing.T) {
 			c.advance(time.Minute)
 			start := c.Now()
 			evicted := make(map[int]string)
-			s.cfg.Hooks.EvictionDue = func(e Event, due *EvictionDue) {
+			s.cfg.Hooks = hookOn(func(e Event, due *EvictionDue) {
 				evicted[int(e.Time.Sub(start)/time.Second)] = due.Taint.String()
-			}
-			s.hooked = true
+			})
 			for _, step := range tt.steps {
 				step(t, s)
 				for range 10 {
@@ -243,9 +242,7 @@ func due(t testHelper, s *Scheduler) []string {
 func TestNoExecuteEvictsAtItsTime(t *testing.T) {
 	c := newClock()
 	var hooked []string
-	s := newTestScheduler(t, Config{Now: c.Now, Hooks: Hooks{
-		EvictionDue: func(_ Event, e *EvictionDue) { hooked = append(hooked, e.ID) },
-	}})
+	s := newTestScheduler(t, Config{Now: c.Now, Hooks: hookOn(func(_ Event, e *EvictionDue) { hooked = append(hooked, e.ID) })})
 	addNodes(t, s, testNode("n1", 16))
 	tolerant := func(id string, seconds ...int64) placement.Request {
 		req := testRequest(id, 1)
