@@ -127,3 +127,34 @@ func TestUnclaimOfAOnceSlotGivesItBack(t *testing.T) {
 	require.ErrorIs(t, claimCores(t, s, "x", 2), reservation.ErrRefused)
 	require.NoError(t, s.VerifyQuota(t.Context()))
 }
+
+// TestSlotLeavesAShrunkenNodeWithItsLastInstance: a slot stays with the instance
+// in it on a node that has become too small. Once that has left, in either way, it
+// moves to where there is room for it, and a replay finds the same.
+func TestSlotLeavesAShrunkenNodeWithItsLastInstance(t *testing.T) {
+	for name, leave := range map[string]func(*Scheduler) error{
+		"released":  func(s *Scheduler) error { return s.Release(t.Context(), "x") },
+		"unclaimed": func(s *Scheduler) error { return s.Unclaim(t.Context(), "x") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			journal := new(MemoryJournal)
+			cfg := Config{Journal: journal, Token: 1, Now: newClock().Now}
+			s, err := Open(t.Context(), cfg)
+			require.NoError(t, err)
+			addNodes(t, s, testNode("n1", 8))
+			reserve(t, s, holding("r", 8, 1))
+			require.NoError(t, claimCores(t, s, "x", 1))
+			_, err = s.UpdateNode(t.Context(), testNode("n1", 4))
+			require.NoError(t, err)
+			addNodes(t, s, testNode("n2", 8))
+			require.Equal(t, "n1", reservationOf(t, s, "r").Slots[0].Node)
+			require.NoError(t, leave(s))
+			require.Equal(t, "n2", reservationOf(t, s, "r").Slots[0].Node)
+			cfg.Token = 2
+			want := snapshot(t, s)
+			again, err := Open(t.Context(), cfg)
+			require.NoError(t, err)
+			require.Equal(t, want, snapshot(t, again))
+		})
+	}
+}

@@ -13,6 +13,7 @@ type outcome struct {
 	tell     func(Change)  // called for every change in order, derived ones at their place; nil is nobody
 	room     []string      // nodes on which room may have come up for slots that reservations lack
 	overfull string        // node on which room may have gone to reported instances
+	vacated  string        // node on which an instance has left a slot
 	over     []quota.Usage // what a change of a spec has left over its limits
 }
 

@@ -20,6 +20,11 @@ func (st *state) applyPlan(changes []reservation.PlanChange, out *outcome) {
 	if len(changes) == 0 {
 		return
 	}
+	for i := range changes {
+		if a := st.allocations[changes[i].Instance]; changes[i].Kind == reservation.Vacate && a != nil {
+			out.vacated = a.node.ID
+		}
+	}
 	events := st.plan.Apply(changes...)
 	for i := range changes {
 		if r := changes[i].Reservation; r != nil {

@@ -8,8 +8,9 @@ import (
 )
 
 // consequences decides, while an entry is committed, what its changes make
-// necessary: yielding instances told to leave, slots moved out of the way or
-// from where reported instances run, and places for slots that reservations
+// necessary: yielding instances told to leave, slots moved out of the way, from
+// where reported instances run or from a node that has become too small and
+// that the slot's last instance has left, and places for slots that reservations
 // lack. While no reservation lacks any, an entry costs nothing for the last.
 //
 // A slot that is lacking has found no room anywhere, or no quota for it. So it
@@ -57,6 +58,12 @@ func (next *consequences) decide(out *outcome) decided {
 	if overfull := out.overfull; overfull != "" {
 		out.overfull = ""
 		if moves := st.movesFrom(&planNodes{st: st}, overfull); len(moves) > 0 {
+			return &PlanChanged{Changes: moves}
+		}
+	}
+	if n := st.nodes[out.vacated]; n != nil && st.index.Overheld(n.slot) {
+		out.vacated = ""
+		if moves := st.movesFrom(&planNodes{st: st}, n.ID); len(moves) > 0 {
 			return &PlanChanged{Changes: moves}
 		}
 	}

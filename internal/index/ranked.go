@@ -37,6 +37,21 @@ func (x *Index) Meets(q *Query, row Row) bool { return x.meets(x.prepareRules(q)
 // Overused reports whether instances use more of something than the node has.
 func (x *Index) Overused(row Row) bool { return x.overused.has(row) }
 
+// Overheld reports whether reservations hold more of a node than instances
+// leave of it, in some dimension or in instances.
+func (x *Index) Overheld(row Row) bool {
+	n := &x.nodes[row]
+	if n.hold == nil {
+		return false
+	}
+	for d := range x.dims {
+		if n.hold.amounts[d] > 0 && x.free[d][row] < 0 {
+			return true
+		}
+	}
+	return n.hold.instances > 0 && n.spec.MaxInstances > 0 && n.instances > n.spec.MaxInstances-n.hold.instances
+}
+
 // prepareRules makes the query ready without its amounts and ports.
 func (x *Index) prepareRules(q *Query) *probe {
 	rules := *q
