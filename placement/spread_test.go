@@ -16,6 +16,7 @@ func TestSpreadRuleValidate(t *testing.T) {
 	for _, domain := range []string{"a", "b", "c"} {
 		many[domain] = 34
 	}
+	beyond := int64(math.MaxInt32) + 1 // negative where an int has 32 bits, and refused too
 	tests := []struct {
 		name string
 		rule r
@@ -25,8 +26,8 @@ func TestSpreadRuleValidate(t *testing.T) {
 		{"soft skew", placement.EvenlyOver("", math.MaxInt32).Weighing(100), nil},
 		{"at most", placement.AtMostPer("zone", 1), nil},
 		{"shares", placement.ShareOver("zone", targets{"a": 0, "b": 100, "": 0}, 1), nil},
-		{"more than a counter holds", r{MaxSkew: math.MaxInt32 + 1, MinDomains: math.MaxInt}, []string{"maxSkew", "minDomains"}},
-		{"most that is more than a counter holds", placement.AtMostPer("", math.MaxInt), []string{"maxPerDomain"}},
+		{"more than a counter holds", r{MaxSkew: int(beyond), MinDomains: int(beyond)}, []string{"maxSkew", "minDomains"}},
+		{"most that is more than a counter holds", placement.AtMostPer("", int(beyond)), []string{"maxPerDomain"}},
 		{"nothing", r{}, []string{"maxSkew"}},
 		{"skew below 1", placement.EvenlyOver("zone", 0), []string{"maxSkew"}},
 		{"negative skew", placement.EvenlyOver("zone", -1), []string{"maxSkew"}},

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"testing"
@@ -315,7 +316,7 @@ func (c *plainCluster) commit(n *plainNode, req *placement.Request, sign int) {
 }
 
 func (c *plainCluster) best(req *placement.Request) *plainNode {
-	least := 1 << 62
+	least := math.MaxInt
 	for _, count := range c.zones {
 		least = min(least, count)
 	}

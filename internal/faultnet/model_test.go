@@ -2,6 +2,7 @@ package faultnet_test
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -154,7 +155,7 @@ func TestTimesSaturate(t *testing.T) {
 	m := newModel(t, 1, faultnet.Faults{BytesPerSecond: 1, LatencyMax: faultnet.LatencyLimit})
 	last := time.Duration(0)
 	for range 100 {
-		at := m.Send(nil, 0, "a", "b", 1<<62)[0]
+		at := m.Send(nil, 0, "a", "b", math.MaxInt)[0]
 		require.GreaterOrEqual(t, at, last)
 		last = at
 	}
