@@ -13,7 +13,8 @@
 //
 //	O1  a term has one leader, for ever
 //	O2  a node's term never decreases
-//	O3  a node votes for one candidate in a term, whatever happens to it
+//	O3  a node votes for one candidate in a term, whatever happens to it, but that a
+//	    vote for itself goes with its disk
 //	O4  what a message claims is on its sender's disk
 //	O5  heartbeats of a term come from its winner alone
 //	O6  two leases are never valid at one instant of true time

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/rads-project/constellation/raft"
@@ -77,8 +78,14 @@ func (o *oracle) saved(n *node) {
 	p.durable = n.disk.record.State.Term
 }
 
-// wiped forgets the terms of a node whose disk is lost, but not its votes.
-func (o *oracle) wiped(n *node) { o.past[n.index].durable = 0 }
+// wiped forgets the terms of a node whose disk is lost, but not its votes for
+// others. One for itself counts only in the process that has asked with it, and
+// that is gone.
+func (o *oracle) wiped(n *node) {
+	p := &o.past[n.index]
+	p.durable = 0
+	maps.DeleteFunc(p.grants, func(_ uint64, candidate string) bool { return candidate == n.cfg.ID })
+}
 
 // stepped checks a core that has just been called.
 func (o *oracle) stepped(n *node) {
