@@ -58,6 +58,12 @@ func startMux(tb testing.TB, tr transport.Transport) (m *transport.Mux, stop fun
 	tb.Helper()
 	m, err := transport.NewMux(transport.MuxConfig{Transport: tr})
 	require.NoError(tb, err)
+	return m, serveMux(tb, m)
+}
+
+// serveMux serves m until stop is called or the test ends.
+func serveMux(tb testing.TB, m *transport.Mux) (stop func()) {
+	tb.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- m.Serve(ctx) }()
@@ -66,7 +72,7 @@ func startMux(tb testing.TB, tr transport.Transport) (m *transport.Mux, stop fun
 		require.NoError(tb, <-served)
 	})
 	tb.Cleanup(stop)
-	return m, stop
+	return stop
 }
 
 func joinGroup(tb testing.TB, m *transport.Mux, name string) *transport.Group {
@@ -138,18 +144,21 @@ func TestFloodInOneGroupStarvesNoOther(t *testing.T) {
 		require.NoError(t, quiet.Send("b", []byte("before b serves")))
 		flood()
 
-		b, _ := startMux(t, endpointB)
+		b, err := transport.NewMux(transport.MuxConfig{Transport: endpointB})
+		require.NoError(t, err)
 		stuck, entered := make(chan struct{}), make(chan struct{}, 1000)
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
-		loudB := joinGroup(t, b, "loud")
+		// Both before b serves: what comes for an unknown group is refused.
+		loudB, quietB := joinGroup(t, b, "loud"), joinGroup(t, b, "quiet")
+		serveMux(t, b)
 		wg.Go(func() {
 			_ = loudB.Serve(ctx, func(string, []byte) {
 				entered <- struct{}{}
 				<-stuck
 			})
 		})
-		got, _ := record(t, joinGroup(t, b, "quiet"))
+		got, _ := record(t, quietB)
 		<-entered
 		for i := range 10 {
 			flood()
