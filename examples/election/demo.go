@@ -128,7 +128,18 @@ func (s *show) handOver(ctx context.Context) error {
 		return err
 	}
 	s.printf("--- %s hands over to %s", leader, target)
-	return s.nodes[leader].Transfer(ctx, target)
+	for {
+		err := s.nodes[leader].Transfer(ctx, target)
+		if !errors.Is(err, raft.ErrMemberSilent) {
+			return err
+		}
+		// And the leader must have heard it, which takes a heartbeat more.
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // cutLeaderOff cuts the leader off and mends the cut. At no time are there two.
