@@ -81,7 +81,7 @@ func TestFileStoreIsLockedTwice(t *testing.T) {
 	_, err := second.Open()
 	require.ErrorIs(t, err, ErrLocked)
 	require.NoError(t, first.Close())
-	first, _ = openFileStore(t, path)
+	openFileStore(t, path)
 	require.NoError(t, os.Remove(path+".lock"))
 	_, err = second.Open()
 	require.ErrorIs(t, err, ErrLocked, "locked from Open on, not from the first Save")

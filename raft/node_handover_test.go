@@ -158,7 +158,9 @@ func TestTransferToASilentVoter(t *testing.T) {
 		time.Sleep(etMax)
 		err := c.Node(next).Transfer(t.Context(), target)
 		require.ErrorIs(t, err, raft.ErrMemberSilent)
-		require.Equal(t, target, err.(*raft.MemberError).ID)
+		var refused *raft.MemberError
+		require.ErrorAs(t, err, &refused)
+		require.Equal(t, target, refused.ID)
 		require.True(t, c.Node(next).IsLeader())
 	})
 }

@@ -296,7 +296,7 @@ func (m *machine) NodeLost(t *rapid.T) {
 	}
 }
 
-func (m *machine) NodeBack(t *rapid.T) {
+func (m *machine) NodeBack(*rapid.T) {
 	for node := range m.lost {
 		delete(m.lost, node)
 	}

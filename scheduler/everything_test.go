@@ -157,7 +157,7 @@ func bookCalls() []func(context.Context, *caller) {
 			c.log(len(due), err, next, ok)
 		},
 		func(ctx context.Context, c *caller) { r, err := c.s.Snapshot(ctx); c.log(string(r.Data), err) },
-		func(ctx context.Context, c *caller) { c.log(c.s.Version(), c.s.Stats(), c.s.Scale(), c.s.Token()) },
+		func(_ context.Context, c *caller) { c.log(c.s.Version(), c.s.Stats(), c.s.Scale(), c.s.Token()) },
 	}
 }
 

@@ -76,7 +76,7 @@ type grower struct {
 	ctx   context.Context
 	clock *clock
 	i     int
-	steps []func(t *testing.T, name string)
+	steps []func(t testHelper, name string)
 }
 
 func newGrower(t *testing.T, cfg Config) *grower {
@@ -89,7 +89,7 @@ func newGrower(t *testing.T, cfg Config) *grower {
 		n.Devices.Count = 4
 		addNodes(t, g.s, n)
 	}
-	g.steps = []func(*testing.T, string){
+	g.steps = []func(testHelper, string){
 		g.rules, g.dimension, g.affinity, g.spread, g.fragmentation, g.reservation, g.quota, g.node, g.lost, g.duration,
 		g.nodeNames, g.largeRules,
 	}
@@ -98,7 +98,7 @@ func newGrower(t *testing.T, cfg Config) *grower {
 
 // round places and releases a request under new names, and now and then does
 // something else under such.
-func (g *grower) round(t *testing.T) {
+func (g *grower) round(t testHelper) {
 	g.i++
 	name := strconv.Itoa(g.i)
 	g.once(t, g.request(name))
@@ -114,7 +114,7 @@ func (g *grower) request(name string) placement.Request {
 	}
 }
 
-func (g *grower) once(t *testing.T, req placement.Request) {
+func (g *grower) once(t testHelper, req placement.Request) {
 	if _, err := g.s.Place(g.ctx, req); err == nil {
 		require.NoError(t, g.s.Release(g.ctx, req.ID))
 	} else if !errors.Is(err, ErrUnschedulable) && !errors.Is(err, ErrInvalid) {
@@ -122,7 +122,7 @@ func (g *grower) once(t *testing.T, req placement.Request) {
 	}
 }
 
-func (g *grower) rules(t *testing.T, name string) {
+func (g *grower) rules(t testHelper, name string) {
 	req := g.request("rules " + name)
 	req.Preferences = placement.Use(placement.Spread).Require(placement.NotEqual("k"+name, name)).
 		Prefer(placement.In("zone", name, "z1"), 10).TolerateExists("t" + name)
@@ -131,7 +131,7 @@ func (g *grower) rules(t *testing.T, name string) {
 	g.once(t, req)
 }
 
-func (g *grower) dimension(t *testing.T, name string) {
+func (g *grower) dimension(t testHelper, name string) {
 	req := g.request("dimension " + name)
 	req.Resources.Custom = map[string]int64{"fpga-" + name: 1}
 	g.once(t, req)
@@ -139,7 +139,7 @@ func (g *grower) dimension(t *testing.T, name string) {
 	require.NoError(t, err)
 }
 
-func (g *grower) affinity(t *testing.T, name string) {
+func (g *grower) affinity(t testHelper, name string) {
 	req := g.request("affinity " + name)
 	req.Preferences = placement.Use(placement.BinPack).
 		Near(placement.Repel(placement.Equal("app"+name, name)).Within("zone")).
@@ -147,21 +147,21 @@ func (g *grower) affinity(t *testing.T, name string) {
 	g.once(t, req)
 }
 
-func (g *grower) spread(t *testing.T, name string) {
+func (g *grower) spread(t testHelper, name string) {
 	req := g.request("spread " + name)
 	req.Preferences = placement.Use(placement.BinPack).
 		Across(placement.ShareOver("zone", map[string]int{"z" + name: 50}, 50), placement.EvenlyOver("host", 1))
 	g.once(t, req)
 }
 
-func (g *grower) fragmentation(t *testing.T, name string) {
+func (g *grower) fragmentation(t testHelper, name string) {
 	req := g.request("fragmentation " + name)
 	req.Preferences = placement.Use(placement.LeastFragmentation)
 	req.Resources = placement.Resources{GPU: 500, Memory: int64(g.i)}
 	g.once(t, req)
 }
 
-func (g *grower) reservation(t *testing.T, name string) {
+func (g *grower) reservation(t testHelper, name string) {
 	spec := holding("r"+name, 1, 2)
 	spec.Namespace = "ns" + name
 	_, err := g.s.Reserve(g.ctx, spec)
@@ -175,7 +175,7 @@ func (g *grower) reservation(t *testing.T, name string) {
 	require.ErrorIs(t, err, reservation.ErrNotFound)
 }
 
-func (g *grower) quota(t *testing.T, name string) {
+func (g *grower) quota(t testHelper, name string) {
 	spec := quota.Spec{Namespace: "ns" + name, Limits: map[placement.ResourceName]quota.Limit{
 		placement.ResourceName("licence-" + name): {Soft: 1}, placement.NameCPU: {Soft: 10, BurstPercent: 2000, BurstFor: time.Second},
 	}}
@@ -187,7 +187,7 @@ func (g *grower) quota(t *testing.T, name string) {
 	require.NoError(t, g.s.DeleteQuota(g.ctx, spec.Namespace))
 }
 
-func (g *grower) node(t *testing.T, name string) {
+func (g *grower) node(t testHelper, name string) {
 	n := zoned("new "+name, "zone "+name)
 	n.Capacity.Custom = map[string]int64{"tpu-" + name: 1}
 	if err := g.s.AddNode(g.ctx, n); err != nil {
@@ -199,7 +199,7 @@ func (g *grower) node(t *testing.T, name string) {
 	require.NoError(t, err)
 }
 
-func (g *grower) lost(t *testing.T, name string) {
+func (g *grower) lost(t testHelper, name string) {
 	req := g.request("lost " + name)
 	allocate(t, g.s, "n1", req)
 	require.NoError(t, g.s.MarkLost(g.ctx, "n1"))
@@ -210,7 +210,7 @@ func (g *grower) lost(t *testing.T, name string) {
 	require.NoError(t, g.s.Release(g.ctx, req.ID))
 }
 
-func (g *grower) duration(t *testing.T, name string) {
+func (g *grower) duration(t testHelper, name string) {
 	req := g.request("brief " + name)
 	req.Duration = time.Minute
 	_, err := g.s.Place(g.ctx, req)
@@ -221,7 +221,7 @@ func (g *grower) duration(t *testing.T, name string) {
 	require.NoError(t, g.s.Release(g.ctx, req.ID))
 }
 
-func (g *grower) nodeNames(t *testing.T, name string) {
+func (g *grower) nodeNames(t testHelper, name string) {
 	require.NoError(t, g.s.SetLabel(g.ctx, "n2", "zone", "zone "+name))
 	require.NoError(t, g.s.SetLabel(g.ctx, "n2", "k"+name, name))
 	require.NoError(t, g.s.RemoveLabel(g.ctx, "n2", "k"+name))
@@ -231,7 +231,7 @@ func (g *grower) nodeNames(t *testing.T, name string) {
 }
 
 // largeRules has as many rules as are likely to be allowed.
-func (g *grower) largeRules(t *testing.T, name string) {
+func (g *grower) largeRules(t testHelper, name string) {
 	req := g.request("large " + name)
 	long := strings.Repeat("x", 100)
 	for i := range 50 {

@@ -126,16 +126,16 @@ func TestLostSlotIsRegained(t *testing.T) {
 		}, func(t testHelper, s *Scheduler, _ *clock) {
 			no(t, s.ReleaseReservation(ctx, "high", false))
 		}},
-		{"another one ends", func(t testHelper, s *Scheduler, c *clock) {
+		{"another one ends", func(t testHelper, s *Scheduler, _ *clock) {
 			high := on("high", "n1", 8)
 			high.Duration = time.Minute
 			reserve(t, s, high)
 		}, func(_ testHelper, _ *Scheduler, c *clock) {
 			c.advance(time.Minute)
 		}},
-		{"another one gets smaller", func(t testHelper, s *Scheduler, c *clock) {
+		{"another one gets smaller", func(t testHelper, s *Scheduler, _ *clock) {
 			reserve(t, s, on("high", "n1", 8))
-		}, func(t testHelper, s *Scheduler, c *clock) {
+		}, func(t testHelper, s *Scheduler, _ *clock) {
 			_, err := s.ResizeReservation(ctx, "high", placement.Resources{CPU: 1}, 0)
 			no(t, err)
 			_, err = s.UpdateNode(ctx, testNode("n1", 9))

@@ -1,7 +1,6 @@
 package scheduler
 
 import (
-	"cmp"
 	"errors"
 	"slices"
 	"time"
@@ -109,26 +108,26 @@ type nodeRecord struct {
 	first, last     *allocation
 }
 
-func (n *nodeRecord) state() NodeState {
+func (record *nodeRecord) state() NodeState {
 	switch {
-	case n.lost:
+	case record.lost:
 		return NodeLost
-	case n.unreported:
+	case record.unreported:
 		return NodeUnreported
-	case n.cordoned:
+	case record.cordoned:
 		return NodeCordoned
 	default:
 		return NodeReady
 	}
 }
 
-func (n *nodeRecord) indexState() index.State {
+func (record *nodeRecord) indexState() index.State {
 	switch {
-	case n.lost:
+	case record.lost:
 		return index.Lost
-	case n.unreported:
+	case record.unreported:
 		return index.Unreported
-	case n.cordoned:
+	case record.cordoned:
 		return index.Cordoned
 	default:
 		return index.Ready
@@ -136,9 +135,9 @@ func (n *nodeRecord) indexState() index.State {
 }
 
 // allocations returns what is on the node's books, by ID and generation.
-func (n *nodeRecord) allocations() []*allocation {
+func (record *nodeRecord) allocations() []*allocation {
 	var all []*allocation
-	for a := n.first; a != nil; a = a.next {
+	for a := record.first; a != nil; a = a.next {
 		all = append(all, a)
 	}
 	slices.SortFunc(all, compareAllocations)
@@ -199,18 +198,6 @@ func (st *state) node(id string) (*node, error) {
 		return nil, &NotFoundError{KindNode, id}
 	}
 	return n, nil
-}
-
-// byJoin returns all nodes in the order of joining.
-func (st *state) byJoin() []*node {
-	nodes := make([]*node, 0, len(st.nodes))
-	for _, n := range st.slots {
-		if n != nil {
-			nodes = append(nodes, n)
-		}
-	}
-	slices.SortFunc(nodes, func(a, b *node) int { return cmp.Compare(a.join, b.join) })
-	return nodes
 }
 
 func (c *NodeAdded) check(st *state) error {

@@ -143,7 +143,7 @@ func (x *Index) compile(set *nodeSet) {
 	if set.kind == eligible {
 		copy(set.bits, x.ready)
 		x.taints.each(func(list *taintList) {
-			if _, refused := list.refusal(set.tolerations); refused {
+			if list.refuses(set.tolerations) {
 				list.nodes.leaveFrom(set.bits)
 			}
 		})
@@ -180,7 +180,7 @@ func (x *Index) belongs(set *nodeSet, row Row) bool {
 		if n.state != Ready {
 			return false
 		}
-		if _, refused := list.refusal(set.tolerations); refused {
+		if list.refuses(set.tolerations) {
 			return false
 		}
 	}

@@ -58,6 +58,7 @@ func TestEveryRuleMakesAClass(t *testing.T) {
 
 // eachChange calls visit with a change for every field under a type.
 func eachChange(t *testing.T, of reflect.Type, path string, visit func(path string, change func(reflect.Value))) {
+	t.Helper()
 	if of == reflect.TypeFor[placement.Constraint]() {
 		visit(path, func(v reflect.Value) { v.Set(reflect.ValueOf(placement.Equal("other", "value"))) })
 		return
@@ -98,6 +99,7 @@ func eachChange(t *testing.T, of reflect.Type, path string, visit func(path stri
 }
 
 func changeScalar(t *testing.T, path string, v reflect.Value) {
+	t.Helper()
 	switch {
 	case v.Kind() == reflect.String:
 		v.SetString(v.String() + "-other")

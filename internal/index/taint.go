@@ -1,6 +1,7 @@
 package index
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/rads-project/constellation/placement"
@@ -105,18 +106,11 @@ func (t *taintLists) each(visit func(*taintList)) {
 	}
 }
 
-// refusal returns the taint that keeps out instances with these tolerations,
-// the first as text if there are several.
-func (l *taintList) refusal(tolerations []placement.Toleration) (first string, refused bool) {
-	for _, taint := range l.taints {
-		if taint.Effect == placement.PreferNoSchedule || placement.Tolerated(taint, tolerations) {
-			continue
-		}
-		if text := taint.String(); !refused || text < first {
-			first, refused = text, true
-		}
-	}
-	return first, refused
+// refuses reports whether a taint keeps out instances with these tolerations.
+func (l *taintList) refuses(tolerations []placement.Toleration) bool {
+	return slices.ContainsFunc(l.taints, func(taint placement.Taint) bool {
+		return taint.Effect != placement.PreferNoSchedule && !placement.Tolerated(taint, tolerations)
+	})
 }
 
 // refusals returns the lists with each taint that keeps out instances with these

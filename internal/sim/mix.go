@@ -40,7 +40,7 @@ func Good() faultnet.Faults {
 }
 
 // Mixes returns the mixes that trials are made of.
-func Mixes() []Mix {
+func Mixes() []Mix { //nolint:funlen // It is a table.
 	far := faultnet.Faults{LatencyMin: 1 * ms, LatencyMax: 15 * ms, Reordering: 200}
 	slow := faultnet.Faults{LatencyMin: 1 * ms, LatencyMax: 60 * ms, Reordering: 200}
 	lossy := faultnet.Faults{LatencyMax: 60 * ms, Loss: 300, Duplication: 100, Reordering: 500}
