@@ -118,7 +118,7 @@ func inputTasks(opts options) ([]placement.Request, error) {
 }
 
 // replaySeeds runs one strategy with every seed and sums up.
-func replaySeeds(
+func replaySeeds( //nolint:revive // What is replayed, and how.
 	ctx context.Context, c cluster, tasks []placement.Request, strategy placement.Strategy, opts options, stderr io.Writer,
 ) (summary, error) {
 	var outcomes []outcome

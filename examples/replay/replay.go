@@ -20,7 +20,7 @@ type outcome struct {
 // replay places the arrivals one by one on an empty cluster. A refused task
 // is counted and the run goes on; nothing ever leaves. It calls observe after
 // each arrival, with an empty decision for a refused one.
-func replay(
+func replay( //nolint:revive // What is replayed, and how.
 	ctx context.Context, c cluster, arriving []placement.Request, strategy placement.Strategy, seed uint64,
 	observe func(scheduler.Decision),
 ) (outcome, error) {

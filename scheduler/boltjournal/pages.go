@@ -164,7 +164,7 @@ func (p *pages) walk(id uint64, low, high []byte, depth int, visit func(leaf) er
 	return p.walkPage(page, pagePlace(id), low, high, depth, visit)
 }
 
-func (p *pages) walkPage(page []byte, place string, low, high []byte, depth int, visit func(leaf) error) error {
+func (p *pages) walkPage(page []byte, place string, low, high []byte, depth int, visit func(leaf) error) error { //nolint:revive // The bounds of the keys are one argument in two.
 	flags, count := binary.NativeEndian.Uint16(page[8:]), int(binary.NativeEndian.Uint16(page[10:]))
 	if flags != leafPage && flags != branchPage {
 		return p.corrupt(place, "flags %#x", flags)

@@ -184,6 +184,7 @@ func TestFloodOfConnections(t *testing.T) {
 			}
 			if i == flood/2 {
 				serve(t, c)
+				synctest.Wait() // so that the flood goes on after c has got in
 			}
 		}
 		requireClosed(t, first, 0)
