@@ -147,7 +147,7 @@ func newestTag(top string) (string, error) {
 		return "", fmt.Errorf("git tag: %w", err)
 	}
 	newest := ""
-	for _, tag := range strings.FieldsSeq(string(out)) {
+	for tag := range strings.FieldsSeq(string(out)) {
 		if semver.IsValid(tag) && semver.Compare(tag, newest) > 0 {
 			newest = tag
 		}
