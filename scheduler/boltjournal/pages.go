@@ -154,17 +154,24 @@ type leaf struct {
 	key, value []byte
 }
 
-// walk visits all leaves below a page in the order of their keys, which are at
-// least low and below high; nil means unbounded.
-func (p *pages) walk(id uint64, low, high []byte, depth int, visit func(leaf) error) error {
+// keyRange is keys that are at least low and below high; nil means unbounded.
+type keyRange struct{ low, high []byte }
+
+func (r keyRange) has(key []byte) bool {
+	return bytes.Compare(key, r.low) >= 0 && (r.high == nil || bytes.Compare(key, r.high) < 0)
+}
+
+// walk visits all leaves below a page in the order of their keys, which lie in a
+// range.
+func (p *pages) walk(id uint64, keys keyRange, depth int, visit func(leaf) error) error {
 	page, err := p.page(id)
 	if err != nil {
 		return err
 	}
-	return p.walkPage(page, pagePlace(id), low, high, depth, visit)
+	return p.walkPage(page, pagePlace(id), keys, depth, visit)
 }
 
-func (p *pages) walkPage(page []byte, place string, low, high []byte, depth int, visit func(leaf) error) error { //nolint:revive // The bounds of the keys are one argument in two.
+func (p *pages) walkPage(page []byte, place string, keys keyRange, depth int, visit func(leaf) error) error {
 	flags, count := binary.NativeEndian.Uint16(page[8:]), int(binary.NativeEndian.Uint16(page[10:]))
 	if flags != leafPage && flags != branchPage {
 		return p.corrupt(place, "flags %#x", flags)
@@ -182,8 +189,7 @@ func (p *pages) walkPage(page []byte, place string, low, high []byte, depth int,
 			return p.corrupt(place, "element %d leaves the page or is of no kind", i)
 		}
 		// The first of a branch stands for all that is less than the second.
-		if i > 0 && bytes.Compare(previous, l.key) >= 0 ||
-			bytes.Compare(l.key, low) < 0 || high != nil && bytes.Compare(l.key, high) >= 0 {
+		if i > 0 && bytes.Compare(previous, l.key) >= 0 || !keys.has(l.key) {
 			return p.corrupt(place, "element %d is out of order", i)
 		}
 		previous, l.place = l.key, place
@@ -193,7 +199,7 @@ func (p *pages) walkPage(page []byte, place string, low, high []byte, depth int,
 			}
 			continue
 		}
-		upper := high
+		upper := keys.high
 		if i+1 < count {
 			next, _, ok := elementAt(page, i+1, flags)
 			if !ok {
@@ -201,7 +207,7 @@ func (p *pages) walkPage(page []byte, place string, low, high []byte, depth int,
 			}
 			upper = next.key
 		}
-		if err := p.walk(child, l.key, upper, depth+1, visit); err != nil {
+		if err := p.walk(child, keyRange{l.key, upper}, depth+1, visit); err != nil {
 			return err
 		}
 	}
@@ -251,11 +257,11 @@ func (p *pages) walkBucket(b leaf, visit func(leaf) error) error {
 		return visit(l)
 	}
 	if root := binary.NativeEndian.Uint64(b.value); root != 0 {
-		return p.walk(root, nil, nil, 0, plain)
+		return p.walk(root, keyRange{}, 0, plain)
 	}
 	inline := b.value[pageHeader:]
 	if len(inline) < pageHeader || binary.NativeEndian.Uint16(inline[8:]) != leafPage {
 		return p.corrupt(b.place, "bucket %q holds no leaf", b.key)
 	}
-	return p.walkPage(inline, b.place, nil, nil, 0, plain)
+	return p.walkPage(inline, b.place, keyRange{}, 0, plain)
 }

@@ -19,7 +19,7 @@ func verify(path string) error {
 		return err
 	}
 	v := verifier{pages: p, buckets: make(map[string]leaf)}
-	err = p.walk(p.root, nil, nil, 0, func(l leaf) error {
+	err = p.walk(p.root, keyRange{}, 0, func(l leaf) error {
 		l.key, l.value = bytes.Clone(l.key), bytes.Clone(l.value)
 		v.buckets[string(l.key)] = l
 		return nil
