@@ -57,7 +57,7 @@ func execute(ctx context.Context, opts options, stdout, stderr io.Writer) error 
 	}
 	var summaries []summary
 	for _, strategy := range opts.strategies {
-		s, err := replaySeeds(ctx, c, tasks, strategy, opts, stderr)
+		s, err := opts.replay(ctx, c, tasks, strategy, stderr)
 		if err != nil {
 			return err
 		}
@@ -117,9 +117,9 @@ func inputTasks(opts options) ([]placement.Request, error) {
 	}
 }
 
-// replaySeeds runs one strategy with every seed and sums up.
-func replaySeeds( //nolint:revive // What is replayed, and how.
-	ctx context.Context, c cluster, tasks []placement.Request, strategy placement.Strategy, opts options, stderr io.Writer,
+// replay runs one strategy with every seed and sums up.
+func (opts options) replay(
+	ctx context.Context, c cluster, tasks []placement.Request, strategy placement.Strategy, stderr io.Writer,
 ) (summary, error) {
 	var outcomes []outcome
 	for i := range opts.seeds {
@@ -129,7 +129,7 @@ func replaySeeds( //nolint:revive // What is replayed, and how.
 			return summary{}, err
 		}
 		step := progress(stderr, fmt.Sprintf("%s, seed %d", strategy, seed), len(arriving))
-		o, err := replay(ctx, c, arriving, strategy, seed, step)
+		o, err := replay(ctx, c, arriving, policy{strategy, seed}, step)
 		if err != nil {
 			return summary{}, err
 		}

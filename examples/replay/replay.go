@@ -17,14 +17,19 @@ type outcome struct {
 	curve         curve
 }
 
+// policy is how a run decides.
+type policy struct {
+	strategy placement.Strategy
+	seed     uint64
+}
+
 // replay places the arrivals one by one on an empty cluster. A refused task
 // is counted and the run goes on; nothing ever leaves. It calls observe after
 // each arrival, with an empty decision for a refused one.
-func replay( //nolint:revive // What is replayed, and how.
-	ctx context.Context, c cluster, arriving []placement.Request, strategy placement.Strategy, seed uint64,
-	observe func(scheduler.Decision),
+func replay(
+	ctx context.Context, c cluster, arriving []placement.Request, by policy, observe func(scheduler.Decision),
 ) (outcome, error) {
-	s, err := scheduler.New(scheduler.Config{Seed: seed, Workload: c.mix})
+	s, err := scheduler.New(scheduler.Config{Seed: by.seed, Workload: c.mix})
 	if err != nil {
 		return outcome{}, err
 	}
@@ -36,7 +41,7 @@ func replay( //nolint:revive // What is replayed, and how.
 	o := outcome{tasks: len(arriving), refused: make(map[string]int), latencies: make([]time.Duration, 0, len(arriving))}
 	var asked, used placement.Resources
 	for _, req := range arriving {
-		req.Preferences.Strategy = strategy
+		req.Preferences.Strategy = by.strategy
 		began := time.Now()
 		d, err := s.Place(ctx, req)
 		o.latencies = append(o.latencies, time.Since(began))

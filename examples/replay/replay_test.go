@@ -57,7 +57,7 @@ func TestBinPackIsTheOracle(t *testing.T) {
 			c, arriving := world(t, tt.opts, tt.seed)
 			o := newOracle(c.nodes)
 			i := 0
-			result, err := replay(t.Context(), c, arriving, placement.BinPack, tt.seed, func(d scheduler.Decision) {
+			result, err := replay(t.Context(), c, arriving, policy{placement.BinPack, tt.seed}, func(d scheduler.Decision) {
 				node, devices := o.place(arriving[i])
 				require.Equal(t, node, d.NodeID, "task %d, %s", i, arriving[i].ID)
 				require.Equal(t, devices, d.Devices, "task %d, %s", i, arriving[i].ID)
@@ -89,7 +89,7 @@ func TestPublishedExperiment(t *testing.T) {
 	allocation := func(strategy placement.Strategy) float64 {
 		c, err := measure(joinOrder(nodes, opts), tasks)
 		require.NoError(t, err)
-		s, err := replaySeeds(t.Context(), c, tasks, strategy, opts, nil)
+		s, err := opts.replay(t.Context(), c, tasks, strategy, nil)
 		require.NoError(t, err)
 		return s.GPUAllocationPercent
 	}
@@ -110,7 +110,7 @@ func TestReplayIsDeterministic(t *testing.T) {
 	c, arriving := world(t, options{}, 7)
 	for _, strategy := range []placement.Strategy{placement.BinPack, placement.Spread, placement.Random, placement.Affinity, placement.LeastFragmentation} {
 		run := func() (decisions []scheduler.Decision, o outcome) {
-			o, err := replay(t.Context(), c, arriving[:2000], strategy, 7, func(d scheduler.Decision) {
+			o, err := replay(t.Context(), c, arriving[:2000], policy{strategy, 7}, func(d scheduler.Decision) {
 				decisions = append(decisions, d)
 			})
 			require.NoError(t, err)
@@ -135,7 +135,7 @@ func TestReplayCountsRefusals(t *testing.T) {
 	require.NoError(t, err)
 
 	var placed []string
-	o, err := replay(t.Context(), c, tasks, placement.BinPack, 1, func(d scheduler.Decision) { placed = append(placed, d.NodeID) })
+	o, err := replay(t.Context(), c, tasks, policy{placement.BinPack, 1}, func(d scheduler.Decision) { placed = append(placed, d.NodeID) })
 	require.NoError(t, err)
 	require.Equal(t, []string{"a", "", "", "", "", "a"}, placed)
 	require.Equal(t, 2, o.placed)
@@ -153,7 +153,7 @@ func TestReverse(t *testing.T) {
 	for reverse, want := range map[bool]string{false: "n0", true: "n2"} {
 		c, err := measure(joinOrder(nodes, options{reverse: reverse}), tasks)
 		require.NoError(t, err)
-		_, err = replay(t.Context(), c, tasks, placement.BinPack, 1, func(d scheduler.Decision) {
+		_, err = replay(t.Context(), c, tasks, policy{placement.BinPack, 1}, func(d scheduler.Decision) {
 			require.Equal(t, want, d.NodeID)
 		})
 		require.NoError(t, err)
@@ -166,6 +166,6 @@ func TestReplayFailures(t *testing.T) {
 	tasks := tasksOf(placement.Resources{GPU: 1000})
 	c, err := measure(gpuNodes(1), tasks)
 	require.NoError(t, err)
-	_, err = replay(ctx, c, tasks, placement.BinPack, 1, func(scheduler.Decision) {})
+	_, err = replay(ctx, c, tasks, policy{placement.BinPack, 1}, func(scheduler.Decision) {})
 	require.ErrorIs(t, err, context.Canceled)
 }
