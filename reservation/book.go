@@ -87,19 +87,19 @@ func (b *Book) catchUpLocked(reading time.Time) {
 // applyLocked carries out changes and whatever they make necessary: slots that
 // reservations lack get the room that comes up, on the nodes given and on those
 // that change.
-func (b *Book) applyLocked(changes []PlanChange, roomier ...string) {
+func (b *Book) applyLocked(changes []PlanChange, withRoom ...string) {
 	b.carryOutLocked(changes)
 	for {
-		roomier = append(roomier, b.plan.Touched()...)
-		if len(roomier) == 0 || !b.plan.Owing() {
+		withRoom = append(withRoom, b.plan.Touched()...)
+		if len(withRoom) == 0 || !b.plan.Owing() {
 			break
 		}
 		for _, id := range b.plan.Owed() {
 			// Repair fails for no reservation that lacks slots.
-			repaired, _ := b.plan.Repair(&b.nodes, id, roomier...)
+			repaired, _ := b.plan.Repair(&b.nodes, id, withRoom...)
 			b.carryOutLocked(repaired)
 		}
-		roomier = nil
+		withRoom = nil
 	}
 	if next, _ := b.plan.NextDeadline(); !next.Equal(b.next) {
 		b.next = next

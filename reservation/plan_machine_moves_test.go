@@ -282,7 +282,7 @@ func (m *machine) NodeChanges(t *rapid.T) {
 	room.Devices = []int64{0, rapid.Int64Range(0, 1000).Draw(t, "device")}[:rapid.IntRange(0, 2).Draw(t, "devices")]
 	m.rooms[node], m.shrunk[node] = room, true
 	require.NoError(t, m.carry(t, func() ([]PlanChange, error) { return m.plan.NodeChanged(m, node), nil }))
-	m.roomier = append(m.roomier, node)
+	m.withRoom = append(m.withRoom, node)
 }
 
 func (m *machine) NodeLost(t *rapid.T) {
@@ -300,5 +300,5 @@ func (m *machine) NodeBack(*rapid.T) {
 	for node := range m.lost {
 		delete(m.lost, node)
 	}
-	m.roomier = machineNodes()
+	m.withRoom = machineNodes()
 }

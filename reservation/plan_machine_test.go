@@ -19,16 +19,16 @@ import (
 // the live reservations and stays, with sums over all of them at every
 // instant, what the plan keeps up to date.
 type machine struct {
-	plan    *Plan
-	replica *Plan // gets changes and times only, through JSON
-	rooms   map[string]Room
-	lost    map[string]bool
-	shrunk  map[string]bool // nodes that ever had less than before
-	ids     int
-	ledger  map[string]Load // what was charged when an event or change said so
-	told    map[string]bool // events that come once
-	last    time.Time       // of the last event
-	roomier []string        // nodes on which room came up in this step
+	plan     *Plan
+	replica  *Plan // gets changes and times only, through JSON
+	rooms    map[string]Room
+	lost     map[string]bool
+	shrunk   map[string]bool // nodes that ever had less than before
+	ids      int
+	ledger   map[string]Load // what was charged when an event or change said so
+	told     map[string]bool // events that come once
+	last     time.Time       // of the last event
+	withRoom []string        // nodes on which room came up in this step
 }
 
 func machineNodes() []string { return []string{"n1", "n2", "n3"} }
@@ -278,15 +278,15 @@ func (m *machine) settle(t *rapid.T) {
 		m.apply(t, m.plan.ResolveConflicts(m))
 	}
 	m.replica.Touched()
-	m.roomier = append(m.roomier, m.plan.Touched()...)
-	if len(m.roomier) == 0 {
+	m.withRoom = append(m.withRoom, m.plan.Touched()...)
+	if len(m.withRoom) == 0 {
 		return
 	}
 	for _, id := range m.plan.Owed() {
-		on := m.roomier
+		on := m.withRoom
 		require.NoError(t, m.carry(t, func() ([]PlanChange, error) { return m.plan.Repair(m, id, on...) }))
 	}
-	m.roomier = nil
+	m.withRoom = nil
 	m.settle(t)
 }
 
