@@ -3,6 +3,7 @@ package reservation
 import (
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -96,17 +97,22 @@ func (c crowd) plan() Snapshot {
 }
 
 // work returns how much a call does on such a plan: the nodes that it looks at
-// and the pieces of memory that it takes.
+// and the pieces of memory that it takes: the least of some runs, since the
+// pieces that the runtime takes meanwhile count too.
 func (c crowd) work(call func(p *Plan, h *crowdHost)) int {
 	s := c.plan()
-	h := &crowdHost{nodes: c.nodes}
-	plans := []*Plan{Restore(s), Restore(s)}
-	allocs := testing.AllocsPerRun(1, func() {
-		h.looks, h.gone = 0, ""
-		call(plans[0], h)
-		plans = plans[1:]
-	})
-	return h.looks + int(allocs)
+	least := math.MaxInt
+	for range 5 {
+		h := &crowdHost{nodes: c.nodes}
+		plans := []*Plan{Restore(s), Restore(s)}
+		allocs := testing.AllocsPerRun(1, func() {
+			h.looks, h.gone = 0, ""
+			call(plans[0], h)
+			plans = plans[1:]
+		})
+		least = min(least, h.looks+int(allocs))
+	}
+	return least
 }
 
 // TestCosts counts the work of each call beside few and beside eight times as
