@@ -160,7 +160,7 @@ func (b *Book) decideLocked(now time.Time, decision func() ([]PlanChange, error)
 // Errors: InvalidError, ConflictError, RefusedError.
 func (b *Book) Reserve(spec Spec) (Reservation, error) {
 	if err := firstFitOnly(spec.Preferences, true); err != nil {
-		_, others := spec.terms(nanos(b.now()))
+		_, others := spec.params(nanos(b.now()))
 		return Reservation{}, errors.Join(err, others)
 	}
 	id := spec.ID
@@ -276,14 +276,14 @@ func (b *Book) Remove(instance string) error {
 	return b.leave(instance, b.plan.Remove)
 }
 
-// Update gives a reservation new terms if it has still that version (0: any);
+// Update gives a reservation new parameters if it has still that version (0: any);
 // zero fields keep what there is. A failed update changes nothing. It costs what
 // Plan.Update does.
 //
 // Errors: InvalidError, NotFoundError, StateError, VersionError, InUseError,
 // RefusedError.
-func (b *Book) Update(id string, version uint64, terms Params) (Reservation, error) {
-	return b.reservationAfter(&id, func() ([]PlanChange, error) { return b.plan.Update(&b.nodes, id, version, terms) })
+func (b *Book) Update(id string, version uint64, params Params) (Reservation, error) {
+	return b.reservationAfter(&id, func() ([]PlanChange, error) { return b.plan.Update(&b.nodes, id, version, params) })
 }
 
 // Extend moves the end of a reservation. An end that has passed ends it now.

@@ -247,7 +247,7 @@ func TestExtendUnlessAnotherHoldsTheNode(t *testing.T) {
 	d.reserve(spec("r", 8))
 	r, err := d.Extend("r", d.second(90))
 	require.NoError(t, err)
-	require.Equal(t, d.second(90), r.Terms.End)
+	require.Equal(t, d.second(90), r.Params.End)
 	d.reserve(d.during("next", 8, 90, 100))
 	d.unchanged(reservation.ErrRefused, func() error {
 		_, err := d.Extend("r", d.second(91))
@@ -290,7 +290,7 @@ func TestAnEndInThePastEndsNow(t *testing.T) {
 	r, err := d.Extend("r", d.second(10))
 	require.NoError(t, err)
 	require.Equal(t, reservation.Ended, r.State())
-	require.Equal(t, d.second(30), r.Terms.End)
+	require.Equal(t, d.second(30), r.Params.End)
 	require.Equal(t, []reservation.EventKind{reservation.Over, reservation.Overstayed}, d.kinds())
 	require.Equal(t, int64(4), d.freeNow("n1"))
 }
@@ -300,7 +300,7 @@ func TestStartChangesOnlyBeforeItHasCome(t *testing.T) {
 	d.reserve(d.during("r", 8, 10, 60))
 	r, err := d.Update("r", 0, reservation.Params{Start: d.second(20)})
 	require.NoError(t, err)
-	require.Equal(t, d.second(20), r.Terms.Start)
+	require.Equal(t, d.second(20), r.Params.Start)
 	d.reserve(d.during("first", 8, 0, 20))
 	d.at(20)
 	d.unchanged(reservation.ErrState, func() error {

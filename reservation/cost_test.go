@@ -70,7 +70,7 @@ func (c crowd) plan() Snapshot {
 	put := func(id string, slots, first int, from, length time.Duration) *Reservation {
 		r := &Reservation{
 			Spec: Spec{ID: id, Shape: shape, Count: slots}, Seq: p.created + 1, Version: 1, Phase: Pending,
-			Terms: Params{Start: start.Add(from), End: start.Add(from + length), Shape: shape, Count: slots},
+			Params: Params{Start: start.Add(from), End: start.Add(from + length), Shape: shape, Count: slots},
 		}
 		for i := range slots {
 			r.Slots = append(r.Slots, Slot{Node: crowdNode((first + i) % c.nodes)})

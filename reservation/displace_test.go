@@ -203,7 +203,7 @@ func TestResizeTheCount(t *testing.T) {
 	require.Equal(t, int64(6), d.freeNow("n1"))
 	r, err = d.Resize("r", cores(8), 1)
 	require.NoError(t, err)
-	require.Equal(t, cores(8), r.Terms.Shape)
+	require.Equal(t, cores(8), r.Params.Shape)
 	d.unchanged(reservation.ErrInvalid, func() error {
 		_, err := d.Resize("r", placement.Resources{CPU: -1}, -1)
 		return err

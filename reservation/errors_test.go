@@ -149,7 +149,7 @@ func TestNotFound(t *testing.T) {
 }
 
 // TestExtendToNowhere: no end is no new end, as for a scheduler; it would else
-// be a new version of the same terms.
+// be a new version of the same parameters.
 func TestExtendToNowhere(t *testing.T) {
 	d := newDesk(t)
 	d.reserve(spec("r", 8))

@@ -152,7 +152,7 @@ func ExampleBook_Extend() {
 	must(book.Reserve(whole))
 
 	r, err := book.Extend("first", today(9, 30))
-	fmt.Println(r.Terms.End.Format("15:04"), err)
+	fmt.Println(r.Params.End.Format("15:04"), err)
 	_, err = book.Extend("first", today(9, 45))
 	var refused *reservation.RefusedError
 	fmt.Println(errors.As(err, &refused), refused.Holders[0].ID)
@@ -167,9 +167,9 @@ func ExampleBook_Resize() {
 		ID: "pool", Count: 2, Shape: placement.Resources{CPU: 2 * placement.Core}, Duration: time.Hour,
 	}))
 	r, err := book.Resize("pool", placement.Resources{CPU: 4 * placement.Core}, 0)
-	fmt.Println(r.Terms.Count, "×", r.Terms.Shape, err)
+	fmt.Println(r.Params.Count, "×", r.Params.Shape, err)
 	r, err = book.Resize("pool", placement.Resources{}, 1)
-	fmt.Println(r.Terms.Count, "×", r.Terms.Shape, err)
+	fmt.Println(r.Params.Count, "×", r.Params.Shape, err)
 	// Output:
 	// 2 × cpu=4 <nil>
 	// 1 × cpu=4 <nil>

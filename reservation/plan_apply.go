@@ -284,7 +284,7 @@ func (p *Plan) countStay(g *stayEntry, sign int) {
 // askToLeave notes that an instance was asked to leave for a reservation.
 func (p *Plan) askToLeave(r *reservationEntry, g *stayEntry) {
 	g.Told = true
-	p.emit(Event{Kind: YieldDue, Instance: g.ID, Node: g.Node, Due: r.Terms.Start}, r)
+	p.emit(Event{Kind: YieldDue, Instance: g.ID, Node: g.Node, Due: r.Params.Start}, r)
 }
 
 // markUnsettled queues r for ResolveConflicts if an instance that should leave may

@@ -100,7 +100,7 @@ func (r *Reservation) byUse() []int {
 			continue
 		}
 		used := r.Slots[i].used()
-		for name, amount := range r.Terms.Shape.All() {
+		for name, amount := range r.Params.Shape.All() {
 			use[i] += placement.Utilization(used.Resources.Amount(name), amount)
 		}
 		use[i]++ // An instance of nothing is use too.
@@ -181,7 +181,7 @@ func (c *claiming) lacksNow(room *Room) placement.ResourceName {
 // little, if any.
 func (c *claiming) divide(req *placement.Request) (left placement.Resources, lacks placement.ResourceName) {
 	c.claim.ID, c.claim.Namespace = req.ID, req.Namespace
-	used, shape := c.slot.used(), c.r.Terms.Shape
+	used, shape := c.slot.used(), c.r.Params.Shape
 	for name, asked := range req.Resources.All() {
 		part := &c.claim.Held
 		if shape.Amount(name) == 0 {
@@ -260,7 +260,7 @@ func usable(left []int64, asked int64) int64 {
 func (r *Reservation) devicesLeft(slot *Slot) []int64 {
 	left := make([]int64, slices.Max(slot.Devices)+1)
 	for _, i := range slot.Devices {
-		left[i] = deviceShare(r.Terms.Shape.GPU)
+		left[i] = deviceShare(r.Params.Shape.GPU)
 	}
 	for _, c := range slot.Claims {
 		for _, i := range c.Devices {

@@ -32,7 +32,7 @@ func (t *trial) earliest(r *Reservation) time.Time {
 		}
 	}
 	first := t.earliestSingle(want, r.load(), want.Window.start())
-	if r.Terms.Count == 1 || first.IsZero() {
+	if r.Params.Count == 1 || first.IsZero() {
 		return first
 	}
 	capacity := capacityOverTime{plan: t.plan, of: r, from: nanos(first), most: r.Spec.mostPerNode()}
@@ -40,13 +40,13 @@ func (t *trial) earliest(r *Reservation) time.Time {
 		capacity.add(node, &room)
 	}
 	probes := 0
-	for start := range capacity.candidateStarts(r.Terms.Count) {
+	for start := range capacity.candidateStarts(r.Params.Count) {
 		var ok bool
 		if want.Window, ok = r.window().shifted(start); !ok || probes == maxProbes {
 			break
 		}
 		probes++
-		if t.placesAll(want, r.load(), r.Terms.Count) {
+		if t.placesAll(want, r.load(), r.Params.Count) {
 			return want.Window.Start
 		}
 	}

@@ -193,18 +193,18 @@ func (m *machine) Update(t *rapid.T) {
 	if !ok {
 		return
 	}
-	var terms Params
+	var params Params
 	if rapid.Bool().Draw(t, "change start") {
-		terms.Start = m.plan.Now().Add(time.Duration(rapid.IntRange(-2, 12).Draw(t, "start")))
+		params.Start = m.plan.Now().Add(time.Duration(rapid.IntRange(-2, 12).Draw(t, "start")))
 	}
 	if rapid.Bool().Draw(t, "change end") {
-		terms.End = m.plan.Now().Add(time.Duration(rapid.IntRange(-2, 16).Draw(t, "end")))
+		params.End = m.plan.Now().Add(time.Duration(rapid.IntRange(-2, 16).Draw(t, "end")))
 	}
 	if rapid.Bool().Draw(t, "change shape") {
-		terms.Shape = drawShape(t)
+		params.Shape = drawShape(t)
 	}
-	terms.Count = rapid.IntRange(0, 4).Draw(t, "count")
-	err := m.carry(t, func() ([]PlanChange, error) { return m.plan.Update(m, r.Spec.ID, r.Version, terms) })
+	params.Count = rapid.IntRange(0, 4).Draw(t, "count")
+	err := m.carry(t, func() ([]PlanChange, error) { return m.plan.Update(m, r.Spec.ID, r.Version, params) })
 	if err == nil {
 		return
 	}

@@ -86,7 +86,7 @@ type counts struct {
 func (m *machine) onNode(node string) []counts {
 	var all []counts
 	for r := range m.plan.Reservations() {
-		to := nanos(r.Terms.End)
+		to := nanos(r.Params.End)
 		switch r.Spec.AtEnd {
 		case Evict:
 			to += int64(r.Spec.Grace)
@@ -99,9 +99,9 @@ func (m *machine) onNode(node string) []counts {
 			if slot.Node != node {
 				continue
 			}
-			from := nanos(r.Terms.Start)
+			from := nanos(r.Params.Start)
 			if holding {
-				all = append(all, counts{r.Spec.ID, from, to, Load{r.Terms.Shape, 1}, slot.Devices, false, false, len(slot.Awaits) > 0, len(slot.Claims) == 0})
+				all = append(all, counts{r.Spec.ID, from, to, Load{r.Params.Shape, 1}, slot.Devices, false, false, len(slot.Awaits) > 0, len(slot.Claims) == 0})
 			}
 			for _, c := range slot.Claims {
 				load, devices := c.Excess, c.Devices
@@ -377,25 +377,25 @@ func (m *machine) checkReservation(t *rapid.T, r *Reservation) {
 	now := m.plan.Now()
 	switch r.Phase {
 	case Pending:
-		require.True(t, now.Before(r.Terms.Start))
+		require.True(t, now.Before(r.Params.Start))
 	case Active:
-		require.False(t, now.Before(r.Terms.Start))
-		require.True(t, now.Before(r.Terms.End))
+		require.False(t, now.Before(r.Params.Start))
+		require.True(t, now.Before(r.Params.End))
 	case Expiring:
-		require.False(t, now.Before(r.Terms.End))
-		require.True(t, now.Before(r.Terms.End.Add(r.Spec.Grace)))
+		require.False(t, now.Before(r.Params.End))
+		require.True(t, now.Before(r.Params.End.Add(r.Spec.Grace)))
 	case Ended:
 		require.NotEmpty(t, r.Instances(), "an ended reservation without instances is forgotten")
 	default:
 		require.Fail(t, "no such phase", r.Phase)
 	}
 	if r.holding() {
-		require.Len(t, r.Slots, r.Terms.Count)
+		require.Len(t, r.Slots, r.Params.Count)
 	}
 	for _, slot := range r.Slots {
 		require.False(t, len(slot.Awaits) > 0 && (r.Phase != Active || len(slot.Claims) > 0 || slot.Node == ""))
 		require.False(t, slot.Lost != "" && slot.Node != "")
-		require.True(t, slot.used().Resources.FitsIn(r.Terms.Shape))
+		require.True(t, slot.used().Resources.FitsIn(r.Params.Shape))
 		require.LessOrEqual(t, slot.used().Instances, int64(1))
 		for _, c := range slot.Claims {
 			if c.Held.Resources.GPU > 0 {

@@ -31,11 +31,11 @@ func (p *Plan) Reserve(nodes Nodes, spec Spec) ([]PlanChange, error) {
 		}
 		return nil, &ConflictError{spec.ID, "a reservation of another spec"}
 	}
-	terms, err := spec.terms(p.now)
+	params, err := spec.params(p.now)
 	if err := errors.Join(err, knownNode(nodes, spec.Node)); err != nil {
 		return nil, err
 	}
-	r := &Reservation{Spec: spec.Clone(), Terms: terms, Seq: p.created + 1, Version: 1, Phase: Pending}
+	r := &Reservation{Spec: spec.Clone(), Params: params, Seq: p.created + 1, Version: 1, Phase: Pending}
 	if spec.ID == "" {
 		r.Spec.ID = p.generatedID()
 	}
@@ -61,7 +61,7 @@ func (p *Plan) reserve(nodes Nodes, r *Reservation) ([]PlanChange, error) {
 }
 
 // fillUp places slots until the reservation, which is not on the plan, has as
-// many as its terms say, and then resettles whom that displaced. It returns
+// many as its params say, and then resettles whom that displaced. It returns
 // why there is no room for so many.
 func (t *trial) fillUp(r *Reservation) *RefusedError {
 	var (
@@ -80,17 +80,17 @@ func (t *trial) fillUp(r *Reservation) *RefusedError {
 		}
 		r.Slots = append(r.Slots, Slot{Node: h.Node, Devices: h.Devices})
 	}
-	for len(r.Slots) < r.Terms.Count {
-		for _, h := range t.fill(want, r.load(), r.Terms.Count-len(r.Slots)) {
+	for len(r.Slots) < r.Params.Count {
+		for _, h := range t.fill(want, r.load(), r.Params.Count-len(r.Slots)) {
 			add(h)
 		}
-		if len(r.Slots) == r.Terms.Count {
+		if len(r.Slots) == r.Params.Count {
 			break
 		}
 		h, displaced, ok := t.displace(want, r)
 		if !ok {
 			refused := t.refused(want, r.load())
-			refused.Missing, refused.Count = r.Terms.Count-len(r.Slots), r.Terms.Count
+			refused.Missing, refused.Count = r.Params.Count-len(r.Slots), r.Params.Count
 			return refused
 		}
 		victims = append(victims, displaced...)

@@ -38,7 +38,7 @@ func TestHostileSnapshots(t *testing.T) {
 		{"reservation without ID", func(s *snapshot) { s.Reservations[1].Spec.ID = "" }, "snapshot.reservations"},
 		{"unknown phase", func(s *snapshot) { s.Reservations[0].Phase = "gone" }, "snapshot.reservations[a].phase"},
 		{"unknown ending", func(s *snapshot) { s.Reservations[0].Spec.AtEnd = 9 }, "atEnd"},
-		{"negative shape", func(s *snapshot) { s.Reservations[0].Terms.Shape.CPU = -1 }, "shape.cpu"},
+		{"negative shape", func(s *snapshot) { s.Reservations[0].Params.Shape.CPU = -1 }, "shape.cpu"},
 		{"lost slot in use", func(s *snapshot) { s.Reservations[0].Slots[0].Node = "" }, "snapshot.reservations[a].slots"},
 		{"too many slots", func(s *snapshot) { s.Reservations[1].Slots = make([]reservation.Slot, 10_001) }, "snapshot.reservations[b].slots"},
 		{"negative device", func(s *snapshot) { s.Reservations[0].Slots[0].Devices[0] = -1 }, "snapshot.reservations[a].devices"},

@@ -102,7 +102,7 @@ func (v *validation) reservation(r *Reservation) {
 	if !slices.Contains([]State{Pending, Active, Expiring, Ended}, r.Phase) {
 		v.refuse(field+".phase", r.Phase, "unknown")
 	}
-	if err := errors.Join(r.Spec.validateRules(), validateSize(r.Terms.Shape, r.Terms.Count)); err != nil {
+	if err := errors.Join(r.Spec.validateRules(), validateSize(r.Params.Shape, r.Params.Count)); err != nil {
 		v.errs = append(v.errs, err)
 	}
 	if len(r.Slots) > MaxCount {
@@ -118,7 +118,7 @@ func (v *validation) reservation(r *Reservation) {
 			continue
 		}
 		if r.holding() {
-			v.devices(field, r.Terms.Shape.GPU, slot.Devices)
+			v.devices(field, r.Params.Shape.GPU, slot.Devices)
 		} else if len(slot.Awaits) > 0 {
 			v.refuse(field+".slots", i, "a slot that waits after the end")
 		}

@@ -193,8 +193,8 @@ func TestTheMostImportantIsRepairedFirst(t *testing.T) {
 		s.Priority = int32(i % 2)
 		h.plan.Apply(reservation.PlanChange{Kind: reservation.Put, Reservation: &reservation.Reservation{
 			Spec: s, Seq: uint64(i + 1), Phase: reservation.Active,
-			Terms: reservation.Params{End: h.second(60), Shape: cores(2), Count: 2},
-			Slots: []reservation.Slot{{Node: "n1"}, {}},
+			Params: reservation.Params{End: h.second(60), Shape: cores(2), Count: 2},
+			Slots:  []reservation.Slot{{Node: "n1"}, {}},
 		}})
 	}
 	require.Equal(t, []string{"high", "low", "newer"}, h.plan.Owed())

@@ -46,7 +46,7 @@ func (p *Plan) fire(until int64) {
 			p.endGrace(r)
 		case rankNotice:
 			r.Noticed = true
-			p.emit(Event{Kind: Noticed, Due: r.Terms.Start}, r)
+			p.emit(Event{Kind: Noticed, Due: r.Params.Start}, r)
 			p.markUnsettled(r)
 			p.schedule(r)
 		default:
@@ -73,13 +73,13 @@ func (p *Plan) start(r *reservationEntry) {
 
 // schedule sets the next deadline of a reservation.
 func (p *Plan) schedule(r *reservationEntry) {
-	switch start := nanos(r.Terms.Start); {
+	switch start := nanos(r.Params.Start); {
 	case r.Phase == Pending && r.Spec.Notice > 0 && !r.Noticed:
 		p.deadlines.set(&r.due, subNanos(start, r.Spec.Notice), rankNotice)
 	case r.Phase == Pending:
 		p.deadlines.set(&r.due, start, rankStart)
 	case r.Phase == Active:
-		p.deadlines.set(&r.due, nanos(r.Terms.End), rankEnd)
+		p.deadlines.set(&r.due, nanos(r.Params.End), rankEnd)
 	case r.Phase == Expiring:
 		p.deadlines.set(&r.due, nanos(r.window().End), rankGrace)
 	default:
@@ -103,8 +103,8 @@ func (p *Plan) takeEvents() []Event {
 // themselves.
 func (p *Plan) end(r *reservationEntry) {
 	p.leave(r)
-	if p.now < nanos(r.Terms.End) {
-		r.Terms.End = instant(p.now)
+	if p.now < nanos(r.Params.End) {
+		r.Params.End = instant(p.now)
 	}
 	occupied := r.Slots[:0]
 	for _, slot := range r.Slots {

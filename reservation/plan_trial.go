@@ -131,13 +131,13 @@ func (t *trial) placeOn(want Want, load Load, node string) (hold, bool) {
 // on the nodes taken.
 func (r *Reservation) want(taken []string) Want {
 	return Want{
-		ID: r.Spec.ID, Namespace: r.Spec.Namespace, Shape: r.Terms.Shape, Window: r.window(),
+		ID: r.Spec.ID, Namespace: r.Spec.Namespace, Shape: r.Params.Shape, Window: r.window(),
 		Node: r.Spec.Node, Preferences: r.Spec.Preferences, Taken: taken,
 	}
 }
 
 // load returns what one slot of the reservation holds.
-func (r *Reservation) load() Load { return Load{r.Terms.Shape, 1} }
+func (r *Reservation) load() Load { return Load{r.Params.Shape, 1} }
 
 // wantAnother describes the nodes for a slot of a reservation beside its other
 // slots, as the trial has them.

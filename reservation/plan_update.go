@@ -7,9 +7,9 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
-// Update decides on new terms for a reservation that has not ended, if it has
+// Update decides on new parameters for a reservation that has not ended, if it has
 // still that version (0: any). All that it holds stays where it is and has to
-// fit there under the new terms; slots beyond the present ones are sought as
+// fit there under the new parameters; slots beyond the present ones are sought as
 // in Reserve, and surplus ones are given back, lost ones first, then those that
 // wait, then the last ones without instances. A slot that grows keeps its GPUs and gets more.
 // Start can be changed before it has come; an End that has passed ends the
@@ -21,7 +21,7 @@ import (
 //
 // Errors: InvalidError, NotFoundError, StateError, VersionError, InUseError,
 // RefusedError.
-func (p *Plan) Update(nodes Nodes, id string, version uint64, terms Params) ([]PlanChange, error) {
+func (p *Plan) Update(nodes Nodes, id string, version uint64, params Params) ([]PlanChange, error) {
 	r, err := p.live(id, "update")
 	switch {
 	case err != nil:
@@ -31,12 +31,12 @@ func (p *Plan) Update(nodes Nodes, id string, version uint64, terms Params) ([]P
 	case version != 0 && version != r.Version:
 		return nil, &VersionError{id, version, r.Version}
 	}
-	if r.Phase == Active && !terms.End.IsZero() && nanos(terms.End) <= p.now {
+	if r.Phase == Active && !params.End.IsZero() && nanos(params.End) <= p.now {
 		return []PlanChange{{Kind: Withdraw, ID: id}}, nil
 	}
 	updated := r.Clone()
 	updated.Version++
-	if err := p.amend(&updated, terms); err != nil {
+	if err := p.amend(&updated, params); err != nil {
 		return nil, err
 	}
 	surplus := updated.shrink()
@@ -57,35 +57,35 @@ func (p *Plan) Update(nodes Nodes, id string, version uint64, terms Params) ([]P
 	return append(t.changes, PlanChange{Kind: Put, Reservation: &updated}), nil
 }
 
-// amend gives a reservation new terms, if they are allowed.
-func (p *Plan) amend(r *Reservation, terms Params) error {
-	if !terms.Start.IsZero() && !terms.Start.Equal(r.Terms.Start) {
+// amend gives a reservation new parameters, if they are allowed.
+func (p *Plan) amend(r *Reservation, params Params) error {
+	if !params.Start.IsZero() && !params.Start.Equal(r.Params.Start) {
 		if r.Phase != Pending {
 			return &StateError{r.Spec.ID, r.State(), "change the start of"}
 		}
-		if !inRange(terms.Start) {
-			return invalid("start", terms.Start, "out of range")
+		if !inRange(params.Start) {
+			return invalid("start", params.Start, "out of range")
 		}
-		r.Terms.Start = instant(max(nanos(terms.Start), p.now))
+		r.Params.Start = instant(max(nanos(params.Start), p.now))
 		r.Noticed = false
 	}
-	if !terms.End.IsZero() {
-		r.Terms.End = terms.End.Round(0).UTC()
+	if !params.End.IsZero() {
+		r.Params.End = params.End.Round(0).UTC()
 	}
-	if !terms.Shape.IsZero() {
-		if before, after := r.Terms.Shape.GPU, terms.Shape.GPU; before > 0 && after > 0 &&
+	if !params.Shape.IsZero() {
+		if before, after := r.Params.Shape.GPU, params.Shape.GPU; before > 0 && after > 0 &&
 			(before < placement.Device) != (after < placement.Device) {
-			return invalid("shape", terms.Shape, "a fraction of a GPU cannot become whole ones or the reverse")
+			return invalid("shape", params.Shape, "a fraction of a GPU cannot become whole ones or the reverse")
 		}
-		r.Terms.Shape = terms.Shape.Clone()
+		r.Params.Shape = params.Shape.Clone()
 	}
-	if terms.Count != 0 {
-		r.Terms.Count = terms.Count
+	if params.Count != 0 {
+		r.Params.Count = params.Count
 	}
-	return errors.Join(validateSize(r.Terms.Shape, r.Terms.Count), r.Spec.validateWindow(r.Terms))
+	return errors.Join(validateSize(r.Params.Shape, r.Params.Count), r.Spec.validateWindow(r.Params))
 }
 
-// shrink drops slots until there are no more than the terms say, and returns
+// shrink drops slots until there are no more than the parameters say, and returns
 // how many are still too many.
 func (r *Reservation) shrink() int {
 	for _, droppable := range []func(Slot) bool{
@@ -93,13 +93,13 @@ func (r *Reservation) shrink() int {
 		func(s Slot) bool { return len(s.Awaits) > 0 },
 		func(s Slot) bool { return len(s.Claims) == 0 },
 	} {
-		for i := len(r.Slots) - 1; i >= 0 && len(r.Slots) > r.Terms.Count; i-- {
+		for i := len(r.Slots) - 1; i >= 0 && len(r.Slots) > r.Params.Count; i-- {
 			if droppable(r.Slots[i]) {
 				r.Slots = slices.Delete(r.Slots, i, i+1)
 			}
 		}
 	}
-	return len(r.Slots) - r.Terms.Count
+	return len(r.Slots) - r.Params.Count
 }
 
 // keep puts the slots of an updated reservation, whose old self is lifted,
@@ -135,7 +135,7 @@ func (t *trial) keepAll(r *Reservation) error {
 		if slot.Node == "" {
 			continue
 		}
-		if !slot.used().Resources.FitsIn(r.Terms.Shape) {
+		if !slot.used().Resources.FitsIn(r.Params.Shape) {
 			return &InUseError{r.Spec.ID, r.Instances()}
 		}
 		if err := t.keepSlot(r, slot); err != nil {
@@ -151,7 +151,7 @@ func (t *trial) keepSlot(r *Reservation, slot *Slot) error {
 		want := r.want(nil)
 		want.Node = slot.Node
 		refused := t.refused(want, h.Load)
-		refused.Missing, refused.Count = 1, r.Terms.Count
+		refused.Missing, refused.Count = 1, r.Params.Count
 		return refused
 	}
 	room, ok := t.nodes.Room(slot.Node)
@@ -159,7 +159,7 @@ func (t *trial) keepSlot(r *Reservation, slot *Slot) error {
 	if !ok || !g.fit(&room, &own.Load, s, t.plan.now) {
 		return refused(&own)
 	}
-	if gpu := r.Terms.Shape.GPU; gpu > 0 {
+	if gpu := r.Params.Shape.GPU; gpu > 0 {
 		preferred := slot.preferredDevices()
 		own.Devices, ok = placement.ChooseDevices(g.devicesLeft(&room, s, t.plan.now), gpu, preferred...)
 		if !ok || gpu < placement.Device && len(preferred) > 0 && own.Devices[0] != preferred[0] {

@@ -30,13 +30,13 @@ const (
 	Displaced State = "displaced"
 )
 
-// Reservation is a promise of capacity: Terms.Count slots of Terms.Shape.
+// Reservation is a promise of capacity: Params.Count slots of Params.Shape.
 type Reservation struct {
 	// Spec as it was asked for, with its ID. What has been updated since is
-	// in Terms.
+	// in Params.
 	Spec Spec `json:"spec"`
-	// Terms that hold now.
-	Terms Params `json:"terms"`
+	// Params that hold now.
+	Params Params `json:"params"`
 	// Seq numbers reservations in the order in which they were made.
 	Seq uint64 `json:"seq"`
 	// Version grows with every change.
@@ -123,13 +123,13 @@ func (r *Reservation) Instances() []string {
 func (r *Reservation) Owes() Load {
 	var owed Load
 	add := func(l Load) {
-		// The sum of all slots was checked when the terms were.
+		// The sum of all slots was checked when the parameters were.
 		owed.Resources, _ = owed.Resources.Add(l.Resources)
 		owed.Instances += l.Instances
 	}
 	for i := range r.Slots {
 		if r.holding() && r.Slots[i].Node != "" {
-			add(Load{r.Terms.Shape, 1})
+			add(Load{r.Params.Shape, 1})
 			continue
 		}
 		for _, c := range r.Slots[i].Claims {
@@ -143,7 +143,7 @@ func (r *Reservation) Owes() Load {
 func (r *Reservation) Clone() Reservation {
 	c := *r
 	c.Spec = r.Spec.Clone()
-	c.Terms.Shape = r.Terms.Shape.Clone()
+	c.Params.Shape = r.Params.Shape.Clone()
 	c.Slots = copied(r.Slots)
 	for i := range c.Slots {
 		slot := &c.Slots[i]
@@ -166,7 +166,7 @@ func (r *Reservation) holding() bool { return r.Phase == Pending || r.Phase == A
 // window returns the time over which the slots hold capacity, which depends on
 // what becomes of instances at the end.
 func (r *Reservation) window() Window {
-	w := Window{r.Terms.Start, r.Terms.End}
+	w := Window{r.Params.Start, r.Params.End}
 	switch r.Spec.AtEnd {
 	case Evict:
 		w.End = w.End.Add(r.Spec.Grace)
@@ -179,7 +179,7 @@ func (r *Reservation) window() Window {
 
 // slotHold returns the hold of a slot on a node.
 func (r *Reservation) slotHold(node string, devices []int) hold {
-	return hold{node, r.window(), Load{r.Terms.Shape, 1}, devices}
+	return hold{node, r.window(), Load{r.Params.Shape, 1}, devices}
 }
 
 // holds yields what the slot counts for on its node: while it holds capacity

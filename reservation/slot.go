@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Slot is one unit of a reservation: Terms.Shape on one node.
+// Slot is one unit of a reservation: Params.Shape on one node.
 type Slot struct {
 	// Node that the slot is on; empty if it was given back, see Spent, or if it
 	// was lost, and then Lost is the node that it was on: the first that is

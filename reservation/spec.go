@@ -140,9 +140,9 @@ func (s *Spec) owners() []string {
 	return s.Owners
 }
 
-// terms checks s at an instant and resolves Start and End. All mistakes are
+// params checks s at an instant and resolves Start and End. All mistakes are
 // reported at once.
-func (s *Spec) terms(now int64) (Params, error) {
+func (s *Spec) params(now int64) (Params, error) {
 	errs := []error{s.validateRules(), validateSize(s.Shape, s.Count)}
 	start := now
 	if !s.Start.IsZero() {
@@ -172,8 +172,8 @@ func (s *Spec) terms(now int64) (Params, error) {
 	if err := errors.Join(errs...); err != nil {
 		return Params{}, err
 	}
-	terms := Params{Start: instant(max(start, now)), End: instant(end), Shape: s.Shape.Clone(), Count: s.Count}
-	return terms, s.validateWindow(terms)
+	params := Params{Start: instant(max(start, now)), End: instant(end), Shape: s.Shape.Clone(), Count: s.Count}
+	return params, s.validateWindow(params)
 }
 
 // validateWindow checks start and end with notice and grace.

@@ -111,7 +111,7 @@ func TestClockThatStartsAtZero(t *testing.T) {
 	require.Equal(t, reservation.Ended, r.State())
 	now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) // where it was to begin with
 	spec.ID = "later"
-	require.Equal(t, now.Add(time.Hour), reserve(t, s, spec).Terms.End)
+	require.Equal(t, now.Add(time.Hour), reserve(t, s, spec).Params.End)
 }
 
 func TestDurationThatCanNotBeCounted(t *testing.T) {

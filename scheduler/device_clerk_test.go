@@ -45,7 +45,7 @@ func deviceNodes(t testHelper, s *Scheduler, now time.Time) []*deviceNode {
 	slots := make(map[string]deviceLoad) // by the instance that stands in one
 	for _, r := range listed(t, s.Reservations) {
 		slot := deviceLoad{
-			each: share(r.Terms.Shape.GPU), fpga: r.Terms.Shape.Custom["fpga"], from: r.Terms.Start, to: r.Terms.End,
+			each: share(r.Params.Shape.GPU), fpga: r.Params.Shape.Custom["fpga"], from: r.Params.Start, to: r.Params.End,
 		}
 		switch r.Spec.AtEnd {
 		case reservation.Keep:

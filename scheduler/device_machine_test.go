@@ -216,7 +216,7 @@ func (m *deviceMachine) claimDevices(t *rapid.T) {
 	req, _ := drawDeviceRequest(t)
 	id := rapid.SampledFrom([]string{"r1", "r2", "r3"}).Draw(t, "reservation")
 	if r, err := m.s.Reservation(t.Context(), id); err == nil && rapid.Bool().Draw(t, "whole slot") {
-		req.Resources = r.Terms.Shape
+		req.Resources = r.Params.Shape
 	}
 	m.attempt(t, func() error { _, err := m.s.PlaceFromReservation(t.Context(), id, req); return err })
 }

@@ -277,7 +277,7 @@ func TestListenersCanNotCorruptTheState(t *testing.T) {
 			c.Mix[0].Models[0] = "other"
 		case *PlanChanged:
 			for _, change := range c.Changes {
-				clear(change.Reservation.Terms.Shape.Custom)
+				clear(change.Reservation.Params.Shape.Custom)
 				clear(change.Reservation.Spec.Shape.Custom)
 			}
 		}

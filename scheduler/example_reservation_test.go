@@ -92,7 +92,7 @@ func ExampleScheduler_Extend() {
 	}
 	r, err := s.Extend(ctx, "r0", noon().Add(2*time.Hour))
 	must(err)
-	fmt.Println("until", r.Terms.End.Format(time.TimeOnly))
+	fmt.Println("until", r.Params.End.Format(time.TimeOnly))
 	_, err = s.Extend(ctx, "r0", noon().Add(3*time.Hour))
 	fmt.Println(err)
 	// Output:

@@ -105,15 +105,15 @@ func (s *Scheduler) ResizeReservation(ctx context.Context, id string, shape plac
 	return s.UpdateReservation(ctx, id, 0, reservation.Params{Shape: shape, Count: count})
 }
 
-// UpdateReservation gives a reservation new terms if it has still that version
+// UpdateReservation gives a reservation new parameters if it has still that version
 // (0: any); zero fields keep what there is. A failed update leaves it exactly
 // as it was.
 //
 // Errors: those of reservation.Plan.Update and quota.ExceededError.
-func (s *Scheduler) UpdateReservation(ctx context.Context, id string, version uint64, terms reservation.Params) (reservation.Reservation, error) {
+func (s *Scheduler) UpdateReservation(ctx context.Context, id string, version uint64, params reservation.Params) (reservation.Reservation, error) {
 	return s.changePlan(ctx, &id, func(st *state) ([]reservation.PlanChange, error) {
 		changes, err := st.decide(func(g *planNodes) ([]reservation.PlanChange, error) {
-			return st.plan.Update(g, id, version, terms)
+			return st.plan.Update(g, id, version, params)
 		})
 		return st.affordable(s.now, changes, err)
 	})

@@ -221,7 +221,7 @@ func (st *state) freed(changes []reservation.PlanChange) iter.Seq2[string, quota
 				continue
 			}
 			lost, _ := st.plan.Reservation(c.ID)
-			if !yield(lost.Spec.Namespace, quota.Instance(lost.Terms.Shape)) {
+			if !yield(lost.Spec.Namespace, quota.Instance(lost.Params.Shape)) {
 				return
 			}
 		}

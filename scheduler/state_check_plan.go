@@ -50,7 +50,7 @@ func (c *planCheck) change(change *reservation.PlanChange) error {
 		if err != nil {
 			return err
 		}
-		return c.slot(&reservation.Slot{Node: change.Node, Devices: change.Devices}, r.Terms.Shape)
+		return c.slot(&reservation.Slot{Node: change.Node, Devices: change.Devices}, r.Params.Shape)
 	case reservation.Wait:
 		_, err := c.slotOf(change)
 		return err
@@ -97,19 +97,19 @@ func (c *planCheck) slotOf(change *reservation.PlanChange) (reservation.Reservat
 // reservation refuses one that the plan could not count, and one with
 // instances that do not run in it or stand in another place as well.
 func (c *planCheck) reservation(r *reservation.Reservation) error {
-	if err := r.Terms.Shape.Validate(); err != nil {
+	if err := r.Params.Shape.Validate(); err != nil {
 		return err
 	}
 	if err := r.Spec.Preferences.Validate(); err != nil {
 		return err
 	}
-	if r.Spec.ID == "" || r.Terms.Shape.IsZero() || len(r.Slots) > reservation.MaxCount || c.ended[r.Spec.ID] {
-		return fmt.Errorf("reservation %q of %d times %s", r.Spec.ID, len(r.Slots), r.Terms.Shape)
+	if r.Spec.ID == "" || r.Params.Shape.IsZero() || len(r.Slots) > reservation.MaxCount || c.ended[r.Spec.ID] {
+		return fmt.Errorf("reservation %q of %d times %s", r.Spec.ID, len(r.Slots), r.Params.Shape)
 	}
 	stood := make(map[string]bool)
 	for i := range r.Slots {
 		slot := &r.Slots[i]
-		if err := c.slot(slot, r.Terms.Shape); err != nil {
+		if err := c.slot(slot, r.Params.Shape); err != nil {
 			return err
 		}
 		for _, claim := range slot.Claims {

@@ -149,7 +149,7 @@ func (st *state) canRegain(id string, slots int) int {
 	var more quota.Amounts
 	for regained := range slots {
 		more.Instances++
-		sum, err := more.Resources.Add(r.Terms.Shape)
+		sum, err := more.Resources.Add(r.Params.Shape)
 		must("the sum of all slots can be counted", err)
 		more.Resources = sum
 		verdict, err := st.quota.Check(st.now, r.Spec.Namespace, more, quota.SoftOnly)

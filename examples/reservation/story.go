@@ -56,8 +56,8 @@ func (s *story) promise() error {
 	if err != nil {
 		return err
 	}
-	s.say("reserve launch: %d × %s from %s to %s, on %s and %s", launch.Terms.Count, launch.Terms.Shape,
-		clock(launch.Terms.Start), clock(launch.Terms.End), launch.Slots[0].Node, launch.Slots[1].Node)
+	s.say("reserve launch: %d × %s from %s to %s, on %s and %s", launch.Params.Count, launch.Params.Shape,
+		clock(launch.Params.Start), clock(launch.Params.End), launch.Slots[0].Node, launch.Slots[1].Node)
 	return nil
 }
 
@@ -184,7 +184,7 @@ func (s *story) goTo(when time.Time) {
 func (s *story) hold() {
 	for r := range s.book.Reservations() {
 		for _, slot := range r.Slots {
-			s.timeline.hold(slot.Node, r.Spec.ID, r.Terms.Start, r.Terms.End)
+			s.timeline.hold(slot.Node, r.Spec.ID, r.Params.Start, r.Params.End)
 		}
 	}
 }

@@ -209,7 +209,7 @@ func (b *books) settle(a action, s *scheduler.Scheduler) {
 	default:
 		now, err := s.Reservation(context.Background(), a.ID)
 		there := err == nil
-		if a.Call == callUnreserve == there || there && (now.Terms.Shape.CPU != a.CPU || now.Terms.Count != a.Count) {
+		if a.Call == callUnreserve == there || there && (now.Params.Shape.CPU != a.CPU || now.Params.Count != a.Count) {
 			return
 		}
 	}
@@ -226,10 +226,10 @@ func (b *books) compare(t *testing.T, s *scheduler.Scheduler) {
 	require.Equal(t, b.instances, instances)
 	reservations, held := make(map[string]holding), make(map[string]int64)
 	for _, r := range listed(t, s.Reservations) {
-		reservations[r.Spec.ID] = holding{r.Terms.Shape.CPU, r.Terms.Count}
-		require.Len(t, r.Slots, r.Terms.Count)
+		reservations[r.Spec.ID] = holding{r.Params.Shape.CPU, r.Params.Count}
+		require.Len(t, r.Slots, r.Params.Count)
 		for _, slot := range r.Slots {
-			held[slot.Node] += r.Terms.Shape.CPU
+			held[slot.Node] += r.Params.Shape.CPU
 		}
 	}
 	require.Equal(t, b.reservations, reservations)
