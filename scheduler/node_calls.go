@@ -67,7 +67,7 @@ func (s *Scheduler) RemoveNode(ctx context.Context, nodeID string) ([]Allocation
 			info.State = Removed
 			gone = append(gone, info)
 		}
-		s.commitLocked(&NodeRemoved{NodeID: nodeID, Moves: s.state.movesFrom(&planNodes{st: s.state, gone: nodeID}, nodeID)})
+		s.commitLocked(&NodeRemoved{NodeID: nodeID, Moves: s.state.plan.NodeChanged(&planNodes{st: s.state, gone: nodeID}, nodeID)})
 	}
 	if err := s.unlockAndWait(ctx, err); err != nil {
 		return nil, err
@@ -115,7 +115,7 @@ func (s *Scheduler) mark(ctx context.Context, nodeID string, mark Mark, done fun
 		c := &NodeMarked{NodeID: nodeID, Mark: mark}
 		switch mark {
 		case MarkLost:
-			c.Moves = st.movesFrom(&planNodes{st: st, gone: nodeID}, nodeID)
+			c.Moves = st.plan.NodeChanged(&planNodes{st: st, gone: nodeID}, nodeID)
 		case MarkReady:
 			err = st.countable(n, nil)
 		case MarkCordoned, MarkUncordoned:

@@ -28,7 +28,7 @@ import (
 func (s *Scheduler) Reserve(ctx context.Context, spec reservation.Spec) (reservation.Reservation, error) {
 	id := spec.ID
 	return s.changePlan(ctx, &id, func(st *state) ([]reservation.PlanChange, error) {
-		changes, err := st.decide(func(g *planNodes) ([]reservation.PlanChange, error) { return st.plan.Reserve(g, spec) })
+		changes, err := st.plan.Reserve(&planNodes{st: st}, spec)
 		if len(changes) > 0 {
 			id = changes[len(changes)-1].Reservation.Spec.ID
 		}
@@ -112,9 +112,7 @@ func (s *Scheduler) ResizeReservation(ctx context.Context, id string, shape plac
 // Errors: those of reservation.Plan.Update and quota.ExceededError.
 func (s *Scheduler) UpdateReservation(ctx context.Context, id string, version uint64, params reservation.Params) (reservation.Reservation, error) {
 	return s.changePlan(ctx, &id, func(st *state) ([]reservation.PlanChange, error) {
-		changes, err := st.decide(func(g *planNodes) ([]reservation.PlanChange, error) {
-			return st.plan.Update(g, id, version, params)
-		})
+		changes, err := st.plan.Update(&planNodes{st: st}, id, version, params)
 		return st.affordable(s.now, changes, err)
 	})
 }

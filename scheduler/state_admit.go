@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/rads-project/constellation/placement"
-	"github.com/rads-project/constellation/reservation"
 )
 
 // The methods of this file decide on nodes: they look at the state, change
@@ -37,7 +36,7 @@ func (st *state) admitUpdate(n placement.Node) (*NodeUpdated, error) {
 	}
 	return &NodeUpdated{
 		Node: canonical, Reference: reference,
-		Moves: st.movesFrom(&planNodes{st: st, changed: &canonical}, n.ID),
+		Moves: st.plan.NodeChanged(&planNodes{st: st, changed: &canonical}, n.ID),
 	}, nil
 }
 
@@ -71,13 +70,6 @@ func (st *state) admitDimensions(field string, r placement.Resources) error {
 		Field: field, Value: string(name),
 		Reason: fmt.Sprintf("the cluster would have more than %d dimensions", placement.MaxDimensions),
 	}
-}
-
-// movesFrom decides where slots of reservations go from a node that gives less
-// than before, as the ground has it.
-func (st *state) movesFrom(g *planNodes, nodeID string) []reservation.PlanChange {
-	defer g.leave()
-	return st.plan.NodeChanged(g, nodeID)
 }
 
 // keepsDevices refuses to take away a device that an instance uses, or that is

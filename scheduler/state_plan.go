@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/rads-project/constellation/internal/index"
@@ -210,16 +211,16 @@ func (st *state) resizeClaim(a *allocation, out *outcome) {
 }
 
 // planNodes is the cluster as the plan of reservations sees it, for one decision.
-// Whoever has made one calls leave after that.
 type planNodes struct {
 	st *state
 	// changed replaces the node of its ID for a decision on what follows from
 	// an update; gone is the ID of a node that is about to be lost or removed.
 	changed *placement.Node
 	gone    string
-	// joined are the nodes on which slots of a class count like instances.
-	class  *index.Class
-	joined []string
+	// asked is the latest query of For, which a longer list of slots extends;
+	// taken are the nodes of those that it thinks joined.
+	asked index.Query
+	taken []string
 }
 
 // Room implements reservation.Nodes.
@@ -245,29 +246,26 @@ func (g *planNodes) Room(id string) (reservation.Room, bool) {
 func (g *planNodes) For(want *reservation.Want) iter.Seq2[string, reservation.Room] {
 	return func(yield func(string, reservation.Room) bool) {
 		st := g.st
-		req := placement.Request{
-			ID: want.ID, Namespace: want.Namespace, Group: "reservation " + want.ID, Preferences: want.Preferences,
-		}
-		q := st.query(&req)
-		g.join(q.Class, want.Taken)
+		q := g.query(&placement.Request{
+			ID: want.ID, Namespace: want.Namespace, Group: "reservation " + want.ID,
+			Resources: want.Shape, Preferences: want.Preferences,
+		}, want.Taken)
 		now := !want.Window.Start.After(st.plan.Now())
 		offer := func(slot index.Row) bool {
 			room, ok := g.Room(st.slots[slot].ID)
 			return !ok || now && st.index.Overused(slot) || yield(st.slots[slot].ID, room)
 		}
 		if want.Node != "" {
-			if n, ok := st.nodes[want.Node]; ok && st.index.Meets(&q, n.slot) {
+			if n, ok := st.nodes[want.Node]; ok && st.index.Meets(q, n.slot) {
 				offer(n.slot)
 			}
 			return
 		}
-		shaped := q
-		shaped.Resources = &want.Shape
-		best, found := st.index.Best(&shaped)
+		best, found := st.index.Best(q)
 		if found && !offer(best.Slot) {
 			return
 		}
-		for slot := range st.index.Ranked(&q) {
+		for slot := range st.index.Ranked(q) {
 			if (!found || slot != best.Slot) && !offer(slot) {
 				return
 			}
@@ -275,34 +273,23 @@ func (g *planNodes) For(want *reservation.Want) iter.Seq2[string, reservation.Ro
 	}
 }
 
-// join makes the slots on the nodes taken count as instances of a class, in
-// place of those that did before: of a list that grows only what is new.
-func (g *planNodes) join(class *index.Class, taken []string) {
-	same := 0
-	for g.class == class && same < min(len(g.joined), len(taken)) && g.joined[same] == taken[same] {
-		same++
+// query returns the query of a request with slots on the nodes taken, which count
+// like instances: of a list that has grown since it was last asked only what is
+// new is looked up.
+func (g *planNodes) query(req *placement.Request, taken []string) *index.Query {
+	q := g.st.query(req)
+	known := len(g.taken)
+	if g.asked.Class != q.Class || known > len(taken) || !slices.Equal(g.taken, taken[:known]) {
+		g.asked, g.taken, known = q, nil, 0
 	}
-	for _, id := range g.joined[same:] {
+	for _, id := range taken[known:] {
 		if n, ok := g.st.nodes[id]; ok {
-			g.st.index.Leave(n.slot, g.class)
+			g.asked.Joined = append(g.asked.Joined, n.slot)
 		}
+		g.taken = append(g.taken, id)
 	}
-	g.class, g.joined = class, append(g.joined[:same], taken[same:]...)
-	for _, id := range taken[same:] {
-		if n, ok := g.st.nodes[id]; ok {
-			g.st.index.Join(n.slot, class)
-		}
-	}
-}
-
-// leave takes back what join did.
-func (g *planNodes) leave() { g.join(nil, nil) }
-
-// decide lets the plan make one decision.
-func (st *state) decide(decision func(*planNodes) ([]reservation.PlanChange, error)) ([]reservation.PlanChange, error) {
-	g := &planNodes{st: st}
-	defer g.leave()
-	return decision(g)
+	g.asked.ID, g.asked.Resources = q.ID, q.Resources
+	return &g.asked
 }
 
 // room returns what a node gives and what is used there by instances that the

@@ -110,16 +110,15 @@ func TestReserveLooksAtEachNodeOnce(t *testing.T) {
 				test.edit(&spec, nodes)
 				g := &countingGround{planNodes: &planNodes{st: s.state}}
 				_, _ = s.state.plan.Reserve(g, spec)
-				g.leave()
 				require.LessOrEqual(t, g.visits, test.looks*nodes)
 			}
 		})
 	}
 }
 
-// TestSlotsJoinOnce: what a decision tries on the index is in proportion to the
-// slots, and nothing of it stays.
-func TestSlotsJoinOnce(t *testing.T) {
+// TestSlotsAreCountedOnce: what a decision looks up of the slots that it has chosen
+// is in proportion to them, and it changes nothing.
+func TestSlotsAreCountedOnce(t *testing.T) {
 	s := newTestScheduler(t, Config{})
 	for i := range 8 {
 		addNodes(t, s, testNode(fmt.Sprint("n", i), 8))
@@ -127,22 +126,21 @@ func TestSlotsJoinOnce(t *testing.T) {
 	spec := holding("r", 4, 8)
 	spec.Preferences = placement.Use(placement.BinPack).Across(placement.AtMostPer("", 1))
 	g := &planNodes{st: s.state}
-	joined := 0
+	version, found := s.state.index.Version(), 0
 	for want := range 8 {
 		taken := make([]string, want)
 		for i := range taken {
 			taken[i] = fmt.Sprint("n", i)
 		}
-		before := len(g.joined)
+		before := len(g.asked.Joined)
 		for node := range g.For(&reservation.Want{ID: "r", Namespace: "ns", Preferences: spec.Preferences, Taken: taken}) {
 			require.Equal(t, fmt.Sprint("n", want), node)
 			break
 		}
-		joined += len(g.joined) - before
+		found += len(g.asked.Joined) - before
 	}
-	require.Equal(t, 7, joined)
-	g.leave()
-	require.Empty(t, g.joined)
+	require.Equal(t, 7, found)
+	require.Equal(t, version, s.state.index.Version())
 	spec.Count = 9
 	_, err := s.Reserve(t.Context(), spec)
 	require.ErrorIs(t, err, reservation.ErrRefused)

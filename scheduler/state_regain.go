@@ -51,19 +51,17 @@ func (st *state) consequences(e *entry) consequences {
 func (next *consequences) decide(out *outcome) decided {
 	st := next.st
 	if st.plan.Unsettled() {
-		changes, err := st.decide(func(g *planNodes) ([]reservation.PlanChange, error) { return st.plan.ResolveConflicts(g), nil })
-		must("conflicts can be resolved", err)
-		return &PlanChanged{Changes: changes}
+		return &PlanChanged{Changes: st.plan.ResolveConflicts(&planNodes{st: st})}
 	}
 	if overfull := out.overfull; overfull != "" {
 		out.overfull = ""
-		if moves := st.movesFrom(&planNodes{st: st}, overfull); len(moves) > 0 {
+		if moves := st.plan.NodeChanged(&planNodes{st: st}, overfull); len(moves) > 0 {
 			return &PlanChanged{Changes: moves}
 		}
 	}
 	if n := st.nodes[out.vacated]; n != nil && st.index.Overheld(n.slot) {
 		out.vacated = ""
-		if moves := st.movesFrom(&planNodes{st: st}, n.ID); len(moves) > 0 {
+		if moves := st.plan.NodeChanged(&planNodes{st: st}, n.ID); len(moves) > 0 {
 			return &PlanChanged{Changes: moves}
 		}
 	}
@@ -94,7 +92,7 @@ func (next *consequences) regain(out *outcome) []reservation.PlanChange {
 		} else if len(on) == 0 {
 			continue
 		}
-		changes, err := st.decide(func(g *planNodes) ([]reservation.PlanChange, error) { return st.plan.Repair(g, id, on...) })
+		changes, err := st.plan.Repair(&planNodes{st: st}, id, on...)
 		must("a reservation that lacks slots can be repaired", err)
 		if changes = st.payable(id, changes); len(changes) > 0 {
 			return changes

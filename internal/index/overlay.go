@@ -7,11 +7,15 @@ import (
 )
 
 // overlay makes the rules of a query that thinks instances of its class on nodes:
-// the counters that would count them are replaced by copies that do.
+// the counters that would count them are replaced by copies that do. The query
+// keeps it, and it grows with the list of them.
 type overlay struct {
-	x      *Index
-	q      *Query
-	copies map[string]*counter // by what they count
+	x       *Index
+	class   *Class
+	version uint64 // of the index
+	joined  []Row  // the instances that are counted
+	rules   compiledRules
+	copies  map[string]*counter // by what they count
 }
 
 // rulesOf returns the compiled rules of a query, with what it thinks on nodes.
@@ -20,14 +24,30 @@ func (x *Index) rulesOf(q *Query) *compiledRules {
 	if len(q.Joined) == 0 {
 		return rules
 	}
-	o := overlay{x, q, make(map[string]*counter)}
-	copied := *rules
-	copied.hard, copied.soft = o.domainRules(rules.hard), o.domainRules(rules.soft)
-	copied.repellers = o.repellers(rules.repellers)
-	if rules.group != nil {
-		copied.group = o.counter(rules.group)
+	o := q.overlay
+	if !o.serves(x, q) {
+		o = &overlay{x: x, class: q.Class, version: x.version, rules: *rules, copies: make(map[string]*counter)}
+		o.rules.hard, o.rules.soft = o.domainRules(rules.hard), o.domainRules(rules.soft)
+		o.rules.repellers = o.repellers(rules.repellers)
+		if rules.group != nil {
+			o.rules.group = o.counter(rules.group)
+		}
+		q.overlay = o
 	}
-	return &copied
+	for _, row := range q.Joined[len(o.joined):] {
+		for _, k := range o.copies {
+			x.count(k, row, 1)
+		}
+		o.joined = append(o.joined, row)
+	}
+	return &o.rules
+}
+
+// serves reports whether an overlay is of the present and counts no instances but
+// the first of those that the query has now.
+func (o *overlay) serves(x *Index, q *Query) bool {
+	return o != nil && o.class == q.Class && o.version == x.version &&
+		len(o.joined) <= len(q.Joined) && slices.Equal(o.joined, q.Joined[:len(o.joined)])
 }
 
 func (o *overlay) domainRules(rules []domainRule) []domainRule {
@@ -44,7 +64,7 @@ func (o *overlay) domainRules(rules []domainRule) []domainRule {
 // those that nobody is yet.
 func (o *overlay) repellers(holders []*counter) []*counter {
 	holders = slices.Clone(holders)
-	class := o.q.Class
+	class := o.class
 	for _, term := range class.request.Preferences.Affinity {
 		target := class.affinityTarget(term, ofHolders)
 		if !term.Repel || !term.Required() || !target.covers(class) {
@@ -62,7 +82,7 @@ func (o *overlay) repellers(holders []*counter) []*counter {
 	return holders
 }
 
-// counter returns the copy of a counter in which the instances are counted.
+// counter returns the copy of a counter in which the instances will be counted.
 func (o *overlay) counter(k *counter) *counter {
 	if known := o.copies[k.rules]; known != nil {
 		return known
@@ -70,9 +90,6 @@ func (o *overlay) counter(k *counter) *counter {
 	copied := *k
 	copied.original = k
 	copied.domains = k.domains.clone()
-	for _, row := range o.q.Joined {
-		o.x.count(&copied, row, 1)
-	}
 	o.copies[k.rules] = &copied
 	return &copied
 }

@@ -44,8 +44,12 @@ func (w *world) answers(q *Query) answers {
 func (w *world) checkJoined(t require.TestingT, r *placement.Request, on []*modelNode) {
 	q := w.query(r)
 	before := w.answers(q)
+	var kept *overlay
 	for _, n := range on {
 		q.Joined = append(q.Joined, n.row)
+		_ = w.x.Meets(q, n.row)
+		require.True(t, kept == nil || kept == q.overlay, "what was counted stays counted")
+		kept = q.overlay
 	}
 	got := w.answers(q)
 	joined := q.Joined

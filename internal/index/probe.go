@@ -12,8 +12,11 @@ type Query struct {
 	// Joined are nodes on each of which an instance of Class is thought to have
 	// joined, a node once for each instance: the query is answered as if Join had
 	// been called, but nothing changes. That costs in proportion to these nodes
-	// and to the domains in which the rules on domains count something.
+	// and to the domains in which the rules on domains count something; a
+	// list that has grown since the query was last asked costs what is new.
 	Joined []Row
+
+	overlay *overlay // of Joined, once asked for
 }
 
 // probe is a query made ready to be asked of many nodes: what its rules say

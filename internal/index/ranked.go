@@ -57,6 +57,7 @@ func (x *Index) prepareRules(q *Query) *probe {
 	rules := *q
 	rules.Resources = new(placement.Resources)
 	p := x.prepare(&rules)
+	q.overlay = rules.overlay
 	p.ports = p.ports[:0]
 	return p
 }
