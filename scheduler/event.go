@@ -17,8 +17,9 @@ type Event struct {
 
 // Hooks are called for every event, in order, after the change is durable. No
 // lock is held: a hook may call the scheduler; what it changes is told
-// afterwards. Whatever an event points to is shared by all who listen and must
-// not be changed. A hook may run on the goroutine of any caller, or on one that
+// afterwards. Whatever an event points to is shared by all who listen, and what
+// the request of a Placed points to with the scheduler itself: it must not be
+// changed. A hook may run on the goroutine of any caller, or on one that
 // has written the journal for callers whose contexts have ended. A slow hook
 // delays later hooks but not scheduler calls. If a hook panics, the panic
 // propagates on that goroutine after the hooks of the other events that wait

@@ -132,8 +132,8 @@ func TestHookMayCallTheScheduler(t *testing.T) {
 		order []string
 	)
 	s = newTestScheduler(t, Config{Hooks: hookOn(func(_ Event, p *Placed) {
-		order = append(order, p.Request.ID)
-		if p.Request.ID == "a" {
+		order = append(order, p.ID)
+		if p.ID == "a" {
 			place(t, s, testRequest("b", 1))
 			order = append(order, "a done")
 		}
@@ -252,8 +252,7 @@ func TestListenersCanNotCorruptTheState(t *testing.T) {
 			for i := range c.Devices {
 				c.Devices[i] = 9
 			}
-			clear(c.Request.Labels)
-			clear(c.Request.Resources.Custom)
+			clear(c.Resources.Custom)
 			if c.Claim != nil {
 				clear(c.Claim.Claim.Held.Resources.Custom)
 				c.Claim.Claim.Held.Resources.CPU = 0

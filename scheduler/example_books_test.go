@@ -84,7 +84,7 @@ func ExampleHooks() {
 		Event: func(e scheduler.Event) {
 			switch c := e.Change.(type) {
 			case *scheduler.Placed:
-				fmt.Println("start", c.Request.ID, "on", c.NodeID, "generation", c.Generation)
+				fmt.Println("start", c.ID, "on", c.NodeID, "generation", c.Generation)
 			case *scheduler.Released:
 				fmt.Println("forget", c.ID)
 			case *scheduler.InstanceMarked:

@@ -197,7 +197,7 @@ func ExampleScheduler_Watch() {
 	s := cluster(scheduler.Config{Hooks: scheduler.Hooks{
 		Event: func(e scheduler.Event) {
 			if p, ok := e.Change.(*scheduler.Placed); ok {
-				fmt.Println("hook:", e.Seq, p.Request.ID, "on", p.NodeID)
+				fmt.Println("hook:", e.Seq, p.ID, "on", p.NodeID)
 			}
 		},
 	}})

@@ -52,7 +52,7 @@ func (m *mirror) tell(e Event) {
 	m.seq = max(m.seq, e.Seq)
 	switch c := e.Change.(type) {
 	case *Placed:
-		m.enter(c.Request.ID, c.Generation, mirrorInstance{c.NodeID, c.Request.Resources.CPU, Running})
+		m.enter(c.ID, c.Generation, mirrorInstance{c.NodeID, c.Resources.CPU, Running})
 	case *NodeAdopted:
 		for _, r := range c.Instances {
 			m.enter(r.Request.ID, r.Generation, mirrorInstance{c.Node.ID, r.Request.Resources.CPU, Running})

@@ -74,12 +74,12 @@ func (s *Scheduler) decide(ctx context.Context, asked *placement.Request, nodeID
 func (s *Scheduler) placeLocked(req *placement.Request, to candidate) Decision {
 	placed := &s.scratch.placed
 	if s.listeningLocked() { // and the change outlives the call
-		*req = req.Clone()
 		placed = new(Placed)
 	}
 	*placed = Placed{
-		Request: *req, NodeID: s.state.slots[to.Slot].ID, Devices: to.devices, Score: to.Terms.Normalized(),
-		Generation: to.generation, Claim: to.claim, class: to.class,
+		ID: req.ID, Resources: req.Resources.Clone(), NodeID: s.state.slots[to.Slot].ID, Devices: to.devices,
+		Score: to.Terms.Normalized(), Generation: to.generation, Claim: to.claim,
+		rules: to.class.Request(), class: to.class,
 	}
 	s.commitLocked(placed)
 	return s.state.allocations[req.ID].decision()

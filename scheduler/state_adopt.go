@@ -215,7 +215,8 @@ func (c *NodeAdopted) apply(st *state, out *outcome) {
 	over := make(overLimit)
 	for _, r := range c.Instances {
 		over.note(st.place(&Placed{
-			Request: r.Request, NodeID: n.ID, Devices: packed(r.Devices), Generation: r.Generation,
+			ID: r.Request.ID, Resources: r.Request.Resources, NodeID: n.ID, Devices: packed(r.Devices),
+			Generation: r.Generation, rules: &r.Request,
 		}, out))
 		out.overfull = n.ID
 	}

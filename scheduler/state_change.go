@@ -1,6 +1,8 @@
 package scheduler
 
 import (
+	"encoding/json"
+
 	"github.com/rads-project/constellation/internal/index"
 	"github.com/rads-project/constellation/placement"
 	"github.com/rads-project/constellation/quota"
@@ -159,19 +161,61 @@ type NodeAdopted struct {
 
 // Placed is the Change of Place, Allocate and PlaceFromReservation.
 type Placed struct {
-	// Request that was placed, on the node of NodeID.
-	Request placement.Request `json:"request"`
-	NodeID  string            `json:"nodeID"`
+	// ID and Resources of the request that was placed, on the node of NodeID.
+	// Request returns all of it.
+	ID        string
+	Resources placement.Resources
+	NodeID    string
 	// Devices are the indices of the GPUs taken, in ascending order.
-	Devices []uint16 `json:"devices,omitempty"`
+	Devices []uint16
 	// Score of the decision, from 0 to 1000.
-	Score int `json:"score"`
+	Score int
 	// Generation counts placements under the request's ID, from 1.
-	Generation uint64 `json:"generation"`
+	Generation uint64
 	// Claim of a slot, for PlaceFromReservation.
-	Claim *reservation.PlanChange `json:"claim,omitempty"`
+	Claim *reservation.PlanChange
 
-	class *index.Class // of Request, where the decision knows it already
+	rules *placement.Request // whose ID and Resources are those of any request
+	class *index.Class       // of the rules, where the decision knows it already
+}
+
+// Request returns the request that was placed. What it points to is shared with
+// all requests of the same rules, and with the scheduler.
+func (c *Placed) Request() placement.Request {
+	var req placement.Request
+	if c.rules != nil {
+		req = *c.rules
+	}
+	req.ID, req.Resources = c.ID, c.Resources
+	return req
+}
+
+// placedJSON is the wire form of Placed.
+type placedJSON struct {
+	Request    placement.Request       `json:"request"`
+	NodeID     string                  `json:"nodeID"`
+	Devices    []uint16                `json:"devices,omitempty"`
+	Score      int                     `json:"score"`
+	Generation uint64                  `json:"generation"`
+	Claim      *reservation.PlanChange `json:"claim,omitempty"`
+}
+
+// MarshalJSON writes the request as a whole.
+func (c *Placed) MarshalJSON() ([]byte, error) {
+	return json.Marshal(placedJSON{c.Request(), c.NodeID, c.Devices, c.Score, c.Generation, c.Claim})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes, and refuses other fields.
+func (c *Placed) UnmarshalJSON(data []byte) error {
+	var wire placedJSON
+	if err := decodeStrict(data, &wire); err != nil {
+		return err
+	}
+	*c = Placed{
+		ID: wire.Request.ID, Resources: wire.Request.Resources, NodeID: wire.NodeID, Devices: wire.Devices,
+		Score: wire.Score, Generation: wire.Generation, Claim: wire.Claim, rules: &wire.Request,
+	}
+	return nil
 }
 
 // Released is the Change of Release and Unclaim.

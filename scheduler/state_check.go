@@ -12,10 +12,11 @@ func (c *Placed) check(st *state) error {
 	if err != nil {
 		return err
 	}
-	if old := st.allocations[c.Request.ID]; old != nil && (old.state != lost || c.Generation <= old.generation) {
-		return &ConflictError{KindAllocation, c.Request.ID, "is placed"}
+	if old := st.allocations[c.ID]; old != nil && (old.state != lost || c.Generation <= old.generation) {
+		return &ConflictError{KindAllocation, c.ID, "is placed"}
 	}
-	if err := st.checkInstance(&c.Request, n, c.Devices, c.Generation); err != nil || c.Claim == nil {
+	req := c.Request()
+	if err := st.checkInstance(&req, n, c.Devices, c.Generation); err != nil || c.Claim == nil {
 		return err
 	}
 	return st.checkClaim(c)

@@ -184,13 +184,13 @@ func (st *state) checkClaim(c *Placed) error {
 	switch {
 	case !ok:
 		return &NotFoundError{KindReservation, c.Claim.ID}
-	case c.Claim.Kind != reservation.Fill || claim == nil || claim.ID != c.Request.ID ||
-		claim.Namespace != c.Request.Namespace || !slices.Equal(claim.Devices, deviceList(c.Devices)):
-		return fmt.Errorf("claim of another instance than %q", c.Request.ID)
+	case c.Claim.Kind != reservation.Fill || claim == nil || claim.ID != c.ID ||
+		claim.Namespace != c.Request().Namespace || !slices.Equal(claim.Devices, deviceList(c.Devices)):
+		return fmt.Errorf("claim of another instance than %q", c.ID)
 	case c.Claim.Slot < 0 || c.Claim.Slot >= len(r.Slots) || r.Slots[c.Claim.Slot].Node != c.NodeID:
 		return fmt.Errorf("reservation %q has no slot %d on node %q", c.Claim.ID, c.Claim.Slot, c.NodeID)
-	case st.plan.Counts(c.Request.ID):
-		return fmt.Errorf("instance %q stands elsewhere already", c.Request.ID)
+	case st.plan.Counts(c.ID):
+		return fmt.Errorf("instance %q stands elsewhere already", c.ID)
 	}
-	return checkParts(claim, c.Request.Resources)
+	return checkParts(claim, c.Resources)
 }

@@ -88,7 +88,7 @@ func TestHostileChangesOfThePlan(t *testing.T) {
 	}
 
 	req := onlyCPU("b", 2)
-	err := st.checkClaim(&Placed{Request: req, NodeID: "n1", Claim: &reservation.PlanChange{
+	err := st.checkClaim(&Placed{ID: req.ID, Resources: req.Resources, rules: &req, NodeID: "n1", Claim: &reservation.PlanChange{
 		Kind: reservation.Fill, ID: "r2", Claim: &reservation.Claim{
 			ID: "b", Namespace: "ns", Held: reservation.Load{Resources: req.Resources, Instances: 1},
 		},

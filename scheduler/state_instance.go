@@ -199,10 +199,10 @@ func (c *Placed) apply(st *state, out *outcome) { st.place(c, out) }
 func (st *state) place(c *Placed, out *outcome) []quota.Usage {
 	class := c.class
 	if class == nil {
-		class = st.index.Class(&c.Request)
+		class = st.index.Class(c.rules)
 	}
 	a := &allocation{
-		id: c.Request.ID, class: class, resources: c.Request.Resources.Clone(), devices: slices.Clone(c.Devices),
+		id: c.ID, class: class, resources: c.Resources.Clone(), devices: slices.Clone(c.Devices),
 		placed: st.now, generation: c.Generation, version: st.seq, token: st.token, score: uint16(c.Score),
 	}
 	if old := st.allocations[a.id]; old != nil {
