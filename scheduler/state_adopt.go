@@ -123,37 +123,46 @@ func (st *state) bearable(c *NodeAdopted) error {
 	return st.countable(st.nodes[c.Node.ID], c.Instances)
 }
 
-// countable refuses to charge what returns with a node, which may be nil, and
-// what is reported of it, if a sum on the node or in a namespace would not fit
-// an int64. To find out it charges them for a moment.
+// countable refuses what returns with a node, which may be nil, and what is
+// reported of it, if a sum on the node or in a namespace would not fit an int64.
 func (st *state) countable(n *node, running []Report) error {
 	var used placement.Resources
 	if n != nil {
 		used = st.index.Used(n.slot)
-		for a := n.first; a != nil; a = a.next {
-			if a.state != lost {
-				continue
-			}
-			if _, err := st.editQuota(a.namespace()).Add(st.now, a.namespace(), st.chargeOf(a)); err != nil {
-				return err
-			}
-			defer st.refund(a)
-		}
 	}
 	for _, r := range running {
-		namespace, amounts := r.Request.Namespace, quota.Instance(r.Request.Resources)
 		var err error
-		if used, err = used.Add(amounts.Resources); err == nil {
-			_, err = st.editQuota(namespace).Add(st.now, namespace, amounts)
+		if used, err = used.Add(r.Request.Resources); err != nil {
+			return uncountable(r)
 		}
-		if err != nil {
-			return &placement.InvalidError{
-				Field: "reports[" + r.Request.ID + "]", Value: amounts.Resources.String(), Reason: "the sum overflows",
+	}
+	var entering *Report // nil is what returns
+	err := st.quota.CheckAll(st.now, func(yield func(string, quota.Amounts) bool) {
+		if n != nil {
+			for a := n.first; a != nil; a = a.next {
+				if a.state == lost && !yield(a.namespace(), st.chargeOf(a)) {
+					return
+				}
 			}
 		}
-		defer func() { _ = st.quota.Remove(namespace, amounts) }()
+		for i := range running {
+			entering = &running[i]
+			if !yield(entering.Request.Namespace, quota.Instance(entering.Request.Resources)) {
+				return
+			}
+		}
+	})
+	if err != nil && entering != nil {
+		return uncountable(*entering)
 	}
-	return nil
+	return err
+}
+
+func uncountable(r Report) error {
+	return &placement.InvalidError{
+		Field: "reports[" + r.Request.ID + "]", Value: r.Request.Resources.String(),
+		Reason: "the sum overflows",
+	}
 }
 
 // adoptable returns the change for a node of which nothing runs.
