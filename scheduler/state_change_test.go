@@ -114,3 +114,14 @@ func shownAt(t *testing.T, st *state) string {
 	require.NoError(t, err)
 	return string(data)
 }
+
+func TestUnknownMarkInAJournalIsRefused(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, testNode("n1", 8))
+	for _, mark := range []Mark{MarkCordoned, MarkUncordoned, MarkLost, MarkReady} {
+		require.NoError(t, (&NodeMarked{NodeID: "n1", Mark: mark}).check(s.state), mark)
+	}
+	for _, mark := range []Mark{"", "melted"} {
+		require.ErrorIs(t, (&NodeMarked{NodeID: "n1", Mark: mark}).check(s.state), ErrInvalid, mark)
+	}
+}

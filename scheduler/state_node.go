@@ -251,8 +251,14 @@ func (c *NodeUpdated) apply(st *state, out *outcome) {
 
 func (c *NodeMarked) check(st *state) error {
 	n, err := st.node(c.NodeID)
-	if err == nil && c.Mark == MarkReady {
-		err = st.countable(n, nil)
+	switch c.Mark {
+	case MarkCordoned, MarkUncordoned, MarkLost:
+	case MarkReady:
+		if err == nil {
+			err = st.countable(n, nil)
+		}
+	default:
+		err = errors.Join(err, &placement.InvalidError{Field: "mark", Value: string(c.Mark), Reason: "unknown"})
 	}
 	return errors.Join(err, st.checkPlan(c.Moves, nil))
 }
