@@ -6,8 +6,67 @@ import (
 	"unicode/utf8"
 )
 
-// ErrInvalid is what every mistake in a node, a request or a rule unwraps to.
-var ErrInvalid = errors.New("placement: invalid")
+// The decisions that a caller can take on an error of any package that places,
+// counts or reserves: quota, reservation and scheduler have them under the same
+// names, and they are the same values there.
+var (
+	// ErrInvalid: the input is wrong and would be at any time. See InvalidError.
+	ErrInvalid = errors.New("placement: invalid")
+	// ErrNotFound: nothing of that ID is known. See IDError.
+	ErrNotFound = errors.New("placement: not found")
+	// ErrConflict: the ID names something else already, or something in another
+	// state. See IDError.
+	ErrConflict = errors.New("placement: conflict")
+	// ErrInUse: something cannot go, or become less, while others use it.
+	ErrInUse = errors.New("placement: in use")
+)
+
+// Kind is the sort of thing that an ID names.
+type Kind string
+
+// The kinds of things with an ID.
+const (
+	KindNode        Kind = "node"
+	KindAllocation  Kind = "allocation"
+	KindInstance    Kind = "instance"
+	KindQuota       Kind = "quota"
+	KindReservation Kind = "reservation"
+	KindLabel       Kind = "label"
+	KindTaint       Kind = "taint"
+)
+
+// IDError says which ID was not found or is taken by something else.
+type IDError struct {
+	// Err is ErrNotFound or ErrConflict.
+	Err error
+	// Kind of thing that the ID was taken for.
+	Kind Kind
+	// ID that was looked for: that of a quota is its namespace, of a label its
+	// key, of a taint KEY:EFFECT.
+	ID string
+	// Reason completes "KIND ID …", for people.
+	Reason string
+}
+
+// Error returns "placement: KIND "ID" REASON". Of a long ID it shows the first
+// 256 bytes and the length.
+func (e *IDError) Error() string {
+	start, rest := cutLong(e.ID)
+	return "placement: " + string(e.Kind) + " " + strconv.Quote(start) + rest + " " + e.Reason
+}
+
+// Unwrap returns Err.
+func (e *IDError) Unwrap() error { return e.Err }
+
+// NotFound returns the IDError of an ID under which nothing is known.
+func NotFound(kind Kind, id string) error {
+	return &IDError{Err: ErrNotFound, Kind: kind, ID: id, Reason: "not found"}
+}
+
+// Conflict returns the IDError of an ID that is taken.
+func Conflict(kind Kind, id, reason string) error {
+	return &IDError{Err: ErrConflict, Kind: kind, ID: id, Reason: reason}
+}
 
 // InvalidError says what is wrong with one value. Validation reports all
 // mistakes at once, joined with errors.Join; errors.As finds the first. Of more

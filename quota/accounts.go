@@ -124,7 +124,7 @@ func (a *Accounts) walk() iter.Seq[*account] {
 
 // Check returns the verdict that Charge would, and changes nothing. An error is
 // invalid input (ErrInvalid); a refusal is in the verdict.
-func (a *Accounts) Check(now time.Time, ns string, amounts Amounts, mode Mode) (Verdict, error) {
+func (a *Accounts) Check(now time.Time, ns string, amounts placement.Amounts, mode Mode) (Verdict, error) {
 	acc, g := a.find(ns), growth{ns: ns}
 	if err := a.tally(&g.delta, &amounts, 1); err != nil {
 		return Verdict{}, err
@@ -135,7 +135,7 @@ func (a *Accounts) Check(now time.Time, ns string, amounts Amounts, mode Mode) (
 // CheckResize returns whether a charge may change from one amount to another,
 // and changes nothing. Only dimensions that grow have to fit; shrinking is always
 // allowed. An error is invalid input (ErrInvalid); a refusal is in the verdict.
-func (a *Accounts) CheckResize(now time.Time, ns string, from, to Amounts, mode Mode) (Verdict, error) {
+func (a *Accounts) CheckResize(now time.Time, ns string, from, to placement.Amounts, mode Mode) (Verdict, error) {
 	acc, g := a.find(ns), growth{ns: ns}
 	if err := a.step(&g.delta, &from, &to); err != nil {
 		return Verdict{}, err
@@ -164,7 +164,7 @@ func (a *Accounts) CheckExchange(now time.Time, exchange Exchange, mode Mode) (V
 
 // Charge checks and charges in one step: in all dimensions and at all levels, or
 // not at all. A refusal is an ExceededError, with the verdict returned as well.
-func (a *Accounts) Charge(now time.Time, ns string, amounts Amounts, mode Mode) (Verdict, error) {
+func (a *Accounts) Charge(now time.Time, ns string, amounts placement.Amounts, mode Mode) (Verdict, error) {
 	acc, g := a.find(ns), growth{ns: ns}
 	if err := a.tally(&g.delta, &amounts, 1); err != nil {
 		return Verdict{}, err
@@ -183,25 +183,25 @@ func (a *Accounts) Charge(now time.Time, ns string, amounts Amounts, mode Mode) 
 // namespace and its ancestors that is now over its limit. It is for a charge that
 // exists already: it was checked before, or comes from elsewhere. It fails for
 // invalid input (ErrInvalid), and if usage would not fit an int64 (ErrExceeded).
-func (a *Accounts) Add(now time.Time, ns string, amounts Amounts) ([]Usage, error) {
-	return a.force(now, ns, &Amounts{}, &amounts, 1)
+func (a *Accounts) Add(now time.Time, ns string, amounts placement.Amounts) ([]Usage, error) {
+	return a.force(now, ns, &placement.Amounts{}, &amounts, 1)
 }
 
 // Replace changes a charge from one amount to another without checking limits,
 // and returns what is now over its limit. It fails as Add and Remove do.
-func (a *Accounts) Replace(now time.Time, ns string, from, to Amounts) ([]Usage, error) {
+func (a *Accounts) Replace(now time.Time, ns string, from, to placement.Amounts) ([]Usage, error) {
 	return a.force(now, ns, &from, &to, 0)
 }
 
 // Remove gives back a charge. It fails with ErrNotCharged, and changes
 // nothing, if the namespace is not charged that much.
-func (a *Accounts) Remove(ns string, amounts Amounts) error {
+func (a *Accounts) Remove(ns string, amounts placement.Amounts) error {
 	// Giving back starts no burst, so that the time does not matter.
-	_, err := a.force(time.Time{}, ns, &amounts, &Amounts{}, -1)
+	_, err := a.force(time.Time{}, ns, &amounts, &placement.Amounts{}, -1)
 	return err
 }
 
-func (a *Accounts) force(now time.Time, ns string, from, to *Amounts, charges int) ([]Usage, error) {
+func (a *Accounts) force(now time.Time, ns string, from, to *placement.Amounts, charges int) ([]Usage, error) {
 	acc, g := a.find(ns), growth{ns: ns}
 	if err := a.step(&g.delta, from, to); err != nil {
 		return nil, err
@@ -224,7 +224,7 @@ func (a *Accounts) force(now time.Time, ns string, from, to *Amounts, charges in
 
 // check asks acc, which find has found, and all above it. g is the growth on
 // the way to the amounts in to.
-func (a *Accounts) check(now time.Time, acc *account, g *growth, to *Amounts, mode Mode) Verdict {
+func (a *Accounts) check(now time.Time, acc *account, g *growth, to *placement.Amounts, mode Mode) Verdict {
 	if a.simple(acc, &g.delta) {
 		return Verdict{}
 	}
@@ -232,7 +232,7 @@ func (a *Accounts) check(now time.Time, acc *account, g *growth, to *Amounts, mo
 }
 
 // checkLevels is the one place where limits decide.
-func (a *Accounts) checkLevels(now time.Time, acc *account, g *growth, to *Amounts, mode Mode) Verdict {
+func (a *Accounts) checkLevels(now time.Time, acc *account, g *growth, to *placement.Amounts, mode Mode) Verdict {
 	if a.RequireQuota && mode != forced && acc.spec == nil && a.fallback == nil && slices.Max(g.delta[:]) > 0 {
 		return Verdict{Violations: []Violation{{Namespace: g.ns, Reason: Undeclared}}}
 	}
@@ -293,7 +293,7 @@ func (a *Accounts) apply(now time.Time, acc *account, delta *vector) {
 }
 
 // Usage returns what a namespace uses at that time: a row for each dimension that
-// is used or limited, in the order of Amounts.All. The limits of a namespace
+// is used or limited, in the order of placement.Amounts.All. The limits of a namespace
 // without a spec are those of the default. It takes time in proportion to the
 // dimensions in use.
 func (a *Accounts) Usage(now time.Time, ns string) []Usage {

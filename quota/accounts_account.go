@@ -4,6 +4,8 @@ import (
 	"math"
 	"math/bits"
 	"time"
+
+	"github.com/rads-project/constellation/placement"
 )
 
 // limits are the Limits of a spec by dimension.
@@ -41,7 +43,7 @@ type account struct {
 	// charges counts those to the namespace itself, descendants not included.
 	charges int
 	// held are the charges by ID, where a book keeps them.
-	held map[string]Amounts
+	held map[string]placement.Amounts
 
 	// own is the sum of the charges to the namespace itself.
 	own vector

@@ -20,7 +20,7 @@ type Charge struct {
 	// ID of the charge, unique in its namespace.
 	ID string `json:"id"`
 	// Amounts of the charge.
-	Amounts Amounts `json:"amounts"`
+	Amounts placement.Amounts `json:"amounts"`
 }
 
 func compareCharges(a, b Charge) int {
@@ -62,7 +62,7 @@ var errNeedTime = errors.New("quota: need the time")
 // decide asks the limits for a growth on the way to the amounts in to. Without
 // a burst anywhere, and as long as usage stays within Soft, it does not matter
 // what time it is, now or later.
-func (b *book) decide(now reading, acc *account, g *growth, to *Amounts) (Verdict, error) {
+func (b *book) decide(now reading, acc *account, g *growth, to *placement.Amounts) (Verdict, error) {
 	switch {
 	case b.simple(acc, &g.delta):
 		return Verdict{}, nil
@@ -77,7 +77,7 @@ func (b *book) decide(now reading, acc *account, g *growth, to *Amounts) (Verdic
 }
 
 // checkCharge is Ledger.Check; a refusal is no error.
-func (b *book) checkCharge(now reading, ns string, amounts *Amounts) (Verdict, error) {
+func (b *book) checkCharge(now reading, ns string, amounts *placement.Amounts) (Verdict, error) {
 	if err := validateName("namespace", ns); err != nil {
 		return Verdict{}, errors.Join(err, amounts.Validate())
 	}
@@ -113,7 +113,7 @@ func validateName(field, name string) error {
 	return nil
 }
 
-func (b *book) charge(now reading, ns, id string, amounts *Amounts) (Verdict, error) {
+func (b *book) charge(now reading, ns, id string, amounts *placement.Amounts) (Verdict, error) {
 	acc := b.find(ns)
 	if _, exists := acc.held[id]; exists {
 		return b.chargeAgain(now, acc, id, amounts)
@@ -133,7 +133,7 @@ func (b *book) charge(now reading, ns, id string, amounts *Amounts) (Verdict, er
 }
 
 // chargeAgain answers a charge under an ID that holds one already.
-func (b *book) chargeAgain(now reading, acc *account, id string, amounts *Amounts) (Verdict, error) {
+func (b *book) chargeAgain(now reading, acc *account, id string, amounts *placement.Amounts) (Verdict, error) {
 	before, g := acc.held[id], growth{ns: acc.name}
 	if err := b.step(&g.delta, &before, amounts); err != nil {
 		return Verdict{}, err
@@ -145,11 +145,11 @@ func (b *book) chargeAgain(now reading, acc *account, id string, amounts *Amount
 }
 
 // record enters a charge that does not exist yet.
-func (b *book) record(now time.Time, acc *account, id string, amounts *Amounts, delta *vector) {
+func (b *book) record(now time.Time, acc *account, id string, amounts *placement.Amounts, delta *vector) {
 	b.apply(now, acc, delta)
 	acc.charges++
 	if acc.held == nil {
-		acc.held = map[string]Amounts{}
+		acc.held = map[string]placement.Amounts{}
 	}
 	held := *amounts
 	held.Resources.Custom = maps.Clone(held.Resources.Custom)
@@ -157,14 +157,14 @@ func (b *book) record(now time.Time, acc *account, id string, amounts *Amounts, 
 	b.version++
 }
 
-func (b *book) release(ns, id string) (amounts Amounts, err error) {
+func (b *book) release(ns, id string) (amounts placement.Amounts, err error) {
 	if ns == "" || id == "" {
-		return Amounts{}, validateKey(ns, id)
+		return placement.Amounts{}, validateKey(ns, id)
 	}
 	acc := b.find(ns)
 	amounts, ok := acc.held[id]
 	if !ok {
-		return Amounts{}, &NotChargedError{Namespace: ns, ID: id}
+		return placement.Amounts{}, &NotChargedError{Namespace: ns, ID: id}
 	}
 	var delta vector
 	_ = b.tally(&delta, &amounts, -1) // it was when it was charged
@@ -176,7 +176,7 @@ func (b *book) release(ns, id string) (amounts Amounts, err error) {
 	return amounts, nil
 }
 
-func (b *book) resize(now reading, ns, id string, amounts *Amounts) (Verdict, error) {
+func (b *book) resize(now reading, ns, id string, amounts *placement.Amounts) (Verdict, error) {
 	if ns == "" || id == "" {
 		return Verdict{}, errors.Join(validateKey(ns, id), amounts.Validate())
 	}
@@ -297,7 +297,7 @@ func (b *book) all() []Charge {
 
 // verify compares the accounts with the charges held.
 func (b *book) verify() error {
-	return b.Verify(func(yield func(string, Amounts) bool) {
+	return b.Verify(func(yield func(string, placement.Amounts) bool) {
 		for ns, acc := range b.byName {
 			for _, amounts := range acc.held {
 				if !yield(ns, amounts) {
@@ -326,7 +326,7 @@ func (b *book) restore(snapshot Snapshot) error {
 			return invalid("charges", charge.ID, "given twice, or not counted in the state")
 		}
 		if acc.held == nil {
-			acc.held = map[string]Amounts{}
+			acc.held = map[string]placement.Amounts{}
 		}
 		acc.held[charge.ID] = charge.Amounts.Clone()
 	}

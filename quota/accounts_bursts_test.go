@@ -29,7 +29,7 @@ func create(t *testing.T, a *quota.Accounts, now time.Time, specs ...quota.Spec)
 
 func addTo(t *testing.T, a *quota.Accounts, now time.Time, ns string, r placement.Resources) {
 	t.Helper()
-	_, err := a.Add(now, ns, quota.Amounts{Resources: r})
+	_, err := a.Add(now, ns, placement.Amounts{Resources: r})
 	require.NoError(t, err)
 }
 

@@ -51,7 +51,7 @@ func namedDimensions() []placement.ResourceName {
 
 const firstCustom = 6
 
-// compareNames orders dimensions as Amounts.All yields them: instances first.
+// compareNames orders dimensions as placement.Amounts.All yields them: instances first.
 func compareNames(a, b placement.ResourceName) int {
 	position := func(name placement.ResourceName) int {
 		if name == placement.NameInstances {
@@ -120,7 +120,7 @@ func (a *Accounts) countLimited(l *limits, n int) {
 
 // tally adds amounts, times a sign of 1 or -1, to v. After an error v is
 // useless. It comes after find, which makes a ready.
-func (a *Accounts) tally(v *vector, amounts *Amounts, sign int64) error {
+func (a *Accounts) tally(v *vector, amounts *placement.Amounts, sign int64) error {
 	r := &amounts.Resources
 	if amounts.Instances|r.CPU|r.Memory|r.Disk|r.Network|r.GPU < 0 {
 		return amounts.Validate()
@@ -137,7 +137,7 @@ func (a *Accounts) tally(v *vector, amounts *Amounts, sign int64) error {
 	return a.tallyCustom(v, amounts, sign)
 }
 
-func (a *Accounts) tallyCustom(v *vector, amounts *Amounts, sign int64) error {
+func (a *Accounts) tallyCustom(v *vector, amounts *placement.Amounts, sign int64) error {
 	if err := amounts.Validate(); err != nil {
 		return err
 	}
@@ -158,6 +158,6 @@ func (a *Accounts) tallyCustom(v *vector, amounts *Amounts, sign int64) error {
 }
 
 // step adds the growth from one amount to another to v.
-func (a *Accounts) step(v *vector, from, to *Amounts) error {
+func (a *Accounts) step(v *vector, from, to *placement.Amounts) error {
 	return errors.Join(a.tally(v, from, -1), a.tally(v, to, 1))
 }

@@ -1,6 +1,10 @@
 package quota
 
-import "iter"
+import (
+	"iter"
+
+	"github.com/rads-project/constellation/placement"
+)
 
 // Exchange is a change of one charge for which other charges, or parts of them,
 // are given back. The zero value of From stands for a charge that is new.
@@ -8,11 +12,11 @@ type Exchange struct {
 	// Namespace whose charge changes.
 	Namespace string
 	// From and To are what it is charged before and after.
-	From, To Amounts
+	From, To placement.Amounts
 	// Freed yields what is given back, each by the namespace that was charged
 	// for it; nil is nothing. It makes room in every ancestor that this
 	// namespace shares with Namespace.
-	Freed iter.Seq2[string, Amounts]
+	Freed iter.Seq2[string, placement.Amounts]
 }
 
 // growth is by how much the usage of a namespace is to grow, and what others
@@ -30,7 +34,7 @@ type freed struct {
 }
 
 // give adds what a namespace gives back.
-func (a *Accounts) give(g *growth, ns string, amounts *Amounts) error {
+func (a *Accounts) give(g *growth, ns string, amounts *placement.Amounts) error {
 	by := a.find(ns)
 	i := 0
 	for i < len(g.freed) && g.freed[i].by != by {

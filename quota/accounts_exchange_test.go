@@ -28,7 +28,7 @@ func TestExchange(t *testing.T) {
 	give := func(ns string, cores int64) quota.Charge {
 		return quota.Charge{Namespace: ns, Amounts: milli(cores * core)}
 	}
-	exchange := func(to quota.Amounts, freed ...quota.Charge) quota.Exchange {
+	exchange := func(to placement.Amounts, freed ...quota.Charge) quota.Exchange {
 		return quota.Exchange{Namespace: "x", From: milli(0), To: to, Freed: list(freed...)}
 	}
 	for _, c := range []quota.Charge{give("x", 6), give("y", 2), give("y", 2), give("alone", 9)} {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/rads-project/constellation/placement"
 )
 
 // Create declares the quota of a namespace. What the namespace was charged before
@@ -47,7 +49,7 @@ func (a *Accounts) creates(spec *Spec) (*account, *limits, error) {
 	if acc.spec.Equal(*spec) {
 		return acc, nil, nil
 	}
-	return nil, nil, &ConflictError{Namespace: spec.Namespace}
+	return nil, nil, placement.Conflict(placement.KindQuota, spec.Namespace, "exists with another spec")
 }
 
 // Update replaces the spec of a namespace. It returns what is now over its limit
@@ -82,7 +84,7 @@ func (a *Accounts) updates(spec *Spec) (*account, *limits, error) {
 	}
 	acc := a.find(spec.Namespace)
 	if acc.spec == nil {
-		return nil, nil, &NotFoundError{Namespace: spec.Namespace}
+		return nil, nil, placement.NotFound(placement.KindQuota, spec.Namespace)
 	}
 	return a.admit(acc, spec)
 }
@@ -118,7 +120,7 @@ func (a *Accounts) Delete(ns string) error {
 func (a *Accounts) CheckDelete(ns string) error {
 	acc := a.find(ns)
 	if acc.spec == nil {
-		return &NotFoundError{Namespace: ns}
+		return placement.NotFound(placement.KindQuota, ns)
 	}
 	return a.inUse(acc)
 }
@@ -212,7 +214,7 @@ func (a *Accounts) admitParent(acc *account, spec *Spec) error {
 	}
 	parent := a.byName[spec.Parent]
 	if parent == nil || parent.spec == nil {
-		return &NotFoundError{Namespace: spec.Parent}
+		return placement.NotFound(placement.KindQuota, spec.Parent)
 	}
 	switch {
 	case parent.within(acc):

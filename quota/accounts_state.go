@@ -27,7 +27,7 @@ type AccountState struct {
 	// Charges counts the charges to the namespace itself.
 	Charges int `json:"charges,omitempty"`
 	// Used is the sum of these charges.
-	Used Amounts `json:"used,omitzero"`
+	Used placement.Amounts `json:"used,omitzero"`
 	// Since is when usage, descendants included, rose above Soft, for each
 	// dimension in which it is above.
 	Since map[placement.ResourceName]time.Time `json:"since,omitempty"`
@@ -47,8 +47,8 @@ func (a *Accounts) State() State {
 }
 
 // own returns the sum of the charges to acc itself.
-func (a *Accounts) own(acc *account) Amounts {
-	var sum Amounts
+func (a *Accounts) own(acc *account) placement.Amounts {
+	var sum placement.Amounts
 	for d, name := range a.names {
 		own := acc.own[d]
 		switch {
@@ -103,7 +103,7 @@ func (a *Accounts) Restore(state State) error {
 }
 
 func (a *Accounts) restore(one AccountState) error {
-	if one.Charges < 0 || one.Charges == 0 && !one.Used.Equal(Amounts{}) {
+	if one.Charges < 0 || one.Charges == 0 && !one.Used.IsZero() {
 		return invalid("accounts."+one.Namespace+".charges", strconv.Itoa(one.Charges), "used amounts come from charges")
 	}
 	if one.Charges == 0 {

@@ -31,8 +31,8 @@ func newAccounts(t *testing.T) (*quota.Accounts, time.Time) {
 }
 
 // list yields charges as Verify wants them.
-func list(charges ...quota.Charge) iter.Seq2[string, quota.Amounts] {
-	return func(yield func(string, quota.Amounts) bool) {
+func list(charges ...quota.Charge) iter.Seq2[string, placement.Amounts] {
+	return func(yield func(string, placement.Amounts) bool) {
 		for _, c := range charges {
 			if !yield(c.Namespace, c.Amounts) {
 				return
@@ -140,18 +140,18 @@ func TestRemoveOnlyWhatIsCharged(t *testing.T) {
 	tests := []struct {
 		name    string
 		ns      string
-		amounts quota.Amounts
+		amounts placement.Amounts
 	}{
 		{"what a child is charged", "org", milli(2 * core)},
 		{"a part of the last charge", "org", milli(1)},
 		{"more than all", "team", milli(6 * core)},
-		{"another dimension", "team", quota.Instance(placement.Resources{Memory: 1})},
-		{"nothing, of nobody", "nobody", quota.Amounts{}},
+		{"another dimension", "team", placement.OneInstance(placement.Resources{Memory: 1})},
+		{"nothing, of nobody", "nobody", placement.Amounts{}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			require.ErrorIs(t, a.Remove(tt.ns, tt.amounts), quota.ErrNotCharged)
-			_, err := a.Replace(now, "nobody", tt.amounts, quota.Amounts{})
+			_, err := a.Replace(now, "nobody", tt.amounts, placement.Amounts{})
 			require.ErrorIs(t, err, quota.ErrNotCharged)
 			require.Equal(t, before, a.State())
 		})
@@ -162,10 +162,10 @@ func TestRemoveOnlyWhatIsCharged(t *testing.T) {
 
 func TestAddNeverOverflows(t *testing.T) {
 	a, now := newAccounts(t)
-	_, err := a.Add(now, "org", quota.Amounts{Resources: placement.Resources{Memory: math.MaxInt64}})
+	_, err := a.Add(now, "org", placement.Amounts{Resources: placement.Resources{Memory: math.MaxInt64}})
 	require.NoError(t, err)
 	before := a.State()
-	_, err = a.Add(now, "team", quota.Amounts{Resources: placement.Resources{Memory: 1}})
+	_, err = a.Add(now, "team", placement.Amounts{Resources: placement.Resources{Memory: 1}})
 	violation := requireRefused(t, err, placement.NameMemory, quota.Hard)
 	require.Equal(t, "org", violation.Namespace)
 	require.Equal(t, before, a.State())
@@ -244,7 +244,7 @@ func TestVerifyFindsDrift(t *testing.T) {
 	require.EqualError(t, err, `quota: the books of "nobody" have a number of charges of 0, the charges 1`)
 	require.ErrorIs(t, a.Verify(list(quota.Charge{Namespace: "team", Amounts: milli(-1)})), quota.ErrInvalid)
 
-	_, err = a.Add(now, "org", quota.Amounts{})
+	_, err = a.Add(now, "org", placement.Amounts{})
 	require.NoError(t, err)
 	err = a.Verify(list(quota.Charge{Namespace: "team", Amounts: milli(core)}))
 	require.EqualError(t, err, `quota: the books of "org" have a number of charges of 1, the charges 0`, "a charge of nothing is one")
@@ -252,9 +252,9 @@ func TestVerifyFindsDrift(t *testing.T) {
 
 func TestStateIsStable(t *testing.T) {
 	a, now := newAccounts(t)
-	_, err := a.Charge(now, "team", quota.Instance(placement.Resources{CPU: 11 * core, Custom: map[string]int64{"x": 1}}), quota.MayBurst)
+	_, err := a.Charge(now, "team", placement.OneInstance(placement.Resources{CPU: 11 * core, Custom: map[string]int64{"x": 1}}), quota.MayBurst)
 	require.NoError(t, err)
-	_, err = a.Add(now, "free", quota.Amounts{})
+	_, err = a.Add(now, "free", placement.Amounts{})
 	require.NoError(t, err)
 	data, err := json.Marshal(a.State())
 	require.NoError(t, err)
@@ -308,13 +308,13 @@ func TestAccountsRestoreRefusesContradictions(t *testing.T) {
 
 func TestAmounts(t *testing.T) {
 	tests := []struct {
-		amounts quota.Amounts
+		amounts placement.Amounts
 		text    string
 	}{
-		{quota.Amounts{}, "none"},
-		{quota.Amounts{Instances: 2}, "instances=2"},
+		{placement.Amounts{}, "none"},
+		{placement.Amounts{Instances: 2}, "instances=2"},
 		{milli(1500), "cpu=1500m instances=1"},
-		{quota.Amounts{Resources: placement.Resources{Custom: map[string]int64{"x": 3}}}, "x=3"},
+		{placement.Amounts{Resources: placement.Resources{Custom: map[string]int64{"x": 3}}}, "x=3"},
 	}
 	for _, tt := range tests {
 		require.Equal(t, tt.text, tt.amounts.String())
@@ -324,7 +324,7 @@ func TestAmounts(t *testing.T) {
 		require.True(t, tt.amounts.Equal(tt.amounts.Clone()))
 		require.NoError(t, tt.amounts.Validate())
 	}
-	require.False(t, milli(1).Equal(quota.Amounts{Resources: placement.Resources{CPU: 1}}))
+	require.False(t, milli(1).Equal(placement.Amounts{Resources: placement.Resources{CPU: 1}}))
 }
 
 // TestSteadyStateAllocatesNothing: in steady state neither charges nor refusals by Check of what

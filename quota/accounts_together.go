@@ -15,7 +15,7 @@ import (
 // refuse if it entered them one after another, and nil if it would refuse none.
 // Each comes with the namespace that it is for. Nothing changes. It takes the time
 // of as many checks.
-func (a *Accounts) CheckAll(now time.Time, charges iter.Seq2[string, Amounts]) error {
+func (a *Accounts) CheckAll(now time.Time, charges iter.Seq2[string, placement.Amounts]) error {
 	t := together{accounts: a, now: now, used: map[string]*vector{}}
 	for ns, amounts := range charges {
 		if err := t.add(ns, &amounts); err != nil {
@@ -33,7 +33,7 @@ type together struct {
 	taken    dimensionSet       // custom dimensions of the charges so far
 }
 
-func (t *together) add(ns string, amounts *Amounts) error {
+func (t *together) add(ns string, amounts *placement.Amounts) error {
 	acc := t.accounts.find(ns)
 	delta, err := t.tally(amounts)
 	if err != nil {
@@ -69,7 +69,7 @@ func (t *together) add(ns string, amounts *Amounts) error {
 
 // tally returns amounts as a vector, in which no custom dimension has the index of
 // one that only the charges before have.
-func (t *together) tally(amounts *Amounts) (vector, error) {
+func (t *together) tally(amounts *placement.Amounts) (vector, error) {
 	var v vector
 	named := *amounts
 	named.Resources.Custom = nil

@@ -47,7 +47,7 @@ func TestCheckAllIsAddOfEach(t *testing.T) {
 func TestCheckAllCountsDimensions(t *testing.T) {
 	now := newClock().Now()
 	one := func(name string, amount int64) quota.Charge {
-		return quota.Charge{Namespace: "ns", Amounts: quota.Amounts{
+		return quota.Charge{Namespace: "ns", Amounts: placement.Amounts{
 			Resources: placement.Resources{Custom: map[string]int64{name: amount}},
 		}}
 	}

@@ -5,12 +5,14 @@ import (
 	"iter"
 	"maps"
 	"slices"
+
+	"github.com/rads-project/constellation/placement"
 )
 
 // Verify compares usage with the charges that exist: each by the namespace that
 // is charged and its amounts, in any order. It returns a DriftError for each
 // difference, joined. It takes time in proportion to charges and namespaces.
-func (a *Accounts) Verify(charges iter.Seq2[string, Amounts]) error {
+func (a *Accounts) Verify(charges iter.Seq2[string, placement.Amounts]) error {
 	type tally struct {
 		charges   int
 		own, used vector

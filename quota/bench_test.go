@@ -102,12 +102,12 @@ func (c bareCharger) release(id string) bool { return c.bareLedger.release("web"
 type ledgerCharger struct{ *quota.Ledger }
 
 func (c ledgerCharger) check(r placement.Resources) bool {
-	verdict, err := c.Check("web", quota.Instance(r))
+	verdict, err := c.Check("web", placement.OneInstance(r))
 	return err == nil && verdict.Allowed()
 }
 
 func (c ledgerCharger) charge(id string, r placement.Resources) bool {
-	_, err := c.Charge("web", id, quota.Instance(r))
+	_, err := c.Charge("web", id, placement.OneInstance(r))
 	return err == nil
 }
 

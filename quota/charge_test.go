@@ -33,7 +33,7 @@ func TestEqualFits(t *testing.T) {
 func TestAllDimensionsOrNone(t *testing.T) {
 	l, _ := newLedger(t, limits{placement.NameCPU: {Soft: 10 * core}, placement.NameMemory: {Soft: placement.GiB}})
 	before := l.Snapshot()
-	_, err := l.Charge("ns", "a", quota.Instance(placement.Resources{CPU: core, Memory: 2 * placement.GiB}))
+	_, err := l.Charge("ns", "a", placement.OneInstance(placement.Resources{CPU: core, Memory: 2 * placement.GiB}))
 	requireRefused(t, err, placement.NameMemory, quota.NeverFits)
 	require.Equal(t, before, l.Snapshot())
 }
@@ -152,7 +152,7 @@ func TestLoweredLimitEvictsNothing(t *testing.T) {
 
 	_, err = l.Charge("ns", "c", milli(1))
 	requireRefused(t, err, placement.NameCPU, quota.Hard)
-	charge(t, l, "d", quota.Amounts{Resources: placement.Resources{Memory: placement.GiB}})
+	charge(t, l, "d", placement.Amounts{Resources: placement.Resources{Memory: placement.GiB}})
 	_, err = l.Release("ns", "a")
 	require.NoError(t, err)
 	charge(t, l, "e", milli(core))
@@ -173,7 +173,7 @@ func TestResizeAboveLoweredLimit(t *testing.T) {
 
 	_, err = l.Resize("ns", "a", milli(3*core))
 	require.NoError(t, err, "shrinking is allowed while over")
-	_, err = l.Resize("ns", "a", quota.Instance(placement.Resources{CPU: 3 * core, Memory: placement.GiB}))
+	_, err = l.Resize("ns", "a", placement.OneInstance(placement.Resources{CPU: 3 * core, Memory: placement.GiB}))
 	require.NoError(t, err, "another dimension grows while over")
 }
 
@@ -184,13 +184,13 @@ func TestOverBlocksOneDimensionOnly(t *testing.T) {
 		placement.NameCPU: {Soft: core}, placement.NameMemory: {Soft: placement.GiB},
 	}})
 	require.NoError(t, err)
-	charge(t, l, "b", quota.Instance(placement.Resources{Memory: placement.GiB}))
+	charge(t, l, "b", placement.OneInstance(placement.Resources{Memory: placement.GiB}))
 }
 
 func TestAbsentAndZero(t *testing.T) {
 	l, _ := newLedger(t, limits{placement.NameGPU: {}})
-	charge(t, l, "a", quota.Instance(placement.Resources{CPU: 1 << 50, Memory: 1 << 60}))
-	_, err := l.Charge("ns", "b", quota.Instance(placement.Resources{GPU: 1}))
+	charge(t, l, "a", placement.OneInstance(placement.Resources{CPU: 1 << 50, Memory: 1 << 60}))
+	_, err := l.Charge("ns", "b", placement.OneInstance(placement.Resources{GPU: 1}))
 	requireRefused(t, err, placement.NameGPU, quota.NeverFits)
 }
 
@@ -239,9 +239,9 @@ func TestBurstInOneDimension(t *testing.T) {
 		placement.NameCPU:    {Soft: core, BurstPercent: 200},
 		placement.NameMemory: {Soft: placement.GiB},
 	})
-	_, err := l.Charge("ns", "a", quota.Instance(placement.Resources{CPU: 2 * core, Memory: placement.GiB + 1}))
+	_, err := l.Charge("ns", "a", placement.OneInstance(placement.Resources{CPU: 2 * core, Memory: placement.GiB + 1}))
 	requireRefused(t, err, placement.NameMemory, quota.NeverFits)
-	charge(t, l, "b", quota.Instance(placement.Resources{CPU: 2 * core, Memory: placement.GiB}))
+	charge(t, l, "b", placement.OneInstance(placement.Resources{CPU: 2 * core, Memory: placement.GiB}))
 }
 
 func TestCeilingRoundsDown(t *testing.T) {
@@ -388,8 +388,8 @@ func TestNoRounding(t *testing.T) {
 
 func TestNoResidue(t *testing.T) {
 	l, _ := newLedger(t, limits{placement.NameCPU: {Soft: 1 << 40}, "licences": {Soft: 1 << 40}})
-	amounts := func(i int64) quota.Amounts {
-		return quota.Amounts{Instances: i % 3, Resources: placement.Resources{
+	amounts := func(i int64) placement.Amounts {
+		return placement.Amounts{Instances: i % 3, Resources: placement.Resources{
 			CPU: i * 7 % 1001, Memory: i * 13, Disk: i % 5, Network: i, GPU: i % 1000, Custom: map[string]int64{"licences": i % 4},
 		}}
 	}
@@ -432,7 +432,7 @@ func TestBadAmounts(t *testing.T) {
 		_, err := placement.Cores(cores)
 		require.ErrorIs(t, err, placement.ErrInvalid)
 	}
-	for _, amounts := range []quota.Amounts{
+	for _, amounts := range []placement.Amounts{
 		milli(-1),
 		{Instances: -1},
 		{Resources: placement.Resources{GPU: math.MinInt64}},

@@ -59,7 +59,7 @@ func TestMoveNeedsRoomOnItsWayOnly(t *testing.T) {
 			require.NoError(t, err)
 			return
 		}
-		var invalid *quota.InvalidError
+		var invalid *placement.InvalidError
 		require.ErrorAs(t, err, &invalid)
 		require.Equal(t, "usage would not fit an int64", invalid.Reason)
 		require.Equal(t, before, l.Snapshot())
@@ -93,8 +93,8 @@ func TestMoveNeedsRoomOnItsWayOnly(t *testing.T) {
 
 func TestCustomDimensions(t *testing.T) {
 	l, _ := newLedger(t, limits{"kept": {Soft: 5}})
-	with := func(name string) quota.Amounts {
-		return quota.Amounts{Resources: placement.Resources{Custom: map[string]int64{name: 1}}}
+	with := func(name string) placement.Amounts {
+		return placement.Amounts{Resources: placement.Resources{Custom: map[string]int64{name: 1}}}
 	}
 	for i := range placement.MaxDimensions - 6 {
 		charge(t, l, fmt.Sprint(i), with(fmt.Sprintf("d%d", i)))
@@ -131,7 +131,7 @@ func TestZeroAmountsTakeNoPlace(t *testing.T) {
 	for i := range 50 {
 		custom[fmt.Sprint("zero-", i)] = 0
 	}
-	charge(t, l, "a", quota.Amounts{Resources: placement.Resources{Custom: custom}})
+	charge(t, l, "a", placement.Amounts{Resources: placement.Resources{Custom: custom}})
 	require.Len(t, l.Usage("ns"), 1)
 }
 
@@ -143,10 +143,10 @@ func TestRefusedNameIsTheSame(t *testing.T) {
 	for i := range placement.MaxDimensions - 5 {
 		custom[fmt.Sprint("used-", i)] = 1
 	}
-	charge(t, l, "a", quota.Amounts{Resources: placement.Resources{Custom: custom}})
+	charge(t, l, "a", placement.Amounts{Resources: placement.Resources{Custom: custom}})
 	for range 20 {
-		_, err := l.Check("ns", quota.Amounts{Resources: placement.Resources{Custom: map[string]int64{"c": 1, "a": 1, "b": 1, "d": 1}}})
-		require.EqualError(t, err, `quota: invalid custom "a": there are 32 other custom dimensions`)
+		_, err := l.Check("ns", placement.Amounts{Resources: placement.Resources{Custom: map[string]int64{"c": 1, "a": 1, "b": 1, "d": 1}}})
+		require.EqualError(t, err, `placement: invalid custom "a": there are 32 other custom dimensions`)
 	}
 }
 
@@ -161,11 +161,11 @@ func TestLimitOfDefaultKeepsItsPlace(t *testing.T) {
 	_, err = l.Create(quota.Spec{Namespace: "ns"})
 	require.NoError(t, err)
 	for i := range placement.MaxDimensions - 6 {
-		charge(t, &l, fmt.Sprint(i), quota.Amounts{Resources: placement.Resources{Custom: map[string]int64{fmt.Sprint(i): 1}}})
+		charge(t, &l, fmt.Sprint(i), placement.Amounts{Resources: placement.Resources{Custom: map[string]int64{fmt.Sprint(i): 1}}})
 	}
-	_, err = l.Charge("ns", "more", quota.Amounts{Resources: placement.Resources{Custom: map[string]int64{"more": 1}}})
+	_, err = l.Charge("ns", "more", placement.Amounts{Resources: placement.Resources{Custom: map[string]int64{"more": 1}}})
 	require.ErrorIs(t, err, quota.ErrInvalid)
-	_, err = l.Charge("other", "a", quota.Amounts{Resources: placement.Resources{Custom: map[string]int64{"limited": 1}}})
+	_, err = l.Charge("other", "a", placement.Amounts{Resources: placement.Resources{Custom: map[string]int64{"limited": 1}}})
 	requireRefused(t, err, "limited", quota.NeverFits)
 }
 
@@ -173,12 +173,12 @@ func TestLimitOfDefaultKeepsItsPlace(t *testing.T) {
 // places are taken by names that are not used any more.
 func TestNewNamesTakeDifferentPlaces(t *testing.T) {
 	l, _ := newLedger(t, nil)
-	fill := func(prefix string) quota.Amounts {
+	fill := func(prefix string) placement.Amounts {
 		custom := map[string]int64{}
 		for i := range int64(placement.MaxDimensions - 5) {
 			custom[prefix+fmt.Sprint(i)] = i + 1
 		}
-		return quota.Amounts{Resources: placement.Resources{Custom: custom}}
+		return placement.Amounts{Resources: placement.Resources{Custom: custom}}
 	}
 	for _, prefix := range []string{"a", "b"} {
 		charge(t, l, "x", fill(prefix))
@@ -203,14 +203,14 @@ func TestNewNamesTakeDifferentPlaces(t *testing.T) {
 // that it does not mention is replaced.
 func TestBurstingNamesOutliveDimensions(t *testing.T) {
 	l, _ := newLedger(t, limits{"b": {Soft: 1, BurstPercent: 200}, "a": {Soft: 1, BurstPercent: 200}})
-	amounts := quota.Amounts{Resources: placement.Resources{Custom: map[string]int64{"a": 2, "b": 2}}}
+	amounts := placement.Amounts{Resources: placement.Resources{Custom: map[string]int64{"a": 2, "b": 2}}}
 	verdict := charge(t, l, "1", amounts)
 	_, err := l.Release("ns", "1")
 	require.NoError(t, err)
 	_, err = l.Update(quota.Spec{Namespace: "ns"})
 	require.NoError(t, err)
 	for i := range 11 {
-		charge(t, l, fmt.Sprint(i), quota.Amounts{Resources: placement.Resources{Custom: map[string]int64{fmt.Sprint(i): 1}}})
+		charge(t, l, fmt.Sprint(i), placement.Amounts{Resources: placement.Resources{Custom: map[string]int64{fmt.Sprint(i): 1}}})
 	}
 	require.Equal(t, []placement.ResourceName{"a", "b"}, verdict.Bursting())
 
@@ -221,6 +221,6 @@ func TestBurstingNamesOutliveDimensions(t *testing.T) {
 	}
 	_, err = l.Update(quota.Spec{Namespace: "ns", Limits: limits{"c": {Soft: 1, BurstPercent: 200}, "d": {Soft: 1, BurstPercent: 200}}})
 	require.NoError(t, err)
-	verdict = charge(t, l, "new", quota.Amounts{Resources: placement.Resources{Custom: map[string]int64{"c": 2, "d": 2}}})
+	verdict = charge(t, l, "new", placement.Amounts{Resources: placement.Resources{Custom: map[string]int64{"c": 2, "d": 2}}})
 	require.Equal(t, []placement.ResourceName{"c", "d"}, verdict.Bursting())
 }

@@ -13,7 +13,7 @@
 //		},
 //	})
 //	…
-//	_, err = ledger.Charge("backend", "web-1", quota.Instance(placement.Resources{CPU: 4 * placement.Core}))
+//	_, err = ledger.Charge("backend", "web-1", placement.OneInstance(placement.Resources{CPU: 4 * placement.Core}))
 //	if errors.Is(err, quota.ErrExceeded) {
 //		// err says what is missing, and in which namespace
 //	}
@@ -28,7 +28,7 @@
 //
 // # Charges
 //
-// A charge has [Amounts] and an ID that is unique in its namespace.
+// A charge has [placement.Amounts] and an ID that is unique in its namespace.
 // [Ledger.Charge] checks and charges in one step: in all dimensions and for all
 // ancestors, or not at all. It is idempotent: the same charge again changes
 // nothing. Another charge under the same ID is [ErrConflict]. [Ledger.Release]

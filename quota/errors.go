@@ -14,19 +14,25 @@ import (
 var (
 	// ErrExceeded: a limit refuses the charge. See ExceededError.
 	ErrExceeded = errors.New("quota: exceeded")
-	// ErrConflict: something else exists under that name. See ConflictError.
-	ErrConflict = errors.New("quota: conflict")
 	// ErrNotCharged: there is no such charge. See NotChargedError.
 	ErrNotCharged = errors.New("quota: not charged")
-	// ErrNotFound: the namespace has no spec. See NotFoundError.
-	ErrNotFound = errors.New("quota: not found")
-	// ErrInUse: the spec cannot be deleted yet. See InUseError.
-	ErrInUse = errors.New("quota: in use")
-	// ErrInvalid: the input is wrong and would be at any time. See
-	// InvalidError.
-	ErrInvalid = errors.New("quota: invalid")
 	// ErrDrift: usage is not the sum of the charges. See DriftError.
 	ErrDrift = errors.New("quota: usage differs from the charges")
+)
+
+// The decisions that are the same in all packages: these are the values of
+// package placement.
+var (
+	// ErrConflict: something else exists under that name. See ConflictError, and
+	// placement.IDError for a spec.
+	ErrConflict = placement.ErrConflict
+	// ErrNotFound: the namespace has no spec. See placement.IDError.
+	ErrNotFound = placement.ErrNotFound
+	// ErrInUse: the spec cannot be deleted yet. See InUseError.
+	ErrInUse = placement.ErrInUse
+	// ErrInvalid: the input is wrong and would be at any time. See
+	// placement.InvalidError.
+	ErrInvalid = placement.ErrInvalid
 )
 
 // ExceededError is a charge that was refused.
@@ -52,22 +58,16 @@ func (e *ExceededError) Error() string {
 // Unwrap returns ErrExceeded.
 func (e *ExceededError) Unwrap() error { return ErrExceeded }
 
-// ConflictError is another charge under the same ID, or another spec of the same
-// namespace.
+// ConflictError is another charge under the same ID.
 type ConflictError struct {
-	// Namespace of the charge, or of the spec.
-	Namespace string
-	// ID of the charge; empty for a spec.
-	ID string
+	// Namespace and ID of the charge.
+	Namespace, ID string
 	// Charged is what is charged under that ID.
-	Charged Amounts
+	Charged placement.Amounts
 }
 
 // Error says what exists already.
 func (e *ConflictError) Error() string {
-	if e.ID == "" {
-		return fmt.Sprintf("quota: %q has another spec already", e.Namespace)
-	}
 	return fmt.Sprintf("quota: %q is charged %s for %q already", e.Namespace, e.Charged, e.ID)
 }
 
@@ -92,20 +92,6 @@ func (e *NotChargedError) Error() string {
 
 // Unwrap returns ErrNotCharged.
 func (e *NotChargedError) Unwrap() error { return ErrNotCharged }
-
-// NotFoundError is a namespace without a spec.
-type NotFoundError struct {
-	// Namespace that has none.
-	Namespace string
-}
-
-// Error names the namespace.
-func (e *NotFoundError) Error() string {
-	return fmt.Sprintf("quota: namespace %.256q has no spec", e.Namespace)
-}
-
-// Unwrap returns ErrNotFound.
-func (e *NotFoundError) Unwrap() error { return ErrNotFound }
 
 // User is what uses a spec, so that it cannot be deleted.
 type User string
@@ -154,27 +140,8 @@ func (e *InUseError) Error() string {
 // Unwrap returns ErrInUse.
 func (e *InUseError) Unwrap() error { return ErrInUse }
 
-// InvalidError says what is wrong with one value. Several are joined with
-// errors.Join; errors.As finds the first.
-type InvalidError struct {
-	// Field is the path of the value, such as "limits.cpu.burstPercent".
-	Field string
-	// Value as text.
-	Value string
-	// Reason completes "Field Value: …".
-	Reason string
-}
-
-// Error returns "quota: invalid FIELD VALUE: REASON".
-func (e *InvalidError) Error() string {
-	return fmt.Sprintf("quota: invalid %.256s %.256q: %s", e.Field, e.Value, e.Reason)
-}
-
-// Unwrap returns ErrInvalid of this package and of package placement.
-func (e *InvalidError) Unwrap() []error { return []error{ErrInvalid, placement.ErrInvalid} }
-
 func invalid(field, value, reason string) error {
-	return &InvalidError{Field: field, Value: value, Reason: reason}
+	return &placement.InvalidError{Field: field, Value: value, Reason: reason}
 }
 
 // DriftError is a usage that is not the sum of the charges. It shows a fault

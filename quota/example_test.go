@@ -23,7 +23,7 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	web := quota.Instance(placement.Resources{CPU: 6 * placement.Core, Memory: 8 * placement.GiB})
+	web := placement.OneInstance(placement.Resources{CPU: 6 * placement.Core, Memory: 8 * placement.GiB})
 	for _, id := range []string{"web-1", "web-1", "web-2"} {
 		_, err := ledger.Charge("backend", id, web)
 		fmt.Println(id, err)
@@ -48,9 +48,9 @@ func ExampleNew() {
 	})
 	fmt.Println(err)
 	// Output:
-	// quota: namespace "nobody" has no spec
-	// quota: invalid limits.cpu.soft "-1": negative
-	// quota: namespace "team" has no spec
+	// placement: quota "nobody" not found
+	// placement: invalid limits.cpu.soft "-1": negative
+	// placement: quota "team" not found
 }
 
 // A refusal says everything that stands against the charge.
@@ -62,7 +62,7 @@ func ExampleExceededError() {
 	if err != nil {
 		panic(err)
 	}
-	_, err = ledger.Charge("team", "web-1", quota.Instance(placement.Resources{CPU: 8 * placement.Core, Memory: 32 * placement.GiB}))
+	_, err = ledger.Charge("team", "web-1", placement.OneInstance(placement.Resources{CPU: 8 * placement.Core, Memory: 32 * placement.GiB}))
 	if exceeded, ok := errors.AsType[*quota.ExceededError](err); ok {
 		for _, v := range exceeded.Verdict.Violations {
 			fmt.Println(v.Namespace, v.Resource, v.Reason, "short of", placement.FormatQuantity(v.Resource, v.Shortfall))
@@ -77,13 +77,13 @@ func ExampleExceededError() {
 
 func ExampleLedger_Check() {
 	var ledger quota.Ledger
-	verdict, err := ledger.Check("anybody", quota.Instance(placement.Resources{CPU: 4 * placement.Core}))
+	verdict, err := ledger.Check("anybody", placement.OneInstance(placement.Resources{CPU: 4 * placement.Core}))
 	fmt.Println(verdict.Allowed(), err)
-	_, err = ledger.Check("anybody", quota.Instance(placement.Resources{CPU: -4}))
+	_, err = ledger.Check("anybody", placement.OneInstance(placement.Resources{CPU: -4}))
 	fmt.Println(err)
 	// Output:
 	// true <nil>
-	// quota: invalid cpu "-4": negative
+	// placement: invalid cpu "-4": negative
 }
 
 func ExampleLedger_Resize() {
@@ -94,7 +94,7 @@ func ExampleLedger_Resize() {
 		panic(err)
 	}
 	for _, cores := range []int64{2, 4, 5} {
-		amounts := quota.Instance(placement.Resources{CPU: cores * placement.Core})
+		amounts := placement.OneInstance(placement.Resources{CPU: cores * placement.Core})
 		if cores == 2 {
 			_, err = ledger.Charge("db", "main", amounts)
 		} else {
@@ -123,13 +123,13 @@ func ExampleLedger_Update() {
 	if err != nil {
 		panic(err)
 	}
-	_, err = ledger.Charge("team", "a", quota.Instance(placement.Resources{CPU: 8 * placement.Core}))
+	_, err = ledger.Charge("team", "a", placement.OneInstance(placement.Resources{CPU: 8 * placement.Core}))
 	if err != nil {
 		panic(err)
 	}
 	over, err := ledger.Update(limit(6))
 	fmt.Println(over[0].Namespace, over[0].Resource, over[0].Used, "of", over[0].Ceiling, err)
-	_, err = ledger.Charge("team", "b", quota.Instance(placement.Resources{CPU: 1}))
+	_, err = ledger.Charge("team", "b", placement.OneInstance(placement.Resources{CPU: 1}))
 	fmt.Println(errors.Is(err, quota.ErrExceeded))
 	// Output:
 	// team cpu 8000 of 6000 <nil>
@@ -154,7 +154,7 @@ func ExampleUsage() {
 	if err != nil {
 		panic(err)
 	}
-	verdict, err := ledger.Charge("ci", "build", quota.Instance(placement.Resources{CPU: 12 * placement.Core}))
+	verdict, err := ledger.Charge("ci", "build", placement.OneInstance(placement.Resources{CPU: 12 * placement.Core}))
 	fmt.Println("bursting:", verdict.Bursting(), err)
 	end, _ := ledger.NextDeadline()
 	fmt.Println("until", end.Format(time.TimeOnly))
@@ -182,8 +182,8 @@ func ExampleSpec() {
 		panic(err)
 	}
 	for _, tenant := range []string{"anne", "ben"} {
-		_, first := ledger.Charge(tenant, "1", quota.Instance(placement.Resources{}))
-		_, second := ledger.Charge(tenant, "2", quota.Instance(placement.Resources{}))
+		_, first := ledger.Charge(tenant, "1", placement.OneInstance(placement.Resources{}))
+		_, second := ledger.Charge(tenant, "2", placement.OneInstance(placement.Resources{}))
 		fmt.Println(tenant, first == nil, second == nil)
 	}
 	for ns := range ledger.Namespaces() {
@@ -208,7 +208,7 @@ func ExampleLedger_Wait() {
 	if err != nil {
 		panic(err)
 	}
-	one := quota.Instance(placement.Resources{})
+	one := placement.OneInstance(placement.Resources{})
 	chargeWhenFree := func(ctx context.Context, id string) error {
 		for {
 			_, err := ledger.Charge("ns", id, one)
@@ -238,7 +238,7 @@ func ExampleLedger_Delete() {
 		panic(err)
 	}
 	for _, id := range []string{"d", "c", "b", "a"} {
-		if _, err := ledger.Charge("ns", id, quota.Amounts{}); err != nil {
+		if _, err := ledger.Charge("ns", id, placement.Amounts{}); err != nil {
 			panic(err)
 		}
 	}
@@ -249,7 +249,7 @@ func ExampleLedger_Delete() {
 // Charges move from one ledger to another, whatever its limits.
 func ExampleLedger_Import() {
 	var old quota.Ledger
-	if _, err := old.Charge("ns", "a", quota.Instance(placement.Resources{CPU: 2 * placement.Core})); err != nil {
+	if _, err := old.Charge("ns", "a", placement.OneInstance(placement.Resources{CPU: 2 * placement.Core})); err != nil {
 		panic(err)
 	}
 	ledger, err := quota.New(quota.Config{Specs: []quota.Spec{
@@ -273,7 +273,7 @@ func ExampleLedger_Import() {
 // A snapshot is all that a ledger knows, bursts that are going on included.
 func ExampleLedger_Snapshot() {
 	var ledger quota.Ledger
-	if _, err := ledger.Charge("ns", "a", quota.Instance(placement.Resources{CPU: 2 * placement.Core})); err != nil {
+	if _, err := ledger.Charge("ns", "a", placement.OneInstance(placement.Resources{CPU: 2 * placement.Core})); err != nil {
 		panic(err)
 	}
 	data, err := json.Marshal(ledger.Snapshot())
@@ -305,9 +305,9 @@ func ExampleAccounts() {
 	if err != nil {
 		panic(err)
 	}
-	instances := map[string]quota.Amounts{}
+	instances := map[string]placement.Amounts{}
 	start := func(id string, cores int64, mode quota.Mode) {
-		amounts := quota.Instance(placement.Resources{CPU: cores * placement.Core})
+		amounts := placement.OneInstance(placement.Resources{CPU: cores * placement.Core})
 		verdict, err := accounts.Charge(now, "ns", amounts, mode)
 		if err == nil {
 			instances[id] = amounts
@@ -319,7 +319,7 @@ func ExampleAccounts() {
 	start("c", 3, quota.MayBurst)
 	fmt.Println(accounts.Remove("ns", instances["a"]))
 	delete(instances, "a")
-	fmt.Println(accounts.Verify(func(yield func(string, quota.Amounts) bool) {
+	fmt.Println(accounts.Verify(func(yield func(string, placement.Amounts) bool) {
 		for _, amounts := range instances {
 			if !yield("ns", amounts) {
 				return
@@ -346,7 +346,7 @@ func ExampleAccounts_Add() {
 		panic(err)
 	}
 	for range 2 {
-		over, err := accounts.Add(now, "ns", quota.Instance(placement.Resources{}))
+		over, err := accounts.Add(now, "ns", placement.OneInstance(placement.Resources{}))
 		fmt.Println(len(over), err)
 	}
 	// Output:
@@ -368,7 +368,9 @@ func ExampleAccounts_CheckExchange() {
 			panic(err)
 		}
 	}
-	cores := func(n int64) quota.Amounts { return quota.Instance(placement.Resources{CPU: n * placement.Core}) }
+	cores := func(n int64) placement.Amounts {
+		return placement.OneInstance(placement.Resources{CPU: n * placement.Core})
+	}
 	if _, err := accounts.Charge(now, "a", cores(8), quota.MayBurst); err != nil {
 		panic(err)
 	}
@@ -376,7 +378,7 @@ func ExampleAccounts_CheckExchange() {
 	exchange := quota.Exchange{Namespace: "b", To: cores(6)}
 	verdict, err := accounts.CheckExchange(now, exchange, quota.MayBurst)
 	fmt.Println(verdict.Allowed(), err)
-	exchange.Freed = func(yield func(string, quota.Amounts) bool) { yield("a", cores(8)) }
+	exchange.Freed = func(yield func(string, placement.Amounts) bool) { yield("a", cores(8)) }
 	verdict, err = accounts.CheckExchange(now, exchange, quota.MayBurst)
 	fmt.Println(verdict.Allowed(), err)
 	// Output:

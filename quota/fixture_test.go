@@ -40,7 +40,7 @@ func cpuLimit(milli int64) limits {
 	return limits{placement.NameCPU: {Soft: milli}}
 }
 
-func milli(n int64) quota.Amounts { return quota.Instance(placement.Resources{CPU: n}) }
+func milli(n int64) placement.Amounts { return placement.OneInstance(placement.Resources{CPU: n}) }
 
 // newLedger returns a ledger in which namespace ns has these limits.
 func newLedger(t *testing.T, l limits) (*quota.Ledger, *clock) {
@@ -74,7 +74,7 @@ func requireRefused(t *testing.T, err error, name placement.ResourceName, reason
 	return violation
 }
 
-func charge(t *testing.T, l *quota.Ledger, id string, amounts quota.Amounts) quota.Verdict {
+func charge(t *testing.T, l *quota.Ledger, id string, amounts placement.Amounts) quota.Verdict {
 	t.Helper()
 	verdict, err := l.Charge("ns", id, amounts)
 	require.NoError(t, err)

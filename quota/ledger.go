@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rads-project/constellation/internal/statetime"
+	"github.com/rads-project/constellation/placement"
 )
 
 // Config of a Ledger. The zero value is a ledger without specs.
@@ -102,14 +103,14 @@ func (l *Ledger) unlock() {
 // all levels or not at all. It is idempotent: the same charge again changes
 // nothing and succeeds. Another charge under that ID is a ConflictError, also if a
 // limit would refuse it. A refusal is an ExceededError, with the verdict returned
-// as well. Wrong input is an InvalidError.
-func (l *Ledger) Charge(ns, id string, amounts Amounts) (Verdict, error) {
+// as well. Wrong input is a placement.InvalidError.
+func (l *Ledger) Charge(ns, id string, amounts placement.Amounts) (Verdict, error) {
 	return l.decide(func(now reading) (Verdict, error) { return l.book.charge(now, ns, id, &amounts) })
 }
 
 // Release gives back what is charged under an ID and returns it. If nothing
 // is, it fails with a NotChargedError.
-func (l *Ledger) Release(ns, id string) (Amounts, error) {
+func (l *Ledger) Release(ns, id string) (placement.Amounts, error) {
 	l.mu.Lock()
 	defer l.unlock()
 	return l.book.release(ns, id)
@@ -117,13 +118,13 @@ func (l *Ledger) Release(ns, id string) (Amounts, error) {
 
 // Resize changes the amounts charged under an ID. Dimensions that grow must
 // fit; shrinking is always allowed. On failure everything stays as it was.
-func (l *Ledger) Resize(ns, id string, amounts Amounts) (Verdict, error) {
+func (l *Ledger) Resize(ns, id string, amounts placement.Amounts) (Verdict, error) {
 	return l.decide(func(now reading) (Verdict, error) { return l.book.resize(now, ns, id, &amounts) })
 }
 
 // Check returns the verdict that Charge would for a new ID, and changes nothing.
 // An error is wrong input; a refusal is in the verdict.
-func (l *Ledger) Check(ns string, amounts Amounts) (Verdict, error) {
+func (l *Ledger) Check(ns string, amounts placement.Amounts) (Verdict, error) {
 	return l.decide(func(now reading) (Verdict, error) { return l.book.checkCharge(now, ns, &amounts) })
 }
 
@@ -205,7 +206,7 @@ func (l *Ledger) Sweep() []Usage {
 }
 
 // Charged returns what is charged under an ID, and false if nothing is.
-func (l *Ledger) Charged(ns, id string) (Amounts, bool) {
+func (l *Ledger) Charged(ns, id string) (placement.Amounts, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	amounts, ok := l.book.find(ns).held[id]

@@ -25,7 +25,7 @@ func TestZeroValue(t *testing.T) {
 	require.ErrorIs(t, l.Delete("ns"), quota.ErrNotFound)
 	_, err := l.Release("ns", "a")
 	require.ErrorIs(t, err, quota.ErrNotCharged)
-	_, err = l.Charge("ns", "a", quota.Instance(placement.Resources{Custom: map[string]int64{"x": 2}}))
+	_, err = l.Charge("ns", "a", placement.OneInstance(placement.Resources{Custom: map[string]int64{"x": 2}}))
 	require.NoError(t, err)
 	require.EqualValues(t, 2, used(&l, "ns", "x"))
 	_, err = l.Release("ns", "a")
@@ -60,7 +60,7 @@ func TestSpecsAreCopies(t *testing.T) {
 	}
 
 	custom := map[string]int64{"x": 1}
-	charge(t, l, "a", quota.Instance(placement.Resources{Custom: custom}))
+	charge(t, l, "a", placement.OneInstance(placement.Resources{Custom: custom}))
 	custom["x"] = 99
 	held, _ := l.Charged("ns", "a")
 	held.Resources.Custom["x"] = 99
@@ -82,7 +82,7 @@ func TestSpecsAreCopies(t *testing.T) {
 
 	charge(t, l, "b", milli(1))
 	custom["x"] = 1
-	_, err := l.Resize("ns", "b", quota.Instance(placement.Resources{Custom: custom}))
+	_, err := l.Resize("ns", "b", placement.OneInstance(placement.Resources{Custom: custom}))
 	require.NoError(t, err)
 	custom["x"] = 99
 	held, _ = l.Charged("ns", "b")
@@ -130,7 +130,7 @@ func TestBadInput(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			err := tt.call()
 			require.ErrorIs(t, err, tt.want)
-			require.Regexp(t, "^quota: ", err.Error())
+			require.Regexp(t, "^(placement|quota): ", err.Error())
 			require.Equal(t, before, l.Snapshot())
 		})
 	}
@@ -139,12 +139,12 @@ func TestBadInput(t *testing.T) {
 func TestAllMistakesOfACharge(t *testing.T) {
 	var l quota.Ledger
 	_, err := l.Charge("", "\xff", milli(-1))
-	require.EqualError(t, err, `quota: invalid namespace "": empty
-quota: invalid id "\xff": not UTF-8
-quota: invalid cpu "-1": negative`)
+	require.EqualError(t, err, `placement: invalid namespace: empty
+placement: invalid id "\xff": not UTF-8
+placement: invalid cpu "-1": negative`)
 	_, err = l.Check("", milli(-1))
-	require.EqualError(t, err, `quota: invalid namespace "": empty
-quota: invalid cpu "-1": negative`)
+	require.EqualError(t, err, `placement: invalid namespace "": empty
+placement: invalid cpu "-1": negative`)
 }
 
 func TestOrderDoesNotMatter(t *testing.T) {
@@ -152,7 +152,7 @@ func TestOrderDoesNotMatter(t *testing.T) {
 	for i := range int64(60) {
 		charges = append(charges, quota.Charge{
 			Namespace: []string{"a/web", "a/db", "b", "org", "free"}[i%5], ID: fmt.Sprint(i),
-			Amounts: quota.Instance(placement.Resources{CPU: i, Memory: i % 7, Custom: map[string]int64{fmt.Sprint(i % 3): i}}),
+			Amounts: placement.OneInstance(placement.Resources{CPU: i, Memory: i % 7, Custom: map[string]int64{fmt.Sprint(i % 3): i}}),
 		})
 	}
 	burst := limits{placement.NameCPU: {Soft: 1000, BurstPercent: 1000, BurstFor: time.Minute}}
@@ -242,7 +242,7 @@ func TestNewReportsAllMistakes(t *testing.T) {
 	require.ErrorIs(t, err, quota.ErrConflict)
 
 	_, err = quota.New(quota.Config{Specs: []quota.Spec{{Namespace: "b", Parent: "x"}, {Namespace: "a", Parent: "y"}}})
-	require.EqualError(t, err, "quota: namespace \"y\" has no spec\nquota: namespace \"x\" has no spec", "in the order of namespaces")
+	require.EqualError(t, err, "placement: quota \"y\" not found\nplacement: quota \"x\" not found", "in the order of namespaces")
 }
 
 func TestErrorsAreSentences(t *testing.T) {
@@ -252,32 +252,32 @@ func TestErrorsAreSentences(t *testing.T) {
 		{Namespace: "team", Parent: "org", Limits: limits{placement.NameCPU: {Soft: 2 * core, BurstPercent: 200, BurstFor: time.Minute}}},
 	}})
 	require.NoError(t, err)
-	_, err = l.Charge("team", "a", quota.Instance(placement.Resources{CPU: 3 * core}))
+	_, err = l.Charge("team", "a", placement.OneInstance(placement.Resources{CPU: 3 * core}))
 	require.NoError(t, err)
-	_, err = l.Charge("team", "b", quota.Instance(placement.Resources{}))
+	_, err = l.Charge("team", "b", placement.OneInstance(placement.Resources{}))
 	require.NoError(t, err)
 	c.advance(time.Minute)
-	_, err = l.Charge("team", "c", quota.Instance(placement.Resources{CPU: 500, Memory: 5 * placement.GiB}))
+	_, err = l.Charge("team", "c", placement.OneInstance(placement.Resources{CPU: 500, Memory: 5 * placement.GiB}))
 	require.EqualError(t, err, `quota: "team" cannot be charged: `+
 		`instances: 1 requested, but org uses 2 of 2 and lacks 1; `+
 		`cpu: 500m requested, but team uses 3, has been above its soft limit of 2 for too long and must first give back 1; `+
 		`memory: 5GiB requested, but org allows at most 4GiB in all`)
-	_, err = l.Charge("team", "a", quota.Amounts{})
+	_, err = l.Charge("team", "a", placement.Amounts{})
 	require.EqualError(t, err, `quota: "team" is charged cpu=3 instances=1 for "a" already`)
 	_, err = l.Release("team", "x")
 	require.EqualError(t, err, `quota: "team" is not charged for "x"`)
 	require.EqualError(t, l.Delete("team"), `quota: namespace "team" still has charges, 2 in all: "a", "b"`)
 	require.EqualError(t, l.Delete("org"), `quota: namespace "org" still has children, 1 in all: "team"`)
-	require.EqualError(t, l.Delete("x"), `quota: namespace "x" has no spec`)
+	require.EqualError(t, l.Delete("x"), `placement: quota "x" not found`)
 	_, err = l.Update(quota.Spec{Namespace: "org", Parent: "team"})
-	require.EqualError(t, err, `quota: invalid parent "team": it is below "org": parents form a cycle`)
+	require.EqualError(t, err, `placement: invalid parent "team": it is below "org": parents form a cycle`)
 	_, err = l.Create(quota.Spec{Namespace: "y", Limits: limits{placement.NameCPU: {BurstPercent: 99}}})
-	require.EqualError(t, err, `quota: invalid limits.cpu.burstPercent "99": want 0 or 100 to 10000`)
+	require.EqualError(t, err, `placement: invalid limits.cpu.burstPercent "99": want 0 or 100 to 10000`)
 }
 
 func TestRestoreRefusesContradictions(t *testing.T) {
 	l := organisation(t, limits{placement.NameCPU: {Soft: core, BurstPercent: 300, BurstFor: time.Minute}}, nil, nil)
-	_, err := l.Charge("a/web", "1", quota.Instance(placement.Resources{CPU: 2 * core, Custom: map[string]int64{"x": 1}}))
+	_, err := l.Charge("a/web", "1", placement.OneInstance(placement.Resources{CPU: 2 * core, Custom: map[string]int64{"x": 1}}))
 	require.NoError(t, err)
 	good, err := json.Marshal(l.Snapshot())
 	require.NoError(t, err)
@@ -332,7 +332,7 @@ func FuzzRestore(f *testing.F) {
 	require.NoError(f, err)
 	_, err = l.Create(quota.Spec{Namespace: "ns", Parent: "org", Default: true})
 	require.NoError(f, err)
-	_, err = l.Charge("x", "y", quota.Instance(placement.Resources{CPU: 2, Custom: map[string]int64{"z": 1}}))
+	_, err = l.Charge("x", "y", placement.OneInstance(placement.Resources{CPU: 2, Custom: map[string]int64{"z": 1}}))
 	require.NoError(f, err)
 	data, err := json.Marshal(l.Snapshot())
 	require.NoError(f, err)
@@ -371,7 +371,7 @@ func TestReasonText(t *testing.T) {
 		require.Equal(t, texts[reason], reason.String())
 		var same quota.Reason
 		if err := same.UnmarshalText([]byte(reason.String())); reason == 9 {
-			require.EqualError(t, err, `quota: invalid reason "Reason(9)": unknown`)
+			require.EqualError(t, err, `placement: invalid reason "Reason(9)": unknown`)
 		} else {
 			require.NoError(t, err)
 			require.Equal(t, reason, same)

@@ -23,7 +23,7 @@ import (
 type model struct {
 	required bool
 	specs    map[string]quota.Spec
-	charges  map[chargeKey]quota.Amounts
+	charges  map[chargeKey]placement.Amounts
 	since    map[sinceKey]time.Time
 	reported map[sinceKey]bool // bursts whose end has been reported
 	now      time.Time
@@ -153,7 +153,7 @@ func (m *model) updateBursts() {
 }
 
 // verdict is what a change of one charge in ns gets.
-func (m *model) verdict(ns string, from, to quota.Amounts) (violations []quota.Violation, bursting []placement.ResourceName) {
+func (m *model) verdict(ns string, from, to placement.Amounts) (violations []quota.Violation, bursting []placement.ResourceName) {
 	_, declared := m.specs[ns]
 	_, fallback := m.fallback()
 	grows := func(name placement.ResourceName) bool { return to.Amount(name) > from.Amount(name) }
@@ -275,14 +275,14 @@ func drawNamespace(t *rapid.T) string {
 	return rapid.SampledFrom(modelNamespaces()).Draw(t, "namespace")
 }
 
-func drawAmounts(t *rapid.T) quota.Amounts {
+func drawAmounts(t *rapid.T) placement.Amounts {
 	amount := func(label string) int64 {
 		if rapid.IntRange(0, 40).Draw(t, label+" is huge") == 0 {
 			return rapid.Int64Range(math.MaxInt64/3, math.MaxInt64).Draw(t, label)
 		}
 		return rapid.Int64Range(0, 6).Draw(t, label)
 	}
-	amounts := quota.Amounts{
+	amounts := placement.Amounts{
 		Resources: placement.Resources{CPU: amount("cpu"), Memory: amount("memory")},
 		Instances: rapid.Int64Range(0, 2).Draw(t, "instances"),
 	}
@@ -336,7 +336,7 @@ func requireVerdict(t *rapid.T, violations []quota.Violation, bursting []placeme
 
 // follow compares what a call that charges key has answered with the model, and
 // charges it there if it was admitted.
-func (m *machine) follow(t *rapid.T, key chargeKey, amounts quota.Amounts, verdict quota.Verdict, err error) {
+func (m *machine) follow(t *rapid.T, key chargeKey, amounts placement.Amounts, verdict quota.Verdict, err error) {
 	m.levels = max(m.levels, len(m.path(key.ns)))
 	violations, bursting := m.verdict(key.ns, m.charges[key], amounts)
 	requireVerdict(t, violations, bursting, verdict)
@@ -370,7 +370,7 @@ func (m *machine) check(t *rapid.T) {
 	ns, amounts := drawNamespace(t), drawAmounts(t)
 	verdict, err := m.ledger.Check(ns, amounts)
 	require.NoError(t, err)
-	violations, bursting := m.verdict(ns, quota.Amounts{}, amounts)
+	violations, bursting := m.verdict(ns, placement.Amounts{}, amounts)
 	requireVerdict(t, violations, bursting, verdict)
 }
 
@@ -573,7 +573,7 @@ func runMachine(t *rapid.T) *machine {
 	m := &machine{model: model{
 		required: rapid.Bool().Draw(t, "required"),
 		specs:    map[string]quota.Spec{},
-		charges:  map[chargeKey]quota.Amounts{},
+		charges:  map[chargeKey]placement.Amounts{},
 		now:      newClock().Now(),
 	}}
 	m.ledger = m.newLedger(t)

@@ -86,7 +86,7 @@ func (s Spec) Validate() error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Limits)) {
 		if !slices.Contains(namedDimensions(), name) {
-			errs = append(errs, validateCustomName(name))
+			errs = append(errs, placement.Resources{Custom: map[string]int64{string(name): 1}}.Validate())
 		}
 		errs = append(errs, s.Limits[name].validate(name))
 	}

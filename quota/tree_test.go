@@ -205,7 +205,7 @@ func TestCreateTwice(t *testing.T) {
 	require.Equal(t, version, l.Version(), "nothing has changed")
 	_, err = l.Create(quota.Spec{Namespace: "ns", Limits: cpuLimit(2 * core)})
 	require.ErrorIs(t, err, quota.ErrConflict)
-	require.EqualError(t, err, `quota: "ns" has another spec already`)
+	require.EqualError(t, err, `placement: quota "ns" exists with another spec`)
 }
 
 func TestAtMostSevenAncestors(t *testing.T) {
@@ -232,18 +232,18 @@ func TestLongNamesAreRefused(t *testing.T) {
 	calls := map[string]func() error{
 		"Create":           func() error { _, err := l.Create(quota.Spec{Namespace: long}); return err },
 		"a parent":         func() error { _, err := l.Create(quota.Spec{Namespace: "a", Parent: long}); return err },
-		"Charge":           func() error { _, err := l.Charge(long, "a", quota.Amounts{}); return err },
-		"a charge's ID":    func() error { _, err := l.Charge("a", long, quota.Amounts{}); return err },
-		"Check":            func() error { _, err := l.Check(long, quota.Amounts{}); return err },
+		"Charge":           func() error { _, err := l.Charge(long, "a", placement.Amounts{}); return err },
+		"a charge's ID":    func() error { _, err := l.Charge("a", long, placement.Amounts{}); return err },
+		"Check":            func() error { _, err := l.Check(long, placement.Amounts{}); return err },
 		"Release":          func() error { _, err := l.Release(long, long); return err },
 		"Delete":           func() error { return l.Delete(long) },
-		"the longest name": func() error { _, err := l.Charge(long[:placement.MaxIDBytes+1], "a", quota.Amounts{}); return err },
+		"the longest name": func() error { _, err := l.Charge(long[:placement.MaxIDBytes+1], "a", placement.Amounts{}); return err },
 	}
 	for name, call := range calls {
 		err := call()
 		require.Error(t, err, name)
 		require.Less(t, len(err.Error()), 2000, name)
 	}
-	_, err := l.Charge(long[:placement.MaxIDBytes], long[:placement.MaxIDBytes], quota.Amounts{})
+	_, err := l.Charge(long[:placement.MaxIDBytes], long[:placement.MaxIDBytes], placement.Amounts{})
 	require.NoError(t, err)
 }

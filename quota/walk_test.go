@@ -27,15 +27,15 @@ func crowd(t *testing.T, namespaces int) *Accounts {
 		}})
 		require.NoError(t, err)
 		for _, ns := range []string{declared, undeclared} {
-			_, err = a.Charge(time.Time{}, ns, Instance(placement.Resources{CPU: 2}), MayBurst)
+			_, err = a.Charge(time.Time{}, ns, placement.OneInstance(placement.Resources{CPU: 2}), MayBurst)
 			require.NoError(t, err)
 		}
 	}
 	return a
 }
 
-func custom(names ...string) Amounts {
-	amounts := Amounts{Resources: placement.Resources{Custom: map[string]int64{}}}
+func custom(names ...string) placement.Amounts {
+	amounts := placement.Amounts{Resources: placement.Resources{Custom: map[string]int64{}}}
 	for _, name := range names {
 		amounts.Resources.Custom[name] = 1
 	}
@@ -47,7 +47,7 @@ func custom(names ...string) Amounts {
 // that say otherwise.
 func TestCostDoesNotGrowWithNamespaces(t *testing.T) {
 	now := time.Time{}
-	one := Instance(placement.Resources{CPU: 1})
+	one := placement.OneInstance(placement.Resources{CPU: 1})
 	burst := Spec{Namespace: "declared-0", Parent: "team", Limits: map[placement.ResourceName]Limit{
 		placement.NameCPU: {Soft: 5, BurstPercent: 300, BurstFor: time.Hour}, "license": {Soft: 1},
 	}}
@@ -94,9 +94,9 @@ func TestVerifyFindsDriftInEachSum(t *testing.T) {
 		"of charges": func(acc *account) { acc.charges++ },
 	} {
 		a := crowd(t, 0)
-		require.NoError(t, a.Verify(func(func(string, Amounts) bool) {}), name)
+		require.NoError(t, a.Verify(func(func(string, placement.Amounts) bool) {}), name)
 		spoil(a.byName["team"])
-		require.ErrorIs(t, a.Verify(func(func(string, Amounts) bool) {}), ErrDrift, name)
+		require.ErrorIs(t, a.Verify(func(func(string, placement.Amounts) bool) {}), ErrDrift, name)
 	}
 }
 
@@ -118,7 +118,7 @@ func TestForgottenAccountsHoldNothing(t *testing.T) {
 		placement.NameCPU: {Soft: 1, BurstPercent: 300, BurstFor: time.Hour},
 	}})
 	require.NoError(t, err)
-	_, err = l.Charge("ns", "a", Instance(placement.Resources{CPU: 2}))
+	_, err = l.Charge("ns", "a", placement.OneInstance(placement.Resources{CPU: 2}))
 	require.NoError(t, err)
 	_, err = l.Release("ns", "a")
 	require.NoError(t, err)
@@ -160,7 +160,7 @@ func TestUnknownNamesWalkNothing(t *testing.T) {
 // begins, moves or ends finds its place among those of other namespaces.
 func TestBurstTakesLogarithmicTime(t *testing.T) {
 	now := time.Time{}
-	cores := func(n int64) Amounts { return Instance(placement.Resources{CPU: n}) }
+	cores := func(n int64) placement.Amounts { return placement.OneInstance(placement.Resources{CPU: n}) }
 	longer := func(ns string) Spec {
 		return Spec{Namespace: ns, Parent: "team", Limits: map[placement.ResourceName]Limit{
 			placement.NameCPU: {Soft: 1, BurstPercent: 300, BurstFor: 3 * time.Hour},

@@ -103,7 +103,7 @@ func BenchmarkPeak(b *testing.B) {
 				Start: start.Add(time.Duration(i) * time.Second), End: start.Add(time.Duration(i+5) * time.Second),
 			}
 			plan.Apply(reservation.PlanChange{Kind: reservation.Arrive, Stay: &reservation.Stay{
-				ID: fmt.Sprint("i", i), Node: "n", Load: reservation.Load{Resources: cores(1)}, Window: w,
+				ID: fmt.Sprint("i", i), Node: "n", Load: placement.Amounts{Resources: cores(1)}, Window: w,
 			}})
 			spans[i] = span{w.Start.UnixNano(), w.End.UnixNano(), placement.Core}
 		}

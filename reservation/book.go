@@ -28,7 +28,7 @@ type Config struct {
 // Book is a Plan that is safe for concurrent use, with a clock and with nodes
 // that its host tells it of. It places by first fit in the order of node IDs,
 // keeping required constraints, taints and hard spread rules among the slots
-// of a reservation. Other rules are an InvalidError: they need a scheduler.
+// of a reservation. Other rules are an ErrInvalid: they need a scheduler.
 //
 // Every call first brings the book up to date, so nothing depends on Sweep
 // being called: what has ended is free at its end. A call therefore costs what it
@@ -50,7 +50,7 @@ type Book struct {
 
 // New returns a book without nodes. It starts nothing. All mistakes in the
 // configuration, a snapshot included that no book can have made, are
-// InvalidErrors, reported at once.
+// ErrInvalids, reported at once.
 func New(cfg Config) (*Book, error) {
 	var errs []error
 	if cfg.Backlog < 0 {
@@ -157,7 +157,7 @@ func (b *Book) decideLocked(now time.Time, decision func() ([]PlanChange, error)
 // look at every node until one has room; spread rules look at every node for each
 // slot.
 //
-// Errors: InvalidError, ConflictError, RefusedError.
+// Errors: ErrInvalid, ErrConflict, RefusedError.
 func (b *Book) Reserve(spec Spec) (Reservation, error) {
 	if err := firstFitOnly(spec.Preferences, true); err != nil {
 		_, others := spec.params(nanos(b.now()))
@@ -194,7 +194,7 @@ func (b *Book) reservationAfter(id *string, decision func() ([]PlanChange, error
 // The same instance with the same amounts again is the same claim. It costs what
 // Plan.Claim does.
 //
-// Errors: InvalidError, NotFoundError, StateError, OwnerError, ConflictError,
+// Errors: ErrInvalid, ErrNotFound, StateError, OwnerError, ErrConflict,
 // ShortError.
 func (b *Book) Claim(reservation string, req placement.Request) (node string, c Claim, err error) {
 	if err := firstFitOnly(req.Preferences, false); err != nil {
@@ -223,7 +223,7 @@ func (b *Book) Claim(reservation string, req placement.Request) (node string, c 
 // node if that has ended: it was not started after all, or is gone. O(slots and
 // claims of the reservation), and what Plan.NodeChanged costs.
 //
-// Errors: NotFoundError.
+// Errors: ErrNotFound.
 func (b *Book) Unclaim(instance string) error {
 	return b.leave(instance, b.plan.Unclaim)
 }
@@ -247,7 +247,7 @@ func (b *Book) leave(instance string, gone func(string) ([]PlanChange, error)) e
 // asked to leave. The same request again is the same instance. It costs what
 // Plan.Admit does.
 //
-// Errors: InvalidError, ConflictError, RefusedError.
+// Errors: ErrInvalid, ErrConflict, RefusedError.
 func (b *Book) Place(req placement.Request) (Stay, error) {
 	if err := firstFitOnly(req.Preferences, false); err != nil {
 		return Stay{}, errors.Join(err, validateRequest(req))
@@ -271,7 +271,7 @@ func (b *Book) Place(req placement.Request) (Stay, error) {
 // Remove says that an instance is gone, placed or claimed. O(log h) in the holds
 // of its node, and for a claim what Unclaim costs.
 //
-// Errors: NotFoundError.
+// Errors: ErrNotFound.
 func (b *Book) Remove(instance string) error {
 	return b.leave(instance, b.plan.Remove)
 }
@@ -280,7 +280,7 @@ func (b *Book) Remove(instance string) error {
 // zero fields keep what there is. A failed update changes nothing. It costs what
 // Plan.Update does.
 //
-// Errors: InvalidError, NotFoundError, StateError, VersionError, InUseError,
+// Errors: ErrInvalid, ErrNotFound, StateError, VersionError, InUseError,
 // RefusedError.
 func (b *Book) Update(id string, version uint64, params Params) (Reservation, error) {
 	return b.reservationAfter(&id, func() ([]PlanChange, error) { return b.plan.Update(&b.nodes, id, version, params) })
@@ -304,7 +304,7 @@ func (b *Book) Resize(id string, shape placement.Resources, count int) (Reservat
 // Release ends a reservation now. If instances use it that takes force; they are
 // then handled according to its AtEnd. O(slots and claims of it).
 //
-// Errors: NotFoundError, StateError, InUseError.
+// Errors: ErrNotFound, StateError, InUseError.
 func (b *Book) Release(id string, force bool) error {
 	return b.decide(func() ([]PlanChange, error) { return b.plan.Release(id, force) })
 }
@@ -365,9 +365,9 @@ func (b *Book) Free(node string, w Window) (free placement.Resources, err error)
 	err = b.decide(func() ([]PlanChange, error) {
 		room, ok := b.nodes.Room(node)
 		if !ok {
-			return nil, &NotFoundError{"node", node}
+			return nil, placement.NotFound(placement.KindNode, node)
 		}
-		free = b.plan.free(node, &room, &Load{Resources: room.Allocatable}, b.plan.span(w))
+		free = b.plan.free(node, &room, &placement.Amounts{Resources: room.Allocatable}, b.plan.span(w))
 		return nil, nil
 	})
 	return free, err

@@ -16,7 +16,7 @@ import (
 // Plan.NodeChanged.
 func (b *Book) SetNode(node placement.Node) error {
 	if err := node.Validate(); err != nil {
-		return within("node", err)
+		return placement.Within("node", err)
 	}
 	return b.decide(func() ([]PlanChange, error) {
 		b.nodes.set(node.Canonical())
@@ -32,7 +32,7 @@ func (b *Book) SetNode(node placement.Node) error {
 func (b *Book) RemoveNode(id string) error {
 	return b.decide(func() ([]PlanChange, error) {
 		if !b.nodes.remove(id) {
-			return nil, &NotFoundError{"node", id}
+			return nil, placement.NotFound(placement.KindNode, id)
 		}
 		return b.plan.NodeChanged(&b.nodes, id), nil
 	})
@@ -41,7 +41,7 @@ func (b *Book) RemoveNode(id string) error {
 // SetUsed sets the usage of a node by instances that the book does not manage: in
 // total, and of each GPU in thousandths by its index. It costs what
 // Plan.NodeChanged does.
-func (b *Book) SetUsed(node string, used Load, devices ...int64) error {
+func (b *Book) SetUsed(node string, used placement.Amounts, devices ...int64) error {
 	return b.decide(func() ([]PlanChange, error) {
 		if err := b.nodes.use(node, used, devices); err != nil {
 			return nil, err
@@ -98,10 +98,10 @@ func (n *bookNodes) remove(id string) bool {
 	return true
 }
 
-func (n *bookNodes) use(id string, used Load, devices []int64) error {
+func (n *bookNodes) use(id string, used placement.Amounts, devices []int64) error {
 	known, ok := n.byID[id]
 	if !ok {
-		return &NotFoundError{"node", id}
+		return placement.NotFound(placement.KindNode, id)
 	}
 	if err := used.Resources.Validate(); err != nil || used.Instances < 0 {
 		return invalid("used", used, "want amounts of at least 0")

@@ -408,7 +408,7 @@ func (l *ledger) used() (sum int64) {
 }
 
 // set charges an ID with what a reservation owes now.
-func (l *ledger) set(id string, owed reservation.Load) error {
+func (l *ledger) set(id string, owed placement.Amounts) error {
 	amount := owed.Resources.CPU / placement.Core
 	if amount == 0 {
 		delete(l.charges, id)

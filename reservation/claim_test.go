@@ -41,7 +41,7 @@ func TestClaimOfAGPUThatTheNodeHas(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, []int{0}, first.Devices)
 			require.NoError(t, d.SetNode(gpuNode("n1", test.gpus)))
-			require.NoError(t, d.SetUsed("n1", reservation.Load{}, test.used...))
+			require.NoError(t, d.SetUsed("n1", placement.Amounts{}, test.used...))
 			var c reservation.Claim
 			call := func() error { _, c, err = d.Claim("r", gpuRequest("b", test.asked)); return err }
 			if test.devices == nil {
@@ -63,7 +63,7 @@ func TestClaimTakesTheGPUThatIsFree(t *testing.T) {
 	s.Shape = placement.Resources{CPU: 2 * placement.Core, GPU: 2 * placement.Device}
 	d.reserve(s)
 	require.NoError(t, d.claim("r", "keeps the slot", 1))
-	require.NoError(t, d.SetUsed("n1", reservation.Load{}, 1000))
+	require.NoError(t, d.SetUsed("n1", placement.Amounts{}, 1000))
 	_, c, err := d.Claim("r", gpuRequest("a", placement.Device))
 	require.NoError(t, err)
 	require.Equal(t, []int{1}, c.Devices)
@@ -74,7 +74,7 @@ func TestClaimBesideUseBeyondCounting(t *testing.T) {
 	d := newDesk(t)
 	d.reserve(spec("r", 8))
 	require.NoError(t, d.claim("r", "a", 1))
-	used := reservation.Load{Resources: placement.Resources{CPU: math.MaxInt64}, Instances: math.MaxInt64}
+	used := placement.Amounts{Resources: placement.Resources{CPU: math.MaxInt64}, Instances: math.MaxInt64}
 	require.NoError(t, d.SetUsed("n1", used))
 	d.unchanged(reservation.ErrRefused, func() error { return d.claim("r", "b", 1) })
 }
@@ -114,14 +114,14 @@ func TestRefusalsNameTheShortDimension(t *testing.T) {
 func TestShortOfWhat(t *testing.T) {
 	tests := []struct {
 		name  string
-		used  reservation.Load
+		used  placement.Amounts
 		asked placement.Resources
 		short placement.ResourceName
 	}{
-		{"of the slot", reservation.Load{}, placement.Resources{CPU: 9, Memory: 1}, placement.NameCPU},
-		{"beyond the shape", reservation.Load{}, placement.Resources{Memory: 33 * placement.GiB}, placement.NameMemory},
-		{"in use", reservation.Load{Resources: cores(7)}, cores(2), placement.NameCPU},
-		{"in use of the other", reservation.Load{Resources: placement.Resources{Disk: 1}}, cores(1), placement.NameDisk},
+		{"of the slot", placement.Amounts{}, placement.Resources{CPU: 9, Memory: 1}, placement.NameCPU},
+		{"beyond the shape", placement.Amounts{}, placement.Resources{Memory: 33 * placement.GiB}, placement.NameMemory},
+		{"in use", placement.Amounts{Resources: cores(7)}, cores(2), placement.NameCPU},
+		{"in use of the other", placement.Amounts{Resources: placement.Resources{Disk: 1}}, cores(1), placement.NameDisk},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -84,12 +84,12 @@ func (c crowd) plan() Snapshot {
 	put("r", c.slots, 0, 0, time.Hour)
 	for i := range c.claims {
 		p.Apply(PlanChange{Kind: Fill, ID: "r", Slot: i % c.slots, Claim: &Claim{
-			ID: fmt.Sprint("claim", i), Held: Load{placement.Resources{CPU: 1}, 1},
+			ID: fmt.Sprint("claim", i), Held: placement.OneInstance(placement.Resources{CPU: 1}),
 		}})
 	}
 	for i := range c.stays {
 		p.Apply(PlanChange{Kind: Arrive, Stay: &Stay{
-			ID: fmt.Sprint("stay", i), Node: crowdNode(i % c.nodes), Load: Load{placement.Resources{CPU: 1}, 1},
+			ID: fmt.Sprint("stay", i), Node: crowdNode(i % c.nodes), Load: placement.OneInstance(placement.Resources{CPU: 1}),
 			Window: Window{start, start.Add(3 * time.Hour)},
 		}})
 	}

@@ -113,7 +113,7 @@ func TestDisplacesPartOfACount(t *testing.T) {
 	r := d.lookup("low")
 	require.Equal(t, reservation.Degraded, r.State())
 	require.Equal(t, 1, r.Missing())
-	require.Equal(t, reservation.Load{Resources: cores(4), Instances: 1}, r.Owes())
+	require.Equal(t, placement.Amounts{Resources: cores(4), Instances: 1}, r.Owes())
 	require.NoError(t, d.claim("low", "j", 3), "what is left can be claimed")
 }
 
@@ -161,7 +161,7 @@ func TestSmallerNodeLosesTheLeastImportantSlots(t *testing.T) {
 	require.NoError(t, d.SetNode(node("n1", 4)))
 	require.Equal(t, []reservation.State{reservation.Displaced, reservation.Active, reservation.Active},
 		d.states("low", "high", "claimed"))
-	require.NoError(t, d.SetUsed("n1", reservation.Load{Resources: cores(2), Instances: 1}))
+	require.NoError(t, d.SetUsed("n1", placement.Amounts{Resources: cores(2), Instances: 1}))
 	require.Equal(t, []reservation.State{reservation.Displaced, reservation.Active}, d.states("high", "claimed"),
 		"instances stand fast")
 }

@@ -13,90 +13,33 @@ import (
 // The decisions that a caller can take. Every error of this package unwraps
 // to one of them; those with data are the structs below.
 var (
-	// ErrInvalid: the call can never succeed as it stands; see InvalidError.
-	ErrInvalid = errors.New("reservation: invalid")
-	// ErrNotFound: nothing of that ID is known; see NotFoundError.
-	ErrNotFound = errors.New("reservation: not found")
 	// ErrState: the reservation is not in a state for that; see StateError.
 	ErrState = errors.New("reservation: wrong state")
 	// ErrNotOwner: the namespace may not claim; see OwnerError.
 	ErrNotOwner = errors.New("reservation: not an owner")
-	// ErrConflict: the ID is taken by something else; see ConflictError.
-	ErrConflict = errors.New("reservation: conflicting use of an ID")
-	// ErrInUse: claims are in the way; see InUseError.
-	ErrInUse = errors.New("reservation: in use")
 	// ErrVersion: the reservation has changed since; see VersionError.
 	ErrVersion = errors.New("reservation: version has changed")
 	// ErrRefused: there is no room; see RefusedError and ShortError.
 	ErrRefused = errors.New("reservation: refused")
 )
 
-// InvalidError says what is wrong with one value. All mistakes of a call are
-// reported at once, joined with errors.Join.
-type InvalidError struct {
-	// Field is the name of the value, for example "duration".
-	Field string
-	// Value is the offending value as text.
-	Value string
-	// Reason completes "Field Value: …".
-	Reason string
-
-	cause error // of package placement, where that found it
-}
-
-// Error returns "reservation: invalid FIELD VALUE: REASON".
-func (e *InvalidError) Error() string {
-	return fmt.Sprintf("reservation: invalid %s %.256q: %s", e.Field, e.Value, e.Reason)
-}
-
-// Unwrap returns ErrInvalid of this package, and that of package placement, or
-// its error if that found the mistake.
-func (e *InvalidError) Unwrap() []error {
-	if e.cause == nil {
-		return []error{ErrInvalid, placement.ErrInvalid}
-	}
-	return []error{ErrInvalid, e.cause}
-}
+// The decisions that are the same in all packages: these are the values of
+// package placement.
+var (
+	// ErrInvalid: the call can never succeed as it stands; see
+	// placement.InvalidError.
+	ErrInvalid = placement.ErrInvalid
+	// ErrNotFound: nothing of that ID is known; see placement.IDError.
+	ErrNotFound = placement.ErrNotFound
+	// ErrConflict: the ID is taken by something else; see placement.IDError.
+	ErrConflict = placement.ErrConflict
+	// ErrInUse: claims are in the way; see InUseError.
+	ErrInUse = placement.ErrInUse
+)
 
 func invalid(field string, value any, reason string) error {
-	return &InvalidError{Field: field, Value: fmt.Sprint(value), Reason: reason}
+	return &placement.InvalidError{Field: field, Value: fmt.Sprint(value), Reason: reason}
 }
-
-// within returns the mistakes that package placement has found in a part, with
-// their path in the whole.
-func within(part string, err error) error {
-	switch e := err.(type) { //nolint:errorlint // Walks the tree of joined errors node by node.
-	case nil:
-		return nil
-	case *placement.InvalidError:
-		parts := slices.DeleteFunc([]string{part, e.Field}, func(s string) bool { return s == "" })
-		return &InvalidError{Field: strings.Join(parts, "."), Value: e.Value, Reason: e.Reason, cause: e}
-	case interface{ Unwrap() []error }:
-		var all []error
-		for _, mistake := range e.Unwrap() {
-			all = append(all, within(part, mistake))
-		}
-		return errors.Join(all...)
-	default:
-		return fmt.Errorf("%w: %w", ErrInvalid, err)
-	}
-}
-
-// NotFoundError says what is not known.
-type NotFoundError struct {
-	// Kind is what was looked for: "reservation", "instance" or "node".
-	Kind string
-	// ID that it was looked for under.
-	ID string
-}
-
-// Error names what is not known.
-func (e *NotFoundError) Error() string {
-	return fmt.Sprintf("reservation: not found: %s %.256q", e.Kind, e.ID)
-}
-
-// Unwrap returns ErrNotFound.
-func (e *NotFoundError) Unwrap() error { return ErrNotFound }
 
 // StateError says in which state a reservation is that does not allow the
 // call.
@@ -132,22 +75,6 @@ func (e *OwnerError) Error() string {
 
 // Unwrap returns ErrNotOwner.
 func (e *OwnerError) Unwrap() error { return ErrNotOwner }
-
-// ConflictError says that an ID already stands for something else.
-type ConflictError struct {
-	// ID of a reservation or an instance.
-	ID string
-	// Taken says by what.
-	Taken string
-}
-
-// Error names the ID and what has it.
-func (e *ConflictError) Error() string {
-	return fmt.Sprintf("reservation: ID %q is taken by %s", e.ID, e.Taken)
-}
-
-// Unwrap returns ErrConflict.
-func (e *ConflictError) Unwrap() error { return ErrConflict }
 
 // InUseError names the instances that are in the way of a release or of a
 // smaller size.

@@ -58,7 +58,7 @@ func TestBadInput(t *testing.T) {
 			test.change(&bad)
 			d.unchanged(reservation.ErrInvalid, func() error {
 				_, err := d.Reserve(bad)
-				var invalid *reservation.InvalidError
+				var invalid *placement.InvalidError
 				if test.field != "" {
 					require.ErrorAs(t, err, &invalid)
 					require.Equal(t, test.field, invalid.Field, "%v", err)
@@ -100,12 +100,12 @@ func TestBadCalls(t *testing.T) {
 		{"look at nothing", reservation.ErrNotFound, func() error { _, err := d.Reservation("x"); return err }},
 		{"bad node", reservation.ErrInvalid, func() error { return d.SetNode(placement.Node{}) }},
 		{"remove unknown node", reservation.ErrNotFound, func() error { return d.RemoveNode("x") }},
-		{"use unknown node", reservation.ErrNotFound, func() error { return d.SetUsed("x", reservation.Load{}) }},
+		{"use unknown node", reservation.ErrNotFound, func() error { return d.SetUsed("x", placement.Amounts{}) }},
 		{"use less than nothing", reservation.ErrInvalid, func() error {
-			return d.SetUsed("n1", reservation.Load{Instances: -1})
+			return d.SetUsed("n1", placement.Amounts{Instances: -1})
 		}},
 		{"use GPUs that are not there", reservation.ErrInvalid, func() error {
-			return d.SetUsed("n1", reservation.Load{}, 100)
+			return d.SetUsed("n1", placement.Amounts{}, 100)
 		}},
 		{"free of unknown node", reservation.ErrNotFound, func() error {
 			_, err := d.Free("x", reservation.Window{})
@@ -124,7 +124,7 @@ func TestBadCalls(t *testing.T) {
 func TestNotFound(t *testing.T) {
 	d := newDesk(t)
 	tests := []struct {
-		kind string
+		kind placement.Kind
 		call func() error
 	}{
 		{"reservation", func() error { _, err := d.Reservation("x"); return err }},
@@ -133,16 +133,14 @@ func TestNotFound(t *testing.T) {
 		{"instance", func() error { return d.Unclaim("x") }},
 		{"instance", func() error { return d.Remove("x") }},
 		{"node", func() error { return d.RemoveNode("x") }},
-		{"node", func() error { return d.SetUsed("x", reservation.Load{}) }},
+		{"node", func() error { return d.SetUsed("x", placement.Amounts{}) }},
 		{"node", func() error { _, err := d.Free("x", reservation.Window{}); return err }},
 	}
 	for _, test := range tests {
 		d.unchanged(reservation.ErrNotFound, func() error {
 			err := test.call()
-			var missing *reservation.NotFoundError
-			require.ErrorAs(t, err, &missing)
-			require.Equal(t, &reservation.NotFoundError{Kind: test.kind, ID: "x"}, missing)
-			require.EqualError(t, err, "reservation: not found: "+test.kind+` "x"`)
+			require.Equal(t, placement.NotFound(test.kind, "x"), err)
+			require.EqualError(t, err, "placement: "+string(test.kind)+` "x" not found`)
 			return err
 		})
 	}
@@ -196,15 +194,15 @@ func TestMistakesAreReportedAtOnce(t *testing.T) {
 	})
 	require.ErrorIs(t, err, reservation.ErrInvalid)
 	for _, field := range []string{"shape", "count", "node", "duration", "grace", "notice", "owners", "atEnd"} {
-		require.ErrorContains(t, err, "reservation: invalid "+field+" ")
+		require.ErrorContains(t, err, "placement: invalid "+field+" ")
 	}
 	_, err = d.Reserve(reservation.Spec{Shape: placement.Resources{CPU: -1}, Count: -1, Duration: 1})
-	require.ErrorContains(t, err, "reservation: invalid shape.cpu")
-	require.ErrorContains(t, err, "reservation: invalid count")
+	require.ErrorContains(t, err, "placement: invalid shape.cpu")
+	require.ErrorContains(t, err, "placement: invalid count")
 }
 
-// TestMistakesOfPlacement: what package placement finds is an error of both
-// packages, and comes with all else.
+// TestMistakesOfPlacement: what package placement finds comes with all else,
+// with its path in the whole.
 func TestMistakesOfPlacement(t *testing.T) {
 	d := newDesk(t)
 	soft := placement.Use(placement.Spread).Prefer(placement.Equal("", "v"), 0)
@@ -227,11 +225,9 @@ func TestMistakesOfPlacement(t *testing.T) {
 			before := d.Snapshot()
 			err := test.call()
 			require.ErrorIs(t, err, reservation.ErrInvalid)
-			require.ErrorIs(t, err, placement.ErrInvalid)
-			require.ErrorAs(t, err, new(*reservation.InvalidError))
 			require.ErrorAs(t, err, new(*placement.InvalidError))
 			for line := range strings.Lines(err.Error()) {
-				require.Regexp(t, "^reservation: invalid ", line)
+				require.Regexp(t, "^placement: invalid ", line)
 			}
 			for _, field := range test.texts {
 				require.ErrorContains(t, err, "invalid "+field+" ")
@@ -247,10 +243,8 @@ func TestErrorTexts(t *testing.T) {
 		err  error
 		text string
 	}{
-		{&reservation.InvalidError{Field: "count", Value: "0", Reason: "want 1"}, `reservation: invalid count "0": want 1`},
 		{&reservation.StateError{ID: "r", State: reservation.Ended, Action: "claim from"}, `reservation: cannot claim from "r": it is ended`},
 		{&reservation.OwnerError{ID: "r", Namespace: "a", Owners: []string{"b"}}, `reservation: "r" is not for namespace "a" but for ["b"]`},
-		{&reservation.ConflictError{ID: "r", Taken: "another claim"}, `reservation: ID "r" is taken by another claim`},
 		{&reservation.InUseError{ID: "r", Instances: []string{"i"}}, `reservation: "r" is in use by ["i"]`},
 		{&reservation.VersionError{ID: "r", Want: 1, Has: 2}, `reservation: "r" has version 2, not 1`},
 		{

@@ -8,30 +8,13 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
-// Load is an amount of resources and of instances. The zero value is nothing.
-type Load struct {
-	// Resources in the units of package placement.
-	Resources placement.Resources `json:"resources,omitzero"`
-	// Instances among the node's, at least 0.
-	Instances int64 `json:"instances,omitempty"`
-}
-
-// Clone returns a copy that shares nothing with l.
-func (l Load) Clone() Load {
-	l.Resources = l.Resources.Clone()
-	return l
-}
-
-// IsZero reports whether there is nothing.
-func (l Load) IsZero() bool { return l.Instances == 0 && l.Resources.IsZero() }
-
 // hold is a load on one node over a window of time. Plan counts holds and
 // nothing else: a slot is a hold, and so is an instance.
 type hold struct {
 	// Node that Load is on, over Window.
 	Node   string
 	Window Window
-	Load   Load
+	Load   placement.Amounts
 	// Devices are the indices of the GPUs that Load.Resources.GPU is of: all of
 	// a whole number of devices, or the one that a fraction is of.
 	Devices []int
@@ -45,7 +28,7 @@ type Room struct {
 	// MaxInstances caps the instances; 0 is no cap.
 	MaxInstances int64
 	// Used by instances unknown to the Plan. Its GPU is not looked at.
-	Used Load
+	Used placement.Amounts
 	// Devices has one entry per GPU: thousandths of it that are used by
 	// instances unknown to the Plan.
 	Devices []int64
@@ -81,7 +64,7 @@ func (h *hold) amounts() iter.Seq2[lane, int64] {
 
 // Window is a closed-open interval of time: Start belongs to it, End does
 // not. A zero End means forever. Times count to the nanosecond, from 1678 to
-// 2261; a call that needs another one is refused with an InvalidError.
+// 2261; a call that needs another one is refused with an ErrInvalid.
 type Window struct {
 	Start time.Time `json:"start"`
 	End   time.Time `json:"end,omitzero"`

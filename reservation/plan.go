@@ -207,11 +207,11 @@ func (p *Plan) Counts(instance string) bool {
 
 // Owes returns what a reservation's namespace has to pay for now, nothing for
 // one that is no more; see Reservation.Owes. O(slots and claims of it).
-func (p *Plan) Owes(id string) Load {
+func (p *Plan) Owes(id string) placement.Amounts {
 	if r, ok := p.reservations[id]; ok {
 		return r.Owes()
 	}
-	return Load{}
+	return placement.Amounts{}
 }
 
 // Touched returns the nodes on which something has changed since it was last
@@ -298,7 +298,7 @@ func (p *Plan) live(id, action string) (*reservationEntry, error) {
 			return nil, &StateError{ID: id, State: past.State, Action: action}
 		}
 	}
-	return nil, &NotFoundError{"reservation", id}
+	return nil, placement.NotFound(placement.KindReservation, id)
 }
 
 // generatedID returns an ID for the next reservation that nobody has.

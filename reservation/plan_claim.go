@@ -24,7 +24,7 @@ import (
 // Other reservations, nodes and instances do not matter but for O(log h) in the
 // holds of that node.
 //
-// Errors: InvalidError, NotFoundError, StateError, OwnerError, ConflictError,
+// Errors: ErrInvalid, ErrNotFound, StateError, OwnerError, ErrConflict,
 // ShortError.
 func (p *Plan) Claim(nodes Nodes, id string, req placement.Request, allows func(node string) bool) ([]PlanChange, error) {
 	if err := validateRequest(req); err != nil {
@@ -44,7 +44,7 @@ func (p *Plan) Claim(nodes Nodes, id string, req placement.Request, allows func(
 		return nil, &OwnerError{id, req.Namespace, r.Spec.owners()}
 	}
 	if p.Counts(req.ID) {
-		return nil, &ConflictError{req.ID, "another instance"}
+		return nil, placement.Conflict(placement.KindInstance, req.ID, "is another instance")
 	}
 	var until time.Time
 	if req.Duration > 0 {
@@ -86,7 +86,7 @@ func (p *Plan) claimed(r *reservationEntry, req *placement.Request) bool {
 }
 
 func validateRequest(req placement.Request) error {
-	return within("", req.Validate())
+	return req.Validate()
 }
 
 // byUse returns the slots in the order in which they are filled: the most used
@@ -277,11 +277,11 @@ func (r *Reservation) devicesLeft(slot *Slot) []int64 {
 // A slot with instances stays on a node that has become too small. When the last
 // of them has left, NodeChanged decides where the slot goes.
 //
-// Errors: NotFoundError.
+// Errors: ErrNotFound.
 func (p *Plan) Unclaim(instance string) ([]PlanChange, error) {
 	entry, ok := p.claims[instance]
 	if !ok {
-		return nil, &NotFoundError{"instance", instance}
+		return nil, placement.NotFound(placement.KindInstance, instance)
 	}
 	return []PlanChange{{Kind: Vacate, ID: entry.r.Spec.ID, Instance: instance}}, nil
 }

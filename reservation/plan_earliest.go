@@ -120,7 +120,7 @@ func (s *Spec) mostPerNode() int {
 
 // copies returns how often a load fits on a node over a span, at most MaxCount
 // times.
-func (p *Plan) copies(node string, room *Room, load *Load, s span) int {
+func (p *Plan) copies(node string, room *Room, load *placement.Amounts, s span) int {
 	g := p.timelines[node]
 	copies := int64(MaxCount)
 	limit := func(name placement.ResourceName, amount int64) {
@@ -159,7 +159,7 @@ func deviceCopies(left []int64, gpu int64) int64 {
 }
 
 // placesAll reports whether so many slots would find room.
-func (t *trial) placesAll(want Want, load Load, count int) bool {
+func (t *trial) placesAll(want Want, load placement.Amounts, count int) bool {
 	mark := len(t.done)
 	defer func() { t.undo(mark) }()
 	return len(t.fill(want, load, count)) == count
@@ -167,7 +167,7 @@ func (t *trial) placesAll(want Want, load Load, count int) bool {
 
 // earliestSingle returns the first start at or after from at which one load
 // would find room, zero if there is none.
-func (t *trial) earliestSingle(want Want, load Load, from int64) time.Time {
+func (t *trial) earliestSingle(want Want, load placement.Amounts, from int64) time.Time {
 	earliest := int64(forever)
 	for node, room := range t.nodes.For(&want) {
 		for _, start := range t.plan.breaks(node, Window{}, from) {

@@ -77,7 +77,7 @@ func (m *machine) Reserve(t *rapid.T) {
 	if spec.AtEnd == Keep {
 		window.End = time.Time{}
 	}
-	load := Load{spec.Shape, 1}
+	load := placement.OneInstance(spec.Shape)
 	fits := m.fitsSomewhere(window, load)
 	if spec.Node != "" {
 		fits = m.fits(spec.Node, window, load)
@@ -158,7 +158,7 @@ func (m *machine) Admit(t *rapid.T) {
 	if req.Yield {
 		window.End = window.Start.Add(1)
 	}
-	fits := m.fitsSomewhere(window, Load{req.Resources, 1})
+	fits := m.fitsSomewhere(window, placement.OneInstance(req.Resources))
 	err := m.carry(t, func() ([]PlanChange, error) { return m.plan.Admit(m, req) })
 	require.Equal(t, fits, err == nil, "%v", err)
 	if err == nil {
@@ -241,7 +241,7 @@ func (m *machine) requireReally(t *rapid.T, instance string) {
 	node := of.Slots[slot].Node
 	room := m.rooms[node]
 	used, devices := room.Used, slices.Clone(room.Devices)
-	add := func(l Load, on []int) {
+	add := func(l placement.Amounts, on []int) {
 		used.Resources, _ = used.Resources.Add(l.Resources)
 		used.Instances += l.Instances
 		for _, d := range on {

@@ -25,10 +25,10 @@ type machine struct {
 	lost     map[string]bool
 	shrunk   map[string]bool // nodes that ever had less than before
 	ids      int
-	ledger   map[string]Load // what was charged when an event or change said so
-	told     map[string]bool // events that come once
-	last     time.Time       // of the last event
-	withRoom []string        // nodes on which room came up in this step
+	ledger   map[string]placement.Amounts // what was charged when an event or change said so
+	told     map[string]bool              // events that come once
+	last     time.Time                    // of the last event
+	withRoom []string                     // nodes on which room came up in this step
 }
 
 func machineNodes() []string { return []string{"n1", "n2", "n3"} }
@@ -36,13 +36,13 @@ func machineNodes() []string { return []string{"n1", "n2", "n3"} }
 func newMachine() *machine {
 	m := &machine{
 		plan: NewPlan(), replica: NewPlan(), rooms: map[string]Room{}, lost: map[string]bool{}, shrunk: map[string]bool{},
-		ledger: map[string]Load{}, told: map[string]bool{},
+		ledger: map[string]placement.Amounts{}, told: map[string]bool{},
 	}
 	for i, id := range machineNodes() {
 		m.rooms[id] = Room{
 			Allocatable:  placement.Resources{CPU: 8, Memory: 8},
 			MaxInstances: int64(6 * i), // n1 has no cap
-			Used:         Load{placement.Resources{CPU: int64(i)}, int64(i)},
+			Used:         placement.Amounts{Resources: placement.Resources{CPU: int64(i)}, Instances: int64(i)},
 			Devices:      []int64{0, int64(250 * i)},
 		}
 	}
@@ -72,7 +72,7 @@ func (m *machine) For(want *Want) iter.Seq2[string, Room] {
 type counts struct {
 	id       string
 	from, to int64
-	load     Load
+	load     placement.Amounts
 	devices  []int
 	// unreliable is what is there now and was not promised to be there later:
 	// yielding and overstayed instances.
@@ -101,7 +101,7 @@ func (m *machine) onNode(node string) []counts {
 			}
 			from := nanos(r.Params.Start)
 			if holding {
-				all = append(all, counts{r.Spec.ID, from, to, Load{r.Params.Shape, 1}, slot.Devices, false, false, len(slot.Awaits) > 0, len(slot.Claims) == 0})
+				all = append(all, counts{r.Spec.ID, from, to, placement.OneInstance(r.Params.Shape), slot.Devices, false, false, len(slot.Awaits) > 0, len(slot.Claims) == 0})
 			}
 			for _, c := range slot.Claims {
 				load, devices := c.Excess, c.Devices
@@ -136,7 +136,7 @@ func (m *machine) onNode(node string) []counts {
 }
 
 // usage sums what counts on a node at an instant.
-func usage(all []counts, at int64, include func(counts) bool) (sum Load, devices [2]int64) {
+func usage(all []counts, at int64, include func(counts) bool) (sum placement.Amounts, devices [2]int64) {
 	for _, c := range all {
 		if c.from > at || at >= c.to || !include(c) {
 			continue
@@ -153,7 +153,7 @@ func usage(all []counts, at int64, include func(counts) bool) (sum Load, devices
 func everything(counts) bool { return true }
 
 // peakOf is the peak over [from, to) by the definition.
-func peakOf(all []counts, from, to, now int64) (peak Load, devices [2]int64) {
+func peakOf(all []counts, from, to, now int64) (peak placement.Amounts, devices [2]int64) {
 	instants := []int64{from}
 	for _, c := range all {
 		if from < c.from && c.from < to {
@@ -179,7 +179,7 @@ func peakOf(all []counts, from, to, now int64) (peak Load, devices [2]int64) {
 }
 
 // fits reports whether a load fits on a node, by the definition.
-func (m *machine) fits(node string, w Window, load Load) bool {
+func (m *machine) fits(node string, w Window, load placement.Amounts) bool {
 	room, ok := m.Room(node)
 	if !ok {
 		return false
@@ -209,7 +209,7 @@ func (m *machine) fits(node string, w Window, load Load) bool {
 	return load.Resources.GPU <= whole
 }
 
-func (m *machine) fitsSomewhere(w Window, load Load) bool {
+func (m *machine) fitsSomewhere(w Window, load placement.Amounts) bool {
 	return slices.ContainsFunc(machineNodes(), func(node string) bool { return m.fits(node, w, load) })
 }
 
@@ -358,7 +358,7 @@ func (m *machine) Check(t *rapid.T) {
 		require.True(t, want.Resources.Equal(got.Resources), "%v, not %v", got, want)
 		require.Equal(t, want.Instances, got.Instances)
 	}
-	owed := map[string]Load{}
+	owed := map[string]placement.Amounts{}
 	for r := range m.plan.Reservations() {
 		m.checkReservation(t, &r)
 		if o := r.Owes(); !o.IsZero() {

@@ -23,13 +23,13 @@ import (
 // at which room comes up on it; with rules among the slots it tries to place all
 // slots from up to a thousand of these.
 //
-// Errors: InvalidError, ConflictError, RefusedError.
+// Errors: ErrInvalid, ErrConflict, RefusedError.
 func (p *Plan) Reserve(nodes Nodes, spec Spec) ([]PlanChange, error) {
 	if r, ok := p.reservations[spec.ID]; ok {
 		if r.Spec.Equal(spec) {
 			return nil, nil
 		}
-		return nil, &ConflictError{spec.ID, "a reservation of another spec"}
+		return nil, placement.Conflict(placement.KindReservation, spec.ID, "exists with another spec")
 	}
 	params, err := spec.params(p.now)
 	if err := errors.Join(err, knownNode(nodes, spec.Node)); err != nil {
@@ -208,7 +208,7 @@ func compareVictims(a, b []slotRef) int {
 
 // refused explains why a load finds no room: which node comes nearest and who
 // holds it.
-func (t *trial) refused(want Want, load Load) *RefusedError {
+func (t *trial) refused(want Want, load placement.Amounts) *RefusedError {
 	refused := &RefusedError{Window: want.Window, Shape: load.Resources.Clone()}
 	nearest := int64(-1)
 	var nearestRoom Room
@@ -226,8 +226,8 @@ func (t *trial) refused(want Want, load Load) *RefusedError {
 
 // short returns the dimension of which a node has the smallest share of what a
 // load asks, and that share; free is how much of it would fit.
-func (p *Plan) short(node string, room *Room, load *Load, free placement.Resources, s span) (name placement.ResourceName, share int64) {
-	if !p.timelines[node].fit(room, &Load{Instances: load.Instances}, s, p.now) {
+func (p *Plan) short(node string, room *Room, load *placement.Amounts, free placement.Resources, s span) (name placement.ResourceName, share int64) {
+	if !p.timelines[node].fit(room, &placement.Amounts{Instances: load.Instances}, s, p.now) {
 		return placement.NameInstances, 0
 	}
 	share = math.MaxInt64
@@ -241,7 +241,7 @@ func (p *Plan) short(node string, room *Room, load *Load, free placement.Resourc
 
 // inTheWayOf returns what counts on a node at those times of a window at which
 // a load does not fit.
-func (t *trial) inTheWayOf(node string, room *Room, want Want, load *Load) []Holder {
+func (t *trial) inTheWayOf(node string, room *Room, want Want, load *placement.Amounts) []Holder {
 	p, s := t.plan, t.plan.span(want.Window)
 	holders := slices.DeleteFunc(p.Holders(node, Window{instant(s.from), want.Window.End}), func(h Holder) bool {
 		return h.ID == want.ID && !h.Instance // It is not in its own way.

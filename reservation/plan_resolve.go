@@ -341,7 +341,7 @@ func (p *Plan) Owed() []string {
 // if none is given or if the reservation has rules among its slots or instances.
 // A slot without such rules that finds no room on any node ends the search.
 //
-// Errors: NotFoundError, StateError.
+// Errors: ErrNotFound, StateError.
 func (p *Plan) Repair(nodes Nodes, id string, on ...string) ([]PlanChange, error) {
 	r, err := p.live(id, "repair")
 	if err == nil && !r.holding() {

@@ -68,12 +68,12 @@ func TestHostileSnapshots(t *testing.T) {
 				require.NoError(t, err)
 				return
 			}
-			var invalid *reservation.InvalidError
+			var invalid *placement.InvalidError
 			require.ErrorAs(t, err, &invalid)
 			require.Equal(t, test.field, invalid.Field)
 		})
 	}
 	_, err = reservation.New(reservation.Config{Backlog: -1, Snapshot: &snapshot{Unsettled: []string{"x"}}})
-	require.EqualError(t, err, `reservation: invalid backlog "-1": negative
-reservation: invalid snapshot.unsettled "x": no such reservation`)
+	require.EqualError(t, err, `placement: invalid backlog "-1": negative
+placement: invalid snapshot.unsettled "x": no such reservation`)
 }

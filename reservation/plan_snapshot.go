@@ -133,7 +133,7 @@ func (v *validation) claim(c *Claim) {
 	v.instance(field, c.ID)
 	whole, err := c.Held.Resources.Add(c.Excess.Resources)
 	if err := errors.Join(err, c.Held.Resources.Validate(), c.Excess.Resources.Validate()); err != nil {
-		v.errs = append(v.errs, within("snapshot."+field, err))
+		v.errs = append(v.errs, placement.Within("snapshot."+field, err))
 		return
 	}
 	if c.Held.Instances < 0 || c.Excess.Instances < 0 || c.Held.Instances+c.Excess.Instances != 1 {

@@ -14,9 +14,9 @@ type Stay struct {
 	ID        string `json:"id"`
 	Namespace string `json:"namespace,omitempty"`
 	// Node that it is on, what it uses there, and the indices of its GPUs.
-	Node    string `json:"node"`
-	Load    Load   `json:"load"`
-	Devices []int  `json:"devices,omitempty"`
+	Node    string            `json:"node"`
+	Load    placement.Amounts `json:"load"`
+	Devices []int             `json:"devices,omitempty"`
 	// Window from when it came to when it promised to be gone. It counts
 	// after that too, until it is said to be gone.
 	Window Window `json:"window"`
@@ -71,7 +71,7 @@ func (s *Stay) amountOn(of lane) int64 {
 // there. A refusal looks at each node three times, once of these at every instant
 // at which something ends there.
 //
-// Errors: InvalidError, ConflictError, RefusedError.
+// Errors: ErrInvalid, ErrConflict, RefusedError.
 func (p *Plan) Admit(nodes Nodes, req placement.Request) ([]PlanChange, error) {
 	if err := validateRequest(req); err != nil {
 		return nil, err
@@ -85,14 +85,14 @@ func (p *Plan) Admit(nodes Nodes, req placement.Request) ([]PlanChange, error) {
 		window.End = instant(end)
 	}
 	stay := &Stay{
-		ID: req.ID, Namespace: req.Namespace, Load: Load{req.Resources.Clone(), 1}, Window: window, Yield: req.Yield,
+		ID: req.ID, Namespace: req.Namespace, Load: placement.OneInstance(req.Resources.Clone()), Window: window, Yield: req.Yield,
 		Priority: req.Priority,
 	}
 	if g, ok := p.stays[req.ID]; ok && sameStay(&g.Stay, stay) {
 		return nil, nil
 	}
 	if p.Counts(req.ID) {
-		return nil, &ConflictError{req.ID, "another instance"}
+		return nil, placement.Conflict(placement.KindInstance, req.ID, "is another instance")
 	}
 	t := p.try(nodes)
 	defer t.undo(0)
@@ -127,7 +127,7 @@ func sameStay(a, b *Stay) bool {
 // Remove decides that an instance is gone, whether it stood in a slot or
 // beside. O(1); see Apply.
 //
-// Errors: NotFoundError.
+// Errors: ErrNotFound.
 func (p *Plan) Remove(instance string) ([]PlanChange, error) {
 	if _, ok := p.stays[instance]; ok {
 		return []PlanChange{{Kind: Depart, Instance: instance}}, nil

@@ -148,7 +148,7 @@ func TestLookups(t *testing.T) {
 
 	peak, devices := h.plan.Peak("n1", reservation.Window{Start: h.second(0)})
 	require.Equal(t, []int64{1000, 1000}, devices)
-	require.Equal(t, reservation.Load{Resources: placement.Resources{CPU: 3000, GPU: 2000}, Instances: 2}, peak)
+	require.Equal(t, placement.Amounts{Resources: placement.Resources{CPU: 3000, GPU: 2000}, Instances: 2}, peak)
 	peak, _ = h.plan.Peak("n1", reservation.Window{Start: h.second(5), End: h.second(6)})
 	require.Equal(t, int64(1), peak.Instances)
 	peak, devices = h.plan.Peak("n9", reservation.Window{})

@@ -85,7 +85,7 @@ func (p *Plan) countYielding(h hold, sign int64) {
 }
 
 // use notes what an instance on the node uses, or with sign -1 no longer.
-func (g *nodeTimeline) use(load Load, devices []int, sign int64) {
+func (g *nodeTimeline) use(load placement.Amounts, devices []int, sign int64) {
 	h := hold{Load: load, Devices: devices}
 	for of, amount := range h.amounts() {
 		g.grown(of).inUse += sign * amount
@@ -138,7 +138,7 @@ func (g *nodeTimeline) overused(room *Room) placement.ResourceName {
 // left aside, beside the instances that are there at this moment, if there is
 // any. A node of which more is used than it has takes nothing, as in a
 // scheduler.
-func (g *nodeTimeline) lacksNow(room *Room, load *Load) placement.ResourceName {
+func (g *nodeTimeline) lacksNow(room *Room, load *placement.Amounts) placement.ResourceName {
 	if name := g.overused(room); name != "" {
 		return name
 	}
@@ -205,9 +205,9 @@ func (r *Room) free(of lane) int64 {
 // placement index takes off: an instance without an end fits where it is at
 // most allocatable − used − peak. O(log h) in the holds of the node per
 // dimension and GPU.
-func (p *Plan) Peak(node string, w Window) (Load, []int64) {
+func (p *Plan) Peak(node string, w Window) (placement.Amounts, []int64) {
 	var (
-		peak    Load
+		peak    placement.Amounts
 		devices []int64
 	)
 	g, ok := p.timelines[node]
@@ -246,7 +246,7 @@ func (p *Plan) fitHold(room *Room, h *hold) ([]int, bool) {
 	return p.fit(h.Node, room, &h.Load, p.span(h.Window), h.Devices)
 }
 
-func (p *Plan) fit(node string, room *Room, load *Load, s span, pinned []int) ([]int, bool) {
+func (p *Plan) fit(node string, room *Room, load *placement.Amounts, s span, pinned []int) ([]int, bool) {
 	g := p.timelines[node]
 	if !g.fit(room, load, s, p.now) {
 		return nil, false
@@ -263,7 +263,7 @@ func (p *Plan) fit(node string, room *Room, load *Load, s span, pinned []int) ([
 }
 
 // fit reports whether a load fits in all lanes but those of GPUs.
-func (g *nodeTimeline) fit(room *Room, load *Load, s span, now int64) bool {
+func (g *nodeTimeline) fit(room *Room, load *placement.Amounts, s span, now int64) bool {
 	fits := func(name placement.ResourceName, amount, allocatable, used int64) bool {
 		if amount == 0 {
 			return true
@@ -307,10 +307,10 @@ func (g *nodeTimeline) devicesLeft(room *Room, s span, now int64) []int64 {
 
 // free returns how much of a load, which may not fit, would fit in each
 // dimension by itself; nothing if the node cannot take so many instances.
-func (p *Plan) free(node string, room *Room, load *Load, s span) placement.Resources {
+func (p *Plan) free(node string, room *Room, load *placement.Amounts, s span) placement.Resources {
 	var free placement.Resources
 	g := p.timelines[node]
-	if !g.fit(room, &Load{Instances: load.Instances}, s, p.now) {
+	if !g.fit(room, &placement.Amounts{Instances: load.Instances}, s, p.now) {
 		return free
 	}
 	for name, asked := range load.Resources.All() {

@@ -1,6 +1,10 @@
 package reservation
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/rads-project/constellation/placement"
+)
 
 // trial is a decision in the making: what it would change is counted on the
 // plan while it looks further, and taken back at the end. What stays are the
@@ -76,7 +80,7 @@ func (t *trial) fit(h *hold) bool {
 }
 
 // place puts a load on the first wanted node that has room.
-func (t *trial) place(want Want, load Load) (hold, bool) {
+func (t *trial) place(want Want, load placement.Amounts) (hold, bool) {
 	holds := t.fill(want, load, 1)
 	if len(holds) == 0 {
 		return hold{}, false
@@ -88,7 +92,7 @@ func (t *trial) place(want Want, load Load) (hold, bool) {
 // Where the order of nodes depends on the other slots, it is asked for again for
 // every slot. Else a node that has no room for one more gets none by what
 // follows, and one look at each node does for all of them.
-func (t *trial) fill(want Want, load Load, count int) []hold {
+func (t *trial) fill(want Want, load placement.Amounts, count int) []hold {
 	var holds []hold
 	s := t.plan.span(want.Window)
 	for len(holds) < count {
@@ -119,7 +123,7 @@ func (t *trial) fill(want Want, load Load, count int) []hold {
 }
 
 // placeOn is place for one node.
-func (t *trial) placeOn(want Want, load Load, node string) (hold, bool) {
+func (t *trial) placeOn(want Want, load placement.Amounts, node string) (hold, bool) {
 	if node == "" || want.Node != "" && want.Node != node {
 		return hold{}, false
 	}
@@ -137,7 +141,7 @@ func (r *Reservation) want(taken []string) Want {
 }
 
 // load returns what one slot of the reservation holds.
-func (r *Reservation) load() Load { return Load{r.Params.Shape, 1} }
+func (r *Reservation) load() placement.Amounts { return placement.OneInstance(r.Params.Shape) }
 
 // wantAnother describes the nodes for a slot of a reservation beside its other
 // slots, as the trial has them.

@@ -19,7 +19,7 @@ import (
 // each in the holds of its node. Slots beyond the present ones cost what they do
 // in Reserve. A refusal names no Earliest.
 //
-// Errors: InvalidError, NotFoundError, StateError, VersionError, InUseError,
+// Errors: ErrInvalid, ErrNotFound, StateError, VersionError, InUseError,
 // RefusedError.
 func (p *Plan) Update(nodes Nodes, id string, version uint64, params Params) ([]PlanChange, error) {
 	r, err := p.live(id, "update")
@@ -204,7 +204,7 @@ func (s *Slot) preferredDevices() []int {
 //
 // It takes O(c log c) in the claims of the reservation; see Apply.
 //
-// Errors: NotFoundError, StateError (it has ended), InUseError.
+// Errors: ErrNotFound, StateError (it has ended), InUseError.
 func (p *Plan) Release(id string, force bool) ([]PlanChange, error) {
 	r, err := p.live(id, "release")
 	switch {

@@ -5,6 +5,8 @@ import (
 	"iter"
 	"slices"
 	"time"
+
+	"github.com/rads-project/constellation/placement"
 )
 
 // State is where a reservation is in its life.
@@ -120,16 +122,16 @@ func (r *Reservation) Instances() []string {
 // stand in it; after the end the held part of those still there. What a claim
 // takes beyond its slot is in Claim.Excess and paid for by the claimant. O(slots
 // and claims).
-func (r *Reservation) Owes() Load {
-	var owed Load
-	add := func(l Load) {
+func (r *Reservation) Owes() placement.Amounts {
+	var owed placement.Amounts
+	add := func(l placement.Amounts) {
 		// The sum of all slots was checked when the parameters were.
 		owed.Resources, _ = owed.Resources.Add(l.Resources)
 		owed.Instances += l.Instances
 	}
 	for i := range r.Slots {
 		if r.holding() && r.Slots[i].Node != "" {
-			add(Load{r.Params.Shape, 1})
+			add(placement.OneInstance(r.Params.Shape))
 			continue
 		}
 		for _, c := range r.Slots[i].Claims {
@@ -179,7 +181,7 @@ func (r *Reservation) window() Window {
 
 // slotHold returns the hold of a slot on a node.
 func (r *Reservation) slotHold(node string, devices []int) hold {
-	return hold{node, r.window(), Load{r.Params.Shape, 1}, devices}
+	return hold{node, r.window(), placement.OneInstance(r.Params.Shape), devices}
 }
 
 // holds yields what the slot counts for on its node: while it holds capacity

@@ -3,6 +3,8 @@ package reservation
 import (
 	"slices"
 	"time"
+
+	"github.com/rads-project/constellation/placement"
 )
 
 // Slot is one unit of a reservation: Params.Shape on one node.
@@ -39,11 +41,11 @@ type Claim struct {
 	Namespace string `json:"namespace,omitempty"`
 	// Held is the part that the slot covers and the reservation's namespace
 	// pays for.
-	Held Load `json:"held,omitzero"`
+	Held placement.Amounts `json:"held,omitzero"`
 	// Excess is the part in dimensions beyond the shape, taken from the node
 	// and paid for by Namespace. Every instance of a slot but one counts here
 	// among the instances.
-	Excess Load `json:"excess,omitzero"`
+	Excess placement.Amounts `json:"excess,omitzero"`
 	// Devices are the GPUs that the instance uses.
 	Devices []int `json:"devices,omitempty"`
 	// Until is when the instance promised to be gone, zero if it did not. Its
@@ -59,8 +61,8 @@ func (c Claim) clone() Claim {
 }
 
 // used returns what the instances in the slot take of it.
-func (s *Slot) used() Load {
-	var used Load
+func (s *Slot) used() placement.Amounts {
+	var used placement.Amounts
 	for _, c := range s.Claims {
 		used.Resources, _ = used.Resources.Add(c.Held.Resources)
 		used.Instances += c.Held.Instances
@@ -74,9 +76,9 @@ func (s *Slot) claim(id string) int {
 }
 
 // whole returns all that the instance takes.
-func (c *Claim) whole() Load {
+func (c *Claim) whole() placement.Amounts {
 	sum, _ := c.Held.Resources.Add(c.Excess.Resources)
-	return Load{sum, c.Held.Instances + c.Excess.Instances}
+	return placement.Amounts{Resources: sum, Instances: c.Held.Instances + c.Excess.Instances}
 }
 
 // stay returns the instance as one that has lost its slot, which had that window.

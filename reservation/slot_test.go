@@ -106,7 +106,7 @@ func TestSlotHoldsOneInstance(t *testing.T) {
 	require.NoError(t, d.Remove("first"))
 	require.NoError(t, d.claim("r", "third", 1), "the slot's own place is free again")
 	r := d.lookup("r")
-	require.Equal(t, reservation.Load{Resources: cores(8), Instances: 1}, r.Owes())
+	require.Equal(t, placement.Amounts{Resources: cores(8), Instances: 1}, r.Owes())
 }
 
 func TestMostUsedSlotFirst(t *testing.T) {
@@ -130,7 +130,7 @@ func TestMostUsedSlotFirst(t *testing.T) {
 func TestFragmentsDoNotHoldASlot(t *testing.T) {
 	d := newDesk(t, node("n2", 8))
 	for _, id := range []string{"n1", "n2"} {
-		require.NoError(t, d.SetUsed(id, reservation.Load{Resources: cores(4), Instances: 1}))
+		require.NoError(t, d.SetUsed(id, placement.Amounts{Resources: cores(4), Instances: 1}))
 	}
 	var refused *reservation.RefusedError
 	_, err := d.Reserve(spec("r", 8))

@@ -229,7 +229,7 @@ func (s *Spec) validateRules() error {
 		}
 		errs = append(errs, validateName("owners", owner))
 	}
-	return errors.Join(append(errs, within("preferences", s.Preferences.Validate()))...)
+	return errors.Join(append(errs, placement.Within("preferences", s.Preferences.Validate()))...)
 }
 
 // validateName refuses what placement refuses as an ID; it may be empty.
@@ -245,7 +245,7 @@ func validateName(field, name string) error {
 
 // validateAmounts checks the shape as placement does the amounts of a request.
 func validateAmounts(shape placement.Resources) error {
-	errs := []error{within("shape", shape.Validate())}
+	errs := []error{placement.Within("shape", shape.Validate())}
 	if gpu := shape.GPU; gpu > placement.Device && gpu%placement.Device != 0 {
 		errs = append(errs, invalid("shape.gpu", gpu, "want whole devices or a fraction of one"))
 	}

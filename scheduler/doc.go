@@ -17,7 +17,7 @@
 //
 // A request's ID names its allocation. Placing the same request again returns
 // the existing decision, so that a caller who has not heard the answer can
-// simply repeat the call; another request under that ID is a [ConflictError].
+// simply repeat the call; another request under that ID is [ErrConflict].
 //
 // # Refusals and explanations
 //
@@ -81,8 +81,8 @@
 // node fits either, both errors are joined. Instances of a lost node are
 // refunded, and charged again when they come back.
 //
-// errors.Is(err, ErrNotFound) also reports true for quota.ErrNotFound and
-// reservation.ErrNotFound; likewise [ErrConflict], [ErrInUse] and [ErrInvalid].
+// [ErrNotFound], [ErrConflict], [ErrInUse] and [ErrInvalid] are the values of
+// package placement, which packages quota and reservation return too.
 //
 // # Reservations
 //

@@ -5,8 +5,6 @@ import (
 	"fmt"
 
 	"github.com/rads-project/constellation/placement"
-	"github.com/rads-project/constellation/quota"
-	"github.com/rads-project/constellation/reservation"
 )
 
 // The decisions that a caller can take on an error. Each comes wrapped in a
@@ -14,21 +12,10 @@ import (
 var (
 	// ErrUnschedulable: no node fits now. See UnschedulableError.
 	ErrUnschedulable = errors.New("scheduler: no node fits")
-	// ErrInvalid: the input is wrong and would be at any time. It is
-	// placement.ErrInvalid; the errors of quotas and reservations that are
-	// ErrInvalid there are it too.
-	ErrInvalid = placement.ErrInvalid
-	// ErrConflict: the ID names something else already. See ConflictError.
-	ErrConflict = errors.New("scheduler: conflict")
-	// ErrNotFound: there is nothing of that ID. See NotFoundError.
-	ErrNotFound = errors.New("scheduler: not found")
 	// ErrReleased: an allocation of that ID was released not long ago, and
 	// the request, or the second release, is taken for a late retry. See
 	// Config.RememberReleased and ReleasedError.
 	ErrReleased = errors.New("scheduler: released")
-	// ErrInUse: a quota or a reservation can not go while something uses it.
-	// See quota.InUseError and reservation.InUseError.
-	ErrInUse = errors.New("scheduler: in use")
 	// ErrClosed: the scheduler has been closed.
 	ErrClosed = errors.New("scheduler: closed")
 	// ErrJournal: the journal failed, and the scheduler with it. See
@@ -43,75 +30,20 @@ var (
 	ErrFormat = errors.New("scheduler: unreadable record")
 )
 
-// Kind is the sort of thing that an error is about.
-type Kind string
-
-// The kinds of things with an ID.
-const (
-	KindNode        Kind = "node"
-	KindAllocation  Kind = "allocation"
-	KindQuota       Kind = "quota"
-	KindReservation Kind = "reservation"
-	KindLabel       Kind = "label"
-	KindTaint       Kind = "taint"
+// The decisions that are the same in all packages: these are the values of
+// package placement, and so of quota and reservation too.
+var (
+	// ErrInvalid: the input is wrong and would be at any time. See
+	// placement.InvalidError.
+	ErrInvalid = placement.ErrInvalid
+	// ErrConflict: the ID names something else already. See placement.IDError.
+	ErrConflict = placement.ErrConflict
+	// ErrNotFound: there is nothing of that ID. See placement.IDError.
+	ErrNotFound = placement.ErrNotFound
+	// ErrInUse: a quota or a reservation cannot go while something uses it.
+	// See quota.InUseError and reservation.InUseError.
+	ErrInUse = placement.ErrInUse
 )
-
-// NotFoundError says what was not found. It unwraps to ErrNotFound.
-type NotFoundError struct {
-	// Kind is what was looked for, ID under which name: that of a quota is its
-	// namespace, of a label its key, of a taint KEY:EFFECT.
-	Kind Kind
-	ID   string
-}
-
-// Error returns "scheduler: KIND ID not found".
-func (e *NotFoundError) Error() string {
-	return fmt.Sprintf("scheduler: %s %.256q not found", e.Kind, e.ID)
-}
-
-// Unwrap returns ErrNotFound.
-func (e *NotFoundError) Unwrap() error { return ErrNotFound }
-
-// sharedError is an error about a quota or a reservation that callers may know
-// by the name of this package or by that of the package which keeps them.
-type sharedError struct {
-	error       // as it reads
-	also  error // of the other package
-}
-
-// Unwrap returns both.
-func (e *sharedError) Unwrap() []error { return []error{e.error, e.also} }
-
-// fromPlan returns what a call on a reservation reports for an error of the
-// plan.
-func fromPlan(id string, err error) error {
-	switch {
-	case errors.Is(err, reservation.ErrNotFound):
-		return &sharedError{&NotFoundError{KindReservation, id}, err}
-	case errors.Is(err, reservation.ErrConflict):
-		return &sharedError{&ConflictError{KindReservation, id, "exists with another spec"}, err}
-	case errors.Is(err, reservation.ErrInUse):
-		return &sharedError{err, ErrInUse}
-	default:
-		return err
-	}
-}
-
-// fromQuota returns what a call on a quota reports for an error of the
-// accounts, which names the namespace that has none: it may be a parent.
-func fromQuota(namespace string, err error) error {
-	if missing, ok := errors.AsType[*quota.NotFoundError](err); ok {
-		return &sharedError{err, &NotFoundError{KindQuota, missing.Namespace}}
-	}
-	switch {
-	case errors.Is(err, quota.ErrConflict):
-		return &sharedError{err, &ConflictError{KindQuota, namespace, "exists with another spec"}}
-	case errors.Is(err, quota.ErrInUse):
-		return &sharedError{err, ErrInUse}
-	default:
-		return err
-	}
-}
 
 // ReleasedError names the released allocation. It unwraps to ErrReleased.
 type ReleasedError struct{ ID string }
@@ -123,23 +55,6 @@ func (e *ReleasedError) Error() string {
 
 // Unwrap returns ErrReleased.
 func (e *ReleasedError) Unwrap() error { return ErrReleased }
-
-// ConflictError says which ID is taken and how. It unwraps to ErrConflict.
-type ConflictError struct {
-	// Kind is what the ID names.
-	Kind Kind
-	ID   string
-	// Reason completes "KIND ID …", for people.
-	Reason string
-}
-
-// Error returns "scheduler: KIND ID REASON".
-func (e *ConflictError) Error() string {
-	return fmt.Sprintf("scheduler: %s %.256q %s", e.Kind, e.ID, e.Reason)
-}
-
-// Unwrap returns ErrConflict.
-func (e *ConflictError) Unwrap() error { return ErrConflict }
 
 // JournalError says that an append failed. It unwraps to ErrJournal and to
 // its cause. What the call changed is either durable or lost, and a new

@@ -79,7 +79,7 @@ func ExampleScheduler_Schedule() {
 	_, notPlaced := s.Allocation(context.Background(), "a")
 	fmt.Println(d.NodeID, notPlaced)
 	// Output:
-	// n1 scheduler: allocation "a" not found
+	// n1 placement: allocation "a" not found
 }
 
 func ExampleScheduler_Allocate() {

@@ -127,7 +127,7 @@ func (s *Scheduler) Explain(ctx context.Context, req placement.Request) (Explana
 		if made != nil {
 			return nil
 		}
-		verdict, err := st.quota.Check(s.now, req.Namespace, quota.Instance(req.Resources), quota.MayBurst)
+		verdict, err := st.quota.Check(s.now, req.Namespace, placement.OneInstance(req.Resources), quota.MayBurst)
 		e.Exceeded = verdict.Violations
 		return err
 	})
@@ -138,7 +138,7 @@ func (s *Scheduler) Explain(ctx context.Context, req placement.Request) (Explana
 }
 
 // ExplainNode says which rules one node fails for the request, all of them,
-// or how it scores, as Explain does. An unknown node is a NotFoundError.
+// or how it scores, as Explain does. An unknown node is ErrNotFound.
 func (s *Scheduler) ExplainNode(ctx context.Context, req placement.Request, nodeID string) (NodeVerdict, error) {
 	var v NodeVerdict
 	err := s.explain(ctx, &req, func(st *state, q *index.Query) error {

@@ -5,7 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/rads-project/constellation/quota"
+	"github.com/rads-project/constellation/placement"
 )
 
 // TestBrokenInvariantClosesTheScheduler: books that no longer say what runs
@@ -21,7 +21,7 @@ func TestBrokenInvariantClosesTheScheduler(t *testing.T) {
 		addNodes(t, s, testNode("n1", 8))
 		place(t, s, testRequest("a", 2))
 		before := len(records(t, journal))
-		require.NoError(t, s.state.quota.Remove("ns", quota.Instance(testRequest("a", 2).Resources)))
+		require.NoError(t, s.state.quota.Remove("ns", placement.OneInstance(testRequest("a", 2).Resources)))
 
 		err := s.Release(t.Context(), "a")
 		var broken *InvariantError
@@ -47,7 +47,7 @@ func TestHostileJournalThatBreaksAnInvariantIsRefused(t *testing.T) {
 	s := newTestScheduler(t, Config{})
 	addNodes(t, s, testNode("n1", 8))
 	place(t, s, testRequest("a", 2))
-	require.NoError(t, s.state.quota.Remove("ns", quota.Instance(testRequest("a", 2).Resources)))
+	require.NoError(t, s.state.quota.Remove("ns", placement.OneInstance(testRequest("a", 2).Resources)))
 	e := &entry{seq: 3, time: s.state.now, changes: []decided{&Released{ID: "a", Generation: 1}}}
 	data, err := e.encode()
 	require.NoError(t, err)

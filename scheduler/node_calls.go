@@ -9,7 +9,7 @@ import (
 )
 
 // AddNode adds a node, ready for work. It returns InvalidErrors for what is
-// wrong with it, all at once, and a ConflictError if its ID is taken. The
+// wrong with it, all at once, and ErrConflict if its ID is taken. The
 // first node that is larger than all before in a dimension costs O(nodes),
 // others O(1), but for reservations that lack slots: these are looked for anew.
 func (s *Scheduler) AddNode(ctx context.Context, n placement.Node) error {
@@ -28,7 +28,7 @@ func (s *Scheduler) AddNode(ctx context.Context, n placement.Node) error {
 // in use is accepted: the dimensions are returned, in the order of
 // NodeInfo.Over, and nothing more lands there until as much is gone, not even
 // what asks for none of them. To take away a GPU that is in use is a
-// ConflictError. The same node again is no change.
+// ErrConflict. The same node again is no change.
 //
 // It takes time in proportion to what runs on the node and holds there, and for
 // a label that rules spread over or keep apart by, to the services with such
@@ -53,7 +53,7 @@ func (s *Scheduler) UpdateNode(ctx context.Context, n placement.Node) ([]placeme
 
 // RemoveNode takes a node away for good and returns what ran there, by ID.
 // Those allocations are gone; their IDs can be placed again, also with
-// Config.RememberReleased. A NotFoundError says that there is no such node. It
+// Config.RememberReleased. ErrNotFound says that there is no such node. It
 // takes time in proportion to what ran there.
 func (s *Scheduler) RemoveNode(ctx context.Context, nodeID string) ([]Allocation, error) {
 	if err := s.enter(ctx); err != nil {
@@ -76,7 +76,7 @@ func (s *Scheduler) RemoveNode(ctx context.Context, nodeID string) ([]Allocation
 }
 
 // Cordon keeps new work off a node. What runs there stays. A node that is
-// cordoned already is left as it is; an unknown one is a NotFoundError. It takes
+// cordoned already is left as it is; an unknown one is ErrNotFound. It takes
 // constant time.
 func (s *Scheduler) Cordon(ctx context.Context, nodeID string) error {
 	return s.mark(ctx, nodeID, MarkCordoned, func(n *node) bool { return n.cordoned })
@@ -92,7 +92,7 @@ func (s *Scheduler) Uncordon(ctx context.Context, nodeID string) error {
 // there is lost: it stays on the node's books, but counts in no affinity,
 // spread or quota, and its IDs may be placed anew as the next generation. A
 // node that is lost already is left as it is; an unknown one is a
-// NotFoundError. It takes time in proportion to what ran there.
+// ErrNotFound. It takes time in proportion to what ran there.
 func (s *Scheduler) MarkLost(ctx context.Context, nodeID string) error {
 	return s.mark(ctx, nodeID, MarkLost, func(n *node) bool { return n.lost })
 }
@@ -131,12 +131,12 @@ func (s *Scheduler) SetLabel(ctx context.Context, nodeID, key, value string) err
 	})
 }
 
-// RemoveLabel removes a label of a node; a NotFoundError says that it had
+// RemoveLabel removes a label of a node; ErrNotFound says that it had
 // none.
 func (s *Scheduler) RemoveLabel(ctx context.Context, nodeID, key string) error {
 	return s.update(ctx, nodeID, func(n *node) (placement.Node, error) {
 		if _, ok := n.Labels[key]; !ok {
-			return placement.Node{}, &NotFoundError{KindLabel, key}
+			return placement.Node{}, placement.NotFound(placement.KindLabel, key)
 		}
 		return n.relabel(key, "", true), nil
 	})
@@ -151,14 +151,14 @@ func (s *Scheduler) AddTaint(ctx context.Context, nodeID string, t placement.Tai
 	})
 }
 
-// RemoveTaint removes the taint of this key and effect; a NotFoundError says
+// RemoveTaint removes the taint of this key and effect; ErrNotFound says
 // that there was none. Evictions that it caused and that are not due yet are
 // cancelled.
 func (s *Scheduler) RemoveTaint(ctx context.Context, nodeID, key string, effect placement.Effect) error {
 	return s.update(ctx, nodeID, func(n *node) (placement.Node, error) {
 		updated := n.untaint(key, effect)
 		if len(updated.Taints) == len(n.Taints) {
-			return placement.Node{}, &NotFoundError{KindTaint, key + ":" + string(effect)}
+			return placement.Node{}, placement.NotFound(placement.KindTaint, key+":"+string(effect))
 		}
 		return updated, nil
 	})

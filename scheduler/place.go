@@ -8,7 +8,7 @@ import (
 )
 
 // Schedule decides where the request would go and changes nothing. For an ID
-// that is placed it returns the existing decision, or a ConflictError if it
+// that is placed it returns the existing decision, or ErrConflict if it
 // was placed with another request; otherwise what Place would decide now, or
 // its refusal. It costs what the decision of Place does.
 func (s *Scheduler) Schedule(ctx context.Context, req placement.Request) (Decision, error) {
@@ -17,7 +17,7 @@ func (s *Scheduler) Schedule(ctx context.Context, req placement.Request) (Decisi
 
 // Place decides where the request goes and commits it, in one step. The same
 // request again returns the existing decision. It returns InvalidErrors for
-// what is wrong with the request, all at once, a ConflictError if its ID is
+// what is wrong with the request, all at once, ErrConflict if its ID is
 // placed with another request, and an UnschedulableError if no node fits now.
 //
 // Package index says what the search costs: mostly O(log n) in the nodes, in
@@ -32,10 +32,10 @@ func (s *Scheduler) Place(ctx context.Context, req placement.Request) (Decision,
 
 // Allocate commits the request on a node of the caller's choice, after the
 // same checks that Place makes of every node. Errors are those of Place, and a
-// NotFoundError if there is no such node.
+// ErrNotFound if there is no such node.
 func (s *Scheduler) Allocate(ctx context.Context, nodeID string, req placement.Request) (Decision, error) {
 	if nodeID == "" { // which means any node below
-		return Decision{}, &NotFoundError{KindNode, nodeID}
+		return Decision{}, placement.NotFound(placement.KindNode, nodeID)
 	}
 	return s.decide(ctx, &req, nodeID, true)
 }
@@ -87,7 +87,7 @@ func (s *Scheduler) placeLocked(req *placement.Request, to candidate) Decision {
 
 // Release says that the instance is gone and frees what it used, whether it
 // was running or lost. A second release is a ReleasedError as long as
-// Config.RememberReleased has the ID, and then a NotFoundError like that of an
+// Config.RememberReleased has the ID, and then ErrNotFound like that of an
 // ID that never was. It takes constant time but for reservations, which cost
 // O(log h) in the holds of the node.
 func (s *Scheduler) Release(ctx context.Context, id string) error {
@@ -110,17 +110,17 @@ func (s *Scheduler) Release(ctx context.Context, id string) error {
 }
 
 // ReleaseGeneration says that a stale generation is gone, which a lost node
-// held when it came back. One that is not on the books is a NotFoundError. One
-// that is not stale is a ConflictError: numbers start again once nothing of an
+// held when it came back. One that is not on the books is ErrNotFound. One
+// that is not stale is ErrConflict: numbers start again once nothing of an
 // ID is on the books, and a late repetition must not release what runs now.
 func (s *Scheduler) ReleaseGeneration(ctx context.Context, id string, generation uint64) error {
 	return s.change(ctx, func(st *state) (decided, error) {
 		a := st.generation(id, generation)
 		switch {
 		case a == nil:
-			return nil, &NotFoundError{KindAllocation, id}
+			return nil, placement.NotFound(placement.KindAllocation, id)
 		case a.state != stale:
-			return nil, &ConflictError{KindAllocation, id, fmt.Sprintf("has generation %d that is not stale", generation)}
+			return nil, placement.Conflict(placement.KindAllocation, id, fmt.Sprintf("has generation %d that is not stale", generation))
 		}
 		return &Released{ID: id, Generation: generation}, nil
 	})
@@ -163,7 +163,7 @@ func (s *Scheduler) Allocations(ctx context.Context) ([]Allocation, error) {
 // added by index. A fraction never becomes whole devices or the reverse; an
 // instance without GPUs may get either, and any may give up all. A lost
 // instance, and one in a slot of an active reservation, keeps its size: that is a
-// ConflictError. A refusal by quota is a quota.ExceededError.
+// ErrConflict. A refusal by quota is a quota.ExceededError.
 func (s *Scheduler) Resize(ctx context.Context, id string, to placement.Resources) (Decision, error) {
 	if err := s.enter(ctx); err != nil {
 		return Decision{}, err

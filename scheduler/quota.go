@@ -12,7 +12,7 @@ import (
 type QuotaInfo struct {
 	quota.Spec
 	// Usage in each dimension that is used or limited, in the order of
-	// quota.Amounts.All.
+	// placement.Amounts.All.
 	Usage []quota.Usage
 	// Version is the sequence number of the last change of the spec.
 	Version uint64
@@ -43,7 +43,7 @@ func (s *Scheduler) declare(ctx context.Context, check func(*quota.Accounts, quo
 	if old, ok := s.state.quota.Spec(spec.Namespace); err == nil && (!ok || !old.Equal(spec)) {
 		over = s.commitLocked(c).over
 	}
-	if err := s.unlockAndWait(ctx, fromQuota(spec.Namespace, err)); err != nil {
+	if err := s.unlockAndWait(ctx, err); err != nil {
 		return nil, err
 	}
 	return over, nil
@@ -69,7 +69,7 @@ func (s *Scheduler) DeleteQuota(ctx context.Context, namespace string) error {
 		users := c.users(used.Namespace)
 		used.IDs = users[:min(3, len(users))]
 	}
-	return fromQuota(namespace, err)
+	return err
 }
 
 // CheckQuota says whether one more instance of these amounts would be
@@ -78,19 +78,19 @@ func (s *Scheduler) DeleteQuota(ctx context.Context, namespace string) error {
 // dimensions in use times the levels above the namespace, at most 17 × 8.
 func (s *Scheduler) CheckQuota(ctx context.Context, namespace string, r placement.Resources) (v quota.Verdict, err error) {
 	err = s.read(ctx, func(st *state) error {
-		v, err = st.quota.Check(s.now, namespace, quota.Instance(r), quota.MayBurst)
+		v, err = st.quota.Check(s.now, namespace, placement.OneInstance(r), quota.MayBurst)
 		return err
 	})
 	return v, err
 }
 
-// Quota returns the quota of a namespace, and a quota.NotFoundError if none
+// Quota returns the quota of a namespace, and ErrNotFound if none
 // is declared for it. It takes time in proportion to the dimensions in use.
 func (s *Scheduler) Quota(ctx context.Context, namespace string) (info QuotaInfo, err error) {
 	err = s.read(ctx, func(st *state) error {
 		spec, ok := st.quota.Spec(namespace)
 		if !ok {
-			return fromQuota(namespace, &quota.NotFoundError{Namespace: namespace})
+			return placement.NotFound(placement.KindQuota, namespace)
 		}
 		info = st.quotaInfo(s.now, spec)
 		return nil

@@ -247,26 +247,24 @@ func TestErrorsOfQuotasByEitherName(t *testing.T) {
 	_, noParent := s.CreateQuota(t.Context(), quota.Spec{Namespace: "child", Parent: "none"})
 	_, other := s.CreateQuota(t.Context(), cpuQuota("ns", 9))
 	tests := []struct {
-		name        string
-		err         error
-		ours, other error
-		text        string
+		name       string
+		err        error
+		ours, same error
+		text       string
 	}{
-		{"look", missing, ErrNotFound, quota.ErrNotFound, `quota: namespace "none" has no spec`},
-		{"update", noUpdate, ErrNotFound, quota.ErrNotFound, `quota: namespace "none" has no spec`},
-		{"parent", noParent, ErrNotFound, quota.ErrNotFound, `quota: namespace "none" has no spec`},
-		{"delete none", s.DeleteQuota(t.Context(), "none"), ErrNotFound, quota.ErrNotFound, `quota: namespace "none" has no spec`},
-		{"another spec", other, ErrConflict, quota.ErrConflict, `quota: "ns" has another spec already`},
+		{"look", missing, ErrNotFound, quota.ErrNotFound, `placement: quota "none" not found`},
+		{"update", noUpdate, ErrNotFound, quota.ErrNotFound, `placement: quota "none" not found`},
+		{"parent", noParent, ErrNotFound, quota.ErrNotFound, `placement: quota "none" not found`},
+		{"delete none", s.DeleteQuota(t.Context(), "none"), ErrNotFound, quota.ErrNotFound, `placement: quota "none" not found`},
+		{"another spec", other, ErrConflict, quota.ErrConflict, `placement: quota "ns" exists with another spec`},
 		{"in use", s.DeleteQuota(t.Context(), "ns"), ErrInUse, quota.ErrInUse, `quota: namespace "ns" still has charges, 1 in all: "a"`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			require.ErrorIs(t, test.err, test.ours)
-			require.ErrorIs(t, test.err, test.other)
+			require.Same(t, test.ours, test.same)
 			require.EqualError(t, test.err, test.text)
 		})
 	}
-	var none *NotFoundError
-	require.ErrorAs(t, noParent, &none)
-	require.Equal(t, &NotFoundError{KindQuota, "none"}, none)
+	require.Equal(t, placement.NotFound(placement.KindQuota, "none"), noParent)
 }

@@ -58,7 +58,6 @@ func (s *Scheduler) PlaceFromReservation(ctx context.Context, id string, req pla
 	to, err := s.state.findClaim(s.now, id, &s.scratch.request)
 	switch {
 	case err != nil:
-		err = fromPlan(id, err)
 	case to.existing != nil:
 		d = to.existing.decision()
 	default:
@@ -80,7 +79,7 @@ func (s *Scheduler) Unclaim(ctx context.Context, id string) error {
 			return nil, err
 		}
 		if a.covered == nil {
-			return nil, &ConflictError{KindAllocation, id, "stands in no reservation"}
+			return nil, placement.Conflict(placement.KindAllocation, id, "stands in no reservation")
 		}
 		return &Released{ID: id, Generation: a.generation, Unclaimed: true}, nil
 	})
@@ -92,7 +91,7 @@ func (s *Scheduler) Unclaim(ctx context.Context, id string) error {
 // Errors: those of reservation.Plan.Update.
 func (s *Scheduler) Extend(ctx context.Context, id string, end time.Time) (reservation.Reservation, error) {
 	if end.IsZero() { // which keeps the end, for UpdateReservation
-		return reservation.Reservation{}, &reservation.InvalidError{Field: "end", Value: end.String(), Reason: "missing"}
+		return reservation.Reservation{}, &placement.InvalidError{Field: "end", Value: end.String(), Reason: "missing"}
 	}
 	return s.UpdateReservation(ctx, id, 0, reservation.Params{End: end})
 }
@@ -142,19 +141,19 @@ func (s *Scheduler) changePlan(ctx context.Context, id *string, decide func(*sta
 	if !ok {
 		r = reservation.Reservation{Spec: reservation.Spec{ID: *id}, Phase: reservation.Ended}
 	}
-	if err := s.unlockAndWait(ctx, fromPlan(*id, err)); err != nil {
+	if err := s.unlockAndWait(ctx, err); err != nil {
 		return reservation.Reservation{}, err
 	}
 	return r, nil
 }
 
-// Reservation returns a reservation, and a NotFoundError, which is
-// reservation.ErrNotFound too, if there is none of that ID any more.
+// Reservation returns a reservation, and ErrNotFound if there is none of that ID
+// any more.
 func (s *Scheduler) Reservation(ctx context.Context, id string) (r reservation.Reservation, err error) {
 	err = s.read(ctx, func(st *state) error {
 		var ok bool
 		if r, ok = st.plan.Reservation(id); !ok {
-			return fromPlan(id, reservation.ErrNotFound)
+			return placement.NotFound(placement.KindReservation, id)
 		}
 		return nil
 	})

@@ -243,26 +243,18 @@ func TestErrorsOfBothPackages(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			err := test.call()
 			require.ErrorIs(t, err, ErrNotFound)
-			require.ErrorIs(t, err, reservation.ErrNotFound)
-			var missing *NotFoundError
-			require.ErrorAs(t, err, &missing)
-			require.Equal(t, &NotFoundError{KindReservation, "x"}, missing)
-			require.EqualError(t, err, `scheduler: reservation "x" not found`)
+			require.Equal(t, placement.NotFound(placement.KindReservation, "x"), err)
 		})
 	}
 
 	reserve(t, s, holding("r", 1, 1))
 	_, err := s.Reserve(ctx, holding("r", 2, 1))
 	require.ErrorIs(t, err, ErrConflict)
-	require.ErrorIs(t, err, reservation.ErrConflict)
-	var conflict *reservation.ConflictError
-	require.ErrorAs(t, err, &conflict)
-	require.EqualError(t, err, `scheduler: reservation "r" exists with another spec`)
+	require.EqualError(t, err, `placement: reservation "r" exists with another spec`)
 
 	_, err = s.PlaceFromReservation(ctx, "r", onlyCPU("a", 1))
 	require.NoError(t, err)
 	err = s.ReleaseReservation(ctx, "r", false)
 	require.ErrorIs(t, err, ErrInUse)
-	require.ErrorIs(t, err, reservation.ErrInUse)
 	require.EqualError(t, err, `reservation: "r" is in use by ["a"]`)
 }

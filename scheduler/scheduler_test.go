@@ -57,7 +57,7 @@ func TestSameIDAgain(t *testing.T) {
 	other := testRequest("a", 2)
 	other.Preferences = placement.Use(placement.BinPack).TolerateExists("x")
 	_, err = s.Place(t.Context(), other)
-	var conflict *ConflictError
+	var conflict *placement.IDError
 	require.ErrorAs(t, err, &conflict)
 	require.Equal(t, "a", conflict.ID)
 	require.Equal(t, before, snapshot(t, s))

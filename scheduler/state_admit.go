@@ -17,7 +17,7 @@ func (st *state) admitNew(n placement.Node) (*NodeAdded, error) {
 		return nil, err
 	}
 	if _, exists := st.nodes[n.ID]; exists {
-		return nil, &ConflictError{KindNode, n.ID, "exists"}
+		return nil, placement.Conflict(placement.KindNode, n.ID, "exists")
 	}
 	return &NodeAdded{Node: canonical, Join: st.joins + 1, Reference: reference}, nil
 }
@@ -76,7 +76,7 @@ func (st *state) admitDimensions(field string, r placement.Resources) error {
 // held in the slot of one.
 func (st *state) keepsDevices(n *node, to placement.Devices) error {
 	inUse := func(by string) error {
-		return &ConflictError{KindNode, n.ID, "has a device in use by " + by + " that the update takes away"}
+		return placement.Conflict(placement.KindNode, n.ID, "has a device in use by "+by+" that the update takes away")
 	}
 	for a := n.first; a != nil; a = a.next {
 		for _, d := range a.devices {

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/rads-project/constellation/placement"
-	"github.com/rads-project/constellation/quota"
 )
 
 // Report is an instance that a worker says runs on its node.
@@ -137,7 +136,7 @@ func (st *state) countable(n *node, running []Report) error {
 		}
 	}
 	var entering *Report // nil is what returns
-	err := st.quota.CheckAll(st.now, func(yield func(string, quota.Amounts) bool) {
+	err := st.quota.CheckAll(st.now, func(yield func(string, placement.Amounts) bool) {
 		if n != nil {
 			for a := n.first; a != nil; a = a.next {
 				if a.state == lost && !yield(a.namespace(), st.chargeOf(a)) {
@@ -147,7 +146,7 @@ func (st *state) countable(n *node, running []Report) error {
 		}
 		for i := range running {
 			entering = &running[i]
-			if !yield(entering.Request.Namespace, quota.Instance(entering.Request.Resources)) {
+			if !yield(entering.Request.Namespace, placement.OneInstance(entering.Request.Resources)) {
 				return
 			}
 		}
@@ -241,7 +240,7 @@ func (c *NodeAdopted) check(st *state) error {
 	for _, r := range c.Instances {
 		err := c.validate(r)
 		if st.allocations[r.Request.ID] != nil || seen[r.Request.ID] || r.Generation == 0 {
-			err = errors.Join(err, &ConflictError{KindAllocation, r.Request.ID, "is there twice"})
+			err = errors.Join(err, placement.Conflict(placement.KindAllocation, r.Request.ID, "is there twice"))
 		}
 		seen[r.Request.ID] = true
 		errs = append(errs, err)

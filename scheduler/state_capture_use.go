@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/rads-project/constellation/internal/index"
+	"github.com/rads-project/constellation/placement"
 	"github.com/rads-project/constellation/quota"
 	"github.com/rads-project/constellation/reservation"
 )
@@ -95,8 +96,8 @@ func (c *capture) quotas() (state quota.State, versions map[string]uint64) {
 }
 
 // charges yields what every running instance and every reservation charges.
-func (c *capture) charges() iter.Seq2[string, quota.Amounts] {
-	return func(yield func(string, quota.Amounts) bool) {
+func (c *capture) charges() iter.Seq2[string, placement.Amounts] {
+	return func(yield func(string, placement.Amounts) bool) {
 		for _, saved := range c.copies {
 			for i := range saved.allocations {
 				a := &saved.allocations[i]
@@ -106,7 +107,7 @@ func (c *capture) charges() iter.Seq2[string, quota.Amounts] {
 			}
 		}
 		for r := range c.reservations.all() {
-			if owes := r.Owes(); !owes.IsZero() && !yield(r.Spec.Namespace, amountsOf(owes)) {
+			if owes := r.Owes(); !owes.IsZero() && !yield(r.Spec.Namespace, owes) {
 				return
 			}
 		}

@@ -256,7 +256,7 @@ type QuotaDeleted struct {
 // evicted for it.
 type QuotaOver struct {
 	// Usage that is over, by namespace and then in the order of
-	// quota.Amounts.All.
+	// placement.Amounts.All.
 	Usage []quota.Usage `json:"usage"`
 }
 

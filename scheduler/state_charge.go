@@ -16,7 +16,7 @@ import (
 
 // admits asks the quota of the request's namespace.
 func (st *state) admits(now time.Time, req *placement.Request) error {
-	verdict, err := st.quota.Check(now, req.Namespace, quota.Instance(req.Resources), quota.MayBurst)
+	verdict, err := st.quota.Check(now, req.Namespace, placement.OneInstance(req.Resources), quota.MayBurst)
 	return st.exceeded(req.Namespace, verdict, err)
 }
 
@@ -35,10 +35,10 @@ func (st *state) exceeded(namespace string, verdict quota.Verdict, err error) er
 
 // chargeOf returns what an instance charges its namespace: itself, less what
 // the slot that it stands in covers.
-func (st *state) chargeOf(a *allocation) quota.Amounts { return chargeFor(a.resources, a.covered) }
+func (st *state) chargeOf(a *allocation) placement.Amounts { return chargeFor(a.resources, a.covered) }
 
-func chargeFor(r placement.Resources, covered *paidByReservation) quota.Amounts {
-	amounts := quota.Instance(r)
+func chargeFor(r placement.Resources, covered *paidByReservation) placement.Amounts {
+	amounts := placement.OneInstance(r)
 	if covered != nil {
 		amounts.Resources, _ = amounts.Resources.Sub(covered.Resources)
 		amounts.Instances -= covered.Instances
@@ -52,7 +52,7 @@ func stillCovered(covered *paidByReservation, to placement.Resources) *paidByRes
 	if covered == nil {
 		return nil
 	}
-	still := paidByReservation{quota.Amounts{Instances: covered.Instances}, covered.reservation}
+	still := paidByReservation{placement.Amounts{Instances: covered.Instances}, covered.reservation}
 	for name, amount := range covered.Resources.All() {
 		still.Resources = still.Resources.With(name, min(amount, to.Amount(name)))
 	}
@@ -100,15 +100,15 @@ func (st *state) quotaInfo(now time.Time, spec quota.Spec) QuotaInfo {
 }
 
 // charges yields what every running instance and every reservation charges.
-func (st *state) charges() iter.Seq2[string, quota.Amounts] {
-	return func(yield func(string, quota.Amounts) bool) {
+func (st *state) charges() iter.Seq2[string, placement.Amounts] {
+	return func(yield func(string, placement.Amounts) bool) {
 		for _, a := range st.allocations {
 			if a.state == running && !yield(a.namespace(), st.chargeOf(a)) {
 				return
 			}
 		}
 		for r := range st.plan.Reservations() {
-			if owes := r.Owes(); !owes.IsZero() && !yield(r.Spec.Namespace, amountsOf(owes)) {
+			if owes := r.Owes(); !owes.IsZero() && !yield(r.Spec.Namespace, owes) {
 				return
 			}
 		}
@@ -146,11 +146,7 @@ func (st *state) verifyQuota() error { return st.quota.Verify(st.charges()) }
 // reservationCharge is what a reservation charges its namespace.
 type reservationCharge struct {
 	namespace string
-	amounts   quota.Amounts
-}
-
-func amountsOf(l reservation.Load) quota.Amounts {
-	return quota.Amounts{Resources: l.Resources, Instances: l.Instances}
+	amounts   placement.Amounts
 }
 
 // charged brings the charge of a reservation to what it owes now. A namespace
@@ -161,8 +157,8 @@ func (st *state) charged(id, namespace string) {
 	if paying {
 		namespace = paid.namespace
 	}
-	owes := amountsOf(st.plan.Owes(id))
-	switch owing := !owes.Equal(quota.Amounts{}); {
+	owes := st.plan.Owes(id)
+	switch owing := !owes.IsZero(); {
 	case paying && owing:
 		_, err := st.editQuota(namespace).Replace(st.now, namespace, paid.amounts, owes)
 		must("what a reservation owes can be charged in place of what it has paid", err)
@@ -193,7 +189,7 @@ func (st *state) affordable(now time.Time, changes []reservation.PlanChange, err
 	verdict, err := st.quota.CheckExchange(now, quota.Exchange{
 		Namespace: r.Spec.Namespace,
 		From:      st.payments[r.Spec.ID].amounts,
-		To:        amountsOf(r.Owes()),
+		To:        r.Owes(),
 		Freed:     st.freed(changes),
 	}, quota.SoftOnly)
 	if err := st.exceeded(r.Spec.Namespace, verdict, err); err != nil {
@@ -204,7 +200,7 @@ func (st *state) affordable(now time.Time, changes []reservation.PlanChange, err
 
 // affordsAll asks the quota for all slots of a spec that is valid.
 func (st *state) affordsAll(now time.Time, spec *reservation.Spec) error {
-	all := quota.Amounts{Instances: int64(spec.Count)}
+	all := placement.Amounts{Instances: int64(spec.Count)}
 	for name, amount := range spec.Shape.All() {
 		all.Resources = all.Resources.With(name, amount*int64(spec.Count))
 	}
@@ -214,14 +210,14 @@ func (st *state) affordsAll(now time.Time, spec *reservation.Spec) error {
 
 // freed yields what namespaces get back for the slots that are lost by changes
 // of the plan.
-func (st *state) freed(changes []reservation.PlanChange) iter.Seq2[string, quota.Amounts] {
-	return func(yield func(string, quota.Amounts) bool) {
+func (st *state) freed(changes []reservation.PlanChange) iter.Seq2[string, placement.Amounts] {
+	return func(yield func(string, placement.Amounts) bool) {
 		for _, c := range changes {
 			if c.Kind != reservation.Move || c.Node != "" {
 				continue
 			}
 			lost, _ := st.plan.Reservation(c.ID)
-			if !yield(lost.Spec.Namespace, quota.Instance(lost.Params.Shape)) {
+			if !yield(lost.Spec.Namespace, placement.OneInstance(lost.Params.Shape)) {
 				return
 			}
 		}

@@ -13,7 +13,7 @@ func (c *Placed) check(st *state) error {
 		return err
 	}
 	if old := st.allocations[c.ID]; old != nil && (old.state != lost || c.Generation <= old.generation) {
-		return &ConflictError{KindAllocation, c.ID, "is placed"}
+		return placement.Conflict(placement.KindAllocation, c.ID, "is placed")
 	}
 	req := c.Request()
 	if err := st.checkInstance(&req, n, c.Devices, c.Generation); err != nil || c.Claim == nil {
@@ -27,7 +27,7 @@ func (st *state) checkInstance(req *placement.Request, n *node, devices []uint16
 		return err
 	}
 	if st.generation(req.ID, generation) != nil {
-		return &ConflictError{KindAllocation, req.ID, "is there twice"}
+		return placement.Conflict(placement.KindAllocation, req.ID, "is there twice")
 	}
 	return errors.Join(st.checkDimensions(req.Resources), checkDevices(n.Node, req.Resources.GPU, devices))
 }

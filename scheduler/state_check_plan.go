@@ -62,7 +62,7 @@ func (c *planCheck) change(change *reservation.PlanChange) error {
 		return c.known(change.ID)
 	case reservation.Tell:
 		if _, ok := c.plan.Stay(change.Instance); !ok {
-			return &NotFoundError{KindAllocation, change.Instance}
+			return placement.NotFound(placement.KindAllocation, change.Instance)
 		}
 		return c.known(change.ID)
 	default:
@@ -72,7 +72,7 @@ func (c *planCheck) change(change *reservation.PlanChange) error {
 
 func (c *planCheck) known(id string) error {
 	if _, ok := c.plan.Reservation(id); !ok || c.ended[id] {
-		return &NotFoundError{KindReservation, id}
+		return placement.NotFound(placement.KindReservation, id)
 	}
 	return nil
 }
@@ -153,7 +153,7 @@ func checkParts(claim *reservation.Claim, resources placement.Resources) error {
 	if err != nil || !whole.Equal(resources) || claim.Held.Instances+claim.Excess.Instances != 1 {
 		return fmt.Errorf("claim of other amounts than %q takes", claim.ID)
 	}
-	for _, part := range []reservation.Load{claim.Held, claim.Excess} {
+	for _, part := range []placement.Amounts{claim.Held, claim.Excess} {
 		if err := part.Resources.Validate(); err != nil || part.Instances < 0 {
 			return fmt.Errorf("claim of negative amounts by %q", claim.ID)
 		}
@@ -183,7 +183,7 @@ func (st *state) checkClaim(c *Placed) error {
 	claim := c.Claim.Claim
 	switch {
 	case !ok:
-		return &NotFoundError{KindReservation, c.Claim.ID}
+		return placement.NotFound(placement.KindReservation, c.Claim.ID)
 	case c.Claim.Kind != reservation.Fill || claim == nil || claim.ID != c.ID ||
 		claim.Namespace != c.Request().Namespace || !slices.Equal(claim.Devices, deviceList(c.Devices)):
 		return fmt.Errorf("claim of another instance than %q", c.ID)

@@ -55,7 +55,7 @@ func TestHostileChangesOfThePlan(t *testing.T) {
 		}, "two slots"},
 		{"beside and in a slot", []reservation.PlanChange{put("r2", func(r *reservation.Reservation) {
 			r.Slots[0].Claims = []reservation.Claim{{
-				ID: "b", Namespace: "ns", Held: reservation.Load{Resources: placement.Resources{CPU: 2 * placement.Core}, Instances: 1},
+				ID: "b", Namespace: "ns", Held: placement.Amounts{Resources: placement.Resources{CPU: 2 * placement.Core}, Instances: 1},
 			}}
 		})}, "and elsewhere"},
 		{"of another namespace", []reservation.PlanChange{
@@ -90,7 +90,7 @@ func TestHostileChangesOfThePlan(t *testing.T) {
 	req := onlyCPU("b", 2)
 	err := st.checkClaim(&Placed{ID: req.ID, Resources: req.Resources, rules: &req, NodeID: "n1", Claim: &reservation.PlanChange{
 		Kind: reservation.Fill, ID: "r2", Claim: &reservation.Claim{
-			ID: "b", Namespace: "ns", Held: reservation.Load{Resources: req.Resources, Instances: 1},
+			ID: "b", Namespace: "ns", Held: placement.Amounts{Resources: req.Resources, Instances: 1},
 		},
 	}})
 	require.ErrorContains(t, err, "stands elsewhere")

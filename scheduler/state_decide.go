@@ -47,7 +47,7 @@ func (st *state) find(now time.Time, req *placement.Request, nodeID string) (can
 	case err != nil:
 		return candidate{}, err
 	case existing != nil && on != nil && on != existing.node:
-		return candidate{}, &ConflictError{KindAllocation, req.ID, "is placed on node " + existing.node.ID}
+		return candidate{}, placement.Conflict(placement.KindAllocation, req.ID, "is placed on node "+existing.node.ID)
 	case existing != nil:
 		return candidate{existing: existing}, nil
 	}
@@ -75,7 +75,7 @@ func (st *state) identify(req *placement.Request, q *index.Query) (generation ui
 	case old == nil:
 		return generation, nil, nil
 	case !old.answers(req, q.Class):
-		return 0, nil, &ConflictError{KindAllocation, req.ID, "is placed with another request"}
+		return 0, nil, placement.Conflict(placement.KindAllocation, req.ID, "is placed with another request")
 	case old.state == lost:
 		return max(generation, old.generation+1), nil, nil
 	default:

@@ -81,7 +81,7 @@ type allocation struct {
 
 // paidByReservation is what the slot of a reservation pays for of the instance in it.
 type paidByReservation struct {
-	quota.Amounts
+	placement.Amounts
 	reservation string
 }
 
@@ -150,7 +150,7 @@ func (a *allocation) info(nodeID string) Allocation {
 func (st *state) allocation(id string) (*allocation, error) {
 	a, ok := st.allocations[id]
 	if !ok {
-		return nil, &NotFoundError{KindAllocation, id}
+		return nil, placement.NotFound(placement.KindAllocation, id)
 	}
 	return a, nil
 }
@@ -214,7 +214,7 @@ func (st *state) place(c *Placed, out *outcome) []quota.Usage {
 	st.allocations[a.id] = a
 	st.addToNode(a, st.nodes[c.NodeID])
 	if c.Claim != nil {
-		a.covered = &paidByReservation{amountsOf(c.Claim.Claim.Held.Clone()), c.Claim.ID}
+		a.covered = &paidByReservation{c.Claim.Claim.Held.Clone(), c.Claim.ID}
 		st.applyPlan([]reservation.PlanChange{*c.Claim}, out)
 	}
 	st.stay(a, false, out)
@@ -237,7 +237,7 @@ func (st *state) addToNode(a *allocation, n *node) {
 
 func (c *Released) check(st *state) error {
 	if st.generation(c.ID, c.Generation) == nil {
-		return &NotFoundError{KindAllocation, c.ID}
+		return placement.NotFound(placement.KindAllocation, c.ID)
 	}
 	return nil
 }

@@ -195,7 +195,7 @@ func (st *state) nodeInfo(n *node) NodeInfo {
 func (st *state) node(id string) (*node, error) {
 	n, ok := st.nodes[id]
 	if !ok {
-		return nil, &NotFoundError{KindNode, id}
+		return nil, placement.NotFound(placement.KindNode, id)
 	}
 	return n, nil
 }

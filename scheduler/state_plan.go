@@ -109,7 +109,7 @@ func (st *state) stay(a *allocation, told bool, out *outcome) {
 	}
 	st.applyPlan([]reservation.PlanChange{{Kind: reservation.Arrive, Stay: &reservation.Stay{
 		ID: a.id, Namespace: a.namespace(), Node: a.node.ID,
-		Load:    reservation.Load{Resources: a.resources, Instances: 1},
+		Load:    placement.OneInstance(a.resources),
 		Devices: deviceList(a.devices), Window: window, Yield: req.Yield, Priority: req.Priority,
 		Told: told, Overstayed: a.overstayed,
 	}}}, out)
@@ -134,7 +134,7 @@ func (st *state) findClaim(now time.Time, id string, req *placement.Request) (ca
 	}
 	if existing != nil {
 		if _, in, ok := st.plan.ClaimOf(req.ID); !ok || in != id {
-			return candidate{}, &ConflictError{KindAllocation, req.ID, "is placed outside of reservation " + id}
+			return candidate{}, placement.Conflict(placement.KindAllocation, req.ID, "is placed outside of reservation "+id)
 		}
 		return candidate{existing: existing}, nil
 	}
@@ -153,7 +153,7 @@ func (st *state) findClaim(now time.Time, id string, req *placement.Request) (ca
 		return candidate{}, err
 	}
 	claim := &changes[0]
-	verdict, err := st.quota.Check(now, req.Namespace, amountsOf(claim.Claim.Excess), quota.MayBurst)
+	verdict, err := st.quota.Check(now, req.Namespace, claim.Claim.Excess, quota.MayBurst)
 	if err := st.exceeded(req.Namespace, verdict, err); err != nil {
 		return candidate{}, err
 	}
@@ -199,9 +199,8 @@ func (st *state) resizeClaim(a *allocation, out *outcome) {
 	for _, slot := range r.Slots {
 		for i := range slot.Claims {
 			if c := &slot.Claims[i]; c.ID == a.id {
-				excess := st.chargeOf(a)
-				c.Held = reservation.Load{Resources: a.covered.Resources, Instances: a.covered.Instances}
-				c.Excess = reservation.Load{Resources: excess.Resources, Instances: excess.Instances}
+				c.Held = a.covered.Amounts
+				c.Excess = st.chargeOf(a)
 				c.Devices = deviceList(a.devices)
 			}
 		}

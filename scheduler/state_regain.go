@@ -3,6 +3,7 @@ package scheduler
 import (
 	"slices"
 
+	"github.com/rads-project/constellation/placement"
 	"github.com/rads-project/constellation/quota"
 	"github.com/rads-project/constellation/reservation"
 )
@@ -144,7 +145,7 @@ func (st *state) payable(id string, changes []reservation.PlanChange) []reservat
 // again.
 func (st *state) canRegain(id string, slots int) int {
 	r, _ := st.plan.Reservation(id)
-	var more quota.Amounts
+	var more placement.Amounts
 	for regained := range slots {
 		more.Instances++
 		sum, err := more.Resources.Add(r.Params.Shape)

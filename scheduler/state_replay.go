@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/rads-project/constellation/placement"
-	"github.com/rads-project/constellation/quota"
 	"github.com/rads-project/constellation/reservation"
 )
 
@@ -176,16 +175,16 @@ func (st *state) restorePlan(wire reservation.Snapshot) error {
 	}
 	for _, id := range wire.Unsettled {
 		if _, ok := check.put[id]; !ok {
-			return &NotFoundError{KindReservation, id}
+			return placement.NotFound(placement.KindReservation, id)
 		}
 	}
 	st.plan = reservation.Restore(wire)
 	for r := range st.plan.Reservations() {
-		if owes := amountsOf(r.Owes()); !owes.Equal(quota.Amounts{}) {
+		if owes := r.Owes(); !owes.IsZero() {
 			st.payments[r.Spec.ID] = reservationCharge{r.Spec.Namespace, owes}
 		}
 		for claim := range r.Claims() {
-			st.allocations[claim.ID].covered = &paidByReservation{amountsOf(claim.Held), r.Spec.ID}
+			st.allocations[claim.ID].covered = &paidByReservation{claim.Held, r.Spec.ID}
 		}
 	}
 	st.syncHeld(new(outcome))

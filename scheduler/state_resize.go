@@ -13,10 +13,10 @@ import (
 // devices: only dimensions that grow need room.
 func (st *state) canResize(now time.Time, a *allocation, to placement.Resources) (*Resized, error) {
 	if a.state != running {
-		return nil, &ConflictError{KindAllocation, a.id, "is lost"}
+		return nil, placement.Conflict(placement.KindAllocation, a.id, "is lost")
 	}
 	if st.slotted(a) {
-		return nil, &ConflictError{KindAllocation, a.id, "stands in a reservation, which has its own size"}
+		return nil, placement.Conflict(placement.KindAllocation, a.id, "stands in a reservation, which has its own size")
 	}
 	req := placement.Request{ID: a.id, Resources: to}
 	if err := req.Validate(); err != nil {
@@ -75,7 +75,7 @@ func (st *state) resizeDevices(a *allocation, amount int64, held *index.Hold) ([
 	case amount == was:
 		return a.devices, nil
 	case was != 0 && amount != 0 && fractional(amount) != fractional(was):
-		return nil, &ConflictError{KindAllocation, a.id, "can not turn a fraction of a device into whole ones or back"}
+		return nil, placement.Conflict(placement.KindAllocation, a.id, "can not turn a fraction of a device into whole ones or back")
 	}
 	left, share := st.deviceLeft(a.node, held), min(was, placement.Device)
 	for _, device := range has {

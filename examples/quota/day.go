@@ -126,7 +126,7 @@ func (d *day) evening() error {
 }
 
 // charge says whether it was admitted; a refusal is part of the day.
-func (d *day) charge(ns, id string, amounts quota.Amounts) error {
+func (d *day) charge(ns, id string, amounts placement.Amounts) error {
 	_, again := d.ledger.Charged(ns, id)
 	verdict, err := d.ledger.Charge(ns, id, amounts)
 	exceeded, refused := errors.AsType[*quota.ExceededError](err)
@@ -181,8 +181,8 @@ func (d *day) say(format string, args ...any) {
 	fmt.Fprintf(&d.out, d.now.Format("15:04  ")+format+"\n", args...)
 }
 
-func instance(cores, gib int64) quota.Amounts {
-	return quota.Instance(placement.Resources{CPU: cores * placement.Core, Memory: gib * placement.GiB})
+func instance(cores, gib int64) placement.Amounts {
+	return placement.OneInstance(placement.Resources{CPU: cores * placement.Core, Memory: gib * placement.GiB})
 }
 
 func quantity(name placement.ResourceName, amount int64) string {
