@@ -143,7 +143,7 @@ func TestAllMistakesOfACharge(t *testing.T) {
 placement: invalid id "\xff": not UTF-8
 placement: invalid cpu "-1": negative`)
 	_, err = l.Check("", milli(-1))
-	require.EqualError(t, err, `placement: invalid namespace "": empty
+	require.EqualError(t, err, `placement: invalid namespace: empty
 placement: invalid cpu "-1": negative`)
 }
 

@@ -3,6 +3,7 @@ package reservation_test
 import (
 	"encoding/json"
 	"math"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -194,7 +195,7 @@ func TestMistakesAreReportedAtOnce(t *testing.T) {
 	})
 	require.ErrorIs(t, err, reservation.ErrInvalid)
 	for _, field := range []string{"shape", "count", "node", "duration", "grace", "notice", "owners", "atEnd"} {
-		require.ErrorContains(t, err, "placement: invalid "+field+" ")
+		require.Regexp(t, "(?m)^placement: invalid "+field+"[ :]", err.Error())
 	}
 	_, err = d.Reserve(reservation.Spec{Shape: placement.Resources{CPU: -1}, Count: -1, Duration: 1})
 	require.ErrorContains(t, err, "placement: invalid shape.cpu")
@@ -230,7 +231,7 @@ func TestMistakesOfPlacement(t *testing.T) {
 				require.Regexp(t, "^placement: invalid ", line)
 			}
 			for _, field := range test.texts {
-				require.ErrorContains(t, err, "invalid "+field+" ")
+				require.Regexp(t, "(?m)^placement: invalid "+regexp.QuoteMeta(field)+"[ :]", err.Error())
 			}
 			require.Equal(t, before, d.Snapshot())
 		})
