@@ -1,40 +1,74 @@
-// Package scheduler decides which node runs an instance and keeps the books:
-// nodes, instances, and everything that was decided about them.
+// Package scheduler decides which node of a cluster runs which instance, and keeps
+// the books: nodes, what runs on them, quotas and reservations. Use it inside a
+// service that places work (VMs, containers, jobs, game servers, tenants) on
+// machines; the service starts and stops the work itself.
 //
-//	s, err := scheduler.New(scheduler.Config{Seed: 1})
-//	err = s.AddNode(ctx, placement.Node{ID: "n1", Capacity: …, Labels: …})
-//	d, err := s.Place(ctx, placement.Request{ID: "web-1", Resources: …})
-//	err = s.Release(ctx, "web-1")
+// Most programs need three types. A [Scheduler] is made with [New] and is told of
+// nodes; [Scheduler.Place] puts an instance on the best of them. A [Decision] says
+// on which, and an [UnschedulableError] why on none. Nodes, requests and their
+// rules are described in package placement.
 //
-// The decision is exact: it is the node that a look at every node would
-// choose, whichever structure found it. [Scheduler.Place] decides and commits
-// in one step; [Scheduler.Schedule] only decides; [Scheduler.Allocate] commits
-// on a node of the caller's choice after the same checks. A refusal is an
-// [UnschedulableError] that counts the nodes under the rule that each failed
-// first; [Scheduler.Explain] tells the rest.
+//	package main
+//
+//	import (
+//		"context"
+//		"fmt"
+//		"log"
+//
+//		"github.com/rads-project/constellation/placement"
+//		"github.com/rads-project/constellation/scheduler"
+//	)
+//
+//	func main() {
+//		ctx := context.Background()
+//		s, err := scheduler.New(scheduler.Config{})
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		node := placement.Node{ID: "n1", Capacity: placement.Resources{CPU: 8 * placement.Core}}
+//		if err := s.AddNode(ctx, node); err != nil {
+//			log.Fatal(err)
+//		}
+//		request := placement.Request{ID: "web-1", Resources: placement.Resources{CPU: 2 * placement.Core}}
+//		d, err := s.Place(ctx, request)
+//		if err != nil {
+//			log.Fatal(err) // 0 of 1 nodes fit web-1: …
+//		}
+//		fmt.Println("start", d.ID, "on", d.NodeID)
+//		// … and once it has stopped:
+//		if err := s.Release(ctx, d.ID); err != nil {
+//			log.Fatal(err)
+//		}
+//	}
+//
+// The decision is exact: it is the node that an exhaustive scan would choose,
+// no matter which index structure found it. [Scheduler.Place] decides and commits
+// in one step; [Scheduler.Schedule] only decides; [Scheduler.Allocate] commits on a
+// node of the caller's choice after the same checks.
 //
 // # Identity
 //
-// A request's ID names its allocation. Placing the same request again returns
-// the existing decision, so that a caller who has not heard the answer can
-// simply repeat the call; another request under that ID is [ErrConflict].
+// A request's ID names its allocation. Placing is idempotent: the same request
+// under the same ID returns the existing decision, so that a caller who has not
+// heard the answer can repeat the call. Another request under that ID is
+// [ErrConflict].
 //
 // # Refusals and explanations
 //
 // An [UnschedulableError] counts each node under the rule that it fails first,
-// in the order of placement.CompareReasons. [Scheduler.Explain] adds all the
-// rules that fail, which node lacks least of each resource, the nearest miss,
-// and on which node waiting, preemption or a twin would help; of a request that
-// fits or is placed it shows the best nodes with every term of the score.
-// [Scheduler.ExplainNode] says it of one node. All of it is data, with a text
-// form and JSON that reads back.
+// in the order of placement.CompareReasons. [Scheduler.Explain] adds every rule
+// that fails, the node with the smallest shortfall of each resource, and the
+// nearest miss. It also names a node on which waiting, preempting work of lower
+// priority, or adding an identical node would help. If the request fits or is
+// already placed, it lists the best nodes with every term of the score.
+// [Scheduler.ExplainNode] explains one node. All of it is data, with a text form
+// and JSON that reads back.
 //
-// # Entries and events
+// # Events
 //
-// Every call that changes something applies one entry. Its changes are events
-// with its sequence number, told in order to [Config.Hooks] and
-// [Scheduler.Watch], after they are durable. No lock is held meanwhile: a hook
-// may call the scheduler.
+// Every call that changes something is one entry with a sequence number. Its
+// changes are events, which [Config.Hooks] and [Scheduler.Watch] receive in order
+// once they are durable. No lock is held meanwhile: a hook may call the scheduler.
 //
 // # Durability
 //
@@ -43,43 +77,44 @@
 //	journal, err := boltjournal.Open("/var/lib/service/journal", boltjournal.Config{})
 //	s, err := scheduler.Open(ctx, scheduler.Config{Journal: journal})
 //
-// An entry is durable before anybody sees what it changed: every answer, also
-// a refusal, a read and a [Scheduler.Snapshot], waits until all that it rests
-// on has been appended, and callers that wait share one append. Open replays
-// the journal to the very same state, byte for byte. [Scheduler.Checkpoint]
+// An entry is durable before anybody sees what it changed. Every answer, including
+// a refusal, a read and a [Scheduler.Snapshot], waits until everything it depends
+// on has been appended; callers that wait share one append. Open replays
+// the journal to the same state, byte for byte. [Scheduler.Checkpoint]
 // appends a snapshot, which makes all records before it deletable. Records are
 // JSON with a version and a checksum; one that is damaged or of a later
 // version is a [FormatError], and nothing is skipped.
 //
-// An append that fails closes the scheduler: it, and what waits behind it,
-// return a [JournalError], and so does every call that follows. Where its
-// Unknown is set the change may be durable all the same; open the journal
-// again and repeat the call under its ID to learn that.
+// An append that fails closes the scheduler: every call that waits for it, and
+// every later call, returns a [JournalError]. If its Unknown field is set, the
+// change may be durable nevertheless; open the journal again and repeat the call
+// under its ID to find out.
 //
-// A journal is for one scheduler at a time, and the token decides for which:
-// [Config.Token] is the term of the election, and once a higher one has been
-// acquired no append under a lower one gets through, whatever a deposed or
-// paused leader believes. That closes its scheduler with a [FencedError]; until
-// it writes, it answers from what it knows. [Decision] carries the token, so
-// that workers can refuse an old one too.
+// A journal serves one scheduler at a time, and the token decides which one.
+// [Config.Token] is the term of the election: once a higher one has been
+// acquired, no append under a lower one succeeds, whatever a deposed or
+// paused leader believes. The first attempt closes its scheduler with a
+// [FencedError]; until then it answers from what it knows. [Decision] carries the
+// token, so that workers can refuse an old one too.
 //
 // With package raft, open the scheduler in the function given to WhileLeader,
-// under the token given to that. A token serves one Open: return its error and
-// lead again. Then wait until the reign or the scheduler ends, whichever is
-// first, with [Scheduler.Wait]. examples/failover does so.
+// under the token that it receives. A token serves one Open: if that fails, return
+// its error and lead again. Then use [Scheduler.Wait] to wait until the reign or
+// the scheduler ends, whichever is first. examples/failover does so.
 //
 // scheduler/boltjournal keeps the journal in a directory of one host,
-// [MemoryJournal] in this process, for tests. To keep it in what a service
-// already has takes three short methods: see examples/journals for SQL, etcd
-// and hashicorp/raft, and scheduler/journaltest for the suite that tests them.
+// [MemoryJournal] in this process, for tests. A journal in a database that a
+// service already has takes three short methods: see examples/journals for SQL,
+// etcd and hashicorp/raft, and scheduler/journaltest for the suite that tests them.
 //
 // # Quota
 //
-// Each running instance is charged to its namespace and the parents of that,
-// in the same step as the placement. [Scheduler.CreateQuota] and its sisters
-// declare the limits. A refusal by quota is a quota.ExceededError; where no
-// node fits either, both errors are joined. Instances of a lost node are
-// refunded, and charged again when they come back.
+// Each running instance is charged to its namespace and the namespaces above it,
+// in the same step as the placement. [Scheduler.CreateQuota],
+// [Scheduler.UpdateQuota] and [Scheduler.DeleteQuota] declare the limits. A refusal
+// by quota is a quota.ExceededError; if no node fits either, both errors are
+// joined. Instances of a lost node are refunded, and charged again when the node
+// comes back.
 //
 // [ErrNotFound], [ErrConflict], [ErrInUse] and [ErrInvalid] are the values of
 // package placement, which packages quota and reservation return too.
@@ -88,49 +123,44 @@
 //
 // [Scheduler.Reserve] holds capacity on concrete nodes, now or from a later
 // time on; ordinary placements keep off it. [Scheduler.PlaceFromReservation]
-// uses a slot. A request with a Duration may stand where capacity is held for
-// after it, and one that yields until it is told to leave. Slots move or are
-// lost with their nodes; a slot that is lost stays owed, and is held again as soon
-// as there is room and quota for it.
+// uses a slot. A request with a Duration may run on capacity that is held from
+// some time after its end, and a request that yields until it is asked to leave.
+// When a node is lost, its slots move or are lost. A lost slot stays owed: it is
+// held again as soon as there is room and quota for it.
 //
 // # Time
 //
-// The state's time is that of [Config.Now], or of the journal where that is
+// The state's time is that of [Config.Now], or of the journal if that is
 // later, and never decreases. If the clock is set back by an hour, state time
-// goes at half pace for two hours, until both agree again: durations and bursts
-// last no more than twice as long meanwhile.
+// runs at half pace for two hours, until both agree again: durations and bursts
+// last at most twice as long meanwhile.
 //
-// What falls due by itself (an eviction, the end of a Duration, of a reservation
-// or of a burst) falls due at its own instant and in order, on the next call
-// whatever it is, or on [Scheduler.Sweep]; [Scheduler.NextDeadline] and
-// [Scheduler.DeadlineChanged] say when to call it. Nothing runs in the
-// background.
+// Deadlines (an eviction, the end of a Duration, of a reservation or of a burst)
+// fall due at their own instants and in order, at the start of the next call or in
+// [Scheduler.Sweep]. [Scheduler.NextDeadline] and [Scheduler.DeadlineChanged] say
+// when to call it. Nothing runs in the background.
 //
 // # Lost nodes
 //
 // After [Scheduler.MarkLost] the instances of a node are lost: they stay on
-// its books, and their IDs may be placed anew as the next generation. After
-// [Scheduler.MarkReady] those that were not placed anew run again; the others
-// are stale and hold capacity until [Scheduler.ReleaseGeneration].
+// its books, and their IDs may be placed again, as the next generation. After
+// [Scheduler.MarkReady] those that were not placed again are running; the others
+// are stale and keep their capacity until [Scheduler.ReleaseGeneration].
 //
-// A leader without the journal of those before it takes nodes in with
-// [Scheduler.AdoptNode], from what their workers report as running. With
-// [Config.RequireReports] a node takes nothing new before that.
+// A leader without the journal of its predecessors calls [Scheduler.AdoptNode]
+// with what the worker of each node reports as running. With
+// [Config.RequireReports] a node accepts no new work before that.
 //
 // # Concurrency
 //
-// A Scheduler is safe for concurrent use. One mutex orders all calls; it is
-// not held while the journal is written or a hook runs. Lists, snapshots and
-// [Scheduler.VerifyQuota] are of one instant and hold it for 64 records at a
-// time: decisions go on meanwhile, and copy first what they are about to change.
-// [Scheduler.Stats], [Scheduler.Version] and [Scheduler.NextDeadline] never wait
-// for the journal.
+// A Scheduler is safe for concurrent use. Decisions go on while the journal is
+// written, a hook runs, or a list, a snapshot or [Scheduler.VerifyQuota] is worked
+// out, which are all of one instant. [Scheduler.Stats], [Scheduler.Version] and
+// [Scheduler.NextDeadline] never wait for the journal.
 //
-// Contexts bound the caller's wait only: a call whose context ends while it waits
-// for the journal still takes effect if the journal gets through, and repeating
-// it under its ID tells. The journal is written for all callers that wait, under
-// a context that [Scheduler.Close] ends, and on a goroutine of its own if the
-// caller's context may end before it returns.
+// A context bounds the caller's wait only. If it ends while the call waits for the
+// journal, the change may still be committed. Repeat the call under the same ID to
+// find out.
 //
 // # Determinism
 //
@@ -183,5 +213,23 @@
 //
 // It starts no instance and watches no node: the host does, and says so with
 // Release, MarkLost and MarkReady. It has no process and no network, and no
-// goroutine but while the journal is written.
+// goroutine except while the journal is written.
+//
+// # For developers
+//
+// A call goes down and never up again: validate, lock, decide, commit one entry,
+// unlock, wait until it is durable. The files with the prefix state_ are the pure
+// core: they take the time as an argument, hold no lock and start nothing. What
+// decides there changes nothing, not even for a moment; commit alone changes the
+// state, and a replay applies the same entries to the same bytes. The other files
+// are the shell: one mutex, the journal, hooks, waiters and watchers. The mutex is
+// not held while the journal is written or a hook runs; what is copied under it for
+// lists and snapshots is copied 64 records at a time, and a change copies first
+// what has not been copied yet.
+//
+// The journal is written by one of the callers that wait for it, under a context
+// that Close ends, and on a goroutine of its own if the context of that caller may
+// end earlier. Which structures find the best node, and what the search costs, is
+// described in internal/index. .github/CONTRIBUTING.md says how to add a rule, a
+// strategy or a kind of change.
 package scheduler
