@@ -113,7 +113,7 @@ func (s *Scheduler) unlockAndWait(ctx context.Context, err error) error {
 	return err
 }
 
-// outbox is what has been applied and not yet told: entries for the journal,
+// outbox is what has been applied and not yet delivered: entries for the journal,
 // then events for hooks and watchers.
 type outbox struct {
 	pending   []*entry      // to be appended, in order
@@ -306,7 +306,7 @@ func (s *Scheduler) appendRecords(ctx context.Context, records []Record) (err er
 
 // failLocked closes the scheduler after an append that failed: the state is
 // ahead of the journal and may not be shown to anybody. The outcome of the
-// last append is what callers are told.
+// last append is what callers get.
 func (s *Scheduler) failLocked(err error) {
 	switch {
 	case s.failure == nil:

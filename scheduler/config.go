@@ -18,8 +18,8 @@ type Config struct {
 	// the same calls at the same state times decide the same.
 	Seed uint64
 	// Now is the clock; nil means time.Now. The state's time never decreases:
-	// if the clock is set back, it goes at half pace until the clock has caught
-	// up. How much time passes meanwhile is told by the monotonic part of the
+	// if the clock is set back, it runs at half pace until the clock has caught
+	// up. How much time passes meanwhile is measured by the monotonic part of the
 	// readings, or by their wall clock if they have none. Calls at a time after
 	// the year 9999 are refused.
 	Now func() time.Time
@@ -46,13 +46,13 @@ type Config struct {
 	// RequireQuota refuses instances of a namespace that has no quota while
 	// there is no default one.
 	RequireQuota bool
-	// RequireReports keeps new work off nodes of AddNode until AdoptNode has
-	// told what runs there.
+	// RequireReports keeps new work off a node that AddNode added until AdoptNode
+	// has reported what runs there.
 	RequireReports bool
-	// RememberReleased is how many released IDs answer ErrReleased, so that a
-	// delayed retry of a released placement starts nothing, and a second
-	// Release is told from one of a wrong ID. 0 is off. Fewer are remembered if
-	// they are longer than 256 bytes on average.
+	// RememberReleased is how many of the latest released IDs answer ErrReleased.
+	// A delayed retry of a released placement then starts nothing, and a second
+	// Release can be told from one of a wrong ID. 0 is off. Fewer are remembered
+	// if they are longer than 256 bytes on average.
 	RememberReleased int
 
 	engine index.Engine // of benchmarks

@@ -26,7 +26,7 @@ var (
 	// ErrFenced: another scheduler has acquired the journal with a higher
 	// token. See FencedError.
 	ErrFenced = errors.New("scheduler: fenced")
-	// ErrFormat: a record of the journal can not be read. See FormatError.
+	// ErrFormat: a record of the journal cannot be read. See FormatError.
 	ErrFormat = errors.New("scheduler: unreadable record")
 )
 
@@ -115,12 +115,12 @@ func (e *FencedError) Error() string {
 // Unwrap returns ErrFenced.
 func (e *FencedError) Unwrap() error { return ErrFenced }
 
-// FormatError says which record can not be read and why. It unwraps to
+// FormatError says which record cannot be read and why. It unwraps to
 // ErrFormat.
 type FormatError struct {
 	// Seq of the record, as the journal gave it.
 	Seq uint64
-	// Reason that it can not be read, for people.
+	// Reason that it cannot be read, for people.
 	Reason string
 }
 

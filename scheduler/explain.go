@@ -25,29 +25,31 @@ type Explanation struct {
 	First []ReasonCount `json:"first,omitempty"`
 	// Failed counts, for each rule, all nodes that fail it.
 	Failed []ReasonCount `json:"failed,omitempty"`
-	// Nearest says for each resource and hold in Failed which node lacks
-	// least of it: of those that fail it first, or if none does of all.
+	// Nearest names, for each resource and hold in Failed, the node with the
+	// smallest shortfall among those that fail it first, or if none does among
+	// all.
 	Nearest []Miss `json:"nearest,omitempty"`
 	// NearestMiss is the node that fails the fewest rules, among those the
 	// one whose largest shortfall, relative to the largest nodes, is the
 	// smallest, then the one that joined first. Empty if a node fits.
 	NearestMiss *NodeVerdict `json:"nearestMiss,omitempty"`
-	// Exceeded is what stands against the request in the quota of its
-	// namespace, whatever the nodes say; nothing if it is placed.
+	// Exceeded are the violations of the quota of its namespace, whether a node
+	// fits or not; none if it is placed.
 	Exceeded []quota.Violation `json:"exceeded,omitempty"`
 	// Help says what would make room. Empty if a node fits.
 	Help Help `json:"help,omitzero"`
 	// Candidates are the best nodes that fit, at most five, in the order of
-	// the request's strategy: the first is what Schedule chooses, which for
-	// placement.Random is drawn, ahead of others by join.
+	// the request's strategy: the first is what Schedule chooses. For
+	// placement.Random that one is drawn and the others are in join order.
 	Candidates []NodeVerdict `json:"candidates,omitempty"`
 }
 
-// Miss is the node that lacks least of one resource.
+// Miss is the node with the smallest shortfall of one resource.
 type Miss struct {
 	// Reason is a ReasonResource or a ReasonHold.
 	Reason placement.Reason `json:"reason"`
-	// NodeID of the node that lacks least, of several that joined first.
+	// NodeID is the node with the smallest shortfall; ties go to the node that
+	// joined first.
 	NodeID string `json:"nodeID"`
 	// Shortfall is how much it lacks, in the units of the dimension.
 	Shortfall int64 `json:"shortfall"`
@@ -110,15 +112,17 @@ type SoftTerm struct {
 	Value int64 `json:"value"`
 }
 
-// Explain says where the request could go now and why not elsewhere, whether
-// or not it could be placed. It looks at every rule on every node, 64 nodes at a
-// time: in proportion to the rules of the request times the nodes over 64, and
-// to the nodes that lack some amount. The search for whom to preempt looks at 4096
-// instances at most. A request that is placed is explained as if it came now and
-// its own instance were not there, so that the first candidate is where it runs
-// unless something has changed; only an instance on capacity that reservations
-// hold stays in account. Another request under the ID of one is explained like
-// any.
+// Explain says where the request could go now and why not elsewhere, whether or
+// not it could be placed. A request that is already placed is explained as if
+// it came now and its own instance were not there, so that the first candidate
+// is where it runs unless something has changed. (An instance that occupies
+// reserved capacity is not removed for this.) A different request under the ID
+// of a placed one is explained like any other.
+//
+// It looks at every rule on every node, 64 nodes at a time. It takes time in
+// proportion to the rules of the request times the nodes over 64, and to the
+// nodes with too little of some amount. The search for whom to preempt looks at
+// 4096 instances at most.
 func (s *Scheduler) Explain(ctx context.Context, req placement.Request) (Explanation, error) {
 	var e Explanation
 	err := s.explain(ctx, &req, func(st *state, q *index.Query) error {
@@ -137,8 +141,10 @@ func (s *Scheduler) Explain(ctx context.Context, req placement.Request) (Explana
 	return e, nil
 }
 
-// ExplainNode says which rules one node fails for the request, all of them,
-// or how it scores, as Explain does. An unknown node is ErrNotFound.
+// ExplainNode says which rules one node fails for the request, all of them, or
+// how it scores, as Explain does. An unknown node is ErrNotFound. It takes time
+// in proportion to the rules of the request, and to the domains in which these
+// count something.
 func (s *Scheduler) ExplainNode(ctx context.Context, req placement.Request, nodeID string) (NodeVerdict, error) {
 	var v NodeVerdict
 	err := s.explain(ctx, &req, func(st *state, q *index.Query) error {

@@ -113,7 +113,7 @@ func TestExplainNodeListsAllFailures(t *testing.T) {
 	require.Len(t, e.Failed, 5)
 }
 
-// TestEveryFilterFailsInItsOrder asks for what one node can not give in any
+// TestEveryFilterFailsInItsOrder asks for what one node cannot give in any
 // way, and then takes the first reason away, again and again.
 func TestEveryFilterFailsInItsOrder(t *testing.T) {
 	s := newTestScheduler(t, Config{})

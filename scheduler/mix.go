@@ -57,8 +57,9 @@ func cloneMix(mix []WorkloadClass) []WorkloadClass {
 }
 
 // SetWorkload changes the typical mix of work, from which the strategy
-// LeastFragmentation decides what a free GPU is worth. No kinds make it pack
-// by amounts alone.
+// LeastFragmentation decides what a free GPU is worth. Without any class the
+// strategy packs by amounts alone. It takes time in proportion to the classes;
+// the next decision of LeastFragmentation looks at every node.
 func (s *Scheduler) SetWorkload(ctx context.Context, mix []WorkloadClass) error {
 	if err := validateMix(mix); err != nil {
 		return err

@@ -8,10 +8,14 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
-// AddNode adds a node, ready for work. It returns InvalidErrors for what is
-// wrong with it, all at once, and ErrConflict if its ID is taken. The
-// first node that is larger than all before in a dimension costs O(nodes),
-// others O(1), but for reservations that lack slots: these are looked for anew.
+// AddNode adds a node, ready for work. It returns InvalidErrors for everything
+// that is wrong with it, and ErrConflict if its ID is taken.
+//
+// Adding the first node that is larger than all before in a dimension costs
+// O(nodes); otherwise it takes time in proportion to the labels and taints of
+// the node. It does not depend on instances, services or namespaces. Each
+// reservation that lacks slots is tried on the node, and those with rules among
+// their slots on all nodes.
 func (s *Scheduler) AddNode(ctx context.Context, n placement.Node) error {
 	return s.change(ctx, func(st *state) (decided, error) {
 		c, err := st.admitNew(n)
@@ -23,16 +27,18 @@ func (s *Scheduler) AddNode(ctx context.Context, n placement.Node) error {
 	})
 }
 
-// UpdateNode replaces a node's capacity, labels, taints and all else but its
-// ID; its place among ties and what runs there stay. Capacity below what is
-// in use is accepted: the dimensions are returned, in the order of
-// NodeInfo.Over, and nothing more lands there until as much is gone, not even
-// what asks for none of them. To take away a GPU that is in use is a
-// ErrConflict. The same node again is no change.
+// UpdateNode replaces everything that describes a node except its ID. What runs
+// there stays, and so does its place in the order of joining, which breaks
+// ties. Lowering capacity below current usage is allowed: UpdateNode returns
+// the over-committed dimensions, in the order of NodeInfo.Over, and nothing new
+// is placed on the node until usage fits again, not even a request for none of
+// them. Taking away a GPU that is in use is ErrConflict. The same node again is
+// no change.
 //
-// It takes time in proportion to what runs on the node and holds there, and for
-// a label that rules spread over or keep apart by, to the services with such
-// rules; reservations that lack slots are looked for anew.
+// It takes time in proportion to what runs on the node and holds there.
+// Changing a label that rules count by also takes time in proportion to the
+// services that run on the node. Reservations that lack slots are looked for as
+// in AddNode; a slot that has to leave the node costs a look at every node.
 func (s *Scheduler) UpdateNode(ctx context.Context, n placement.Node) ([]placement.ResourceName, error) {
 	var over []placement.ResourceName
 	if err := s.enter(ctx); err != nil {
@@ -54,7 +60,8 @@ func (s *Scheduler) UpdateNode(ctx context.Context, n placement.Node) ([]placeme
 // RemoveNode takes a node away for good and returns what ran there, by ID.
 // Those allocations are gone; their IDs can be placed again, also with
 // Config.RememberReleased. ErrNotFound says that there is no such node. It
-// takes time in proportion to what ran there.
+// takes time in proportion to what ran there; a slot that has to leave the node
+// costs a look at every node.
 func (s *Scheduler) RemoveNode(ctx context.Context, nodeID string) ([]Allocation, error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
@@ -75,33 +82,35 @@ func (s *Scheduler) RemoveNode(ctx context.Context, nodeID string) ([]Allocation
 	return gone, nil
 }
 
-// Cordon keeps new work off a node. What runs there stays. A node that is
-// cordoned already is left as it is; an unknown one is ErrNotFound. It takes
-// constant time.
+// Cordon keeps new work off a node. What runs there stays. Cordoning a cordoned
+// node changes nothing; an unknown one is ErrNotFound. It takes constant time.
 func (s *Scheduler) Cordon(ctx context.Context, nodeID string) error {
 	return s.mark(ctx, nodeID, MarkCordoned, func(n *node) bool { return n.cordoned })
 }
 
-// Uncordon undoes Cordon, with the same errors. It takes constant time, but for
-// reservations that lack slots: these are looked for anew.
+// Uncordon undoes Cordon, with the same errors. It takes constant time;
+// reservations that lack slots are looked for as in AddNode.
 func (s *Scheduler) Uncordon(ctx context.Context, nodeID string) error {
 	return s.mark(ctx, nodeID, MarkUncordoned, func(n *node) bool { return !n.cordoned })
 }
 
-// MarkLost says that a node does not answer. It takes no new work; what ran
-// there is lost: it stays on the node's books, but counts in no affinity,
-// spread or quota, and its IDs may be placed anew as the next generation. A
-// node that is lost already is left as it is; an unknown one is a
-// ErrNotFound. It takes time in proportion to what ran there.
+// MarkLost marks a node as unreachable. It accepts no new work. Its instances
+// are lost: they stay on the books of the node, but count in no affinity,
+// spread or quota, and their IDs may be placed again, as the next generation.
+// Marking a lost node changes nothing; an unknown one is ErrNotFound. It takes
+// time in proportion to what runs there; a slot that has to leave the node
+// costs a look at every node.
 func (s *Scheduler) MarkLost(ctx context.Context, nodeID string) error {
 	return s.mark(ctx, nodeID, MarkLost, func(n *node) bool { return n.lost })
 }
 
-// MarkReady says that a lost node answers again. What was not placed anew in
-// the meantime runs again. What was is stale and holds capacity until its
-// worker has stopped it and ReleaseGeneration has been called. Errors and time
-// are those of MarkLost; a quota.ExceededError says that a namespace would use
-// more than an int64 can count.
+// MarkReady marks a lost node as reachable again. Instances that were not
+// placed again meanwhile are running; those that were become Stale and keep
+// their capacity until ReleaseGeneration, which their worker calls for once it
+// has stopped them. Marking a node that is not lost changes nothing; an unknown
+// one is ErrNotFound, and a quota.ExceededError says that a namespace would use
+// more than an int64 can count. It takes time in proportion to what is on the
+// books of the node; reservations that lack slots are looked for as in AddNode.
 func (s *Scheduler) MarkReady(ctx context.Context, nodeID string) error {
 	return s.mark(ctx, nodeID, MarkReady, func(n *node) bool { return !n.lost })
 }
@@ -131,8 +140,8 @@ func (s *Scheduler) SetLabel(ctx context.Context, nodeID, key, value string) err
 	})
 }
 
-// RemoveLabel removes a label of a node; ErrNotFound says that it had
-// none.
+// RemoveLabel removes a label of a node; ErrNotFound says that it had none. It
+// costs what UpdateNode does.
 func (s *Scheduler) RemoveLabel(ctx context.Context, nodeID, key string) error {
 	return s.update(ctx, nodeID, func(n *node) (placement.Node, error) {
 		if _, ok := n.Labels[key]; !ok {
@@ -142,18 +151,19 @@ func (s *Scheduler) RemoveLabel(ctx context.Context, nodeID, key string) error {
 	})
 }
 
-// AddTaint adds a taint to a node, in place of one of the same key and
-// effect. Running instances that do not tolerate a NoExecute taint become due
-// for eviction; other effects leave them alone. Errors are those of UpdateNode.
+// AddTaint adds a taint to a node, in place of one of the same key and effect.
+// Running instances that do not tolerate a NoExecute taint become due for
+// eviction; other effects leave them alone. Errors and cost are those of
+// UpdateNode.
 func (s *Scheduler) AddTaint(ctx context.Context, nodeID string, t placement.Taint) error {
 	return s.update(ctx, nodeID, func(n *node) (placement.Node, error) {
 		return n.retaint(t), nil
 	})
 }
 
-// RemoveTaint removes the taint of this key and effect; ErrNotFound says
-// that there was none. Evictions that it caused and that are not due yet are
-// cancelled.
+// RemoveTaint removes the taint of this key and effect; ErrNotFound says that
+// there was none. Evictions that it caused and that are not due yet are
+// cancelled. It costs what UpdateNode does.
 func (s *Scheduler) RemoveTaint(ctx context.Context, nodeID, key string, effect placement.Effect) error {
 	return s.update(ctx, nodeID, func(n *node) (placement.Node, error) {
 		updated := n.untaint(key, effect)
@@ -199,8 +209,9 @@ func (s *Scheduler) Node(ctx context.Context, nodeID string) (info NodeInfo, err
 	return info, nil
 }
 
-// Nodes returns all nodes by ID, as of one instant. Decisions go on meanwhile;
-// it takes time and memory in proportion to the nodes.
+// Nodes returns all nodes by ID, as of one instant. Decisions go on meanwhile.
+// It takes time and memory in proportion to the nodes, O(n log n) to sort them,
+// however many instances there are.
 func (s *Scheduler) Nodes(ctx context.Context) ([]NodeInfo, error) {
 	c, err := s.captured(ctx, parts{infos: true})
 	if err != nil {
@@ -213,14 +224,18 @@ func (s *Scheduler) Nodes(ctx context.Context) ([]NodeInfo, error) {
 	return c.infos, nil
 }
 
-// AdoptNode takes in a node with all that its worker reports as running, in
-// one step: for a leader that has no journal of those before it. The node is
-// added, or updated if it is known, and ready; instances that are not known
-// are entered without asking for room, rules or quota, and slots of
-// reservations that have no room beside them move or are lost. The same report
-// again changes nothing. With Config.RequireReports a node takes nothing new
-// before that. It returns InvalidErrors for what is wrong with the node or a
-// report, all at once, and then changes nothing.
+// AdoptNode takes in a node with everything that its worker reports as running,
+// in one step: for a leader that has no journal of its predecessors. The node
+// is added, or updated if it is known, and is ready. Instances that are not
+// known are entered without asking for room, rules or quota, and slots of
+// reservations that have no room beside them move or are lost. Repeating the
+// same report is a no-op. With Config.RequireReports, a node accepts no new
+// work until it has been adopted. AdoptNode returns InvalidErrors for
+// everything that is wrong with the node or a report, and then changes nothing.
+//
+// It takes time in proportion to what is reported and what is on the books of
+// the node, like as many placements on a node that is known, and otherwise what
+// UpdateNode does.
 func (s *Scheduler) AdoptNode(ctx context.Context, n placement.Node, running []Report) (Adoption, error) {
 	if err := s.enter(ctx); err != nil {
 		return Adoption{}, err

@@ -7,32 +7,35 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
-// Schedule decides where the request would go and changes nothing. For an ID
-// that is placed it returns the existing decision, or ErrConflict if it
-// was placed with another request; otherwise what Place would decide now, or
-// its refusal. It costs what the decision of Place does.
+// Schedule decides where the request would go and changes nothing. If its ID is
+// already placed, it returns the existing decision, or ErrConflict if it was
+// placed with another request. Otherwise it returns what Place would decide
+// now, or its refusal. It costs what the decision of Place does.
 func (s *Scheduler) Schedule(ctx context.Context, req placement.Request) (Decision, error) {
 	return s.decide(ctx, &req, "", false)
 }
 
-// Place decides where the request goes and commits it, in one step. The same
-// request again returns the existing decision. It returns InvalidErrors for
-// what is wrong with the request, all at once, ErrConflict if its ID is
-// placed with another request, and an UnschedulableError if no node fits now.
+// Place decides where the request goes and commits it, in one step. It is
+// idempotent: the same request under the same ID returns the existing decision.
+// It returns InvalidErrors for everything that is wrong with the request,
+// ErrConflict if its ID is placed with another request, an UnschedulableError
+// if no node fits now, and a quota.ExceededError if its namespace has no quota
+// for it, joined to the other if both refuse it.
 //
-// Package index says what the search costs: mostly O(log n) in the nodes, in
-// the worst case O(n), times the rules of the request. To commit takes constant
-// time, and for rules between instances time in proportion to those that count
-// the instance, not to all services, instances, namespaces or watchers.
-// Reservations cost O(log h) in the holds of the node; quota the dimensions in
-// use times the levels, at most 17 × 8.
+// The search takes mostly O(log n) in the nodes, in the worst case O(n), times
+// the rules of the request. The commit takes constant time and, for rules
+// between instances, time in proportion to the rules that count the instance.
+// Neither depends on how many services, instances, namespaces or reservations
+// there are. Reservations cost O(log h) in the holds of the node; quota costs
+// dimensions in use times levels, at most 38 × 8.
 func (s *Scheduler) Place(ctx context.Context, req placement.Request) (Decision, error) {
 	return s.decide(ctx, &req, "", true)
 }
 
-// Allocate commits the request on a node of the caller's choice, after the
-// same checks that Place makes of every node. Errors are those of Place, and a
-// ErrNotFound if there is no such node.
+// Allocate commits the request on a node of the caller's choice, after the same
+// checks that Place makes of every node. Errors are those of Place, and
+// ErrNotFound if there is no such node. It looks at one node, in time
+// proportional to the rules of the request, and commits as Place does.
 func (s *Scheduler) Allocate(ctx context.Context, nodeID string, req placement.Request) (Decision, error) {
 	if nodeID == "" { // which means any node below
 		return Decision{}, placement.NotFound(placement.KindNode, nodeID)
@@ -85,11 +88,12 @@ func (s *Scheduler) placeLocked(req *placement.Request, to candidate) Decision {
 	return s.state.allocations[req.ID].decision()
 }
 
-// Release says that the instance is gone and frees what it used, whether it
-// was running or lost. A second release is a ReleasedError as long as
-// Config.RememberReleased has the ID, and then ErrNotFound like that of an
-// ID that never was. It takes constant time but for reservations, which cost
-// O(log h) in the holds of the node.
+// Release says that the instance is gone and frees what it used, whether it was
+// running or lost. Releasing it again is a ReleasedError as long as
+// Config.RememberReleased keeps the ID, and then ErrNotFound, like that of an
+// ID that never was. It takes constant time, and time in proportion to the
+// rules that count the instance. With reservations it takes O(log h) in the
+// holds of the node; if some lack slots, each of them is tried on the node.
 func (s *Scheduler) Release(ctx context.Context, id string) error {
 	if err := s.enter(ctx); err != nil {
 		return err
@@ -110,9 +114,11 @@ func (s *Scheduler) Release(ctx context.Context, id string) error {
 }
 
 // ReleaseGeneration says that a stale generation is gone, which a lost node
-// held when it came back. One that is not on the books is ErrNotFound. One
-// that is not stale is ErrConflict: numbers start again once nothing of an
-// ID is on the books, and a late repetition must not release what runs now.
+// held when it came back. One that is not on the books is ErrNotFound.
+// Releasing a generation that is not stale is ErrConflict: generations restart
+// at 1 once an ID has no allocations, so a late retry must not release a
+// running instance. It costs what Release does, and a look at the other stale
+// generations of the ID.
 func (s *Scheduler) ReleaseGeneration(ctx context.Context, id string, generation uint64) error {
 	return s.change(ctx, func(st *state) (decided, error) {
 		a := st.generation(id, generation)
@@ -142,8 +148,9 @@ func (s *Scheduler) Allocation(ctx context.Context, id string) (info Allocation,
 }
 
 // Allocations returns everything on the books by ID and generation, stale
-// generations included, as of one instant. Decisions go on meanwhile; it takes
-// time and memory in proportion to nodes and instances.
+// generations included, as of one instant. Decisions go on meanwhile. It takes
+// time and memory in proportion to nodes and instances, O(n log n) to sort
+// them.
 func (s *Scheduler) Allocations(ctx context.Context) ([]Allocation, error) {
 	c, err := s.captured(ctx, parts{nodes: true})
 	if err != nil {
@@ -157,13 +164,14 @@ func (s *Scheduler) Allocations(ctx context.Context) ([]Allocation, error) {
 	return infos, nil
 }
 
-// Resize changes the amounts of a running instance on its node. Only what
-// grows needs room; it returns an UnschedulableError if there is none. GPUs
-// stay: a fraction on its device, whole devices given up from the last or
-// added by index. A fraction never becomes whole devices or the reverse; an
-// instance without GPUs may get either, and any may give up all. A lost
-// instance, and one in a slot of an active reservation, keeps its size: that is a
-// ErrConflict. A refusal by quota is a quota.ExceededError.
+// Resize changes the amounts of a running instance on its node. Only what grows
+// needs room; if there is none, it returns an UnschedulableError. GPUs stay: a
+// fraction remains on its device, and whole devices are given up from the last
+// one or added by index. A fraction never becomes whole devices or the reverse;
+// an instance without GPUs may get either, and any may give up all. A lost
+// instance, and one in a slot of an active reservation, keeps its size: that is
+// ErrConflict. A refusal by quota is a quota.ExceededError. It costs what
+// Allocate does.
 func (s *Scheduler) Resize(ctx context.Context, id string, to placement.Resources) (Decision, error) {
 	if err := s.enter(ctx); err != nil {
 		return Decision{}, err

@@ -18,17 +18,19 @@ type QuotaInfo struct {
 	Version uint64
 }
 
-// CreateQuota declares the quota of a namespace. What runs in it already
-// counts from now on; what is over is returned. Errors are those of
-// quota.Accounts.Create; ErrNotFound and ErrConflict of either package know
-// them.
+// CreateQuota declares the quota of a namespace. What is running in it already
+// counts from now on; CreateQuota returns what is over its limits. It is
+// idempotent: the same spec again changes nothing. Errors and cost are those of
+// quota.Accounts.Create: levels times dimensions, and the number of namespaces
+// for a default.
 func (s *Scheduler) CreateQuota(ctx context.Context, spec quota.Spec) ([]quota.Usage, error) {
 	return s.declare(ctx, (*quota.Accounts).CheckCreate, spec, &QuotaCreated{Spec: spec.Clone()})
 }
 
-// UpdateQuota replaces the quota of a namespace and returns what is over now.
-// Nothing is evicted for that; usage can not grow until it fits again. Errors
-// are those of quota.Accounts.Update.
+// UpdateQuota replaces the quota of a namespace and returns what is over its
+// limits now. Nothing is evicted for that; usage cannot grow until it fits
+// again. Errors and cost are those of quota.Accounts.Update; reservations that
+// lack slots for want of quota are looked for again.
 func (s *Scheduler) UpdateQuota(ctx context.Context, spec quota.Spec) ([]quota.Usage, error) {
 	return s.declare(ctx, (*quota.Accounts).CheckUpdate, spec, &QuotaUpdated{Spec: spec.Clone()})
 }
@@ -50,9 +52,10 @@ func (s *Scheduler) declare(ctx context.Context, check func(*quota.Accounts, quo
 }
 
 // DeleteQuota withdraws the quota of a namespace. Errors are those of
-// quota.Accounts.Delete; a quota.InUseError names up to three allocations or
-// reservations that use it, which takes time and memory in proportion to all.
-// ErrNotFound and ErrInUse of either package know them.
+// quota.Accounts.Delete. It takes constant time, but for a default or a parent
+// in use time in proportion to the namespaces; a quota.InUseError names up to
+// three allocations or reservations that use it, which takes time and memory in
+// proportion to all of them.
 func (s *Scheduler) DeleteQuota(ctx context.Context, namespace string) error {
 	err := s.change(ctx, func(st *state) (decided, error) {
 		if err := st.quota.CheckDelete(namespace); err != nil {
@@ -72,10 +75,10 @@ func (s *Scheduler) DeleteQuota(ctx context.Context, namespace string) error {
 	return err
 }
 
-// CheckQuota says whether one more instance of these amounts would be
-// admitted in the namespace now, and changes nothing. An error is invalid
-// input; a refusal is in the verdict. It takes time in proportion to the
-// dimensions in use times the levels above the namespace, at most 17 × 8.
+// CheckQuota says whether one more instance of these amounts would be admitted
+// in the namespace now, and changes nothing. An error is invalid input; a
+// refusal is in the verdict. It takes time in proportion to the dimensions in
+// use times the levels above the namespace, at most 38 × 8.
 func (s *Scheduler) CheckQuota(ctx context.Context, namespace string, r placement.Resources) (v quota.Verdict, err error) {
 	err = s.read(ctx, func(st *state) error {
 		v, err = st.quota.Check(s.now, namespace, placement.OneInstance(r), quota.MayBurst)
@@ -99,7 +102,7 @@ func (s *Scheduler) Quota(ctx context.Context, namespace string) (info QuotaInfo
 }
 
 // Quotas returns the quotas by namespace, as of one instant. Decisions go on
-// meanwhile; it takes time and memory in proportion to the namespaces.
+// meanwhile. It takes time and memory in proportion to the namespaces.
 func (s *Scheduler) Quotas(ctx context.Context) ([]QuotaInfo, error) {
 	c, err := s.captured(ctx, parts{quotas: true})
 	if err != nil {
@@ -114,9 +117,9 @@ func (s *Scheduler) Quotas(ctx context.Context) ([]QuotaInfo, error) {
 	return infos, nil
 }
 
-// QuotaUsage returns what a namespace uses, also one without a quota of its
-// own, in each dimension that is used or limited. It takes time in proportion to
-// these.
+// QuotaUsage returns what a namespace uses, even one without a quota of its
+// own, in each dimension that is used or limited. It takes time in proportion
+// to these.
 func (s *Scheduler) QuotaUsage(ctx context.Context, namespace string) (usage []quota.Usage, err error) {
 	err = s.read(ctx, func(st *state) error {
 		usage = st.quota.Usage(s.now, namespace)
@@ -125,10 +128,10 @@ func (s *Scheduler) QuotaUsage(ctx context.Context, namespace string) (usage []q
 	return usage, err
 }
 
-// VerifyQuota compares the usage of all namespaces with the sum of what runs
-// in them, as of one instant. It returns nil unless the library is wrong.
-// Decisions go on meanwhile; it takes time and memory in proportion to the
-// whole state.
+// VerifyQuota compares the usage of all namespaces with the sum of what is
+// charged to them, as of one instant. It returns nil unless the library is
+// wrong. Decisions go on meanwhile. It takes time and memory in proportion to
+// nodes, instances, namespaces and reservations.
 func (s *Scheduler) VerifyQuota(ctx context.Context) error {
 	c, err := s.captured(ctx, parts{nodes: true, quotas: true, plan: true})
 	if err != nil {

@@ -41,9 +41,13 @@ func (s *Scheduler) Reserve(ctx context.Context, spec reservation.Spec) (reserva
 
 // PlaceFromReservation places an instance in a slot of an active reservation.
 // In the dimensions of the slot's shape it takes from the slot, and never more
-// than is left there; other dimensions come from the node. What the slot
-// covers is paid for by the reservation's namespace, the rest by the
-// instance's. The same request again returns the existing decision.
+// than is left there; other dimensions come from the node. The reservation's
+// namespace pays for what the slot covers, the instance's namespace for the
+// rest. It is idempotent: the same request under the same ID returns the
+// existing decision.
+//
+// It takes O(s log s) in the slots of the reservation and a look at each of its
+// claims, whatever else there is; the commit costs what that of Place does.
 //
 // Errors: those of Place and of reservation.Plan.Claim.
 func (s *Scheduler) PlaceFromReservation(ctx context.Context, id string, req placement.Request) (Decision, error) {
@@ -70,8 +74,9 @@ func (s *Scheduler) PlaceFromReservation(ctx context.Context, id string, req pla
 }
 
 // Unclaim takes back a placement from a reservation that came to nothing: the
-// slot has that part again, or is given back if it is to be claimed once, and the
-// ID can be placed again. Release says that an instance which did run is gone.
+// slot has that part again, or is given back if it is to be claimed once, and
+// the ID can be placed again. Release says that an instance which did run is
+// gone. It costs what Release does.
 func (s *Scheduler) Unclaim(ctx context.Context, id string) error {
 	return s.change(ctx, func(st *state) (decided, error) {
 		a, err := st.allocation(id)
@@ -85,10 +90,10 @@ func (s *Scheduler) Unclaim(ctx context.Context, id string) error {
 	})
 }
 
-// Extend moves the end of a reservation. An end that has passed ends it now.
-// A failed update leaves it exactly as it was.
+// Extend moves the end of a reservation. An end that has passed ends it now. A
+// failed update leaves it exactly as it was.
 //
-// Errors: those of reservation.Plan.Update.
+// Errors and cost: those of UpdateReservation.
 func (s *Scheduler) Extend(ctx context.Context, id string, end time.Time) (reservation.Reservation, error) {
 	if end.IsZero() { // which keeps the end, for UpdateReservation
 		return reservation.Reservation{}, &placement.InvalidError{Field: "end", Value: end.String(), Reason: "missing"}
@@ -97,9 +102,9 @@ func (s *Scheduler) Extend(ctx context.Context, id string, end time.Time) (reser
 }
 
 // ResizeReservation changes the shape and the number of a reservation's slots;
-// zero keeps what there is. A failed update leaves it exactly as it was.
+// zero keeps the present value. A failed update leaves it exactly as it was.
 //
-// Errors: those of reservation.Plan.Update and quota.ExceededError.
+// Errors and cost: those of UpdateReservation.
 func (s *Scheduler) ResizeReservation(ctx context.Context, id string, shape placement.Resources, count int) (reservation.Reservation, error) {
 	return s.UpdateReservation(ctx, id, 0, reservation.Params{Shape: shape, Count: count})
 }
@@ -116,8 +121,10 @@ func (s *Scheduler) UpdateReservation(ctx context.Context, id string, version ui
 	})
 }
 
-// ReleaseReservation ends a reservation now. With force also one in which
-// instances stand, of which becomes what its AtEnd says.
+// ReleaseReservation ends a reservation now. force is required while instances
+// use it; they are then handled according to its AtEnd. It takes O(c log c) in
+// its claims, and O(log h) for each slot in the holds of its node; other
+// reservations that lack slots are tried on its nodes.
 //
 // Errors: those of reservation.Plan.Release.
 func (s *Scheduler) ReleaseReservation(ctx context.Context, id string, force bool) error {
@@ -147,8 +154,8 @@ func (s *Scheduler) changePlan(ctx context.Context, id *string, decide func(*sta
 	return r, nil
 }
 
-// Reservation returns a reservation, and ErrNotFound if there is none of that ID
-// any more.
+// Reservation returns a reservation. If there is none of that ID any more, it
+// returns ErrNotFound. It takes time in proportion to its slots and claims.
 func (s *Scheduler) Reservation(ctx context.Context, id string) (r reservation.Reservation, err error) {
 	err = s.read(ctx, func(st *state) error {
 		var ok bool
@@ -161,7 +168,8 @@ func (s *Scheduler) Reservation(ctx context.Context, id string) (r reservation.R
 }
 
 // Reservations returns all reservations by ID, as of one instant. Decisions go
-// on meanwhile; it takes time and memory in proportion to the reservations.
+// on meanwhile. It takes time and memory in proportion to the reservations with
+// their slots and claims.
 func (s *Scheduler) Reservations(ctx context.Context) ([]reservation.Reservation, error) {
 	c, err := s.captured(ctx, parts{plan: true})
 	if err != nil {

@@ -60,8 +60,9 @@ type scratch struct {
 	outcome  outcome
 }
 
-// New returns an empty scheduler without a journal. It starts nothing and
-// needs no Close. All mistakes in the configuration are reported at once.
+// New returns an empty scheduler without a journal. It starts nothing and needs
+// no Close. It reports every mistake in the configuration at once. It takes
+// constant time.
 func New(cfg Config) (*Scheduler, error) {
 	if err := errors.Join(cfg.validate(), cfg.validateJournal(false)); err != nil {
 		return nil, err
@@ -81,12 +82,13 @@ func newScheduler(cfg Config) *Scheduler {
 	}
 }
 
-// Open acquires the journal under Config.Token, replays it and returns a
-// scheduler that continues where the journal ends, and appends to it. It
-// returns a FencedError if a token at least as high has acquired the journal
-// before, and a FormatError for a record that it can not read. A token serves
-// one call, also one that failed after it had acquired: the next needs a
-// higher one. It takes time and memory linear in the records.
+// Open acquires the journal under Config.Token, replays it, and returns a
+// scheduler that continues where the journal ends and appends to it. It returns
+// a FencedError if a token at least as high has acquired the journal before,
+// and a FormatError for a record that it cannot read. A token serves one call
+// of Open, even one that failed after it had acquired the journal: the next
+// call needs a higher token. It takes time and memory in proportion to the
+// records.
 func Open(ctx context.Context, cfg Config) (*Scheduler, error) {
 	if err := errors.Join(cfg.validate(), cfg.validateJournal(true)); err != nil {
 		return nil, err
@@ -149,17 +151,19 @@ func (s *Scheduler) acquire(ctx context.Context) error {
 // closeWait is how long Close waits for a journal whose context has ended.
 const closeWait = 10 * time.Second
 
-// Close ends the scheduler: later calls return ErrClosed, watchers and waiters
-// end. An append under way sees its context end, and Close returns when the
-// journal has: nothing is written after that. Calls that wait for it, or would
-// have been next, return a JournalError if it did not get through; a host that
-// wants to hear of all lets its calls return first. Close is not needed for a
-// scheduler without a journal, can be called again, and returns nil.
+// Close ends the scheduler: later calls return ErrClosed, and watchers and
+// waiters end. It ends the context of an append in progress and waits for it to
+// return; nothing is written after that. Callers still waiting get a
+// JournalError if their append did not complete; a host that wants to hear of
+// every outcome lets its calls return first. A scheduler without a journal does
+// not need Close. Closing again returns nil.
 //
-// For a journal that ignores its context Close waits 10 seconds and returns a
-// JournalError with Unknown set: the append may still get through, and is told
-// to nobody. The goroutine in it stays until the journal returns. It is that
-// of a caller whose context cannot end, or else one of the scheduler's own.
+// If the journal ignores its context, Close gives up after 10 seconds and
+// returns a JournalError with Unknown set: the append may still succeed, and
+// nobody is told. The goroutine in it, that of a caller whose context cannot
+// end or else one of the scheduler's own, stays until the journal returns.
+// Close takes time in proportion to the callers, waiters and watchers that it
+// wakes.
 func (s *Scheduler) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -194,7 +198,7 @@ func (s *Scheduler) reading() time.Time {
 	return s.cfg.Now()
 }
 
-// Token returns the token under which the scheduler writes.
+// Token returns the token under which the scheduler writes, in constant time.
 func (s *Scheduler) Token() uint64 { return s.token }
 
 // enter locks the scheduler for one call and brings it to the present. A
@@ -234,8 +238,8 @@ func (s *Scheduler) read(ctx context.Context, look func(*state) error) error {
 	return s.unlockAndWait(ctx, look(s.state))
 }
 
-// Scale returns the yardstick of the score, for placement.ScoreBinPack and
-// placement.ScoreSpread.
+// Scale returns the scale of the score, for placement.ScoreBinPack and
+// placement.ScoreSpread, in time proportional to the dimensions.
 func (s *Scheduler) Scale() placement.Scale {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -61,9 +61,10 @@ type allocationJSON struct {
 	Overstayed bool                 `json:"overstayed,omitempty"`
 }
 
-// Snapshot returns the whole state as a record: equal states give equal
-// bytes. A replay of the journal up to the same Seq gives the same. Decisions
-// go on meanwhile; it takes time and memory linear in the state.
+// Snapshot returns the whole state as a record. Equal states give equal bytes,
+// and a replay of the journal up to the same Seq gives the same. Decisions go
+// on meanwhile. It takes time and memory in proportion to the state: nodes,
+// instances, namespaces and reservations.
 func (s *Scheduler) Snapshot(ctx context.Context) (Record, error) {
 	c, err := s.captured(ctx, parts{nodes: true, quotas: true, plan: true})
 	if err != nil {
@@ -121,10 +122,10 @@ func (s *Scheduler) captureSome(ctx context.Context, c *capture) bool {
 	return s.state.captureSome(c, captureTurn)
 }
 
-// Checkpoint appends a snapshot to the journal, which may then delete what
-// came before, and Open needs not read it. A JournalError leaves the scheduler
-// as it was, unless its token is fenced: that closes it. Decisions go on
-// meanwhile; it takes time and memory linear in the state.
+// Checkpoint appends a snapshot to the journal. The journal may then drop older
+// records, and Open need not read them. A JournalError leaves the scheduler as
+// it was, unless its token is fenced, which closes it. Decisions go on
+// meanwhile. It costs what Snapshot does.
 func (s *Scheduler) Checkpoint(ctx context.Context) (err error) {
 	if s.cfg.Journal == nil {
 		return errors.New("scheduler: Checkpoint needs a journal")

@@ -21,10 +21,9 @@ type Report struct {
 // maxReported leaves room for the generations that follow.
 const maxReported = 1 << 62
 
-// Adoption is what became of a node's report. All lists are of instance IDs,
-// sorted.
+// Adoption is the result of AdoptNode. All lists are of instance IDs, sorted.
 type Adoption struct {
-	// Adopted instances are on the books now, and were not before.
+	// Adopted instances were unknown and are on the books now.
 	Adopted []string
 	// Known instances were on the books of the node already.
 	Known []string
@@ -34,11 +33,11 @@ type Adoption struct {
 	// Released instances were released not long ago; see
 	// Config.RememberReleased. The worker should stop them.
 	Released []string
-	// Missing instances are on the books of the node and were not reported.
+	// Missing instances are on the books of the node but were not reported.
 	// They stay there until they are released.
 	Missing []string
-	// Over are the dimensions in which more runs than the node has. That is
-	// accepted; nothing more lands there until as much is gone.
+	// Over are the over-committed dimensions. That is allowed; nothing new is
+	// placed on the node until usage fits again.
 	Over []placement.ResourceName
 }
 
@@ -46,7 +45,7 @@ type Adoption struct {
 func (st *state) adopt(n placement.Node, running []Report) (*NodeAdopted, Adoption, error) {
 	c, refusal := st.adoptable(n)
 	if refusal != nil {
-		c = &NodeAdopted{Node: n} // so that mistakes in the reports are told as well
+		c = &NodeAdopted{Node: n} // so that mistakes in the reports are named as well
 	}
 	var (
 		adoption Adoption
@@ -107,7 +106,7 @@ func twice(id string, again bool) error {
 	return nil
 }
 
-// bearable refuses reports that the books can not hold: more dimensions than a
+// bearable refuses reports that the books cannot hold: more dimensions than a
 // cluster may have, or sums beyond an int64.
 func (st *state) bearable(c *NodeAdopted) error {
 	every := c.Node.Allocatable()

@@ -261,9 +261,9 @@ type QuotaOver struct {
 }
 
 // BurstExpired is a derived Change: usage has been above Soft for as long as the
-// limit's BurstFor allows, and can not grow until it is back at Soft. It is told
-// once for each burst, and again if an UpdateQuota gives the burst more time
-// and that has passed as well. Nothing is evicted for it.
+// limit's BurstFor allows, and cannot grow until it is back at Soft. It is
+// delivered once for each burst, and again if an UpdateQuota gives the burst more
+// time and that has passed as well. Nothing is evicted for it.
 type BurstExpired struct {
 	// Usage of the namespace in that dimension; BurstEnd is when it was due.
 	quota.Usage
@@ -298,7 +298,7 @@ type InstanceMarked struct {
 
 // EvictionDue is a derived Change: the instance has stayed under a NoExecute
 // taint as long as it tolerates it, and should be stopped and released. It is
-// told once, and again if the instance comes back with a lost node.
+// delivered once, and again if the node is lost and comes back.
 type EvictionDue struct {
 	// ID of the instance, and the node that it is on.
 	ID     string `json:"id"`

@@ -19,7 +19,7 @@ type planCheck struct {
 	stands  map[string]string // instances in reservations put, to that
 }
 
-// checkPlan refuses changes of the plan that can not be followed in their
+// checkPlan refuses changes of the plan that cannot be followed in their
 // order. updated is a node as it will be after them, nil if none changes.
 func (st *state) checkPlan(changes []reservation.PlanChange, updated *placement.Node) error {
 	c := st.planCheck(updated)

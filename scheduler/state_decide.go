@@ -155,8 +155,8 @@ func ownWindow(now time.Time, req *placement.Request) (reservation.Window, bool)
 	}
 }
 
-// checkWindow refuses a request that leaves at a known time, or when told, while
-// the clock shows what the plan can not count.
+// checkWindow refuses a request that leaves at a known time, or when asked to, while
+// the clock shows what the plan cannot count.
 func checkWindow(now time.Time, req *placement.Request) error {
 	if w, bounded := ownWindow(now, req); bounded && !w.Overlaps(w) {
 		return &placement.InvalidError{
@@ -237,7 +237,7 @@ type Decision struct {
 	// Reason says in words why this node.
 	Reason string `json:"reason"`
 	// Generation counts placements under this ID: 1, and 1 more each time a
-	// lost instance is placed anew.
+	// lost instance is placed again.
 	Generation uint64 `json:"generation"`
 	// Version is the sequence number of the last change of the allocation;
 	// for Schedule, of the state it looked at.

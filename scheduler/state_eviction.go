@@ -51,7 +51,7 @@ func (a *allocation) evictingTaint() (first placement.Taint, at time.Time, found
 }
 
 // timeEviction sets, moves or cancels the eviction of an instance after its
-// node's taints have changed. One that has fallen due is not told again while
+// node's taints have changed. One that has fallen due is not delivered again while
 // it stays due at the same instant.
 func (st *state) timeEviction(a *allocation) {
 	_, at, evicts := a.evictingTaint()

@@ -11,7 +11,7 @@ import (
 	"github.com/rads-project/constellation/reservation"
 )
 
-// AllocationState is what became of an instance.
+// AllocationState is the state of an instance.
 type AllocationState string
 
 // The states of allocations.
@@ -21,10 +21,10 @@ const (
 	// Lost: its node was marked lost; it holds capacity there, but no quota,
 	// and counts in no affinity or spread.
 	Lost AllocationState = "lost"
-	// Stale: it was lost and has been placed anew under its ID; this
-	// generation holds capacity on its node until it is released there.
+	// Stale: the node was lost and the instance has been placed again under the
+	// same ID; this older generation keeps its capacity until it is released.
 	Stale AllocationState = "stale"
-	// Removed: it is gone with its node.
+	// Removed: its node was removed, and the instance with it.
 	Removed AllocationState = "removed"
 )
 

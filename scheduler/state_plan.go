@@ -97,8 +97,8 @@ func setMember(set map[*node]bool, n *node, member bool) {
 func (st *state) fromNow() reservation.Window { return reservation.Window{Start: st.now} }
 
 // stay tells the plan of an instance beside all reservations that leaves at a
-// known time or when told; told says that it was asked to leave already.
-func (st *state) stay(a *allocation, told bool, out *outcome) {
+// known time or when asked to; asked says that it was asked already.
+func (st *state) stay(a *allocation, asked bool, out *outcome) {
 	req := a.class.Request()
 	if a.covered != nil || req.Duration == 0 && !req.Yield {
 		return
@@ -111,7 +111,7 @@ func (st *state) stay(a *allocation, told bool, out *outcome) {
 		ID: a.id, Namespace: a.namespace(), Node: a.node.ID,
 		Load:    placement.OneInstance(a.resources),
 		Devices: deviceList(a.devices), Window: window, Yield: req.Yield, Priority: req.Priority,
-		Told: told, Overstayed: a.overstayed,
+		Told: asked, Overstayed: a.overstayed,
 	}}}, out)
 }
 

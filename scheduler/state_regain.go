@@ -9,7 +9,7 @@ import (
 )
 
 // consequences decides, while an entry is committed, what its changes make
-// necessary: yielding instances told to leave, slots moved out of the way, from
+// necessary: yielding instances asked to leave, slots moved out of the way, from
 // where reported instances run or from a node that has become too small and
 // that the slot's last instance has left, and places for slots that reservations
 // lack. While no reservation lacks any, an entry costs nothing for the last.

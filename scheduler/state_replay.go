@@ -40,7 +40,7 @@ func (st *state) replay(cfg Config, r Record) (err error) {
 }
 
 // replayEntry brings the state through an entry that was applied before, with its
-// consequences in it. It refuses one that the state can not follow.
+// consequences in it. It refuses one that the state cannot follow.
 func (st *state) replayEntry(e *entry) error {
 	if e.time.Before(st.now) {
 		return fmt.Errorf("time %s is before %s", e.time, st.now)
@@ -119,7 +119,7 @@ func (st *state) restore(wire snapshotJSON) error {
 	for _, id := range wire.Released {
 		st.released.add(id)
 	}
-	// What had fallen due by then has been told.
+	// What had fallen due by then has been delivered.
 	st.expireBursts(new(outcome))
 	for len(st.evictions) > 0 && !st.evictions[0].at.After(st.now) {
 		heap.Pop(&st.evictions)

@@ -75,7 +75,7 @@ func (st *state) resizeDevices(a *allocation, amount int64, held *index.Hold) ([
 	case amount == was:
 		return a.devices, nil
 	case was != 0 && amount != 0 && fractional(amount) != fractional(was):
-		return nil, placement.Conflict(placement.KindAllocation, a.id, "can not turn a fraction of a device into whole ones or back")
+		return nil, placement.Conflict(placement.KindAllocation, a.id, "cannot turn a fraction of a device into whole ones or back")
 	}
 	left, share := st.deviceLeft(a.node, held), min(was, placement.Device)
 	for _, device := range has {

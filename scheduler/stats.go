@@ -58,7 +58,7 @@ type SearchStats struct {
 	Unkeyed int
 }
 
-// Stats returns the counters at once, whatever the journal does. It takes
+// Stats returns counters and sizes. It never waits for the journal and takes
 // constant time.
 func (s *Scheduler) Stats() Stats {
 	s.mu.Lock()

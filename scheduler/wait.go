@@ -27,8 +27,8 @@ func (s *Scheduler) wakeChangedLocked() {
 	}
 }
 
-// Version returns the sequence number of the last change that is durable, at
-// once, whatever the journal does.
+// Version returns the sequence number of the last durable change. It never
+// waits for the journal and takes constant time.
 func (s *Scheduler) Version() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -42,16 +42,17 @@ func (s *Scheduler) durableLocked() uint64 {
 	return s.state.seq
 }
 
-// Wait returns when the state has changed since the version that a refusal
-// carried, so that trying again may help; at once if it has changed already:
-// no change is missed between the refusal and the wait. It returns the error
-// of ctx if that ends first, and ErrClosed or a JournalError of a closed
-// scheduler. It does not let time pass: run Sweep at NextDeadline for that.
+// Wait returns when the state has changed since version, which a refusal
+// carries, so that trying again may help. It returns at once if the state has
+// changed already, so no change is missed between the refusal and the wait. It
+// returns the error of ctx if that ends first, and ErrClosed or a JournalError
+// if the scheduler is closed. It does not let time pass: run Sweep at
+// NextDeadline for that.
 //
 // No state reaches version math.MaxUint64: with it Wait returns when the
 // scheduler has closed, so that a leader learns at once that its journal has
-// failed or belongs to another. Each change wakes all who wait, so that a change
-// costs time in proportion to them.
+// failed or belongs to another. Each change wakes everyone who waits, so that a
+// change costs time in proportion to them.
 func (s *Scheduler) Wait(ctx context.Context, version uint64) error {
 	for {
 		s.mu.Lock()
@@ -75,19 +76,18 @@ func (s *Scheduler) Wait(ctx context.Context, version uint64) error {
 	}
 }
 
-// NextDeadline returns the next instant at which something falls due by
-// itself, and false if nothing will. It is a hint for timers: it answers at
-// once and does not wait until what it rests on is durable. It takes constant
-// time.
+// NextDeadline returns the next instant at which something falls due by itself,
+// and false if nothing will. It is a hint for timers: it never waits until what
+// it depends on is durable. It takes constant time.
 func (s *Scheduler) NextDeadline() (time.Time, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.state.nextDeadline()
 }
 
-// DeadlineChanged returns a channel that is closed when NextDeadline changes, so
-// that a sleeper can set its timer anew. Take it before looking at NextDeadline,
-// and nothing is missed. It takes constant time.
+// DeadlineChanged returns a channel that is closed when NextDeadline changes,
+// so that a sleeper can set its timer again. Take the channel before asking for
+// NextDeadline, and no change is missed. It takes constant time.
 func (s *Scheduler) DeadlineChanged() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -97,9 +97,11 @@ func (s *Scheduler) DeadlineChanged() <-chan struct{} {
 	return s.moved
 }
 
-// Sweep lets what is due by now fall due and returns it, in order. Any other
-// call on the scheduler does the same first; Sweep is for hosts that want to
-// be told in time. It costs O(log n) for each thing due.
+// Sweep processes everything that is due by now and returns its events, in
+// order. Every other call on the scheduler begins with the same; Sweep is for
+// hosts that want events in time. It takes O(log n) for each deadline in those
+// that are pending, and for the end of a reservation what ReleaseReservation
+// does.
 func (s *Scheduler) Sweep(ctx context.Context) ([]Event, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err

@@ -6,20 +6,22 @@ import (
 	"math"
 )
 
-// Watch yields the events with a Seq greater than afterSeq, in order, and
-// waits for more until ctx ends or the scheduler closes; what was told by then
-// it still yields. A watcher that stops may go on later from the last Seq that
-// it has seen; since the events of one entry share theirs, only from one less
-// does it surely miss none.
+// Watch yields the events with a Seq greater than afterSeq, in order. It then
+// blocks for new events until ctx is done or the scheduler closes; events
+// recorded before that are still yielded. A watcher that stops may go on later
+// from the last Seq that it has seen. Events of one entry share their Seq, so
+// only starting from one less is certain to miss none.
 //
 // The latest 4,096 events are kept, or fewer if they take more than 16 MiB with
-// all that they point to, from the first call of Watch on, or from New or Open
-// on with hooks or a journal. Call Watch before what is to be seen, also if
-// another goroutine ranges over the result. A watcher that asks for what is not
-// kept sees a gap in Seq and should read the state anew. No lock is held while
-// yielding. A watcher takes up to 64 events at once, under a lock of the history
-// alone; each entry wakes all watchers that wait for one, so that it costs time
-// in proportion to them.
+// all that they point to. They are kept from the first call of Watch on, or
+// with hooks or a journal from New or Open on. Call Watch before the changes
+// that it is to see, even if another goroutine ranges over the result. A
+// watcher that asks for events that are not kept any more sees a gap in Seq and
+// should read the state again. No lock is held while yielding.
+//
+// A watcher takes up to 64 events at once, under a lock of the history alone.
+// Each entry wakes every watcher that waits for one, so that it costs time in
+// proportion to them.
 func (s *Scheduler) Watch(ctx context.Context, afterSeq uint64) iter.Seq[Event] {
 	s.mu.Lock()
 	s.history.watched = true
