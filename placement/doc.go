@@ -57,7 +57,8 @@
 // Overcommit if there is one. GPUs are devices: a node has a Count of one Model, visible
 // as the read-only label [LabelGPUModel]; a request asks for whole devices or
 // for a fraction of one, and each device must fit, not their sum. Which ones
-// are taken is the rule of [ChooseDevices].
+// are taken is the rule of [ChooseDevices]. A device in Broken takes nothing new and
+// is no capacity; what uses it stays.
 //
 // # Constraints
 //

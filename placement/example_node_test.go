@@ -20,6 +20,19 @@ func ExampleNode() {
 	// true
 }
 
+// A broken device is no capacity. The others keep their indices.
+func ExampleDevices_broken() {
+	node := placement.Node{ID: "gpu-1", Devices: placement.Devices{Count: 4, Model: "L4", Broken: []int{1}}}
+	canonical := node.Canonical()
+	fmt.Println(canonical.Capacity, "of which", canonical.Allocatable(), "works")
+	for i := range canonical.Devices.Count {
+		fmt.Print(i, " ", canonical.Devices.Works(i), "; ")
+	}
+	// Output:
+	// gpu=4 of which gpu=3 works
+	// 0 true; 1 false; 2 true; 3 true;
+}
+
 // What is allocatable is the capacity less what is reserved, times the
 // overcommit.
 func ExampleNode_Allocatable() {
@@ -69,14 +82,17 @@ func ExampleRatio_Scale() {
 	// Output: 10 true
 }
 
-// A fraction goes where least is left, whole devices to untouched ones.
+// A fraction goes where least is left, or to spread where most is; whole devices
+// are untouched ones.
 func ExampleChooseDevices() {
 	left := []int64{placement.Device, 400, placement.Device}
-	fmt.Println(placement.ChooseDevices(left, 250))
-	fmt.Println(placement.ChooseDevices(left, 2*placement.Device))
-	fmt.Println(placement.ChooseDevices(left, placement.Device, 2)) // prefer the one that it had
+	fmt.Println(placement.ChooseDevices(left, 250, placement.BinPack))
+	fmt.Println(placement.ChooseDevices(left, 250, placement.Spread))
+	fmt.Println(placement.ChooseDevices(left, 2*placement.Device, placement.BinPack))
+	fmt.Println(placement.ChooseDevices(left, placement.Device, placement.BinPack, 2)) // prefer the one that it had
 	// Output:
 	// [1] true
+	// [0] true
 	// [0 2] true
 	// [2] true
 }

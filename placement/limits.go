@@ -191,6 +191,7 @@ func (m *mistakes) checkNodeSize(n *Node, e extent) {
 	e.resources(&n.Capacity)
 	e.resources(&n.Reserved)
 	e.parts += 7
+	e.list(len(n.Devices.Broken))
 	e.list(len(n.Overcommit))
 	for name := range n.Overcommit {
 		e.text(string(name))

@@ -1,6 +1,7 @@
 package placement
 
 import (
+	"cmp"
 	"maps"
 	"math"
 	"math/bits"
@@ -44,12 +45,42 @@ type Node struct {
 	Taints []Taint `json:"taints,omitempty"`
 }
 
-// Devices are the GPUs of a node.
+// Devices are the GPUs of a node. Each has an index from 0 to Count-1.
 type Devices struct {
-	// Count of them, at most MaxDevices; a device has its index below that.
+	// Count of them, broken ones included, at most MaxDevices.
 	Count int `json:"count,omitempty"`
 	// Model of all of them, the node's label LabelGPUModel; empty is none.
 	Model string `json:"model,omitempty"`
+	// Broken are the indices of devices that do not work, each once, in any
+	// order. A broken device takes nothing new and is no capacity. An instance
+	// that uses one keeps it.
+	Broken []int `json:"broken,omitempty"`
+}
+
+// Working returns how many of the devices are not broken.
+func (d Devices) Working() int { return d.Count - len(d.Broken) }
+
+// Works reports whether there is a device of that index that is not broken. The
+// devices must be those of a canonical node. It takes O(log n) in the broken ones.
+func (d Devices) Works(index int) bool {
+	if len(d.Broken) > 0 {
+		if _, broken := slices.BinarySearch(d.Broken, index); broken {
+			return false
+		}
+	}
+	return index >= 0 && index < d.Count
+}
+
+// Equal reports whether both are the same devices; the order of broken ones does
+// not matter.
+func (d Devices) Equal(other Devices) bool {
+	return d.Count == other.Count && d.Model == other.Model && equalSets(d.Broken, other.Broken)
+}
+
+// equalSets reports whether both lists hold the same, in any order.
+func equalSets[T cmp.Ordered](a, b []T) bool {
+	return slices.Equal(a, b) || len(a) == len(b) &&
+		slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }
 
 // Ratio is a rational number above zero, for example {3, 2} for one and a
@@ -83,13 +114,15 @@ func (q Ratio) String() string {
 
 // Canonical returns a copy of the node that shares nothing with n and has its
 // GPU capacity filled in from Devices, or Devices from a GPU capacity without
-// them, empty collections nil and taints sorted by key and effect. What is
-// invalid stays so.
+// them, empty collections nil, taints sorted by key and effect and broken
+// devices by index. What is invalid stays so.
 func (n Node) Canonical() Node {
 	n.Capacity, n.Reserved = n.Capacity.Clone(), n.Reserved.Clone()
 	n.Labels, n.Overcommit = cloneMap(n.Labels), cloneMap(n.Overcommit)
 	n.Taints = cloneSlice(n.Taints)
 	slices.SortFunc(n.Taints, compareTaints)
+	n.Devices.Broken = cloneSlice(n.Devices.Broken)
+	slices.Sort(n.Devices.Broken)
 	switch whole := n.Capacity.GPU / Device; {
 	case n.Capacity.GPU == 0 && n.Devices.Count > 0:
 		n.Capacity.GPU = int64(n.Devices.Count) * Device
@@ -99,11 +132,11 @@ func (n Node) Canonical() Node {
 	return n
 }
 
-// Equal reports whether both describe the same node; order of taints, nil and
-// empty collections, and what Canonical fills in do not matter.
+// Equal reports whether both describe the same node; order of taints and
+// broken devices, nil and empty collections, and what Canonical fills in do not matter.
 func (n Node) Equal(other Node) bool {
 	n, other = n.Canonical(), other.Canonical()
-	return n.ID == other.ID && n.Name == other.Name && n.Devices == other.Devices &&
+	return n.ID == other.ID && n.Name == other.Name && n.Devices.Equal(other.Devices) &&
 		n.MaxInstances == other.MaxInstances && n.Capacity.Equal(other.Capacity) && n.Reserved.Equal(other.Reserved) &&
 		maps.Equal(n.Overcommit, other.Overcommit) && maps.Equal(n.Labels, other.Labels) &&
 		slices.Equal(n.Taints, other.Taints)
@@ -123,8 +156,8 @@ func (n *Node) Label(key string) (string, bool) {
 func (n *Node) Meets(c Constraint) bool { return c.holds(labelSource{node: n}) }
 
 // Allocatable returns what the node gives to instances: Capacity minus
-// Reserved, multiplied by Overcommit where there is one. The node must be
-// valid and canonical.
+// Reserved, multiplied by Overcommit where there is one, and of GPUs those that
+// work. The node must be valid and canonical.
 func (n *Node) Allocatable() Resources {
 	free, err := n.Capacity.Sub(n.Reserved)
 	if err != nil {
@@ -134,6 +167,7 @@ func (n *Node) Allocatable() Resources {
 		amount, _ := ratio.Scale(free.Amount(name))
 		free = free.With(name, amount)
 	}
+	free.GPU -= int64(len(n.Devices.Broken)) * Device
 	return free
 }
 
@@ -188,6 +222,31 @@ func (n *Node) checkDevices(found *mistakes) {
 		found.addAmount("capacity.gpu", amount, "want whole devices")
 	case count == 0 && amount == 0 && n.Devices.Model != "":
 		found.add("devices.model", n.Devices.Model, "a model without devices")
+	}
+	n.checkBroken(found)
+}
+
+// checkBroken takes the number of devices from the capacity where Devices leave
+// it out, as Canonical does.
+func (n *Node) checkBroken(found *mistakes) {
+	count := n.Devices.Count
+	if count == 0 {
+		count = int(min(max(n.Capacity.GPU, 0)/Device, MaxDevices))
+	}
+	broken := n.Devices.Broken
+	if len(broken) > MaxDevices {
+		found.addAmount("devices.broken", int64(len(broken)), "want at most 1024")
+		return
+	}
+	seen := make(map[int]bool, len(broken))
+	for i, index := range broken {
+		switch {
+		case index < 0 || index >= count:
+			found.addAt("devices.broken", i, invalidAmount("", int64(index), "the node has no such device"))
+		case seen[index]:
+			found.addAt("devices.broken", i, invalidAmount("", int64(index), "given twice"))
+		}
+		seen[index] = true
 	}
 }
 

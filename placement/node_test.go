@@ -44,6 +44,11 @@ func TestNodeValidate(t *testing.T) {
 		{name: "negative devices", node: n{ID: "n1", Devices: placement.Devices{Count: -1}}, want: []string{"devices.count"}},
 		{name: "too many devices", node: n{ID: "n1", Devices: placement.Devices{Count: placement.MaxDevices + 1}}, want: []string{"devices.count"}},
 		{name: "too large an amount of devices", node: n{ID: "n1", Capacity: r{GPU: math.MaxInt64 / 1000 * 1000}}, want: []string{"capacity.gpu"}},
+		{name: "broken devices in any order", node: n{ID: "n1", Devices: placement.Devices{Count: 3, Broken: []int{2, 0}}}},
+		{name: "broken device of an amount alone", node: n{ID: "n1", Capacity: r{GPU: 2000}, Devices: placement.Devices{Broken: []int{1}}}},
+		{name: "broken devices that are not there", node: n{ID: "n1", Devices: placement.Devices{Count: 2, Broken: []int{-1, 2, 1}}}, want: []string{"devices.broken[0]", "devices.broken[1]"}},
+		{name: "broken device given twice", node: n{ID: "n1", Devices: placement.Devices{Count: 2, Broken: []int{1, 1}}}, want: []string{"devices.broken[1]"}},
+		{name: "too many broken devices", node: n{ID: "n1", Devices: placement.Devices{Count: 2, Broken: make([]int, placement.MaxDevices+1)}}, want: []string{"devices.broken"}},
 		{name: "model without devices", node: n{ID: "n1", Devices: placement.Devices{Model: "A100"}}, want: []string{"devices.model"}},
 		{name: "instances", node: n{ID: "n1", MaxInstances: -1}, want: []string{"maxInstances"}},
 		{name: "labels", node: n{ID: "n1", Labels: labels{"": "x", placement.LabelGPUModel: "A100"}}, want: []string{"labels", "labels.gpu.model"}},
@@ -85,6 +90,11 @@ func TestNodeCanonical(t *testing.T) {
 			want: placement.Node{Devices: placement.Devices{Count: 2}, Capacity: r{GPU: 2000}},
 		},
 		{
+			name: "broken devices by index",
+			got:  placement.Node{Devices: placement.Devices{Count: 3, Broken: []int{2, 0}}},
+			want: placement.Node{Devices: placement.Devices{Count: 3, Broken: []int{0, 2}}, Capacity: r{GPU: 3000}},
+		},
+		{
 			name: "taints by key and effect",
 			got:  placement.Node{Taints: []placement.Taint{{"b", "1", "NoSchedule"}, {"a", "", "NoSchedule"}, {"b", "2", "NoExecute"}}},
 			want: placement.Node{Taints: []placement.Taint{{"a", "", "NoSchedule"}, {"b", "2", "NoExecute"}, {"b", "1", "NoSchedule"}}},
@@ -104,10 +114,11 @@ func TestNodeCanonicalSharesNothing(t *testing.T) {
 		ID: "n1", Capacity: placement.Resources{Custom: map[string]int64{"x": 2}}, Reserved: placement.Resources{Custom: map[string]int64{"x": 1}},
 		Overcommit: map[placement.ResourceName]placement.Ratio{"x": {2, 1}},
 		Labels:     map[string]string{"a": "b"}, Taints: []placement.Taint{{"a", "", "NoSchedule"}},
+		Devices: placement.Devices{Count: 2, Broken: []int{1}},
 	}
 	canonical := node.Canonical()
 	want := node.Canonical()
-	node.Capacity.Custom["x"], node.Reserved.Custom["x"] = 9, 9
+	node.Capacity.Custom["x"], node.Reserved.Custom["x"], node.Devices.Broken[0] = 9, 9, 0
 	node.Overcommit["x"], node.Labels["a"], node.Taints[0].Key = placement.Ratio{}, "c", "c"
 	require.Equal(t, want, canonical)
 }
@@ -225,6 +236,7 @@ func TestNodeEqual(t *testing.T) {
 		"capacity":   func(n *placement.Node) { n.Capacity.CPU++ },
 		"reserved":   func(n *placement.Node) { n.Reserved.CPU++ },
 		"devices":    func(n *placement.Node) { n.Devices.Model = "" },
+		"broken":     func(n *placement.Node) { n.Devices.Broken = []int{0} },
 		"instances":  func(n *placement.Node) { n.MaxInstances++ },
 		"overcommit": func(n *placement.Node) { n.Overcommit = nil },
 		"labels":     func(n *placement.Node) { n.Labels = nil },

@@ -50,10 +50,7 @@ func (r Request) Equal(other Request) bool {
 }
 
 // EqualPorts reports whether both lists hold the same ports, in any order.
-func EqualPorts(a, b []uint16) bool {
-	return slices.Equal(a, b) || len(a) == len(b) &&
-		slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
-}
+func EqualPorts(a, b []uint16) bool { return equalSets(a, b) }
 
 // Clone returns a copy that shares no slice or map with r. Empty collections
 // become nil, so that copies of equal requests are the same value but for the

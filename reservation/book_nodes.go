@@ -77,7 +77,7 @@ func (n *bookNodes) set(node placement.Node) {
 	known.room.MaxInstances = node.MaxInstances
 	devices := make([]int64, node.Devices.Count)
 	copy(devices, known.room.Devices)
-	known.room.Devices = devices
+	known.room.Devices, known.room.Broken = devices, node.Devices.Broken
 }
 
 // index returns where in the order the node of an ID is or would be.

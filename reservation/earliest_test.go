@@ -69,6 +69,9 @@ func drawSmallWorld(t *rapid.T) *smallWorld {
 			Labels:   map[string]string{"zone": rapid.SampledFrom([]string{"a", "b"}).Draw(t, "zone")},
 		}
 		n.Devices.Count = rapid.IntRange(0, 3).Draw(t, "devices")
+		if n.Devices.Count == 3 {
+			n.Devices.Broken = []int{1}
+		}
 		n.MaxInstances = rapid.SampledFrom([]int64{0, 0, 2}).Draw(t, "instances")
 		w.nodes = append(w.nodes, n)
 	}

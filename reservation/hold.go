@@ -3,6 +3,7 @@ package reservation
 import (
 	"iter"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/rads-project/constellation/placement"
@@ -18,6 +19,8 @@ type hold struct {
 	// Devices are the indices of the GPUs that Load.Resources.GPU is of: all of
 	// a whole number of devices, or the one that a fraction is of.
 	Devices []int
+	// Strategy by which they are chosen where Devices names none.
+	Strategy placement.Strategy
 }
 
 // Room is what a node gives and what is used on it by instances that the Plan
@@ -32,6 +35,15 @@ type Room struct {
 	// Devices has one entry per GPU: thousandths of it that are used by
 	// instances unknown to the Plan.
 	Devices []int64
+	// Broken are the indices of GPUs that take nothing new, sorted. What is on
+	// them stays.
+	Broken []int
+}
+
+// works reports whether a GPU takes anything new.
+func (r *Room) works(device int) bool {
+	_, broken := slices.BinarySearch(r.Broken, device)
+	return !broken
 }
 
 // deviceShare returns what a load takes of each device that it is on.

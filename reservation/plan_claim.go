@@ -65,7 +65,7 @@ func (p *Plan) Claim(nodes Nodes, id string, req placement.Request, allows func(
 			short.await(slot.Awaits)
 			continue
 		}
-		c := &claiming{plan: p, nodes: nodes, r: r, slot: slot}
+		c := &claiming{plan: p, nodes: nodes, r: r, slot: slot, strategy: req.Preferences.Strategy}
 		c.claim.Until = until
 		if c.fits(&req, allows, short) {
 			return []PlanChange{{Kind: Fill, ID: id, Slot: i, Claim: &c.claim}}, nil
@@ -116,6 +116,8 @@ type claiming struct {
 	r     *reservationEntry
 	slot  *Slot
 	claim Claim
+	// strategy of the instance, for the choice of GPUs.
+	strategy placement.Strategy
 }
 
 // fits completes the claim and reports whether the slot and its node have it.
@@ -206,7 +208,7 @@ func (c *claiming) divide(req *placement.Request) (left placement.Resources, lac
 	}
 	if gpu := c.claim.Held.Resources.GPU; gpu > 0 {
 		byDevice := c.r.devicesLeft(c.slot)
-		if _, ok := placement.ChooseDevices(byDevice, gpu); lacks == "" && !ok {
+		if _, ok := placement.ChooseDevices(byDevice, gpu, placement.BinPack); lacks == "" && !ok {
 			lacks = placement.NameGPU
 		}
 		left.GPU = usable(byDevice, gpu)
@@ -224,15 +226,18 @@ func (c *claiming) chooseDevices(room *Room) (ok bool) {
 	left, g := c.r.devicesLeft(c.slot), c.plan.timelines[c.slot.Node]
 	for i := range left {
 		left[i] = min(left[i], g.unused(room, lane{placement.NameGPU, i}))
+		if !room.works(i) {
+			left[i] = 0
+		}
 	}
-	c.claim.Devices, ok = placement.ChooseDevices(left, gpu)
+	c.claim.Devices, ok = placement.ChooseDevices(left, gpu, c.strategy)
 	return ok
 }
 
 // fitExcess reports whether the node has room for what the slot does not
 // cover until the reservation's window ends, and chooses devices for that.
 func (c *claiming) fitExcess(room *Room) bool {
-	h := hold{Node: c.slot.Node, Window: c.r.window(), Load: c.claim.Excess}
+	h := hold{Node: c.slot.Node, Window: c.r.window(), Load: c.claim.Excess, Strategy: c.strategy}
 	devices, ok := c.plan.fitHold(room, &h)
 	if c.claim.Excess.Resources.GPU > 0 {
 		c.claim.Devices = devices

@@ -175,7 +175,7 @@ func (t *trial) earliestSingle(want Want, load placement.Amounts, from int64) ti
 			if start >= earliest || !ok {
 				break
 			}
-			if _, fits := t.plan.fit(node, &room, &load, t.plan.span(window), nil); fits {
+			if _, fits := t.plan.fitHold(&room, &hold{Node: node, Window: window, Load: load}); fits {
 				earliest = start
 			}
 		}

@@ -122,7 +122,7 @@ func (t *trial) displace(want Want, r *Reservation) (hold, []slotRef, bool) {
 		victims []slotRef
 	)
 	for node := range t.nodes.For(&want) {
-		h := hold{Node: node, Window: want.Window, Load: r.load()}
+		h := hold{Node: node, Window: want.Window, Load: r.load(), Strategy: want.Preferences.Strategy}
 		if found := t.victims(&h, r.Spec.Priority); found != nil && (victims == nil || compareVictims(found, victims) < 0) {
 			best, victims = h, found
 		}
@@ -164,7 +164,7 @@ func (t *trial) victims(h *hold, priority int32) []slotRef {
 		for own := range ref.r.holds(ref.at()) {
 			t.put(own)
 		}
-		if again := (hold{h.Node, h.Window, h.Load, nil}); t.fit(&again) {
+		if again := (hold{h.Node, h.Window, h.Load, nil, h.Strategy}); t.fit(&again) {
 			*h = again
 		} else {
 			t.undo(mark)
@@ -251,7 +251,7 @@ func (t *trial) inTheWayOf(node string, room *Room, want Want, load *placement.A
 		starts = append(starts, max(s.from, h.Window.start()))
 	}
 	starts = slices.DeleteFunc(starts, func(at int64) bool {
-		_, fits := p.fit(node, room, load, span{at, at + 1}, nil)
+		_, fits := p.fit(room, &hold{Node: node, Load: *load}, span{at, at + 1})
 		return fits
 	})
 	if len(starts) == 0 {

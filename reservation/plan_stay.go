@@ -43,7 +43,7 @@ func (s *Stay) hold() hold {
 	if s.Overstayed {
 		w.End = time.Time{}
 	}
-	return hold{s.Node, w, s.Load, s.Devices}
+	return hold{Node: s.Node, Window: w, Load: s.Load, Devices: s.Devices}
 }
 
 // amountOn returns what a stay takes of a lane.

@@ -243,20 +243,21 @@ func (p *Plan) span(w Window) span { return span{max(w.start(), p.now), w.end()}
 // if it names some, chosen ones if not. O(log h) in the holds of the node per
 // dimension and GPU.
 func (p *Plan) fitHold(room *Room, h *hold) ([]int, bool) {
-	return p.fit(h.Node, room, &h.Load, p.span(h.Window), h.Devices)
+	return p.fit(room, h, p.span(h.Window))
 }
 
-func (p *Plan) fit(node string, room *Room, load *placement.Amounts, s span, pinned []int) ([]int, bool) {
-	g := p.timelines[node]
-	if !g.fit(room, load, s, p.now) {
+// fit is fitHold for another span of time.
+func (p *Plan) fit(room *Room, h *hold, s span) ([]int, bool) {
+	g := p.timelines[h.Node]
+	if !g.fit(room, &h.Load, s, p.now) {
 		return nil, false
 	}
-	gpu := load.Resources.GPU
+	gpu := h.Load.Resources.GPU
 	if gpu == 0 {
 		return nil, true
 	}
-	devices, ok := placement.ChooseDevices(g.devicesLeft(room, s, p.now), gpu, pinned...)
-	if !ok || pinned != nil && !slices.Equal(devices, pinned) {
+	devices, ok := placement.ChooseDevices(g.devicesLeft(room, s, p.now), gpu, h.Strategy, h.Devices...)
+	if !ok || h.Devices != nil && !slices.Equal(devices, h.Devices) {
 		return nil, false
 	}
 	return devices, true
@@ -295,12 +296,16 @@ func (g *nodeTimeline) fit(room *Room, load *placement.Amounts, s span, now int6
 		fits(placement.NameInstances, load.Instances, room.MaxInstances, room.Used.Instances)
 }
 
-// devicesLeft returns what is left of each GPU over a span.
+// devicesLeft returns what is left of each GPU over a span: nothing of one that is
+// broken.
 func (g *nodeTimeline) devicesLeft(room *Room, s span, now int64) []int64 {
 	left := make([]int64, len(room.Devices))
 	for i := range left {
 		of := lane{placement.NameGPU, i}
 		left[i] = room.free(of) - g.lane(of).peak(s, now)
+		if !room.works(i) {
+			left[i] = min(left[i], 0)
+		}
 	}
 	return left
 }

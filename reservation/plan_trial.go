@@ -99,11 +99,12 @@ func (t *trial) fill(want Want, load placement.Amounts, count int) []hold {
 		before := len(holds)
 		for node, room := range t.nodes.For(&want) {
 			for len(holds) < count {
-				devices, ok := t.plan.fit(node, &room, &load, s, nil)
+				h := hold{Node: node, Window: want.Window, Load: load, Strategy: want.Preferences.Strategy}
+				devices, ok := t.plan.fit(&room, &h, s)
 				if !ok {
 					break
 				}
-				h := hold{node, want.Window, load, devices}
+				h.Devices = devices
 				t.put(h)
 				holds = append(holds, h)
 				if want.mindsTaken() {

@@ -161,7 +161,7 @@ func (t *trial) keepSlot(r *Reservation, slot *Slot) error {
 	}
 	if gpu := r.Params.Shape.GPU; gpu > 0 {
 		preferred := slot.preferredDevices()
-		own.Devices, ok = placement.ChooseDevices(g.devicesLeft(&room, s, t.plan.now), gpu, preferred...)
+		own.Devices, ok = placement.ChooseDevices(g.devicesLeft(&room, s, t.plan.now), gpu, r.Spec.Preferences.Strategy, preferred...)
 		if !ok || gpu < placement.Device && len(preferred) > 0 && own.Devices[0] != preferred[0] {
 			return refused(&own)
 		}

@@ -181,7 +181,7 @@ func (r *Reservation) window() Window {
 
 // slotHold returns the hold of a slot on a node.
 func (r *Reservation) slotHold(node string, devices []int) hold {
-	return hold{node, r.window(), placement.OneInstance(r.Params.Shape), devices}
+	return hold{node, r.window(), placement.OneInstance(r.Params.Shape), devices, r.Spec.Preferences.Strategy}
 }
 
 // holds yields what the slot counts for on its node: while it holds capacity
@@ -213,7 +213,7 @@ func (r *Reservation) outstay(node string, c *Claim) (hold, bool) {
 	if r.Phase == Ended || c.Until.IsZero() || nanos(c.Until) <= end {
 		return hold{}, false
 	}
-	return hold{node, Window{instant(end), c.Until}, c.whole(), c.Devices}, true
+	return hold{Node: node, Window: Window{instant(end), c.Until}, Load: c.whole(), Devices: c.Devices}, true
 }
 
 // claimHold returns what an instance counts for beside the slot that it is in.

@@ -2,6 +2,7 @@ package reservation_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -37,6 +38,38 @@ func TestSlotsPinDevices(t *testing.T) {
 		return err
 	})
 	require.Equal(t, []int{3}, devices("last", placement.Device))
+}
+
+// TestABrokenDeviceHoldsNoSlot: the slot moves or is lost when its device breaks,
+// unless an instance stands in it, and comes back when the device is mended. What
+// an instance leaves of a broken device is nobody's.
+func TestABrokenDeviceHoldsNoSlot(t *testing.T) {
+	n := gpuNode("g", 2)
+	d := newDesk(t, n)
+	devices := func(id string) []int { return d.lookup(id).Slots[0].Devices }
+	d.reserve(gpuSpec("claimed", 500))
+	_, _, err := d.Claim("claimed", placement.Request{ID: "i", Namespace: "team", Resources: gpus(200)})
+	require.NoError(t, err)
+	d.reserve(gpuSpec("moves", 400))
+	require.Equal(t, []int{0}, devices("moves"))
+
+	n.Devices.Broken = []int{0}
+	require.NoError(t, d.SetNode(n))
+	require.Equal(t, []int{0}, devices("claimed"))
+	require.Equal(t, []int{1}, devices("moves"))
+	free, err := d.Free("g", reservation.Window{Start: d.clock.Add(time.Hour)})
+	require.NoError(t, err)
+	require.Equal(t, gpus(placement.Device).GPU, free.GPU, "nor when the instance has gone")
+	_, _, err = d.Claim("claimed", placement.Request{ID: "j", Namespace: "team", Resources: gpus(100)})
+	require.ErrorIs(t, err, reservation.ErrRefused)
+
+	n.Devices.Broken = []int{0, 1}
+	require.NoError(t, d.SetNode(n))
+	require.Equal(t, reservation.Displaced, d.state("moves"))
+	require.Equal(t, reservation.Active, d.state("claimed"))
+	n.Devices.Broken = nil
+	require.NoError(t, d.SetNode(n))
+	require.Equal(t, reservation.Active, d.state("moves"))
 }
 
 func TestClaimsUseTheSlotsDevices(t *testing.T) {

@@ -130,15 +130,18 @@ func (n *deviceNode) left(from, to time.Time) (devices []int64, fpga int64) {
 		}
 		fpga = min(fpga, rest)
 	}
+	for _, i := range n.Devices.Broken {
+		devices[i] = min(devices[i], 0)
+	}
 	return devices, fpga
 }
 
 // takes returns the GPUs that a request gets over a window.
-func (n *deviceNode) takes(r placement.Resources, from, to time.Time) ([]int, bool) {
+func (n *deviceNode) takes(r placement.Resources, strategy placement.Strategy, from, to time.Time) ([]int, bool) {
 	devices, fpga := n.left(from, to)
 	at := sighting{NodeInfo: n.NodeInfo}
 	at.DeviceFree = devices
-	chosen, ok := at.devices(r.GPU)
+	chosen, ok := at.devices(r.GPU, strategy)
 	asked := r.Custom["fpga"]
 	return chosen, ok && (asked == 0 || asked <= fpga)
 }
@@ -153,15 +156,16 @@ func (n *deviceNode) answers(req placement.Request, model string) ([]int, bool) 
 	if !n.ready(model) {
 		return nil, false
 	}
-	devices, ok := n.takes(req.Resources, n.now, time.Time{})
+	strategy := req.Preferences.Strategy
+	devices, ok := n.takes(req.Resources, strategy, n.now, time.Time{})
 	if ok {
 		return devices, true
 	}
 	switch {
 	case req.Yield:
-		return n.takes(req.Resources, n.now, n.now.Add(1))
+		return n.takes(req.Resources, strategy, n.now, n.now.Add(1))
 	case req.Duration > 0:
-		return n.takes(req.Resources, n.now, n.now.Add(req.Duration))
+		return n.takes(req.Resources, strategy, n.now, n.now.Add(req.Duration))
 	default:
 		return nil, false
 	}

@@ -45,11 +45,23 @@ func drawDeviceNode(t *rapid.T) placement.Node {
 	n.Devices.Count = rapid.SampledFrom([]int{4, 3, 2, 2, 1, 0}).Draw(t, "devices")
 	if n.Devices.Count > 0 {
 		n.Devices.Model = rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "model")
+		n.Devices.Broken = drawBroken(t, n.Devices.Count)
 	}
 	if fpga := rapid.Int64Range(0, 2).Draw(t, "fpga"); fpga > 0 {
 		n.Capacity.Custom = map[string]int64{"fpga": fpga}
 	}
 	return n
+}
+
+// drawBroken draws a few devices, mostly none.
+func drawBroken(t *rapid.T, count int) []int {
+	var broken []int
+	for i := range count {
+		if rapid.IntRange(0, 5).Draw(t, "breaks") == 0 {
+			broken = append(broken, i)
+		}
+	}
+	return broken
 }
 
 func drawDeviceResources(t *rapid.T) placement.Resources {
@@ -185,7 +197,7 @@ func (m *deviceMachine) hold(t *rapid.T) {
 		to = time.Time{}
 	}
 	for _, n := range deviceNodes(t, m.s, m.clock.Now()) {
-		_, ok := n.takes(spec.Shape, spec.Start, to)
+		_, ok := n.takes(spec.Shape, placement.BinPack, spec.Start, to)
 		room = room || ok && n.ready("")
 	}
 	verdict, err := m.s.CheckQuota(t.Context(), spec.Namespace, spec.Shape)
@@ -294,14 +306,18 @@ func (m *deviceMachine) check(t *rapid.T) {
 		left, fpga := n.left(now, time.Time{})
 		sum := int64(0)
 		for i, free := range n.DeviceFree {
-			require.Equal(t, placement.Device-used[n.ID][i], free, n.ID)
+			want := placement.Device - used[n.ID][i]
+			if slices.Contains(n.Devices.Broken, i) {
+				want = min(want, 0)
+			}
+			require.Equal(t, want, free, n.ID)
 			if !m.marred[n.ID] {
 				require.GreaterOrEqual(t, free, int64(0), "GPU %d of %s is oversold", i, n.ID)
 			}
 			if !m.marred[n.ID] && !n.broken {
 				require.GreaterOrEqual(t, left[i], int64(0), "GPU %d of %s is promised twice", i, n.ID)
 			}
-			sum += left[i]
+			sum += max(0, left[i])
 		}
 		if !m.marred[n.ID] && !n.broken {
 			require.Equal(t, sum, n.Available.GPU, n.ID)

@@ -53,6 +53,8 @@ type Miss struct {
 	NodeID string `json:"nodeID"`
 	// Shortfall is how much it lacks, in the units of the dimension.
 	Shortfall int64 `json:"shortfall"`
+	// Broken are the indices of its broken devices, where GPUs are lacking.
+	Broken []int `json:"broken,omitempty"`
 }
 
 // Help names a node for each remedy that would help, or nothing.
@@ -78,6 +80,8 @@ type NodeVerdict struct {
 	Fits   bool   `json:"fits"`
 	// Failures in filter order, all of them.
 	Failures []Failure `json:"failures,omitempty"`
+	// Broken are the indices of the node's broken devices, where GPUs are lacking.
+	Broken []int `json:"broken,omitempty"`
 	// Score from 0 to 1000, and the terms that it is made of; zero where the
 	// node does not fit.
 	Score int             `json:"score"`
@@ -190,6 +194,9 @@ func (st *state) verdict(now time.Time, q *index.Query, n *node, found *index.Ve
 		if !fits {
 			for _, f := range found.Failures {
 				v.Failures = append(v.Failures, Failure(f))
+				if f.Reason.Name == placement.NameGPU {
+					v.Broken = slices.Clone(n.Devices.Broken)
+				}
 			}
 			return v
 		}
@@ -247,7 +254,12 @@ func (st *state) explain(now time.Time, q *index.Query) Explanation {
 	e.Fit = survey.Fit
 	e.First, e.Failed = reasonCounts(survey.First), reasonCounts(survey.Failed)
 	for _, l := range survey.Lacks {
-		e.Nearest = append(e.Nearest, Miss{l.Reason, st.slots[l.Row].ID, l.Shortfall})
+		n := st.slots[l.Row]
+		miss := Miss{Reason: l.Reason, NodeID: n.ID, Shortfall: l.Shortfall}
+		if l.Reason.Name == placement.NameGPU {
+			miss.Broken = slices.Clone(n.Devices.Broken)
+		}
+		e.Nearest = append(e.Nearest, miss)
 	}
 	if e.Fit == 0 {
 		e.Help = st.help(q, &survey)

@@ -240,9 +240,9 @@ func TestExplainNamesTheNearestForEveryDimension(t *testing.T) {
 		return placement.Reason{Kind: placement.ReasonResource, Name: name}
 	}
 	require.Equal(t, []Miss{
-		{resource(placement.NameCPU), "n2", 2 * placement.Core}, // n3 fails its taint first
-		{resource(placement.NameMemory), "n3", 8 * placement.GiB},
-		{resource("licence"), "n1", 2},
+		{Reason: resource(placement.NameCPU), NodeID: "n2", Shortfall: 2 * placement.Core}, // n3 fails its taint first
+		{Reason: resource(placement.NameMemory), NodeID: "n3", Shortfall: 8 * placement.GiB},
+		{Reason: resource("licence"), NodeID: "n1", Shortfall: 2},
 	}, e.Nearest)
 	require.Equal(t, "0 of 3 nodes fit: 2 lack cpu (nearest n2 lacks 2), 1 has taint k:NoSchedule", e.String())
 }

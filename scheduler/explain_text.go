@@ -51,7 +51,11 @@ func (f Failure) String() string {
 func (e Explanation) nearest(reason placement.Reason) string {
 	for _, m := range e.Nearest {
 		if m.Reason == reason {
-			return fmt.Sprintf("nearest %s lacks %s", m.NodeID, placement.FormatQuantity(reason.Name, m.Shortfall))
+			text := fmt.Sprintf("nearest %s lacks %s", m.NodeID, placement.FormatQuantity(reason.Name, m.Shortfall))
+			if len(m.Broken) > 0 {
+				text += fmt.Sprintf(", its devices %v are broken", m.Broken)
+			}
+			return text
 		}
 	}
 	return ""

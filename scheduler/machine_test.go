@@ -118,6 +118,7 @@ func (m *machine) attempt(t *rapid.T, call func() error) bool {
 func describeNode(t *rapid.T) placement.Node {
 	n := testNode(drawNode(t), rapid.Int64Range(1, 4).Draw(t, "cores"))
 	n.Devices.Count = rapid.IntRange(0, 2).Draw(t, "devices")
+	n.Devices.Broken = drawBroken(t, n.Devices.Count)
 	n.MaxInstances = rapid.SampledFrom([]int64{0, 0, 1, 2, 3}).Draw(t, "instances")
 	n.Labels = map[string]string{"zone": rapid.SampledFrom([]string{"a", "b"}).Draw(t, "zone")}
 	return n
@@ -285,7 +286,7 @@ func (m *machine) checkHolds(t *rapid.T, n NodeInfo) {
 		require.LessOrEqual(t, n.Instances+held.Instances, n.MaxInstances, n.ID)
 	}
 	for name, held := range n.Held.All() {
-		require.LessOrEqual(t, n.Allocated.Amount(name)+held, n.Total.Amount(name), "%s on %s", name, n.ID)
+		require.LessOrEqual(t, held, n.unused(name), "%s on %s", name, n.ID)
 	}
 }
 

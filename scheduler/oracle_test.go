@@ -85,7 +85,7 @@ func (n sighting) first(req placement.Request) placement.ReasonKind {
 			return placement.ReasonResource
 		}
 	}
-	if _, ok := n.devices(req.Resources.GPU); !ok {
+	if _, ok := n.devices(req.Resources.GPU, req.Preferences.Strategy); !ok {
 		return placement.ReasonResource
 	}
 	return 0
@@ -96,7 +96,7 @@ func tolerates(req placement.Request, taint placement.Taint) bool {
 }
 
 // devices returns the GPUs that the amount would take.
-func (n sighting) devices(amount int64) ([]int, bool) {
+func (n sighting) devices(amount int64, strategy placement.Strategy) ([]int, bool) {
 	if amount%placement.Device == 0 {
 		var untouched []int
 		for i, left := range n.DeviceFree {
@@ -106,13 +106,29 @@ func (n sighting) devices(amount int64) ([]int, bool) {
 		}
 		return untouched, int64(len(untouched)) == amount/placement.Device
 	}
-	tightest := -1
+	chosen := -1
 	for i, left := range n.DeviceFree {
-		if left >= amount && (tightest < 0 || left < n.DeviceFree[tightest]) {
-			tightest = i
+		better := chosen >= 0 && left < n.DeviceFree[chosen]
+		if strategy == placement.Spread {
+			better = chosen >= 0 && left > n.DeviceFree[chosen]
+		}
+		if left >= amount && (chosen < 0 || better) {
+			chosen = i
 		}
 	}
-	return []int{tightest}, tightest >= 0
+	return []int{chosen}, chosen >= 0
+}
+
+// unused returns what instances leave of a dimension, on the devices that work.
+func (n NodeInfo) unused(name placement.ResourceName) int64 {
+	if name != placement.NameGPU {
+		return n.Total.Amount(name) - n.Allocated.Amount(name)
+	}
+	free := int64(0)
+	for _, left := range n.DeviceFree {
+		free += max(0, left)
+	}
+	return free
 }
 
 // rank returns what the strategy compares, the greatest first.
@@ -133,7 +149,7 @@ func (o *onlooker) rank(n sighting, req placement.Request) []int64 {
 		} else if name == placement.NameGPU {
 			weight = 8
 		}
-		share := min(max(0, n.Total.Amount(name)-n.Allocated.Amount(name))*unit/reference, unit)
+		share := min(max(0, n.unused(name))*unit/reference, unit)
 		weights += weight
 		packed += weight * (unit - share)
 		if name == placement.NameGPU && req.Resources.GPU == 0 {
@@ -174,7 +190,7 @@ func (o *onlooker) decide(t testHelper, s *Scheduler, req placement.Request) (no
 		}
 		if rank := o.rank(n, req); best == nil || slices.Compare(rank, best) > 0 {
 			best, node = rank, n.ID
-			devices, _ = n.devices(req.Resources.GPU)
+			devices, _ = n.devices(req.Resources.GPU, req.Preferences.Strategy)
 		}
 	}
 	return node, devices, failed

@@ -29,16 +29,17 @@ type NodeInfo struct {
 	// State says whether it takes work.
 	State NodeState `json:"state"`
 	// Total is what the node gives to instances: capacity less reserved,
-	// overcommitted where the node says so.
+	// overcommitted where the node says so, and of GPUs those that work.
 	Total placement.Resources `json:"total,omitzero"`
-	// Allocated is what instances use, lost ones included.
+	// Allocated is what instances use, lost ones included, and on broken GPUs too.
 	Allocated placement.Resources `json:"allocated,omitzero"`
 	// Held is what reservations hold for later or for their owners.
 	Held placement.Resources `json:"held,omitzero"`
 	// Available is Total less Allocated and Held, not below zero.
 	Available placement.Resources `json:"available,omitzero"`
-	// DeviceFree is what instances leave of each GPU, in thousandths. What is
-	// held of it is not subtracted: reservation.Slot.Devices tells.
+	// DeviceFree is what instances leave of each GPU, in thousandths: nothing of
+	// those in Devices.Broken, less than nothing where more is used than there is.
+	// What is held of it is not subtracted: reservation.Slot.Devices tells.
 	DeviceFree []int64 `json:"deviceFree,omitempty"`
 	// Instances on the node; Node.MaxInstances caps them.
 	Instances int64 `json:"instances,omitempty"`
@@ -49,7 +50,8 @@ type NodeInfo struct {
 }
 
 // Utilization returns the used share of a dimension, 0 to 1, for people; it
-// exceeds 1 on a node whose capacity was lowered below its use.
+// exceeds 1 on a node whose capacity was lowered below its use, or whose broken
+// GPUs are in use.
 func (n NodeInfo) Utilization(name placement.ResourceName) float64 {
 	return float64(placement.Utilization(n.Allocated.Amount(name), n.Total.Amount(name))) / 1e6
 }
@@ -62,11 +64,15 @@ func (n NodeInfo) Overall() float64 {
 // Over returns the dimensions in which more is allocated than there is, in
 // the order of Resources.All, and last placement.NameInstances if there are
 // more of those than Node.MaxInstances. GPUs are counted one by one: more than
-// there is of any is over.
+// there is of any is over, and one that broke in use is not.
 func (n NodeInfo) Over() []placement.ResourceName {
 	var over []placement.ResourceName
 	for name, used := range n.Allocated.All() {
-		if used > n.Total.Amount(name) || name == placement.NameGPU && slices.ContainsFunc(n.DeviceFree, overused) {
+		exceeded := used > n.Total.Amount(name)
+		if name == placement.NameGPU {
+			exceeded = slices.ContainsFunc(n.DeviceFree, overused)
+		}
+		if exceeded {
 			over = append(over, name)
 		}
 	}

@@ -299,12 +299,13 @@ func (st *state) room(n *node, described *placement.Node) reservation.Room {
 		Allocatable:  described.Allocatable(),
 		MaxInstances: described.MaxInstances,
 		Devices:      make([]int64, described.Devices.Count),
+		Broken:       described.Devices.Broken,
 	}
 	room.Used.Resources, _ = st.index.Used(n.slot).Sub(counted.Resources)
 	room.Used.Instances = st.index.Instances(n.slot) - counted.Instances
-	for i, free := range st.index.DeviceFree(n.slot) {
+	for i, used := range st.index.DeviceUsed(n.slot) {
 		if i < len(room.Devices) {
-			room.Devices[i] = placement.Device - free - device(&counted, i)
+			room.Devices[i] = used - device(&counted, i)
 		}
 	}
 	return room

@@ -81,7 +81,7 @@ func (st *state) resizeDevices(a *allocation, amount int64, held *index.Hold) ([
 	for _, device := range has {
 		left[device] = max(left[device]+share, share) // what it has is its own, whatever is held
 	}
-	devices, ok := placement.ChooseDevices(left, amount, has...)
+	devices, ok := placement.ChooseDevices(left, amount, a.class.Request().Preferences.Strategy, has...)
 	if !ok || fractional(was) && amount > 0 && devices[0] != has[0] {
 		return nil, st.tooLarge(a, placement.NameGPU)
 	}

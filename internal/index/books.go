@@ -29,7 +29,7 @@ func (x *Index) book(row Row, c *Class, r *placement.Resources, devices []uint16
 	if len(r.Custom) > 0 {
 		x.use(r, int32(sign))
 	}
-	for i, amount := range [...]int64{r.CPU, r.Memory, r.Disk, r.Network, r.GPU} {
+	for i, amount := range [...]int64{r.CPU, r.Memory, r.Disk, r.Network} {
 		if amount != 0 {
 			x.spend(row, x.register(resourceName(i)), sign*amount)
 		}
@@ -40,6 +40,7 @@ func (x *Index) book(row Row, c *Class, r *placement.Resources, devices []uint16
 		}
 	}
 	if len(devices) > 0 {
+		x.register(placement.NameGPU)
 		x.useGPUs(row, devices, sign*min(r.GPU, placement.Device))
 	}
 	for _, port := range c.request.Ports {
@@ -81,7 +82,7 @@ func (x *Index) SetHeld(row Row, held Hold) {
 	var spare vector
 	for d := range x.dims {
 		spare[d] = x.spare(row, d)
-		x.free[d][row] = satSub(spare[d], amounts[d])
+		x.free[d][row] = satSub(spare[d], amounts[d]) // of GPUs see measureGPUs
 	}
 	n.hold = nil
 	if amounts != (vector{}) || len(held.Devices) > 0 || held.Instances > 0 {
@@ -106,11 +107,15 @@ func (x *Index) claimPort(row Row, port uint16, delta int32) {
 	}
 }
 
-// Used returns what is on the books of the node.
+// Used returns what is on the books of the node, on broken GPUs as well.
 func (x *Index) Used(row Row) placement.Resources {
 	allocatable := x.nodes[row].spec.Allocatable()
 	var used vector
 	for d := range x.dims {
+		if d == int(x.named[gpuName]) {
+			used[d] = x.nodes[row].gpusUsed()
+			continue
+		}
 		used[d] = allocatable.Amount(x.dims[d].name) - x.spare(row, d)
 	}
 	return x.resources(&used)
@@ -125,7 +130,8 @@ func (x *Index) Held(row Row) Hold {
 	return Hold{Resources: x.resources(&h.amounts), Instances: h.instances, Devices: append([]int64(nil), h.devices...)}
 }
 
-// Free returns allocatable − used − held. Amounts may be negative.
+// Free returns allocatable − used − held. Amounts may be negative, but for GPUs,
+// of which it is the sum of what is left of each.
 func (x *Index) Free(row Row) placement.Resources {
 	var free vector
 	for d := range x.dims {

@@ -165,7 +165,7 @@ func (w *world) checkNode(t require.TestingT, q *Query, r *placement.Request, n 
 
 // checkDevices holds the index to the rule of package placement.
 func (w *world) checkDevices(t require.TestingT, r *placement.Request, n *modelNode, got []uint16, held *Hold) {
-	chosen, ok := placement.ChooseDevices(n.deviceLeft(held), r.Resources.GPU)
+	chosen, ok := placement.ChooseDevices(n.deviceLeft(held), r.Resources.GPU, r.Preferences.Strategy)
 	require.True(t, ok)
 	var want []uint16
 	for _, device := range chosen {
@@ -181,14 +181,18 @@ func (w *world) checkBooks(t require.TestingT) {
 		free, used, held := w.x.Free(n.row), w.x.Used(n.row), w.x.Held(n.row)
 		for name := range w.m.reference {
 			require.Equal(t, n.free(name, &n.held), free.Amount(name), name)
-			allocatable := n.spec.Allocatable()
-			require.Equal(t, allocatable.Amount(name)-n.free(name, nil), used.Amount(name))
+			want := int64(0)
+			for _, instance := range n.instances {
+				want += instance.request.Resources.Amount(name)
+			}
+			require.Equal(t, want, used.Amount(name), name)
 		}
 		require.True(t, held.Resources.Equal(n.held.Resources))
 		require.Equal(t, n.held.Instances, held.Instances)
 		require.Equal(t, len(n.deviceLeft(nil)), len(w.x.DeviceFree(n.row)))
 		for i, left := range n.deviceLeft(nil) {
 			require.Equal(t, left, w.x.DeviceFree(n.row)[i])
+			require.Equal(t, n.deviceUsed(i), w.x.DeviceUsed(n.row)[i])
 		}
 	}
 	reference := w.x.Reference()

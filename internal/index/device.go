@@ -13,7 +13,7 @@ type gpus struct {
 	used []int64
 }
 
-// measureGPUs brings the two columns on GPUs up to date.
+// measureGPUs brings the three columns on GPUs up to date.
 func (x *Index) measureGPUs(row Row) {
 	var holds []int64
 	if h := x.nodes[row].hold; h != nil {
@@ -21,6 +21,27 @@ func (x *Index) measureGPUs(row Row) {
 	}
 	most, whole := x.nodes[row].gpusLeft(holds)
 	x.most[row], x.whole[row] = int32(most), int32(whole)
+	d := x.named[gpuName]
+	if d < 0 {
+		return
+	}
+	if h := x.nodes[row].hold; h != nil {
+		h.spare[d] = x.nodes[row].gpusFree(nil)
+	}
+	x.free[d][row] = x.nodes[row].gpusFree(holds)
+}
+
+// gpusFree returns what is free of the working GPUs, each for itself: one of which
+// more is used than there is takes nothing from the others.
+func (n *node) gpusFree(holds []int64) int64 {
+	if n.spec == nil {
+		return 0
+	}
+	free := int64(0)
+	for i := range n.spec.Devices.Count {
+		free += max(0, n.deviceLeft(i, holds))
+	}
+	return free
 }
 
 // gpusLeft returns the most that is left on one GPU of the node and how many
@@ -45,7 +66,8 @@ func (n *node) gpusLeft(holds []int64) (most, whole int64) {
 }
 
 // gpusOver returns by how much more is used of GPUs than there is of each, in
-// sum. Only what was reported as running, and devices that are gone, do that.
+// sum. Only what was reported as running, and devices that are gone, do that: a
+// broken one is still there.
 func (n *node) gpusOver() int64 {
 	over := int64(0)
 	if n.gpus != nil {
@@ -59,15 +81,36 @@ func (n *node) gpusOver() int64 {
 	return min(over, math.MaxInt32)
 }
 
+// deviceLeft returns what is left of a GPU beside holds. Nothing is left of one
+// that is broken, whatever is used of it.
 func (n *node) deviceLeft(i int, holds []int64) int64 {
-	left := int64(placement.Device)
-	if n.gpus != nil && i < len(n.gpus.used) {
-		left -= n.gpus.used[i]
-	}
+	left := placement.Device - n.deviceUsed(i)
 	if i < len(holds) {
 		left = satSub(left, holds[i])
 	}
+	if !n.spec.Devices.Works(i) {
+		left = min(left, 0)
+	}
 	return left
+}
+
+func (n *node) deviceUsed(i int) int64 {
+	if n.gpus != nil && i < len(n.gpus.used) {
+		return n.gpus.used[i]
+	}
+	return 0
+}
+
+// gpusUsed returns what is used of all GPUs, broken ones and those that are gone
+// included.
+func (n *node) gpusUsed() int64 {
+	used := int64(0)
+	if n.gpus != nil {
+		for _, amount := range n.gpus.used {
+			used += amount
+		}
+	}
+	return used
 }
 
 // useGPUs adds to what is used of each of the devices.
@@ -85,8 +128,21 @@ func (x *Index) useGPUs(row Row, devices []uint16, each int64) {
 	x.measureGPUs(row)
 }
 
+// DeviceUsed returns what is used of each GPU of the node, in thousandths.
+func (x *Index) DeviceUsed(row Row) []int64 {
+	n := &x.nodes[row]
+	if n.spec.Devices.Count == 0 {
+		return nil
+	}
+	used := make([]int64, n.spec.Devices.Count)
+	for i := range used {
+		used[i] = n.deviceUsed(i)
+	}
+	return used
+}
+
 // DeviceFree returns what is left of each GPU of the node, in thousandths,
-// holds not subtracted.
+// holds not subtracted: nothing of a broken one.
 func (x *Index) DeviceFree(row Row) []int64 {
 	n := &x.nodes[row]
 	if n.spec.Devices.Count == 0 {
@@ -111,7 +167,7 @@ func (x *Index) Devices(q *Query, row Row, held *Hold) []uint16 {
 	n := &x.nodes[row]
 	holds := x.deviceHolds(row, held)
 	if asked < placement.Device {
-		device := n.tightest(asked, holds)
+		device := n.fraction(asked, holds, q.Class.request.Preferences.Strategy == placement.Spread)
 		if device < 0 {
 			return nil
 		}
@@ -126,14 +182,14 @@ func (x *Index) Devices(q *Query, row Row, held *Hold) []uint16 {
 	return devices
 }
 
-// tightest returns the GPU with the least left that is enough for a fraction,
-// the first of several, -1 if there is none.
-func (n *node) tightest(asked int64, holds []int64) int {
-	best, least := -1, int64(0)
+// fraction returns the GPU with the least left that is enough for a fraction, or
+// to spread the one with the most left, the first of several, -1 if there is none.
+func (n *node) fraction(asked int64, holds []int64, spread bool) int {
+	best, bestLeft := -1, int64(0)
 	for i := range n.spec.Devices.Count {
 		left := n.deviceLeft(i, holds)
-		if left >= asked && (best < 0 || left < least) {
-			best, least = i, left
+		if left >= asked && (best < 0 || spread && left > bestLeft || !spread && left < bestLeft) {
+			best, bestLeft = i, left
 		}
 	}
 	return best

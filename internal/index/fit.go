@@ -84,6 +84,9 @@ func (x *Index) Evaluate(q *Query, row Row, held *Hold) (placement.Terms, bool) 
 	terms.Strategy = 0
 	for d := range x.dims {
 		free := satSub(x.spare(row, d), held.Resources.Amount(x.dims[d].name))
+		if x.dims[d].name == placement.NameGPU {
+			free = x.nodes[row].gpusFree(held.Devices)
+		}
 		terms.Strategy += x.dims[d].term(p.packs, d, free)
 	}
 	return terms, ok

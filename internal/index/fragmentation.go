@@ -127,7 +127,7 @@ func (x *Index) gpusAfter(row Row, gpu int64) gpuState {
 	holds := x.deviceHolds(row, nil)
 	fraction := -1
 	if gpu > 0 && gpu < placement.Device {
-		fraction = n.tightest(gpu, holds)
+		fraction = n.fraction(gpu, holds, false)
 	}
 	whole := gpu / placement.Device
 	g := gpuState{below: append(x.scratchBelow[:0], make([]int64, len(f.asks))...)}

@@ -66,6 +66,11 @@ func drawNode(d dice, id string) placement.Node {
 	if d.one(2) {
 		n.Devices.Count = int(d.from(1, 3))
 		n.Devices.Model = pick(d, "", "A", "B")
+		for i := range n.Devices.Count {
+			if d.one(6) {
+				n.Devices.Broken = append(n.Devices.Broken, i)
+			}
+		}
 	}
 	if int(d.from(0, 3)) == 0 {
 		n.Reserved.CPU = n.Capacity.CPU / 3

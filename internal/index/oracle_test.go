@@ -58,19 +58,25 @@ func (m *model) at(row Row) *modelNode {
 func (n *modelNode) deviceLeft(held *Hold) []int64 {
 	left := make([]int64, n.spec.Devices.Count)
 	for i := range left {
-		left[i] = 1000
+		left[i] = 1000 - n.deviceUsed(i)
 		if held != nil && i < len(held.Devices) {
 			left[i] -= held.Devices[i]
 		}
-	}
-	for _, instance := range n.instances {
-		for _, device := range instance.devices {
-			if int(device) < len(left) {
-				left[device] -= min(1000, instance.request.Resources.GPU)
-			}
+		if slices.Contains(n.spec.Devices.Broken, i) {
+			left[i] = min(left[i], 0)
 		}
 	}
 	return left
+}
+
+func (n *modelNode) deviceUsed(i int) int64 {
+	used := int64(0)
+	for _, instance := range n.instances {
+		if slices.Contains(instance.devices, uint16(i)) {
+			used += min(1000, instance.request.Resources.GPU)
+		}
+	}
+	return used
 }
 
 // devicesOver returns what is used of each GPU beyond what there is, in sum.
@@ -91,8 +97,16 @@ func (n *modelNode) devicesOver() int64 {
 	return over
 }
 
-// free returns allocatable − used − held of one dimension.
+// free returns allocatable − used − held of one dimension, and of GPUs the sum of
+// what is left of each.
 func (n *modelNode) free(name placement.ResourceName, held *Hold) int64 {
+	if name == placement.NameGPU {
+		sum := int64(0)
+		for _, left := range n.deviceLeft(held) {
+			sum += max(0, left)
+		}
+		return sum
+	}
 	allocatable := n.spec.Allocatable()
 	free := allocatable.Amount(name)
 	for _, instance := range n.instances {

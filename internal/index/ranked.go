@@ -38,7 +38,7 @@ func (x *Index) Meets(q *Query, row Row) bool { return x.meets(x.prepareRules(q)
 func (x *Index) Overused(row Row) bool { return x.overused.has(row) }
 
 // Overheld reports whether reservations hold more of a node than instances
-// leave of it, in some dimension or in instances.
+// leave of it, in some dimension, of some GPU or in instances.
 func (x *Index) Overheld(row Row) bool {
 	n := &x.nodes[row]
 	if n.hold == nil {
@@ -46,6 +46,11 @@ func (x *Index) Overheld(row Row) bool {
 	}
 	for d := range x.dims {
 		if n.hold.amounts[d] > 0 && x.free[d][row] < 0 {
+			return true
+		}
+	}
+	for i, held := range n.hold.devices {
+		if held > 0 && (i >= n.spec.Devices.Count || held > n.deviceLeft(i, nil)) {
 			return true
 		}
 	}

@@ -57,8 +57,5 @@ func (n *modelNode) over(w *world) []bool {
 	for name, amount := range free.All() {
 		over = append(over, amount+held.Amount(name) < 0)
 	}
-	for _, device := range w.x.DeviceFree(n.row) {
-		over = append(over, device < 0)
-	}
-	return over
+	return append(over, n.devicesOver() > 0)
 }
