@@ -104,7 +104,7 @@ type Core struct {
 	sequence      uint64        // last one used by this process
 	campaign      campaign      // as PreCandidate and Candidate
 	abstains      bool          // set by the shell: it does not stand for election
-	reign         tenure        // as Leader
+	reign         leaderState   // as Leader
 }
 
 // faults switches single rules off. Only tests set it, to show that they would

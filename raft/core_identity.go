@@ -34,10 +34,10 @@ const livesAfter = 2
 func (p *process) heard() bool { return p.incarnation > 0 }
 
 // identify keeps track of the process that speaks under a member's name. It
-// reports whether this message is the only living one's. Rule 15: of two at
-// once both are refused, for as long as both speak and one maximal election
-// timeout longer. Two of one incarnation are certain to be two; an earlier one
-// must have shown that it lives on.
+// reports whether exactly one live process uses the name, and this message comes
+// from it. Rule 15: of two at once both are refused, for as long as both speak and
+// one maximal election timeout longer. Two of one incarnation are certain to be
+// two; an earlier one must have shown that it lives on.
 func (c *Core) identify(p *peer, m *Message) bool {
 	switch {
 	case m.Incarnation > p.incarnation:

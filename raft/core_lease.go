@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// tenure is what a leader knows of its own term. Rule 3 of PROTOCOL.md: the
+// leaderState is what a leader knows of its own term. Rule 3 of PROTOCOL.md: the
 // reign begins with the first valid lease, at most one in a term, and once ended
 // never resumes.
-type tenure struct {
+type leaderState struct {
 	running  bool
 	ended    bool
 	leaseEnd time.Duration // while running
@@ -41,7 +41,7 @@ func (c *Core) win() {
 	c.leader, c.following = c.cfg.ID, true
 	c.electionAt = Never
 	c.counters.Wins++
-	c.reign = tenure{
+	c.reign = leaderState{
 		rounds:      c.reign.rounds,
 		graceEnd:    c.now + c.cfg.ElectionTimeoutMax,
 		wonAt:       c.now,
@@ -194,8 +194,8 @@ func (c *Core) majorityAck() time.Duration {
 	return acks[n-c.quorum()]
 }
 
-// endReign ends the reign, if one runs, for good (rule 3). One that began in the
-// same call has never been.
+// endReign ends the reign, if one runs, for good (rule 3). A reign that began in
+// the same call is reported neither as Led nor as Lost.
 func (c *Core) endReign() {
 	c.reign.ended = true
 	if !c.reigns() {

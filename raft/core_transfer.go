@@ -38,7 +38,7 @@ func (c *Core) mayTransfer(to string) error {
 		return &MemberError{ID: to, Reason: ErrUnknownMember}
 	case !c.hard.Configuration.Members[target].Voter:
 		return &MemberError{ID: to, Reason: ErrNotVoter}
-	case !c.answers(target) && !c.ripens(target) && !c.faults.transferToSilent:
+	case !c.answers(target) && !c.mayBecomeReady(target) && !c.faults.transferToSilent:
 		return &MemberError{ID: to, Reason: ErrMemberSilent}
 	case c.peers[target].abstains:
 		return &MemberError{ID: to, Reason: ErrUnfit}
@@ -106,26 +106,25 @@ func (c *Core) compareSuccessors(i, j int) int {
 	return cmp.Or(cmp.Compare(answered(i), answered(j)), cmp.Compare(members[i].Priority, members[j].Priority))
 }
 
-// awaitsSuccessor reports whether it helps to hand over a little later, because
-// a better successor may show soon: the member to or, if that is empty, any
-// voter but the predecessor.
+// awaitsSuccessor reports whether waiting may yield a better successor soon: the
+// member to or, if that is empty, any voter but the predecessor.
 func (c *Core) awaitsSuccessor(to string) bool {
 	best, found := c.successor()
 	if to == "" && found && best != c.reign.predecessor {
 		return false
 	}
 	for i, m := range c.hard.Configuration.Members {
-		if i != c.self && m.Voter && !c.peers[i].abstains && (to == "" || to == m.ID) && c.ripens(i) {
+		if i != c.self && m.Voter && !c.peers[i].abstains && (to == "" || to == m.ID) && c.mayBecomeReady(i) {
 			return true
 		}
 	}
 	return false
 }
 
-// ripens reports whether a member's next answer is under way and may make it
-// able to win: it has yet to take in the current configuration, or to answer the
+// mayBecomeReady reports whether a member's next answer is under way and may make
+// it electable: it has yet to take in the current configuration, or to answer the
 // first heartbeat of the term.
-func (c *Core) ripens(member int) bool {
+func (c *Core) mayBecomeReady(member int) bool {
 	if c.answers(member) {
 		return !c.isUpToDate(member)
 	}

@@ -6,7 +6,7 @@ import (
 )
 
 // campaign is one round of asking, for pre-votes or for votes. Rule 8 of
-// PROTOCOL.md: answers are a set by voter, so that a doubled one counts once.
+// PROTOCOL.md: answers are a set by voter, so that a duplicate counts once.
 type campaign struct {
 	sequence uint64        // of the requests; answers echo it (rule 6)
 	sentAt   time.Duration // before the first sending: leases count from here
@@ -14,10 +14,10 @@ type campaign struct {
 	retries  int
 	transfer uint64 // see Message.Transfer
 	// predecessor is who asked for this campaign by a transfer, else empty.
-	predecessor string
-	granted     voterSet
-	refused     voterSet
-	doubled     int // grants counted twice; always 0 but for a fault
+	predecessor   string
+	granted       voterSet
+	refused       voterSet
+	doubleCounted int // grants counted twice; always 0 but for a fault
 }
 
 // voterSet is a set of members by their index, of which there are at most 32.
@@ -245,7 +245,7 @@ func (c *Core) onVoteAnswer(sender int, m *Message) {
 		c.campaign.refused.add(sender)
 	} else {
 		if c.faults.countDuplicateVotes && c.campaign.granted.has(sender) {
-			c.campaign.doubled++
+			c.campaign.doubleCounted++
 		}
 		c.campaign.granted.add(sender)
 		if c.faults.leaseFromReceipt {
@@ -257,7 +257,7 @@ func (c *Core) onVoteAnswer(sender int, m *Message) {
 
 // tally acts once a majority has decided.
 func (c *Core) tally() {
-	granted := c.campaign.granted.size() + c.campaign.doubled
+	granted := c.campaign.granted.size() + c.campaign.doubleCounted
 	refused := c.campaign.refused &^ c.campaign.granted
 	switch {
 	case granted >= c.quorum() && c.role == PreCandidate:

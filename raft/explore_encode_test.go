@@ -137,7 +137,7 @@ func (e *encoder) node(i int) {
 	case Candidate:
 		e.future(c.campaign.sentAt+c.lease, now) // Of a lease that it would bring.
 	case Leader:
-		e.tenure(c, now)
+		e.leaderState(c, now)
 	default:
 	}
 }
@@ -161,10 +161,10 @@ func (e *encoder) pledge(i int) {
 	e.name(leader)
 }
 
-// tenure writes a leader's reign. Its lease ends with what two of three have
+// leaderState writes a leader's reign. Its lease ends with what two of three have
 // answered, which is itself and the later one of the others: so the end says
 // all that later answers can build on.
-func (e *encoder) tenure(c *Core, now time.Duration) {
+func (e *encoder) leaderState(c *Core, now time.Duration) {
 	e.flags(c.reign.running, c.reign.ended, c.reign.transferring)
 	e.future(c.reign.heartbeatAt, now)
 	if c.reign.running {

@@ -17,11 +17,11 @@ func (x *explorer) replaced() *world {
 	w := x.start()
 	a, b := w.nodes[0].core, w.nodes[1].core
 	b.electionAt = w.nodes[1].clock
-	relics := x.settle(w, b.Tick(w.nodes[1].clock).Messages)
+	relics := x.exchange(w, b.Tick(w.nodes[1].clock).Messages)
 	require.True(x.t, b.reigns())
 	e, err := b.Transfer(w.nodes[1].clock, "A")
 	require.NoError(x.t, err)
-	relics = append(relics, x.settle(w, e.Messages)...)
+	relics = append(relics, x.exchange(w, e.Messages)...)
 	require.True(x.t, a.reigns())
 	relics = slices.DeleteFunc(relics, func(m Message) bool { return m.From != "B" && m.To != "B" })
 
@@ -29,11 +29,11 @@ func (x *explorer) replaced() *world {
 	change := func(err error, e Effects) {
 		x.t.Helper()
 		require.NoError(x.t, err)
-		x.settle(w, e.Messages)
+		x.exchange(w, e.Messages)
 	}
 	round := func() {
 		a.faults.frozenMembership = false
-		x.settle(w, a.round(now).Messages)
+		x.exchange(w, a.round(now).Messages)
 		a.faults.frozenMembership = true
 	}
 	w.nodes[1].core = nil
@@ -61,9 +61,9 @@ func (x *explorer) replaced() *world {
 	return w
 }
 
-// settle delivers messages and all that comes of them, at once, and returns them
+// exchange delivers messages and all that comes of them, at once, and returns them
 // all.
-func (x *explorer) settle(w *world, messages []Message) (sent []Message) {
+func (x *explorer) exchange(w *world, messages []Message) (sent []Message) {
 	queue := slices.Clone(messages)
 	for len(queue) > 0 {
 		m := queue[0]

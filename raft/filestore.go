@@ -30,14 +30,14 @@ type FileStore struct {
 	// is open.
 	Path string
 
-	fs      fileSystem // nil: the operating system's
-	lock    stateFile  // nil while the store is closed
-	file    stateFile  // nil while there is none
-	failed  error      // the Save that failed; nothing is written after it
-	last    uint64     // sequence of the newest record
-	settled bool       // the file is as this process wrote it
-	next    int        // the slot not known to be durable: the next to write
-	buf     []byte     // one slot, reused
+	fs     fileSystem // nil: the operating system's
+	lock   stateFile  // nil while the store is closed
+	file   stateFile  // nil while there is none
+	failed error      // the Save that failed; nothing is written after it
+	last   uint64     // sequence of the newest record
+	synced bool       // what the file holds is known to be durable
+	next   int        // the slot not known to be durable: the next to write
+	buf    []byte     // one slot, reused
 }
 
 var _ Store = (*FileStore)(nil)
@@ -91,7 +91,7 @@ func (s *FileStore) Open() (Record, error) {
 		_ = lock.Close()
 		return Record{}, err
 	}
-	s.lock, s.file, s.last, s.failed, s.settled = lock, file, sequence, nil, false
+	s.lock, s.file, s.last, s.failed, s.synced = lock, file, sequence, nil, false
 	return record, nil
 }
 
@@ -181,8 +181,8 @@ func (s *FileStore) save(state HardState) error {
 	write := s.overwrite
 	if s.file == nil {
 		write = s.create
-	} else if !s.settled {
-		if err := s.settle(); err != nil {
+	} else if !s.synced {
+		if err := s.resync(); err != nil {
 			return err
 		}
 	}
@@ -199,11 +199,11 @@ func (s *FileStore) save(state HardState) error {
 	return nil
 }
 
-// settle makes durable what an earlier process has written, the file's name and its
+// resync makes durable what an earlier process has written, the file's name and its
 // newest slot, which Open could not see: a sync that failed leaves pages that read
 // as written and are not on the disk. Writing the same bytes again does no harm if
 // the disk has them, and if it does not, it has the other slot.
-func (s *FileStore) settle() error {
+func (s *FileStore) resync() error {
 	content := make([]byte, stateFileSize)
 	if _, err := s.file.ReadAt(content, 0); err != nil {
 		return err
@@ -221,7 +221,7 @@ func (s *FileStore) settle() error {
 	if err := s.disk().SyncDir(filepath.Dir(s.Path)); err != nil {
 		return err
 	}
-	s.next, s.settled = 1-newest.index, true
+	s.next, s.synced = 1-newest.index, true
 	return nil
 }
 
@@ -266,7 +266,7 @@ func (s *FileStore) create() error {
 		return err
 	}
 	s.file, err = s.disk().Open(s.Path)
-	s.settled, s.next = true, 0
+	s.synced, s.next = true, 0
 	return err
 }
 

@@ -129,8 +129,8 @@ func (l *Leadership) Resign(ctx context.Context) error {
 //
 // When the reign ends, WhileLeader waits for fn to return and then for the next
 // reign; what fn returns then is logged at most, because it is an echo of the
-// end. When fn returns before that, its work is over, and WhileLeader returns
-// what fn returned. Otherwise it returns ctx's error, or ErrStopped when Run has
+// end. If fn returns while the reign runs, WhileLeader steps down and returns what
+// fn returned. Otherwise it returns ctx's error, or ErrStopped when Run has
 // ended. When it returns, the node has given up the lead, because nobody would
 // do the leader's work; so it has when fn panics, and the panic goes on.
 //

@@ -102,8 +102,9 @@ func NewWithClock(cfg Config, now func() time.Duration) (*Node, error) {
 // Receive takes one frame that the member from has sent. Run gives it to
 // Transport.Serve; call it only if frames come in by another way as well. It
 // copies what it needs and never blocks. Frames that are no message of that
-// member are dropped and counted, as are the oldest of a member that sends more
-// than is taken (rule 21), and all of them while the node does not run.
+// member are dropped and counted. When a member sends faster than the node reads,
+// its oldest frames are dropped (rule 21). All frames are dropped while the node
+// does not run.
 func (n *Node) Receive(from string, frame []byte) {
 	var m Message
 	if err := m.UnmarshalBinary(frame); err != nil {

@@ -56,7 +56,7 @@ func (n *Node) Transfer(ctx context.Context, to string) error {
 // Inside WhileLeader return from the function instead: Resign waits for it.
 func (n *Node) Resign(ctx context.Context) error { return n.resign(ctx, 0) }
 
-// resign gives up the reign of a term, if that runs, or, with 0, of any.
+// resign steps down from the reign of the given term, or from any if term is 0.
 func (n *Node) resign(ctx context.Context, term uint64) error {
 	return n.call(ctx, func(l *loop, reply chan<- error) error {
 		if term != 0 && (l.reign.term != term || !l.reign.valid()) {
@@ -154,8 +154,8 @@ func (l *loop) sendHandover(now time.Duration) error {
 	return nil
 }
 
-// endHandover tells who waits for it. Giving up what is lost already is no
-// failure for one who only resigns.
+// endHandover tells who waits for it. Giving up a reign that is lost already is no
+// failure for a caller that only resigns.
 func (l *loop) endHandover(outcome error) {
 	h := l.handover
 	l.handover = nil

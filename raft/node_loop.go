@@ -37,7 +37,7 @@ type loop struct {
 // run steps the core until the node has stopped, or cannot go on.
 func (l *loop) run() error {
 	for {
-		if err := l.settle(); err != nil {
+		if err := l.reconcile(); err != nil {
 			return err
 		}
 		if l.stopping && l.handover == nil {
@@ -80,8 +80,8 @@ func (l *loop) step() error {
 	return l.apply(l.core.Tick(l.node.now()))
 }
 
-// settle brings everything around the core in line with it.
-func (l *loop) settle() error {
+// reconcile brings everything around the core in line with it.
+func (l *loop) reconcile() error {
 	if !l.renewed() {
 		// The reign's own timer or the watchdog was first: the core follows.
 		if err := l.apply(l.core.StepDown(l.node.now())); err != nil {

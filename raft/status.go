@@ -6,8 +6,8 @@ import "time"
 type Status struct {
 	// Cluster and ID are the names of the cluster and of this node.
 	Cluster, ID string
-	// StoreID and Incarnation say which store the node uses, and for the how
-	// manieth time. They are zero before Run.
+	// StoreID identifies the store; Incarnation counts how often it has been
+	// opened. Both are zero before Run.
 	StoreID     StoreID
 	Incarnation uint64
 

@@ -32,7 +32,8 @@ type Record struct {
 	State HardState
 	// Found reports whether anything was ever saved.
 	Found bool
-	// Damage is not nil if a redundant copy was bad. The next Save repairs it.
+	// Damage is non-nil if one of the two copies was corrupt. The next Save repairs
+	// it.
 	Damage error
 }
 
