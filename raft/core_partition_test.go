@@ -63,7 +63,7 @@ func TestTerribleNetwork(t *testing.T) {
 			}
 			return delay(), c.random.IntN(10) >= 3
 		}
-		c.run(1000 * 300 * ms)
+		c.run(time.Duration(Share(1000)) * 300 * ms)
 		c.heal()
 		c.run(600 * ms) // Until what is in flight has arrived.
 		l := c.elect()

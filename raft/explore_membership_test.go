@@ -233,7 +233,7 @@ func (w *council) explore(limit int) (seen, layers int, broken string) {
 // Rules 17 to 19: whatever four nodes do to their membership, a term has one
 // leader.
 func TestExploreMembership(t *testing.T) {
-	limit := 3_000
+	limit := Share(3_000)
 	if isLong() {
 		limit = 3_000_000
 	}
@@ -246,6 +246,7 @@ func TestExploreMembership(t *testing.T) {
 // where A leads term 1 and has demoted D, which nobody else has heard of, and B
 // leads term 2.
 func TestExploreMembershipNegativeControl(t *testing.T) {
+	skipUnderRace(t)
 	w := newCouncil(t, faults{reconfigUnconfirmed: true})
 	w = w.act(0, 0b0110, (*Core).stand)
 	require.True(t, w.cores[0].reigns())

@@ -104,7 +104,7 @@ func TestExploreReplacedMember(t *testing.T) {
 	s := small()
 	s.terms = 3
 	if !isLong() {
-		s.states = 5_000
+		s.states = Share(5_000)
 	}
 	x := newExplorer(t, s)
 	bad := x.walk(x.replaced())
@@ -116,6 +116,7 @@ func TestExploreReplacedMember(t *testing.T) {
 
 // With answers counted whoever has asked, the walk finds the two reigns.
 func TestExploreReplacedMemberNegativeControl(t *testing.T) {
+	skipUnderRace(t)
 	s := small()
 	s.terms, s.inFlight, s.off.countStrayAnswers = 3, 2, true
 	x := newExplorer(t, s)

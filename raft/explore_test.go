@@ -47,7 +47,7 @@ func TestExplore(t *testing.T) {
 			s := small()
 			tt.change(&s)
 			if testing.Short() || RaceEnabled {
-				s.states = 10_000
+				s.states = Share(10_000)
 			}
 			x := newExplorer(t, s)
 			bad := x.walk(x.start())
@@ -94,6 +94,7 @@ func TestExploreNegativeControls(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			skipUnderRace(t)
 			s := small()
 			tt.change(&s)
 			if !isLong() {
@@ -134,7 +135,7 @@ func TestExploreFingerprint(t *testing.T) {
 			random := rand.New(rand.NewPCG(1, 1))
 			futures := make(map[uint64][]uint64)
 			visits := make(map[uint64]int)
-			walks, met := 60, 0
+			walks, met := Share(60), 0
 			if isLong() {
 				walks = 2_000
 			}

@@ -1,6 +1,28 @@
 package raft
 
-import "slices"
+import (
+	"slices"
+	"testing"
+)
+
+// Share returns n, or a tenth of it under the race detector, which makes
+// everything take about ten times as long and has nothing to find where one
+// goroutine works alone. The step election of .ci/run runs what is cut short here
+// in full.
+func Share(n int) int {
+	if RaceEnabled {
+		return (n + 9) / 10
+	}
+	return n
+}
+
+// skipUnderRace skips a walk that finds what it looks for only in full, see Share.
+func skipUnderRace(t *testing.T) {
+	t.Helper()
+	if RaceEnabled {
+		t.Skip("one goroutine works alone: go test without -race runs it")
+	}
+}
 
 // clone returns a core that goes its own way from here. The two share the
 // source of their timeouts.

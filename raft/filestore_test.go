@@ -236,7 +236,7 @@ func TestFileStoreTwoFaults(t *testing.T) {
 	const steps = 16
 	for first := range steps {
 		for second := 1; second <= steps; second++ {
-			for seed := range uint64(32) {
+			for seed := range uint64(Share(32)) {
 				d := storeOnDisk(t, 1)
 				answered := saveUntilFault(t, d, first, true, 2, 3, 4)
 				answered = max(answered, saveUntilFault(t, d, second, false, 5, 6))

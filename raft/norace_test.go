@@ -2,5 +2,5 @@
 
 package raft
 
-// RaceEnabled says that everything takes about ten times as long.
+// RaceEnabled says that the race detector looks on.
 const RaceEnabled = false
