@@ -40,6 +40,7 @@ func anyConfiguration() *rapid.Generator[Configuration] {
 		for i, name := range names {
 			members = append(members, Member{
 				ID: name, Voter: i == 0 || rapid.Bool().Draw(t, "voter"),
+				Witness:  i > 0 && rapid.Bool().Draw(t, "witness"),
 				Priority: rapid.IntRange(MinPriority, 0).Draw(t, "priority"),
 				Data:     rapid.StringN(0, 4, 16).Draw(t, "data"),
 				StoreID:  anyStoreID().Draw(t, "bound"),
@@ -119,7 +120,7 @@ func FuzzHardStateRoundTrip(f *testing.F) { f.Fuzz(rapid.MakeFuzz(checkHardState
 func TestHardStateRoundTrip(t *testing.T) { rapid.Check(t, checkHardStateRoundTrip) }
 func exampleMessage(tb testing.TB) Message {
 	tb.Helper()
-	c, err := NewConfiguration(append(voters(3), Member{ID: "D", Data: "d:1", Priority: -2})...)
+	c, err := NewConfiguration(append(voters(3), Member{ID: "D", Data: "d:1", Priority: -2, Witness: true})...)
 	require.NoError(tb, err)
 	return Message{
 		Kind: VoteRequest, Cluster: "test", From: "A", To: "B", StoreID: testStore("A"), Incarnation: 2, Boot: 3,

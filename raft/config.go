@@ -210,6 +210,11 @@ func (c Config) validateBootstrap() error {
 	if _, found := first.Member(c.ID); !found {
 		errs = append(errs, fmt.Errorf("%w: node %q is not among the members to begin with", ErrConfig, c.ID))
 	}
+	for _, m := range first.Members {
+		if m.Witness && !m.Voter { // Taken for a voter, it would be missed in every quorum.
+			errs = append(errs, fmt.Errorf("%w: the witness %q is not a voter", ErrConfig, m.ID))
+		}
+	}
 	if c.Start.minTerm >= termLimit-1 {
 		errs = append(errs, ErrTermLimit)
 	}

@@ -48,6 +48,15 @@ func TestConfigMistakes(t *testing.T) {
 		{"release", func(c *Config) { c.ReleaseTimeout = -1 }, ErrConfig, "release"},
 		{"bootstrap without oneself", func(c *Config) { c.Start = Bootstrap(0, voters(3)[1:]...) }, ErrConfig, `"A"`},
 		{"bootstrap without a voter", func(c *Config) { c.Start = Bootstrap(0, Member{ID: "A"}) }, ErrConfig, "voter"},
+		{"bootstrap of witnesses", func(c *Config) {
+			c.Start = Bootstrap(0, Member{ID: "A", Voter: true, Witness: true}, Member{ID: "B"})
+		}, ErrConfig, "all voters are witnesses"},
+		{"bootstrap with a witness without a vote", func(c *Config) {
+			c.Start = Bootstrap(0, append(voters(2), Member{ID: "C", Witness: true})...)
+		}, ErrConfig, `the witness "C" is not a voter`},
+		{"bootstrap with a witness", func(c *Config) {
+			c.Start = Bootstrap(0, append(voters(2), Member{ID: "C", Voter: true, Witness: true})...)
+		}, nil, ""},
 		{"bootstrap twice", func(c *Config) { c.Start = Bootstrap(0, voters(1)[0], voters(1)[0]) }, ErrConfig, "twice"},
 		{"bootstrap with a high priority", func(c *Config) {
 			c.Start = Bootstrap(0, Member{ID: "A", Voter: true, Priority: 1})

@@ -28,11 +28,18 @@ const (
 type Member struct {
 	// ID is the node's name, 1 to MaxIDSize bytes, unique in the cluster.
 	ID string
-	// Voter says that the member votes and may lead. Others only listen.
+	// Voter says that the member votes and, unless it is a Witness, may lead.
+	// Others only listen.
 	Voter bool
+	// Witness says that the member never stands for election: as a voter it votes,
+	// keeps the state and counts for every quorum, but never leads (rule 10). At
+	// least one voter is no witness. A founder that is one must be a Voter as well;
+	// to add one later, add it as a witness and promote it. UpdateMember changes it.
+	Witness bool
 	// Priority is 0 or less, down to MinPriority: the lower, the later the
 	// member campaigns when a leader is lost (rule 10), and the later it is
-	// chosen when one resigns. UpdateMember changes it.
+	// chosen when one resigns. It does nothing for a witness. UpdateMember changes
+	// it.
 	Priority int
 	// Data is the application's, for instance the address to redirect to. Founders
 	// must be given the same; later UpdateMember changes it.
@@ -41,6 +48,9 @@ type Member struct {
 	// (rule 15). Leave it zero when adding a member.
 	StoreID StoreID
 }
+
+// electable reports whether the member may lead.
+func (m Member) electable() bool { return m.Voter && !m.Witness }
 
 // ConfigurationID orders configurations: by term, then by version (rule 17).
 // The zero value is before all others and stands for none.
@@ -129,8 +139,11 @@ func (c Configuration) Validate() error {
 	if len(c.Members) > MaxMembers {
 		bad("%d members, at most %d", len(c.Members), MaxMembers)
 	}
-	if c.Voters() == 0 {
+	switch {
+	case c.Voters() == 0:
 		bad("no voter")
+	case !slices.ContainsFunc(c.Members, Member.electable):
+		bad("all voters are witnesses")
 	}
 	for i, m := range c.Members {
 		if err := validateID("member", m.ID); err != nil {
@@ -163,13 +176,15 @@ func (c Configuration) index(id string) (int, bool) {
 }
 
 // Encoding: term 8, version 8, level 4, count 1, then per member ID (length 1),
-// Data (length 2), flags 1 (bit 0 voter, bits 1 and 2 −priority), StoreID 16.
+// Data (length 2), flags 1 (bit 0 voter, bits 1 and 2 −priority, bit 3 witness),
+// StoreID 16.
 // All integers are big-endian.
 const (
 	configurationHeaderSize = 21
 	memberFixedSize         = 1 + 2 + 1 + 16
 	flagVoter               = 1
-	flagsKnown              = 7
+	flagWitness             = 8
+	flagsKnown              = 15
 )
 
 func (c Configuration) size() int {
@@ -206,6 +221,9 @@ func (c Configuration) append(b []byte) []byte {
 		if m.Voter {
 			flags |= flagVoter
 		}
+		if m.Witness {
+			flags |= flagWitness
+		}
 		b = append(b, flags)
 		b = append(b, m.StoreID[:]...)
 	}
@@ -236,7 +254,8 @@ func (c *Configuration) UnmarshalBinary(b []byte) error {
 		if flags&^flagsKnown != 0 {
 			return fmt.Errorf("%w: member flags %#x", ErrMalformed, flags)
 		}
-		m.Voter, m.Priority = flags&flagVoter != 0, -int(flags>>1)
+		m.Voter, m.Witness = flags&flagVoter != 0, flags&flagWitness != 0
+		m.Priority = -int(flags >> 1 & 3)
 		copy(m.StoreID[:], d.bytes(len(m.StoreID)))
 	}
 	if d.failed || len(d.rest) > 0 {

@@ -51,7 +51,9 @@ func checkAnyHistory(t *rapid.T) {
 		case 8:
 			e, _ = c.Promote(now, id)
 		case 9:
-			e, _ = c.UpdateMember(now, Member{ID: id, Priority: rapid.IntRange(MinPriority-1, 1).Draw(t, "priority")})
+			e, _ = c.UpdateMember(now, Member{
+				ID: id, Priority: rapid.IntRange(MinPriority-1, 1).Draw(t, "priority"), Witness: rapid.Bool().Draw(t, "witness"),
+			})
 		default:
 			e = c.Step(now, likelyMessage(c).Draw(t, "message"))
 		}

@@ -45,22 +45,28 @@ func (c *Core) stays(old int, next Member) bool {
 
 // install makes a configuration the current one, to be saved before anything is
 // sent that names it. Rule 17: no campaign goes on under it, because it comes
-// with a heartbeat, which ends them, or from this node as the leader.
+// with a heartbeat or a refusal, which end them, or from this node as the leader.
 func (c *Core) install(next Configuration) {
-	wasVoter := c.isVoter()
+	wasElectable := c.isElectable()
 	c.configure(next)
 	c.dirty = true
 	switch {
 	case c.role == Leader:
 		c.reign.installed = c.sequence + 1
 		c.peers[c.self].confirmed = true // Durable before anybody can answer.
-	case wasVoter != c.isVoter():
+	case wasElectable != c.isElectable():
 		c.resetElection()
 	}
 }
 
 // isVoter reports whether the configuration names this very store as a voter.
 func (c *Core) isVoter() bool { return c.self >= 0 && c.hard.Configuration.Members[c.self].Voter }
+
+// isElectable reports whether the configuration names this very store as a voter
+// that may lead.
+func (c *Core) isElectable() bool {
+	return c.self >= 0 && c.hard.Configuration.Members[c.self].electable()
+}
 
 // owns reports whether a member that bears this node's name is this node, by
 // the store bound to it.
@@ -73,7 +79,8 @@ func (c *Core) isNewer(o Configuration) bool {
 }
 
 // AddMember adds a member that does not vote, if m.Voter is false and its
-// StoreID zero. Promote it once it answers.
+// StoreID zero. Promote it once it answers. With m.Witness it becomes a witness
+// then.
 //
 // Like all changes it is made by a leader in its reign, takes effect at once
 // and fails with ErrNotLeader, or with ErrReconfigPending until a quorum has
@@ -152,17 +159,21 @@ func (c *Core) mayLose(id string) error {
 	return nil
 }
 
-// UpdateMember changes the Data and Priority of the member m.ID to those of m,
-// and nothing if they are the same; it looks at nothing else of m. The leader may
-// be the one, because no quorum is touched. It fails like AddMember, with
-// ErrUnknownMember and ErrConfig.
+// UpdateMember changes the Data, Priority and Witness of the member m.ID to those
+// of m, and nothing if they are the same; it looks at nothing else of m. The leader
+// may be the one, because no quorum is touched, but does not become a witness. It
+// fails like AddMember, with ErrUnknownMember, ErrSelf and ErrConfig.
 func (c *Core) UpdateMember(now time.Duration, m Member) (Effects, error) {
 	return c.change(now, func(next *Configuration) error {
 		i, found := next.index(m.ID)
 		if !found {
 			return &MemberError{ID: m.ID, Reason: ErrUnknownMember}
 		}
-		next.Members[i].Data, next.Members[i].Priority = m.Data, m.Priority
+		if i == c.self && m.Witness {
+			return &MemberError{ID: m.ID, Reason: ErrSelf}
+		}
+		member := &next.Members[i]
+		member.Data, member.Priority, member.Witness = m.Data, m.Priority, m.Witness
 		return next.Validate()
 	})
 }

@@ -519,7 +519,7 @@ func TestSilentMembersStayBound(t *testing.T) {
 }
 
 // Data and priority of any member, the leader included, change without touching
-// who votes.
+// who votes; so does whether another member is a witness.
 func TestUpdateMember(t *testing.T) {
 	c := newCluster(t, 3)
 	c.electThat("A")
@@ -532,8 +532,9 @@ func TestUpdateMember(t *testing.T) {
 	}
 	want := before.Clone()
 	for i, id := range []string{"A", "B"} {
-		want.Members[i].Data, want.Members[i].Priority = "at:"+id, -i
-		c.changeMember(update(Member{ID: id, Data: "at:" + id, Priority: -i}))
+		m := &want.Members[i]
+		m.Data, m.Priority, m.Witness = "at:"+id, -i, i > 0
+		c.changeMember(update(Member{ID: id, Data: m.Data, Priority: m.Priority, Witness: m.Witness}))
 	}
 	c.run(200 * ms)
 	want.Version += 2
@@ -555,6 +556,7 @@ func TestUpdateMember(t *testing.T) {
 		want   error
 	}{
 		{Member{ID: "X"}, ErrUnknownMember},
+		{Member{ID: "A", Witness: true}, ErrSelf},
 		{Member{ID: "B", Priority: 1}, ErrConfig},
 		{Member{ID: "B", Data: string(make([]byte, MaxConfigurationSize))}, ErrConfig},
 	} {

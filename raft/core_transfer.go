@@ -12,8 +12,8 @@ import (
 // timeout, it campaigns itself.
 //
 // It fails with ErrNotLeader without a reign, and with a MemberError of ErrSelf,
-// ErrUnknownMember, ErrNotVoter or, unless the voter has answered within the
-// minimal election timeout, ErrMemberSilent (rule 5); ErrTransferring if one is
+// ErrUnknownMember, ErrNotVoter, ErrWitness or, unless the voter has answered within
+// the minimal election timeout, ErrMemberSilent (rule 5); ErrTransferring if one is
 // under way. Then the reign goes on. In the first heartbeat interval of a term,
 // before it has had time to answer, a voter counts as one that has.
 func (c *Core) Transfer(now time.Duration, to string) (Effects, error) {
@@ -38,6 +38,8 @@ func (c *Core) mayTransfer(to string) error {
 		return &MemberError{ID: to, Reason: ErrUnknownMember}
 	case !c.hard.Configuration.Members[target].Voter:
 		return &MemberError{ID: to, Reason: ErrNotVoter}
+	case c.hard.Configuration.Members[target].Witness:
+		return &MemberError{ID: to, Reason: ErrWitness}
 	case !c.answers(target) && !c.mayBecomeReady(target) && !c.faults.transferToSilent:
 		return &MemberError{ID: to, Reason: ErrMemberSilent}
 	case c.peers[target].abstains:
@@ -82,7 +84,7 @@ func (c *Core) Resign(now time.Duration) (Effects, error) {
 func (c *Core) successor() (string, bool) {
 	best := -1
 	for i, m := range c.hard.Configuration.Members {
-		able := i != c.self && m.Voter && !c.peers[i].abstains && c.answers(i) && c.isUpToDate(i)
+		able := i != c.self && m.electable() && !c.peers[i].abstains && c.answers(i) && c.isUpToDate(i)
 		if able && (best < 0 || c.compareSuccessors(i, best) > 0) {
 			best = i
 		}
@@ -114,7 +116,7 @@ func (c *Core) awaitsSuccessor(to string) bool {
 		return false
 	}
 	for i, m := range c.hard.Configuration.Members {
-		if i != c.self && m.Voter && !c.peers[i].abstains && (to == "" || to == m.ID) && c.mayBecomeReady(i) {
+		if i != c.self && m.electable() && !c.peers[i].abstains && (to == "" || to == m.ID) && c.mayBecomeReady(i) {
 			return true
 		}
 	}

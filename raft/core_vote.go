@@ -33,8 +33,8 @@ func (c *Core) quorum() int { return c.voters/2 + 1 }
 // Campaign begins an election now instead of when the leader has been silent
 // for long enough. It begins with pre-votes like any other (rule 6). It does
 // nothing while this node campaigns already, and fails with ErrLeaderAlive while
-// it is bound by a promise or leads, with ErrUnknownMember, ErrWiped, ErrNotVoter
-// or ErrTermLimit.
+// it is bound by a promise or leads, with ErrUnknownMember, ErrWiped, ErrNotVoter,
+// ErrWitness or ErrTermLimit.
 func (c *Core) Campaign(now time.Duration) (Effects, error) {
 	c.begin(now)
 	err := c.mayCampaign()
@@ -54,6 +54,8 @@ func (c *Core) mayCampaign() error {
 		return &MemberError{ID: c.cfg.ID, Reason: ErrWiped}
 	case !c.isVoter():
 		return &MemberError{ID: c.cfg.ID, Reason: ErrNotVoter}
+	case !c.isElectable():
+		return &MemberError{ID: c.cfg.ID, Reason: ErrWitness}
 	case c.abstains:
 		return ErrUnfit
 	case c.role == Leader:
@@ -85,7 +87,7 @@ func (c *Core) preCampaign() {
 func (c *Core) elect(transfer uint64) {
 	c.follow()
 	bound := !c.free(c.cfg.ID, transfer) && !c.faults.keepPreCampaign
-	if bound || c.abstains || !c.isVoter() || c.hard.Term+1 >= termLimit {
+	if bound || c.abstains || !c.isElectable() || c.hard.Term+1 >= termLimit {
 		return
 	}
 	predecessor := ""
@@ -275,5 +277,5 @@ func (c *Core) standsAt(now time.Duration) bool {
 	if c.role == Leader {
 		return c.reign.transferring && !c.reign.running && now >= c.reign.graceEnd
 	}
-	return now >= c.electionAt
+	return c.isElectable() && now >= c.electionAt
 }

@@ -22,6 +22,9 @@ var (
 	ErrLeaderAlive = errors.New("raft: bound by a promise to a leader")
 	// ErrNotVoter says that the node named is not a voter.
 	ErrNotVoter = errors.New("raft: not a voter")
+	// ErrWitness says that the voter named is a witness, which never leads
+	// (rule 10).
+	ErrWitness = errors.New("raft: a witness does not lead")
 	// ErrUnknownMember says that the configuration does not name the node.
 	ErrUnknownMember = errors.New("raft: unknown member")
 	// ErrWiped says that a node's store is not the one bound to its name

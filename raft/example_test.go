@@ -2,6 +2,7 @@ package raft_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"os"
@@ -185,6 +186,28 @@ func ExampleNode_AddMember() {
 	// <nil>
 	// raft: member does not answer: "d"
 	// <nil>
+}
+
+// A witness votes and never leads, so that two machines that do the work and a
+// small third one survive the loss of any. A cluster that begins with one says so
+// to Bootstrap: raft.Member{ID: "c", Voter: true, Witness: true}.
+func ExampleMember_witness() {
+	nodes, stop := cluster()
+	defer stop()
+	ctx := context.Background()
+	node, other := elected(nodes)
+	leadership, err := node.Lead(ctx) // Only a leader can change the membership.
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer leadership.Release()
+	fmt.Println(node.UpdateMember(ctx, raft.Member{ID: other, Witness: true}))
+	fmt.Println(errors.Is(node.Transfer(ctx, other), raft.ErrWitness))
+	fmt.Println(node.UpdateMember(ctx, raft.Member{ID: node.Status().ID, Witness: true}) != nil)
+	// Output:
+	// <nil>
+	// true
+	// true
 }
 
 // A member that moves to another address keeps its vote.

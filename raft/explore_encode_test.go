@@ -125,6 +125,7 @@ func (e *encoder) node(i int) {
 		least = min(least, w.nodes[j].clock)
 	}
 	e.future(now, least)
+	e.flags(c.isElectable())
 	e.byte(byte(c.hard.Term))
 	role := w.role(i)
 	e.byte(byte(role))

@@ -32,8 +32,12 @@ func TestExplore(t *testing.T) {
 		{"two terms", false, func(s *scope) { s.inFlight = 1 }},
 		{"two terms, one transfer", false, func(s *scope) { s.inFlight, s.transfers = 1, 1 }},
 		{"two terms, one crash", false, func(s *scope) { s.inFlight, s.crashes = 1, 1 }},
+		{"two terms, one crash, one transfer, a witness", false, func(s *scope) {
+			s.inFlight, s.crashes, s.transfers, s.witness = 1, 1, 1, true
+		}},
 		{"skewed clocks", false, func(s *scope) { s.inFlight, s.skew, s.electionTimeout, s.lease = 1, 1, 3, worldTick }},
 		{"two terms, two messages, one crash", true, func(s *scope) { s.crashes = 1 }},
+		{"two terms, two messages, one crash, a witness", true, func(s *scope) { s.crashes, s.witness = 1, true }},
 		{"two terms, two messages, one transfer", true, func(s *scope) { s.transfers = 1 }},
 		{"two terms, two messages, skewed clocks", true, func(s *scope) { s.skew, s.electionTimeout, s.lease = 1, 3, worldTick }},
 		{"three terms, two messages, two crashes", true, func(s *scope) { s.terms, s.crashes, s.states = 3, 2, 3_000_000 }},
@@ -121,6 +125,7 @@ func TestExploreFingerprint(t *testing.T) {
 		{"transfer", func(s *scope) { s.inFlight, s.transfers = 1, 1 }},
 		{"crash", func(s *scope) { s.inFlight, s.crashes = 1, 1 }},
 		{"two messages", func(s *scope) { s.terms = 1 }},
+		{"witness", func(s *scope) { s.inFlight, s.crashes, s.witness = 1, 1, true }},
 		{"skewed clocks", func(s *scope) { s.inFlight, s.skew, s.electionTimeout, s.lease = 1, 1, 3, worldTick }},
 		{"no silence after a restart", func(s *scope) { s.crashes, s.off.noBlackout = 1, true }},
 		{"campaign while bound", func(s *scope) { s.off.campaignWhileBound = true }},

@@ -20,6 +20,8 @@ type scope struct {
 	lease           time.Duration
 	// skew is by how many ticks two clocks may differ.
 	skew int
+	// witness makes C one.
+	witness bool
 	// states bounds the walk, 0 for none.
 	states int
 	// litter is how many messages are kept that mean nothing.
@@ -58,6 +60,7 @@ func (x *explorer) start() *world {
 	for i := range members {
 		members[i].StoreID = testStore(members[i].ID)
 	}
+	members[worldSize-1].Witness = x.witness
 	first, err := NewConfiguration(members...)
 	require.NoError(x.t, err)
 	for i := range worldSize {
@@ -438,6 +441,9 @@ func (w *world) perform(i int, disk HardState, e Effects) {
 			w.breaks("O7: %s leads %d after token %d", worldID(i), e.Led, w.token)
 		}
 		w.token = max(w.token, e.Led)
+	}
+	if n.core.role != Follower && !n.core.isElectable() {
+		w.breaks("O11: %s stands", worldID(i))
 	}
 	if term := n.core.Term(); n.core.Role() == Leader {
 		if w.leaders[term] != "" && w.leaders[term] != worldID(i) {

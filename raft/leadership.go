@@ -24,7 +24,7 @@ type Leadership struct {
 
 // Lead waits until this node leads and returns its leadership. If it leads
 // already, it returns at once; several callers may share a reign. The
-// leadership's context is derived from ctx.
+// leadership's context is derived from ctx. On a witness it waits in vain.
 //
 // Release must be called when the work has ended, also if the reign has ended:
 // until then the node does not stand for election again, see Status.Unreleased.

@@ -140,7 +140,7 @@ func (n *Node) Term() uint64 { return n.snapshot().Term }
 // Campaign makes the node stand for election now, instead of after a timeout. It
 // does not wait for the outcome, and does nothing while the node campaigns. It
 // fails with ErrLeaderAlive while the node is bound to a leader or leads, and
-// with ErrUnknownMember or ErrNotVoter if it may not lead. It ends a pause after
+// with ErrUnknownMember, ErrNotVoter or ErrWitness if it may not lead. It ends a pause after
 // failed work; while the node abstains for another reason it fails with ErrUnfit.
 func (n *Node) Campaign(ctx context.Context) error {
 	return n.call(ctx, func(l *loop, reply chan<- error) error {

@@ -14,8 +14,8 @@ type pendingChange struct {
 	made  bool
 }
 
-// AddMember adds a member that does not vote; Promote it once it runs. It waits
-// until the change before is acknowledged, makes its own, and waits until a
+// AddMember adds a member that does not vote; Promote it once it runs, a witness
+// too. It waits until the change before is acknowledged, makes its own, and waits until a
 // quorum has that on disk.
 //
 // It fails with ErrMemberExists and ErrConfig, and with ErrNotLeader. When the
@@ -52,10 +52,11 @@ func (n *Node) Demote(ctx context.Context, id string) error {
 	return n.changeWithout(ctx, id, (*Core).Demote)
 }
 
-// UpdateMember changes the Data and Priority of the member m.ID to those of m and
-// looks at nothing else of it, so that a member can get another address without
-// being removed and added. The leader itself can be changed, too. It fails like
-// AddMember, with ErrUnknownMember for a member that there is not.
+// UpdateMember changes the Data, Priority and Witness of the member m.ID to those of
+// m and looks at nothing else of it, so that a member can get another address
+// without being removed and added. The leader itself can be changed, too, but not
+// into a witness: ErrSelf. It fails like AddMember, with ErrUnknownMember for a
+// member that there is not.
 func (n *Node) UpdateMember(ctx context.Context, m Member) error {
 	return n.change(ctx, func(c *Core, now time.Duration) (Effects, error) { return c.UpdateMember(now, m) })
 }

@@ -31,9 +31,9 @@ type handover struct {
 // with another ctx than its own keeps itself waiting.
 //
 // It fails with ErrNotLeader, ErrTransferring, and, in a MemberError, with
-// ErrSelf, ErrUnknownMember, ErrNotVoter or, unless the voter has answered within
-// the minimal election timeout, ErrMemberSilent. Then nothing has changed, and
-// this node goes on leading. If the voter falls silent after that, while
+// ErrSelf, ErrUnknownMember, ErrNotVoter, ErrWitness or, unless the voter has
+// answered within the minimal election timeout, ErrMemberSilent. Then nothing has
+// changed, and this node goes on leading. If the voter falls silent after that, while
 // leaderships are being released, the lead goes to any other.
 func (n *Node) Transfer(ctx context.Context, to string) error {
 	return n.call(ctx, func(l *loop, reply chan<- error) error {

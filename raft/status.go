@@ -28,9 +28,9 @@ type Status struct {
 	// none did; the reasons say what mends them. A node that sends nothing, such as
 	// one that does not vote and hears no leader, is not refused either.
 	Refused Reason
-	// Abstains says why this node does not stand for election, 0 if it does, as
-	// of when it last could have. It ends, without a call, as soon as the reason
-	// does.
+	// Abstains says why this node does not stand for election for now, as of when
+	// it last could have; 0 if it does, or if Configuration does not let it. It ends,
+	// without a call, as soon as the reason does.
 	Abstains Abstention
 	// Unreleased is work that has outlived its reign, zero if there is none.
 	Unreleased Unreleased

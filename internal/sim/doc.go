@@ -22,6 +22,7 @@
 //	O8  what the application was told last is true
 //	O9  in calm a leader is found and stays
 //	O10 a restart would keep a node silent for as long as it is bound
+//	O11 a witness never stands for election
 //
 // # Concurrency
 //

@@ -226,7 +226,7 @@ func (c *chaos) ask(n *node, f Fault) {
 	case Resign:
 		c.request(l, f, "", (*raft.Core).Resign)
 	case Add:
-		added := raft.Member{ID: id, Priority: -c.random.IntN(4)}
+		added := raft.Member{ID: id, Priority: -c.random.IntN(4), Witness: c.mix.Witnesses && c.chance(25)}
 		c.request(l, f, id, func(core *raft.Core, now time.Duration) (raft.Effects, error) {
 			return core.AddMember(now, added)
 		})

@@ -14,6 +14,8 @@ type Mix struct {
 	Name string
 	// Voters and Spares are the greatest numbers; a trial draws from 3 voters.
 	Voters, Spares int
+	// Witnesses says that of a trial's voters just less than half are such.
+	Witnesses bool
 	// Network is the ordinary one, Storm the one in a storm.
 	Network, Storm faultnet.Faults
 	// SaveMax is how long an ordinary save takes at most.
@@ -93,6 +95,13 @@ func Mixes() []Mix { //nolint:funlen // It is a table.
 			Weights: map[Fault]int{Add: 8, Promote: 20, Demote: 10, Remove: 4, Split: 2, Isolation: 1},
 		},
 		{
+			// Voters that cannot lead, and may be the only ones with the newest
+			// configuration.
+			Name: "witnesses", Voters: 5, Spares: 1, Witnesses: true, Network: Good(), Storm: gale,
+			SaveMax: 2 * ms, DriftPPM: 1_000, Every: 60 * ms,
+			Weights: map[Fault]int{Crash: 6, Isolation: 6, OneWayCut: 4, Split: 3, Transfer: 3, Resign: 2, Campaign: 2, Replace: 3, Restore: 2, Echo: 2, Add: 4, Promote: 6, Demote: 2, Remove: 2, CrashInSave: 2, SlowDisk: 1, BrokenDisk: 1, Stop: 1, Pause: 1, SlowLink: 1, Storm: 1, Drift: 1},
+		},
+		{
 			// Clocks at their bound, on a network that eats up no margin.
 			Name: "clocks", Voters: 4, Network: faultnet.Faults{LatencyMax: 50 * us}, Storm: gale,
 			SaveMax: 50 * us, DriftPPM: 5_000, Uneven: true, Narrow: true, Every: 120 * ms,
@@ -146,6 +155,9 @@ func (m *Mix) config(seed uint64) Config {
 		SaveMin:  10 * us,
 		SaveMax:  m.SaveMax,
 		DriftPPM: m.DriftPPM,
+	}
+	if m.Witnesses {
+		cfg.Witnesses = (cfg.Voters - 1) / 2
 	}
 	cfg.Configure = func(_ int, c *raft.Config) {
 		if m.Uneven {

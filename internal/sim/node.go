@@ -13,9 +13,11 @@ import (
 type node struct {
 	world *World
 	index int
-	cfg   raft.Config
-	disk  disk
-	store raft.StoreID // that a new disk gets
+	// witness is whether it began as one, and so whether its replacement is one.
+	witness bool
+	cfg     raft.Config
+	disk    disk
+	store   raft.StoreID // that a new disk gets
 
 	wiped    bool   // the disk is lost, and there is no other yet
 	restored bool   // the disk holds a backup

@@ -14,7 +14,7 @@ type Violation struct {
 	Seed uint64
 	// Mix is the name of the trial's mix, empty outside trials.
 	Mix string
-	// Oracle is O1 to O10.
+	// Oracle is O1 to O11.
 	Oracle string
 	At     time.Duration
 	Detail string
@@ -95,6 +95,9 @@ func (o *oracle) stepped(n *node) {
 		o.breaks("O2", "%s goes from term %d to %d", n.cfg.ID, p.term, term)
 	}
 	p.term = term
+	if me, _ := n.core.Configuration().Member(n.cfg.ID); me.Witness && n.core.Role() != raft.Follower {
+		o.breaks("O11", "%s is a witness and %v of term %d", n.cfg.ID, n.core.Role(), term)
+	}
 	if n.core.Role() != raft.Leader {
 		return
 	}

@@ -60,12 +60,19 @@ func (c *chaos) spareable(n *node) bool {
 			known = append(known, other.core.Configuration())
 		}
 		for _, configuration := range known {
-			if m, _ := configuration.Member(n.cfg.ID); m.Voter && configuration.Voters() < 3 {
+			if m, _ := configuration.Member(n.cfg.ID); m.Voter && (configuration.Voters() < 3 || !leadable(configuration, n.cfg.ID)) {
 				return false
 			}
 		}
 	}
 	return true
+}
+
+// leadable reports whether a voter other than that one may lead.
+func leadable(configuration raft.Configuration, without string) bool {
+	return slices.ContainsFunc(configuration.Members, func(m raft.Member) bool {
+		return m.Voter && !m.Witness && m.ID != without
+	})
 }
 
 // replace loses a node's disk and has somebody bring up another in its place, as
@@ -96,7 +103,7 @@ func (c *chaos) operate(n *node) {
 				return core.RemoveMember(now, n.cfg.ID)
 			}
 			added = true
-			return core.AddMember(now, raft.Member{ID: n.cfg.ID})
+			return core.AddMember(now, raft.Member{ID: n.cfg.ID, Witness: n.witness})
 		}, func() {
 			if added && n.wiped {
 				n.wiped = false

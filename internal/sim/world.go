@@ -19,9 +19,9 @@ const (
 type Config struct {
 	// Seed decides everything that is left to chance.
 	Seed uint64
-	// Voters found the cluster. Spares run, too, and wait until they are added.
-	// Together there are at most 8.
-	Voters, Spares int
+	// Voters found the cluster; the last Witnesses of them are such. Spares run, too,
+	// and wait until they are added. Together there are at most 8.
+	Voters, Witnesses, Spares int
 	// Network is what every link does to messages, unless a test changes it.
 	Network faultnet.Faults
 	// SaveMin and SaveMax bound how long a save takes.
@@ -69,8 +69,8 @@ type World struct {
 // New returns a world in which all nodes are about to start.
 func New(cfg Config) (*World, error) {
 	switch {
-	case cfg.Voters < 1 || cfg.Spares < 0 || cfg.Voters+cfg.Spares > maxNodes:
-		return nil, errors.New("sim: a world has 1 to 8 nodes, at least one of them a voter")
+	case cfg.Voters < 1 || cfg.Spares < 0 || cfg.Voters+cfg.Spares > maxNodes || cfg.Witnesses < 0 || cfg.Witnesses >= cfg.Voters:
+		return nil, errors.New("sim: a world has 1 to 8 nodes, at least one of them a voter that may lead")
 	case cfg.SaveMin < 0 || cfg.SaveMax < cfg.SaveMin || cfg.DriftPPM < 0 || cfg.DriftPPM > maxDriftPPM:
 		return nil, errors.New("sim: a save takes from SaveMin to SaveMax, and clocks drift by up to 100,000 ppm")
 	}
@@ -86,14 +86,16 @@ func New(cfg Config) (*World, error) {
 	}
 	members := make([]raft.Member, cfg.Voters)
 	for i := range members {
-		members[i] = raft.Member{ID: nodeID(i), Voter: true}
+		members[i] = raft.Member{ID: nodeID(i), Voter: true, Witness: i >= cfg.Voters-cfg.Witnesses}
 	}
 	for i := range cfg.Voters + cfg.Spares {
 		start := raft.Bootstrap(0, members...)
 		if i >= cfg.Voters {
 			start = raft.Join()
 		}
-		w.nodes = append(w.nodes, newNode(w, i, start))
+		n := newNode(w, i, start)
+		n.witness = i < cfg.Voters && members[i].Witness
+		w.nodes = append(w.nodes, n)
 	}
 	w.oracle = newOracle(w)
 	for _, n := range w.nodes {

@@ -184,6 +184,10 @@ func TestOraclesNotice(t *testing.T) {
 			follower.cfg.ElectionTimeoutMin, follower.disk.record.State.LongestPromise = ms, ms
 			w.oracle.bound(follower)
 		}},
+		{"O11", func(w *World, leader, _ *node) {
+			leader.core.Configuration().Members[leader.index].Witness = true
+			w.oracle.stepped(leader)
+		}},
 		{"O9", func(w *World, leader, _ *node) {
 			w.Isolate(leader.cfg.ID)
 			w.Settle()
