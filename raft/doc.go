@@ -1,13 +1,35 @@
-// Package raft elects one leader among the members of a cluster, provably one
-// at a time, and tells the application while it leads and under which fencing
-// token. It is the election of Raft with the parts that are usually options
-// always on: pre-vote, promises to the leader, a lease with a bound on clock
-// drift, transfer, and single-server changes of the membership.
+// Package raft elects one leader among the members of a cluster, one at a time,
+// and tells the application while it leads and under which fencing token. A
+// service uses it to do something in one process at a time, and to go on elsewhere
+// when that process is lost.
 //
-// A [Node] runs in a service: it connects a [Core] with a clock, a [Store] and a
-// [Transport]. Core is the protocol alone, a pure state machine for those who
-// bring their own loop. Package rafttest has an in-memory cluster in virtual
-// time for the tests of an embedder.
+// Most users need three types. A [Config] says who the members are, and has the
+// [FileStore] that keeps a member's state and a transport, for instance that of
+// package transport/tcp. A [Node] is one member, running; its WhileLeader runs a
+// function in each reign. Package raft/cluster makes all of it from one list of
+// addresses.
+//
+//	node, err := raft.New(raft.Config{
+//		Cluster: "orders", ID: "a",
+//		Start: raft.Bootstrap(0, raft.Member{ID: "a", Voter: true},
+//			raft.Member{ID: "b", Voter: true}, raft.Member{ID: "c", Voter: true}),
+//		Store:     &raft.FileStore{Path: "/var/lib/orders/raft"},
+//		Transport: t, // carries frames to b and c
+//	})
+//	go node.WhileLeader(ctx, func(ctx context.Context, token uint64) error {
+//		for raft.Leads(ctx) { // looks at the lease just before each effect
+//			err := work(ctx, token)
+//			// …
+//		}
+//		return ctx.Err()
+//	})
+//	err = node.Run(ctx) // until ctx ends
+//
+// It is the election of Raft with the parts that are usually options always on:
+// pre-vote, promises to the leader, a lease with a bound on clock drift, transfer,
+// and single-server changes of the membership. [Core] is the protocol alone, a pure
+// state machine for those who bring their own loop. Package raft/rafttest has an
+// in-memory cluster in virtual time for the tests of an embedder.
 //
 // # What is promised
 //
@@ -44,6 +66,10 @@
 //   - To grow, make the new member known to all transports, start it with [Join],
 //     call [Node.AddMember] on the leader, and [Node.Promote] until it has
 //     answered. Two voters tolerate no failure, so do not rest there.
+//   - With two machines that can do the work, let a third and small one be a
+//     witness ([Member].Witness): it votes and never leads, and any one of the
+//     three may fail. Without a third there is no safe way: when two do not hear
+//     each other, neither can tell whether the other is dead.
 //   - To shrink, call [Node.RemoveMember], then stop the member. A leader that is
 //     to go is made a follower by [Node.Transfer] first.
 //   - To replace a machine that is dead, or whose disk is lost, remove the member
@@ -79,6 +105,5 @@
 //     assumes one disk per identity, and that the disk keeps what it has synced.
 //   - It does not authenticate. The transport does; messages carry their own
 //     identity besides.
-//   - Two voters tolerate no failure. A priority moves elections, it does not
-//     depose a leader.
+//   - A priority moves elections, it does not depose a leader.
 package raft
