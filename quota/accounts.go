@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/rads-project/constellation/internal/deadline"
 	"github.com/rads-project/constellation/placement"
 )
 
@@ -55,8 +56,9 @@ type Accounts struct {
 	users [maxDimensions]int
 	// sets are the names in those sets of dimensions that ever burst together.
 	sets map[dimensionSet]*[]placement.ResourceName
-	// bursting are the accounts with a burst whose end has not been reported.
-	bursting burstHeap
+	// bursting are the accounts with a burst whose end has not been reported,
+	// each once, by the earliest end of its dimensions.
+	bursting deadline.Heap[*account]
 	// bursts counts the limits, in all specs, that admit a burst.
 	bursts int
 	// spare is an account to reuse, so that a namespace without a spec whose

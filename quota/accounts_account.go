@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"time"
 
+	"github.com/rads-project/constellation/internal/deadline"
 	"github.com/rads-project/constellation/placement"
 )
 
@@ -58,10 +59,10 @@ type account struct {
 	since [maxDimensions]time.Time
 	// ended holds those dimensions above whose burst has ended and been reported.
 	ended dimensionSet
-	// due is the earliest end of a burst that has not been reported, and place is 1
-	// + the index in Accounts.bursting; 0: there is none.
-	due   time.Time
-	place int
+	// due is the earliest end of a burst that has not been reported, and Place is
+	// that in Accounts.bursting.
+	due time.Time
+	deadline.Place
 }
 
 // used returns the sum of own and of what all children use.

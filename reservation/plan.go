@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/rads-project/constellation/internal/deadline"
 	"github.com/rads-project/constellation/placement"
 )
 
@@ -66,7 +67,7 @@ type Plan struct {
 	claims       map[string]*claimEntry // by instance
 	stays        map[string]*stayEntry
 	timelines    map[string]*nodeTimeline // by node
-	deadlines    deadlines
+	deadlines    deadline.Heap[*due]
 	unsettled    map[string]struct{}          // reservations, see ResolveConflicts
 	owing        map[string]*reservationEntry // those with lost or waiting slots
 	touched      map[string]struct{}          // nodes, see Touched
@@ -79,7 +80,7 @@ type Plan struct {
 // its slots are on nodes, are lost, and wait.
 type reservationEntry struct {
 	Reservation
-	due                    deadline
+	due                    due
 	held, missing, waiting int
 }
 
@@ -89,13 +90,13 @@ func (r *reservationEntry) displaced() bool { return r.holding() && r.held == 0 
 // claimEntry is an instance in a slot of a reservation, with its deadline.
 type claimEntry struct {
 	r   *reservationEntry
-	due deadline
+	due due
 }
 
 // stayEntry is a stay on the plan, with its deadline.
 type stayEntry struct {
 	Stay
-	due deadline
+	due due
 }
 
 // slotRef names a slot of a reservation.

@@ -50,7 +50,7 @@ func (p *Plan) put(record *Reservation) {
 	if ok {
 		p.leave(r)
 	} else {
-		r = &reservationEntry{due: deadline{id: record.Spec.ID}}
+		r = &reservationEntry{due: due{id: record.Spec.ID}}
 		p.reservations[record.Spec.ID] = r
 	}
 	r.Reservation = record.Clone()
@@ -93,7 +93,7 @@ func (p *Plan) leave(r *reservationEntry) {
 
 // forget drops a reservation that counts for nothing.
 func (p *Plan) forget(r *reservationEntry) {
-	p.deadlines.cancel(&r.due)
+	p.deadlines.Remove(&r.due)
 	delete(p.reservations, r.Spec.ID)
 	delete(p.unsettled, r.Spec.ID)
 	delete(p.owing, r.Spec.ID)
@@ -137,14 +137,14 @@ func (p *Plan) countSlot(ref slotRef, sign int) {
 // trackClaim adds (sign 1) or removes (sign -1) a claim from the plan's tables.
 func (p *Plan) trackClaim(r *reservationEntry, c Claim, sign int) {
 	if sign < 0 {
-		p.deadlines.cancel(&p.claims[c.ID].due)
+		p.deadlines.Remove(&p.claims[c.ID].due)
 		delete(p.claims, c.ID)
 		return
 	}
-	entry := &claimEntry{r: r, due: deadline{id: c.ID}}
+	entry := &claimEntry{r: r, due: due{id: c.ID}}
 	p.claims[c.ID] = entry
 	if !c.Until.IsZero() && !c.Overstayed {
-		p.deadlines.set(&entry.due, nanos(c.Until), rankLeave)
+		p.setDue(&entry.due, nanos(c.Until), rankLeave)
 	}
 }
 
@@ -235,11 +235,11 @@ func (p *Plan) vacate(instance string) {
 // arrive counts an instance that will leave.
 func (p *Plan) arrive(s Stay) {
 	p.before.stay(s.ID)
-	g := &stayEntry{Stay: s, due: deadline{id: s.ID}}
+	g := &stayEntry{Stay: s, due: due{id: s.ID}}
 	p.stays[s.ID] = g
 	p.countStay(g, 1)
 	if !s.Window.End.IsZero() && !s.Overstayed {
-		p.deadlines.set(&g.due, s.Window.end(), rankLeave)
+		p.setDue(&g.due, s.Window.end(), rankLeave)
 	}
 	if !s.Yield {
 		return
@@ -253,7 +253,7 @@ func (p *Plan) arrive(s Stay) {
 
 func (p *Plan) depart(g *stayEntry) {
 	p.countStay(g, -1)
-	p.deadlines.cancel(&g.due)
+	p.deadlines.Remove(&g.due)
 	delete(p.stays, g.ID)
 }
 

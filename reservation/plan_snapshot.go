@@ -225,7 +225,7 @@ func (p *Plan) announce(c *PlanChange) {
 }
 
 // announceDue says what a deadline is about to change.
-func (p *Plan) announceDue(due *deadline) {
+func (p *Plan) announceDue(due *due) {
 	entry, stands := p.claims[due.id]
 	switch {
 	case due.rank != rankLeave:

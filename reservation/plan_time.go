@@ -2,17 +2,19 @@ package reservation
 
 import (
 	"cmp"
-	"container/heap"
 	"time"
+
+	"github.com/rads-project/constellation/internal/deadline"
 )
 
 // NextDeadline returns when time will next change something, and false if
 // nothing is to come. O(1).
 func (p *Plan) NextDeadline() (time.Time, bool) {
-	if len(p.deadlines) == 0 {
+	first, ok := p.deadlines.First()
+	if !ok {
 		return time.Time{}, false
 	}
-	return instant(p.deadlines[0].at), true
+	return instant(first.at), true
 }
 
 // Advance moves the plan to a time, if that is later than where it is, and
@@ -31,8 +33,11 @@ func (p *Plan) Advance(now time.Time) []Event {
 
 // fire carries out all deadlines up to an instant and makes that the time.
 func (p *Plan) fire(until int64) {
-	for len(p.deadlines) > 0 && p.deadlines[0].at <= until {
-		due := p.deadlines[0]
+	for {
+		due, ok := p.deadlines.First()
+		if !ok || due.at > until {
+			break
+		}
 		p.now = max(p.now, due.at)
 		p.announceDue(due)
 		if due.rank == rankLeave {
@@ -75,15 +80,15 @@ func (p *Plan) start(r *reservationEntry) {
 func (p *Plan) schedule(r *reservationEntry) {
 	switch start := nanos(r.Params.Start); {
 	case r.Phase == Pending && r.Spec.Notice > 0 && !r.Noticed:
-		p.deadlines.set(&r.due, subNanos(start, r.Spec.Notice), rankNotice)
+		p.setDue(&r.due, subNanos(start, r.Spec.Notice), rankNotice)
 	case r.Phase == Pending:
-		p.deadlines.set(&r.due, start, rankStart)
+		p.setDue(&r.due, start, rankStart)
 	case r.Phase == Active:
-		p.deadlines.set(&r.due, nanos(r.Params.End), rankEnd)
+		p.setDue(&r.due, nanos(r.Params.End), rankEnd)
 	case r.Phase == Expiring:
-		p.deadlines.set(&r.due, nanos(r.window().End), rankGrace)
+		p.setDue(&r.due, nanos(r.window().End), rankGrace)
 	default:
-		p.deadlines.cancel(&r.due)
+		p.deadlines.Remove(&r.due)
 	}
 }
 
@@ -157,7 +162,7 @@ func (p *Plan) over(r *reservationEntry) {
 // overstay notes that an instance has not left at the end of its own duration.
 func (p *Plan) overstay(instance string) {
 	if entry, ok := p.claims[instance]; ok {
-		p.deadlines.cancel(&entry.due)
+		p.deadlines.Remove(&entry.due)
 		slot, i := entry.r.find(instance)
 		at := &entry.r.Slots[slot]
 		at.Claims[i].Overstayed = true
@@ -171,7 +176,7 @@ func (p *Plan) overstay(instance string) {
 	p.countStay(g, -1)
 	g.Overstayed = true
 	p.countStay(g, 1)
-	p.deadlines.cancel(&g.due)
+	p.deadlines.Remove(&g.due)
 	p.events = append(p.events, Event{
 		Kind: Overstayed, At: instant(p.now), Namespace: g.Namespace, Instance: instance, Node: g.Node,
 	})
@@ -189,59 +194,22 @@ const (
 	rankStart              // of a reservation
 )
 
-// deadline is the next thing that time does to a reservation or a stay.
-type deadline struct {
-	at    int64
-	rank  rank
-	id    string
-	place int // in the heap, from 1; 0 is outside
+// due is the next thing that time does to a reservation or a stay.
+type due struct {
+	deadline.Place
+	at   int64
+	rank rank
+	id   string
 }
 
-// deadlines is a heap by time, rank and ID.
-type deadlines []*deadline
-
-// Len is part of heap.Interface.
-func (d deadlines) Len() int { return len(d) }
-
-// Less is part of heap.Interface.
-func (d deadlines) Less(i, j int) bool {
-	a, b := d[i], d[j]
-	return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.rank, b.rank), cmp.Compare(a.id, b.id)) < 0
+// Before orders by time, rank and ID.
+func (d *due) Before(other *due) bool {
+	return cmp.Or(cmp.Compare(d.at, other.at), cmp.Compare(d.rank, other.rank), cmp.Compare(d.id, other.id)) < 0
 }
 
-// Swap is part of heap.Interface.
-func (d deadlines) Swap(i, j int) {
-	d[i], d[j] = d[j], d[i]
-	d[i].place, d[j].place = i+1, j+1
-}
-
-// Push is part of heap.Interface.
-func (d *deadlines) Push(x any) {
-	due := x.(*deadline)
-	*d = append(*d, due)
-	due.place = len(*d)
-}
-
-// Pop is part of heap.Interface.
-func (d *deadlines) Pop() any {
-	last := len(*d) - 1
-	due := (*d)[last]
-	(*d)[last] = nil
-	*d = (*d)[:last]
-	due.place = 0
-	return due
-}
-
-// cancel takes a deadline out.
-func (d *deadlines) cancel(due *deadline) {
-	if due.place > 0 {
-		heap.Remove(d, due.place-1)
-	}
-}
-
-// set gives a deadline, which may be in the heap or not, its time and rank.
-func (d *deadlines) set(due *deadline, at int64, r rank) {
-	d.cancel(due)
-	due.at, due.rank = at, r
-	heap.Push(d, due)
+// setDue gives what is due, which may be among the deadlines or not, its time
+// and rank.
+func (p *Plan) setDue(d *due, at int64, r rank) {
+	d.at, d.rank = at, r
+	p.deadlines.Set(d)
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/rads-project/constellation/internal/deadline"
 	"github.com/rads-project/constellation/internal/index"
 	"github.com/rads-project/constellation/quota"
 	"github.com/rads-project/constellation/reservation"
@@ -24,7 +25,7 @@ type state struct {
 	stale       map[string][]*allocation // replaced generations by ID, oldest first
 	replaced    int                      // of these, how many
 	released    releasedIDs
-	evictions   evictionHeap
+	evictions   deadline.Heap[*eviction]
 	index       *index.Index
 	asked       index.Query // the latest; see find
 	mix         []WorkloadClass

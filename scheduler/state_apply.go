@@ -117,12 +117,11 @@ func (st *state) declared(namespace string, over []quota.Usage, out *outcome) {
 
 // nextDeadline returns when time will next change something.
 func (st *state) nextDeadline() (time.Time, bool) {
-	eviction, evicts := st.evictions.next()
 	burst, bursts := st.quota.NextDeadline()
 	planned, plans := st.plan.NextDeadline()
-	next, due := eviction, evicts
-	if bursts && (!due || burst.Before(next)) {
-		next, due = burst, true
+	next, due := burst, bursts
+	if eviction, evicts := st.evictions.First(); evicts && (!due || eviction.at.Before(next)) {
+		next, due = eviction.at, true
 	}
 	if plans && (!due || planned.Before(next)) {
 		next, due = planned, true

@@ -259,7 +259,7 @@ func (st *state) release(a *allocation, out *outcome) {
 	}
 	st.index.Vacate(a.node.slot, a.class, &a.resources, a.devices)
 	st.index.Release(a.class)
-	st.evictions.cancel(a.eviction)
+	st.cancelEviction(a)
 	record.unlink(a)
 	out.roomOn(st, a.node.ID)
 	if a.state != stale {

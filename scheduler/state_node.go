@@ -308,8 +308,7 @@ func (st *state) markInstance(a *allocation, isLost bool, out *outcome) []quota.
 		st.leave(a, out)
 		a.state, a.version = lost, st.seq
 		st.index.Leave(a.node.slot, a.class)
-		st.evictions.cancel(a.eviction)
-		a.eviction = nil
+		st.cancelEviction(a)
 	case !isLost && a.state == lost:
 		a.state, a.version = running, st.seq
 		st.index.Join(a.node.slot, a.class)

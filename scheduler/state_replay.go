@@ -1,7 +1,6 @@
 package scheduler
 
 import (
-	"container/heap"
 	"errors"
 	"fmt"
 	"maps"
@@ -121,8 +120,8 @@ func (st *state) restore(wire snapshotJSON) error {
 	}
 	// What had fallen due by then has been delivered.
 	st.expireBursts(new(outcome))
-	for len(st.evictions) > 0 && !st.evictions[0].at.After(st.now) {
-		heap.Pop(&st.evictions)
+	for e, ok := st.evictions.First(); ok && !e.at.After(st.now); e, ok = st.evictions.First() {
+		st.evictions.Remove(e)
 	}
 	return nil
 }

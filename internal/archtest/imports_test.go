@@ -16,10 +16,10 @@ import (
 func importTable() map[string][]string {
 	return map[string][]string{
 		"placement":   {},
-		"quota":       {"placement", "internal/statetime"},
-		"reservation": {"placement", "internal/statetime"},
+		"quota":       {"placement", "internal/deadline", "internal/statetime"},
+		"reservation": {"placement", "internal/deadline", "internal/statetime"},
 
-		"scheduler":             {"placement", "quota", "reservation", "internal/statetime", "internal/index"},
+		"scheduler":             {"placement", "quota", "reservation", "internal/deadline", "internal/statetime", "internal/index"},
 		"scheduler/boltjournal": {"scheduler"},
 		"scheduler/journaltest": {"scheduler"},
 
@@ -37,6 +37,7 @@ func importTable() map[string][]string {
 
 		"internal/apicheck":  {},
 		"internal/archtest":  {},
+		"internal/deadline":  {},
 		"internal/faultnet":  {},
 		"internal/index":     {"placement"},
 		"internal/raftdiff":  {},

@@ -36,6 +36,7 @@ func purePatterns() []string {
 		"raft/hardstate*.go",
 		"raft/config.go",
 		"raft/errors.go",
+		"internal/deadline/*.go",
 		"internal/statetime/*.go",
 		"internal/index/*.go",
 		"internal/faultnet/*.go",
