@@ -12,7 +12,7 @@ import (
 // fit there under the new parameters; slots beyond the present ones are sought as
 // in Reserve, and surplus ones are given back, lost ones first, then those that
 // wait, then the last ones without instances. A slot that grows keeps its GPUs and gets more.
-// Start can be changed before it has come; an End that has passed ends the
+// Lost slots are looked for under the new terms. Start can be changed before it has come; an End that has passed ends the
 // reservation now. A failed update leaves everything exactly as it was.
 //
 // It takes time in proportion to the slots and claims of the reservation, O(log h)
@@ -54,6 +54,7 @@ func (p *Plan) Update(nodes Nodes, id string, version uint64, params Params) ([]
 	if refused := t.fillUp(&updated); refused != nil {
 		return nil, refused
 	}
+	t.regain(&updated)
 	return append(t.changes, PlanChange{Kind: Put, Reservation: &updated}), nil
 }
 
@@ -146,7 +147,8 @@ func (t *trial) keepAll(r *Reservation) error {
 }
 
 func (t *trial) keepSlot(r *Reservation, slot *Slot) error {
-	own := r.slotHold(slot.Node, nil)
+	own := r.slotHold(slot)
+	own.Devices = nil
 	refused := func(h *hold) error {
 		want := r.want(nil)
 		want.Node = slot.Node
@@ -155,7 +157,7 @@ func (t *trial) keepSlot(r *Reservation, slot *Slot) error {
 		return refused
 	}
 	room, ok := t.nodes.Room(slot.Node)
-	g, s := t.plan.timelines[slot.Node], t.plan.span(own.Window)
+	g, s := t.plan.timelines[slot.Node], t.plan.spanOf(own.Window, own.kind)
 	if !ok || !g.fit(&room, &own.Load, s, t.plan.now) {
 		return refused(&own)
 	}
@@ -186,6 +188,35 @@ func (t *trial) keepSlot(r *Reservation, slot *Slot) error {
 		}
 	}
 	return nil
+}
+
+// regain places those lost slots of an updated reservation for which there is
+// room now.
+func (t *trial) regain(r *Reservation) {
+	for i := range r.Slots {
+		slot := &r.Slots[i]
+		if !slot.lost() {
+			continue
+		}
+		var taken []string
+		for j := range r.Slots {
+			if r.Slots[j].Node != "" && r.rulesAmongSlots() {
+				taken = append(taken, r.Slots[j].Node)
+			}
+		}
+		want := r.want(taken)
+		want.kind = r.standing(slot)
+		h, ok := t.placeOn(want, r.load(), slot.Lost)
+		if !ok {
+			h, ok = t.place(want, r.load())
+		}
+		if !ok && len(taken) == 0 {
+			return // Nor has any other.
+		}
+		if ok {
+			slot.Node, slot.Devices, slot.Lost = h.Node, h.Devices, ""
+		}
+	}
 }
 
 // preferredDevices returns the slot's GPUs, those with instances first.

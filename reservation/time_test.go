@@ -219,3 +219,15 @@ func TestAtEndText(t *testing.T) {
 	require.Equal(t, "atEnd(9)", reservation.AtEnd(9).String())
 	require.ErrorIs(t, new(reservation.AtEnd).UnmarshalText([]byte("later")), reservation.ErrInvalid)
 }
+
+// TestUpdateRegainsWhatIsLost: a lost slot is looked for under the new terms.
+func TestUpdateRegainsWhatIsLost(t *testing.T) {
+	d := newDesk(t)
+	d.reserve(spec("r", 8))
+	require.NoError(t, d.SetNode(node("n1", 4)))
+	require.Equal(t, reservation.Displaced, d.state("r"))
+	r, err := d.Resize("r", cores(4), 0)
+	require.NoError(t, err)
+	require.Equal(t, reservation.Active, r.State())
+	require.NoError(t, d.claim("r", "i", 4))
+}
