@@ -145,11 +145,10 @@ func (b *Book) decide(decision func() ([]PlanChange, error)) error {
 func (b *Book) decideLocked(now time.Time, decision func() ([]PlanChange, error)) error {
 	b.catchUpLocked(now)
 	changes, err := decision()
-	if err != nil {
-		return err
+	if err == nil || len(changes) > 0 {
+		b.applyLocked(changes)
 	}
-	b.applyLocked(changes)
-	return nil
+	return err
 }
 
 // Reserve makes a reservation, all of it or none. The same spec under the same
@@ -192,7 +191,8 @@ func (b *Book) reservationAfter(id *string, decision func() ([]PlanChange, error
 
 // Claim puts an instance into a slot of a reservation and returns the node.
 // The same instance with the same amounts again is the same claim. It costs what
-// Plan.Claim does.
+// Plan.Claim does. ErrWaiting says that instances were asked to leave for it, or
+// are leaving: the slot is kept, and the same claim succeeds once they have gone.
 //
 // Errors: ErrInvalid, ErrNotFound, StateError, OwnerError, ErrConflict,
 // ShortError.
@@ -206,6 +206,9 @@ func (b *Book) Claim(reservation string, req placement.Request) (node string, c 
 			return ok && known.meets(&req.Preferences)
 		})
 		for _, change := range changes {
+			if change.Kind != Fill {
+				break
+			}
 			c = change.Claim.clone()
 			node = b.plan.reservations[reservation].Slots[change.Slot].Node
 		}

@@ -17,9 +17,13 @@ const (
 	// Wait notes that the slot Slot of reservation ID stays where it is and
 	// waits for the instances Because to leave, or for nobody any more.
 	Wait PlanChangeKind = "wait"
+	// Recall notes that the slot Slot of reservation ID is lent no more: it waits
+	// for the instances Because to leave, and is kept for Instance.
+	Recall PlanChangeKind = "recall"
 	// Fill puts Claim into the slot Slot of reservation ID.
 	Fill PlanChangeKind = "fill"
-	// Vacate removes the claim of Instance from reservation ID.
+	// Vacate removes the claim of Instance from reservation ID, or keeps no slot
+	// for it any more.
 	Vacate PlanChangeKind = "vacate"
 	// Arrive adds Stay.
 	Arrive PlanChangeKind = "arrive"
@@ -34,7 +38,7 @@ const (
 // UnmarshalText reads a kind and refuses unknown ones.
 func (k *PlanChangeKind) UnmarshalText(text []byte) error {
 	switch kind := PlanChangeKind(text); kind {
-	case Put, Move, Wait, Withdraw, Fill, Vacate, Arrive, Depart, Tell, Settled:
+	case Put, Move, Wait, Recall, Withdraw, Fill, Vacate, Arrive, Depart, Tell, Settled:
 		*k = kind
 		return nil
 	default:

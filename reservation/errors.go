@@ -19,6 +19,9 @@ var (
 	ErrNotOwner = errors.New("reservation: not an owner")
 	// ErrVersion: the reservation has changed since; see VersionError.
 	ErrVersion = errors.New("reservation: version has changed")
+	// ErrWaiting: those are leaving whom a claim waits for; repeat it once they
+	// have gone. See ShortError.
+	ErrWaiting = errors.New("reservation: waiting for instances to leave")
 	// ErrRefused: there is no room; see RefusedError and ShortError.
 	ErrRefused = errors.New("reservation: refused")
 )
@@ -157,7 +160,9 @@ func (e *RefusedError) Error() string {
 // Unwrap returns ErrRefused.
 func (e *RefusedError) Unwrap() error { return ErrRefused }
 
-// ShortError says why no slot of a reservation takes a claim.
+// ShortError says why no slot of a reservation takes a claim. If slots wait for
+// instances to leave it is ErrWaiting too: the same claim will have room once they
+// have gone, unless something else happens.
 type ShortError struct {
 	// ID of the reservation, and what the claim asked.
 	ID    string
@@ -183,14 +188,21 @@ type ShortError struct {
 	// Outstays is how many slots had enough left on a node that others hold at
 	// a time when the instance would still be there, after the reservation.
 	Outstays int
-	// Waiting is how many slots wait for instances that should have left, and
-	// Awaits are these, sorted.
+	// Waiting is how many slots wait for instances that should have left or have
+	// been asked to, Awaits are these, sorted, and Due is by when the last of
+	// those that were asked has to be gone; zero if none was.
 	Waiting int
 	Awaits  []string
+	Due     time.Time
+	// Kept is how many slots others were asked to leave for another claim.
+	Kept int
 }
 
 // await adds instances that a slot waits for.
-func (e *ShortError) await(instances []string) {
+func (e *ShortError) await(instances []string, due time.Time) {
+	if due.After(e.Due) {
+		e.Due = due
+	}
 	e.Awaits = slices.Concat(e.Awaits, instances)
 	slices.Sort(e.Awaits)
 	e.Awaits = slices.Compact(e.Awaits)
@@ -217,8 +229,19 @@ func (e *ShortError) Error() string {
 	if e.Waiting > 0 {
 		text += fmt.Sprintf(", %d waiting for %q to leave", e.Waiting, e.Awaits)
 	}
+	if !e.Due.IsZero() {
+		text += " until " + e.Due.Format(time.RFC3339Nano)
+	}
+	if e.Kept > 0 {
+		text += fmt.Sprintf(", %d kept for other claims", e.Kept)
+	}
 	return text
 }
 
-// Unwrap returns ErrRefused.
-func (e *ShortError) Unwrap() error { return ErrRefused }
+// Unwrap returns ErrRefused, and ErrWaiting if slots wait.
+func (e *ShortError) Unwrap() []error {
+	if e.Waiting > 0 {
+		return []error{ErrRefused, ErrWaiting}
+	}
+	return []error{ErrRefused}
+}

@@ -21,7 +21,21 @@ type hold struct {
 	Devices []int
 	// Strategy by which they are chosen where Devices names none.
 	Strategy placement.Strategy
+	kind     standing
 }
+
+// standing says beside what a load may stand at this moment.
+type standing uint8
+
+const (
+	// firm loads stand beside everything.
+	firm standing = iota
+	// lent ones are slots in which instances that yield may stand.
+	lent
+	// yielding ones are the instances that may stand in those. They are counted
+	// apart, since whoever begins later does not reckon with them.
+	yielding
+)
 
 // Room is what a node gives and what is used on it by instances that the Plan
 // does not count. The host knows both.

@@ -40,6 +40,8 @@ type Want struct {
 	// rules; else it is empty. A decision asks again for every slot, with one
 	// more of them at the end.
 	Taken []string
+
+	kind standing // of what is sought room for
 }
 
 // mindsTaken reports whether the order of the nodes depends on Taken.
@@ -65,6 +67,7 @@ type Plan struct {
 	created      uint64
 	reservations map[string]*reservationEntry
 	claims       map[string]*claimEntry // by instance
+	recalls      map[string]string      // reservations by the instance that they keep a slot for
 	stays        map[string]*stayEntry
 	timelines    map[string]*nodeTimeline // by node
 	deadlines    deadline.Heap[*due]
@@ -114,6 +117,7 @@ func NewPlan() *Plan {
 		now:          -forever,
 		reservations: make(map[string]*reservationEntry),
 		claims:       make(map[string]*claimEntry),
+		recalls:      make(map[string]string),
 		stays:        make(map[string]*stayEntry),
 		timelines:    make(map[string]*nodeTimeline),
 		unsettled:    make(map[string]struct{}),
@@ -205,6 +209,10 @@ func (p *Plan) allStays() iter.Seq[Stay] {
 func (p *Plan) Counts(instance string) bool {
 	return p.claims[instance] != nil || p.stays[instance] != nil
 }
+
+// KeptBy returns the reservation that keeps a slot for an instance whose claim
+// waits for others to leave, empty if none does. O(1).
+func (p *Plan) KeptBy(instance string) string { return p.recalls[instance] }
 
 // Owes returns what a reservation's namespace has to pay for now, nothing for
 // one that is no more; see Reservation.Owes. O(slots and claims of it).

@@ -27,6 +27,8 @@ func (p *Plan) apply(c *PlanChange) {
 		p.move(slotRef{p.reservations[c.ID], c.Slot}, c)
 	case Wait:
 		p.wait(slotRef{p.reservations[c.ID], c.Slot}, c.Because)
+	case Recall:
+		p.recall(slotRef{p.reservations[c.ID], c.Slot}, c)
 	case Withdraw:
 		p.end(p.reservations[c.ID])
 	case Fill:
@@ -103,6 +105,9 @@ func (p *Plan) forget(r *reservationEntry) {
 // countSlot counts a slot with all that is in it, or with sign -1 no longer.
 func (p *Plan) countSlot(ref slotRef, sign int) {
 	slot := ref.at()
+	if slot.Recalled != "" {
+		p.trackRecall(ref.r, slot.Recalled, sign)
+	}
 	if slot.Node == "" {
 		if slot.lost() {
 			ref.r.missing += sign
@@ -198,16 +203,56 @@ func (p *Plan) wait(ref slotRef, because []string) {
 	p.emit(Event{Kind: kind, Node: slot.Node, Because: slot.Awaits}, ref.r)
 }
 
-func (p *Plan) fill(ref slotRef, claim *Claim) {
+// recall keeps a slot for an instance once those have left that yield.
+func (p *Plan) recall(ref slotRef, c *PlanChange) {
+	p.keepNoSlot(ref.r, c.Instance)
 	p.countSlot(ref, -1)
+	ref.at().Recalled = c.Instance
+	p.countSlot(ref, 1)
+	p.wait(ref, c.Because)
+}
+
+// keepNoSlot lets go of the slot of a reservation that is kept for an instance.
+func (p *Plan) keepNoSlot(r *reservationEntry, instance string) {
+	i := r.recalledFor(instance)
+	if i < 0 {
+		return
+	}
+	p.countSlot(slotRef{r, i}, -1)
+	r.Slots[i].Recalled = ""
+	p.countSlot(slotRef{r, i}, 1)
+}
+
+// trackRecall adds (sign 1) or removes (sign -1) what slot is kept for whom.
+func (p *Plan) trackRecall(r *reservationEntry, instance string, sign int) {
+	if sign > 0 {
+		p.recalls[instance] = r.Spec.ID
+	} else {
+		delete(p.recalls, instance)
+	}
+}
+
+func (p *Plan) fill(ref slotRef, claim *Claim) {
 	slot := ref.at()
+	recalled := ref.r.standing(slot) == lent
+	p.keepNoSlot(ref.r, claim.ID)
+	p.countSlot(ref, -1)
 	slot.Claims = append(slot.Claims, claim.clone())
 	slot.Spent = ref.r.Spec.Once
 	ref.r.Version++
 	p.countSlot(ref, 1)
+	if recalled {
+		p.markUnsettled(ref.r) // Who yields in the rest of the slot has to leave.
+	}
 }
 
 func (p *Plan) vacate(instance string) {
+	if id, kept := p.recalls[instance]; kept {
+		r := p.reservations[id]
+		p.keepNoSlot(r, instance)
+		r.Version++
+		return
+	}
 	r := p.claims[instance].r
 	slot, i := r.find(instance)
 	ref := slotRef{r, slot}
@@ -270,11 +315,7 @@ func (p *Plan) countStay(g *stayEntry, sign int) {
 		timeline.obstacles += sign
 	}
 	timeline.use(g.Load, g.Devices, int64(sign))
-	if g.Yield {
-		p.countYielding(g.hold(), int64(sign))
-	} else {
-		p.count(g.hold(), int64(sign))
-	}
+	p.count(g.hold(), int64(sign))
 	p.touched[g.Node] = struct{}{}
 	if sign < 0 {
 		p.drop(g.Node)
@@ -283,8 +324,8 @@ func (p *Plan) countStay(g *stayEntry, sign int) {
 
 // askToLeave notes that an instance was asked to leave for a reservation.
 func (p *Plan) askToLeave(r *reservationEntry, g *stayEntry) {
-	g.Told = true
-	p.emit(Event{Kind: YieldDue, Instance: g.ID, Node: g.Node, Due: r.Params.Start}, r)
+	g.Told, g.Due = true, p.dueFor(r)
+	p.emit(Event{Kind: YieldDue, Instance: g.ID, Node: g.Node, Due: g.Due}, r)
 }
 
 // markUnsettled queues r for ResolveConflicts if an instance that should leave may

@@ -2,6 +2,7 @@ package reservation
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
 
@@ -18,6 +19,14 @@ import (
 // that too, as beside the reservation. No changes mean that the same instance is already there with the same
 // amounts, whatever has become of the reservation since. The request's
 // Preferences and Ports are the host's business.
+//
+// Where instances that yield stand in a lent slot, a claim that finds room beside
+// them is granted at once, and whoever is in the way of the rest of the slot is
+// asked to leave. One that does not is ErrWaiting and comes with changes, which
+// are to be applied: they ask those in the way to leave within the Notice, and
+// keep the slot for the instance. It is the one refusal that changes something.
+// The same claim again is the same refusal until they have gone, and then has the
+// slot; Unclaim gives it up.
 //
 // It takes O(s log s) in the slots of the reservation and looks at each of its
 // claims, and once at the node of each slot that it tries: most often the first.
@@ -46,6 +55,9 @@ func (p *Plan) Claim(nodes Nodes, id string, req placement.Request, allows func(
 	if p.Counts(req.ID) {
 		return nil, placement.Conflict(placement.KindInstance, req.ID, "is another instance")
 	}
+	if other, waits := p.recalls[req.ID]; waits && other != r.Spec.ID {
+		return nil, placement.Conflict(placement.KindInstance, req.ID, "waits for a slot of reservation "+other)
+	}
 	var until time.Time
 	if req.Duration > 0 {
 		end, ok := addNanos(p.now, req.Duration)
@@ -54,24 +66,65 @@ func (p *Plan) Claim(nodes Nodes, id string, req placement.Request, allows func(
 		}
 		until = instant(end)
 	}
-	short := &ShortError{ID: id, Asked: req.Resources}
-	for _, i := range r.byUse() {
+	return p.claimSlot(nodes, r, &req, until, allows)
+}
+
+// claimSlot decides on the slot for an instance that may claim one.
+func (p *Plan) claimSlot(nodes Nodes, r *reservationEntry, req *placement.Request, until time.Time, allows func(node string) bool) ([]PlanChange, error) {
+	id, short := r.Spec.ID, &ShortError{ID: r.Spec.ID, Asked: req.Resources}
+	var recall []PlanChange
+	for _, i := range r.byUse(req.ID) {
 		slot := &r.Slots[i]
-		if slot.Node == "" || slot.Spent {
+		switch {
+		case slot.Node == "" || slot.Spent:
+			continue
+		case slot.Recalled != "" && slot.Recalled != req.ID:
+			short.Kept++
 			continue
 		}
-		if len(slot.Awaits) > 0 {
-			short.Waiting++
-			short.await(slot.Awaits)
-			continue
-		}
-		c := &claiming{plan: p, nodes: nodes, r: r, slot: slot, strategy: req.Preferences.Strategy}
+		c := &claiming{plan: p, nodes: nodes, ref: slotRef{r, i}, strategy: req.Preferences.Strategy}
 		c.claim.Until = until
-		if c.fits(&req, allows, short) {
+		if c.fits(req, allows, short) {
 			return []PlanChange{{Kind: Fill, ID: id, Slot: i, Claim: &c.claim}}, nil
 		}
+		if recall == nil && len(c.asks) > 0 {
+			recall = append(c.asks, PlanChange{Kind: Recall, ID: id, Slot: i, Instance: req.ID, Because: c.awaits})
+		}
 	}
-	return nil, short
+	if slot := r.recalledFor(req.ID); slot >= 0 && len(r.Slots[slot].Awaits) > 0 {
+		recall = nil // They have been asked.
+	}
+	return recall, short
+}
+
+// lastDue returns when the last of some instances that were asked to leave has to
+// be gone.
+func (p *Plan) lastDue(instances []string) time.Time {
+	var last time.Time
+	for _, id := range instances {
+		if stay := p.stays[id]; stay != nil && stay.Due.After(last) {
+			last = stay.Due
+		}
+	}
+	return last
+}
+
+// dueFor returns until when instances that are asked now to leave for a
+// reservation have time.
+func (p *Plan) dueFor(r *reservationEntry) time.Time {
+	if r.Phase == Pending {
+		return r.Params.Start
+	}
+	due, ok := addNanos(p.now, r.Spec.Notice)
+	if !ok {
+		return instant(forever - 1)
+	}
+	return instant(due)
+}
+
+// recalledFor returns the slot that is kept for an instance, -1 if none is.
+func (r *Reservation) recalledFor(instance string) int {
+	return slices.IndexFunc(r.Slots, func(s Slot) bool { return s.Recalled == instance && instance != "" })
 }
 
 // claimed reports whether an instance stands in the reservation already with
@@ -89,9 +142,10 @@ func validateRequest(req placement.Request) error {
 	return req.Validate()
 }
 
-// byUse returns the slots in the order in which they are filled: the most used
-// first, by the sum of the used parts of the shape.
-func (r *Reservation) byUse() []int {
+// byUse returns the slots in the order in which they are filled: the one that is
+// kept for the instance, then the most used first, by the sum of the used parts of
+// the shape, then those that no yielding instance may stand in.
+func (r *Reservation) byUse(instance string) []int {
 	order := make([]int, len(r.Slots))
 	use := make([]int64, len(r.Slots))
 	for i := range r.Slots {
@@ -105,6 +159,9 @@ func (r *Reservation) byUse() []int {
 		}
 		use[i]++ // An instance of nothing is use too.
 	}
+	if kept := r.recalledFor(instance); kept >= 0 {
+		use[kept] = math.MaxInt64
+	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(use[b], use[a]) })
 	return order
 }
@@ -113,11 +170,14 @@ func (r *Reservation) byUse() []int {
 type claiming struct {
 	plan  *Plan
 	nodes Nodes
-	r     *reservationEntry
-	slot  *Slot
+	ref   slotRef
 	claim Claim
 	// strategy of the instance, for the choice of GPUs.
 	strategy placement.Strategy
+	// asks ask those to leave that yield and are in the way of the slot as a
+	// whole, and awaits are all whose leaving would help.
+	asks   []PlanChange
+	awaits []string
 }
 
 // fits completes the claim and reports whether the slot and its node have it.
@@ -127,37 +187,87 @@ func (c *claiming) fits(req *placement.Request, allows func(node string) bool, s
 	if short.Left.IsZero() || short.Left.FitsIn(left) {
 		short.Left, short.Short = left, lacks
 	}
-	node := c.slot.Node
+	node := c.ref.at().Node
 	room, stands := c.nodes.Room(node)
 	switch {
 	case lacks != "":
+	case len(c.ref.at().Awaits) > 0:
+		short.Waiting++
+		short.await(c.ref.at().Awaits, c.plan.lastDue(c.ref.at().Awaits))
 	case allows != nil && !allows(node):
 		short.Rules++
 	case !c.claim.Excess.IsZero() && !c.fitExcess(&room):
 		short.Excess++
-		s := c.plan.span(c.r.window())
+		s := c.plan.span(c.ref.r.window())
 		free := c.plan.free(node, &room, &c.claim.Excess, s)
 		short.Short, _ = c.plan.short(node, &room, &c.claim.Excess, free, s)
 	case !stands:
 		short.Used++
 	default:
-		lacks = c.lacksNow(&room)
-		if lacks == "" && c.fitsAfterwards(&room) {
-			return true
-		}
-		if short.Short = lacks; lacks == "" {
-			short.Outstays++
-		} else {
-			short.Used++
-		}
+		return c.stands(&room, short)
 	}
+	return false
+}
+
+// stands reports whether the node has room for the instance at this moment and
+// for as long as it says that it will be there. If not, it finds out whether
+// there would be once those have gone that yield or are leaving.
+func (c *claiming) stands(room *Room, short *ShortError) bool {
+	lacks := c.lacksNow(room)
+	switch {
+	case lacks == "" && c.fitsAfterwards(room):
+		return true // Who is in the way of the rest of the slot is asked afterwards; see Plan.fill.
+	case lacks == "":
+		short.Outstays++
+		short.Short = ""
+		return false
+	case !c.standsWithout(room):
+		short.Used++
+		short.Short = lacks
+		return false
+	}
+	due := c.plan.lastDue(c.awaits)
+	if asked := c.plan.dueFor(c.ref.r); len(c.asks) > 0 && asked.After(due) {
+		due = asked
+	}
+	short.Waiting++
+	short.await(c.awaits, due)
+	return false
+}
+
+// standsWithout reports whether the node has room for the instance once those
+// have gone that are leaving and in the way of the slot, and asks those to leave
+// that yield.
+func (c *claiming) standsWithout(room *Room) bool {
+	t, ref := c.plan.try(c.nodes), c.ref
+	defer t.undo(0)
+	own := ref.r.slotHold(ref.at())
+	t.liftSlot(ref)
+	if own.kind == lent {
+		own.kind = firm
+		t.put(own)
+		for _, instance := range t.askFor(&own) {
+			c.asks = append(c.asks, PlanChange{Kind: Tell, ID: ref.r.Spec.ID, Instance: instance})
+		}
+		t.lift(own)
+	}
+	g := c.plan.timelines[own.Node]
+	for _, l := range t.inTheWay(&own) {
+		c.awaits = append(c.awaits, l.id)
+		g.use(l.load, l.devices, -1)
+		defer g.use(l.load, l.devices, 1)
+	}
+	if len(c.awaits) > 0 && c.lacksNow(room) == "" && c.fitsAfterwards(room) {
+		return true
+	}
+	c.asks = nil
 	return false
 }
 
 // fitsAfterwards reports whether the node has room for as long as the instance
 // says that it will be there, beyond the reservation's window.
 func (c *claiming) fitsAfterwards(room *Room) bool {
-	h, outstays := c.r.outstay(c.slot.Node, &c.claim)
+	h, outstays := c.ref.r.outstay(c.ref.at().Node, &c.claim)
 	if !outstays {
 		return true
 	}
@@ -169,7 +279,7 @@ func (c *claiming) fitsAfterwards(room *Room) bool {
 // too little at this moment for the instance, if any.
 func (c *claiming) lacksNow(room *Room) placement.ResourceName {
 	whole := c.claim.whole()
-	if lacks := c.plan.timelines[c.slot.Node].lacksNow(room, &whole); lacks != "" {
+	if lacks := c.plan.timelines[c.ref.at().Node].lacksNow(room, &whole); lacks != "" {
 		return lacks
 	}
 	if !c.chooseDevices(room) {
@@ -183,7 +293,7 @@ func (c *claiming) lacksNow(room *Room) placement.ResourceName {
 // little, if any.
 func (c *claiming) divide(req *placement.Request) (left placement.Resources, lacks placement.ResourceName) {
 	c.claim.ID, c.claim.Namespace = req.ID, req.Namespace
-	used, shape := c.slot.used(), c.r.Params.Shape
+	used, shape := c.ref.at().used(), c.ref.r.Params.Shape
 	for name, asked := range req.Resources.All() {
 		part := &c.claim.Held
 		if shape.Amount(name) == 0 {
@@ -207,7 +317,7 @@ func (c *claiming) divide(req *placement.Request) (left placement.Resources, lac
 		c.claim.Excess.Instances = 1
 	}
 	if gpu := c.claim.Held.Resources.GPU; gpu > 0 {
-		byDevice := c.r.devicesLeft(c.slot)
+		byDevice := c.ref.r.devicesLeft(c.ref.at())
 		if _, ok := placement.ChooseDevices(byDevice, gpu, placement.BinPack); lacks == "" && !ok {
 			lacks = placement.NameGPU
 		}
@@ -223,7 +333,7 @@ func (c *claiming) chooseDevices(room *Room) (ok bool) {
 	if gpu == 0 {
 		return true
 	}
-	left, g := c.r.devicesLeft(c.slot), c.plan.timelines[c.slot.Node]
+	left, g := c.ref.r.devicesLeft(c.ref.at()), c.plan.timelines[c.ref.at().Node]
 	for i := range left {
 		left[i] = min(left[i], g.unused(room, lane{placement.NameGPU, i}))
 		if !room.works(i) {
@@ -237,7 +347,7 @@ func (c *claiming) chooseDevices(room *Room) (ok bool) {
 // fitExcess reports whether the node has room for what the slot does not
 // cover until the reservation's window ends, and chooses devices for that.
 func (c *claiming) fitExcess(room *Room) bool {
-	h := hold{Node: c.slot.Node, Window: c.r.window(), Load: c.claim.Excess, Strategy: c.strategy}
+	h := hold{Node: c.ref.at().Node, Window: c.ref.r.window(), Load: c.claim.Excess, Strategy: c.strategy}
 	devices, ok := c.plan.fitHold(room, &h)
 	if c.claim.Excess.Resources.GPU > 0 {
 		c.claim.Devices = devices
@@ -282,9 +392,15 @@ func (r *Reservation) devicesLeft(slot *Slot) []int64 {
 // A slot with instances stays on a node that has become too small. When the last
 // of them has left, NodeChanged decides where the slot goes.
 //
+// If a slot is kept for the instance, because its claim waits for others to leave,
+// it is kept no more.
+//
 // Errors: ErrNotFound.
 func (p *Plan) Unclaim(instance string) ([]PlanChange, error) {
 	entry, ok := p.claims[instance]
+	if id, kept := p.recalls[instance]; kept {
+		return []PlanChange{{Kind: Vacate, ID: id, Instance: instance}}, nil
+	}
 	if !ok {
 		return nil, placement.NotFound(placement.KindInstance, instance)
 	}

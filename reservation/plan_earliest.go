@@ -77,7 +77,7 @@ func (c *capacityOverTime) add(node string, room *Room) {
 		if !ok {
 			break
 		}
-		has := min(c.plan.copies(node, room, &load, c.plan.span(window)), c.most)
+		has := min(c.plan.copies(node, room, &load, c.plan.spanOf(window, c.of.standing(&Slot{}))), c.most)
 		if has != had {
 			c.changes = append(c.changes, capacityChange{start, has - had})
 		}
@@ -175,7 +175,7 @@ func (t *trial) earliestSingle(want Want, load placement.Amounts, from int64) ti
 			if start >= earliest || !ok {
 				break
 			}
-			if _, fits := t.plan.fitHold(&room, &hold{Node: node, Window: window, Load: load}); fits {
+			if _, fits := t.plan.fitHold(&room, &hold{Node: node, Window: window, Load: load, kind: want.kind}); fits {
 				earliest = start
 			}
 		}

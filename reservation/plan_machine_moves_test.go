@@ -3,6 +3,7 @@ package reservation
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -36,6 +37,7 @@ func (m *machine) drawSpec(t *rapid.T) Spec {
 	if s.AtEnd == Evict {
 		s.Grace = time.Duration(rapid.IntRange(0, 4).Draw(t, "grace"))
 	}
+	s.Lend = rapid.IntRange(0, 2).Draw(t, "lend") == 0
 	if rapid.Bool().Draw(t, "later") {
 		s.Start = m.plan.Now().Add(time.Duration(rapid.IntRange(0, 12).Draw(t, "start")))
 	}
@@ -77,10 +79,13 @@ func (m *machine) Reserve(t *rapid.T) {
 	if spec.AtEnd == Keep {
 		window.End = time.Time{}
 	}
-	load := placement.OneInstance(spec.Shape)
-	fits := m.fitsSomewhere(window, load)
+	load, kind := placement.OneInstance(spec.Shape), firm
+	if spec.Lend {
+		kind = lent
+	}
+	fits := m.fitsSomewhere(window, load, kind)
 	if spec.Node != "" {
-		fits = m.fits(spec.Node, window, load)
+		fits = m.fits(spec.Node, window, load, kind)
 	}
 	var moves int
 	err := m.carry(t, func() ([]PlanChange, error) {
@@ -143,8 +148,35 @@ func (m *machine) Claim(t *rapid.T) {
 		again, err := m.plan.Claim(m, r.Spec.ID, req, nil)
 		require.NoError(t, err)
 		require.Empty(t, again)
+	case errors.Is(err, ErrWaiting):
+		m.waiting[req.ID] = req
+		changes, again := m.plan.Claim(m, r.Spec.ID, req, nil)
+		require.Empty(t, changes, "asked twice")
+		require.ErrorIs(t, again, ErrWaiting)
 	default:
 		require.ErrorAs(t, err, &short)
+	}
+}
+
+// ClaimAgain repeats a claim that waits, or gives it up.
+func (m *machine) ClaimAgain(t *rapid.T) {
+	waiting := slices.Sorted(maps.Keys(m.plan.recalls))
+	if len(waiting) == 0 {
+		return
+	}
+	id := rapid.SampledFrom(waiting).Draw(t, "instance")
+	in := m.plan.recalls[id]
+	if rapid.IntRange(0, 4).Draw(t, "give up") == 0 {
+		require.NoError(t, m.carry(t, func() ([]PlanChange, error) { return m.plan.Unclaim(id) }))
+		require.NotContains(t, m.plan.recalls, id)
+		return
+	}
+	err := m.carry(t, func() ([]PlanChange, error) { return m.plan.Claim(m, in, m.waiting[id], nil) })
+	switch {
+	case err == nil:
+		m.requireReally(t, id)
+	case !errors.Is(err, ErrState):
+		require.ErrorIs(t, err, ErrRefused)
 	}
 }
 
@@ -155,10 +187,11 @@ func (m *machine) Admit(t *rapid.T) {
 		req.Duration = time.Duration(rapid.IntRange(1, 12).Draw(t, "duration"))
 		window.End = window.Start.Add(req.Duration)
 	}
+	kind := firm
 	if req.Yield {
-		window.End = window.Start.Add(1)
+		window.End, kind = window.Start.Add(1), yielding
 	}
-	fits := m.fitsSomewhere(window, placement.OneInstance(req.Resources))
+	fits := m.fitsSomewhere(window, placement.OneInstance(req.Resources), kind)
 	err := m.carry(t, func() ([]PlanChange, error) { return m.plan.Admit(m, req) })
 	require.Equal(t, fits, err == nil, "%v", err)
 	if err == nil {

@@ -2,6 +2,7 @@ package reservation
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -29,6 +30,7 @@ type machine struct {
 	told     map[string]bool              // events that come once
 	last     time.Time                    // of the last event
 	withRoom []string                     // nodes on which room came up in this step
+	waiting  map[string]placement.Request // claims that wait
 }
 
 func machineNodes() []string { return []string{"n1", "n2", "n3"} }
@@ -36,7 +38,7 @@ func machineNodes() []string { return []string{"n1", "n2", "n3"} }
 func newMachine() *machine {
 	m := &machine{
 		plan: NewPlan(), replica: NewPlan(), rooms: map[string]Room{}, lost: map[string]bool{}, shrunk: map[string]bool{},
-		ledger: map[string]placement.Amounts{}, told: map[string]bool{},
+		ledger: map[string]placement.Amounts{}, told: map[string]bool{}, waiting: map[string]placement.Request{},
 	}
 	for i, id := range machineNodes() {
 		m.rooms[id] = Room{
@@ -80,6 +82,9 @@ type counts struct {
 	yielding   bool
 	waits      bool // for unreliable ones
 	free       bool // a slot without instances
+	lends      bool // a slot of a reservation that lends
+	lent       bool // one of those in which yielding instances may stand
+	inside     bool // what an instance takes of a slot of a reservation that lends
 }
 
 // onNode lists what counts on a node, from the public state alone.
@@ -101,15 +106,26 @@ func (m *machine) onNode(node string) []counts {
 			}
 			from := nanos(r.Params.Start)
 			if holding {
-				all = append(all, counts{r.Spec.ID, from, to, placement.OneInstance(r.Params.Shape), slot.Devices, false, false, len(slot.Awaits) > 0, len(slot.Claims) == 0})
+				idle := len(slot.Claims) == 0 && len(slot.Awaits) == 0 && slot.Recalled == ""
+				all = append(all, counts{
+					id: r.Spec.ID, from: from, to: to, load: placement.OneInstance(r.Params.Shape), devices: slot.Devices,
+					waits: len(slot.Awaits) > 0, free: len(slot.Claims) == 0, lends: r.Spec.Lend, lent: r.Spec.Lend && idle,
+				})
 			}
 			for _, c := range slot.Claims {
 				load, devices := c.Excess, c.Devices
+				if holding && r.Spec.Lend {
+					held := c.Devices
+					if c.Held.Resources.GPU == 0 {
+						held = nil
+					}
+					all = append(all, counts{id: c.ID, from: from, to: to, load: c.Held, devices: held, inside: true})
+				}
 				if c.Excess.Resources.GPU == 0 {
 					devices = nil
 				}
 				if until := nanos(c.Until); r.Phase != Ended && !c.Until.IsZero() && until > to {
-					all = append(all, counts{c.ID, to, until, c.whole(), c.Devices, false, false, false, false})
+					all = append(all, counts{id: c.ID, from: to, to: until, load: c.whole(), devices: c.Devices})
 				}
 				end := to
 				if !holding {
@@ -118,7 +134,9 @@ func (m *machine) onNode(node string) []counts {
 				if r.Phase == Ended {
 					end = forever
 				}
-				all = append(all, counts{c.ID, from, end, load, devices, !holding && c.Overstayed, false, false, false})
+				all = append(all, counts{
+					id: c.ID, from: from, to: end, load: load, devices: devices, unreliable: !holding && c.Overstayed,
+				})
 			}
 		}
 	}
@@ -130,7 +148,10 @@ func (m *machine) onNode(node string) []counts {
 		if s.Overstayed {
 			to = forever
 		}
-		all = append(all, counts{s.ID, s.Window.start(), to, s.Load, s.Devices, s.Yield || s.Overstayed, s.Yield, false, false})
+		all = append(all, counts{
+			id: s.ID, from: s.Window.start(), to: to, load: s.Load, devices: s.Devices,
+			unreliable: s.Yield || s.Overstayed, yielding: s.Yield,
+		})
 	}
 	return all
 }
@@ -150,21 +171,18 @@ func usage(all []counts, at int64, include func(counts) bool) (sum placement.Amo
 	return sum, devices
 }
 
-func everything(counts) bool { return true }
-
-// peakOf is the peak over [from, to) by the definition.
-func peakOf(all []counts, from, to, now int64) (peak placement.Amounts, devices [2]int64) {
+// peakOf is the peak over [from, to) by the definition, for something of a kind.
+func peakOf(all []counts, from, to, now int64, kind standing) (peak placement.Amounts, devices [2]int64) {
+	promised := func(c counts) bool { return !c.yielding && !c.inside }
+	there := func(c counts) bool { return !c.lent && !c.inside }
 	instants := []int64{from}
 	for _, c := range all {
 		if from < c.from && c.from < to {
 			instants = append(instants, c.from)
 		}
 	}
-	for _, at := range instants {
-		sum, each := usage(all, at, func(c counts) bool { return !c.yielding })
-		if at == now {
-			sum, each = usage(all, at, everything)
-		}
+	raise := func(at int64, include func(counts) bool) {
+		sum, each := usage(all, at, include)
 		for name, amount := range sum.Resources.All() {
 			if name != placement.NameGPU {
 				peak.Resources = peak.Resources.With(name, max(amount, peak.Resources.Amount(name)))
@@ -175,17 +193,25 @@ func peakOf(all []counts, from, to, now int64) (peak placement.Amounts, devices 
 			devices[i] = max(devices[i], each[i])
 		}
 	}
+	for _, at := range instants {
+		if kind != yielding {
+			raise(at, promised)
+		}
+		if at == now && kind != lent {
+			raise(at, there)
+		}
+	}
 	return peak, devices
 }
 
 // fits reports whether a load fits on a node, by the definition.
-func (m *machine) fits(node string, w Window, load placement.Amounts) bool {
+func (m *machine) fits(node string, w Window, load placement.Amounts, kind standing) bool {
 	room, ok := m.Room(node)
 	if !ok {
 		return false
 	}
 	now := nanos(m.plan.Now())
-	peak, devices := peakOf(m.onNode(node), max(w.start(), now), w.end(), now)
+	peak, devices := peakOf(m.onNode(node), max(w.start(), now), w.end(), now, kind)
 	for name, asked := range load.Resources.All() {
 		free := room.Allocatable.Amount(name) - room.Used.Resources.Amount(name) - peak.Resources.Amount(name)
 		if name != placement.NameGPU && asked > 0 && asked > free {
@@ -209,8 +235,8 @@ func (m *machine) fits(node string, w Window, load placement.Amounts) bool {
 	return load.Resources.GPU <= whole
 }
 
-func (m *machine) fitsSomewhere(w Window, load placement.Amounts) bool {
-	return slices.ContainsFunc(machineNodes(), func(node string) bool { return m.fits(node, w, load) })
+func (m *machine) fitsSomewhere(w Window, load placement.Amounts, kind standing) bool {
+	return slices.ContainsFunc(machineNodes(), func(node string) bool { return m.fits(node, w, load, kind) })
 }
 
 // carry applies a decision to the plan and, as JSON, to the replica, unless it
@@ -221,10 +247,12 @@ func (m *machine) carry(t *rapid.T, decide func() ([]PlanChange, error)) error {
 	require.Equal(t, before, m.plan.Snapshot(), "deciding changed something")
 	requireSameTimelines(t, m.plan, Restore(before))
 	if err != nil {
-		return err
+		require.True(t, len(changes) == 0 || errors.Is(err, ErrWaiting), "a failure changes something")
 	}
-	m.apply(t, changes)
-	return nil
+	if err == nil || len(changes) > 0 {
+		m.apply(t, changes)
+	}
+	return err
 }
 
 func (m *machine) apply(t *rapid.T, changes []PlanChange) {
@@ -290,6 +318,27 @@ func (m *machine) settle(t *rapid.T) {
 	m.settle(t)
 }
 
+// checkKept checks that a claim has its slot once those have gone whom it waited
+// for, where the node is as it was.
+func (m *machine) checkKept(t *rapid.T) {
+	for r := range m.plan.Reservations() {
+		for _, slot := range r.Slots {
+			if slot.Recalled == "" || len(slot.Awaits) > 0 || slot.Node == "" || m.shrunk[slot.Node] || m.plan.Counts(slot.Recalled) {
+				continue
+			}
+			req := m.waiting[slot.Recalled]
+			changes, err := m.plan.Claim(m, r.Spec.ID, req, nil)
+			var short *ShortError
+			if errors.As(err, &short) {
+				require.True(t, short.Excess+short.Outstays > 0 || !short.Asked.FitsIn(short.Left), "%v", err)
+				continue
+			}
+			require.NoError(t, err)
+			require.Len(t, changes, 1)
+		}
+	}
+}
+
 // checkOwed checks that nothing is lacking for which there is room, wherever.
 func (m *machine) checkOwed(t *rapid.T) {
 	var lacking []string
@@ -325,7 +374,12 @@ func (m *machine) Check(t *rapid.T) {
 		for i, at := range append(instants, now) {
 			// Now without those that wait, and at all times without those that
 			// they wait for.
-			sum, devices := usage(all, at, func(c counts) bool { return i == 0 && !c.waits || i > 0 && !c.unreliable })
+			sum, devices := usage(all, at, func(c counts) bool {
+				if i == 0 {
+					return !c.waits && !c.lends // what is really there, and what is promised firmly
+				}
+				return !c.unreliable && !c.inside
+			})
 			if m.lost[node] {
 				continue
 			}
@@ -334,7 +388,7 @@ func (m *machine) Check(t *rapid.T) {
 				// else is there.
 				if sum.Resources.CPU+room.Used.Resources.CPU > room.Allocatable.CPU {
 					require.False(t, slices.ContainsFunc(all, func(c counts) bool {
-						return c.free && !c.waits && c.from <= at && at < c.to
+						return c.free && !c.waits && (i > 0 || !c.lent) && c.from <= at && at < c.to
 					}), "%s at %d: %v", node, at, all)
 				}
 				continue
@@ -350,11 +404,17 @@ func (m *machine) Check(t *rapid.T) {
 		}
 		from := now + rapid.Int64Range(0, 20).Draw(t, "from")
 		to := from + rapid.Int64Range(1, 20).Draw(t, "length")
-		want, wantDevices := peakOf(all, from, to, now)
+		want, wantDevices := peakOf(all, from, to, now, firm)
 		got, gotDevices := m.plan.Peak(node, Window{instant(from), instant(to)})
 		gotDevices = append(gotDevices, 0, 0)[:2]
 		want.Resources.GPU = wantDevices[0] + wantDevices[1]
 		require.Equal(t, wantDevices[:], gotDevices)
+		require.True(t, want.Resources.Equal(got.Resources), "%v, not %v", got, want)
+		require.Equal(t, want.Instances, got.Instances)
+		want, wantDevices = peakOf(all, now, now+1, now, yielding)
+		got, gotDevices = m.plan.PeakBeside(node)
+		require.Equal(t, wantDevices[:], append(gotDevices, 0, 0)[:2])
+		want.Resources.GPU = wantDevices[0] + wantDevices[1]
 		require.True(t, want.Resources.Equal(got.Resources), "%v, not %v", got, want)
 		require.Equal(t, want.Instances, got.Instances)
 	}
@@ -367,6 +427,7 @@ func (m *machine) Check(t *rapid.T) {
 	}
 	require.Equal(t, owed, m.ledger, "some change of what is owed was not told")
 	m.checkOwed(t)
+	m.checkKept(t)
 	snapshot := m.plan.Snapshot()
 	require.NoError(t, snapshot.validate())
 	requireSameTimelines(t, m.plan, Restore(snapshot))
@@ -412,8 +473,8 @@ func requireSameTimelines(t require.TestingT, a, b *Plan) {
 		for node, g := range p.timelines {
 			lanes[node] = fmt.Sprint(g.slots, slices.Sorted(maps.Keys(g.stays)), g.obstacles)
 			for _, l := range g.lanes {
-				if l.line.root != nil || l.yielding != 0 || l.inUse != 0 {
-					lanes[fmt.Sprint(node, l.lane)] = []any{l.line, l.yielding, l.inUse}
+				if l.line.root != nil || l.lent.root != nil || l.yielding != 0 || l.inUse != 0 {
+					lanes[fmt.Sprint(node, l.lane)] = []any{l.line, l.lent, l.yielding, l.inUse}
 				}
 			}
 		}

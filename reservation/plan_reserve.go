@@ -122,7 +122,7 @@ func (t *trial) displace(want Want, r *Reservation) (hold, []slotRef, bool) {
 		victims []slotRef
 	)
 	for node := range t.nodes.For(&want) {
-		h := hold{Node: node, Window: want.Window, Load: r.load(), Strategy: want.Preferences.Strategy}
+		h := hold{Node: node, Window: want.Window, Load: r.load(), Strategy: want.Preferences.Strategy, kind: want.kind}
 		if found := t.victims(&h, r.Spec.Priority); found != nil && (victims == nil || compareVictims(found, victims) < 0) {
 			best, victims = h, found
 		}
@@ -164,7 +164,7 @@ func (t *trial) victims(h *hold, priority int32) []slotRef {
 		for own := range ref.r.holds(ref.at()) {
 			t.put(own)
 		}
-		if again := (hold{h.Node, h.Window, h.Load, nil, h.Strategy}); t.fit(&again) {
+		if again := (hold{h.Node, h.Window, h.Load, nil, h.Strategy, h.kind}); t.fit(&again) {
 			*h = again
 		} else {
 			t.undo(mark)
@@ -212,7 +212,7 @@ func (t *trial) refused(want Want, load placement.Amounts) *RefusedError {
 	refused := &RefusedError{Window: want.Window, Shape: load.Resources.Clone()}
 	nearest := int64(-1)
 	var nearestRoom Room
-	s := t.plan.span(want.Window)
+	s := t.plan.spanOf(want.Window, want.kind)
 	for node, room := range t.nodes.For(&want) {
 		free := t.plan.free(node, &room, &load, s)
 		if short, share := t.plan.short(node, &room, &load, free, s); share > nearest {
@@ -242,7 +242,7 @@ func (p *Plan) short(node string, room *Room, load *placement.Amounts, free plac
 // inTheWayOf returns what counts on a node at those times of a window at which
 // a load does not fit.
 func (t *trial) inTheWayOf(node string, room *Room, want Want, load *placement.Amounts) []Holder {
-	p, s := t.plan, t.plan.span(want.Window)
+	p, s := t.plan, t.plan.spanOf(want.Window, want.kind)
 	holders := slices.DeleteFunc(p.Holders(node, Window{instant(s.from), want.Window.End}), func(h Holder) bool {
 		return h.ID == want.ID && !h.Instance // It is not in its own way.
 	})
@@ -251,7 +251,7 @@ func (t *trial) inTheWayOf(node string, room *Room, want Want, load *placement.A
 		starts = append(starts, max(s.from, h.Window.start()))
 	}
 	starts = slices.DeleteFunc(starts, func(at int64) bool {
-		_, fits := p.fit(room, &hold{Node: node, Load: *load}, span{at, at + 1})
+		_, fits := p.fit(room, &hold{Node: node, Load: *load}, span{at, at + 1, want.kind})
 		return fits
 	})
 	if len(starts) == 0 {

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"iter"
 	"slices"
+
+	"github.com/rads-project/constellation/placement"
 )
 
 // Unsettled reports whether reservations begin, or soon begin, where instances
@@ -65,7 +67,7 @@ func (t *trial) review(refs []slotRef, because func(slotRef) []string) {
 func (t *trial) evictUnfit(ref slotRef) bool {
 	mark := len(t.done)
 	t.liftSlot(ref)
-	own := ref.r.slotHold(ref.at().Node, ref.at().Devices)
+	own := ref.r.slotHold(ref.at())
 	if len(ref.at().Awaits) == 0 && t.fitsBack(&own, ref) {
 		t.undo(mark)
 		return false
@@ -80,7 +82,7 @@ func (t *trial) evictUnfit(ref slotRef) bool {
 // nodes given, or if that is nil on all.
 func (t *trial) resettle(ref slotRef, because, on []string) {
 	slot := ref.at()
-	own := ref.r.slotHold(slot.Node, slot.Devices)
+	own := ref.r.slotHold(slot)
 	if slot.Node != "" && t.fitsBack(&own, ref) {
 		t.stay(ref, own, nil)
 		return
@@ -110,6 +112,7 @@ func (t *trial) placeElsewhere(ref slotRef, on []string) (hold, bool) {
 		return hold{}, false // Nobody could claim it there.
 	}
 	want, load := t.wantAnother(ref.r), ref.r.load()
+	want.kind = ref.r.standing(&Slot{Recalled: ref.at().Recalled})
 	if h, ok := t.placeOn(want, load, ref.at().Lost); ok {
 		return h, true
 	}
@@ -185,41 +188,50 @@ func (t *trial) liftWaiting(node string, ref slotRef) bool {
 }
 
 // mustLeave returns the instances that have to leave the node of a slot before
-// it begins, and were not asked yet.
+// it begins, and were not asked yet; none for one that is lent.
 func (t *trial) mustLeave(ref slotRef) []string {
-	p, h := t.plan, ref.r.slotHold(ref.at().Node, ref.at().Devices)
+	h := ref.r.slotHold(ref.at())
+	if h.kind == lent {
+		return nil
+	}
+	return t.askFor(&h)
+}
+
+// askFor asks as few instances as need be that yield to leave the node of a hold:
+// those of the lowest priority first, then the newest, and none that does not
+// stand on something of which there is too little.
+func (t *trial) askFor(h *hold) []string {
 	room, ok := t.nodes.Room(h.Node)
 	if !ok {
 		return nil
 	}
-	g := p.timelines[h.Node]
-	var yielding []*stayEntry
+	g, start := t.plan.timelines[h.Node], max(h.Window.start(), t.plan.now)
+	var staying []*stayEntry
 	for _, stay := range g.stays {
-		if stay.Yield && !stay.Told && !t.asked[stay.ID] {
-			yielding = append(yielding, stay)
+		if stay.Yield && !t.isLeaving(stay) {
+			staying = append(staying, stay)
 		}
 	}
-	slices.SortFunc(yielding, func(a, b *stayEntry) int {
+	slices.SortFunc(staying, func(a, b *stayEntry) int {
 		return cmp.Or(cmp.Compare(a.Priority, b.Priority), b.Window.Start.Compare(a.Window.Start), cmp.Compare(a.ID, b.ID))
 	})
-	start := max(h.Window.start(), p.now)
-	overfull := func(staying []*stayEntry) bool {
-		for of, amount := range h.amounts() {
-			free := room.free(of) - g.lane(of).levelAt(start)
-			for _, stay := range staying {
-				free -= stay.amountOn(of)
+	inTheWay := func(stay *stayEntry) bool {
+		for of := range h.amounts() {
+			free := room.free(of) - g.lane(of).firmAt(start)
+			for _, other := range staying {
+				free -= other.amountOn(of)
 			}
-			if free < 0 && amount > 0 {
+			if free < 0 && stay.amountOn(of) > 0 {
 				return true
 			}
 		}
 		return false
 	}
 	var due []string
-	for len(yielding) > 0 && overfull(yielding) {
-		due = append(due, yielding[0].ID)
-		t.asked[yielding[0].ID] = true
-		yielding = yielding[1:]
+	for i := slices.IndexFunc(staying, inTheWay); i >= 0; i = slices.IndexFunc(staying, inTheWay) {
+		due = append(due, staying[i].ID)
+		t.asked[staying[i].ID] = true
+		staying = slices.Delete(staying, i, i+1)
 	}
 	return due
 }
@@ -227,43 +239,71 @@ func (t *trial) mustLeave(ref slotRef) []string {
 // isLeaving reports whether an instance was asked to leave or has overstayed.
 func (t *trial) isLeaving(g *stayEntry) bool { return g.Told || g.Overstayed || t.asked[g.ID] }
 
-// leaving returns the instances on a node that should have gone, sorted: those
+// leaver is an instance that should have gone.
+type leaver struct {
+	id      string
+	load    placement.Amounts // that it uses
+	devices []int
+	counts  hold
+}
+
+// leavers returns the instances on a node that should have gone, by ID: those
 // that were asked to leave and those that have overstayed.
-func (t *trial) leaving(node string) []string {
+func (t *trial) leavers(node string) []leaver {
 	g := t.plan.timelines[node]
 	if g == nil {
 		return nil
 	}
-	var ids []string
+	var all []leaver
 	for id, stay := range g.stays {
 		if t.isLeaving(stay) {
-			ids = append(ids, id)
+			all = append(all, leaver{id, stay.Load, stay.Devices, stay.hold()})
 		}
 	}
-	for c := range t.plan.overstayed(g, node) {
-		ids = append(ids, c.ID)
+	for c, h := range t.plan.overstayed(g, node) {
+		all = append(all, leaver{c.ID, c.whole(), c.Devices, h})
 	}
-	slices.Sort(ids)
+	slices.SortFunc(all, func(a, b leaver) int { return cmp.Compare(a.id, b.id) })
+	return all
+}
+
+// leaving returns the IDs of the leavers on a node.
+func (t *trial) leaving(node string) []string {
+	var ids []string
+	for _, l := range t.leavers(node) {
+		ids = append(ids, l.id)
+	}
 	return ids
 }
 
-// liftLeaving takes off the instances that leaving names, and reports whether
-// there are any.
+// liftLeaving takes off the leavers on a node, and reports whether there are any.
 func (t *trial) liftLeaving(node string) bool {
-	mark := len(t.done)
-	g := t.plan.timelines[node]
-	if g == nil {
-		return false
+	all := t.leavers(node)
+	for _, l := range all {
+		t.lift(l.counts)
 	}
-	for _, stay := range g.stays {
-		if t.isLeaving(stay) {
-			t.count(counted{stay.hold(), -1, stay.Yield})
+	return len(all) > 0
+}
+
+// inTheWay takes off those leavers without which a hold that is off its node would
+// fit there, no more of them than need be, and returns them; nil if it would not.
+func (t *trial) inTheWay(own *hold) []leaver {
+	all := t.leavers(own.Node)
+	for _, l := range all {
+		t.lift(l.counts)
+	}
+	if !t.fit(own) {
+		return nil
+	}
+	return slices.DeleteFunc(all, func(l leaver) bool {
+		mark := len(t.done)
+		t.put(l.counts)
+		if t.fit(own) {
+			return true
 		}
-	}
-	for _, h := range t.plan.overstayed(g, node) {
-		t.lift(h)
-	}
-	return len(t.done) > mark
+		t.undo(mark)
+		return false
+	})
 }
 
 // overstayed yields the instances on a node that have outlived their

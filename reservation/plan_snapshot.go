@@ -67,7 +67,7 @@ func Restore(s Snapshot) *Plan {
 // validate reports what no plan could have made: entries that a plan could not
 // count, and one that counts twice.
 func (s *Snapshot) validate() error {
-	v := validation{known: make(map[string]bool), stands: make(map[string]bool)}
+	v := validation{known: make(map[string]bool), stands: make(map[string]bool), kept: make(map[string]bool)}
 	for i := range s.Reservations {
 		v.reservation(&s.Reservations[i])
 	}
@@ -87,6 +87,7 @@ type validation struct {
 	errs   []error
 	known  map[string]bool // reservations by ID
 	stands map[string]bool // instances by ID
+	kept   map[string]bool // instances that slots are kept for
 }
 
 func (v *validation) refuse(field string, value any, reason string) {
@@ -111,6 +112,9 @@ func (v *validation) reservation(r *Reservation) {
 	}
 	for i := range r.Slots {
 		slot := &r.Slots[i]
+		if slot.Recalled != "" {
+			v.recall(field, r, slot)
+		}
 		if slot.Node == "" {
 			if len(slot.Claims)+len(slot.Awaits) > 0 {
 				v.refuse(field+".slots", i, "a lost slot with claims, or that waits")
@@ -126,6 +130,13 @@ func (v *validation) reservation(r *Reservation) {
 			v.claim(&slot.Claims[j])
 		}
 	}
+}
+
+func (v *validation) recall(field string, r *Reservation, slot *Slot) {
+	if v.kept[slot.Recalled] || len(slot.Claims) > 0 || !r.holding() {
+		v.refuse(field+".slots", slot.Recalled, "want distinct instances for which slots without claims are kept")
+	}
+	v.kept[slot.Recalled] = true
 }
 
 func (v *validation) claim(c *Claim) {
@@ -214,10 +225,10 @@ func (p *Plan) announce(c *PlanChange) {
 	switch c.Kind {
 	case Put:
 		p.before.reservation(c.Reservation.Spec.ID)
-	case Move, Wait, Withdraw, Fill:
+	case Move, Wait, Recall, Withdraw, Fill:
 		p.before.reservation(c.ID)
 	case Vacate:
-		p.before.reservation(p.claims[c.Instance].r.Spec.ID)
+		p.before.reservation(c.ID)
 	case Depart, Tell:
 		p.before.stay(c.Instance)
 	case Arrive, Settled:

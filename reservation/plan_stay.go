@@ -26,8 +26,9 @@ type Stay struct {
 	// Priority of the instance: of several that could leave, the lowest is
 	// asked to.
 	Priority int32 `json:"priority,omitempty"`
-	// Told says that it was asked to leave.
-	Told bool `json:"told,omitempty"`
+	// Told says that it was asked to leave, and Due by when.
+	Told bool      `json:"told,omitempty"`
+	Due  time.Time `json:"due,omitzero"`
 	// Overstayed says that it should have gone.
 	Overstayed bool `json:"overstayed,omitempty"`
 }
@@ -43,7 +44,11 @@ func (s *Stay) hold() hold {
 	if s.Overstayed {
 		w.End = time.Time{}
 	}
-	return hold{Node: s.Node, Window: w, Load: s.Load, Devices: s.Devices}
+	h := hold{Node: s.Node, Window: w, Load: s.Load, Devices: s.Devices}
+	if s.Yield {
+		h.kind = yielding
+	}
+	return h
 }
 
 // amountOn returns what a stay takes of a lane.
@@ -65,7 +70,7 @@ func (s *Stay) amountOn(of lane) int64 {
 // Duration, or when asked to if it yields, or at an unknown time. It goes to the
 // first node of Nodes.For with room, over its own window only. An instance
 // that yields needs room just now: it may stand on what others hold from later
-// on. No changes mean that it is already there.
+// on, and in slots that a reservation lends. No changes mean that it is already there.
 //
 // It looks at each node that For yields until one has room, O(log h) in the holds
 // there. A refusal looks at each node three times, once of these at every instant
@@ -100,7 +105,7 @@ func (p *Plan) Admit(nodes Nodes, req placement.Request) ([]PlanChange, error) {
 		ID: req.ID, Namespace: req.Namespace, Shape: req.Resources, Window: window, Preferences: req.Preferences,
 	}
 	if req.Yield {
-		want.Window.End = instant(p.now + 1)
+		want.Window.End, want.kind = instant(p.now+1), yielding
 	}
 	h, ok := t.place(want, stay.Load)
 	if !ok {

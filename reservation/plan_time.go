@@ -114,7 +114,7 @@ func (p *Plan) end(r *reservationEntry) {
 	occupied := r.Slots[:0]
 	for _, slot := range r.Slots {
 		if len(slot.Claims) > 0 {
-			slot.Awaits = nil
+			slot.Awaits, slot.Recalled = nil, ""
 			occupied = append(occupied, slot)
 		}
 	}

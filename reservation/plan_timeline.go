@@ -23,6 +23,7 @@ type nodeTimeline struct {
 type laneTimeline struct {
 	lane
 	line     skyline
+	lent     skyline // the part of line in which yielding instances may stand
 	yielding int64
 	inUse    int64 // by the instances that are there, whatever is promised
 }
@@ -69,18 +70,19 @@ func (p *Plan) count(h hold, sign int64) {
 	g := p.timeline(h.Node)
 	from, to := h.Window.start(), h.Window.end()
 	for of, amount := range h.amounts() {
-		g.grown(of).line.add(from, to, sign*amount)
+		l := g.grown(of)
+		switch h.kind {
+		case yielding:
+			l.yielding += sign * amount
+		case lent:
+			l.lent.add(from, to, sign*amount)
+			l.line.add(from, to, sign*amount)
+		case firm:
+			l.line.add(from, to, sign*amount)
+		}
 	}
 	if sign < 0 {
 		p.drop(h.Node)
-	}
-}
-
-// countYielding is count for an instance that yields.
-func (p *Plan) countYielding(h hold, sign int64) {
-	g := p.timeline(h.Node)
-	for of, amount := range h.amounts() {
-		g.grown(of).yielding += sign * amount
 	}
 }
 
@@ -159,26 +161,37 @@ func (g *nodeTimeline) grown(of lane) *laneTimeline {
 	return &g.lanes[len(g.lanes)-1]
 }
 
-// peak returns the greatest amount on a lane in a span, now being the time of
-// the plan.
+// peak returns the greatest amount on a lane in a span beside which something of
+// its kind has to fit, now being the time of the plan. Instances that yield need
+// no more than the instant at which they come.
 func (l *laneTimeline) peak(s span, now int64) int64 {
 	if l == nil {
 		return 0
 	}
-	peak := l.line.peak(s.from, s.to)
-	if l.yielding > 0 && s.from <= now {
-		peak = max(peak, l.yielding+l.line.peak(now, now+1))
+	there := int64(0)
+	if s.kind == yielding || l.yielding > 0 && s.from <= now {
+		there = l.firmAt(s.from)
+		if s.from <= now {
+			there += l.yielding
+		}
 	}
-	return peak
+	switch s.kind {
+	case yielding:
+		return there
+	case lent:
+		return l.line.peak(s.from, s.to)
+	default:
+		return max(there, l.line.peak(s.from, s.to))
+	}
 }
 
-// levelAt returns the amount on a lane at an instant, yielding instances left
-// aside.
-func (l *laneTimeline) levelAt(at int64) int64 {
+// firmAt returns the amount on a lane at an instant, without what is lent and
+// without yielding instances.
+func (l *laneTimeline) firmAt(at int64) int64 {
 	if l == nil {
 		return 0
 	}
-	return l.line.peak(at, at+1)
+	return l.line.peak(at, at+1) - l.lent.peak(at, at+1)
 }
 
 // free returns what the room has on a lane before the plan counts anything.
@@ -206,15 +219,25 @@ func (r *Room) free(of lane) int64 {
 // most allocatable − used − peak. O(log h) in the holds of the node per
 // dimension and GPU.
 func (p *Plan) Peak(node string, w Window) (placement.Amounts, []int64) {
-	var (
-		peak    placement.Amounts
-		devices []int64
-	)
 	g, ok := p.timelines[node]
 	if !ok {
-		return peak, nil
+		return placement.Amounts{}, nil
 	}
-	s := p.span(w)
+	return p.peak(g, p.span(w))
+}
+
+// PeakBeside returns what is in the way of an instance that yields and comes to
+// a node now: the amounts that the plan counts there at this moment, without the
+// slots that are lent and that nobody has claimed. It costs what Peak does.
+func (p *Plan) PeakBeside(node string) (placement.Amounts, []int64) {
+	g, ok := p.timelines[node]
+	if !ok {
+		return placement.Amounts{}, nil
+	}
+	return p.peak(g, span{p.now, p.now + 1, yielding})
+}
+
+func (p *Plan) peak(g *nodeTimeline, s span) (peak placement.Amounts, devices []int64) {
 	for i := range g.lanes {
 		l := &g.lanes[i]
 		amount := l.peak(s, p.now)
@@ -232,10 +255,17 @@ func (p *Plan) Peak(node string, w Window) (placement.Amounts, []int64) {
 	return peak, devices
 }
 
-// span is a window from now on, in instants.
-type span struct{ from, to int64 }
+// span is a window from now on, in instants, for a load of a kind.
+type span struct {
+	from, to int64
+	kind     standing
+}
 
-func (p *Plan) span(w Window) span { return span{max(w.start(), p.now), w.end()} }
+func (p *Plan) span(w Window) span { return p.spanOf(w, firm) }
+
+func (p *Plan) spanOf(w Window, kind standing) span {
+	return span{max(w.start(), p.now), w.end(), kind}
+}
 
 // fitHold reports whether a hold fits beside all that counts on its node, used by
 // instances unknown to the plan as room says, at every instant of its window
@@ -243,7 +273,7 @@ func (p *Plan) span(w Window) span { return span{max(w.start(), p.now), w.end()}
 // if it names some, chosen ones if not. O(log h) in the holds of the node per
 // dimension and GPU.
 func (p *Plan) fitHold(room *Room, h *hold) ([]int, bool) {
-	return p.fit(room, h, p.span(h.Window))
+	return p.fit(room, h, p.spanOf(h.Window, h.kind))
 }
 
 // fit is fitHold for another span of time.

@@ -22,9 +22,8 @@ type trial struct {
 }
 
 type counted struct {
-	hold     hold
-	sign     int64
-	yielding bool
+	hold hold
+	sign int64
 }
 
 func (p *Plan) try(nodes Nodes) *trial {
@@ -34,21 +33,13 @@ func (p *Plan) try(nodes Nodes) *trial {
 	}
 }
 
-func (t *trial) put(h hold) { t.count(counted{h, 1, false}) }
+func (t *trial) put(h hold) { t.count(counted{h, 1}) }
 
-func (t *trial) lift(h hold) { t.count(counted{h, -1, false}) }
+func (t *trial) lift(h hold) { t.count(counted{h, -1}) }
 
 func (t *trial) count(c counted) {
 	t.done = append(t.done, c)
-	t.plan.recount(c, 1)
-}
-
-func (p *Plan) recount(c counted, sign int64) {
-	if c.yielding {
-		p.countYielding(c.hold, sign*c.sign)
-	} else {
-		p.count(c.hold, sign*c.sign)
-	}
+	t.plan.count(c.hold, c.sign)
 }
 
 // liftSlot takes off all that a slot counts for.
@@ -61,7 +52,7 @@ func (t *trial) liftSlot(ref slotRef) {
 // undo reverts what was counted after the first to entries.
 func (t *trial) undo(to int) {
 	for _, c := range slices.Backward(t.done[to:]) {
-		t.plan.recount(c, -1)
+		t.plan.count(c.hold, -c.sign)
 	}
 	t.done = t.done[:to]
 }
@@ -94,12 +85,12 @@ func (t *trial) place(want Want, load placement.Amounts) (hold, bool) {
 // follows, and one look at each node does for all of them.
 func (t *trial) fill(want Want, load placement.Amounts, count int) []hold {
 	var holds []hold
-	s := t.plan.span(want.Window)
+	s := t.plan.spanOf(want.Window, want.kind)
 	for len(holds) < count {
 		before := len(holds)
 		for node, room := range t.nodes.For(&want) {
 			for len(holds) < count {
-				h := hold{Node: node, Window: want.Window, Load: load, Strategy: want.Preferences.Strategy}
+				h := hold{Node: node, Window: want.Window, Load: load, Strategy: want.Preferences.Strategy, kind: want.kind}
 				devices, ok := t.plan.fit(&room, &h, s)
 				if !ok {
 					break
@@ -137,7 +128,7 @@ func (t *trial) placeOn(want Want, load placement.Amounts, node string) (hold, b
 func (r *Reservation) want(taken []string) Want {
 	return Want{
 		ID: r.Spec.ID, Namespace: r.Spec.Namespace, Shape: r.Params.Shape, Window: r.window(),
-		Node: r.Spec.Node, Preferences: r.Spec.Preferences, Taken: taken,
+		Node: r.Spec.Node, Preferences: r.Spec.Preferences, Taken: taken, kind: r.standing(&Slot{}),
 	}
 }
 

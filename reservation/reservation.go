@@ -179,9 +179,9 @@ func (r *Reservation) window() Window {
 	return w
 }
 
-// slotHold returns the hold of a slot on a node.
-func (r *Reservation) slotHold(node string, devices []int) hold {
-	return hold{node, r.window(), placement.OneInstance(r.Params.Shape), devices, r.Spec.Preferences.Strategy}
+// slotHold returns the hold of a slot on its node.
+func (r *Reservation) slotHold(slot *Slot) hold {
+	return hold{slot.Node, r.window(), r.load(), slot.Devices, r.Spec.Preferences.Strategy, r.standing(slot)}
 }
 
 // holds yields what the slot counts for on its node: while it holds capacity
@@ -192,7 +192,11 @@ func (r *Reservation) holds(slot *Slot) iter.Seq[hold] {
 		if slot.Node == "" {
 			return
 		}
-		if r.holding() && !yield(r.slotHold(slot.Node, slot.Devices)) {
+		own := r.slotHold(slot)
+		if len(slot.Awaits) > 0 {
+			own.kind = firm
+		}
+		if r.holding() && !yield(own) {
 			return
 		}
 		for i := range slot.Claims {

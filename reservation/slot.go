@@ -22,6 +22,9 @@ type Slot struct {
 	// have overstayed, and without which the slot would fit. It holds its
 	// capacity, but cannot be claimed before they have gone. Sorted.
 	Awaits []string `json:"awaits,omitempty"`
+	// Recalled is the instance for which those that yield were asked to leave the
+	// slot, which is kept for it until it claims the slot or Unclaim gives up.
+	Recalled string `json:"recalled,omitempty"`
 	// Spent says that the slot of a Once reservation was claimed. It is given
 	// back with its last instance.
 	Spent bool `json:"spent,omitempty"`
@@ -33,6 +36,15 @@ func (s *Slot) lost() bool { return s.Node == "" && !s.Spent }
 // givenBack reports whether the slot has had its instance and holds nothing any
 // more.
 func (s *Slot) givenBack() bool { return s.Node == "" && s.Spent }
+
+// standing returns whether instances that yield may stand in the slot, or may
+// once nobody else is in its way any more.
+func (r *Reservation) standing(slot *Slot) standing {
+	if r.Spec.Lend && len(slot.Claims) == 0 && slot.Recalled == "" {
+		return lent
+	}
+	return firm
+}
 
 // Claim is an instance that stands in a slot.
 type Claim struct {

@@ -98,8 +98,13 @@ type Spec struct {
 	AtEnd AtEnd `json:"atEnd,omitempty"`
 	// Grace that Evict gives.
 	Grace time.Duration `json:"grace,omitempty"`
-	// Notice before Start that yielding instances in the way are given.
+	// Notice before Start that yielding instances in the way are given, and from
+	// a claim on, if the reservation lends, those in its way.
 	Notice time.Duration `json:"notice,omitempty"`
+	// Lend lets instances that yield stand in slots that nobody has claimed, also
+	// when the reservation begins. The first claim of a slot asks those in the way
+	// of the whole slot to leave.
+	Lend bool `json:"lend,omitempty"`
 }
 
 // Params are what an update can change in a reservation. In an update, a zero
@@ -120,7 +125,7 @@ func (s Spec) Equal(other Spec) bool {
 		s.Count == other.Count && s.Node == other.Node && s.Preferences.Equal(other.Preferences) &&
 		s.Start.Equal(other.Start) && s.Duration == other.Duration && s.End.Equal(other.End) &&
 		s.Priority == other.Priority && slices.Equal(s.Owners, other.Owners) && s.Once == other.Once &&
-		s.AtEnd == other.AtEnd && s.Grace == other.Grace && s.Notice == other.Notice
+		s.AtEnd == other.AtEnd && s.Grace == other.Grace && s.Notice == other.Notice && s.Lend == other.Lend
 }
 
 // Clone returns a copy that shares nothing with s, with its times in UTC.

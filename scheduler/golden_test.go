@@ -112,6 +112,26 @@ func goldenReservations(t *testing.T, s *Scheduler, c *clock) {
 	c.advance(30 * time.Minute)
 	_, err = s.Sweep(ctx)
 	require.NoError(t, err)
+	goldenLending(t, s)
+}
+
+func goldenLending(t *testing.T, s *Scheduler) {
+	t.Helper()
+	ctx := t.Context()
+	_, err := s.Reserve(ctx, reservation.Spec{
+		ID: "lent", Shape: placement.Resources{CPU: 7 * placement.Core}, Count: 1, Node: "n2",
+		Duration: time.Minute, Lend: true, Notice: time.Second,
+	})
+	require.NoError(t, err)
+	guest := placement.Request{ID: "guest", Resources: placement.Resources{CPU: 7 * placement.Core}, Yield: true}
+	_, err = s.Allocate(ctx, "n2", guest)
+	require.NoError(t, err)
+	owner := placement.Request{ID: "owner", Resources: placement.Resources{CPU: 7 * placement.Core}}
+	_, err = s.PlaceFromReservation(ctx, "lent", owner)
+	require.ErrorIs(t, err, reservation.ErrWaiting)
+	require.NoError(t, s.Unclaim(ctx, "owner"))
+	require.NoError(t, s.Release(ctx, "guest"))
+	require.NoError(t, s.ReleaseReservation(ctx, "lent", false))
 }
 
 // TestGoldenHistory pins the encoding: what a journal of this version holds,

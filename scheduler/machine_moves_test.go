@@ -108,6 +108,7 @@ func (m *machine) reserve(t *rapid.T) {
 		Priority: rapid.Int32Range(0, 1).Draw(t, "priority"),
 		AtEnd:    rapid.SampledFrom([]reservation.AtEnd{reservation.Drain, reservation.Evict, reservation.Keep}).Draw(t, "atEnd"),
 		Once:     rapid.Bool().Draw(t, "once"),
+		Lend:     rapid.Bool().Draw(t, "lend"),
 	}
 	if spec.AtEnd == reservation.Evict {
 		spec.Grace = 20 * time.Second

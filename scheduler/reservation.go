@@ -49,6 +49,10 @@ func (s *Scheduler) Reserve(ctx context.Context, spec reservation.Spec) (reserva
 // It takes O(s log s) in the slots of the reservation and a look at each of its
 // claims, whatever else there is; the commit costs what that of Place does.
 //
+// Where instances that yield are in the way in a slot that is lent, they are asked
+// to leave and the answer is reservation.ErrWaiting: the slot is kept, and the same
+// request has it once they have been released. Unclaim gives that up.
+//
 // Errors: those of Place and of reservation.Plan.Claim.
 func (s *Scheduler) PlaceFromReservation(ctx context.Context, id string, req placement.Request) (Decision, error) {
 	if err := req.Validate(); err != nil {
@@ -62,6 +66,9 @@ func (s *Scheduler) PlaceFromReservation(ctx context.Context, id string, req pla
 	to, err := s.state.findClaim(s.now, id, &s.scratch.request)
 	switch {
 	case err != nil:
+		if len(to.asks) > 0 {
+			s.commitLocked(&PlanChanged{Changes: to.asks})
+		}
 	case to.existing != nil:
 		d = to.existing.decision()
 	default:
@@ -75,11 +82,15 @@ func (s *Scheduler) PlaceFromReservation(ctx context.Context, id string, req pla
 
 // Unclaim takes back a placement from a reservation that came to nothing: the
 // slot has that part again, or is given back if it is to be claimed once, and
-// the ID can be placed again. Release says that an instance which did run is
-// gone. It costs what Release does.
+// the ID can be placed again. Or it gives up one that waits for others to leave.
+// Release says that an instance which did run is gone. It costs what Release does.
 func (s *Scheduler) Unclaim(ctx context.Context, id string) error {
 	return s.change(ctx, func(st *state) (decided, error) {
 		a, err := st.allocation(id)
+		if st.plan.KeptBy(id) != "" {
+			changes, err := st.plan.Unclaim(id)
+			return &PlanChanged{Changes: changes}, err
+		}
 		if err != nil {
 			return nil, err
 		}

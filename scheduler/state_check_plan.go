@@ -54,6 +54,17 @@ func (c *planCheck) change(change *reservation.PlanChange) error {
 	case reservation.Wait:
 		_, err := c.slotOf(change)
 		return err
+	case reservation.Recall:
+		_, err := c.slotOf(change)
+		if other := c.plan.KeptBy(change.Instance); change.Instance == "" || other != "" && other != change.ID {
+			return fmt.Errorf("a slot of reservation %q is kept for %q, of %q already", change.ID, change.Instance, other)
+		}
+		return err
+	case reservation.Vacate:
+		if c.plan.KeptBy(change.Instance) == "" {
+			return fmt.Errorf("no slot is kept for %q", change.Instance)
+		}
+		return nil
 	case reservation.Withdraw:
 		err := c.known(change.ID)
 		c.ended[change.ID] = true

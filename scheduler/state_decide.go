@@ -27,7 +27,8 @@ type candidate struct {
 	class      *index.Class
 	devices    []uint16
 	generation uint64
-	claim      *reservation.PlanChange // of a slot
+	claim      *reservation.PlanChange  // of a slot
+	asks       []reservation.PlanChange // of a claim that has to wait: nothing else is set
 }
 
 // find decides where the request goes: to the node of that ID, or if it is
@@ -196,9 +197,18 @@ func (st *state) backfilled(now time.Time, q *index.Query, n *node) (*candidate,
 	if !bounded || !st.reserved[n] || st.index.Fits(q, n.slot) {
 		return nil, false
 	}
-	held := st.held(n, w)
+	held := st.heldFor(n, q.Class.Request(), w)
 	terms, ok := st.index.Evaluate(q, n.slot, &held)
 	return &candidate{Choice: index.Choice{Slot: n.slot, Terms: terms}, held: &held}, ok
+}
+
+// heldFor returns what is held on a node in the way of a request that needs room
+// over its own window.
+func (st *state) heldFor(n *node, req *placement.Request, own reservation.Window) index.Hold {
+	if req.Yield {
+		return st.heldBeside(n)
+	}
+	return st.held(n, own)
 }
 
 func byJoin(a, b *node) int { return cmp.Compare(a.join, b.join) }

@@ -217,7 +217,7 @@ func (st *state) place(c *Placed, out *outcome) []quota.Usage {
 		a.covered = &paidByReservation{c.Claim.Claim.Held.Clone(), c.Claim.ID}
 		st.applyPlan([]reservation.PlanChange{*c.Claim}, out)
 	}
-	st.stay(a, false, out)
+	st.stay(a, time.Time{}, out)
 	return st.charge(a)
 }
 

@@ -312,7 +312,7 @@ func (st *state) markInstance(a *allocation, isLost bool, out *outcome) []quota.
 	case !isLost && a.state == lost:
 		a.state, a.version = running, st.seq
 		st.index.Join(a.node.slot, a.class)
-		st.stay(a, false, out)
+		st.stay(a, time.Time{}, out)
 		st.timeEviction(a)
 		return st.charge(a)
 	}

@@ -97,8 +97,8 @@ func setMember(set map[*node]bool, n *node, member bool) {
 func (st *state) fromNow() reservation.Window { return reservation.Window{Start: st.now} }
 
 // stay tells the plan of an instance beside all reservations that leaves at a
-// known time or when asked to; asked says that it was asked already.
-func (st *state) stay(a *allocation, asked bool, out *outcome) {
+// known time or when asked to; asked is by when it was asked to be gone, if it was.
+func (st *state) stay(a *allocation, asked time.Time, out *outcome) {
 	req := a.class.Request()
 	if a.covered != nil || req.Duration == 0 && !req.Yield {
 		return
@@ -111,7 +111,7 @@ func (st *state) stay(a *allocation, asked bool, out *outcome) {
 		ID: a.id, Namespace: a.namespace(), Node: a.node.ID,
 		Load:    placement.OneInstance(a.resources),
 		Devices: deviceList(a.devices), Window: window, Yield: req.Yield, Priority: req.Priority,
-		Told: asked, Overstayed: a.overstayed,
+		Told: !asked.IsZero(), Due: asked, Overstayed: a.overstayed,
 	}}}, out)
 }
 
@@ -150,7 +150,7 @@ func (st *state) findClaim(now time.Time, id string, req *placement.Request) (ca
 		return true
 	})
 	if err != nil {
-		return candidate{}, err
+		return candidate{asks: changes}, err
 	}
 	claim := &changes[0]
 	verdict, err := st.quota.Check(now, req.Namespace, claim.Claim.Excess, quota.MayBurst)
@@ -343,9 +343,22 @@ func (st *state) counted(n *node) index.Hold {
 }
 
 // held returns what the plan keeps free on a node over a window, beside what
-// runs there: its peak less the instances that it counts itself.
+// runs there.
 func (st *state) held(n *node, w reservation.Window) index.Hold {
 	peak, devices := st.plan.Peak(n.ID, w)
+	return st.beside(n, peak, devices)
+}
+
+// heldBeside returns what the plan keeps free on a node at this moment of an
+// instance that yields, which may stand in slots that are lent.
+func (st *state) heldBeside(n *node) index.Hold {
+	peak, devices := st.plan.PeakBeside(n.ID)
+	return st.beside(n, peak, devices)
+}
+
+// beside returns what the plan counts on a node less the instances that it counts
+// itself.
+func (st *state) beside(n *node, peak placement.Amounts, devices []int64) index.Hold {
 	counted := st.counted(n)
 	h := index.Hold{Resources: peak.Resources, Devices: devices, Instances: max(0, peak.Instances-counted.Instances)}
 	for name, amount := range counted.Resources.All() {

@@ -55,7 +55,7 @@ func (st *state) heldFrom(now time.Time, a *allocation) index.Hold {
 	case !ok || stay.Overstayed:
 		return st.index.Held(a.node.slot)
 	case stay.Yield:
-		return st.held(a.node, reservation.Window{Start: now, End: now.Add(1)})
+		return st.heldBeside(a.node)
 	default:
 		return st.held(a.node, reservation.Window{Start: now, End: stay.Window.End})
 	}
@@ -115,6 +115,6 @@ func (c *Resized) apply(st *state, out *outcome) {
 	a.devices, a.version = slices.Clone(c.Devices), st.seq
 	st.index.Occupy(a.node.slot, a.class, &a.resources, a.devices)
 	st.resizeClaim(a, out)
-	st.stay(a, before.Told, out)
+	st.stay(a, before.Due, out)
 	out.roomOn(st, a.node.ID)
 }

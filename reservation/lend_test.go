@@ -1,0 +1,194 @@
+package reservation_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/reservation"
+)
+
+// lending is a single slot of so many cores for a minute, starting now, that is
+// lent while nobody claims it, and claimed back with ten seconds' notice.
+func lending(id string, n int64) reservation.Spec {
+	s := spec(id, n)
+	s.Lend, s.Notice = true, 10*time.Second
+	return s
+}
+
+func (d *desk) place(req placement.Request) {
+	d.t.Helper()
+	_, err := d.Place(req)
+	require.NoError(d.t, err)
+}
+
+// refused runs a call that must be refused, and returns what it says of slots.
+func (d *desk) short(from, id string, n int64) *reservation.ShortError {
+	d.t.Helper()
+	var short *reservation.ShortError
+	require.ErrorAs(d.t, d.claim(from, id, n), &short)
+	return short
+}
+
+func TestYieldStandsInASlotThatIsLent(t *testing.T) {
+	d := newDesk(t, node("n2", 2))
+	d.reserve(lending("lent", 8))
+	d.unchanged(reservation.ErrRefused, func() error {
+		_, err := d.Place(request("firm", 3))
+		return err
+	})
+	d.place(yielding("y", 5))
+	d.place(yielding("z", 3))
+	d.unchanged(reservation.ErrRefused, func() error {
+		_, err := d.Place(yielding("one too many", 3))
+		return err
+	})
+	require.Equal(t, reservation.Active, d.state("lent"))
+
+	d = newDesk(t)
+	d.reserve(spec("kept", 8))
+	d.unchanged(reservation.ErrRefused, func() error {
+		_, err := d.Place(yielding("y", 1))
+		return err
+	})
+}
+
+func TestClaimOfALentSlotWaitsForWhoYields(t *testing.T) {
+	d := newDesk(t)
+	d.reserve(lending("lent", 8))
+	d.place(yielding("y", 5))
+	d.Sweep()
+	d.at(20)
+	for range 2 { // The same claim is the same answer.
+		short := d.short("lent", "i", 8)
+		require.ErrorIs(t, short, reservation.ErrWaiting)
+		require.Equal(t, 1, short.Waiting)
+		require.Equal(t, []string{"y"}, short.Awaits)
+		require.Equal(t, d.second(30), short.Due)
+		d.clock = d.clock.Add(time.Second)
+	}
+	events := d.Sweep()
+	require.Equal(t, []reservation.EventKind{reservation.YieldDue, reservation.SlotWaiting}, kindsOf(events))
+	require.Equal(t, "y", events[0].Instance)
+	require.Equal(t, d.second(30), events[0].Due)
+	require.Equal(t, []string{"y"}, events[1].Because)
+	require.Equal(t, reservation.Degraded, d.state("lent"))
+
+	require.NoError(t, d.Remove("y"))
+	require.Equal(t, []reservation.EventKind{reservation.SlotRegained}, d.kinds())
+	d.unchanged(reservation.ErrRefused, func() error {
+		_, err := d.Place(yielding("late", 1))
+		return err
+	})
+	other := d.short("lent", "j", 1)
+	require.Equal(t, 1, other.Kept, "the slot is kept for i")
+	require.NotErrorIs(t, other, reservation.ErrWaiting)
+	require.NoError(t, d.claim("lent", "i", 7))
+	require.NoError(t, d.claim("lent", "j", 1), "what i has left")
+
+	require.NoError(t, d.Unclaim("i"))
+	d.unchanged(reservation.ErrRefused, func() error { // It is not idle yet.
+		_, err := d.Place(yielding("late", 1))
+		return err
+	})
+	require.NoError(t, d.Unclaim("j"))
+	d.place(yielding("late", 8))
+}
+
+func TestClaimBesideWhoYieldsIsGrantedAtOnce(t *testing.T) {
+	d := newDesk(t)
+	d.reserve(lending("lent", 8))
+	low, high := yielding("low", 3), yielding("high", 2)
+	high.Priority = 1
+	d.place(low)
+	d.place(high)
+	d.Sweep()
+	require.NoError(t, d.claim("lent", "i", 3))
+	events := d.Sweep()
+	require.Equal(t, []reservation.EventKind{reservation.YieldDue, reservation.YieldDue}, kindsOf(events),
+		"both stand in the slot, which is not idle any more")
+	require.Equal(t, reservation.Active, d.state("lent"))
+
+	short := d.short("lent", "j", 5)
+	require.Equal(t, []string{"high", "low"}, short.Awaits)
+	require.ErrorIs(t, short, reservation.ErrWaiting)
+	require.NoError(t, d.Remove("low"))
+	require.NoError(t, d.claim("lent", "k", 3))
+	require.Empty(t, d.kinds())
+	require.NoError(t, d.Remove("high"))
+	require.NoError(t, d.claim("lent", "j", 2))
+}
+
+func TestNoMoreThanNeedBeAreAskedForAClaim(t *testing.T) {
+	d := newDesk(t, node("n1", 16))
+	s := lending("lent", 8)
+	s.Shape.Memory = 8 * placement.GiB
+	d.reserve(s)
+	cache := yielding("cache", 0) // of memory there is enough
+	cache.Resources.Memory = 8 * placement.GiB
+	d.place(cache)
+	low, high := yielding("low", 8), yielding("high", 8)
+	high.Priority = 1
+	d.place(low)
+	d.place(high)
+	require.Equal(t, []string{"low"}, d.short("lent", "i", 8).Awaits)
+}
+
+func TestLentSlotBeginsOverWhoYields(t *testing.T) {
+	d := newDesk(t)
+	later := lending("lent", 8)
+	later.Start = d.second(30)
+	d.reserve(later)
+	d.place(yielding("y", 5))
+	d.at(40)
+	require.Equal(t, []reservation.EventKind{reservation.Noticed, reservation.Started}, d.kinds())
+	require.Equal(t, reservation.Active, d.state("lent"))
+	now := lending("now", 2)
+	d.unchanged(reservation.ErrRefused, func() error { _, err := d.Reserve(now); return err })
+
+	d = newDesk(t)
+	d.place(yielding("y", 5))
+	d.reserve(lending("lent", 8)) // now, over y
+	require.Equal(t, []string{"y"}, d.short("lent", "i", 4).Awaits)
+}
+
+func TestUnclaimGivesUpAClaimThatWaits(t *testing.T) {
+	d := newDesk(t)
+	d.reserve(lending("lent", 8))
+	d.place(yielding("y", 5))
+	d.short("lent", "i", 8)
+	require.NoError(t, d.Unclaim("i"))
+	require.Equal(t, reservation.Active, d.state("lent"))
+	d.place(yielding("z", 3))
+	d.unchanged(reservation.ErrNotFound, func() error { return d.Unclaim("i") })
+	require.NoError(t, d.claim("lent", "small", 0))
+}
+
+func TestClaimThatWaitsIsOfOneReservation(t *testing.T) {
+	d := newDesk(t, node("n2", 8))
+	for _, id := range []string{"a", "b"} {
+		d.reserve(lending(id, 8))
+		d.place(yielding("in "+id, 8))
+	}
+	d.short("a", "i", 8)
+	d.unchanged(reservation.ErrConflict, func() error { return d.claim("b", "i", 8) })
+	require.NoError(t, d.Unclaim("i"))
+	d.short("b", "i", 8)
+}
+
+// TestClaimThatWaitsTakesAnotherSlot: as soon as one is free, and keeps none then.
+func TestClaimThatWaitsTakesAnotherSlot(t *testing.T) {
+	d := newDesk(t, node("n2", 8))
+	s := lending("lent", 8)
+	s.Count = 2
+	d.reserve(s)
+	d.place(yielding("y", 8))
+	require.NoError(t, d.claim("lent", "j", 8))
+	d.short("lent", "i", 8)
+	require.NoError(t, d.Unclaim("j"))
+	require.NoError(t, d.claim("lent", "i", 8))
+	require.NoError(t, d.Remove("y"))
+	require.NoError(t, d.claim("lent", "k", 8), "nothing is kept for i any more")
+}
