@@ -234,6 +234,21 @@ func TestLostSlotPrefersItsOldNode(t *testing.T) {
 	requireHeldOn(t, s, "n1")
 }
 
+// TestUpdatedReservationRegainsItsSlot: under new parameters there may be room for
+// a lost slot at once.
+func TestUpdatedReservationRegainsItsSlot(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, testNode("n1", 8), testNode("n2", 4))
+	reserve(t, s, holding("r", 8, 1))
+	requireHeldOn(t, s, "n1")
+	require.NoError(t, s.MarkLost(t.Context(), "n1"))
+	require.Equal(t, reservation.Displaced, stateOf(t, s, "r"))
+	updated, err := s.ResizeReservation(t.Context(), "r", placement.Resources{CPU: 4 * placement.Core}, 0)
+	require.NoError(t, err)
+	require.Equal(t, reservation.Active, updated.State())
+	requireHeldOn(t, s, "n2")
+}
+
 // TestLateYielderCostsTheTimeThatItLasts, with and without a notice: the slot
 // keeps everybody else off meanwhile.
 func TestLateYielderCostsTheTimeThatItLasts(t *testing.T) {

@@ -22,7 +22,7 @@ import (
 // reservation has rules among instances.
 type consequences struct {
 	st   *state
-	poor map[string]bool // reservations that had no quota for one more slot
+	poor map[string]bool // reservations that had no quota for one more slot, or are updated
 	left []string        // reservations to look at yet, the most important first
 	on   []string        // nodes for those
 	rich map[string]bool // those of them for which all nodes are looked at
@@ -42,9 +42,23 @@ func (st *state) consequences(e *entry) consequences {
 	}
 	next.poor = make(map[string]bool)
 	for _, id := range st.plan.Owed() {
-		next.poor[id] = st.canRegain(id, 1) == 0
+		next.poor[id] = st.canRegain(id, 1) == 0 || updates(e, id)
 	}
 	return next
+}
+
+// updates reports whether an entry gives a reservation new parameters, under which
+// there may be room where there was none.
+func updates(e *entry, id string) bool {
+	for _, c := range e.changes {
+		plan, ok := c.(*PlanChanged)
+		if ok && slices.ContainsFunc(plan.Changes, func(p reservation.PlanChange) bool {
+			return p.Reservation != nil && p.Reservation.Spec.ID == id
+		}) {
+			return true
+		}
+	}
+	return false
 }
 
 // decide returns what the changes so far make necessary next, and nil when
@@ -102,8 +116,8 @@ func (next *consequences) regain(out *outcome) []reservation.PlanChange {
 	return nil
 }
 
-// enriched returns, once, the reservations that had no quota before the entry
-// and have it now.
+// enriched returns, once, the reservations that have quota now and either had none
+// before the entry or are updated by it.
 func (next *consequences) enriched() map[string]bool {
 	rich := make(map[string]bool)
 	for id, poor := range next.poor {
