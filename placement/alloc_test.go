@@ -42,7 +42,7 @@ func hotPaths() []hotPath {
 		placement.In("region", "eu-west-1", "us-east-1"),
 		placement.NotIn("region", "eu-west-1"),
 		placement.Greater("cores", 8), placement.Not(placement.Less("cores", 8)),
-		placement.Version("kernel", ">= 5.4, != 6.8.0, < 7"),
+		placement.Version("kernel", ">= 5.4, != 6.8.1, < 7"), placement.SemVer("kernel", ">= 5.4, != 6.8.0, < 7"),
 		placement.Matches("host", "^db-"), placement.NotExists("gone"),
 		placement.Not(placement.Greater("bad", 1)), placement.Not(placement.Version("bad", "> 1")),
 		placement.Or(placement.Equal("disk", "ssd"), placement.Exists("region")),

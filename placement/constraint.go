@@ -21,6 +21,7 @@ const (
 	OpGreater
 	OpLess
 	OpVersion
+	OpSemVer
 	OpMatches
 	OpAnd
 	OpOr
@@ -33,7 +34,7 @@ const MaxConstraintDepth = 32
 
 // Constraint is a condition on the labels of a node or of an instance. It is an
 // opaque value. Build it with Equal, NotEqual, In, NotIn, Exists, NotExists,
-// Greater, Less, Version, Matches, And, Or and Not, or read it with
+// Greater, Less, Version, SemVer, Matches, And, Or and Not, or read it with
 // ParseConstraint. Its text is its only encoding.
 //
 // A mistake made in building is kept, and reported by Validate. The zero value is
@@ -45,7 +46,7 @@ type Constraint struct {
 	depth    uint8  // levels of And, Or and Not
 	rules    uint16 // conditions on labels in And, Or and Not
 	key      string
-	value    string // Equal, NotEqual, and the source text of Version and Matches
+	value    string // Equal, NotEqual, and the source text of Version, SemVer and Matches
 	values   []string
 	bound    int64
 	operands []Constraint
@@ -97,18 +98,35 @@ func Less(key string, bound int64) Constraint {
 	return Constraint{op: OpLess, key: key, bound: bound}
 }
 
-// Version holds where the label key is a semantic version (with or without a
-// leading v, "1.4" meaning 1.4.0) inside the range: comparisons joined by
-// commas, all of which must hold, as in ">= 1.4, < 2". The comparisons are =,
-// !=, <, <=, > and >=. Versions are ordered as semver.org says, pre-releases
-// below their release; build metadata is ignored. A missing label or one that
-// is no version does not satisfy any range.
-func Version(key, versions string) Constraint {
-	parsed, err := parseVersionRange(versions)
+// Version holds where the label key is a version inside the range: comparisons
+// joined by commas, all of which must hold, as in ">= 1.4, < 2". The comparisons
+// are =, !=, <, <=, > and >=.
+//
+// It reads what machines report: any number of numbers joined by dots, with or
+// without a leading v. They are compared one by one as numbers, so that leading
+// zeros do not matter and a missing number is 0. Whatever follows the last of them
+// is ignored: 5.14.0-362.8.1.el9_3.x86_64 is 5.14.0, and 2.0.0-rc.1 is 2.0.0. A
+// bound is numbers alone.
+//
+// A missing label, or one that does not begin with a number, satisfies no range.
+func Version(key, versions string) Constraint { return versioned(OpVersion, key, versions) }
+
+// SemVer holds where the label key is a semantic version inside the range, which
+// is written as that of Version. Versions are those of semver.org, with or without
+// a leading v, and "1.4" means 1.4.0. A pre-release is below its release: 2.0.0-rc.1
+// is inside "< 2". Build metadata is ignored.
+//
+// A missing label, or one that is no semantic version, satisfies no range. That is
+// the case for most versions of drivers, kernels and distributions: use Version for
+// these.
+func SemVer(key, versions string) Constraint { return versioned(OpSemVer, key, versions) }
+
+func versioned(op Operator, key, versions string) Constraint {
+	parsed, err := parseVersionRange(op, versions)
 	if err == nil {
 		versions = parsed.String()
 	}
-	return Constraint{op: OpVersion, key: key, value: versions, version: parsed, err: err}
+	return Constraint{op: op, key: key, value: versions, version: parsed, err: err}
 }
 
 // Matches holds where the label key is there and the RE2 regular expression
@@ -277,13 +295,53 @@ func (c Constraint) MatchValue(value string, ok bool) bool {
 	case OpLess:
 		n, isInteger := parseInteger(value)
 		return ok && isInteger && n < c.bound
-	case OpVersion:
-		return ok && c.err == nil && c.version.contains(value)
+	case OpVersion, OpSemVer:
+		return ok && c.err == nil && c.version.contains(c.op, value)
 	case OpMatches:
 		return ok && c.err == nil && c.pattern.MatchString(value)
 	default:
 		return false
 	}
+}
+
+// Reads reports whether the operator of a constraint on one label can read a value
+// at all: a version for Version and SemVer, an integer for Greater and Less. The
+// other operators read every value. Its cost is that of Match.
+func (c Constraint) Reads(value string) bool {
+	ok := true
+	switch c.op {
+	case OpGreater, OpLess:
+		_, ok = parseInteger(value)
+	case OpVersion:
+		_, _, ok = cutNumbers(value)
+	case OpSemVer:
+		_, ok = parseSemantic(value)
+	default:
+	}
+	return ok
+}
+
+// Unreadable returns the label and its value if the constraint does not hold for
+// the node and looks at a label that is there and that it cannot read, in the order
+// of the conditions the first of several. Its cost is that of Match.
+func (n *Node) Unreadable(c Constraint) (key, value string, found bool) {
+	if n.Meets(c) {
+		return "", "", false
+	}
+	return c.unreadable(n)
+}
+
+func (c *Constraint) unreadable(n *Node) (key, value string, found bool) {
+	for i := range c.operands {
+		if key, value, found = c.operands[i].unreadable(n); found {
+			return key, value, true
+		}
+	}
+	value, there := n.Label(c.key)
+	if !there || c.Reads(value) {
+		return "", "", false
+	}
+	return c.key, value, true
 }
 
 // lists reports whether In or NotIn names the value. The values are sorted, and

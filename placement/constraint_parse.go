@@ -158,6 +158,8 @@ func (p *constraintParser) rule() Constraint {
 		return Less(key, p.integer())
 	case p.accept("version"):
 		return Version(key, p.literal("version range"))
+	case p.accept("semver"):
+		return SemVer(key, p.literal("version range"))
 	case p.accept("matches"):
 		return Matches(key, p.literal("pattern"))
 	}

@@ -149,6 +149,7 @@ func TestConstraintText(t *testing.T) {
 		{placement.Greater("cores", -8), `cores > -8`},
 		{placement.Less("cores", math.MaxInt64), `cores < 9223372036854775807`},
 		{placement.Version("kernel", ">=5.4,<7"), `kernel version ">= 5.4, < 7"`},
+		{placement.SemVer("semver", "=1.0.0-rc"), `"semver" semver "= 1.0.0-rc"`},
 		{placement.Matches("host", "^db-\\d"), `host matches "^db-\\d"`},
 		{placement.Equal("example.com/a:b@c+d", "-x_"), `example.com/a:b@c+d = -x_`},
 		{placement.Equal("and", "in"), `"and" = "in"`},
@@ -202,7 +203,7 @@ func TestParseConstraintErrors(t *testing.T) {
 	tests := []string{
 		"", " ", "a", "a =", "= a", "a = b c", "a == b", "a = b and", "and", "or", "not", "not ()",
 		"a in", "a in ()", "a in (b", "a in (b,)", "a in b", "a notin (", "a exists b", "a > x", "a > 1.5",
-		"a > 9223372036854775808", "a version 1.4", "a version \"x\"", "a matches \"(\"", "a ~ b", "a = é",
+		"a > 9223372036854775808", "a version 1.4", "a semver 1", "semver = 1", "a version \"x\"", "a matches \"(\"", "a ~ b", "a = é",
 		`a = "b`, "a = 'b'", "\"\" = b", "(a = b", "a = b)", "a = b or or c = d", "a = and", "in = b",
 		"a = b\x00", "\xff", strings.Repeat("(", 100_000), strings.Repeat("not ", 100_000) + "a=1",
 	}
@@ -265,7 +266,10 @@ func genConstraint(depth int) *rapid.Generator[placement.Constraint] {
 		case 8:
 			return placement.Less(key, rapid.Int64().Draw(t, "bound"))
 		case 9:
-			return placement.Version(key, rapid.SampledFrom([]string{">=1.4,<2", "!= v1.4", "< 1.0.0-rc.1+b"}).Draw(t, "range"))
+			if rapid.Bool().Draw(t, "reported") {
+				return placement.Version(key, rapid.SampledFrom([]string{">=1.4,<2", "!= v1.4", "< 1.0.00.1"}).Draw(t, "range"))
+			}
+			return placement.SemVer(key, rapid.SampledFrom([]string{">=1.4,<2", "!= v1.4", "< 1.0.0-rc.1+b"}).Draw(t, "range"))
 		case 10:
 			return placement.Matches(key, rapid.SampledFrom([]string{"", "^a", "[0-9]$", `\.`}).Draw(t, "pattern"))
 		case 11:
@@ -300,8 +304,8 @@ func naiveMatch(c placement.Constraint, labels map[string]string) bool {
 		return isInteger && integer > c.Bound()
 	case placement.OpLess:
 		return isInteger && integer < c.Bound()
-	case placement.OpVersion, placement.OpMatches:
-		return c.MatchValue(value, ok) // Compared with x/mod/semver and package regexp elsewhere.
+	case placement.OpVersion, placement.OpSemVer, placement.OpMatches:
+		return c.MatchValue(value, ok) // Compared with math/big, x/mod/semver and package regexp elsewhere.
 	case placement.OpAnd:
 		for _, operand := range c.Operands() {
 			if !naiveMatch(operand, labels) {
@@ -382,7 +386,7 @@ func FuzzConstraint(f *testing.F) { f.Fuzz(rapid.MakeFuzz(propertyConstraint)) }
 
 func FuzzParseConstraint(f *testing.F) {
 	for _, seed := range []string{
-		"region = eu", `a in (b, "c d") or not (e > 5 and f < 6)`, `k version ">= 1.4, < 2"`, `h matches "^db-"`,
+		"region = eu", `a in (b, "c d") or not (e > 5 and f < 6)`, `k version ">= 1.4, < 2"`, `k semver ">= 1.4.0-rc.1"`, `h matches "^db-"`,
 		"and a exists", "or (and a notexists)", "not not a=b", "a != `b`", "a in (", "((((",
 	} {
 		f.Add(seed)

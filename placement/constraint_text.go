@@ -23,6 +23,8 @@ func (op Operator) String() string {
 		return "<"
 	case OpVersion:
 		return "version"
+	case OpSemVer:
+		return "semver"
 	case OpMatches:
 		return "matches"
 	case OpAnd:
@@ -43,6 +45,7 @@ func (op Operator) String() string {
 //	ssd exists             ssd notexists
 //	cores > 8              cores < 64
 //	kernel version ">= 5.4, < 7"
+//	agent semver ">= 1.4.0-rc.1"
 //	host matches "^db-"
 //	a = 1 and (b = 2 or not (c exists))
 //
@@ -84,7 +87,7 @@ func (c *Constraint) appendRule(b []byte) []byte {
 	switch c.op {
 	case OpEqual, OpNotEqual:
 		return appendWord(append(b, ' '), c.value)
-	case OpVersion, OpMatches:
+	case OpVersion, OpSemVer, OpMatches:
 		return strconv.AppendQuote(append(b, ' '), c.value)
 	case OpGreater, OpLess:
 		return strconv.AppendInt(append(b, ' '), c.bound, 10)
@@ -118,7 +121,7 @@ func appendWord(b []byte, word string) []byte {
 
 func isBareWord(word string) bool {
 	switch word {
-	case "", "and", "or", "not", "in", "notin", "exists", "notexists", "version", "matches":
+	case "", "and", "or", "not", "in", "notin", "exists", "notexists", "version", "semver", "matches":
 		return false
 	}
 	for i := range len(word) {

@@ -76,13 +76,16 @@
 //	Greater("cores", 8)                    cores > 8                      no
 //	Less("cores", 64)                      cores < 64                     no
 //	Version("kernel", ">= 5.4, < 7")       kernel version ">= 5.4, < 7"   no
+//	SemVer("agent", ">= 1.4.0-rc.1")       agent semver ">= 1.4.0-rc.1"   no
 //	Matches("host", "^db-")                host matches "^db-"            no
 //	And(a, Or(b, Not(c)))                  a = 1 and (b = 2 or not (c exists))
 //
 // The text is the only encoding of a constraint, in JSON as elsewhere;
-// [ParseConstraint] reads it. Versions are ordered by semver.org, patterns are
-// RE2, integers are decimal int64. A label that is no integer or no version
-// does not satisfy the operators that need one.
+// [ParseConstraint] reads it. Patterns are RE2, integers are decimal int64.
+// [Version] compares the numbers that a version begins with and ignores what
+// follows them, which is how drivers, kernels and distributions are numbered;
+// [SemVer] orders versions as semver.org says, with pre-releases. A label that
+// cannot be read does not satisfy the operator, and a refusal names its value.
 //
 // # Taints
 //
@@ -229,7 +232,8 @@
 //	constraint >=, <=                      Greater(key, n-1), Less(key, n+1)
 //	constraint is_set, is_not_set          Exists, NotExists
 //	constraint regexp                      Matches
-//	constraint version, semver             Version; "~> 1.4" is ">= 1.4, < 2"
+//	constraint version                     Version; "~> 1.4" is ">= 1.4, < 2"
+//	constraint semver                      SemVer
 //	constraint set_contains                And, set_contains_any Or, of Matches(key, "(^|,)a(,|$)")
 //	distinct_hosts = true                  Across(AtMostPer("", 1))
 //	distinct_property, value = 2           Across(AtMostPer(property, 2))

@@ -65,15 +65,38 @@ func ExampleLess() {
 
 func ExampleVersion() {
 	rule := placement.Version("kernel", ">= 5.4, < 7")
-	for _, kernel := range []string{"5.4", "v6.12.3", "5.4.0-rc.1", "7.0.0", "latest"} {
+	for _, kernel := range []string{"5.4.0-150-generic", "5.14.0-362.8.1.el9_3.x86_64", "4.18.0", "7.0", "latest"} {
 		fmt.Println(kernel, rule.Match(map[string]string{"kernel": kernel}))
 	}
+	fmt.Println(placement.Version("driver", ">= 525").Match(map[string]string{"driver": "535.129.03"}))
 	// Output:
-	// 5.4 true
-	// v6.12.3 true
-	// 5.4.0-rc.1 false
-	// 7.0.0 false
+	// 5.4.0-150-generic true
+	// 5.14.0-362.8.1.el9_3.x86_64 true
+	// 4.18.0 false
+	// 7.0 false
 	// latest false
+	// true
+}
+
+// SemVer knows pre-releases, which come before their release.
+func ExampleSemVer() {
+	rule := placement.SemVer("agent", ">= 1.4.0-rc.1, < 2")
+	for _, agent := range []string{"1.4.0-rc.2", "v1.4.0", "1.4.0-beta.9", "2.0.0-rc.1", "1.4.0.1"} {
+		fmt.Println(agent, rule.Match(map[string]string{"agent": agent}))
+	}
+	// Output:
+	// 1.4.0-rc.2 true
+	// v1.4.0 true
+	// 1.4.0-beta.9 false
+	// 2.0.0-rc.1 true
+	// 1.4.0.1 false
+}
+
+// A label that cannot be read satisfies no comparison. A refusal names its value.
+func ExampleNode_Unreadable() {
+	node := placement.Node{ID: "n1", Labels: map[string]string{"driver": "N/A"}}
+	fmt.Println(node.Unreadable(placement.Version("driver", ">= 525")))
+	// Output: driver N/A true
 }
 
 func ExampleMatches() {

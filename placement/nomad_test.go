@@ -33,9 +33,9 @@ func TestNomadConstraints(t *testing.T) {
 		{"regexp is not anchored", placement.Matches("k", "[a-z0-9]"), []string{"xyz", "-9-"}, []string{"-", "", absent}},
 		{"version", placement.Version("k", ">= 0.1.0, < 0.2"), []string{"0.1.0", "v0.1.9", "0.1"}, []string{"0.2.0", "0.0.9", "none", absent}},
 		{"version ~> 1.4", placement.Version("k", ">= 1.4, < 2"), []string{"1.4", "1.5.9"}, []string{"1.3.9", "2.0"}},
-		{"semver: a pre-release is below its release", placement.Version("k", ">= 0.6.1"), []string{"0.6.1", "1.0.0-beta1"}, []string{"0.6.1-beta1"}},
-		{"semver: pre-releases are ordered", placement.Version("k", "> 1.0.0-beta.2"), []string{"1.0.0-beta.11", "1.0.0-rc.1", "1.0.0"}, []string{"1.0.0-beta.2", "1.0.0-alpha"}},
-		{"semver: build metadata is ignored", placement.Version("k", "= 1.0.0"), []string{"1.0.0+a", "1.0.0+b"}, []string{"1.0.0-a+b"}},
+		{"semver: a pre-release is below its release", placement.SemVer("k", ">= 0.6.1"), []string{"0.6.1", "1.0.0-beta1"}, []string{"0.6.1-beta1"}},
+		{"semver: pre-releases are ordered", placement.SemVer("k", "> 1.0.0-beta.2"), []string{"1.0.0-beta.11", "1.0.0-rc.1", "1.0.0"}, []string{"1.0.0-beta.2", "1.0.0-alpha"}},
+		{"semver: build metadata is ignored", placement.SemVer("k", "= 1.0.0"), []string{"1.0.0+a", "1.0.0+b"}, []string{"1.0.0-a+b"}},
 		{"set_contains", placement.And(contains("a"), contains("c")), []string{"a,b,c", "c,a"}, []string{"a,b", "aa,c", "", absent}},
 		{"set_contains_any", placement.Or(contains("a"), contains("c")), []string{"a", "b,c"}, []string{"b", "ac", absent}},
 	}

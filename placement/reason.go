@@ -89,14 +89,18 @@ type Reason struct {
 	// Detail is the rule as text: the node's state, the taint, the
 	// constraint, the port, or the topology of the term or rule.
 	Detail string `json:"detail,omitempty"`
+	// Value of a label that the constraint cannot read, as Node.Unreadable says;
+	// empty if it has read all.
+	Value string `json:"value,omitempty"`
 }
 
 // CompareReasons orders reasons as the filters run: by kind, then by the
-// rule's place or the dimension, then by detail.
+// rule's place or the dimension, then by detail and value.
 func CompareReasons(a, b Reason) int {
 	return cmp.Or(
 		cmp.Compare(a.Kind, b.Kind),
 		cmp.Compare(a.Index, b.Index),
 		CompareNames(a.Name, b.Name),
-		cmp.Compare(a.Detail, b.Detail))
+		cmp.Compare(a.Detail, b.Detail),
+		cmp.Compare(a.Value, b.Value))
 }

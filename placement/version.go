@@ -1,115 +1,36 @@
 package placement
 
-import (
-	"cmp"
-	"strings"
-)
+import "strings"
 
-// version is a semantic version, as text without leading zeros, so that no
-// number is too long to compare.
-type version struct {
-	numbers    [3]string
-	prerelease string
-}
-
-// parseVersion reads MAJOR[.MINOR[.PATCH[-PRERELEASE][+BUILD]]] with an
-// optional leading v. As in golang.org/x/mod/semver, a shortened version has
-// no pre-release or build part. It allocates nothing.
-func parseVersion(text string) (version, bool) {
-	v := version{numbers: [3]string{"0", "0", "0"}}
+// cutNumbers returns the numbers that a version begins with, as in 535.129.03,
+// without a leading v, and what follows the last of them. It reports false if there
+// are none.
+func cutNumbers(text string) (numbers, rest string, ok bool) {
 	text = strings.TrimPrefix(text, "v")
-	text, build, hasBuild := strings.Cut(text, "+")
-	text, prerelease, hasPrerelease := strings.Cut(text, "-")
-	if hasBuild && !validIdentifiers(build) || hasPrerelease && !validPrerelease(prerelease) {
-		return version{}, false
-	}
-	v.prerelease = prerelease
-	n := 0
-	for number := range strings.SplitSeq(text, ".") {
-		if n == len(v.numbers) || !isNumber(number) || hasLeadingZero(number) {
-			return version{}, false
-		}
-		v.numbers[n] = number
-		n++
-	}
-	if n < len(v.numbers) && (hasBuild || hasPrerelease) {
-		return version{}, false
-	}
-	return v, true
-}
-
-func validPrerelease(text string) bool {
-	for identifier := range strings.SplitSeq(text, ".") {
-		if isNumber(identifier) && hasLeadingZero(identifier) {
-			return false
+	end := 0
+	for i := 0; i < len(text); i++ {
+		switch {
+		case '0' <= text[i] && text[i] <= '9':
+			end = i + 1
+		case text[i] != '.' || end != i || i == 0:
+			return text[:end], text[end:], end > 0
 		}
 	}
-	return validIdentifiers(text)
+	return text[:end], text[end:], end > 0
 }
 
-// validIdentifiers reports whether text is made of letters, digits and
-// hyphens in parts joined by dots, none empty.
-func validIdentifiers(text string) bool {
-	for identifier := range strings.SplitSeq(text, ".") {
-		if identifier == "" || strings.ContainsAny(identifier, "_/:") {
-			return false
-		}
-		for i := range len(identifier) {
-			if !isNameByte(identifier[i]) {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-func isNumber(text string) bool { return text != "" && isDigits(text) }
-
-func hasLeadingZero(number string) bool { return len(number) > 1 && number[0] == '0' }
-
-func compareNumbers(a, b string) int {
-	return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b))
-}
-
-// compareVersions orders versions as section 11 of semver.org 2.0.0 says.
-func compareVersions(a, b version) int {
-	for i := range a.numbers {
-		if order := compareNumbers(a.numbers[i], b.numbers[i]); order != 0 {
+// compareVersions orders numbers joined by dots, part by part; parts that are
+// missing are 0.
+func compareVersions(a, b string) int {
+	for a != "" || b != "" {
+		var x, y string
+		x, a, _ = strings.Cut(a, ".")
+		y, b, _ = strings.Cut(b, ".")
+		if order := compareNumbers(strings.TrimLeft(x, "0"), strings.TrimLeft(y, "0")); order != 0 {
 			return order
 		}
 	}
-	if a.prerelease == "" || b.prerelease == "" {
-		return cmp.Compare(len(b.prerelease), len(a.prerelease))
-	}
-	return comparePrereleases(a.prerelease, b.prerelease)
-}
-
-// comparePrereleases compares part by part; where all of the shorter are
-// equal, the longer is greater.
-func comparePrereleases(a, b string) int {
-	for a != "" && b != "" {
-		var aPart, bPart string
-		aPart, a, _ = strings.Cut(a, ".")
-		bPart, b, _ = strings.Cut(b, ".")
-		if order := compareIdentifiers(aPart, bPart); order != 0 {
-			return order
-		}
-	}
-	return cmp.Compare(len(a), len(b))
-}
-
-// compareIdentifiers puts numbers in their order before words in theirs.
-func compareIdentifiers(a, b string) int {
-	switch aNumber, bNumber := isNumber(a), isNumber(b); {
-	case aNumber && bNumber:
-		return compareNumbers(a, b)
-	case aNumber:
-		return -1
-	case bNumber:
-		return 1
-	default:
-		return cmp.Compare(a, b)
-	}
+	return 0
 }
 
 // versionRange is a list of comparisons, all of which must hold.
@@ -118,10 +39,12 @@ type versionRange []versionComparison
 type versionComparison struct {
 	operator string
 	text     string
-	version  version
+	numbers  string          // of Version
+	semantic semanticVersion // of SemVer
 }
 
-func parseVersionRange(text string) (versionRange, error) {
+// parseVersionRange reads a range of op, which is OpVersion or OpSemVer.
+func parseVersionRange(op Operator, text string) (versionRange, error) {
 	var r versionRange
 	for part := range strings.SplitSeq(text, ",") {
 		part = strings.TrimSpace(part)
@@ -132,13 +55,31 @@ func parseVersionRange(text string) (versionRange, error) {
 		default:
 			return nil, invalid("", text, "want comparisons like >= 1.4 separated by commas")
 		}
-		var ok bool
-		if c.version, ok = parseVersion(c.text); !ok {
-			return nil, invalid("", text, c.text+" is no semantic version")
+		if reason := c.parse(op); reason != "" {
+			return nil, invalid("", text, c.text+" "+reason)
 		}
 		r = append(r, c)
 	}
 	return r, nil
+}
+
+// parse reads the bound and returns what it is wrong with it.
+func (c *versionComparison) parse(op Operator) string {
+	var rest string
+	var ok bool
+	if op == OpSemVer {
+		if c.semantic, ok = parseSemantic(c.text); !ok {
+			return "is no semantic version"
+		}
+		return ""
+	}
+	if c.numbers, rest, ok = cutNumbers(c.text); !ok {
+		return "is no version: want numbers joined by dots"
+	}
+	if rest != "" {
+		return "has more than numbers joined by dots; SemVer knows pre-releases"
+	}
+	return ""
 }
 
 // String returns the range in canonical spacing.
@@ -150,13 +91,29 @@ func (r versionRange) String() string {
 	return strings.Join(parts, ", ")
 }
 
-func (r versionRange) contains(text string) bool {
-	v, ok := parseVersion(text)
+// contains reports whether the range of a valid op holds for a label.
+func (r versionRange) contains(op Operator, text string) bool {
+	var (
+		numbers  string
+		semantic semanticVersion
+		ok       bool
+	)
+	if op == OpSemVer {
+		semantic, ok = parseSemantic(text)
+	} else {
+		numbers, _, ok = cutNumbers(text)
+	}
 	if !ok {
 		return false
 	}
-	for _, c := range r {
-		if !c.holds(compareVersions(v, c.version)) {
+	for i := range r {
+		order := 0
+		if op == OpSemVer {
+			order = compareSemantic(semantic, r[i].semantic)
+		} else {
+			order = compareVersions(numbers, r[i].numbers)
+		}
+		if !r[i].holds(order) {
 			return false
 		}
 	}

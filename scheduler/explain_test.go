@@ -113,6 +113,25 @@ func TestExplainNodeListsAllFailures(t *testing.T) {
 	require.Len(t, e.Failed, 5)
 }
 
+// TestRefusalsNameWhatCannotBeRead tells a version that is too old from a label
+// that is none.
+func TestRefusalsNameWhatCannotBeRead(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	for id, driver := range map[string]string{"n1": "470.223.02", "n2": "N/A", "n3": "N/A"} {
+		n := testNode(id, 1)
+		n.Labels = map[string]string{"driver": driver}
+		addNodes(t, s, n)
+	}
+	req := testRequest("a", 1)
+	req.Preferences = placement.Preferences{}.Require(placement.Version("driver", ">= 525"))
+	_, err := s.Place(t.Context(), req)
+	require.Equal(t, []string{`1 fails driver version ">= 525"`, `2 fail driver version ">= 525" (cannot read "N/A")`}, refusals(t, err))
+	v, err := s.ExplainNode(t.Context(), req, "n2")
+	require.NoError(t, err)
+	require.Equal(t, "N/A", v.Failures[0].Reason.Value)
+	require.Equal(t, `fails driver version ">= 525" (cannot read "N/A")`, v.Failures[0].String())
+}
+
 // TestEveryFilterFailsInItsOrder asks for what one node cannot give in any
 // way, and then takes the first reason away, again and again.
 func TestEveryFilterFailsInItsOrder(t *testing.T) {

@@ -86,6 +86,9 @@ func predicate(r placement.Reason, plural bool) string {
 	case placement.ReasonTaint:
 		return verb("has taint ", "have taint ") + r.Detail
 	case placement.ReasonConstraint:
+		if r.Value != "" {
+			return verb("fails ", "fail ") + r.Detail + fmt.Sprintf(" (cannot read %.64q)", r.Value)
+		}
 		if rest, ok := strings.CutSuffix(r.Detail, ")"); ok {
 			if key, values, ok := strings.Cut(rest, " in ("); ok && !strings.ContainsAny(key+values, `"()`) {
 				return verb("is not in ", "are not in ") + key + " " + strings.ReplaceAll(values, ", ", "|")

@@ -38,7 +38,11 @@ func (x *Index) filters(p *probe) []filter {
 		add(placement.Reason{Kind: placement.ReasonTaint, Detail: text}, taintRule(lists))
 	}
 	for i, c := range p.query.Class.request.Preferences.Required {
-		add(constraintReason(i, c), constraintRule{c})
+		values := x.unreadable(c)
+		add(constraintReason(i, c, ""), constraintRule{c, values})
+		for _, value := range values {
+			add(constraintReason(i, c, value.text), unreadableRule{c, value})
+		}
 	}
 	add(placement.Reason{Kind: placement.ReasonInstances}, instancesRule{})
 	for _, test := range p.ports {
@@ -63,10 +67,6 @@ func (x *Index) filters(p *probe) []filter {
 	}
 	slices.SortFunc(all, func(a, b filter) int { return placement.CompareReasons(a.reason, b.reason) })
 	return all
-}
-
-func constraintReason(i int, c placement.Constraint) placement.Reason {
-	return placement.Reason{Kind: placement.ReasonConstraint, Index: i, Detail: c.String()}
 }
 
 // stateRule refuses nodes in a state.
@@ -101,19 +101,6 @@ func (r taintRule) mark(_ *Index, _, fail bitset) (from, to int) {
 
 func (r taintRule) fails(x *Index, row Row) (int64, bool) {
 	return 0, slices.Contains(r, x.taints.lists[x.nodes[row].taints])
-}
-
-// constraintRule refuses nodes that do not meet a constraint.
-type constraintRule struct{ placement.Constraint }
-
-func (r constraintRule) mark(x *Index, _, fail bitset) (from, to int) {
-	x.meeting(r.Constraint, fail)
-	fail.invert()
-	return 0, len(fail)
-}
-
-func (r constraintRule) fails(x *Index, row Row) (int64, bool) {
-	return 0, !x.nodes[row].spec.Meets(r.Constraint)
 }
 
 // instancesRule refuses nodes that are full of instances.

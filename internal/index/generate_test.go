@@ -63,6 +63,9 @@ func drawNode(d dice, id string) placement.Node {
 			n.Labels[key] = strconv.Itoa(v)
 		}
 	}
+	if d.one(3) {
+		n.Labels["n"] = pick(d, "1.2.0-rc", "1.2.0.1-x", "none", "", "2x")
+	}
 	if d.one(2) {
 		n.Devices.Count = int(d.from(1, 3))
 		n.Devices.Model = pick(d, "", "A", "B")
@@ -126,7 +129,7 @@ func drawLeaf(d dice, key string) placement.Constraint {
 	case 6:
 		return placement.Less(key, 2)
 	case 7:
-		return placement.Version(key, ">= 1, < 3")
+		return pick(d, placement.Version, placement.SemVer)(key, pick(d, ">= 1, < 3", "> 1.2"))
 	case 8:
 		return placement.Matches(key, "[12]")
 	default:

@@ -237,7 +237,8 @@ func (n *modelNode) describedFailures(r *placement.Request) []Failure {
 	}
 	for i, c := range r.Preferences.Required {
 		if !n.meets(c) {
-			fail(placement.Reason{Kind: placement.ReasonConstraint, Index: i, Detail: c.String()})
+			_, value, _ := n.spec.Unreadable(c)
+			fail(placement.Reason{Kind: placement.ReasonConstraint, Index: i, Detail: c.String(), Value: value})
 		}
 	}
 	return failures

@@ -162,7 +162,7 @@ func TestKnownClassesAllocateNothing(t *testing.T) {
 	}
 	require.Equal(t, 1000, x.Stats().Classes)
 	for _, c := range []placement.Constraint{
-		placement.Equal("k", "a"), placement.In("k", "a", "c"), placement.Greater("k", 2), placement.Version("k", ">= 1"),
+		placement.Equal("k", "a"), placement.In("k", "a", "c"), placement.Greater("k", 2), placement.Version("k", ">= 1"), placement.SemVer("k", ">= 1"),
 		placement.Matches("k", "a"), placement.Exists("k"),
 		placement.Or(placement.Equal("k", "a"), placement.Not(placement.In("k", "a", "b"))),
 	} {

@@ -63,7 +63,7 @@ func (x *Index) verdict(p *probe, row Row) Verdict {
 	var failures []Failure
 	for _, f := range x.filters(p) {
 		if shortfall, fails := f.fails(x, row); fails {
-			failures = append(failures, Failure{f.reason, shortfall})
+			failures = append(failures, Failure{x.valued(f.reason, p, row), shortfall})
 		}
 	}
 	verdict := Verdict{Failures: failures, Terms: x.terms(p, row)}
@@ -76,6 +76,15 @@ func (x *Index) verdict(p *probe, row Row) Verdict {
 		verdict.Gradient = x.gradient(p, row)
 	}
 	return verdict
+}
+
+// valued names the value for which a node fails a constraint also where a survey of
+// all nodes has too many of them.
+func (x *Index) valued(r placement.Reason, p *probe, row Row) placement.Reason {
+	if r.Kind == placement.ReasonConstraint && r.Value == "" {
+		_, r.Value, _ = x.nodes[row].spec.Unreadable(p.query.Class.request.Preferences.Required[r.Index])
+	}
+	return r
 }
 
 // Group returns how many instances of the request's namespace and group count
