@@ -10,6 +10,43 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
+// enter locks the scheduler for one call and brings it to the present. A
+// caller whose context has ended, or of a closed scheduler, gets an error and
+// no lock.
+func (s *Scheduler) enter(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	reading := s.reading()
+	s.mu.Lock()
+	if _, err := s.advanceLocked(reading, false); err != nil {
+		s.mu.Unlock()
+		return err
+	}
+	return nil
+}
+
+// change runs one call that may change the state: decide looks and returns
+// what to change, or the refusal.
+func (s *Scheduler) change(ctx context.Context, decide func(*state) (decided, error)) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	c, err := decide(s.state)
+	if err == nil && c != nil {
+		s.commitLocked(c)
+	}
+	return s.unlockAndWait(ctx, err)
+}
+
+// read runs one call that looks at the state and changes nothing.
+func (s *Scheduler) read(ctx context.Context, look func(*state) error) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	return s.unlockAndWait(ctx, look(s.state))
+}
+
 // listeningLocked reports whether entries must be kept for anybody.
 func (s *Scheduler) listeningLocked() bool {
 	return s.cfg.Journal != nil || s.cfg.Hooks.Event != nil || s.history.watched

@@ -201,43 +201,6 @@ func (s *Scheduler) reading() time.Time {
 // Token returns the token under which the scheduler writes, in constant time.
 func (s *Scheduler) Token() uint64 { return s.token }
 
-// enter locks the scheduler for one call and brings it to the present. A
-// caller whose context has ended, or of a closed scheduler, gets an error and
-// no lock.
-func (s *Scheduler) enter(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	reading := s.reading()
-	s.mu.Lock()
-	if _, err := s.advanceLocked(reading, false); err != nil {
-		s.mu.Unlock()
-		return err
-	}
-	return nil
-}
-
-// change runs one call that may change the state: decide looks and returns
-// what to change, or the refusal.
-func (s *Scheduler) change(ctx context.Context, decide func(*state) (decided, error)) error {
-	if err := s.enter(ctx); err != nil {
-		return err
-	}
-	c, err := decide(s.state)
-	if err == nil && c != nil {
-		s.commitLocked(c)
-	}
-	return s.unlockAndWait(ctx, err)
-}
-
-// read runs one call that looks at the state and changes nothing.
-func (s *Scheduler) read(ctx context.Context, look func(*state) error) error {
-	if err := s.enter(ctx); err != nil {
-		return err
-	}
-	return s.unlockAndWait(ctx, look(s.state))
-}
-
 // Scale returns the scale of the score, for placement.ScoreBinPack and
 // placement.ScoreSpread, in time proportional to the dimensions.
 func (s *Scheduler) Scale() placement.Scale {

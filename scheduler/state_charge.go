@@ -223,3 +223,35 @@ func (st *state) freed(changes []reservation.PlanChange) iter.Seq2[string, place
 		}
 	}
 }
+
+func (c *QuotaCreated) check(st *state) error { return st.quota.CheckCreate(c.Spec) }
+
+func (c *QuotaCreated) apply(st *state, out *outcome) {
+	over, err := st.editSpec(c.Spec.Namespace, c.Spec).Create(st.now, c.Spec.Clone())
+	must("a quota that was checked can be created", err)
+	st.declared(c.Spec.Namespace, over, out)
+}
+
+func (c *QuotaUpdated) check(st *state) error { return st.quota.CheckUpdate(c.Spec) }
+
+func (c *QuotaUpdated) apply(st *state, out *outcome) {
+	over, err := st.editSpec(c.Spec.Namespace, c.Spec).Update(st.now, c.Spec.Clone())
+	must("a quota that was checked can be updated", err)
+	st.declared(c.Spec.Namespace, over, out)
+}
+
+func (c *QuotaDeleted) check(st *state) error { return st.quota.CheckDelete(c.Namespace) }
+
+func (c *QuotaDeleted) apply(st *state, _ *outcome) {
+	must("a quota that was checked can be deleted", st.editSpec(c.Namespace, quota.Spec{}).Delete(c.Namespace))
+	delete(st.quotaVersions, c.Namespace)
+}
+
+// declared notes the change of a quota, which was tried before it was
+// recorded.
+func (st *state) declared(namespace string, over []quota.Usage, out *outcome) {
+	st.quotaVersions[namespace], out.over = st.seq, over
+	if len(over) > 0 {
+		out.emit(&QuotaOver{Usage: over})
+	}
+}
