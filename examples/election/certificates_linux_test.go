@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"net"
 	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -56,7 +57,7 @@ func TestCertificatesAreReplaced(t *testing.T) {
 	}
 	f.start(t, "a")
 	await(2)
-	authority.issueTo(t, certificate, key, "a", 3)
+	require.NoError(t, authority.WriteFiles(filepath.Dir(certificate), 3, "a"))
 	await(3)
 	f.signal(t, "a", syscall.SIGTERM)
 	require.Zero(t, f.reap(t, "a"))

@@ -20,8 +20,7 @@
 // that it finds there. Where -listen is not what others connect to, -id says
 // which of the peers this one is. With -tls-cert, -tls-key and -tls-ca members
 // know each other by their certificates, in which a member's name is a DNS name.
-// Certificate and key are read for each connection, so that they may be replaced
-// while it runs; the authorities are read once.
+// Certificate and key may be replaced while it runs; the authorities are read once.
 //
 // With -journal and -register the leader has work to do: see [work] for what a
 // lease can promise and what only a fencing token can.

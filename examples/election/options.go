@@ -2,18 +2,17 @@ package main
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"flag"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/rads-project/constellation/raft"
+	"github.com/rads-project/constellation/transport/tcp"
 )
 
 // options are the flags of a member.
@@ -129,28 +128,5 @@ func (o *options) tls(id string) (*tls.Config, error) {
 	if !o.secure() {
 		return nil, nil
 	}
-	certificate := func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-		c, err := tls.LoadX509KeyPair(o.tlsCert, o.tlsKey)
-		return &c, err
-	}
-	// Fail now and not at each connection.
-	switch own, err := certificate(nil); {
-	case err != nil:
-		return nil, err
-	case !slices.Contains(own.Leaf.DNSNames, id):
-		return nil, fmt.Errorf("the certificate in %s is for %q, not for %q", o.tlsCert, own.Leaf.DNSNames, id)
-	}
-	authorities, err := os.ReadFile(o.tlsCA)
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(authorities) {
-		return nil, fmt.Errorf("no certificate in %s", o.tlsCA)
-	}
-	return &tls.Config{
-		GetCertificate: certificate,
-		RootCAs:        pool, ClientCAs: pool,
-		MinVersion: tls.VersionTLS13,
-	}, nil
+	return tcp.TLSFiles{Certificate: o.tlsCert, Key: o.tlsKey, Authorities: o.tlsCA}.Config(id)
 }

@@ -24,6 +24,7 @@ func importTable() map[string][]string {
 		"scheduler/journaltest": {"scheduler"},
 
 		"raft":          {"internal/faultnet"},
+		"raft/cluster":  {"raft", "transport/tcp"},
 		"raft/rafttest": {"raft", "internal/faultnet", "internal/sim"},
 
 		"transport":                    {"internal/faultnet", "transport/internal/fairqueue"},
@@ -32,7 +33,7 @@ func importTable() map[string][]string {
 		"transport/transporttest":      {"transport"},
 		"transport/internal/fairqueue": {},
 		"transport/internal/outbox":    {"transport", "transport/internal/fairqueue", "transport/internal/wire"},
-		"transport/internal/testcert":  {},
+		"internal/testcert":            {},
 		"transport/internal/wire":      {},
 
 		"internal/apicheck":  {},

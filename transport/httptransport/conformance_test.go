@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rads-project/constellation/internal/testcert"
 	"github.com/rads-project/constellation/transport"
 	"github.com/rads-project/constellation/transport/httptransport"
-	"github.com/rads-project/constellation/transport/internal/testcert"
 	"github.com/rads-project/constellation/transport/transporttest"
 	"github.com/stretchr/testify/require"
 )

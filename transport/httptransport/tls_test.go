@@ -12,9 +12,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/rads-project/constellation/internal/testcert"
 	"github.com/rads-project/constellation/transport"
 	"github.com/rads-project/constellation/transport/httptransport"
-	"github.com/rads-project/constellation/transport/internal/testcert"
 	"github.com/stretchr/testify/require"
 )
 

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rads-project/constellation/internal/testcert"
 	"github.com/rads-project/constellation/transport"
-	"github.com/rads-project/constellation/transport/internal/testcert"
 	"github.com/rads-project/constellation/transport/tcp"
 	"github.com/rads-project/constellation/transport/transporttest"
 	"github.com/stretchr/testify/require"

@@ -9,7 +9,7 @@
 //		Name:     "node-1",
 //		Listener: listener,
 //		Peers:    map[string]string{"node-2": "10.0.0.2:7000", "node-3": "10.0.0.3:7000"},
-//		TLS:      &tls.Config{RootCAs: authorities, GetCertificate: current},
+//		TLS:      security, // for instance of TLSFiles{…}.Config("node-1")
 //	})
 //	node, err := raft.New(raft.Config{Transport: t /* and so on */})
 //	err = node.Run(ctx) // Serves t.
@@ -58,7 +58,8 @@
 // certificate, letter for letter; wildcards do not count. Certificates are
 // checked when a connection is made. They rotate without a restart through
 // GetCertificate, which each new handshake asks; SetPeer and RemovePeer end
-// connections made with an old one.
+// connections made with an old one. [TLSFiles] makes such a configuration from PEM
+// files that it reads again when they change.
 //
 // The authorities are those given to New. To add one, restart each member in
 // turn with both, before the new one signs its first certificate.

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/rads-project/constellation/transport/internal/testcert"
+	"github.com/rads-project/constellation/internal/testcert"
 	"github.com/rads-project/constellation/transport/tcp"
 )
 

@@ -9,8 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/rads-project/constellation/internal/testcert"
 	"github.com/rads-project/constellation/transport"
-	"github.com/rads-project/constellation/transport/internal/testcert"
 	"github.com/rads-project/constellation/transport/internal/wire"
 	"github.com/rads-project/constellation/transport/tcp"
 	"github.com/stretchr/testify/require"

@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rads-project/constellation/internal/testcert"
 	"github.com/rads-project/constellation/transport"
 	"github.com/rads-project/constellation/transport/httptransport"
-	"github.com/rads-project/constellation/transport/internal/testcert"
 	"github.com/rads-project/constellation/transport/tcp"
 	"github.com/stretchr/testify/require"
 )

@@ -7,8 +7,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
+	"os"
+	"path/filepath"
 	"time"
 )
 
@@ -75,4 +79,27 @@ func sign(template, parent *x509.Certificate, key, signer *ecdsa.PrivateKey) (*x
 		return nil, fmt.Errorf("testcert: %w", err)
 	}
 	return x509.ParseCertificate(der)
+}
+
+// WriteFiles writes PEM files into dir: the authority's certificate as ca.crt, and
+// as tls.crt and tls.key a certificate with that serial number and name, valid from
+// now for an hour, and its key.
+func (a *Authority) WriteFiles(dir string, serial int64, name string) error {
+	cert, err := a.Issue(serial, time.Now().Add(time.Hour), name)
+	if err != nil {
+		return err
+	}
+	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+	if err != nil {
+		return fmt.Errorf("testcert: %w", err)
+	}
+	return errors.Join(
+		writePEM(filepath.Join(dir, "ca.crt"), "CERTIFICATE", a.cert.Raw),
+		writePEM(filepath.Join(dir, "tls.crt"), "CERTIFICATE", cert.Certificate[0]),
+		writePEM(filepath.Join(dir, "tls.key"), "PRIVATE KEY", key),
+	)
+}
+
+func writePEM(path, kind string, der []byte) error {
+	return os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600)
 }
