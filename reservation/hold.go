@@ -2,10 +2,10 @@ package reservation
 
 import (
 	"iter"
-	"math"
 	"slices"
 	"time"
 
+	"github.com/rads-project/constellation/internal/skyline"
 	"github.com/rads-project/constellation/placement"
 )
 
@@ -132,31 +132,14 @@ func (w Window) shifted(start int64) (Window, bool) {
 
 // Inside the package an instant is a number of nanoseconds since 1970, so that
 // windows are exact and skylines quick.
-const forever = math.MaxInt64 // later than any instant; -forever is earlier
+const forever = skyline.Forever // later than any instant; -forever is earlier
 
 // inRange reports whether t is an instant that can be counted.
 func inRange(t time.Time) bool { return instant(nanos(t)).Equal(t) }
 
-// nanos converts t to an instant: the last one if t is later than all, -forever
-// if it is earlier than all.
-func nanos(t time.Time) int64 {
-	switch {
-	case !t.Before(time.Unix(0, forever)):
-		return forever - 1
-	case !t.After(time.Unix(0, -forever)):
-		return -forever
-	default:
-		return t.UnixNano()
-	}
-}
+func nanos(t time.Time) int64 { return skyline.Nanos(t) }
 
-// instant is the reverse of nanos. What is earlier than all is the zero time.
-func instant(n int64) time.Time {
-	if n == -forever {
-		return time.Time{}
-	}
-	return time.Unix(0, n).UTC()
-}
+func instant(n int64) time.Time { return skyline.Time(n) }
 
 // addNanos returns n + d for d ≥ 0, and false if either is out of range.
 func addNanos(n int64, d time.Duration) (int64, bool) {

@@ -205,7 +205,7 @@ func (p *Plan) breaks(node string, w Window, from int64) []int64 {
 		if g.lanes[i].yielding > 0 && from <= p.now {
 			starts = append(starts, p.now+1)
 		}
-		for at, delta := range g.lanes[i].line.steps(from) {
+		for at, delta := range g.lanes[i].line.Steps(from) {
 			switch {
 			case delta < 0:
 				starts = append(starts, at)

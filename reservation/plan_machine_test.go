@@ -473,7 +473,7 @@ func requireSameTimelines(t require.TestingT, a, b *Plan) {
 		for node, g := range p.timelines {
 			lanes[node] = fmt.Sprint(g.slots, slices.Sorted(maps.Keys(g.stays)), g.obstacles)
 			for _, l := range g.lanes {
-				if l.line.root != nil || l.lent.root != nil || l.yielding != 0 || l.inUse != 0 {
+				if !l.line.IsFlat() || !l.lent.IsFlat() || l.yielding != 0 || l.inUse != 0 {
 					lanes[fmt.Sprint(node, l.lane)] = []any{l.line, l.lent, l.yielding, l.inUse}
 				}
 			}

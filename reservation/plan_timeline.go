@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/rads-project/constellation/internal/skyline"
 	"github.com/rads-project/constellation/placement"
 )
 
@@ -22,8 +23,8 @@ type nodeTimeline struct {
 // there now: whoever begins later does not reckon with them.
 type laneTimeline struct {
 	lane
-	line     skyline
-	lent     skyline // the part of line in which yielding instances may stand
+	line     skyline.Skyline
+	lent     skyline.Skyline // the part of line in which yielding instances may stand
 	yielding int64
 	inUse    int64 // by the instances that are there, whatever is promised
 }
@@ -45,7 +46,7 @@ func (p *Plan) drop(node string) {
 		return
 	}
 	for i := range g.lanes {
-		if g.lanes[i].line.root != nil {
+		if !g.lanes[i].line.IsFlat() {
 			return
 		}
 	}
@@ -75,10 +76,10 @@ func (p *Plan) count(h hold, sign int64) {
 		case yielding:
 			l.yielding += sign * amount
 		case lent:
-			l.lent.add(from, to, sign*amount)
-			l.line.add(from, to, sign*amount)
+			l.lent.Add(from, to, sign*amount)
+			l.line.Add(from, to, sign*amount)
 		case firm:
-			l.line.add(from, to, sign*amount)
+			l.line.Add(from, to, sign*amount)
 		}
 	}
 	if sign < 0 {
@@ -179,9 +180,9 @@ func (l *laneTimeline) peak(s span, now int64) int64 {
 	case yielding:
 		return there
 	case lent:
-		return l.line.peak(s.from, s.to)
+		return l.line.Peak(s.from, s.to)
 	default:
-		return max(there, l.line.peak(s.from, s.to))
+		return max(there, l.line.Peak(s.from, s.to))
 	}
 }
 
@@ -191,7 +192,7 @@ func (l *laneTimeline) firmAt(at int64) int64 {
 	if l == nil {
 		return 0
 	}
-	return l.line.peak(at, at+1) - l.lent.peak(at, at+1)
+	return l.line.Peak(at, at+1) - l.lent.Peak(at, at+1)
 }
 
 // free returns what the room has on a lane before the plan counts anything.
@@ -305,7 +306,7 @@ func (g *nodeTimeline) fit(room *Room, load *placement.Amounts, s span, now int6
 			return false
 		}
 		l := g.lane(lane{name: name})
-		if l == nil || l.yielding == 0 && l.line.highest() <= spare-amount {
+		if l == nil || l.yielding == 0 && l.line.Highest() <= spare-amount {
 			return true
 		}
 		return l.peak(s, now) <= spare-amount

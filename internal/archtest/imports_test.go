@@ -16,8 +16,8 @@ import (
 func importTable() map[string][]string {
 	return map[string][]string{
 		"placement":   {},
-		"quota":       {"placement", "internal/deadline", "internal/statetime"},
-		"reservation": {"placement", "internal/deadline", "internal/statetime"},
+		"quota":       {"placement", "internal/deadline", "internal/skyline", "internal/statetime"},
+		"reservation": {"placement", "internal/deadline", "internal/skyline", "internal/statetime"},
 
 		"scheduler":             {"placement", "quota", "reservation", "internal/deadline", "internal/statetime", "internal/index"},
 		"scheduler/boltjournal": {"scheduler"},
@@ -43,6 +43,7 @@ func importTable() map[string][]string {
 		"internal/index":     {"placement"},
 		"internal/raftdiff":  {},
 		"internal/sim":       {"raft", "internal/faultnet"},
+		"internal/skyline":   {},
 		"internal/statetime": {},
 	}
 }

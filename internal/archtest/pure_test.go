@@ -37,6 +37,7 @@ func purePatterns() []string {
 		"raft/config.go",
 		"raft/errors.go",
 		"internal/deadline/*.go",
+		"internal/skyline/*.go",
 		"internal/statetime/*.go",
 		"internal/index/*.go",
 		"internal/faultnet/*.go",
