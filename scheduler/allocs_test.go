@@ -1,6 +1,10 @@
 package scheduler
 
 import (
+	"context"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -43,4 +47,47 @@ func TestAllocations(t *testing.T) {
 			require.LessOrEqual(t, got, test.place, "Place and Release")
 		})
 	}
+}
+
+// TestAllocationsBesideAWatcher bounds what placing and releasing allocate while
+// events are told: the instance's record and two changes.
+func TestAllocationsBesideAWatcher(t *testing.T) {
+	s := newTestScheduler(t, Config{Hooks: Hooks{Event: func(Event) {}}})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var reader sync.WaitGroup
+	defer reader.Wait()
+	defer cancel()
+	for range 100 {
+		addNodes(t, s, benchmarkNode(int(s.Version())))
+	}
+	req := benchmarkRequest(benchmarkNames(), 1, "repeated", "label")
+	req.ID = "standing"
+	place(t, s, req)
+	req.ID = "next"
+	pair := func() {
+		_, err := s.Place(t.Context(), req)
+		require.NoError(t, err)
+		require.NoError(t, s.Release(t.Context(), req.ID))
+	}
+	var read atomic.Int64
+	events := s.Watch(ctx, s.Version())
+	reader.Go(func() {
+		for range events {
+			read.Add(1)
+		}
+	})
+	for s.history.lost == 0 {
+		pair() // until the ring has its size
+	}
+	require.LessOrEqual(t, testing.AllocsPerRun(1000, pair), 3.0)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	const pairs = 10_000
+	for range pairs {
+		pair()
+	}
+	runtime.ReadMemStats(&after)
+	require.LessOrEqual(t, (after.TotalAlloc-before.TotalAlloc)/pairs, uint64(400))
+	require.NotZero(t, read.Load())
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/rads-project/constellation/placement"
@@ -47,48 +48,46 @@ func (s *Scheduler) read(ctx context.Context, look func(*state) error) error {
 	return s.unlockAndWait(ctx, look(s.state))
 }
 
-// listeningLocked reports whether entries must be kept for anybody.
+// listeningLocked reports whether events must be made for anybody.
 func (s *Scheduler) listeningLocked() bool {
-	return s.cfg.Journal != nil || s.cfg.Hooks.Event != nil || s.history.watched
+	return s.cfg.Journal != nil || s.hooks.hook != nil || s.history.watched
 }
 
 // commitLocked applies a change as one entry at the present. What it returns
 // is valid until the next call.
 func (s *Scheduler) commitLocked(c decided) *outcome {
-	e := &s.scratch.entry
-	if s.listeningLocked() {
-		e = new(entry)
-	}
-	*e = entry{seq: s.state.seq + 1, time: s.now, token: s.token, changes: append(e.changes[:0], c)}
-	s.applyLocked(e, false)
+	s.applyLocked(false, c)
 	return &s.scratch.outcome
 }
 
-// applyLocked applies an entry and queues it if anybody listens. It returns
-// the events then, or if the caller wants them.
-func (s *Scheduler) applyLocked(e *entry, wanted bool) []Event {
+// applyLocked applies an entry at the present, and has its events told if anybody
+// listens. It returns them if the caller wants them.
+func (s *Scheduler) applyLocked(wanted bool, changes ...decided) []Event {
 	defer s.signalLocked()
-	listening := s.listeningLocked()
-	out := &s.scratch.outcome
-	*out = outcome{}
-	if !listening && !wanted {
-		s.breakLocked(e, s.state.commit(e, out))
-		return nil
+	e := &s.scratch.entry
+	if s.cfg.Journal != nil {
+		*e = entry{} // whose changes are kept
 	}
-	var events []Event
-	out.tell = func(c Change) {
-		events = append(events, Event{Seq: e.seq, Time: s.state.now, Token: e.token, Change: c})
-	}
+	*e = entry{seq: s.state.seq + 1, time: s.now, token: s.token, changes: append(e.changes[:0], changes...)}
+	out, before := &s.scratch.outcome, len(s.outbox.events)
+	*out = outcome{telling: wanted || s.listeningLocked(), events: s.outbox.events}
+	defer func() { out.events = nil }()
 	if err := s.state.commit(e, out); err != nil {
+		clear(out.events[before:])
 		s.breakLocked(e, err)
 		return nil
 	}
-	if listening {
-		s.outbox.pending = append(s.outbox.pending, e)
-		s.outbox.events = append(s.outbox.events, events)
-		s.outbox.last = e.seq
+	var told []Event
+	if wanted {
+		told = slices.Clone(out.events[before:])
 	}
-	return events
+	if s.cfg.Journal != nil {
+		s.outbox.pending, s.outbox.events, s.outbox.last = append(s.outbox.pending, *e), out.events, e.seq
+	} else { // it is as durable as it will ever be
+		s.publishLocked(out.events)
+		s.outbox.events = reusable(out.events)
+	}
+	return told
 }
 
 // breakLocked closes the scheduler if an entry could not be carried out. Nobody
@@ -120,7 +119,7 @@ func (s *Scheduler) advanceLocked(reading time.Time, wanted bool) ([]Event, erro
 	s.now = present
 	var events []Event
 	if due, ok := s.state.nextDeadline(); ok && !due.After(s.now) {
-		events = s.applyLocked(&entry{seq: s.state.seq + 1, time: s.now, token: s.token}, wanted)
+		events = s.applyLocked(wanted)
 	}
 	if s.failure != nil {
 		return nil, s.failure
@@ -133,6 +132,7 @@ func (s *Scheduler) advanceLocked(reading time.Time, wanted bool) ([]Event, erro
 // durable. It returns err, or the reason why the answer may not be given: the
 // scheduler failed, or ctx ended the wait. Events are delivered on the way.
 func (s *Scheduler) unlockAndWait(ctx context.Context, err error) error {
+	defer s.hooks.drain()
 	defer s.mu.Unlock()
 	seq := s.outbox.last
 	gaveUp := s.awaitLocked(ctx, seq)
@@ -146,15 +146,14 @@ func (s *Scheduler) unlockAndWait(ctx context.Context, err error) error {
 	default:
 		err = s.failure
 	}
-	s.deliverLocked()
 	return err
 }
 
-// outbox is what has been applied and not yet delivered: entries for the journal,
-// then events for hooks and watchers.
+// outbox is what has been applied and is not durable yet: entries for the journal,
+// and their events for hooks and watchers.
 type outbox struct {
-	pending   []*entry      // to be appended, in order
-	events    [][]Event     // of each pending entry
+	pending   []entry       // to be appended, in order
+	events    []Event       // of the pending entries, in order
 	last      uint64        // Seq of the last entry that ever was pending
 	durable   uint64        // Seq up to which pending entries are durable
 	appending bool          // somebody writes the journal
@@ -164,9 +163,6 @@ type outbox struct {
 	waiting   int           // who waits for that
 	calls     int           // that wait until what they saw is durable
 	abandoned bool          // Close has given up waiting for that
-
-	deliver    []Event // durable, waiting for hooks
-	delivering bool    // somebody calls the hooks
 }
 
 // appendLeftLocked appends what callers have left that gave up: it must not
@@ -225,45 +221,40 @@ func (s *Scheduler) awaitAppendLocked(ctx context.Context) error {
 // wait, without holding the lock meanwhile. If ctx may end before the journal
 // returns it only starts that, and the caller is to wait like all others.
 func (s *Scheduler) appendLocked(ctx context.Context) {
-	switch {
-	case s.cfg.Journal == nil:
-		entries, events := s.takePendingLocked()
-		s.appendedLocked(entries, events)
-	case ctx.Done() == nil:
+	if ctx.Done() == nil {
 		s.appendPendingLocked()
-	default:
-		s.outbox.appending = true
-		go s.appendInBackground()
+		return
 	}
+	s.outbox.appending = true
+	go s.appendInBackground()
 }
 
 // appendInBackground appends for a caller whose ctx may end first, and finishes
 // the follow-up work if nobody else waits any more.
 func (s *Scheduler) appendInBackground() {
+	if s.appendForNobody() {
+		s.hooks.drain()
+	}
+}
+
+// appendForNobody appends, and reports whether nobody waits for that any more.
+func (s *Scheduler) appendForNobody() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.appendPendingLocked()
-	if s.outbox.waiting == 0 {
-		s.appendLeftLocked(context.Background())
-		s.deliverLocked()
+	if s.outbox.waiting > 0 {
+		return false
 	}
+	s.appendLeftLocked(context.Background())
+	return true
 }
 
-func (s *Scheduler) takePendingLocked() ([]*entry, [][]Event) {
-	entries, events := s.outbox.pending, s.outbox.events
-	s.outbox.pending, s.outbox.events = nil, nil
-	return entries, events
-}
-
-// appendedLocked notes what is durable now, for those who listen.
-func (s *Scheduler) appendedLocked(entries []*entry, events [][]Event) {
-	s.outbox.durable = max(s.outbox.durable, entries[len(entries)-1].seq)
-	for _, e := range events {
-		s.history.record(e)
-		if s.cfg.Hooks.Event != nil {
-			s.outbox.deliver = append(s.outbox.deliver, e...)
-		}
+// publishLocked hands durable events on to those who listen.
+func (s *Scheduler) publishLocked(events []Event) {
+	if s.history.watched {
+		s.history.record(events)
 	}
+	s.hooks.add(events)
 }
 
 // appendPendingLocked appends everything pending to the journal.
@@ -277,15 +268,17 @@ func (s *Scheduler) appendPendingLocked() {
 	if s.failure != nil {
 		return
 	}
-	entries, events := s.takePendingLocked()
+	entries, events := s.outbox.pending, s.outbox.events
+	s.outbox.pending, s.outbox.events = nil, nil
 	if s.writeLocked(entries) && !s.outbox.abandoned {
-		s.appendedLocked(entries, events)
+		s.outbox.durable = entries[len(entries)-1].seq
+		s.publishLocked(events)
 	}
 }
 
 // writeLocked appends entries to the journal with the lock let go of
 // meanwhile. It reports false if that failed, and with it the scheduler.
-func (s *Scheduler) writeLocked(entries []*entry) bool {
+func (s *Scheduler) writeLocked(entries []entry) bool {
 	s.mu.Unlock()
 	err := error(&JournalError{Unknown: true, Cause: errors.New("it did not return")})
 	defer func() {
@@ -315,7 +308,7 @@ func (s *Scheduler) wakeAppendedLocked() {
 	}
 }
 
-func (s *Scheduler) encodeAndAppend(entries []*entry) error {
+func (s *Scheduler) encodeAndAppend(entries []entry) error {
 	records := make([]Record, len(entries))
 	for i, e := range entries {
 		data, err := e.encode()
@@ -351,33 +344,4 @@ func (s *Scheduler) failLocked(err error) {
 	case !errors.Is(s.failure, ErrClosed):
 		s.failure = err
 	}
-}
-
-// deliverLocked calls hooks for all durable events, unless another caller is
-// at it; that one then takes ours along. The lock is not held meanwhile. A
-// hook that panics costs no other event its hooks: they are called while the
-// panic goes on.
-func (s *Scheduler) deliverLocked() {
-	if s.outbox.delivering || len(s.outbox.deliver) == 0 {
-		return
-	}
-	s.outbox.delivering = true
-	defer func() {
-		s.outbox.delivering = false
-		s.deliverLocked() // what a panic has left
-	}()
-	for len(s.outbox.deliver) > 0 {
-		e := s.outbox.deliver[0]
-		if s.outbox.deliver = s.outbox.deliver[1:]; len(s.outbox.deliver) == 0 {
-			s.outbox.deliver = nil // and with it what the events point to
-		}
-		s.callHooksLocked(e)
-	}
-}
-
-// callHooksLocked calls the hooks with the lock let go of meanwhile.
-func (s *Scheduler) callHooksLocked(e Event) {
-	s.mu.Unlock()
-	defer s.mu.Lock()
-	s.cfg.Hooks.Event(e)
 }

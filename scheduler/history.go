@@ -2,68 +2,148 @@ package scheduler
 
 import (
 	"reflect"
+	"sort"
 	"sync"
 	"time"
+	"unsafe"
 
-	"github.com/rads-project/constellation/internal/index"
+	"github.com/rads-project/constellation/placement"
 )
 
-// The bounds of a history. An event counts with all that it points to.
+// The bounds of a history. An event counts with about all that it points to.
 const (
-	historySize  = 4096
+	historySize  = 1 << 16
 	historyBytes = 16 << 20
 )
 
-// history is a ring of the latest events. Watchers read it at their own pace;
-// one that falls behind goes on with the next whole entry, so that it finds a
-// gap in Seq. It has a lock of its own, so that watchers hold up no decision;
-// the scheduler's is taken before it.
+// history keeps the latest events, in blocks. Watchers read it at their own pace,
+// each from a place of its own. It has a lock of its own, so that they hold up no
+// decision; the scheduler's is taken before it. A watcher holds it while it looks
+// for its next block, whose events it then reads without a lock: they are not
+// changed any more.
+//
+// Those that have read everything wait in a queue. Who makes an event wakes one of
+// them, unless one is on its way; that one wakes two when it reads, and each of
+// those two more. So an event costs its maker the same beside any number of
+// watchers, and watchers that read are woken by nobody. To wake costs more than to
+// read an event: beyond a thousand times in a second the first one sleeps for a
+// while, so that there is more to read.
 type history struct {
-	watched bool // somebody has called Watch; guarded by the scheduler's lock
+	watched bool // events are recorded; guarded by the scheduler's lock
 
-	mu    sync.Mutex    // guards all below
-	ring  []recorded    // event i is ring[i%historySize]
-	first uint64        // the oldest that is kept
-	total uint64        // events ever recorded
-	bytes int           // of those that are kept
-	lost  uint64        // Seq of the last event that is not kept any more
-	more  chan struct{} // closed at the next event; nil while nobody waits
+	mu     sync.Mutex // guards all below
+	blocks []*block   // oldest first
+	total  uint64     // events ever recorded; the place of the next
+	bytes  int        // of those that are kept
+	lost   uint64     // Seq of the last event that is not kept, as far as is known
+	spare  *block     // empty
+	idle   watcher    // its next and prev are the ends of the queue
+	roused *watcher   // on its way from there, to wake the others; nil is none
+	due    time.Time  // of the next one, at the pace of wakePace
+	asleep int        // watchers in the queue
+	woken  int        // watchers, ever
 }
 
-type recorded struct {
-	Event
-	bytes int
+// Watchers are woken at once, but when that has happened more often than once in
+// wakePace, or in wakeCost for each of them, over a time of wakeBurst.
+const (
+	wakePace  = time.Millisecond
+	wakeCost  = 10 * time.Microsecond
+	wakeBurst = 100 * wakePace
+)
+
+// block holds consecutive events.
+type block struct {
+	first   uint64  // place of the first
+	events  []Event // of a capacity that is never exceeded
+	bytes   int
+	readers int // who read events of it without the lock
 }
 
-// record keeps events, and forgets the oldest beyond either bound. The latest is
-// kept however large it is.
+// The bounds of a block. It has at least one event, however large that is.
+const (
+	blockSize  = 256
+	blockBytes = historyBytes / 64
+)
+
+func (b *block) end() uint64 { return b.first + uint64(len(b.events)) }
+
+// watcher is one iteration over the result of Watch.
+type watcher struct {
+	place      uint64        // of the next event
+	block      *block        // that it reads without the lock, or nil
+	wake       chan struct{} // gets a value when the queue lets go of it
+	next, prev *watcher      // in the queue, nil if it is not in it
+}
+
+func newWatcher(place uint64) *watcher {
+	return &watcher{place: place, wake: make(chan struct{}, 1)}
+}
+
+// start lets events be recorded from now on, which is after that of a Seq.
+func (h *history) start(lost uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.watched, h.lost = true, lost
+}
+
+// record keeps events, and forgets the oldest beyond either bound.
 func (h *history) record(events []Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, e := range events {
-		bytes := bytesOf(reflect.ValueOf(e))
-		for h.first < h.total && (h.total-h.first == historySize || h.bytes+bytes > historyBytes) {
-			h.forget()
-		}
-		if len(h.ring) < historySize && uint64(len(h.ring)) == h.total {
-			h.ring = append(h.ring, recorded{})
-		}
-		h.ring[h.total%historySize] = recorded{e, bytes}
-		h.bytes += bytes
-		h.total++
+		h.add(e)
 	}
-	if h.more != nil && len(events) > 0 {
-		close(h.more)
-		h.more = nil
+	if h.roused == nil {
+		h.roused = h.wakeNext()
 	}
 }
 
+func (h *history) add(e Event) {
+	b := h.latest()
+	if b == nil || len(b.events) == blockSize || b.bytes > blockBytes {
+		b = h.grow()
+	}
+	bytes := h.bytesOf(e.Change)
+	b.events = append(b.events, e)
+	b.bytes += bytes
+	h.bytes += bytes
+	h.total++
+	for len(h.blocks) > 1 && (h.total-h.blocks[0].first > historySize || h.bytes > historyBytes) {
+		h.forget()
+	}
+}
+
+func (h *history) latest() *block {
+	if len(h.blocks) == 0 {
+		return nil
+	}
+	return h.blocks[len(h.blocks)-1]
+}
+
+func (h *history) grow() *block {
+	b := h.spare
+	if h.spare = nil; b == nil {
+		b = &block{events: make([]Event, 0, blockSize)}
+	}
+	b.first = h.total
+	h.blocks = append(h.blocks, b)
+	return b
+}
+
+// forget drops the oldest block, and keeps its memory for the next one if nobody
+// reads it.
 func (h *history) forget() {
-	oldest := &h.ring[h.first%historySize]
-	h.lost = oldest.Seq
-	h.bytes -= oldest.bytes
-	*oldest = recorded{}
-	h.first++
+	b := h.blocks[0]
+	h.blocks[0] = nil
+	h.blocks = h.blocks[1:]
+	h.lost = b.events[len(b.events)-1].Seq
+	h.bytes -= b.bytes
+	if b.readers == 0 {
+		clear(b.events)
+		b.events, b.bytes = b.events[:0], 0
+		h.spare = b
+	}
 }
 
 // end returns the place after the latest event.
@@ -82,38 +162,160 @@ func (h *history) after(seq uint64) uint64 {
 }
 
 func (h *history) afterLocked(seq uint64) uint64 {
-	place, seq := h.first, max(seq, h.lost)
-	for place < h.total && h.ring[place%historySize].Seq <= seq {
-		place++
+	seq = max(seq, h.lost)
+	above := func(e Event) bool { return e.Seq > seq }
+	i := sort.Search(len(h.blocks), func(i int) bool { return above(h.blocks[i].events[len(h.blocks[i].events)-1]) })
+	if i == len(h.blocks) {
+		return h.total
 	}
-	return place
+	b := h.blocks[i]
+	return b.first + uint64(sort.Search(len(b.events), func(j int) bool { return above(b.events[j]) }))
 }
 
-// watchBatch is how many events a watcher takes at once.
-const watchBatch = 64
+// unended is the place at which a watch ends that goes on.
+const unended = ^uint64(0)
 
-// read appends a batch of events from a place on, which it moves, up to an end,
-// and returns, if there is none, a channel that tells of the next.
-func (h *history) read(batch []Event, place *uint64, end uint64) ([]Event, <-chan struct{}) {
+// take moves a watcher past the next events, up to an end, and returns them. They
+// stay as they are until its next call. If there are none and there may be some
+// later, the watcher waits to be woken.
+func (h *history) take(w *watcher, end uint64) []Event {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if *place < h.first {
-		*place = h.afterLocked(0)
+	h.leave(w)
+	h.wakeTwo() // also instead of one that does not wait any more
+	if len(h.blocks) > 0 && w.place < h.blocks[0].first {
+		w.place = h.afterLocked(0)
 	}
-	for ; *place < min(h.total, end) && len(batch) < watchBatch; *place++ {
-		batch = append(batch, h.ring[*place%historySize].Event)
+	if w.place >= min(h.total, end) {
+		if end == unended {
+			h.enqueue(w)
+		}
+		return nil
 	}
-	if h.more == nil {
-		h.more = make(chan struct{})
+	i := sort.Search(len(h.blocks), func(i int) bool { return h.blocks[i].end() > w.place })
+	b := h.blocks[i]
+	b.readers++
+	from, to := w.place-b.first, min(b.end(), end)-b.first
+	w.block, w.place = b, b.first+to
+	return b.events[from:to]
+}
+
+// quit lets go of a watcher that has ended.
+func (h *history) quit(w *watcher) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.leave(w)
+	h.wakeTwo()
+}
+
+// leave ends what a watcher does in the history: to read, to wait, to be woken.
+func (h *history) leave(w *watcher) {
+	if h.roused == w {
+		h.roused = nil
 	}
-	return batch, h.more
+	if w.block != nil {
+		w.block.readers--
+		w.block = nil
+	}
+	if w.next != nil {
+		h.dequeue(w)
+	}
+	select {
+	case <-w.wake:
+	default:
+	}
+}
+
+// wakeTwo wakes two that wait.
+func (h *history) wakeTwo() {
+	h.wakeNext()
+	h.wakeNext()
+}
+
+// wakeNext wakes who has waited longest, if there is something that it has not
+// read, and returns it. The queue is in the order of places.
+func (h *history) wakeNext() *watcher {
+	w := h.idle.next
+	if w == nil || w == &h.idle || w.place >= h.total {
+		return nil
+	}
+	h.dequeue(w)
+	w.wake <- struct{}{}
+	h.woken++
+	return w
+}
+
+// pause returns how long a watcher that was woken sleeps before it reads.
+func (h *history) pause(w *watcher, now time.Time) time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.roused != w {
+		return 0
+	}
+	if earliest := now.Add(-wakeBurst); h.due.Before(earliest) {
+		h.due = earliest
+	}
+	h.due = h.due.Add(max(wakePace, time.Duration(h.asleep)*wakeCost))
+	return h.due.Sub(now)
+}
+
+// enqueue lets a watcher wait that has read everything.
+func (h *history) enqueue(w *watcher) {
+	if h.idle.next == nil {
+		h.idle.next, h.idle.prev = &h.idle, &h.idle
+	}
+	w.next, w.prev = &h.idle, h.idle.prev
+	w.next.prev, w.prev.next = w, w
+	h.asleep++
+}
+
+func (h *history) dequeue(w *watcher) {
+	w.next.prev, w.prev.next = w.prev, w.next
+	w.next, w.prev = nil, nil
+	h.asleep--
+}
+
+// bytesOf returns about how much memory an event takes, with all that its change
+// points to. The rules of a request count once while an event that counts them is
+// kept, so that all count once or twice. What is common is added up; the rest,
+// which is rare, is walked.
+func (h *history) bytesOf(c Change) int {
+	bytes := int(unsafe.Sizeof(Event{}))
+	switch c := c.(type) {
+	case nil:
+		return bytes
+	case *Placed:
+		bytes += int(unsafe.Sizeof(*c)) + len(c.ID) + len(c.NodeID) + 2*len(c.Devices) + bytesOfCustom(c.Resources)
+		if c.class != nil && h.blocks[0].first >= c.class.Kept {
+			c.class.Kept = h.total + 1
+			bytes += c.class.Bytes()
+		}
+		if c.Claim != nil {
+			bytes += bytesOf(reflect.ValueOf(c.Claim))
+		}
+		return bytes
+	case *Released:
+		return bytes + int(unsafe.Sizeof(*c)) + len(c.ID)
+	case *Resized:
+		return bytes + int(unsafe.Sizeof(*c)) + len(c.ID) + 2*len(c.Devices) + bytesOfCustom(c.Resources)
+	case *InstanceMarked:
+		return bytes + int(unsafe.Sizeof(*c)) + len(c.ID) + len(c.NodeID)
+	default:
+		return bytes + bytesOf(reflect.ValueOf(c))
+	}
+}
+
+func bytesOfCustom(r placement.Resources) int {
+	bytes := 0
+	for name := range r.Custom {
+		bytes += 4*8 + len(name)
+	}
+	return bytes
 }
 
 // bytesOf returns about how much memory a value takes, with all that it points
-// to but what it shares with the state.
-func bytesOf(v reflect.Value) int {
-	return int(v.Type().Size()) + bytesBehind(v)
-}
+// to.
+func bytesOf(v reflect.Value) int { return int(v.Type().Size()) + bytesBehind(v) }
 
 func bytesBehind(v reflect.Value) int {
 	bytes := 0
@@ -129,7 +331,7 @@ func bytesBehind(v reflect.Value) int {
 			bytes += bytesOf(pairs.Key()) + bytesOf(pairs.Value())
 		}
 	case reflect.Pointer, reflect.Interface:
-		if !v.IsNil() && v.Type() != reflect.TypeFor[*index.Class]() {
+		if !v.IsNil() {
 			bytes = bytesOf(v.Elem())
 		}
 	case reflect.Struct:

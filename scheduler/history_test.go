@@ -29,19 +29,19 @@ func TestHistoryIsBoundedByBytes(t *testing.T) {
 		require.NoError(t, s.Release(t.Context(), fmt.Sprint("a", i)))
 		require.LessOrEqual(t, s.history.bytes, historyBytes)
 	}
-	kept := s.history.total - s.history.first
-	require.Less(t, kept, uint64(2*(historyBytes/(40*900))+2))
-	require.Greater(t, kept, uint64(historyBytes/(40*1200)))
-	require.Zero(t, s.history.ring[0], "what it pointed to is free")
+	kept := s.history.total - s.history.blocks[0].first
+	require.Less(t, kept, uint64(2*(historyBytes/(2*40*900))+2))
+	require.Greater(t, kept, uint64(historyBytes/(4*40*900)))
 	for e := range s.Watch(t.Context(), 1) {
 		require.Equal(t, s.Version()-kept+1, e.Seq)
 		break
 	}
 	var one history
 	one.record([]Event{{Seq: 1, Change: &Released{ID: strings.Repeat("x", 2*historyBytes)}}})
-	require.Equal(t, uint64(1), one.total-one.first, "the latest is kept however large it is")
+	require.Len(t, one.blocks, 1, "the latest is kept however large it is")
 	one.record([]Event{{Seq: 2}})
-	require.Equal(t, uint64(1), one.first)
+	require.Equal(t, uint64(1), one.blocks[0].first)
+	require.Zero(t, one.spare.events[:1][0], "what it pointed to is free")
 }
 
 // TestReleasedIDsAreBoundedByBytes: half as many are known that are twice as

@@ -127,11 +127,11 @@ func TestEveryNamespaceThatIsOverIsTold(t *testing.T) {
 		require.NoError(t, err)
 	}
 	var told []string
-	s.cfg.Hooks = hookOn(func(_ Event, over *QuotaOver) {
+	s.hooks.hook = hookOn(func(_ Event, over *QuotaOver) {
 		for _, u := range over.Usage {
 			told = append(told, u.Namespace)
 		}
-	})
+	}).Event
 	require.NoError(t, s.MarkReady(ctx, "n1"))
 	require.Equal(t, []string{"x", "y"}, told)
 }

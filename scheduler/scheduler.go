@@ -29,7 +29,8 @@ type Scheduler struct {
 	clock    statetime.Clock
 	now      time.Time // that the clock shows, not before state.now
 	outbox   outbox
-	history  history
+	history  history       // has a lock of its own
+	hooks    hookQueue     // and so has this
 	changed  chan struct{} // closed at the next change; nil while nobody waits
 	earliest time.Time     // deadline last announced
 	moved    chan struct{} // closed at the next other one; nil while nobody waits
@@ -79,6 +80,7 @@ func newScheduler(cfg Config) *Scheduler {
 	return &Scheduler{
 		cfg: cfg, lifetime: lifetime, end: end,
 		done: make(chan struct{}), capturing: make(chan struct{}, 1), state: newState(cfg),
+		hooks: hookQueue{hook: cfg.Hooks.Event}, history: history{watched: cfg.Journal != nil || cfg.Hooks.Event != nil},
 	}
 }
 
@@ -126,6 +128,7 @@ func (s *Scheduler) replay(ctx context.Context) error {
 		return err // which the journal may have taken for its end
 	}
 	s.outbox.last, s.outbox.durable = s.state.seq, s.state.seq
+	s.history.lost = s.state.seq
 	s.now, s.clock = s.state.now, statetime.At(s.state.now)
 	return nil
 }
@@ -165,6 +168,7 @@ const closeWait = 10 * time.Second
 // Close takes time in proportion to the callers, waiters and watchers that it
 // wakes.
 func (s *Scheduler) Close() error {
+	defer s.hooks.drain() // of what nobody else has waited for
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.failure == nil {
@@ -179,7 +183,6 @@ func (s *Scheduler) Close() error {
 			return &JournalError{Unknown: true, Cause: errors.New("it goes on after its context has ended")}
 		}
 	}
-	s.deliverLocked() // what nobody else has waited for
 	return nil
 }
 

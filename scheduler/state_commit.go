@@ -12,7 +12,9 @@ import (
 // outcome is what applying an entry comes to: its events, and what the loop
 // that commits it decides on next. A replay has no use for it.
 type outcome struct {
-	tell     func(Change)  // called for every change in order, derived ones at their place; nil is nobody
+	telling  bool          // somebody wants the events
+	events   []Event       // then, one for every change in order, derived ones at their place, after others
+	st       *state        // that changes
 	room     []string      // nodes on which room may have come up for slots that reservations lack
 	overfull string        // node on which room may have gone to reported instances
 	vacated  string        // node on which an instance has left a slot
@@ -20,8 +22,8 @@ type outcome struct {
 }
 
 func (out *outcome) emit(c Change) {
-	if out.tell != nil {
-		out.tell(c)
+	if out.telling {
+		out.events = append(out.events, Event{Seq: out.st.seq, Time: out.st.now, Token: out.st.token, Change: c})
 	}
 }
 
@@ -74,7 +76,7 @@ func (st *state) commit(e *entry, out *outcome) (err error) {
 // begin and step bring the state through an entry, for commit and for a replay
 // alike. They never search, read a clock or fail.
 func (st *state) begin(e *entry, out *outcome) {
-	st.seq, st.token = e.seq, e.token
+	st.seq, st.token, out.st = e.seq, e.token, st
 	st.advance(e.time, out)
 }
 

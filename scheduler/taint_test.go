@@ -131,9 +131,9 @@ func TestDocumentedEvictions(t *testing.T) {
 			c.advance(time.Minute)
 			start := c.Now()
 			evicted := make(map[int]string)
-			s.cfg.Hooks = hookOn(func(e Event, due *EvictionDue) {
+			s.hooks.hook = hookOn(func(e Event, due *EvictionDue) {
 				evicted[int(e.Time.Sub(start)/time.Second)] = due.Taint.String()
-			})
+			}).Event
 			for _, step := range tt.steps {
 				step(t, s)
 				for range 10 {

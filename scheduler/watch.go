@@ -3,7 +3,7 @@ package scheduler
 import (
 	"context"
 	"iter"
-	"math"
+	"time"
 )
 
 // Watch yields the events with a Seq greater than afterSeq, in order. It then
@@ -12,27 +12,32 @@ import (
 // from the last Seq that it has seen. Events of one entry share their Seq, so
 // only starting from one less is certain to miss none.
 //
-// The latest 4,096 events are kept, or fewer if they take more than 16 MiB with
+// The latest 65,536 events are kept, or fewer if they take more than 16 MiB with
 // all that they point to. They are kept from the first call of Watch on, or
 // with hooks or a journal from New or Open on. Call Watch before the changes
 // that it is to see, even if another goroutine ranges over the result. A
 // watcher that asks for events that are not kept any more sees a gap in Seq and
-// should read the state again. No lock is held while yielding.
+// should read the state again. No lock is held while yielding. Everybody who
+// listens shares the events: see Hooks for what may not be done with them.
 //
-// A watcher takes up to 64 events at once, under a lock of the history alone.
-// Each entry wakes every watcher that waits for one, so that it costs time in
-// proportion to them.
+// An event costs its maker the same beside any number of watchers. A watcher that
+// has read everything is woken at once by the next event, but sleeps for some
+// milliseconds first where that happens more than 1,000 times a second, or 100,000
+// times for all watchers together.
 func (s *Scheduler) Watch(ctx context.Context, afterSeq uint64) iter.Seq[Event] {
 	s.mu.Lock()
-	s.history.watched = true
+	if !s.history.watched {
+		s.history.start(s.durableLocked())
+	}
 	s.mu.Unlock()
 	return func(yield func(Event) bool) {
-		place, batch := s.history.after(afterSeq), make([]Event, 0, watchBatch)
-		for end := uint64(unended); ; {
+		w := newWatcher(s.history.after(afterSeq))
+		defer s.history.quit(w)
+		for end := unended; ; {
 			if end == unended && ctx.Err() != nil {
 				end = s.recorded(ctx)
 			}
-			events, wait := s.history.read(batch, &place, end)
+			events := s.history.take(w, end)
 			for _, e := range events {
 				if !yield(e) {
 					return
@@ -45,7 +50,8 @@ func (s *Scheduler) Watch(ctx context.Context, afterSeq uint64) iter.Seq[Event] 
 				return
 			}
 			select {
-			case <-wait:
+			case <-w.wake:
+				s.rest(ctx, s.history.pause(w, time.Now()))
 			case <-s.done:
 				end = s.recorded(ctx)
 			case <-ctx.Done():
@@ -54,8 +60,17 @@ func (s *Scheduler) Watch(ctx context.Context, afterSeq uint64) iter.Seq[Event] 
 	}
 }
 
-// unended is the place at which a watch ends that goes on.
-const unended = math.MaxUint64
+// rest sleeps unless ctx or the scheduler ends.
+func (s *Scheduler) rest(ctx context.Context, pause time.Duration) {
+	if pause <= 0 {
+		return
+	}
+	select {
+	case <-time.After(pause):
+	case <-s.done:
+	case <-ctx.Done():
+	}
+}
 
 // recorded returns the place after the latest event. Of a scheduler that closes
 // that is after the append under way, which may get through.

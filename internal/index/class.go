@@ -3,6 +3,7 @@ package index
 import (
 	"iter"
 	"slices"
+	"unsafe"
 
 	"github.com/rads-project/constellation/placement"
 )
@@ -11,6 +12,9 @@ import (
 // with the same rules share one, and what is compiled from the rules hangs
 // there.
 type Class struct {
+	// Kept is for whoever keeps classes beyond the index, which does not read it.
+	Kept uint64
+
 	request placement.Request
 	rules   string // the request as its ruleWriter writes it
 	refs    int
@@ -29,6 +33,10 @@ type Class struct {
 // Request returns the rules as a request without ID and Resources. It is
 // shared and must not be changed.
 func (c *Class) Request() *placement.Request { return &c.request }
+
+// Bytes returns about how much memory the class takes once the index has forgotten
+// it: the rules, as they were given and as text, and the structs in between.
+func (c *Class) Bytes() int { return int(unsafe.Sizeof(*c)) + 3*len(c.rules) }
 
 // classTable interns classes.
 //
