@@ -155,7 +155,7 @@ func (s *Scheduler) ExplainNode(ctx context.Context, req placement.Request, node
 		n, err := st.node(nodeID)
 		if err == nil {
 			st.withoutOwn(st.made(&req, q), func() {
-				found := st.index.Verdict(q, n.slot)
+				found := st.index.Verdict(q, n.row)
 				v = st.verdict(s.now, q, n, &found)
 			})
 		}
@@ -180,7 +180,7 @@ func (s *Scheduler) explain(ctx context.Context, req *placement.Request, look fu
 
 // nodeVerdict says why the query fits on a node or does not.
 func (st *state) nodeVerdict(now time.Time, q *index.Query, n *node) NodeVerdict {
-	found := st.index.Verdict(q, n.slot)
+	found := st.index.Verdict(q, n.row)
 	return st.verdict(now, q, n, &found)
 }
 
@@ -248,13 +248,13 @@ func (st *state) explain(now time.Time, q *index.Query) Explanation {
 	e := Explanation{ID: q.ID, Version: st.seq, Total: len(st.nodes)}
 	var backfilled []index.Row
 	for to := range st.backfills(now, q) {
-		backfilled = append(backfilled, to.Slot)
+		backfilled = append(backfilled, to.Row)
 	}
 	survey := st.index.Survey(q, backfilled)
 	e.Fit = survey.Fit
 	e.First, e.Failed = reasonCounts(survey.First), reasonCounts(survey.Failed)
 	for _, l := range survey.Lacks {
-		n := st.slots[l.Row]
+		n := st.byRow[l.Row]
 		miss := Miss{Reason: l.Reason, NodeID: n.ID, Shortfall: l.Shortfall}
 		if l.Reason.Name == placement.NameGPU {
 			miss.Broken = slices.Clone(n.Devices.Broken)
@@ -264,7 +264,7 @@ func (st *state) explain(now time.Time, q *index.Query) Explanation {
 	if e.Fit == 0 {
 		e.Help = st.help(q, &survey)
 		if e.Total > 0 {
-			nearest := st.nodeVerdict(now, q, st.slots[survey.Nearest])
+			nearest := st.nodeVerdict(now, q, st.byRow[survey.Nearest])
 			e.NearestMiss = &nearest
 		}
 	}
@@ -280,7 +280,7 @@ func (st *state) candidates(now time.Time, q *index.Query) []*node {
 	if best, ok := st.index.Best(q); ok {
 		spots = append(spots, &candidate{Choice: best})
 		for _, choice := range st.index.Top(q, explainedCandidates) {
-			if choice.Slot != best.Slot { // Random has drawn the best from anywhere.
+			if choice.Row != best.Row { // Random has drawn the best from anywhere.
 				spots = append(spots, &candidate{Choice: choice})
 			}
 		}
@@ -294,7 +294,7 @@ func (st *state) candidates(now time.Time, q *index.Query) []*node {
 	}
 	var nodes []*node
 	for _, to := range spots[:min(explainedCandidates, len(spots))] {
-		nodes = append(nodes, st.slots[to.Slot])
+		nodes = append(nodes, st.byRow[to.Row])
 	}
 	return nodes
 }

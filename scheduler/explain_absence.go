@@ -45,7 +45,7 @@ func (st *state) fitsWithoutLower(survey *index.Survey, n *node, priority int32,
 			lower = append(lower, index.Absent{Class: a.class, Resources: &a.resources, Devices: a.devices})
 		}
 	}
-	return len(lower) > 0 && st.index.FitsWithout(survey, n.slot, lower)
+	return len(lower) > 0 && st.index.FitsWithout(survey, n.row, lower)
 }
 
 // withoutOwn calls look with the instance that a request has made taken out of the
@@ -55,9 +55,9 @@ func (st *state) withoutOwn(made *allocation, look func()) {
 		look()
 		return
 	}
-	st.index.Leave(made.node.slot, made.class)
-	st.index.Vacate(made.node.slot, made.class, &made.resources, made.devices)
+	st.index.Leave(made.node.row, made.class)
+	st.index.Vacate(made.node.row, made.class, &made.resources, made.devices)
 	look()
-	st.index.Occupy(made.node.slot, made.class, &made.resources, made.devices)
-	st.index.Join(made.node.slot, made.class)
+	st.index.Occupy(made.node.row, made.class, &made.resources, made.devices)
+	st.index.Join(made.node.row, made.class)
 }

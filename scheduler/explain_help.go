@@ -12,13 +12,13 @@ const preemptionLooks = 4096
 func (st *state) help(q *index.Query, survey *index.Survey) Help {
 	var h Help
 	st.index.Twins(survey, func(row index.Row) bool {
-		h.MoreNodes = st.slots[row].ID
+		h.MoreNodes = st.byRow[row].ID
 		return false
 	})
 	priority := q.Class.Request().Priority
 	preempts, looks := st.index.AnyBelow(priority), preemptionLooks
 	st.index.Waits(survey, func(row index.Row) bool {
-		n := st.slots[row]
+		n := st.byRow[row]
 		if h.Waiting == "" {
 			h.Waiting = n.ID
 		}

@@ -242,8 +242,8 @@ func (m *machine) checkIndex(t *rapid.T) {
 	st := m.s.state
 	for _, n := range st.nodes {
 		now := st.held(n, reservation.Window{Start: m.s.now})
-		require.Equal(t, now.Resources.String(), st.index.Held(n.slot).Resources.String(), n.ID)
-		shown := st.index.Held(n.slot)
+		require.Equal(t, now.Resources.String(), st.index.Held(n.row).Resources.String(), n.ID)
+		shown := st.index.Held(n.row)
 		require.Equal(t, now.Instances, shown.Instances, n.ID)
 		for i := range n.Devices.Count {
 			require.Equal(t, device(&now, i), device(&shown, i), n.ID)

@@ -62,7 +62,7 @@ func (s *Scheduler) decide(ctx context.Context, asked *placement.Request, nodeID
 		d = s.placeLocked(req, to)
 	default:
 		d = Decision{
-			ID: req.ID, NodeID: s.state.slots[to.Slot].ID, Devices: deviceList(to.devices), Score: to.Terms.Normalized(),
+			ID: req.ID, NodeID: s.state.byRow[to.Row].ID, Devices: deviceList(to.devices), Score: to.Terms.Normalized(),
 			Reason:     reasonFor(req.Preferences.Strategy),
 			Generation: to.generation, Version: s.state.seq, Token: s.token,
 		}
@@ -80,7 +80,7 @@ func (s *Scheduler) placeLocked(req *placement.Request, to candidate) Decision {
 		placed = new(Placed)
 	}
 	*placed = Placed{
-		ID: req.ID, Resources: req.Resources.Clone(), NodeID: s.state.slots[to.Slot].ID, Devices: to.devices,
+		ID: req.ID, Resources: req.Resources.Clone(), NodeID: s.state.byRow[to.Row].ID, Devices: to.devices,
 		Score: to.Terms.Normalized(), Generation: to.generation, Claim: to.claim,
 		rules: to.class.Request(), class: to.class,
 	}

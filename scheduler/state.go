@@ -20,7 +20,7 @@ type state struct {
 	token uint64 // of the latest entry
 
 	nodes       map[string]*node
-	slots       []*node // by index.Slot
+	byRow       []*node // by index.Row
 	allocations map[string]*allocation
 	stale       map[string][]*allocation // replaced generations by ID, oldest first
 	replaced    int                      // of these, how many

@@ -126,7 +126,7 @@ func (st *state) bearable(c *NodeAdopted) error {
 func (st *state) countable(n *node, running []Report) error {
 	var used placement.Resources
 	if n != nil {
-		used = st.index.Used(n.slot)
+		used = st.index.Used(n.row)
 	}
 	for _, r := range running {
 		var err error
@@ -218,7 +218,7 @@ func (c *NodeAdopted) apply(st *state, out *outcome) {
 	if n.lost {
 		(&NodeMarked{NodeID: n.ID, Mark: MarkReady}).apply(st, out)
 	}
-	st.index.SetState(n.slot, n.indexState())
+	st.index.SetState(n.row, n.indexState())
 	over := make(overLimit)
 	for _, r := range c.Instances {
 		over.note(st.place(&Placed{

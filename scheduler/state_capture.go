@@ -31,7 +31,7 @@ type capture struct {
 
 	copies []*nodeCopy // by reference, since growing the list holds up decisions
 	infos  []NodeInfo
-	next   index.Row // the first slot that has not had its turn
+	next   index.Row // the first row that has not had its turn
 
 	accounts     table[accountCopy]
 	reservations table[reservation.Reservation]
@@ -151,9 +151,9 @@ func (st *state) captureSome(c *capture, n int) bool {
 }
 
 func (st *state) captureNext(c *capture) bool {
-	if (c.parts.nodes || c.parts.infos) && int(c.next) < len(st.slots) {
+	if (c.parts.nodes || c.parts.infos) && int(c.next) < len(st.byRow) {
 		st.visited++
-		if at := st.slots[c.next]; at != nil {
+		if at := st.byRow[c.next]; at != nil {
 			st.preserve(at)
 		}
 		c.next++

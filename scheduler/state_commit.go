@@ -200,7 +200,7 @@ func (next *consequences) decide(out *outcome) decided {
 			return &PlanChanged{Changes: moves}
 		}
 	}
-	if n := st.nodes[out.vacated]; n != nil && st.index.Overheld(n.slot) {
+	if n := st.nodes[out.vacated]; n != nil && st.index.Overheld(n.row) {
 		out.vacated = ""
 		if moves := st.plan.NodeChanged(&planNodes{st: st}, n.ID); len(moves) > 0 {
 			return &PlanChanged{Changes: moves}

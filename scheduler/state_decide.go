@@ -59,7 +59,7 @@ func (st *state) find(now time.Time, req *placement.Request, nodeID string) (can
 	if exceeded := st.admits(now, req); exceeded != nil || err != nil {
 		return candidate{}, both(err, exceeded)
 	}
-	to.class, to.devices, to.generation = q.Class, st.index.Devices(q, to.Slot, to.held), generation
+	to.class, to.devices, to.generation = q.Class, st.index.Devices(q, to.Row, to.held), generation
 	return to, nil
 }
 
@@ -118,13 +118,13 @@ func (st *state) choose(now time.Time, req *placement.Request, q *index.Query, o
 }
 
 func (st *state) chooseOn(now time.Time, q *index.Query, on *node) (candidate, error) {
-	if terms, ok := st.index.Evaluate(q, on.slot, nil); ok {
-		return candidate{Choice: index.Choice{Slot: on.slot, Terms: terms}}, nil
+	if terms, ok := st.index.Evaluate(q, on.row, nil); ok {
+		return candidate{Choice: index.Choice{Row: on.row, Terms: terms}}, nil
 	}
 	if to, ok := st.backfilled(now, q, on); ok {
 		return *to, nil
 	}
-	failures := st.index.Verdict(q, on.slot).Failures
+	failures := st.index.Verdict(q, on.row).Failures
 	return candidate{}, &UnschedulableError{
 		ID: q.ID, Version: st.seq, Total: 1, Reasons: []ReasonCount{{failures[0].Reason, 1}},
 	}
@@ -194,12 +194,12 @@ func (st *state) backfills(now time.Time, q *index.Query) iter.Seq[*candidate] {
 // query's own window does not count.
 func (st *state) backfilled(now time.Time, q *index.Query, n *node) (*candidate, bool) {
 	w, bounded := ownWindow(now, q.Class.Request())
-	if !bounded || !st.reserved[n] || st.index.Fits(q, n.slot) {
+	if !bounded || !st.reserved[n] || st.index.Fits(q, n.row) {
 		return nil, false
 	}
 	held := st.heldFor(n, q.Class.Request(), w)
-	terms, ok := st.index.Evaluate(q, n.slot, &held)
-	return &candidate{Choice: index.Choice{Slot: n.slot, Terms: terms}, held: &held}, ok
+	terms, ok := st.index.Evaluate(q, n.row, &held)
+	return &candidate{Choice: index.Choice{Row: n.row, Terms: terms}, held: &held}, ok
 }
 
 // heldFor returns what is held on a node in the way of a request that needs room
@@ -223,14 +223,14 @@ func (st *state) better(q *index.Query, a, b *candidate) bool {
 		return a.Terms.Soft > b.Terms.Soft
 	}
 	if strategy == placement.Spread {
-		if order := cmp.Compare(st.index.Group(q, a.Slot), st.index.Group(q, b.Slot)); order != 0 {
+		if order := cmp.Compare(st.index.Group(q, a.Row), st.index.Group(q, b.Row)); order != 0 {
 			return order < 0
 		}
 	}
 	if order := cmp.Compare(placement.Score(a.Terms), placement.Score(b.Terms)); order != 0 {
 		return order > 0
 	}
-	return st.slots[a.Slot].join < st.slots[b.Slot].join
+	return st.byRow[a.Row].join < st.byRow[b.Row].join
 }
 
 // Decision is where an instance runs, or would run.

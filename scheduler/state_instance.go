@@ -226,9 +226,9 @@ func (st *state) addToNode(a *allocation, n *node) {
 	a.node = n
 	st.edit(n).link(a)
 	a.class = st.index.Retain(a.class)
-	st.index.Occupy(n.slot, a.class, &a.resources, a.devices)
+	st.index.Occupy(n.row, a.class, &a.resources, a.devices)
 	if a.state == running {
-		st.index.Join(n.slot, a.class)
+		st.index.Join(n.row, a.class)
 	}
 	if len(n.Taints) > 0 {
 		st.timeEviction(a)
@@ -255,9 +255,9 @@ func (st *state) release(a *allocation, out *outcome) {
 	if a.state == running {
 		st.refund(a)
 		st.leave(a, out)
-		st.index.Leave(a.node.slot, a.class)
+		st.index.Leave(a.node.row, a.class)
 	}
-	st.index.Vacate(a.node.slot, a.class, &a.resources, a.devices)
+	st.index.Vacate(a.node.row, a.class, &a.resources, a.devices)
 	st.index.Release(a.class)
 	st.cancelEviction(a)
 	record.unlink(a)

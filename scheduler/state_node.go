@@ -98,7 +98,7 @@ func (n NodeInfo) HasTaint(key string) bool {
 // node is one node.
 type node struct {
 	nodeRecord
-	slot     index.Row
+	row      index.Row
 	join     uint64
 	captured uint64 // the latest capture that has it
 }
@@ -177,7 +177,7 @@ func (record *nodeRecord) unlink(a *allocation) {
 // nodeInfo describes a node, which is not copied: see Canonical.
 func (st *state) nodeInfo(n *node) NodeInfo {
 	st.visited++
-	free := st.index.Free(n.slot)
+	free := st.index.Free(n.row)
 	for name, amount := range free.All() {
 		if amount < 0 {
 			free = free.With(name, 0)
@@ -187,11 +187,11 @@ func (st *state) nodeInfo(n *node) NodeInfo {
 		Node:       *n.Node,
 		State:      n.state(),
 		Total:      n.Allocatable(),
-		Allocated:  st.index.Used(n.slot).Clone(),
-		Held:       st.index.Held(n.slot).Resources.Clone(),
+		Allocated:  st.index.Used(n.row).Clone(),
+		Held:       st.index.Held(n.row).Resources.Clone(),
 		Available:  free,
-		DeviceFree: slices.Clone(st.index.DeviceFree(n.slot)),
-		Instances:  st.index.Instances(n.slot),
+		DeviceFree: slices.Clone(st.index.DeviceFree(n.row)),
+		Instances:  st.index.Instances(n.row),
 		Join:       n.join,
 		Version:    n.version,
 	}
@@ -219,7 +219,7 @@ func (c *NodeAdded) apply(st *state, out *outcome) {
 	st.joins = c.Join
 	out.roomOn(st, n.ID)
 	if record.unreported = c.Unreported; n.unreported {
-		st.index.SetState(n.slot, n.indexState())
+		st.index.SetState(n.row, n.indexState())
 	}
 }
 
@@ -228,11 +228,11 @@ func (st *state) insertNode(described placement.Node, join uint64) *node {
 	canonical := described.Canonical()
 	n := &node{nodeRecord: nodeRecord{Node: &canonical}, join: join, captured: st.captures}
 	st.nodes[n.ID] = n
-	n.slot = st.index.Add(n.Node, join)
-	if grow := int(n.slot) + 1 - len(st.slots); grow > 0 {
-		st.slots = append(st.slots, make([]*node, grow)...)
+	n.row = st.index.Add(n.Node, join)
+	if grow := int(n.row) + 1 - len(st.byRow); grow > 0 {
+		st.byRow = append(st.byRow, make([]*node, grow)...)
 	}
-	st.slots[n.slot] = n
+	st.byRow[n.row] = n
 	return n
 }
 
@@ -249,7 +249,7 @@ func (c *NodeUpdated) apply(st *state, out *outcome) {
 	record.tainted = st.taintTimes(n.Taints, n.tainted, canonical.Taints)
 	record.Node, record.version = &canonical, st.seq
 	st.index.SetReference(c.Reference)
-	st.index.Update(n.slot, n.Node)
+	st.index.Update(n.row, n.Node)
 	for a := n.first; a != nil; a = a.next {
 		st.timeEviction(a)
 	}
@@ -285,7 +285,7 @@ func (c *NodeMarked) apply(st *state, out *outcome) {
 	case MarkReady:
 		record.lost = false
 	}
-	st.index.SetState(n.slot, n.indexState())
+	st.index.SetState(n.row, n.indexState())
 	if c.Mark != MarkLost && c.Mark != MarkReady {
 		return
 	}
@@ -307,11 +307,11 @@ func (st *state) markInstance(a *allocation, isLost bool, out *outcome) []quota.
 		a.covered = nil
 		st.leave(a, out)
 		a.state, a.version = lost, st.seq
-		st.index.Leave(a.node.slot, a.class)
+		st.index.Leave(a.node.row, a.class)
 		st.cancelEviction(a)
 	case !isLost && a.state == lost:
 		a.state, a.version = running, st.seq
-		st.index.Join(a.node.slot, a.class)
+		st.index.Join(a.node.row, a.class)
 		st.stay(a, time.Time{}, out)
 		st.timeEviction(a)
 		return st.charge(a)
@@ -332,8 +332,8 @@ func (c *NodeRemoved) apply(st *state, out *outcome) {
 		st.release(a, out)
 		out.emit(&InstanceMarked{ID: a.id, Generation: a.generation, NodeID: n.ID, State: Removed})
 	}
-	st.index.Remove(n.slot)
-	st.slots[n.slot] = nil
+	st.index.Remove(n.row)
+	st.byRow[n.row] = nil
 	delete(st.nodes, n.ID)
 	out.roomOn(st, n.ID) // for rules that looked at it
 	delete(st.planned, n)

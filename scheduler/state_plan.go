@@ -83,7 +83,7 @@ func (st *state) hold(n *node) {
 	setMember(st.planned, n, !peak.IsZero())
 	held := st.held(n, st.fromNow())
 	setMember(st.reserved, n, !held.Resources.IsZero() || held.Instances > 0)
-	st.index.SetHeld(n.slot, held)
+	st.index.SetHeld(n.row, held)
 }
 
 func setMember(set map[*node]bool, n *node, member bool) {
@@ -139,7 +139,7 @@ func (st *state) findClaim(now time.Time, id string, req *placement.Request) (ca
 		return candidate{existing: existing}, nil
 	}
 	changes, err := st.plan.Claim(&planNodes{st: st}, id, *req, func(node string) bool {
-		for _, f := range st.index.Verdict(&q, st.nodes[node].slot).Failures {
+		for _, f := range st.index.Verdict(&q, st.nodes[node].row).Failures {
 			switch f.Reason.Kind {
 			case placement.ReasonInstances, placement.ReasonResource, placement.ReasonHold:
 				// The plan has its own count of these.
@@ -159,9 +159,9 @@ func (st *state) findClaim(now time.Time, id string, req *placement.Request) (ca
 	}
 	r, _ := st.plan.Reservation(id)
 	n := st.nodes[r.Slots[claim.Slot].Node]
-	terms := st.index.Verdict(&q, n.slot).Terms
+	terms := st.index.Verdict(&q, n.row).Terms
 	return candidate{
-		Choice: index.Choice{Slot: n.slot, Terms: terms},
+		Choice: index.Choice{Row: n.row, Terms: terms},
 		class:  q.Class, devices: packed(claim.Claim.Devices), generation: generation, claim: claim,
 	}, nil
 }
@@ -250,22 +250,22 @@ func (g *planNodes) For(want *reservation.Want) iter.Seq2[string, reservation.Ro
 			Resources: want.Shape, Preferences: want.Preferences,
 		}, want.Taken)
 		now := !want.Window.Start.After(st.plan.Now())
-		offer := func(slot index.Row) bool {
-			room, ok := g.Room(st.slots[slot].ID)
-			return !ok || now && st.index.Overused(slot) || yield(st.slots[slot].ID, room)
+		offer := func(row index.Row) bool {
+			room, ok := g.Room(st.byRow[row].ID)
+			return !ok || now && st.index.Overused(row) || yield(st.byRow[row].ID, room)
 		}
 		if want.Node != "" {
-			if n, ok := st.nodes[want.Node]; ok && st.index.Meets(q, n.slot) {
-				offer(n.slot)
+			if n, ok := st.nodes[want.Node]; ok && st.index.Meets(q, n.row) {
+				offer(n.row)
 			}
 			return
 		}
 		best, found := st.index.Best(q)
-		if found && !offer(best.Slot) {
+		if found && !offer(best.Row) {
 			return
 		}
-		for slot := range st.index.Ranked(q) {
-			if (!found || slot != best.Slot) && !offer(slot) {
+		for row := range st.index.Ranked(q) {
+			if (!found || row != best.Row) && !offer(row) {
 				return
 			}
 		}
@@ -283,7 +283,7 @@ func (g *planNodes) query(req *placement.Request, taken []string) *index.Query {
 	}
 	for _, id := range taken[known:] {
 		if n, ok := g.st.nodes[id]; ok {
-			g.asked.Joined = append(g.asked.Joined, n.slot)
+			g.asked.Joined = append(g.asked.Joined, n.row)
 		}
 		g.taken = append(g.taken, id)
 	}
@@ -301,9 +301,9 @@ func (st *state) room(n *node, described *placement.Node) reservation.Room {
 		Devices:      make([]int64, described.Devices.Count),
 		Broken:       described.Devices.Broken,
 	}
-	room.Used.Resources, _ = st.index.Used(n.slot).Sub(counted.Resources)
-	room.Used.Instances = st.index.Instances(n.slot) - counted.Instances
-	for i, used := range st.index.DeviceUsed(n.slot) {
+	room.Used.Resources, _ = st.index.Used(n.row).Sub(counted.Resources)
+	room.Used.Instances = st.index.Instances(n.row) - counted.Instances
+	for i, used := range st.index.DeviceUsed(n.row) {
 		if i < len(room.Devices) {
 			room.Devices[i] = used - device(&counted, i)
 		}

@@ -131,7 +131,7 @@ func (st *state) restoreNode(w nodeJSON) *node {
 	record := st.edit(n)
 	record.version, record.tainted = w.Version, w.Tainted
 	record.cordoned, record.lost, record.unreported = w.Cordoned, w.Lost, w.Unreported
-	st.index.SetState(n.slot, n.indexState())
+	st.index.SetState(n.row, n.indexState())
 	return n
 }
 

@@ -36,7 +36,7 @@ func (st *state) canResize(now time.Time, a *allocation, to placement.Resources)
 // roomToGrow refuses growth beyond what is free on the node beside what is held
 // there, GPUs left aside.
 func (st *state) roomToGrow(a *allocation, to placement.Resources, held *index.Hold) error {
-	allocatable, used := a.node.Allocatable(), st.index.Used(a.node.slot)
+	allocatable, used := a.node.Allocatable(), st.index.Used(a.node.row)
 	for name, amount := range to.All() {
 		growth := amount - a.resources.Amount(name)
 		free := allocatable.Amount(name) - used.Amount(name)
@@ -53,7 +53,7 @@ func (st *state) heldFrom(now time.Time, a *allocation) index.Hold {
 	stay, ok := st.plan.Stay(a.id)
 	switch {
 	case !ok || stay.Overstayed:
-		return st.index.Held(a.node.slot)
+		return st.index.Held(a.node.row)
 	case stay.Yield:
 		return st.heldBeside(a.node)
 	default:
@@ -92,7 +92,7 @@ func fractional(gpu int64) bool { return gpu%placement.Device != 0 }
 
 // deviceLeft returns what is left of each device of a node, holds subtracted.
 func (st *state) deviceLeft(n *node, held *index.Hold) []int64 {
-	left := slices.Clone(st.index.DeviceFree(n.slot))
+	left := slices.Clone(st.index.DeviceFree(n.row))
 	for i := range min(len(left), len(held.Devices)) { // of devices that are gone too, zero
 		left[i] -= held.Devices[i]
 	}
@@ -106,14 +106,14 @@ func (c *Resized) apply(st *state, out *outcome) {
 	if a.covered == nil {
 		st.leave(a, out)
 	}
-	st.index.Vacate(a.node.slot, a.class, &a.resources, a.devices)
+	st.index.Vacate(a.node.row, a.class, &a.resources, a.devices)
 	if a.asked == nil {
 		asked := a.resources
 		a.asked = &asked
 	}
 	st.recharge(a, c.Resources.Clone())
 	a.devices, a.version = slices.Clone(c.Devices), st.seq
-	st.index.Occupy(a.node.slot, a.class, &a.resources, a.devices)
+	st.index.Occupy(a.node.row, a.class, &a.resources, a.devices)
 	st.resizeClaim(a, out)
 	st.stay(a, before.Due, out)
 	out.roomOn(st, a.node.ID)

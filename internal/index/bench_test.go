@@ -187,7 +187,7 @@ func (s *stand) place(r *placement.Request, engine string) bool {
 		q := Query{Class: c, Resources: &r.Resources, ID: r.ID}
 		var choice Choice
 		choice, ok = s.x.Best(&q)
-		row = choice.Slot
+		row = choice.Row
 	}
 	if !ok {
 		return false

@@ -10,14 +10,14 @@ import (
 // that fit: the one that looking at every node finds.
 func (x *Index) Best(q *Query) (Choice, bool) {
 	p := x.prepare(q)
-	row, ok := x.best(p)
+	row, ok := x.bestRow(p)
 	if !ok {
 		return Choice{}, false
 	}
-	return Choice{Slot: row, Terms: x.terms(p, row)}, true
+	return Choice{Row: row, Terms: x.terms(p, row)}, true
 }
 
-func (x *Index) best(p *probe) (Row, bool) {
+func (x *Index) bestRow(p *probe) (Row, bool) {
 	switch {
 	case p.strategy == placement.Random:
 		return x.draw(p)
@@ -67,7 +67,7 @@ func (x *Index) Top(q *Query, k int) []Choice {
 	keep()
 	choices := make([]Choice, len(all))
 	for i, r := range all {
-		choices[i] = Choice{Slot: r.row, Terms: x.terms(p, r.row)}
+		choices[i] = Choice{Row: r.row, Terms: x.terms(p, r.row)}
 	}
 	return choices
 }

@@ -16,10 +16,10 @@ func (w *world) checkBest(t require.TestingT, q *Query, r *placement.Request) (C
 	if !ok {
 		return got, false
 	}
-	require.Equal(t, want.spec.ID, w.x.nodes[got.Slot].spec.ID, "pick of %v", r)
+	require.Equal(t, want.spec.ID, w.x.nodes[got.Row].spec.ID, "pick of %v", r)
 	terms, _ := w.m.terms(r, want, nil)
 	require.Equal(t, terms, got.Terms)
-	require.True(t, w.x.Fits(q, got.Slot))
+	require.True(t, w.x.Fits(q, got.Row))
 	return got, true
 }
 
@@ -34,7 +34,7 @@ func (w *world) check(t require.TestingT, r placement.Request, held Hold) {
 		top := w.x.Top(q, 3)
 		require.Len(t, top, min(3, len(fit)))
 		for i, choice := range top {
-			require.Equal(t, fit[i].row, choice.Slot)
+			require.Equal(t, fit[i].row, choice.Row)
 		}
 	}
 	w.checkSurvey(t, q, &r)
@@ -254,7 +254,7 @@ func (w *world) checkRebuilt(t require.TestingT, r placement.Request) {
 	other, found := x.Best(again)
 	require.Equal(t, ok, found)
 	if ok {
-		require.Equal(t, rows[got.Slot], other.Slot)
+		require.Equal(t, rows[got.Row], other.Row)
 		require.Equal(t, got.Terms, other.Terms)
 	}
 	require.Equal(t, w.x.Count(q), x.Count(again))

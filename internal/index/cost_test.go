@@ -155,7 +155,7 @@ func placeVaried(x *Index, i int, vary func(i int, r *placement.Request)) {
 	vary(i, &r)
 	c := x.Class(&r)
 	choice, _ := x.Best(&Query{Class: c, Resources: &r.Resources})
-	x.Join(choice.Slot, c)
+	x.Join(choice.Row, c)
 }
 
 func varyTargets(i int, r *placement.Request) {

@@ -46,7 +46,7 @@ func TestGradientsFollow(t *testing.T) {
 				}
 				q := w.query(&r)
 				if choice, ok := w.checkBest(t, q, &r); ok {
-					w.occupy(w.m.at(choice.Slot), r, w.x.Devices(q, choice.Slot, nil))
+					w.occupy(w.m.at(choice.Row), r, w.x.Devices(q, choice.Row, nil))
 				}
 				if round == rounds/2 {
 					w.x.SetReference(placement.Resources{CPU: 1 << 20})

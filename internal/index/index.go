@@ -2,7 +2,7 @@ package index
 
 import "github.com/rads-project/constellation/placement"
 
-// Row is a node's place in the index. It is used again after Remove.
+// Row is the number of a node's row in the index. It is used again after Remove.
 type Row int32
 
 // Engine chooses how decisions are found. All engines decide the same.

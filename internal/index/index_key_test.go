@@ -136,11 +136,11 @@ func TestNewRepellerIsHeeded(t *testing.T) {
 	w.place(t, placement.Request{ID: "a", Preferences: placement.Preferences{}.Near(placement.Repel(placement.Equal("app", "b")))})
 	after, ok := w.checkBest(t, w.query(&b), &b)
 	require.True(t, ok)
-	require.NotEqual(t, before.Slot, after.Slot)
-	w.vacate(w.m.at(before.Slot), 0)
+	require.NotEqual(t, before.Row, after.Row)
+	w.vacate(w.m.at(before.Row), 0)
 	again, ok := w.checkBest(t, w.query(&b), &b)
 	require.True(t, ok)
-	require.Equal(t, before.Slot, again.Slot)
+	require.Equal(t, before.Row, again.Row)
 }
 
 // TestPatchedSetsCountDomainsAnew takes the only node of a zone out of what a

@@ -44,7 +44,7 @@ func (w *world) churn(d dice) {
 		r := w.drawRequest(d)
 		q := w.query(&r)
 		if choice, ok := w.x.Best(q); ok {
-			w.occupy(w.m.at(choice.Slot), r, w.x.Devices(q, choice.Slot, nil))
+			w.occupy(w.m.at(choice.Row), r, w.x.Devices(q, choice.Row, nil))
 		}
 		n := w.m.nodes[d.IntN(len(w.m.nodes))]
 		switch d.IntN(8) {
@@ -122,10 +122,10 @@ func TestOrderOfAddingDoesNotMatter(t *testing.T) {
 		require.Equal(t, ok, found)
 		require.Equal(t, a.x.Count(qa), b.x.Count(qb))
 		if ok {
-			require.Equal(t, a.x.nodes[ca.Slot].join, b.x.nodes[cb.Slot].join)
+			require.Equal(t, a.x.nodes[ca.Row].join, b.x.nodes[cb.Row].join)
 			require.Equal(t, ca.Terms, cb.Terms)
-			a.occupy(a.m.at(ca.Slot), r, a.x.Devices(qa, ca.Slot, nil))
-			b.occupy(b.m.at(cb.Slot), r, b.x.Devices(qb, cb.Slot, nil))
+			a.occupy(a.m.at(ca.Row), r, a.x.Devices(qa, ca.Row, nil))
+			b.occupy(b.m.at(cb.Row), r, b.x.Devices(qb, cb.Row, nil))
 		}
 	}
 }
@@ -146,7 +146,7 @@ func TestRandomIsUniform(t *testing.T) {
 			r := placement.Request{ID: strconv.Itoa(i), Resources: placement.Resources{CPU: 2}, Preferences: placement.Use(placement.Random)}
 			choice, ok := w.x.Best(w.query(&r))
 			require.True(t, ok)
-			counts[choice.Slot]++
+			counts[choice.Row]++
 		}
 		require.Len(t, counts, feasible)
 		for _, count := range counts {

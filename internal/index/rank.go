@@ -4,7 +4,7 @@ import "github.com/rads-project/constellation/placement"
 
 // Choice is a node and its score for a query.
 type Choice struct {
-	Slot  Row
+	Row   Row
 	Terms placement.Terms
 }
 

@@ -42,7 +42,7 @@ func TestRankedLooksAtRulesAlone(t *testing.T) {
 		}
 		var top []Row
 		for _, choice := range w.x.Top(bare, len(w.m.nodes)) {
-			top = append(top, choice.Slot)
+			top = append(top, choice.Row)
 		}
 		fit := slices.DeleteFunc(slices.Collect(w.x.Ranked(bare)), func(row Row) bool { return !w.x.Fits(bare, row) })
 		require.Equal(t, top, append([]Row(nil), fit...))

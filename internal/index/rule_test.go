@@ -30,7 +30,7 @@ func TestTiesAcrossCells(t *testing.T) {
 			r := placement.Request{ID: "r", Resources: placement.Resources{CPU: 1}}
 			choice, ok := w.checkBest(t, w.query(&r), &r)
 			require.True(t, ok)
-			w.remove(w.m.at(choice.Slot))
+			w.remove(w.m.at(choice.Row))
 		}
 		require.Empty(t, w.m.nodes)
 	}

@@ -107,7 +107,7 @@ func (w *world) place(t require.TestingT, r placement.Request) {
 	q := w.query(&r)
 	choice, ok := w.checkBest(t, q, &r)
 	if ok {
-		w.occupy(w.m.at(choice.Slot), r, w.x.Devices(q, choice.Slot, nil))
+		w.occupy(w.m.at(choice.Row), r, w.x.Devices(q, choice.Row, nil))
 	}
 }
 
