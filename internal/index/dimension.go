@@ -28,8 +28,7 @@ type dimension struct {
 	weight      int64
 	left, right uint8 // shifts that bring an amount below reference to 20 bits
 
-	lane                int8 // see lane.go; -1 for none
-	laneLeft, laneRight uint8
+	lane int8 // see lane.go; -1 for none
 }
 
 // share returns placement.FreeShare without a division or a branch on the
@@ -52,7 +51,6 @@ func (d *dimension) setReference(reference int64) {
 	log := bits.TrailingZeros64(uint64(reference))
 	unit := bits.TrailingZeros64(placement.Unit)
 	d.left, d.right = uint8(max(unit-log, 0)), uint8(max(log-unit, 0))
-	d.laneLeft, d.laneRight = uint8(max(laneScale-log, 0)), uint8(max(log-laneScale, 0))
 }
 
 // named returns the place of a named dimension in Index.named, -1 for others.

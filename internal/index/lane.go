@@ -12,24 +12,23 @@ import (
 // one and for how many are untouched; dimensions without a lane are not in the
 // word.
 //
-// Invariant: what fits passes, since every lane is monotone in its amount.
-// What passes may still not fit, by less than a sixteenth of the amount or in
+// Invariant: what fits passes, since every lane is monotone in its amount, and
+// a lane holds any amount: there is nothing to scale, and no node that is too
+// large. What passes may still not fit, by less than an eighth of the amount or in
 // a dimension without a lane: an exact check follows.
 const (
 	laneCount = 6
 	laneBits  = 9
 	laneStep  = laneBits + 1
-	laneMax   = 1<<laneBits - 1
-	laneScale = 32 // amounts are brought to so many bits of their reference
 	guards    = 1<<9 | 1<<19 | 1<<29 | 1<<39 | 1<<49 | 1<<59
 )
 
 // mantissa is the number of bits of a lane's mantissa. Lanes of the same
 // exponent, from one power of two to the next, are one magnitude of a cell.
-const mantissa = 4
+const mantissa = 3
 
-// small returns a number of up to 33 bits as a float of nine: itself below 16,
-// else its five leading bits.
+// small returns a number of up to 63 bits as a float of nine: itself below 8,
+// else its four leading bits.
 func small(n uint64) uint64 {
 	length := bits.Len64(n)
 	if length <= mantissa {
@@ -63,24 +62,13 @@ func (x *Index) assignLanes() {
 	}
 }
 
-// laneOf returns the lane of an amount. Above the reference it is one that no
-// node reaches.
-func (d *dimension) laneOf(amount int64) uint64 {
-	switch {
-	case amount <= 0:
-		return 0
-	case amount > d.reference:
-		return laneMax
-	}
-	return small(uint64(amount) >> d.laneRight << d.laneLeft)
-}
+// laneOf returns the lane of an amount.
+func laneOf(amount int64) uint64 { return small(uint64(max(amount, 0))) }
 
 // putLane returns word with a lane set that was zero.
 func putLane(word uint64, lane int8, value uint64) uint64 {
 	return word | value<<(int(lane)*laneStep)
 }
-
-func mostLane(most int64) uint64 { return small(uint64(max(most, 0))) }
 
 // wholeLane spreads small counts over magnitudes.
 func wholeLane(whole int64) uint64 { return small(uint64(whole) << mantissa) }
@@ -96,10 +84,10 @@ func (x *Index) pack(row Row) (packed uint64, key uint32) {
 		switch {
 		case dim.lane < 0:
 		case dim.name == placement.NameGPU:
-			packed = putLane(packed, dim.lane, mostLane(int64(x.most[row])))
+			packed = putLane(packed, dim.lane, laneOf(int64(x.most[row])))
 			packed = putLane(packed, dim.lane+1, wholeLane(int64(x.whole[row])))
 		default:
-			packed = putLane(packed, dim.lane, dim.laneOf(x.free[d][row]))
+			packed = putLane(packed, dim.lane, laneOf(x.free[d][row]))
 		}
 	}
 	return packed, uint32(sum)
@@ -115,9 +103,9 @@ func (x *Index) need(asks []ask) uint64 {
 		dim := &x.dims[a.dim]
 		switch {
 		case dim.name != placement.NameGPU:
-			need = putLane(need, dim.lane, dim.laneOf(a.amount))
+			need = putLane(need, dim.lane, laneOf(a.amount))
 		case a.amount < placement.Device:
-			need = putLane(need, dim.lane, mostLane(a.amount))
+			need = putLane(need, dim.lane, laneOf(a.amount))
 		default:
 			need = putLane(need, dim.lane+1, wholeLane(a.amount/placement.Device))
 		}
