@@ -148,10 +148,23 @@
 // terms; all are integers, and none depends on which nodes are feasible, so
 // that one index serves every request. 2²⁰ is [Unit].
 //
-//	ref   Reference of the largest allocatable amount of any node, per dimension
-//	q     min(⌊max(0, free) · 2²⁰ / ref⌋, 2²⁰), free before placement; FreeShare
-//	w     8 for GPUs, 1 for others; DefaultWeight and Scale.Weights
-//	W, K  Σ w and Σ w·q over every dimension of the cluster, asked for or not
+// Each node is measured by its own size, as Kubernetes and Nomad do, and each GPU
+// by itself: a free GPU is worth as much as all of a node's CPU and memory.
+//
+//	q  ⌊max(0, free) · 2²⁰ / allocatable⌋ of a dimension, free before placement, 0
+//	   where the node has none; FreeShare
+//	D  ⌊max(0, free) · 2²⁰ / 1000⌋, the free GPUs; FreeDevices
+//	w  2 for GPUs, 1 for others; DefaultWeight and Scale.Weights
+//	K  Σ w·q + w·D over every dimension, asked for or not
+//	W  Σ w + w · the most GPUs of one node, over the dimensions that present nodes
+//	   have: K is at most W·2²⁰; Scale
+//
+// All dimensions count, asked or not, so that work without GPUs keeps off nodes
+// with many free ones. Nothing of the score outlasts the nodes that it is of: a
+// node that comes and goes leaves the order of the others as it was. W matters
+// where a soft term is weighed against R, and to no order without one. What shares
+// cost: where all requests are large and nodes differ, more is left over on the
+// large nodes than a fit by absolute amounts would leave.
 //
 // The terms:
 //

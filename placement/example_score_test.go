@@ -6,53 +6,53 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
-// The fuller the node, the better it packs. Every dimension of the cluster
-// counts, so a node without GPUs is preferred by work without.
+// The fuller the node, the better it packs, by the share of its own size. Every
+// dimension of the cluster counts, and every GPU, so a node without free GPUs is
+// preferred by work without.
 func ExampleScoreBinPack() {
-	scale := placement.Scale{Reference: placement.Resources{
-		CPU: placement.Reference(32 * placement.Core),
-		GPU: placement.Reference(8 * placement.Device),
-	}}
-	for _, free := range []placement.Resources{
-		{CPU: 32 * placement.Core, GPU: 8 * placement.Device},
-		{CPU: 32 * placement.Core},
-		{CPU: 4 * placement.Core},
-	} {
-		fmt.Println(free, "→", placement.ScoreBinPack(free, scale))
+	large := placement.Resources{CPU: 64 * placement.Core, GPU: 8 * placement.Device}
+	small := placement.Resources{CPU: 4 * placement.Core}
+	scale := placement.Scale{}.With(large).With(small)
+	score := func(free, total placement.Resources) {
+		fmt.Println(free, "of", total, "→", placement.ScoreBinPack(free, total, scale))
 	}
+	score(large, large)
+	score(placement.Resources{CPU: 32 * placement.Core}, large)
+	score(small, small)
+	score(placement.Resources{CPU: placement.Core}, small)
 	// Output:
-	// cpu=32 gpu=8 → 23
-	// cpu=32 → 891
-	// cpu=4 → 986
+	// cpu=64 gpu=8 of cpu=64 gpu=8 → 0
+	// cpu=32 of cpu=64 gpu=8 → 970
+	// cpu=4 of cpu=4 → 941
+	// cpu=1 of cpu=4 → 985
 }
 
 // The emptier the node, the better it spreads, but GPUs that are not asked
 // for are left alone.
 func ExampleScoreSpread() {
-	scale := placement.Scale{Reference: placement.Resources{
-		CPU: placement.Reference(32 * placement.Core),
-		GPU: placement.Reference(8 * placement.Device),
-	}}
+	accelerated := placement.Resources{CPU: 32 * placement.Core, GPU: 8 * placement.Device}
+	plain := placement.Resources{CPU: 16 * placement.Core}
+	scale := placement.Scale{}.With(accelerated).With(plain)
 	request := placement.Resources{CPU: placement.Core}
-	for _, free := range []placement.Resources{
-		{CPU: 32 * placement.Core, GPU: 8 * placement.Device},
-		{CPU: 32 * placement.Core},
-		{CPU: 4 * placement.Core},
-	} {
-		fmt.Println(free, "→", placement.ScoreSpread(free, request, scale))
+	score := func(free, total placement.Resources) {
+		fmt.Println(free, "of", total, "→", placement.ScoreSpread(free, total, request, scale))
 	}
+	score(accelerated, accelerated)
+	score(plain, plain)
+	score(placement.Resources{CPU: 4 * placement.Core}, plain)
 	// Output:
-	// cpu=32 gpu=8 → 129
-	// cpu=32 → 997
-	// cpu=4 → 902
+	// cpu=32 gpu=8 of cpu=32 gpu=8 → 58
+	// cpu=16 of cpu=16 → 1000
+	// cpu=4 of cpu=16 → 955
 }
 
 // A weight of 50 outweighs half of the scale of the strategy: the emptier
 // node with the label wins unless the other is more than half the scale ahead.
 func ExampleScore() {
-	scale := placement.Scale{Reference: placement.Resources{CPU: 64, Memory: 64}}
+	total := placement.Resources{CPU: 64, Memory: 64}
+	scale := placement.Scale{}.With(total)
 	terms := func(free placement.Resources, soft int64) placement.Terms {
-		r, bound := scale.BinPack(free)
+		r, bound := scale.BinPack(free, total)
 		return placement.Terms{Strategy: r, Bound: bound, Soft: soft * placement.Unit, SoftHigh: 50 * placement.Unit}
 	}
 	fast := terms(placement.Resources{CPU: 64, Memory: 40}, 50)
@@ -66,19 +66,25 @@ func ExampleScore() {
 }
 
 func ExampleScale_BinPack() {
-	scale := placement.Scale{
-		Reference: placement.Resources{CPU: 64, GPU: 4 * placement.Device},
-		Weights:   map[placement.ResourceName]int64{placement.NameGPU: 3},
-	}
-	r, bound := scale.BinPack(placement.Resources{CPU: 16})
+	total := placement.Resources{CPU: 64, GPU: 4 * placement.Device}
+	scale := placement.Scale{Weights: map[placement.ResourceName]int64{placement.NameGPU: 3}}.With(total)
+	r, bound := scale.BinPack(placement.Resources{CPU: 16, GPU: placement.Device}, total)
 	fmt.Println(float64(r)/placement.Unit, bound/placement.Unit)
-	// Output: 3.75 4
+	// Output: 9.75 13
 }
 
-func ExampleReference() {
-	reference := placement.Reference(48 * placement.Core)
-	fmt.Println(reference, placement.FreeShare(reference/4, reference) == placement.Unit/4)
-	// Output: 65536 true
+// Every GPU is a dimension of its own.
+func ExampleFreeDevices() {
+	fmt.Println(placement.FreeShare(12, 48) == placement.Unit/4, placement.FreeDevices(2500) == 2*placement.Unit+placement.Unit/2)
+	// Output: true true
+}
+
+func ExampleScale_With() {
+	scale := placement.Scale{}.
+		With(placement.Resources{CPU: 64 * placement.Core, GPU: 4 * placement.Device}).
+		With(placement.Resources{CPU: 8 * placement.Core, Memory: 32 * placement.GiB})
+	fmt.Println(scale.Dimensions, scale.Devices)
+	// Output: [cpu memory] 4
 }
 
 func ExamplePermille() {

@@ -171,6 +171,19 @@ func (n *Node) Allocatable() Resources {
 	return free
 }
 
+// AllocatableOf returns the amount of one dimension in Allocatable, without making
+// the rest of it.
+func (n *Node) AllocatableOf(name ResourceName) int64 {
+	amount := n.Capacity.Amount(name) - n.Reserved.Amount(name)
+	if ratio, ok := n.Overcommit[name]; ok {
+		amount, _ = ratio.Scale(amount)
+	}
+	if name == NameGPU {
+		amount -= int64(len(n.Devices.Broken)) * Device
+	}
+	return amount
+}
+
 // Validate reports every mistake in the node at once. It takes time in
 // proportion to what the node holds.
 func (n Node) Validate() error {

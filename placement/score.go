@@ -1,54 +1,72 @@
 package placement
 
-import "math/bits"
+import (
+	"math/bits"
+	"slices"
+)
 
-// Unit is the top of the scale of every term of the score: a free fraction
-// and a soft term run from 0 to Unit.
+// Unit is the top of the scale of every term of the score: a free share and a soft
+// term run from 0 to Unit.
 const Unit = 1 << 20
 
-// DefaultWeight returns the weight of a dimension in the score: 8 for GPUs, the
-// most expensive part of a node, and 1 for every other dimension.
+// DefaultWeight returns the weight of a dimension in the score: 2 for GPUs, each of
+// which is a dimension of its own, so that a free one is worth as much as all of a
+// node's CPU and memory, and 1 for every other dimension.
 func DefaultWeight(name ResourceName) int64 {
 	if name == NameGPU {
-		return 8
+		return 2
 	}
 	return 1
 }
 
-// Reference returns the reference of a dimension whose largest allocatable
-// amount is given: the smallest power of two that is at least that, and 0 for
-// 0. Amounts above 2⁶² give 2⁶².
-func Reference(largest int64) int64 {
-	if largest <= 0 {
+// FreeShare returns q = ⌊max(0, free) × 2²⁰ / total⌋, how much is free of what a node
+// gives of a dimension. It is at most 2²⁰, and 0 where the node gives none.
+func FreeShare(free, total int64) int64 {
+	switch {
+	case free <= 0 || total <= 0:
 		return 0
-	}
-	return 1 << min(bits.Len64(uint64(largest-1)), 62)
-}
-
-// FreeShare returns q = min(⌊max(0, free) × 2²⁰ / reference⌋, 2²⁰), and 0 for
-// a reference of 0. For a reference that is a power of two the division is a
-// shift, which is why Reference gives one.
-func FreeShare(free, reference int64) int64 {
-	if free <= 0 || reference <= 0 {
-		return 0
-	}
-	if free >= reference {
+	case free >= total:
 		return Unit
+	case free < 1<<43:
+		return free * Unit / total
 	}
 	high, low := bits.Mul64(uint64(free), Unit)
-	share, _ := bits.Div64(high, low, uint64(reference))
+	share, _ := bits.Div64(high, low, uint64(total))
 	return int64(share)
 }
 
-// Scale defines how the strategy term is normalised: the dimensions that count,
-// their reference amounts and their weights. It is the same for every node and
-// request of a cluster.
+// FreeDevices returns D = ⌊max(0, free) × 2²⁰ / 1000⌋, how many GPUs are free on a
+// node by the thousandths that are: it is at most MaxDevices × 2²⁰.
+func FreeDevices(free int64) int64 { return min(max(0, free), MaxDevices*Device) * Unit / Device }
+
+// Scale is what the strategy term of the score runs over: the dimensions that the
+// nodes of a cluster have, and their weights. It is the same for every node and
+// request of a cluster, and says nothing of how large its nodes are: each is
+// measured by its own size.
 type Scale struct {
-	// Reference amounts, as Reference gives them; a dimension with reference
-	// 0 does not count.
-	Reference Resources
+	// Dimensions, GPUs apart, that some node gives, each once; no other counts.
+	Dimensions []ResourceName
+	// Devices is the greatest number of GPUs of one node, 0 to MaxDevices.
+	Devices int
 	// Weights from 1 to 64 of dimensions; missing ones are DefaultWeight.
 	Weights map[ResourceName]int64
+}
+
+// With returns the scale of the cluster with one more node, which gives what
+// Node.Allocatable says.
+func (s Scale) With(allocatable Resources) Scale {
+	s.Dimensions = slices.Clone(s.Dimensions)
+	for name, amount := range allocatable.All() {
+		switch {
+		case amount <= 0:
+		case name == NameGPU:
+			s.Devices = max(s.Devices, int(min((amount-1)/Device+1, MaxDevices)))
+		case !slices.Contains(s.Dimensions, name):
+			s.Dimensions = append(s.Dimensions, name)
+		}
+	}
+	slices.SortFunc(s.Dimensions, CompareNames)
+	return s
 }
 
 func (s Scale) weight(name ResourceName) int64 {
@@ -58,36 +76,41 @@ func (s Scale) weight(name ResourceName) int64 {
 	return DefaultWeight(name)
 }
 
-// sums returns K = Σ weight·q over the dimensions for which counts holds, and
-// W = Σ weight over the same.
-func (s Scale) sums(free Resources, counts func(ResourceName) bool) (k, w int64) {
-	for name, reference := range s.Reference.All() {
-		if reference == 0 || !counts(name) {
-			continue
+// sums returns K = Σ weight·q + weight·D over the dimensions for which counts holds,
+// and W over the same, the greatest that K may be on any node of the cluster, in
+// units of 2²⁰.
+func (s Scale) sums(free, total Resources, counts func(ResourceName) bool) (k, w int64) {
+	for _, name := range s.Dimensions {
+		if counts(name) {
+			w += s.weight(name)
+			k += s.weight(name) * FreeShare(free.Amount(name), total.Amount(name))
 		}
-		weight := s.weight(name)
-		w += weight
-		k += weight * FreeShare(free.Amount(name), reference)
+	}
+	if counts(NameGPU) {
+		most := int64(s.Devices)
+		w += s.weight(NameGPU) * most
+		k += s.weight(NameGPU) * min(FreeDevices(free.GPU), most*Unit)
 	}
 	return k, w
 }
 
 // BinPack returns the strategy term of bin-packing, R = W·2²⁰ − K, and its upper
-// bound W·2²⁰. free is what the node has free before the placement. The fuller the
-// node, the greater R.
-func (s Scale) BinPack(free Resources) (r, bound int64) {
-	k, w := s.sums(free, func(ResourceName) bool { return true })
+// bound W·2²⁰. free is what the node has free before the placement, total what it
+// gives in all. The fuller the node, the greater R.
+func (s Scale) BinPack(free, total Resources) (r, bound int64) {
+	k, w := s.sums(free, total, func(ResourceName) bool { return true })
 	return w*Unit - k, w * Unit
 }
 
 // Spread returns the strategy term of spreading and its upper bound. free is what
-// the node has free before the placement. The emptier the node, the greater R.
-// Scarce dimensions (GPU and custom ones) that the request does not ask for count
-// as in BinPack instead, so that work without GPUs is kept off GPU nodes.
-func (s Scale) Spread(free, request Resources) (r, bound int64) {
+// the node has free before the placement, total what it gives in all. The emptier
+// the node, the greater R. Scarce dimensions (GPU and custom ones) that the request
+// does not ask for count as in BinPack instead, so that work without GPUs is kept
+// off GPU nodes.
+func (s Scale) Spread(free, total, request Resources) (r, bound int64) {
 	spare := func(name ResourceName) bool { return scarce(name) && request.Amount(name) == 0 }
-	k, w := s.sums(free, func(name ResourceName) bool { return !spare(name) })
-	packed, packedW := s.sums(free, spare)
+	k, w := s.sums(free, total, func(name ResourceName) bool { return !spare(name) })
+	packed, packedW := s.sums(free, total, spare)
 	return k + packedW*Unit - packed, (w + packedW) * Unit
 }
 
@@ -102,15 +125,15 @@ func scarce(name ResourceName) bool {
 
 // ScoreBinPack returns the strategy term of BinPack on a scale of 0 (empty)
 // to 1000 (full), for people.
-func ScoreBinPack(free Resources, scale Scale) int {
-	r, bound := scale.BinPack(free)
+func ScoreBinPack(free, total Resources, scale Scale) int {
+	r, bound := scale.BinPack(free, total)
 	return Permille(r, 0, bound)
 }
 
 // ScoreSpread returns the strategy term of Spread on a scale of 0 to 1000,
 // for people.
-func ScoreSpread(free, request Resources, scale Scale) int {
-	r, bound := scale.Spread(free, request)
+func ScoreSpread(free, total, request Resources, scale Scale) int {
+	r, bound := scale.Spread(free, total, request)
 	return Permille(r, 0, bound)
 }
 

@@ -13,31 +13,26 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
-func TestReference(t *testing.T) {
-	tests := []struct{ largest, want int64 }{
+func TestFreeDevices(t *testing.T) {
+	tests := []struct{ free, want int64 }{
 		{math.MinInt64, 0},
-		{-1, 0},
 		{0, 0},
-		{1, 1},
-		{2, 2},
-		{3, 4},
-		{4, 4},
-		{5, 8},
-		{32_000, 32_768},
-		{1<<61 + 1, 1 << 62},
-		{1 << 62, 1 << 62},
-		{1<<62 + 1, 1 << 62},
-		{math.MaxInt64, 1 << 62},
+		{1, placement.Unit / 1000},
+		{999, placement.Unit * 999 / 1000},
+		{1000, placement.Unit},
+		{8500, 8*placement.Unit + placement.Unit/2},
+		{placement.MaxDevices * placement.Device, placement.MaxDevices * placement.Unit},
+		{math.MaxInt64, placement.MaxDevices * placement.Unit},
 	}
 	for _, tt := range tests {
-		t.Run(strconv.FormatInt(tt.largest, 10), func(t *testing.T) {
-			require.Equal(t, tt.want, placement.Reference(tt.largest))
+		t.Run(strconv.FormatInt(tt.free, 10), func(t *testing.T) {
+			require.Equal(t, tt.want, placement.FreeDevices(tt.free))
 		})
 	}
 }
 
 func TestFreeShare(t *testing.T) {
-	tests := []struct{ free, reference, want int64 }{
+	tests := []struct{ free, total, want int64 }{
 		{0, 8, 0},
 		{-5, 8, 0},
 		{5, 0, 0},
@@ -51,27 +46,30 @@ func TestFreeShare(t *testing.T) {
 		{1 << 42, 1 << 62, 1},
 		{2, 3, placement.Unit * 2 / 3},
 		{math.MaxInt64 - 1, math.MaxInt64, placement.Unit - 1},
+		{1<<43 - 1, 1 << 44, placement.Unit/2 - 1},
+		{1 << 43, 1 << 44, placement.Unit / 2},
 	}
 	for _, tt := range tests {
-		t.Run(fmt.Sprint(tt.free, "of", tt.reference), func(t *testing.T) {
-			require.Equal(t, tt.want, placement.FreeShare(tt.free, tt.reference))
+		t.Run(fmt.Sprint(tt.free, "of", tt.total), func(t *testing.T) {
+			require.Equal(t, tt.want, placement.FreeShare(tt.free, tt.total))
 		})
 	}
 }
 
-// cluster is a scale and the free amounts of two of its nodes.
+// cluster is a scale and two of its nodes, by what they have free and in all.
 type cluster struct {
 	scale   placement.Scale
 	a, b    placement.Resources
+	totals  [2]placement.Resources
 	request placement.Resources
 }
 
 func genCluster() *rapid.Generator[cluster] {
 	return rapid.Custom(func(t *rapid.T) cluster {
 		var c cluster
-		largest := genResources().Draw(t, "largest")
-		for name, amount := range largest.All() {
-			c.scale.Reference = c.scale.Reference.With(name, placement.Reference(amount))
+		for i := range c.totals {
+			c.totals[i] = genResources().Draw(t, "total")
+			c.scale = c.scale.With(c.totals[i])
 		}
 		c.scale.Weights = rapid.MapOf(genResourceName(), rapid.Int64Range(1, 64)).Draw(t, "weights")
 		c.a, c.b = genResources().Draw(t, "a"), genResources().Draw(t, "b")
@@ -85,27 +83,37 @@ func (c cluster) weight(name placement.ResourceName) int64 {
 		return w
 	}
 	if name == placement.NameGPU {
-		return 8
+		return 2
 	}
 	return 1
 }
 
 // naive computes R and its bound from the definition, with rational numbers:
 // a dimension counts as packed or as spread.
-func (c cluster) naive(free placement.Resources, packed func(placement.ResourceName) bool) (r, bound int64) {
-	for name, reference := range c.scale.Reference.All() {
-		if reference == 0 {
-			continue
+func (c cluster) naive(free, total placement.Resources, packed func(placement.ResourceName) bool) (r, bound int64) {
+	add := func(name placement.ResourceName, free, unit, most int64) {
+		if unit == 0 {
+			return
 		}
-		share := big.NewRat(min(max(free.Amount(name), 0), reference), reference)
+		share := big.NewRat(min(max(free, 0), most/placement.Unit*unit), unit)
 		share.Mul(share, big.NewRat(placement.Unit, 1))
 		q := new(big.Int).Quo(share.Num(), share.Denom()).Int64()
 		if packed(name) {
-			q = placement.Unit - q
+			q = most - q
 		}
 		r += c.weight(name) * q
-		bound += c.weight(name) * placement.Unit
 	}
+	for _, name := range c.scale.Dimensions {
+		bound += c.weight(name) * placement.Unit
+		if total.Amount(name) == 0 {
+			add(name, 0, 1, placement.Unit)
+			continue
+		}
+		add(name, free.Amount(name), total.Amount(name), placement.Unit)
+	}
+	most := int64(c.scale.Devices) * placement.Unit
+	bound += c.weight(placement.NameGPU) * most
+	add(placement.NameGPU, free.GPU, placement.Device, most)
 	return r, bound
 }
 
@@ -113,13 +121,14 @@ func TestStrategyTermsFollowTheirFormula(t *testing.T) { rapid.Check(t, property
 
 func propertyStrategyTerms(t *rapid.T) {
 	c := genCluster().Draw(t, "cluster")
-	for _, free := range []placement.Resources{c.a, c.b} {
-		wantR, wantBound := c.naive(free, func(placement.ResourceName) bool { return true })
-		r, bound := c.scale.BinPack(free)
+	for i, free := range []placement.Resources{c.a, c.b} {
+		total := c.totals[i]
+		wantR, wantBound := c.naive(free, total, func(placement.ResourceName) bool { return true })
+		r, bound := c.scale.BinPack(free, total)
 		require.Equal(t, [2]int64{wantR, wantBound}, [2]int64{r, bound})
-		require.Equal(t, naivePermille(r, bound), placement.ScoreBinPack(free, c.scale))
+		require.Equal(t, naivePermille(r, bound), placement.ScoreBinPack(free, total, c.scale))
 
-		wantR, wantBound = c.naive(free, func(name placement.ResourceName) bool {
+		wantR, wantBound = c.naive(free, total, func(name placement.ResourceName) bool {
 			switch name {
 			case placement.NameCPU, placement.NameMemory, placement.NameDisk, placement.NameNetwork:
 				return false
@@ -127,14 +136,14 @@ func propertyStrategyTerms(t *rapid.T) {
 				return c.request.Amount(name) == 0
 			}
 		})
-		r, bound = c.scale.Spread(free, c.request)
+		r, bound = c.scale.Spread(free, total, c.request)
 		require.Equal(t, [2]int64{wantR, wantBound}, [2]int64{r, bound})
-		require.Equal(t, naivePermille(r, bound), placement.ScoreSpread(free, c.request, c.scale))
+		require.Equal(t, naivePermille(r, bound), placement.ScoreSpread(free, total, c.request, c.scale))
 	}
 	if c.a.FitsIn(c.b) {
-		fuller, _ := c.scale.BinPack(c.a)
-		emptier, _ := c.scale.BinPack(c.b)
-		require.GreaterOrEqual(t, fuller, emptier, "a fuller node packs no worse")
+		fuller, _ := c.scale.BinPack(c.a, c.totals[0])
+		emptier, _ := c.scale.BinPack(c.b, c.totals[0])
+		require.GreaterOrEqual(t, fuller, emptier, "a fuller node of the same size packs no worse")
 	}
 }
 
@@ -149,26 +158,27 @@ func naivePermille(value, bound int64) int {
 
 func TestScoreExamples(t *testing.T) {
 	type r = placement.Resources
-	scale := placement.Scale{Reference: r{CPU: 32 * placement.Core, GPU: 8 * placement.Device}}
+	total := r{CPU: 32 * placement.Core, GPU: 8 * placement.Device}
+	scale := placement.Scale{}.With(total)
 	tests := []struct {
 		name            string
 		free, request   r
 		binPack, spread int
 	}{
-		{"full", r{}, r{CPU: 1}, 1000, 888},
-		{"empty", r{CPU: 32_000, GPU: 8_000}, r{CPU: 1}, 0, 111},
-		{"half the cores, no GPU left", r{CPU: 16_000}, r{CPU: 1}, 944, 944},
-		{"half the cores, no GPU left, GPU asked", r{CPU: 16_000}, r{CPU: 1, GPU: 1000}, 944, 55},
-		{"above the reference", r{CPU: 64_000, GPU: 9_000}, r{GPU: 1000}, 0, 1000},
+		{"full", r{}, r{CPU: 1}, 1000, 941},
+		{"empty", r{CPU: 32_000, GPU: 8_000}, r{CPU: 1}, 0, 58},
+		{"half the cores, no GPU left", r{CPU: 16_000}, r{CPU: 1}, 970, 970},
+		{"half the cores, no GPU left, GPU asked", r{CPU: 16_000}, r{CPU: 1, GPU: 1000}, 970, 29},
+		{"more than there is", r{CPU: 64_000, GPU: 9_000}, r{GPU: 1000}, 0, 1000},
 		{"below zero", r{CPU: -1, GPU: -1}, r{GPU: 1000}, 1000, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			require.Equal(t, tt.binPack, placement.ScoreBinPack(tt.free, scale))
-			require.Equal(t, tt.spread, placement.ScoreSpread(tt.free, tt.request, scale))
+			require.Equal(t, tt.binPack, placement.ScoreBinPack(tt.free, total, scale))
+			require.Equal(t, tt.spread, placement.ScoreSpread(tt.free, total, tt.request, scale))
 		})
 	}
-	require.Zero(t, placement.ScoreBinPack(r{CPU: 1}, placement.Scale{}), "no dimension, no score")
+	require.Zero(t, placement.ScoreBinPack(r{CPU: 1}, r{CPU: 1}, placement.Scale{}), "no dimension, no score")
 }
 
 // TestScoreDominance checks what a weight promises: w outweighs w per cent of
@@ -180,8 +190,8 @@ func propertyDominance(t *rapid.T) {
 	weight := rapid.Int64Range(-100, 100).Draw(t, "weight")
 	rest := rapid.Int64Range(-63*100*placement.Unit, 62*100*placement.Unit).Draw(t, "other soft terms")
 
-	a, bound := c.scale.BinPack(c.a)
-	b, _ := c.scale.BinPack(c.b)
+	a, bound := c.scale.BinPack(c.a, c.totals[0])
+	b, _ := c.scale.BinPack(c.b, c.totals[1])
 	with := placement.Score(placement.Terms{Strategy: a, Bound: bound, Soft: rest + weight*placement.Unit})
 	without := placement.Score(placement.Terms{Strategy: b, Bound: bound, Soft: rest})
 	lead := 100 * (b - a) // of the node without, in hundredths of the strategy term
@@ -201,7 +211,7 @@ func propertyNormalized(t *rapid.T) {
 	low := rapid.Int64Range(-64*100, 0).Draw(t, "low") * placement.Unit
 	high := rapid.Int64Range(0, 64*100).Draw(t, "high") * placement.Unit
 	draw := func(name string, free placement.Resources) placement.Terms {
-		r, bound := c.scale.Spread(free, c.request)
+		r, bound := c.scale.Spread(free, c.totals[0], c.request)
 		return placement.Terms{
 			Strategy: r, Bound: bound, SoftLow: low, SoftHigh: high,
 			Soft: rapid.Int64Range(low, high).Draw(t, name),
@@ -217,12 +227,13 @@ func propertyNormalized(t *rapid.T) {
 }
 
 func TestNormalizedAtItsBounds(t *testing.T) {
-	terms := placement.Terms{Bound: 16 * 64 * placement.Unit, SoftLow: -64 * 100 * placement.Unit, SoftHigh: 64 * 100 * placement.Unit}
+	const most = (placement.MaxDimensions + placement.MaxDevices) * 64
+	terms := placement.Terms{Bound: most * placement.Unit, SoftLow: -64 * 100 * placement.Unit, SoftHigh: 64 * 100 * placement.Unit}
 	terms.Soft = terms.SoftLow
 	require.Equal(t, 0, terms.Normalized())
 	terms.Soft, terms.Strategy = terms.SoftHigh, terms.Bound
 	require.Equal(t, 1000, terms.Normalized())
-	require.Equal(t, int64(16*64)*placement.Unit*6500, placement.Score(terms))
+	require.Equal(t, int64(most)*placement.Unit*6500, placement.Score(terms))
 	require.Zero(t, placement.Terms{}.Normalized())
 }
 

@@ -21,7 +21,7 @@ type Strategy uint8
 // The strategies. Soft rules act in all of them; ties always go to the node
 // that joined first.
 const (
-	// BinPack fills the fullest node that fits.
+	// BinPack fills the fullest node that fits, by the share of it that is used.
 	BinPack Strategy = iota
 	// Spread takes the node with the fewest instances of the request's
 	// namespace and group, then the emptiest.

@@ -168,10 +168,9 @@ func TestNothingIsShared(t *testing.T) {
 		for i, after := range []func(any){func(any) {}, scribble} {
 			now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 			cfg := scheduler.Config{
-				Now:       func() time.Time { return now },
-				Weights:   map[placement.ResourceName]int64{"fpga": 3},
-				Reference: placement.Resources{Custom: map[string]int64{"fpga": 16}},
-				Workload:  []scheduler.WorkloadClass{{Resources: placement.Resources{GPU: 500}, Models: []string{"m"}, Count: 1}},
+				Now:      func() time.Time { return now },
+				Weights:  map[placement.ResourceName]int64{"fpga": 3},
+				Workload: []scheduler.WorkloadClass{{Resources: placement.Resources{GPU: 500}, Models: []string{"m"}, Count: 1}},
 			}
 			journal := new(scheduler.MemoryJournal)
 			open := func() (*scheduler.Scheduler, error) { return scheduler.New(cfg) }

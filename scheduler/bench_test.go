@@ -271,11 +271,11 @@ type plainCluster struct {
 
 func newPlainCluster(nodes int) *plainCluster {
 	c := &plainCluster{zones: make(map[string]int)}
-	c.scale.Reference = placement.Resources{CPU: 1 << 17, Memory: 1 << 39, Disk: 1 << 40}
 	perNode := benchmarkInstances(nodes)
 	for i := range nodes {
 		n := &plainNode{Node: benchmarkNode(i), apps: make(map[string]int)}
 		n.free = n.Allocatable()
+		c.scale = c.scale.With(n.free)
 		for k := range perNode {
 			n.free, _ = n.free.Sub(benchmarkBase(i, k, perNode).Resources)
 		}
@@ -328,9 +328,9 @@ func (c *plainCluster) best(req *placement.Request) *plainNode {
 		if !c.fits(n, req, least) {
 			continue
 		}
-		score, _ := c.scale.BinPack(n.free)
+		score, _ := c.scale.BinPack(n.free, n.Capacity)
 		if req.Preferences.Strategy == placement.Spread {
-			score, _ = c.scale.Spread(n.free, req.Resources)
+			score, _ = c.scale.Spread(n.free, n.Capacity, req.Resources)
 			score -= int64(n.group) << 40
 		}
 		if best == nil || score > bestScore {

@@ -26,12 +26,8 @@ type Config struct {
 	// Hooks are called for every event.
 	Hooks Hooks
 	// Weights of dimensions in the score, 1 to 64 each; a missing one is
-	// placement.DefaultWeight.
+	// placement.DefaultWeight: 2 for each GPU, 1 for everything else of a node.
 	Weights map[placement.ResourceName]int64
-	// Reference is the least reference of each dimension in the score,
-	// rounded up to a power of two: the largest node expected. Larger nodes
-	// raise it.
-	Reference placement.Resources
 	// Journal keeps every change durably; nil keeps nothing. A scheduler with
 	// a journal comes from Open.
 	Journal Journal
@@ -61,7 +57,7 @@ type Config struct {
 const maxDimensionWeight = 64
 
 func (c Config) validate() error {
-	errs := []error{placement.Within("reference", c.Reference.Validate()), validateMix(c.Workload)}
+	errs := []error{validateMix(c.Workload)}
 	for _, name := range slices.Sorted(maps.Keys(c.Weights)) {
 		errs = append(errs, placement.Within("weights", placement.Resources{}.With(name, 1).Validate()))
 		if weight := c.Weights[name]; weight < 1 || weight > maxDimensionWeight {

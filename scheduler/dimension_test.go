@@ -13,8 +13,8 @@ import (
 
 // TestDimensionsAreGivenBack lets ever new custom dimensions come and go, each
 // brought by a node and kept by an instance and a hold as well. A dimension that
-// nothing has any more leaves its place to others, its reference to nobody, and
-// no trace in a snapshot, whether the books are kept, replayed or restored.
+// nothing has any more leaves its place to others, and no
+// trace in a snapshot, whether the books are kept, replayed or restored.
 func TestDimensionsAreGivenBack(t *testing.T) {
 	ctx := t.Context()
 	j := new(MemoryJournal)
@@ -26,7 +26,7 @@ func TestDimensionsAreGivenBack(t *testing.T) {
 		require.Equal(t, snapshot(t, s), snapshot(t, again))
 		s = again
 	}
-	before := s.state.index.Reference()
+	before := s.Scale()
 	for i := range 3 * placement.MaxDimensions {
 		name := placement.ResourceName(fmt.Sprint("fpga-", i))
 		n := testNode("n", 8)
@@ -36,7 +36,7 @@ func TestDimensionsAreGivenBack(t *testing.T) {
 		req.Resources = req.Resources.With(name, 1)
 		place(t, s, req)
 		reserve(t, s, reservation.Spec{ID: "r", Namespace: "ns", Shape: placement.Resources{}.With(name, 1), Count: 1, Duration: time.Hour})
-		require.Equal(t, int64(4), s.state.index.Reference().Amount(name))
+		require.Contains(t, s.Scale().Dimensions, name)
 
 		// Neither asking nor what is left of the node takes the dimension away.
 		_, err := s.Explain(ctx, req)
@@ -46,17 +46,17 @@ func TestDimensionsAreGivenBack(t *testing.T) {
 		over, err := s.UpdateNode(ctx, bare)
 		require.NoError(t, err)
 		require.Equal(t, []placement.ResourceName{name}, over)
-		require.Equal(t, int64(4), s.state.index.Reference().Amount(name), "an instance has some")
+		require.Equal(t, before, s.Scale(), "no node has any")
 		if i%8 == 3 {
 			require.NoError(t, s.Checkpoint(ctx))
 		}
 		if i%4 == 3 {
 			reopened()
-			require.Equal(t, int64(4), s.state.index.Reference().Amount(name), "after a replay too")
+			require.Equal(t, before, s.Scale(), "after a replay too")
 		}
 
 		require.NoError(t, s.Release(ctx, "a"))
-		require.Equal(t, before, s.state.index.Reference())
+		require.Equal(t, before, s.Scale())
 		if i%16 == 5 {
 			require.NoError(t, s.Checkpoint(ctx))
 		}
@@ -103,16 +103,4 @@ func TestDimensionsAtOnce(t *testing.T) {
 	req.Resources = req.Resources.With("mig-7", 1)
 	_, err = s.Place(ctx, req)
 	require.Equal(t, []string{"32 lack mig-7"}, refusals(t, err))
-}
-
-// TestConfiguredDimensionsStay: a reference of the configuration is one also
-// while nothing has any of it.
-func TestConfiguredDimensionsStay(t *testing.T) {
-	s := newTestScheduler(t, Config{Reference: placement.Resources{Custom: map[string]int64{"tape": 16}}})
-	n := testNode("n", 8)
-	n.Capacity = n.Capacity.With("tape", 3)
-	addNodes(t, s, n)
-	_, err := s.RemoveNode(t.Context(), "n")
-	require.NoError(t, err)
-	require.Equal(t, int64(16), s.state.index.Reference().Amount("tape"))
 }

@@ -268,10 +268,8 @@ func TestListenersCanNotCorruptTheState(t *testing.T) {
 		case *NodeAdded:
 			clear(c.Node.Labels)
 			clear(c.Node.Capacity.Custom)
-			clear(c.Reference.Custom)
 		case *NodeUpdated:
 			clear(c.Node.Labels)
-			clear(c.Reference.Custom)
 		case *QuotaCreated:
 			clear(c.Spec.Limits)
 		case *WorkloadChanged:

@@ -30,7 +30,7 @@ type Explanation struct {
 	// all.
 	Nearest []Miss `json:"nearest,omitempty"`
 	// NearestMiss is the node that fails the fewest rules, among those the
-	// one whose largest shortfall, relative to the largest nodes, is the
+	// one whose largest shortfall, relative to what is asked, is the
 	// smallest, then the one that joined first. Empty if a node fits.
 	NearestMiss *NodeVerdict `json:"nearestMiss,omitempty"`
 	// Exceeded are the violations of the quota of its namespace, whether a node

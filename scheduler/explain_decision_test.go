@@ -103,15 +103,13 @@ func requireStrategyTerm(t testHelper, s *Scheduler, req *placement.Request, v N
 	t.Helper()
 	var scale placement.Scale
 	for _, n := range listed(t, s.Nodes) {
-		for name, amount := range n.Total.All() {
-			scale.Reference = scale.Reference.With(name, max(scale.Reference.Amount(name), placement.Reference(amount)))
-		}
+		scale = scale.With(n.Total)
 	}
 	n, err := s.Node(t.Context(), v.NodeID)
 	require.NoError(t, err)
-	r, bound := scale.BinPack(n.Available)
+	r, bound := scale.BinPack(n.Available, n.Total)
 	if req.Preferences.Strategy == placement.Spread {
-		r, bound = scale.Spread(n.Available, req.Resources)
+		r, bound = scale.Spread(n.Available, n.Total, req.Resources)
 	}
 	require.Equal(t, r, v.Terms.Strategy)
 	require.Equal(t, bound, v.Terms.Bound)
@@ -304,8 +302,8 @@ func TestExplainedJSON(t *testing.T) {
 	data, err := json.Marshal(fits.Candidates[0])
 	require.NoError(t, err)
 	require.JSONEq(t, `{
-		"nodeID": "n2", "fits": true, "score": 101,
-		"terms": {"strategy": 24576, "bound": 2097152, "soft": 10485760, "softLow": 0, "softHigh": 10485760},
+		"nodeID": "n2", "fits": true, "score": 90,
+		"terms": {"strategy": 0, "bound": 2097152, "soft": 10485760, "softLow": 0, "softHigh": 10485760},
 		"soft": [{"rule": "zone = b", "weight": 10, "value": 1048576}]
 	}`, string(data))
 }

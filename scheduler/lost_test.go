@@ -56,7 +56,7 @@ func TestReplacedInstanceIsStale(t *testing.T) {
 
 func TestRemovedNodeReturnsWhatRan(t *testing.T) {
 	s := newTestScheduler(t, Config{RememberReleased: 10})
-	addNodes(t, s, testNode("n1", 4), testNode("n2", 2))
+	addNodes(t, s, testNode("n2", 2), testNode("n1", 4))
 	place(t, s, testRequest("b", 2))
 	place(t, s, testRequest("c", 2))
 	place(t, s, testRequest("a", 2))

@@ -75,7 +75,6 @@ func New(cfg Config) (*Scheduler, error) {
 
 func newScheduler(cfg Config) *Scheduler {
 	cfg.Weights = maps.Clone(cfg.Weights)
-	cfg.Reference = cfg.Reference.Clone()
 	lifetime, end := context.WithCancel(context.Background())
 	return &Scheduler{
 		cfg: cfg, lifetime: lifetime, end: end,

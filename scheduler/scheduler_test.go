@@ -14,10 +14,11 @@ import (
 func TestPlaceTakesTheFullestThatFits(t *testing.T) {
 	s := newTestScheduler(t, Config{})
 	addNodes(t, s, testNode("n1", 16), testNode("n2", 8), testNode("n3", 4))
-	require.Equal(t, "n3", place(t, s, testRequest("a", 4)).NodeID)
-	require.Equal(t, "n2", place(t, s, testRequest("b", 4)).NodeID)
-	require.Equal(t, "n2", place(t, s, testRequest("c", 4)).NodeID)
-	require.Equal(t, "n1", place(t, s, testRequest("d", 4)).NodeID)
+	require.Equal(t, "n1", place(t, s, testRequest("a", 4)).NodeID, "of equals the one that joined first")
+	allocate(t, s, "n2", testRequest("there", 5))
+	require.Equal(t, "n2", place(t, s, testRequest("b", 2)).NodeID)
+	require.Equal(t, "n1", place(t, s, testRequest("c", 4)).NodeID, "n2 lacks cpu, n3 is empty")
+	require.Equal(t, "n2", place(t, s, testRequest("d", 1)).NodeID)
 	_, err := s.Place(t.Context(), testRequest("e", 13))
 	require.Equal(t, []string{"3 lack cpu"}, refusals(t, err))
 }
@@ -142,13 +143,11 @@ func TestBadInputChangesNothing(t *testing.T) {
 func TestConfigMistakesAreReportedAtOnce(t *testing.T) {
 	_, err := New(Config{
 		Weights:          map[placement.ResourceName]int64{"cpu": 0, "gpu": 65, "": 1, "instances": 2},
-		Reference:        placement.Resources{Memory: -1},
 		RememberReleased: -1,
 		Journal:          new(MemoryJournal),
 	})
 	require.ErrorIs(t, err, placement.ErrInvalid)
 	require.EqualError(t, err, strings.Join([]string{
-		`placement: invalid reference.memory "-1": negative`,
 		`placement: invalid weights.custom: want a name of 1 to 63 characters`,
 		`placement: invalid weights.cpu "0": want 1 to 64`,
 		`placement: invalid weights.gpu "65": want 1 to 64`,

@@ -20,7 +20,7 @@ type snapshotJSON struct {
 	Time        time.Time           `json:"time"`
 	Token       uint64              `json:"token,omitempty"`
 	Joins       uint64              `json:"joins"`
-	Reference   placement.Resources `json:"reference,omitzero"`
+	Reference   json.RawMessage     `json:"reference,omitempty"`   // of earlier versions; see decodeChange
 	Nodes       []nodeJSON          `json:"nodes,omitempty"`       // by join
 	Classes     []placement.Request `json:"classes,omitempty"`     // in order of first use below
 	Allocations []allocationJSON    `json:"allocations,omitempty"` // by ID and generation

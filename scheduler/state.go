@@ -57,10 +57,9 @@ func newState(cfg Config) *state {
 		reserved: make(map[*node]bool),
 		payments: make(map[string]reservationCharge),
 		index: index.New(index.Config{
-			Seed:      cfg.Seed,
-			Reference: cfg.Reference.Clone(),
-			Weights:   maps.Clone(cfg.Weights),
-			Engine:    cfg.engine,
+			Seed:    cfg.Seed,
+			Weights: maps.Clone(cfg.Weights),
+			Engine:  cfg.engine,
 		}),
 	}
 	st.setMix(cloneMix(cfg.Workload))

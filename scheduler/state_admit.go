@@ -12,14 +12,14 @@ import (
 // nothing, and return a Change to apply or the refusal.
 
 func (st *state) admitNew(n placement.Node) (*NodeAdded, error) {
-	canonical, reference, err := st.admit(n)
+	canonical, err := st.admit(n)
 	if err != nil {
 		return nil, err
 	}
 	if _, exists := st.nodes[n.ID]; exists {
 		return nil, placement.Conflict(placement.KindNode, n.ID, "exists")
 	}
-	return &NodeAdded{Node: canonical, Join: st.joins + 1, Reference: reference}, nil
+	return &NodeAdded{Node: canonical, Join: st.joins + 1}, nil
 }
 
 func (st *state) admitUpdate(n placement.Node) (*NodeUpdated, error) {
@@ -27,7 +27,7 @@ func (st *state) admitUpdate(n placement.Node) (*NodeUpdated, error) {
 	if err != nil {
 		return nil, err
 	}
-	canonical, reference, err := st.admit(n)
+	canonical, err := st.admit(n)
 	if err != nil {
 		return nil, err
 	}
@@ -35,28 +35,18 @@ func (st *state) admitUpdate(n placement.Node) (*NodeUpdated, error) {
 		return nil, err
 	}
 	return &NodeUpdated{
-		Node: canonical, Reference: reference,
+		Node:  canonical,
 		Moves: st.plan.NodeChanged(&planNodes{st: st, changed: &canonical}, n.ID),
 	}, nil
 }
 
 // admit decides on a node that is new, or an update of one.
-func (st *state) admit(n placement.Node) (canonical placement.Node, reference placement.Resources, err error) {
+func (st *state) admit(n placement.Node) (canonical placement.Node, err error) {
 	if err := n.Validate(); err != nil {
-		return n, reference, err
+		return n, err
 	}
 	canonical = n.Canonical()
-	allocatable := canonical.Allocatable()
-	if err := st.admitDimensions("capacity.custom", allocatable); err != nil {
-		return n, reference, err
-	}
-	reference = st.index.Reference()
-	for name, amount := range allocatable.All() {
-		if r := placement.Reference(amount); r > reference.Amount(name) {
-			reference = reference.With(name, r)
-		}
-	}
-	return canonical, reference, nil
+	return canonical, st.admitDimensions("capacity.custom", canonical.Allocatable())
 }
 
 // admitDimensions refuses amounts in more dimensions than a cluster has at a time,

@@ -170,13 +170,13 @@ func (st *state) adoptable(n placement.Node) (*NodeAdopted, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &NodeAdopted{Node: updated.Node, Reference: updated.Reference, Moves: updated.Moves}, nil
+		return &NodeAdopted{Node: updated.Node, Moves: updated.Moves}, nil
 	}
 	added, err := st.admitNew(n)
 	if err != nil {
 		return nil, err
 	}
-	return &NodeAdopted{Node: added.Node, Join: added.Join, Reference: added.Reference}, nil
+	return &NodeAdopted{Node: added.Node, Join: added.Join}, nil
 }
 
 func (c *NodeAdopted) validate(r Report) error {
@@ -209,9 +209,9 @@ func (st *state) listFor(c *NodeAdopted, adoption *Adoption, r Report) *[]string
 // apply enters a node and what was reported of it.
 func (c *NodeAdopted) apply(st *state, out *outcome) {
 	if _, known := st.nodes[c.Node.ID]; known {
-		(&NodeUpdated{Node: c.Node, Reference: c.Reference, Moves: c.Moves}).apply(st, out)
+		(&NodeUpdated{Node: c.Node, Moves: c.Moves}).apply(st, out)
 	} else {
-		(&NodeAdded{Node: c.Node, Reference: c.Reference, Join: c.Join}).apply(st, out)
+		(&NodeAdded{Node: c.Node, Join: c.Join}).apply(st, out)
 	}
 	n := st.nodes[c.Node.ID]
 	st.edit(n).unreported = false

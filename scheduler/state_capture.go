@@ -120,7 +120,7 @@ const captureTurn = 64
 func (st *state) capture(now time.Time, p parts) *capture {
 	c := &capture{parts: p, wire: snapshotJSON{
 		Version: formatVersion, Seq: st.seq, Time: st.now, Token: st.token, Joins: st.joins,
-		Reference: st.index.Reference(), Released: st.released.all(), Mix: st.mix,
+		Released: st.released.all(), Mix: st.mix,
 	}}
 	if p.quotas {
 		c.accounts.begin(st.quota.Names(), func(ns string) (accountCopy, bool) { return st.account(now, ns) })

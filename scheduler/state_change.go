@@ -101,8 +101,6 @@ type NodeAdded struct {
 	Node placement.Node `json:"node"`
 	// Join is the node's place in the order of joining, which breaks ties.
 	Join uint64 `json:"join"`
-	// Reference of the score after the node has joined.
-	Reference placement.Resources `json:"reference,omitzero"`
 	// Unreported nodes take no work before AdoptNode.
 	Unreported bool `json:"unreported,omitempty"`
 }
@@ -112,8 +110,6 @@ type NodeAdded struct {
 type NodeUpdated struct {
 	// Node in canonical form.
 	Node placement.Node `json:"node"`
-	// Reference of the score after the update.
-	Reference placement.Resources `json:"reference,omitzero"`
 	// Moves of slots of reservations that the node has no room for any more.
 	Moves []reservation.PlanChange `json:"moves,omitempty"`
 }
@@ -151,8 +147,6 @@ type NodeAdopted struct {
 	Node placement.Node `json:"node"`
 	// Join of a node that was not known, 0 for one that was.
 	Join uint64 `json:"join,omitempty"`
-	// Reference of the score after the node has joined.
-	Reference placement.Resources `json:"reference,omitzero"`
 	// Moves of slots of reservations that the node has no room for any more.
 	Moves []reservation.PlanChange `json:"moves,omitempty"`
 	// Instances that were reported and not known.

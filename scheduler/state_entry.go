@@ -67,7 +67,7 @@ func decodeEntry(r Record) (*entry, error) {
 		if change == nil {
 			return nil, &FormatError{r.Seq, fmt.Sprintf("unknown change %q", c.Kind)}
 		}
-		if err := decodeStrict(c.Data, change); err != nil {
+		if err := decodeChange(c.Data, change); err != nil {
 			return nil, &FormatError{r.Seq, err.Error()}
 		}
 		e.changes = append(e.changes, change)
@@ -91,6 +91,30 @@ func decodeVersioned(r Record, into any) error {
 		return &FormatError{r.Seq, err.Error()}
 	}
 	return nil
+}
+
+// decodeChange decodes what a change holds. Where earlier versions kept a reference
+// of the score with a node, it is ignored.
+func decodeChange(data []byte, change Change) error {
+	var into any = change
+	switch c := change.(type) {
+	case *NodeAdded:
+		into = &struct {
+			*NodeAdded
+			Reference json.RawMessage `json:"reference"`
+		}{NodeAdded: c}
+	case *NodeUpdated:
+		into = &struct {
+			*NodeUpdated
+			Reference json.RawMessage `json:"reference"`
+		}{NodeUpdated: c}
+	case *NodeAdopted:
+		into = &struct {
+			*NodeAdopted
+			Reference json.RawMessage `json:"reference"`
+		}{NodeAdopted: c}
+	}
+	return decodeStrict(data, into)
 }
 
 func decodeStrict(data []byte, into any) error {

@@ -212,7 +212,6 @@ func (c *NodeAdded) check(st *state) error {
 }
 
 func (c *NodeAdded) apply(st *state, out *outcome) {
-	st.index.SetReference(c.Reference)
 	n := st.insertNode(c.Node, c.Join)
 	record := st.edit(n)
 	record.version, record.tainted = st.seq, st.taintTimes(nil, nil, n.Taints)
@@ -248,7 +247,6 @@ func (c *NodeUpdated) apply(st *state, out *outcome) {
 	record, canonical := st.edit(n), c.Node.Canonical()
 	record.tainted = st.taintTimes(n.Taints, n.tainted, canonical.Taints)
 	record.Node, record.version = &canonical, st.seq
-	st.index.SetReference(c.Reference)
 	st.index.Update(n.row, n.Node)
 	for a := n.first; a != nil; a = a.next {
 		st.timeEviction(a)

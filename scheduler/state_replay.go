@@ -79,7 +79,6 @@ func (st *state) replaySnapshot(cfg Config, r Record) error {
 
 func (st *state) restore(wire snapshotJSON) error {
 	st.seq, st.now, st.token, st.joins = wire.Seq, wire.Time, wire.Token, wire.Joins
-	st.index.SetReference(wire.Reference)
 	if err := validateMix(wire.Mix); err != nil {
 		return err
 	}

@@ -19,10 +19,9 @@ func TestEveryStrategyDecidesAndSaysWhy(t *testing.T) {
 		strategies++
 		t.Run(strategy.String(), func(t *testing.T) {
 			s := newTestScheduler(t, Config{})
-			o := &onlooker{largest: make(map[placement.ResourceName]int64)}
+			o := new(onlooker)
 			for _, n := range []placement.Node{testNode("small", 4), testNode("large", 16), testNode("full", 8)} {
 				addNodes(t, s, n)
-				o.saw(n)
 			}
 			allocate(t, s, "full", testRequest("there", 8))
 			for i := range 4 {

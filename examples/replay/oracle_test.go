@@ -1,7 +1,6 @@
 package main
 
 import (
-	"math/bits"
 	"slices"
 
 	"github.com/rads-project/constellation/placement"
@@ -11,9 +10,7 @@ import (
 // computes its score from the formula alone. It shares no code with the
 // scheduler but the label rules.
 type oracle struct {
-	nodes    []oracleNode // in the order of joining
-	cpu, mem uint         // log2 of the references
-	gpu      uint
+	nodes []oracleNode // in the order of joining
 }
 
 type oracleNode struct {
@@ -30,20 +27,8 @@ func newOracle(nodes []placement.Node) *oracle {
 			free.devices = append(free.devices, placement.Device)
 		}
 		o.nodes = append(o.nodes, free)
-		o.cpu = max(o.cpu, logCeil(n.Capacity.CPU))
-		o.mem = max(o.mem, logCeil(n.Capacity.Memory))
-		o.gpu = max(o.gpu, logCeil(n.Capacity.GPU))
 	}
 	return &o
-}
-
-// logCeil returns the exponent of the smallest power of two that is at least
-// the amount.
-func logCeil(amount int64) uint {
-	if amount <= 1 {
-		return 0
-	}
-	return uint(bits.Len64(uint64(amount - 1)))
 }
 
 // place commits the task to the best node and returns it with the devices
@@ -54,7 +39,7 @@ func (o *oracle) place(req placement.Request) (string, []int) {
 		if _, ok := n.fit(req); !ok {
 			continue
 		}
-		if score := o.score(n); best < 0 || score > bestScore {
+		if score := n.score(); best < 0 || score > bestScore {
 			best, bestScore = i, score
 		}
 	}
@@ -71,22 +56,13 @@ func (o *oracle) place(req placement.Request) (string, []int) {
 	return n.node.ID, devices
 }
 
-// score is R = W·2²⁰ − K with weights 1, 1 and 8.
-func (o *oracle) score(n oracleNode) int64 {
+// score is −K: the free shares of CPU and memory, and every free GPU twice.
+func (n *oracleNode) score() int64 {
 	var gpu int64
 	for _, left := range n.devices {
 		gpu += left
 	}
-	free := part(n.cpu, o.cpu) + part(n.mem, o.mem) + 8*part(gpu, o.gpu)
-	return (1+1+8)<<20 - free
-}
-
-// part returns ⌊free·2²⁰/2^log⌋.
-func part(free int64, log uint) int64 {
-	if log >= 20 {
-		return free >> (log - 20)
-	}
-	return free << (20 - log)
+	return -(n.cpu<<20/n.node.Capacity.CPU + n.mem<<20/n.node.Capacity.Memory + 2*(gpu<<20/placement.Device))
 }
 
 // fit returns the devices that the task would take, if it fits.

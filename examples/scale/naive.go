@@ -35,7 +35,7 @@ func (n *naive) best(task placement.Request) string {
 		if node.State != scheduler.NodeReady || !task.Resources.FitsIn(node.Available) {
 			continue
 		}
-		if fullness, _ := n.scale.BinPack(node.Available); fullness > most {
+		if fullness, _ := n.scale.BinPack(node.Available, node.Total); fullness > most {
 			best, most = node.ID, fullness
 		}
 	}

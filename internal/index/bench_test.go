@@ -216,7 +216,6 @@ func (s *stand) releaseOldest() {
 // plainBest is the scan that everybody writes first.
 func (s *stand) plainBest(r *placement.Request) (Row, bool) {
 	best, bestScore := -1, int64(0)
-	scale := s.x.Scale()
 	for i := range s.plain {
 		n := &s.plain[i]
 		if !r.Resources.FitsIn(n.free) {
@@ -230,8 +229,9 @@ func (s *stand) plainBest(r *placement.Request) (Row, bool) {
 			continue
 		}
 		score := int64(0)
-		for d, reference := range []int64{scale.Reference.CPU, scale.Reference.Memory, scale.Reference.Disk} {
-			score -= placement.FreeShare([]int64{n.free.CPU, n.free.Memory, n.free.Disk}[d], reference)
+		total := &n.spec.Capacity
+		for d, amount := range []int64{total.CPU, total.Memory, total.Disk} {
+			score -= placement.FreeShare([]int64{n.free.CPU, n.free.Memory, n.free.Disk}[d], amount)
 		}
 		if best < 0 || score > bestScore {
 			best, bestScore = i, score

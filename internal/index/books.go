@@ -55,10 +55,10 @@ func (x *Index) book(row Row, c *Class, r *placement.Resources, devices []uint16
 func (x *Index) spend(row Row, d int, amount int64) {
 	if h := x.nodes[row].hold; h != nil {
 		h.spare[d] -= amount
-		x.free[d][row] = satSub(h.spare[d], h.amounts[d])
+		x.setFree(row, d, satSub(h.spare[d], h.amounts[d]))
 		return
 	}
-	x.free[d][row] -= amount
+	x.setFree(row, d, x.free[d][row]-amount)
 }
 
 // spare returns allocatable − used of a node.
@@ -82,7 +82,7 @@ func (x *Index) SetHeld(row Row, held Hold) {
 	var spare vector
 	for d := range x.dims {
 		spare[d] = x.spare(row, d)
-		x.free[d][row] = satSub(spare[d], amounts[d]) // of GPUs see measureGPUs
+		x.setFree(row, d, satSub(spare[d], amounts[d])) // of GPUs see measureGPUs
 	}
 	n.hold = nil
 	if amounts != (vector{}) || len(held.Devices) > 0 || held.Instances > 0 {

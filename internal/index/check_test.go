@@ -75,7 +75,7 @@ func (w *world) checkSurvey(t require.TestingT, q *Query, r *placement.Request) 
 			inFirst[f.Reason] = inFirst[f.Reason] || j == 0
 		}
 		if nearest == nil || len(failures) < len(fewest) ||
-			len(failures) == len(fewest) && w.m.largest(failures).compare(w.m.largest(fewest)) < 0 {
+			len(failures) == len(fewest) && largest(r, failures).compare(largest(r, fewest)) < 0 {
 			nearest, fewest = n, failures
 		}
 	}
@@ -120,12 +120,12 @@ func (w *world) checkWithout(t require.TestingT, s *Survey, r *placement.Request
 	require.Equal(t, len(w.m.failures(r, n, nil)) == 0, w.x.FitsWithout(s, n.row, gone), "%v without %d on %v", r, len(gone), n.spec)
 }
 
-// largest returns the largest shortfall in relation to the references.
-func (m *model) largest(failures []Failure) fraction {
+// largest returns the largest shortfall in relation to what is asked.
+func largest(r *placement.Request, failures []Failure) fraction {
 	var largest fraction
 	for _, f := range failures {
 		if f.Reason.Name != "" {
-			if missing := (fraction{f.Shortfall, max(1, m.reference[f.Reason.Name])}); missing.compare(largest) > 0 {
+			if missing := (fraction{f.Shortfall, max(1, r.Resources.Amount(f.Reason.Name))}); missing.compare(largest) > 0 {
 				largest = missing
 			}
 		}
@@ -179,7 +179,7 @@ func (w *world) checkBooks(t require.TestingT) {
 	for _, n := range w.m.nodes {
 		require.Equal(t, int64(len(n.instances)), w.x.Instances(n.row))
 		free, used, held := w.x.Free(n.row), w.x.Used(n.row), w.x.Held(n.row)
-		for name := range w.m.reference {
+		for name := range w.m.dimensions {
 			require.Equal(t, n.free(name, &n.held), free.Amount(name), name)
 			want := int64(0)
 			for _, instance := range n.instances {
@@ -195,13 +195,11 @@ func (w *world) checkBooks(t require.TestingT) {
 			require.Equal(t, n.deviceUsed(i), w.x.DeviceUsed(n.row)[i])
 		}
 	}
-	reference := w.x.Reference()
-	for name, amount := range w.m.reference {
-		require.Equal(t, amount, reference.Amount(name), name)
+	scale := placement.Scale{Weights: w.m.cfg.Weights}
+	for _, n := range w.m.nodes {
+		scale = scale.With(n.spec.Allocatable())
 	}
-	for name, amount := range reference.All() {
-		require.Equal(t, w.m.reference[name], amount, name)
-	}
+	require.Equal(t, scale, w.x.Scale())
 	for d := range w.x.dims {
 		users := int32(0)
 		for _, n := range w.m.nodes {
@@ -219,11 +217,6 @@ func (w *world) checkBooks(t require.TestingT) {
 // rebuilt returns an index made from scratch out of what the model holds.
 func (w *world) rebuilt() (*Index, map[Row]Row) {
 	x := New(w.m.cfg)
-	var reference placement.Resources
-	for name, amount := range w.m.reference {
-		reference = reference.With(name, amount)
-	}
-	x.SetReference(reference)
 	x.SetWorkload(w.m.mix)
 	rows := map[Row]Row{}
 	for _, n := range slices.Backward(w.m.nodes) {
@@ -273,11 +266,11 @@ func (w *world) checkInvariants(t require.TestingT) {
 	require.Equal(t, len(w.m.nodes), x.present.count())
 	for i, n := range w.m.nodes {
 		require.Equal(t, n.row, x.byJoin[i])
+		require.Equal(t, w.m.key(n), x.key[n.row])
 	}
 	for row := range x.nodes {
-		packed, key := x.pack(Row(row))
-		require.Equal(t, packed, x.packed[row])
-		require.Equal(t, key, x.key[row])
+		require.Equal(t, x.pack(Row(row)), x.packed[row])
+		require.True(t, x.present.has(Row(row)) || x.key[row] == 0)
 	}
 	w.checkGrids(t)
 	w.checkGradients(t)

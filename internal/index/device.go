@@ -21,14 +21,14 @@ func (x *Index) measureGPUs(row Row) {
 	}
 	most, whole := x.nodes[row].gpusLeft(holds)
 	x.most[row], x.whole[row] = int32(most), int32(whole)
-	d := x.named[gpuName]
+	d := int(x.named[gpuName])
 	if d < 0 {
 		return
 	}
 	if h := x.nodes[row].hold; h != nil {
 		h.spare[d] = x.nodes[row].gpusFree(nil)
 	}
-	x.free[d][row] = x.nodes[row].gpusFree(holds)
+	x.setFree(row, d, x.nodes[row].gpusFree(holds))
 }
 
 // gpusFree returns what is free of the working GPUs, each for itself: one of which

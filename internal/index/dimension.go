@@ -2,7 +2,6 @@ package index
 
 import (
 	"maps"
-	"math/bits"
 	"slices"
 
 	"github.com/rads-project/constellation/placement"
@@ -13,44 +12,17 @@ const maxDimensions = placement.MaxDimensions
 // vector is an amount per registered dimension.
 type vector [maxDimensions]int64
 
-// dimension is one that a node, a reference, a hold or an instance brought up.
-// The named ones stay; a custom one that nothing has any more gives up its place
-// when DropUnused is called, and its number goes to the next one that comes.
+// dimension is one that a node, a hold or an instance brought up. The named ones
+// stay; a custom one that nothing has any more gives up its place when DropUnused
+// is called, and its number goes to the next one that comes.
 //
-// Invariant: reference is a power of two that is at least what any node had to
-// give since the dimension came, or 0 if no node had any. A vacant place has no
-// name, no reference, no lane and zeros in its column.
+// Invariant: a vacant place has no name, no lane and zeros in its columns.
 type dimension struct {
-	name        placement.ResourceName
-	users       int32 // nodes, holds and instances that have some; custom ones only
-	pinned      bool  // the configuration has a reference of it
-	reference   int64
-	weight      int64
-	left, right uint8 // shifts that bring an amount below reference to 20 bits
-
-	lane int8 // see lane.go; -1 for none
-}
-
-// share returns placement.FreeShare without a division or a branch on the
-// reference's size.
-func (d *dimension) share(free int64) int64 {
-	if free <= 0 {
-		return 0
-	}
-	if free >= d.reference {
-		return d.unit()
-	}
-	return free >> d.right << d.left
-}
-
-// unit returns placement.Unit, or zero for a dimension that does not count.
-func (d *dimension) unit() int64 { return placement.Unit * min(d.reference, 1) }
-
-func (d *dimension) setReference(reference int64) {
-	d.reference = reference
-	log := bits.TrailingZeros64(uint64(reference))
-	unit := bits.TrailingZeros64(placement.Unit)
-	d.left, d.right = uint8(max(unit-log, 0)), uint8(max(log-unit, 0))
+	name   placement.ResourceName
+	users  int32 // nodes, holds and instances that have some; custom ones only
+	nodes  int32 // nodes that have some: it counts in the score while there are any
+	weight int64
+	lane   int8 // see lane.go; -1 for none
 }
 
 // named returns the place of a named dimension in Index.named, -1 for others.
@@ -122,7 +94,7 @@ func (x *Index) register(name placement.ResourceName) int {
 		return placement.CompareNames(x.dims[a].name, x.dims[b].name)
 	})
 	if d < len(x.dims)-1 { // others have changed their lanes for it
-		x.rekey()
+		x.repack()
 	}
 	return d
 }
@@ -134,13 +106,13 @@ func (x *Index) register(name placement.ResourceName) int {
 func (x *Index) Admits(r placement.Resources) (placement.ResourceName, bool) {
 	places := maxDimensions - namedNames
 	for i := range x.dims {
-		if x.dims[i].inUse() {
+		if x.dims[i].users > 0 {
 			places--
 		}
 	}
 	for _, text := range slices.Sorted(maps.Keys(r.Custom)) {
 		name := placement.ResourceName(text)
-		if d := x.lookup(name); r.Custom[text] == 0 || d >= 0 && x.dims[d].inUse() {
+		if d := x.lookup(name); r.Custom[text] == 0 || d >= 0 && x.dims[d].users > 0 {
 			continue
 		}
 		if places == 0 {
@@ -151,9 +123,6 @@ func (x *Index) Admits(r placement.Resources) (placement.ResourceName, bool) {
 	return "", true
 }
 
-// inUse reports whether a custom dimension keeps its place.
-func (d *dimension) inUse() bool { return d.users > 0 || d.pinned }
-
 // use counts a node, a hold or an instance as one that has these amounts, or
 // with sign -1 no longer.
 func (x *Index) use(r *placement.Resources, sign int32) {
@@ -162,7 +131,7 @@ func (x *Index) use(r *placement.Resources, sign int32) {
 			continue
 		}
 		d := x.register(placement.ResourceName(name))
-		if d < 0 { // a place is taken by what only a reference has
+		if d < 0 { // a place is taken by what nothing has any more
 			x.DropUnused()
 			d = x.register(placement.ResourceName(name))
 		}
@@ -172,9 +141,8 @@ func (x *Index) use(r *placement.Resources, sign int32) {
 }
 
 // DropUnused takes their places from the custom dimensions that no node, hold or
-// instance has any more and that no reference of the configuration names. Their
-// references go too: they count in no score from then on. It takes constant time
-// if there are none, else time in proportion to the nodes.
+// instance has any more. It takes constant time if there are none, else time in
+// proportion to the nodes.
 func (x *Index) DropUnused() {
 	if !x.unused {
 		return
@@ -183,7 +151,7 @@ func (x *Index) DropUnused() {
 	dropped := false
 	for d := range x.dims {
 		dim := &x.dims[d]
-		if dim.name == "" || named(dim.name) >= 0 || dim.inUse() {
+		if dim.name == "" || named(dim.name) >= 0 || dim.users > 0 {
 			continue
 		}
 		x.byName = without(x.byName, d)
@@ -193,7 +161,7 @@ func (x *Index) DropUnused() {
 	}
 	if dropped {
 		x.assignLanes()
-		x.rescale()
+		x.repack()
 	}
 }
 
@@ -264,52 +232,6 @@ func (x *Index) resources(v *vector) placement.Resources {
 		}
 	}
 	return r
-}
-
-// Reference returns the reference amounts, powers of two; see placement.Scale.
-func (x *Index) Reference() placement.Resources {
-	var v vector
-	for d := range x.dims {
-		v[d] = x.dims[d].reference
-	}
-	return x.resources(&v)
-}
-
-// SetReference raises the references to at least these amounts, rounded up to
-// powers of two. A change re-keys every node. A custom dimension that has nothing
-// but a reference lasts until DropUnused.
-func (x *Index) SetReference(r placement.Resources) {
-	x.raise(x.registerAll(&r))
-}
-
-// raise makes every reference at least the amount given.
-func (x *Index) raise(amounts vector) {
-	changed := false
-	for d := range x.dims {
-		if amounts[d] > x.dims[d].reference {
-			x.dims[d].setReference(placement.Reference(amounts[d]))
-			changed = true
-		}
-	}
-	if changed {
-		x.rescale()
-	}
-}
-
-// rescale computes what depends on which dimensions have a reference.
-func (x *Index) rescale() {
-	x.bound = 0
-	for d := range x.dims {
-		if x.dims[d].reference > 0 {
-			x.bound += x.dims[d].weight * placement.Unit
-		}
-	}
-	x.rekey()
-}
-
-// Scale returns the yardstick of the score.
-func (x *Index) Scale() placement.Scale {
-	return placement.Scale{Reference: x.Reference(), Weights: x.cfg.Weights}
 }
 
 // satSub returns a - b, or the nearest int64.

@@ -11,22 +11,25 @@
 //
 // # Why one index serves every request
 //
-// The strategy term of the score is a sum over dimensions of what is free
-// before the placement, against references that belong to the cluster. It does
+// The strategy term of the score is a sum over dimensions, and over devices, of
+// what a node has free before the placement, measured by its own size. It does
 // not depend on the request. So nodes have one order for BinPack, whatever is
 // asked, and the best node is the first in that order on which the request
 // fits. All of the structures follow from that: they find the first node that
-// fits, in an order that is kept, without looking at those that do not.
+// fits, in an order that is kept, without looking at those that do not. The order
+// says nothing of whether a request fits, since a small node and a large one may
+// have the same share free: what has no room is passed over by cells and words.
 //
 // # Structures
 //
 // Each has its own file, which begins with its invariant. Let n be the nodes.
 //
-//   - Columns (node.go, books.go, device.go, dimension.go). Per row: what is
-//     free of each dimension, the key K, the most that is left on a GPU and how
+//   - Columns (node.go, books.go, device.go, dimension.go, share.go). Per row: what
+//     is free of each dimension, the key K, the most that is left on a GPU and how
 //     many are untouched. A change of a node's books costs about 100 ns and
 //     one entry in a log; everything below is repaired from logs when it is
-//     used next.
+//     used next. The divisions of the score are done here, for the dimensions that
+//     change, and never for a request.
 //   - Packed words (lane.go). Six lanes of small floats in 64 bits say with
 //     one comparison that a request does not fit; those that pass are checked
 //     exactly. The scan (scan.go) compares words and keys without a branch per
@@ -84,8 +87,10 @@
 // The index takes less than 250 bytes per node with five labels, one of them
 // unique, and one grid. Each further grid takes about 50 bytes per node; there
 // are at most six. What runs takes a few bytes per distinct class on a node.
-// Adding a node larger than any before re-keys all nodes, and so does the last of
-// a custom dimension when it goes. A refusal's reasons are counted by filters over
+// A new custom dimension in the place of one that went, and one that goes, packs
+// all nodes anew. Where the scale changes, since a node with the most GPUs or the
+// only one of a dimension comes or goes, orders with soft terms lose their grids.
+// A refusal's reasons are counted by filters over
 // 64 nodes at a time (filter.go, count.go), in less than a scan takes, and
 // remembered until something changes; a survey for an explanation goes through the
 // same filters. A node that comes, goes or changes labels costs what runs on it. A

@@ -81,13 +81,17 @@ func (x *Index) Evaluate(q *Query, row Row, held *Hold) (placement.Terms, bool) 
 	for _, a := range p.asks {
 		ok = ok && x.missing(row, a, held) <= 0
 	}
-	terms.Strategy = 0
+	terms.Strategy = p.packed
 	for d := range x.dims {
 		free := satSub(x.spare(row, d), held.Resources.Amount(x.dims[d].name))
 		if x.dims[d].name == placement.NameGPU {
 			free = x.nodes[row].gpusFree(held.Devices)
 		}
-		terms.Strategy += x.dims[d].term(p.packs, d, free)
+		weighted := x.weighted(d, free, x.total(row, d))
+		if p.packs>>d&1 == 1 {
+			weighted = -weighted
+		}
+		terms.Strategy += weighted
 	}
 	return terms, ok
 }

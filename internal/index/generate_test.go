@@ -30,7 +30,6 @@ func pick[T any](d dice, values ...T) T { return values[d.IntN(len(values))] }
 func drawConfig(d dice) Config {
 	cfg := Config{Seed: d.Uint64()}
 	if d.one(2) {
-		cfg.Reference = drawResources(d, 64)
 		cfg.Weights = map[placement.ResourceName]int64{"cpu": 2, "tape": 5, "gpu": 64}
 	}
 	return cfg

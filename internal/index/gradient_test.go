@@ -48,9 +48,9 @@ func TestGradientsFollow(t *testing.T) {
 				if choice, ok := w.checkBest(t, q, &r); ok {
 					w.occupy(w.m.at(choice.Row), r, w.x.Devices(q, choice.Row, nil))
 				}
-				if round == rounds/2 {
-					w.x.SetReference(placement.Resources{CPU: 1 << 20})
-					w.m.refer(placement.Resources{CPU: 1 << 20})
+				if round == rounds/2 { // one that is larger than all others comes and goes
+					w.add(placement.Node{ID: "large", Capacity: placement.Resources{CPU: 1 << 20, GPU: 64 * placement.Device}})
+					w.remove(w.m.nodes[len(w.m.nodes)-1])
 				}
 				if round%10 == 9 && !big {
 					w.checkGradients(t)

@@ -46,15 +46,7 @@ func runHistory(t *rapid.T) {
 			h.setCounts(n, i, rapid.Bool().Draw(t, "counts"))
 		},
 		"hold": func(t *rapid.T) { h.setHeld(h.node(t), drawHeld(drawDice(t))) },
-		"refer": func(t *rapid.T) {
-			r := drawResources(drawDice(t), 100)
-			h.x.SetReference(r)
-			h.m.refer(r)
-		},
-		"drop": func(*rapid.T) {
-			h.x.DropUnused()
-			h.m.dropUnused()
-		},
+		"drop": func(*rapid.T) { h.x.DropUnused() },
 		"mix": func(t *rapid.T) {
 			h.m.mix = drawMix(drawDice(t))
 			h.x.SetWorkload(h.m.mix)

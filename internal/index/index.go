@@ -21,9 +21,6 @@ const (
 type Config struct {
 	// Seed of the draws of strategy Random.
 	Seed uint64
-	// Reference amounts to begin with, rounded up to powers of two; they grow
-	// with the nodes.
-	Reference placement.Resources
 	// Weights of dimensions in the score; see placement.Scale.
 	Weights map[placement.ResourceName]int64
 	// Engine is Auto unless a test or benchmark wants another.
@@ -43,8 +40,12 @@ type Index struct {
 	dims   []dimension
 	byName []int // numbers of dims in filter order
 	named  [namedNames]int8
-	bound  int64 // W·2²⁰
-	unused bool  // some custom dimension may have no user
+	unused bool // some custom dimension may have no user
+
+	// The scale of the score: see share.go.
+	bound  int64   // W·2²⁰
+	byGPUs []int32 // nodes by how many GPUs they have
+	gpus   int64   // the most that a node has
 
 	// Columns by row: see node.go and books.go.
 	nodes    []node
@@ -53,7 +54,7 @@ type Index struct {
 	full     bitset    // takes no more: full of instances or overused
 	overused bitset    // more of some dimension used than the node has
 	free     [][]int64 // by dimension: allocatable − used − held
-	key      []uint32  // K, the sum of weighted free shares
+	key      []int64   // K, the sum of weighted shares; see share.go
 	packed   []uint64  // see lane.go
 	most     []int32   // most thousandths left on one GPU, holds subtracted
 	whole    []int32   // untouched GPUs, holds subtracted
@@ -108,9 +109,5 @@ func newIndex(cfg Config, limits limits) *Index {
 	x.sets.init()
 	x.classes.init()
 	x.counters.init()
-	x.SetReference(cfg.Reference)
-	for d := range x.dims {
-		x.dims[d].pinned = true
-	}
 	return x
 }

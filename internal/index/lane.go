@@ -73,14 +73,11 @@ func putLane(word uint64, lane int8, value uint64) uint64 {
 // wholeLane spreads small counts over magnitudes.
 func wholeLane(whole int64) uint64 { return small(uint64(whole) << mantissa) }
 
-// pack returns the packed word of a node and its key K, the sum of weighted
-// free shares: the smaller, the fuller the node.
-func (x *Index) pack(row Row) (packed uint64, key uint32) {
-	sum := int64(0)
+// pack returns the packed word of a node.
+func (x *Index) pack(row Row) uint64 {
+	packed := uint64(0)
 	for d := range x.dims {
 		dim := &x.dims[d]
-		share := dim.share(x.free[d][row])
-		sum += dim.weight * share
 		switch {
 		case dim.lane < 0:
 		case dim.name == placement.NameGPU:
@@ -90,7 +87,17 @@ func (x *Index) pack(row Row) (packed uint64, key uint32) {
 			packed = putLane(packed, dim.lane, laneOf(x.free[d][row]))
 		}
 	}
-	return packed, uint32(sum)
+	return packed
+}
+
+// repack computes every packed word again, after dimensions changed their lanes.
+func (x *Index) repack() {
+	for row := range x.nodes {
+		x.packed[row] = x.pack(Row(row))
+	}
+	x.orders = nil
+	clear(x.fragmentation.shapes)
+	x.version++
 }
 
 // need returns the packed word that a node must reach.

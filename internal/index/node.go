@@ -32,8 +32,8 @@ type hold struct {
 // the smaller first, and must be unique. The node is Ready.
 //
 // It takes time in proportion to the node's labels, and to the number of nodes
-// if join is not the greatest so far or the node is larger than a reference. A
-// new row takes an entry for each label key that rules count by.
+// if join is not the greatest so far. A new row takes an entry for each label key
+// that rules count by.
 func (x *Index) Add(n *placement.Node, join uint64) Row {
 	row := x.takeRow()
 	x.nodes[row] = node{spec: n, join: join}
@@ -45,10 +45,11 @@ func (x *Index) Add(n *placement.Node, join uint64) Row {
 	allocatable := n.Allocatable()
 	x.use(&allocatable, 1)
 	amounts := x.registerAll(&allocatable)
+	x.resize(&vector{}, &amounts)
 	for d := range x.dims {
 		x.free[d][row] = amounts[d]
 	}
-	x.raise(amounts)
+	x.key[row] = x.keyOf(x.allDimensions(), row)
 	x.describe(row, nil, n)
 	x.measureGPUs(row)
 	x.changed(row)
@@ -68,7 +69,7 @@ func (x *Index) takeRow() Row {
 	}
 	row := Row(len(x.nodes))
 	x.nodes = append(x.nodes, node{})
-	for d := range x.free {
+	for d := range x.dims {
 		x.free[d] = append(x.free[d], 0)
 	}
 	x.key = append(x.key, 0)
@@ -96,11 +97,12 @@ func (x *Index) Update(row Row, n *placement.Node) {
 	x.use(&was, -1)
 	amounts := x.registerAll(&is)
 	earlier := x.registerAll(&was)
+	x.resize(&earlier, &amounts)
+	x.nodes[row].spec = n
 	for d := range x.dims {
 		x.spend(row, d, earlier[d]-amounts[d])
 	}
-	x.nodes[row].spec = n
-	x.raise(amounts)
+	x.key[row] = x.keyOf(x.allDimensions(), row)
 	x.describe(row, before, n)
 	x.measureGPUs(row)
 	x.changed(row)
@@ -120,9 +122,12 @@ func (x *Index) Remove(row Row) {
 	x.ready.remove(row)
 	n.spec = nil
 	x.forgetNode(row)
+	amounts := x.registerAll(&allocatable)
+	x.resize(&amounts, &vector{})
 	for d := range x.dims {
 		x.free[d][row] = 0
 	}
+	x.key[row] = 0
 	x.nodes[row] = node{}
 	delete(x.running, row)
 	x.most[row], x.whole[row] = 0, 0
@@ -173,7 +178,7 @@ func (x *Index) changed(row Row) {
 	n := &x.nodes[row]
 	x.overused.put(row, x.usesTooMuch(row))
 	x.full.put(row, n.full() || x.overused.has(row))
-	x.packed[row], x.key[row] = x.pack(row)
+	x.packed[row] = x.pack(row)
 	x.bookLog.add(row, max(x.limits.changeLog, len(x.nodes)/2))
 	x.version++
 }
@@ -206,14 +211,4 @@ func (x *Index) usesTooMuch(row Row) bool {
 		}
 	}
 	return false
-}
-
-// rekey computes every key and packed word again, after a reference grew.
-func (x *Index) rekey() {
-	for row := range x.nodes {
-		x.packed[row], x.key[row] = x.pack(Row(row))
-	}
-	x.orders = nil
-	clear(x.fragmentation.shapes)
-	x.version++
 }

@@ -8,6 +8,7 @@ type memo struct {
 	spreads   map[string]spreading
 	repellers []repeller
 	avoided   bool // some node has a taint that the request would rather avoid
+	most      map[placement.ResourceName]int64
 }
 
 // repeller is a required anti-affinity of an instance that keeps a request out.
@@ -18,7 +19,7 @@ type repeller struct {
 
 // remember makes the memo of a request, and returns what forgets it.
 func (m *model) remember(r *placement.Request) (forget func()) {
-	m.memo = &memo{spreads: map[string]spreading{}, repellers: m.repellers(r), avoided: m.avoided(r)}
+	m.memo = &memo{spreads: map[string]spreading{}, repellers: m.repellers(r), avoided: m.avoided(r), most: m.most()}
 	return func() { m.memo = nil }
 }
 

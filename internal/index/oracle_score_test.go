@@ -9,14 +9,42 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
-// share is the free share of a dimension, by division.
-func (m *model) share(name placement.ResourceName, free int64) int64 {
-	reference := m.reference[name]
-	if reference == 0 || free <= 0 {
+// share is the free share of a dimension, or of each GPU together.
+func (n *modelNode) share(name placement.ResourceName, free int64) int64 {
+	allocatable := n.spec.Allocatable()
+	total := allocatable.Amount(name)
+	if name == placement.NameGPU {
+		total = 1000
+	}
+	if total == 0 || free <= 0 {
 		return 0
 	}
 	product := new(big.Int).Mul(big.NewInt(free), big.NewInt(1<<20))
-	return min(product.Div(product, big.NewInt(reference)).Int64(), 1<<20)
+	return product.Div(product, big.NewInt(total)).Int64()
+}
+
+// most returns the greatest share there may be of each dimension, of the nodes
+// that are present.
+func (m *model) most() map[placement.ResourceName]int64 {
+	if m.memo != nil {
+		return m.memo.most
+	}
+	most := map[placement.ResourceName]int64{}
+	for _, n := range m.nodes {
+		for name, amount := range n.spec.Allocatable().All() {
+			most[name] = max(most[name], n.share(name, amount))
+		}
+	}
+	return most
+}
+
+// key returns K of a node.
+func (m *model) key(n *modelNode) int64 {
+	sum := int64(0)
+	for name := range m.dimensions {
+		sum += m.weight(name) * n.share(name, n.free(name, &n.held))
+	}
+	return sum
 }
 
 func (m *model) weight(name placement.ResourceName) int64 {
@@ -24,7 +52,7 @@ func (m *model) weight(name placement.ResourceName) int64 {
 		return w
 	}
 	if name == placement.NameGPU {
-		return 8
+		return 2
 	}
 	return 1
 }
@@ -35,15 +63,12 @@ func (m *model) terms(r *placement.Request, n *modelNode, held *Hold) (placement
 		held = &n.held
 	}
 	var t placement.Terms
-	for name, reference := range m.reference {
-		if reference == 0 {
-			continue
-		}
-		t.Bound += m.weight(name) << 20
-		share := m.share(name, n.free(name, held))
+	for name, most := range m.most() {
+		t.Bound += m.weight(name) * most
+		share := n.share(name, n.free(name, held))
 		cheap := slices.Contains([]placement.ResourceName{"cpu", "memory", "disk", "network"}, name)
 		if r.Preferences.Strategy != placement.Spread || !cheap && r.Resources.Amount(name) == 0 {
-			share = 1<<20 - share
+			share = most - share
 		}
 		t.Strategy += m.weight(name) * share
 	}

@@ -13,11 +13,11 @@ import (
 // read from the placement values, one node at a time, the slow way. It shares
 // no code with the index but the hash of the draws.
 type model struct {
-	cfg       Config
-	nodes     []*modelNode // in join order
-	reference map[placement.ResourceName]int64
-	mix       []WorkloadClass
-	memo      *memo // while a question is asked of every node
+	cfg        Config
+	nodes      []*modelNode                    // in join order
+	dimensions map[placement.ResourceName]bool // that nodes ever had
+	mix        []WorkloadClass
+	memo       *memo // while a question is asked of every node
 }
 
 type modelNode struct {
@@ -36,16 +36,14 @@ type modelInstance struct {
 }
 
 func newModel(cfg Config) *model {
-	m := &model{cfg: cfg, reference: map[placement.ResourceName]int64{}}
-	m.refer(cfg.Reference)
-	return m
+	return &model{cfg: cfg, dimensions: map[placement.ResourceName]bool{}}
 }
 
-// refer raises the references to powers of two that are at least r.
-func (m *model) refer(r placement.Resources) {
+// saw notes the dimensions of a node.
+func (m *model) saw(r placement.Resources) {
 	for name, amount := range r.All() {
-		for amount > 0 && m.reference[name] < amount && m.reference[name] < 1<<62 {
-			m.reference[name] = max(1, m.reference[name]*2)
+		if amount > 0 {
+			m.dimensions[name] = true
 		}
 	}
 }
@@ -367,18 +365,6 @@ func (m *model) ruleFailures(r *placement.Request, n *modelNode) []Failure {
 		}
 	}
 	return failures
-}
-
-// dropUnused forgets the references of custom dimensions that nothing has.
-func (m *model) dropUnused() {
-	for name := range m.reference {
-		if named(name) >= 0 || m.cfg.Reference.Amount(name) > 0 {
-			continue
-		}
-		if !slices.ContainsFunc(m.nodes, func(n *modelNode) bool { return n.users(name) > 0 }) {
-			delete(m.reference, name)
-		}
-	}
 }
 
 // users counts the node, its hold and its instances that have some of a dimension.

@@ -8,8 +8,8 @@ import (
 
 // ordering is an ordering of the nodes of a set by what does not depend on what
 // runs in other nodes: the strategy term and the soft terms on labels and
-// taints. Because references are those of the cluster and not of the request,
-// every request with the same rules has the same ordering, whatever it asks for.
+// taints. Because a node is measured by its own size, whatever is asked, every
+// request with the same rules has the same ordering.
 //
 // The plain orders are those of all nodes by the strategy term: BinPack's, and
 // Spread's for each set of scarce dimensions that are not asked. Every search
@@ -47,16 +47,16 @@ func (o *ordering) part(row Row) int32 {
 	return o.topology.of(row) - noDomain
 }
 
-// softScale is above every strategy term: R is at most maxDimensions·64·2²⁰.
-const softScale = 1 << 32
+// softScale is above every strategy term: R is at most
+// (maxDimensions + placement.MaxDevices)·64·2²⁰.
+const softScale = 1 << 40
 
 // orderKey returns the place of a node in the order, the smaller the earlier:
-// 100·(W·2²⁰ − R) − W·G, or for lexical orders W·2²⁰ − R − 2³²·G/2²⁰.
+// 100·(P − R) − W·G, or for lexical orders P − R − 2⁴⁰·G/2²⁰, where P is boundOf
+// the dimensions that count as in BinPack. It depends on the scale of the cluster
+// where there are soft terms alone.
 func (x *Index) orderKey(o *ordering, row Row) int64 {
-	behind := int64(x.key[row])
-	if o.packs != x.allDimensions() {
-		behind = x.bound - x.spreadTerm(o.packs, row)
-	}
+	behind := x.behind(o.packs, row)
 	soft := int64(0)
 	for _, term := range o.terms {
 		if term.set.bits.has(row) {

@@ -37,6 +37,7 @@ type probe struct {
 	high      int64
 	gradients *gradients   // of LeastFragmentation, once asked for
 	packs     dimensionSet // dimensions that count as in BinPack; see ordering.go
+	packed    int64        // boundOf packs
 }
 
 // portTest is a claimed port that the query claims too.
@@ -79,9 +80,10 @@ func (t *domainTest) reason() placement.Reason {
 func (x *Index) prepare(q *Query) *probe {
 	p := x.prepareFilters(q)
 	x.prepareSoft(p)
-	p.packs = x.allDimensions()
+	p.packs, p.packed = x.allDimensions(), x.bound
 	if p.strategy == placement.Spread {
 		p.packs = x.spared(p.asks)
+		p.packed = x.boundOf(p.packs)
 	}
 	return p
 }

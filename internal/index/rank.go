@@ -32,29 +32,7 @@ func (r rank) above(other rank) bool {
 
 // strategyTerm returns R of a node.
 func (x *Index) strategyTerm(p *probe, row Row) int64 {
-	if p.strategy != placement.Spread {
-		return x.bound - int64(x.key[row])
-	}
-	return x.spreadTerm(p.packs, row)
-}
-
-// spreadTerm returns R of a node where the dimensions of packs count as in
-// BinPack, the others as in Spread.
-func (x *Index) spreadTerm(packs dimensionSet, row Row) int64 {
-	sum := int64(0)
-	for d := range x.dims {
-		sum += x.dims[d].term(packs, d, x.free[d][row])
-	}
-	return sum
-}
-
-// term returns what so much free of the dimension of that number adds to R.
-func (d *dimension) term(packs dimensionSet, number int, free int64) int64 {
-	share := d.share(free)
-	if packs>>number&1 == 1 {
-		share = d.unit() - share
-	}
-	return d.weight * share
+	return p.packed - x.behind(p.packs, row)
 }
 
 // terms returns the parts of a node's score.
@@ -75,7 +53,7 @@ func (x *Index) rankOf(p *probe, row Row) rank {
 	case placement.Affinity:
 		return rank{soft, x.strategyTerm(p, row)}
 	case placement.LeastFragmentation:
-		return rank{soft, -x.gradient(p, row), -int64(x.key[row])}
+		return rank{soft, -x.gradient(p, row), -x.key[row]}
 	case placement.Random:
 		return rank{soft}
 	default:

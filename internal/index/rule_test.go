@@ -9,11 +9,11 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
-// TestTiesAcrossCells has nodes of equal keys and different shapes: they lie in
+// TestTiesAcrossCells has empty nodes of different shapes: their keys are equal, they lie in
 // different cells, and the first to join wins.
 func TestTiesAcrossCells(t *testing.T) {
 	for _, first := range []bool{false, true} {
-		w := newWorld(Config{Reference: placement.Resources{CPU: 64, Memory: 64}}, tinyLimits())
+		w := newWorld(Config{}, tinyLimits())
 		wide := placement.Resources{CPU: 32, Memory: 8}
 		tall := placement.Resources{CPU: 8, Memory: 32}
 		if first {

@@ -89,10 +89,10 @@ func (x *Index) scanPacked(p *probe) (Row, bool) {
 		for i, pack := range packed {
 			missed := int64(misses(pack, p.need))
 			// Negative if the key is too large, a lane misses, or the bit is 0.
-			if (bestKey-int64(keys[i]))|-missed|(int64(word>>i&1)-1) < 0 {
+			if (bestKey-keys[i])|-missed|(int64(word>>i&1)-1) < 0 {
 				continue
 			}
-			row, key := Row(base+i), int64(keys[i])
+			row, key := Row(base+i), keys[i]
 			if found && key == bestKey && x.nodes[row].join > x.nodes[best].join {
 				continue
 			}

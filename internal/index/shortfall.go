@@ -9,15 +9,15 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
-// amountFilter is a filter on an amount, whose shortfalls are shares of a
-// reference.
+// amountFilter is a filter on an amount, whose shortfalls are shares of what is
+// asked.
 type amountFilter struct {
 	*filter
-	reference int64
+	// asked is what must be there, 1 for a node that is over in what is not asked.
+	asked int64
 	// column is what the filter looks at on nodes without holds, nil if that is
-	// no column; asked is what must be there.
+	// no column.
 	column []int64
-	asked  int64
 	// most is the greatest shortfall that is no larger a share than the nearest
 	// node's largest one; reached is 1 if it is the same share, else 0.
 	most, reached int64
@@ -25,12 +25,15 @@ type amountFilter struct {
 
 // amountFilter makes a filter on an amount ready to be asked of many nodes.
 func (x *Index) amountFilter(f *filter) amountFilter {
-	a := amountFilter{filter: f, reference: 1}
-	if d := x.lookup(f.reason.Name); d >= 0 {
-		a.reference = max(a.reference, x.dims[d].reference)
-	}
-	if r, ok := f.rule.(resourceRule); ok && r.dim >= 0 && r.name != placement.NameGPU && !r.overused {
-		a.column, a.asked = x.free[r.dim], r.amount
+	a := amountFilter{filter: f, asked: 1}
+	switch r := f.rule.(type) {
+	case holdRule:
+		a.asked = r.amount
+	case resourceRule:
+		a.asked = max(r.amount, 1)
+		if r.dim >= 0 && r.name != placement.NameGPU && !r.overused {
+			a.column = x.free[r.dim]
+		}
 	}
 	return a
 }
@@ -131,15 +134,15 @@ func (s *surveyor) trails(row Row) bool {
 // may be short of each amount without having a larger one.
 func (s *surveyor) setLeast(least fraction) {
 	s.least = least
-	reference := uint64(max(least.reference, 1))
+	asked := uint64(max(least.asked, 1))
 	for i := range s.amounts {
 		a := &s.amounts[i]
-		high, low := bits.Mul64(uint64(least.shortfall), uint64(a.reference))
+		high, low := bits.Mul64(uint64(least.shortfall), uint64(a.asked))
 		a.most, a.reached = math.MaxInt64, 0
-		if high >= reference {
+		if high >= asked {
 			continue
 		}
-		quotient, rest := bits.Div64(high, low, reference)
+		quotient, rest := bits.Div64(high, low, asked)
 		if quotient > math.MaxInt64 {
 			continue
 		}
@@ -150,11 +153,11 @@ func (s *surveyor) setLeast(least fraction) {
 	}
 }
 
-// largestShortfall returns what a node lacks most of, as a share of the reference.
+// largestShortfall returns what a node lacks most of, as a share of what is asked.
 func (s *surveyor) largestShortfall(row Row) fraction {
 	var largest fraction
 	for i := range s.amounts {
-		missing := fraction{s.amounts[i].missing(s.index, row), s.amounts[i].reference}
+		missing := fraction{s.amounts[i].missing(s.index, row), s.amounts[i].asked}
 		if missing.shortfall > 0 && missing.compare(largest) > 0 {
 			largest = missing
 		}
@@ -162,16 +165,16 @@ func (s *surveyor) largestShortfall(row Row) fraction {
 	return largest
 }
 
-// fraction is a shortfall of a reference, neither of them negative. The zero
-// value is the smallest.
-type fraction struct{ shortfall, reference int64 }
+// fraction is a shortfall of an amount that is asked, neither of them negative. The
+// zero value is the smallest.
+type fraction struct{ shortfall, asked int64 }
 
 // compare multiplies crosswise in 128 bits, so that it is exact.
 func (f fraction) compare(other fraction) int {
-	if f.reference == other.reference {
+	if f.asked == other.asked {
 		return cmp.Compare(f.shortfall, other.shortfall)
 	}
-	high, low := bits.Mul64(uint64(f.shortfall), uint64(max(other.reference, 1)))
-	otherHigh, otherLow := bits.Mul64(uint64(other.shortfall), uint64(max(f.reference, 1)))
+	high, low := bits.Mul64(uint64(f.shortfall), uint64(max(other.asked, 1)))
+	otherHigh, otherLow := bits.Mul64(uint64(other.shortfall), uint64(max(f.asked, 1)))
 	return cmp.Or(cmp.Compare(high, otherHigh), cmp.Compare(low, otherLow))
 }

@@ -19,8 +19,8 @@ type Survey struct {
 	// that joined first.
 	Lacks []Lack
 	// Nearest is the node that fails the fewest rules, among those the one
-	// whose largest shortfall in relation to the references is the smallest,
-	// then the one that joined first. It is meaningless if no node fails.
+	// whose largest shortfall in relation to what is asked is the smallest, then
+	// the one that joined first. It is meaningless if no node fails.
 	Nearest Row
 	// waits and twins are the nodes whose failures might all go away when what
 	// is on them goes, or on a new node like them.
@@ -133,7 +133,7 @@ func (s *surveyor) countFailures(w int, word uint64) {
 // instances and holds that are on the node itself. Not those in whose way only
 // others of a domain stand.
 func (x *Index) Waits(s *Survey, yield func(Row) bool) {
-	if x.exceedsAll(s.probe) {
+	if x.unheardOf(s.probe) {
 		return
 	}
 	x.inJoinOrder(s.waits, func(row Row) bool {
@@ -144,7 +144,7 @@ func (x *Index) Waits(s *Survey, yield func(Row) bool) {
 // Twins yields, as they joined, the nodes another of which would take the query,
 // if it were new, empty and ready.
 func (x *Index) Twins(s *Survey, yield func(Row) bool) {
-	if x.exceedsAll(s.probe) {
+	if x.unheardOf(s.probe) {
 		return
 	}
 	x.inJoinOrder(s.twins, func(row Row) bool {
@@ -161,10 +161,10 @@ func (x *Index) inJoinOrder(set bitset, visit func(Row) bool) {
 	}
 }
 
-// exceedsAll reports whether more is asked of a dimension than any node can have
-// had, so that no node needs a look.
-func (x *Index) exceedsAll(p *probe) bool {
-	return slices.ContainsFunc(p.asks, func(a ask) bool { return a.dim < 0 || a.amount > x.dims[a.dim].reference })
+// unheardOf reports whether a dimension is asked that no node has, so that none
+// needs a look.
+func (x *Index) unheardOf(p *probe) bool {
+	return slices.ContainsFunc(p.asks, func(a ask) bool { return a.dim < 0 || x.dims[a.dim].nodes == 0 })
 }
 
 // wholeFits reports whether the amounts asked fit on a node with nothing on it.
@@ -178,7 +178,7 @@ func (x *Index) wholeFits(p *probe, row Row) bool {
 		if n.instances == 0 {
 			return false // nothing is used
 		}
-		if allocatable := n.spec.Allocatable(); allocatable.Amount(a.name) < a.amount {
+		if n.spec.AllocatableOf(a.name) < a.amount {
 			return false
 		}
 	}

@@ -39,8 +39,8 @@ func (s *search) walkLevels() bool {
 	for _, level := range s.levels {
 		s.level = level
 		limit := s.keyLimit()
-		if limit < 0 && len(s.order.terms) == 0 {
-			return true // keys are not negative, and the next levels are lower
+		if limit < 100*(s.p.packed-s.x.bound) && len(s.order.terms) == 0 {
+			return true // no key is as low, and the next levels are lower
 		}
 		if !s.walkGrid(limit) {
 			return false
@@ -62,8 +62,8 @@ func (s *search) keyLimit() int64 {
 	case s.p.strategy == placement.Spread && -int64(s.group) < s.rank[0]:
 		return math.MinInt64
 	}
-	// S = 100·bound − key + W·level of what is not folded.
-	return 100*s.x.bound + s.x.bound/placement.Unit*s.level - s.rank[1]
+	// S = 100·P − key + W·level of what is not folded; see orderKey.
+	return 100*s.p.packed + s.x.bound/placement.Unit*s.level - s.rank[1]
 }
 
 // lexicalLimit is keyLimit for strategy Affinity.

@@ -42,7 +42,7 @@ func (w *world) addAt(n placement.Node, join uint64) {
 	node := &modelNode{spec: n, join: join, row: w.x.Add(&spec, join)}
 	at, _ := slices.BinarySearchFunc(w.m.nodes, join, func(n *modelNode, join uint64) int { return int(n.join) - int(join) })
 	w.m.nodes = slices.Insert(w.m.nodes, at, node)
-	w.m.refer(n.Allocatable())
+	w.m.saw(n.Allocatable())
 }
 
 func (w *world) update(n *modelNode, spec placement.Node) {
@@ -50,7 +50,7 @@ func (w *world) update(n *modelNode, spec placement.Node) {
 	n.spec = spec.Canonical()
 	kept := n.spec
 	w.x.Update(n.row, &kept)
-	w.m.refer(n.spec.Allocatable())
+	w.m.saw(n.spec.Allocatable())
 }
 
 func (w *world) remove(n *modelNode) {
