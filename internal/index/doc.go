@@ -97,10 +97,11 @@
 // new class is compared with the counters that its labels, keys or namespace lead
 // to (index_key.go).
 //
-// Bounds of the worst case: a search gives up a walk after looking at an eighth
-// of the nodes, or twice all of them where a scan has to score each, and then
-// costs the scan more. That happens while a rule set has no order of its own
-// yet, or to rules on more than 64 domains whose best domains are full. Soft
+// Bounds of the worst case: a search gives up a walk after comparing a thousand
+// words and an eighth of the nodes, or four times all of them where a scan has to
+// score each, and then costs the scan more. That happens while a rule set has no
+// order of its own yet, or to rules on more than 64 domains whose best domains are
+// full, since the fullest nodes that have room come first whatever the rules are. Soft
 // rules with more than 64 different sums, and LeastFragmentation with soft rules
 // on domains or more than six others, always scan.
 //

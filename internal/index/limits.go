@@ -39,7 +39,7 @@ type limits struct {
 func defaultLimits() limits {
 	return limits{
 		gridNodes: 512, gridBlock: 64, gridCost: 16, orders: 32, grids: 6, parts: 64,
-		listNodes: 256, walkNodes: 256, denseSet: 64, denseDomains: 256,
+		listNodes: 256, walkNodes: 1024, denseSet: 64, denseDomains: 256,
 		unusedClasses: 256, builtSets: 128, changeLog: 4096,
 	}
 }

@@ -72,7 +72,7 @@ func (s *search) budget() int {
 	if s.p.packing() {
 		return len(s.x.nodes)/8 + s.x.limits.walkNodes
 	}
-	return 2*len(s.x.nodes) + s.x.limits.walkNodes
+	return 4*len(s.x.nodes) + s.x.limits.walkNodes
 }
 
 // try compares a node with the best so far, if the query fits there.
