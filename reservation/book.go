@@ -159,14 +159,14 @@ func (b *Book) decideLocked(now time.Time, decision func() ([]PlanChange, error)
 // Errors: ErrInvalid, ErrConflict, RefusedError.
 func (b *Book) Reserve(spec Spec) (Reservation, error) {
 	if err := firstFitOnly(spec.Preferences, true); err != nil {
-		_, others := spec.params(nanos(b.now()))
+		_, others := spec.occurrences(nanos(b.now()))
 		return Reservation{}, errors.Join(err, others)
 	}
 	id := spec.ID
 	return b.reservationAfter(&id, func() ([]PlanChange, error) {
 		changes, err := b.plan.Reserve(&b.nodes, spec)
 		if len(changes) > 0 {
-			id = changes[len(changes)-1].Reservation.Spec.ID
+			id = Reserved(changes)
 		}
 		return changes, err
 	})
@@ -210,7 +210,7 @@ func (b *Book) Claim(reservation string, req placement.Request) (node string, c 
 				break
 			}
 			c = change.Claim.clone()
-			node = b.plan.reservations[reservation].Slots[change.Slot].Node
+			node = b.plan.reservations[change.ID].Slots[change.Slot].Node
 		}
 		if err == nil && len(changes) == 0 {
 			r := b.plan.claims[req.ID].r

@@ -7,6 +7,8 @@ type PlanChangeKind string
 
 // The kinds of changes. Reading an unknown kind from JSON is an error.
 const (
+	// Schedule makes Series, whose windows are the reservations put after it.
+	Schedule PlanChangeKind = "schedule"
 	// Put makes or replaces Reservation.
 	Put PlanChangeKind = "put"
 	// Move puts the slot Slot of reservation ID on Node with Devices, or
@@ -38,7 +40,7 @@ const (
 // UnmarshalText reads a kind and refuses unknown ones.
 func (k *PlanChangeKind) UnmarshalText(text []byte) error {
 	switch kind := PlanChangeKind(text); kind {
-	case Put, Move, Wait, Recall, Withdraw, Fill, Vacate, Arrive, Depart, Tell, Settled:
+	case Schedule, Put, Move, Wait, Recall, Withdraw, Fill, Vacate, Arrive, Depart, Tell, Settled:
 		*k = kind
 		return nil
 	default:
@@ -55,6 +57,8 @@ type PlanChange struct {
 	ID       string `json:"id,omitempty"`
 	Instance string `json:"instance,omitempty"`
 
+	// Series is what a reservation that repeats was asked for as.
+	Series *Spec `json:"series,omitempty"`
 	// Reservation, Claim or Stay as it is from now on.
 	Reservation *Reservation `json:"reservation,omitempty"`
 	Claim       *Claim       `json:"claim,omitempty"`
@@ -123,8 +127,10 @@ type Event struct {
 	// At is when it was due: for deadlines the deadline itself, however late
 	// the Plan was advanced.
 	At time.Time `json:"at"`
-	// Reservation and its Namespace, if it is about one.
+	// Reservation and its Namespace, if it is about one, and the ID of the one
+	// that repeats if this is a window of that.
 	Reservation string `json:"reservation,omitempty"`
+	Series      string `json:"series,omitempty"`
 	Namespace   string `json:"namespace,omitempty"`
 	// Instance that it is about.
 	Instance string `json:"instance,omitempty"`

@@ -21,7 +21,11 @@ type desk struct {
 
 func newDesk(t *testing.T, more ...placement.Node) *desk {
 	t.Helper()
-	zero := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	return newDeskAt(t, time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), more...)
+}
+
+func newDeskAt(t *testing.T, zero time.Time, more ...placement.Node) *desk {
+	t.Helper()
 	d := &desk{t: t, clock: zero, zero: zero}
 	book, err := reservation.New(reservation.Config{Now: func() time.Time { return d.clock }})
 	require.NoError(t, err)

@@ -117,6 +117,8 @@ type RefusedError struct {
 	Window Window
 	// Shape of one slot or instance.
 	Shape placement.Resources
+	// Date of the window, in its own place, of a reservation that repeats.
+	Date string
 	// Missing is how many of Count slots found no room.
 	Missing, Count int
 	// Node came nearest, Largest is the part of the shape that one slot would
@@ -131,7 +133,7 @@ type RefusedError struct {
 	Holders []Holder
 	// Earliest is the first start at which all would find room for as long,
 	// as things stand; zero if there is none, or if the call was about a
-	// fixed start. Rules that keep slots apart are tried at up to a thousand
+	// fixed start or more than one window. Rules that keep slots apart are tried at up to a thousand
 	// starts at which there is room enough; zero if they forbid all of those.
 	Earliest time.Time
 }
@@ -140,6 +142,9 @@ type RefusedError struct {
 func (e *RefusedError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "reservation: no room for %d of %d × %s in %s", e.Missing, e.Count, e.Shape, e.Window)
+	if e.Date != "" {
+		b.WriteString(" on " + e.Date)
+	}
 	switch {
 	case e.Node == "":
 		b.WriteString(": no node meets the rules")

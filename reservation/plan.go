@@ -1,6 +1,7 @@
 package reservation
 
 import (
+	"cmp"
 	"iter"
 	"maps"
 	"slices"
@@ -66,6 +67,7 @@ type Plan struct {
 	now          int64
 	created      uint64
 	reservations map[string]*reservationEntry
+	series       map[string]*seriesEntry
 	claims       map[string]*claimEntry // by instance
 	recalls      map[string]string      // reservations by the instance that they keep a slot for
 	stays        map[string]*stayEntry
@@ -85,6 +87,13 @@ type reservationEntry struct {
 	Reservation
 	due                    due
 	held, missing, waiting int
+}
+
+// seriesEntry is a reservation that repeats, with the IDs of those of its windows
+// that are on the plan. It is there while any is.
+type seriesEntry struct {
+	spec    Spec
+	windows []string
 }
 
 // displaced reports whether every slot that there should be is lost.
@@ -116,6 +125,7 @@ func NewPlan() *Plan {
 	return &Plan{
 		now:          -forever,
 		reservations: make(map[string]*reservationEntry),
+		series:       make(map[string]*seriesEntry),
 		claims:       make(map[string]*claimEntry),
 		recalls:      make(map[string]string),
 		stays:        make(map[string]*stayEntry),
@@ -129,9 +139,11 @@ func NewPlan() *Plan {
 // Now returns the time that the plan has reached.
 func (p *Plan) Now() time.Time { return instant(p.now) }
 
-// Reservation returns a copy of a reservation. O(slots and claims of it).
+// Reservation returns a copy of a reservation; of one that repeats it is the window
+// that is on or comes next, or the last one. O(slots and claims of it), and
+// O(windows).
 func (p *Plan) Reservation(id string) (Reservation, bool) {
-	r, ok := p.reservations[id]
+	r, ok := p.current(id)
 	if !ok {
 		return Reservation{}, false
 	}
@@ -299,7 +311,7 @@ func (p *Plan) remember(id string, state State) {
 // live returns a reservation, or the error that says why action cannot be
 // done: it is over or was never there.
 func (p *Plan) live(id, action string) (*reservationEntry, error) {
-	if r, ok := p.reservations[id]; ok {
+	if r, ok := p.current(id); ok {
 		return r, nil
 	}
 	for _, past := range slices.Backward(p.past) {
@@ -310,11 +322,51 @@ func (p *Plan) live(id, action string) (*reservationEntry, error) {
 	return nil, placement.NotFound(placement.KindReservation, id)
 }
 
+// current returns a reservation, or of one that repeats the window that is on or
+// comes next, or one that is over.
+func (p *Plan) current(id string) (*reservationEntry, bool) {
+	if r, ok := p.reservations[id]; ok {
+		return r, true
+	}
+	repeating, ok := p.series[id]
+	if !ok || len(repeating.windows) == 0 {
+		return nil, false
+	}
+	windows := p.windowsOf(repeating)
+	slices.SortFunc(windows, func(a, b *reservationEntry) int {
+		return cmp.Or(a.Params.Start.Compare(b.Params.Start), cmp.Compare(a.Spec.ID, b.Spec.ID))
+	})
+	if i := slices.IndexFunc(windows, func(r *reservationEntry) bool { return r.holding() }); i >= 0 {
+		return windows[i], true
+	}
+	return windows[len(windows)-1], true
+}
+
+// windowsOf returns the windows of a reservation that repeats, in the order in which
+// they were made.
+func (p *Plan) windowsOf(repeating *seriesEntry) []*reservationEntry {
+	all := make([]*reservationEntry, len(repeating.windows))
+	for i, id := range repeating.windows {
+		all[i] = p.reservations[id]
+	}
+	return all
+}
+
+// Series returns what a reservation that repeats was asked for as, and the IDs of
+// its windows that are not over, in the order in which they were made. O(windows).
+func (p *Plan) Series(id string) (spec Spec, windows []string, ok bool) {
+	repeating, ok := p.series[id]
+	if !ok {
+		return Spec{}, nil, false
+	}
+	return repeating.spec.Clone(), slices.Clone(repeating.windows), true
+}
+
 // generatedID returns an ID for the next reservation that nobody has.
 func (p *Plan) generatedID() string {
 	for n := p.created + 1; ; n++ {
 		id := "reservation-" + strconv.FormatUint(n, 10)
-		if _, taken := p.reservations[id]; !taken {
+		if _, taken := p.askedAs(id); !taken {
 			return id
 		}
 	}

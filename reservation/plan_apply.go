@@ -1,5 +1,7 @@
 package reservation
 
+import "slices"
+
 // Apply carries out changes in their order and returns the events that they
 // cause. It never fails and never searches: the changes must have been decided
 // by this plan in its present state, or by another in the same state, as when
@@ -21,6 +23,8 @@ func (p *Plan) Apply(changes ...PlanChange) []Event {
 func (p *Plan) apply(c *PlanChange) {
 	p.announce(c)
 	switch c.Kind {
+	case Schedule:
+		p.series[c.Series.ID] = &seriesEntry{spec: c.Series.Clone()}
 	case Put:
 		p.put(c.Reservation)
 	case Move:
@@ -54,6 +58,9 @@ func (p *Plan) put(record *Reservation) {
 	} else {
 		r = &reservationEntry{due: due{id: record.Spec.ID}}
 		p.reservations[record.Spec.ID] = r
+		if repeating := p.series[record.Series]; repeating != nil {
+			repeating.windows = append(repeating.windows, record.Spec.ID)
+		}
 	}
 	r.Reservation = record.Clone()
 	p.created = max(p.created, r.Seq)
@@ -100,6 +107,15 @@ func (p *Plan) forget(r *reservationEntry) {
 	delete(p.unsettled, r.Spec.ID)
 	delete(p.owing, r.Spec.ID)
 	p.remember(r.Spec.ID, r.Phase)
+	repeating, ok := p.series[r.Series]
+	if !ok {
+		return
+	}
+	i := slices.Index(repeating.windows, r.Spec.ID)
+	if repeating.windows = slices.Delete(repeating.windows, i, i+1); len(repeating.windows) == 0 {
+		delete(p.series, r.Series)
+		p.remember(r.Series, r.Phase)
+	}
 }
 
 // countSlot counts a slot with all that is in it, or with sign -1 no longer.

@@ -127,14 +127,15 @@ func (r *Reservation) recalledFor(instance string) int {
 	return slices.IndexFunc(r.Slots, func(s Slot) bool { return s.Recalled == instance && instance != "" })
 }
 
-// claimed reports whether an instance stands in the reservation already with
-// the same amounts, also one that has outlived it.
+// claimed reports whether an instance stands in the reservation, or in another
+// window of it, already with the same amounts, also one that has outlived it.
 func (p *Plan) claimed(r *reservationEntry, req *placement.Request) bool {
-	if entry, ok := p.claims[req.ID]; !ok || entry.r != r {
+	entry, ok := p.claims[req.ID]
+	if !ok || entry.r != r && (r.Series == "" || entry.r.Series != r.Series) {
 		return false
 	}
-	slot, i := r.find(req.ID)
-	c := &r.Slots[slot].Claims[i]
+	slot, i := entry.r.find(req.ID)
+	c := &entry.r.Slots[slot].Claims[i]
 	return c.Namespace == req.Namespace && c.whole().Resources.Equal(req.Resources)
 }
 

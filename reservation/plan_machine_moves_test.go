@@ -38,6 +38,9 @@ func (m *machine) drawSpec(t *rapid.T) Spec {
 		s.Grace = time.Duration(rapid.IntRange(0, 4).Draw(t, "grace"))
 	}
 	s.Lend = rapid.IntRange(0, 2).Draw(t, "lend") == 0
+	if days := rapid.IntRange(0, 12).Draw(t, "days"); days > 0 && days < 4 && s.AtEnd != Keep {
+		s.Repeat = Repeat{Every: Daily, Until: m.plan.Now().Add(time.Duration(days) * 24 * time.Hour)}
+	}
 	if rapid.Bool().Draw(t, "later") {
 		s.Start = m.plan.Now().Add(time.Duration(rapid.IntRange(0, 12).Draw(t, "start")))
 	}
@@ -69,6 +72,17 @@ func (m *machine) Advance(t *rapid.T) {
 	}
 }
 
+// AdvanceDay goes to about where the next windows are of what repeats daily.
+func (m *machine) AdvanceDay(t *rapid.T) {
+	if len(m.plan.series) == 0 || rapid.IntRange(0, 2).Draw(t, "sleep") > 0 {
+		return
+	}
+	now := m.plan.Now().Add(24*time.Hour + time.Duration(rapid.Int64Range(-12, 3).Draw(t, "by")))
+	events := m.plan.Advance(now)
+	require.Equal(t, events, m.replica.Advance(now))
+	m.hear(t, events)
+}
+
 func (m *machine) Reserve(t *rapid.T) {
 	spec := m.drawSpec(t)
 	window := Window{Start: m.plan.Now()}
@@ -83,14 +97,26 @@ func (m *machine) Reserve(t *rapid.T) {
 	if spec.Lend {
 		kind = lent
 	}
-	fits := m.fitsSomewhere(window, load, kind)
-	if spec.Node != "" {
-		fits = m.fits(spec.Node, window, load, kind)
+	fits := true
+	for at := window.Start; ; at = at.Add(24 * time.Hour) {
+		w, _ := window.shifted(nanos(at))
+		if spec.Node != "" {
+			fits = fits && m.fits(spec.Node, w, load, kind)
+		} else {
+			fits = fits && m.fitsSomewhere(w, load, kind)
+		}
+		if spec.Repeat.IsZero() || !at.Add(24*time.Hour).Before(spec.Repeat.Until) {
+			break
+		}
 	}
 	var moves int
 	err := m.carry(t, func() ([]PlanChange, error) {
 		changes, err := m.plan.Reserve(m, spec)
-		moves = len(changes) - 1
+		for _, c := range changes {
+			if c.Kind == Move {
+				moves++
+			}
+		}
 		return changes, err
 	})
 	var refused *RefusedError
@@ -104,7 +130,9 @@ func (m *machine) Reserve(t *rapid.T) {
 		if spec.Count == 1 {
 			require.False(t, fits, "refused what fits: %v", err)
 		}
-		m.checkEarliest(t, spec, refused.Earliest)
+		if spec.Repeat.IsZero() {
+			m.checkEarliest(t, spec, refused.Earliest)
+		}
 	default:
 		require.ErrorIs(t, err, ErrInvalid)
 		require.True(t, m.lost[spec.Node])
@@ -117,7 +145,7 @@ func (m *machine) checkEarliest(t *rapid.T, spec Spec, earliest time.Time) {
 	start := max(nanos(spec.Start), nanos(m.plan.Now()))
 	until := start + 60
 	if !earliest.IsZero() {
-		until = nanos(earliest)
+		until = min(until, nanos(earliest))
 		spec.Start = earliest
 		_, err := m.plan.Reserve(m, spec)
 		require.NoError(t, err, "the earliest start does not work")

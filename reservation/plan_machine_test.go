@@ -318,6 +318,29 @@ func (m *machine) settle(t *rapid.T) {
 	m.settle(t)
 }
 
+// checkSeries checks that what repeats is there while it has windows, and that its
+// ID means the one that is on or comes next.
+func (m *machine) checkSeries(t *rapid.T) {
+	windows := map[string][]string{}
+	for r := range m.plan.Reservations() {
+		if r.Series != "" {
+			windows[r.Series] = append(windows[r.Series], r.Spec.ID)
+		}
+	}
+	require.Len(t, m.plan.series, len(windows))
+	for id, ids := range windows {
+		_, known, ok := m.plan.Series(id)
+		require.True(t, ok)
+		require.Equal(t, ids, known)
+		current, ok := m.plan.Reservation(id)
+		require.True(t, ok)
+		for _, other := range ids {
+			r, _ := m.plan.Reservation(other)
+			require.False(t, r.holding() && (!current.holding() || r.Params.Start.Before(current.Params.Start)))
+		}
+	}
+}
+
 // checkKept checks that a claim has its slot once those have gone whom it waited
 // for, where the node is as it was.
 func (m *machine) checkKept(t *rapid.T) {
@@ -428,6 +451,7 @@ func (m *machine) Check(t *rapid.T) {
 	require.Equal(t, owed, m.ledger, "some change of what is owed was not told")
 	m.checkOwed(t)
 	m.checkKept(t)
+	m.checkSeries(t)
 	snapshot := m.plan.Snapshot()
 	require.NoError(t, snapshot.validate())
 	requireSameTimelines(t, m.plan, Restore(snapshot))

@@ -25,21 +25,73 @@ import (
 //
 // Errors: ErrInvalid, ErrConflict, RefusedError.
 func (p *Plan) Reserve(nodes Nodes, spec Spec) ([]PlanChange, error) {
-	if r, ok := p.reservations[spec.ID]; ok {
-		if r.Spec.Equal(spec) {
+	if asked, taken := p.askedAs(spec.ID); taken {
+		if asked.Equal(spec) {
 			return nil, nil
 		}
 		return nil, placement.Conflict(placement.KindReservation, spec.ID, "exists with another spec")
 	}
-	params, err := spec.params(p.now)
+	if spec.ID == "" {
+		spec.ID = p.generatedID()
+	}
+	windows, err := spec.occurrences(p.now)
 	if err := errors.Join(err, knownNode(nodes, spec.Node)); err != nil {
 		return nil, err
 	}
-	r := &Reservation{Spec: spec.Clone(), Params: params, Seq: p.created + 1, Version: 1, Phase: Pending}
-	if spec.ID == "" {
-		r.Spec.ID = p.generatedID()
+	t := p.try(nodes)
+	defer t.undo(0)
+	var puts []PlanChange
+	for i, window := range windows {
+		r := &Reservation{
+			Spec: spec.of(window), Params: window.params, Seq: p.created + 1 + uint64(i), Version: 1, Phase: Pending,
+		}
+		if window.date != "" {
+			r.Series = spec.ID
+			if _, taken := p.askedAs(window.id); taken {
+				return nil, placement.Conflict(placement.KindReservation, window.id, "exists by itself")
+			}
+		}
+		if refused := t.fillUp(r); refused != nil {
+			if refused.Date = window.date; refused.Date == "" {
+				t.undo(0)
+				refused.Earliest = t.earliest(r)
+			}
+			return nil, refused
+		}
+		puts = append(puts, PlanChange{Kind: Put, Reservation: r})
 	}
-	return p.reserve(nodes, r)
+	if !spec.Repeat.IsZero() {
+		asked := spec.Clone()
+		t.changes = append([]PlanChange{{Kind: Schedule, Series: &asked}}, t.changes...)
+	}
+	return append(t.changes, puts...), nil
+}
+
+// askedAs returns the spec that an ID stands for, of a reservation or of one that
+// repeats.
+func (p *Plan) askedAs(id string) (*Spec, bool) {
+	if s, ok := p.series[id]; ok {
+		return &s.spec, true
+	}
+	if r, ok := p.reservations[id]; ok {
+		return &r.Spec, true
+	}
+	return nil, false
+}
+
+// Reserved returns the ID of what the changes that Plan.Reserve has decided on
+// make.
+func Reserved(changes []PlanChange) string {
+	for i := range changes {
+		switch c := &changes[i]; c.Kind {
+		case Schedule:
+			return c.Series.ID
+		case Put:
+			return c.Reservation.Spec.ID
+		default:
+		}
+	}
+	return ""
 }
 
 func knownNode(nodes Nodes, node string) error {

@@ -17,6 +17,9 @@ type Snapshot struct {
 	Now time.Time `json:"now"`
 	// Created is the greatest Seq of a reservation that ever was.
 	Created uint64 `json:"created,omitempty"`
+	// Series are the reservations that repeat, by ID; their windows are among
+	// Reservations.
+	Series []Spec `json:"series,omitempty"`
 	// Reservations and Stays by ID.
 	Reservations []Reservation `json:"reservations,omitempty"`
 	Stays        []Stay        `json:"stays,omitempty"`
@@ -40,9 +43,18 @@ func (p *Plan) Outline() Snapshot {
 	return Snapshot{
 		Now:       instant(p.now),
 		Created:   p.created,
+		Series:    p.allSeries(),
 		Unsettled: slices.Sorted(maps.Keys(p.unsettled)),
 		Past:      slices.Clone(p.past[max(0, len(p.past)-remembered):]),
 	}
+}
+
+func (p *Plan) allSeries() []Spec {
+	var all []Spec
+	for _, id := range slices.Sorted(maps.Keys(p.series)) {
+		all = append(all, p.series[id].spec.Clone())
+	}
+	return all
 }
 
 // Restore returns a plan in the state of a snapshot that Plan.Snapshot made. It
@@ -50,6 +62,9 @@ func (p *Plan) Outline() Snapshot {
 func Restore(s Snapshot) *Plan {
 	p := NewPlan()
 	p.now, p.created = nanos(s.Now), s.Created
+	for i := range s.Series {
+		p.series[s.Series[i].ID] = &seriesEntry{spec: s.Series[i].Clone()}
+	}
 	for i := range s.Reservations {
 		p.put(&s.Reservations[i])
 	}
@@ -67,9 +82,17 @@ func Restore(s Snapshot) *Plan {
 // validate reports what no plan could have made: entries that a plan could not
 // count, and one that counts twice.
 func (s *Snapshot) validate() error {
-	v := validation{known: make(map[string]bool), stands: make(map[string]bool), kept: make(map[string]bool)}
+	v := validation{known: make(map[string]bool), stands: make(map[string]bool), kept: make(map[string]bool), repeats: make(map[string]int)}
+	for i := range s.Series {
+		v.series(&s.Series[i])
+	}
 	for i := range s.Reservations {
 		v.reservation(&s.Reservations[i])
+	}
+	for i := range s.Series {
+		if v.repeats[s.Series[i].ID] == 0 {
+			v.refuse("series", s.Series[i].ID, "want windows of it")
+		}
 	}
 	for i := range s.Stays {
 		v.stay(&s.Stays[i])
@@ -84,17 +107,36 @@ func (s *Snapshot) validate() error {
 
 // validation is how far the check of a snapshot has got.
 type validation struct {
-	errs   []error
-	known  map[string]bool // reservations by ID
-	stands map[string]bool // instances by ID
-	kept   map[string]bool // instances that slots are kept for
+	errs    []error
+	known   map[string]bool // reservations by ID
+	stands  map[string]bool // instances by ID
+	kept    map[string]bool // instances that slots are kept for
+	repeats map[string]int  // reservations that repeat, to the number of their windows
 }
 
 func (v *validation) refuse(field string, value any, reason string) {
 	v.errs = append(v.errs, invalid("snapshot."+field, value, reason))
 }
 
+func (v *validation) series(s *Spec) {
+	if _, known := v.repeats[s.ID]; s.ID == "" || known {
+		v.refuse("series", s.ID, "want distinct IDs")
+	}
+	v.repeats[s.ID] = 0
+	if err := errors.Join(s.validateRules(), validateSize(s.Shape, s.Count)); err != nil {
+		v.errs = append(v.errs, err)
+	}
+}
+
 func (v *validation) reservation(r *Reservation) {
+	if _, repeats := v.repeats[r.Spec.ID]; repeats {
+		v.refuse("series", r.Spec.ID, "want distinct IDs")
+	}
+	if _, repeats := v.repeats[r.Series]; r.Series != "" && !repeats {
+		v.refuse("reservations["+r.Spec.ID+"].series", r.Series, "no such reservation")
+	} else if repeats {
+		v.repeats[r.Series]++
+	}
 	field := "reservations[" + r.Spec.ID + "]"
 	if r.Spec.ID == "" || v.known[r.Spec.ID] {
 		v.refuse("reservations", r.Spec.ID, "want distinct IDs")
@@ -231,7 +273,7 @@ func (p *Plan) announce(c *PlanChange) {
 		p.before.reservation(c.ID)
 	case Depart, Tell:
 		p.before.stay(c.Instance)
-	case Arrive, Settled:
+	case Schedule, Arrive, Settled:
 	}
 }
 

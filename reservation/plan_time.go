@@ -94,7 +94,7 @@ func (p *Plan) schedule(r *reservationEntry) {
 
 // emit adds an event of now about a reservation.
 func (p *Plan) emit(e Event, r *reservationEntry) {
-	e.At, e.Reservation, e.Namespace = instant(p.now), r.Spec.ID, r.Spec.Namespace
+	e.At, e.Reservation, e.Series, e.Namespace = instant(p.now), r.Spec.ID, r.Series, r.Spec.Namespace
 	p.events = append(p.events, e)
 }
 

@@ -11,9 +11,12 @@ import (
 // still that version (0: any). All that it holds stays where it is and has to
 // fit there under the new parameters; slots beyond the present ones are sought as
 // in Reserve, and surplus ones are given back, lost ones first, then those that
-// wait, then the last ones without instances. A slot that grows keeps its GPUs and gets more.
-// Lost slots are looked for under the new terms. Start can be changed before it has come; an End that has passed ends the
-// reservation now. A failed update leaves everything exactly as it was.
+// wait, then the last ones without instances. A slot that grows keeps
+// its GPUs and gets more. Lost slots are looked for under the new parameters. Start
+// can be changed before it has come; an End that has passed ends the reservation
+// now. Of a reservation that repeats, shape and count change in all windows that are
+// not over, and start and end window by window under their own IDs. A failed update
+// leaves everything exactly as it was.
 //
 // It takes time in proportion to the slots and claims of the reservation, O(log h)
 // each in the holds of its node. Slots beyond the present ones cost what they do
@@ -32,19 +35,41 @@ func (p *Plan) Update(nodes Nodes, id string, version uint64, params Params) ([]
 		return nil, &VersionError{id, version, r.Version}
 	}
 	if r.Phase == Active && !params.End.IsZero() && nanos(params.End) <= p.now {
-		return []PlanChange{{Kind: Withdraw, ID: id}}, nil
+		return []PlanChange{{Kind: Withdraw, ID: r.Spec.ID}}, nil
 	}
-	updated := r.Clone()
-	updated.Version++
-	if err := p.amend(&updated, params); err != nil {
-		return nil, err
-	}
-	surplus := updated.shrink()
-	if surplus > 0 {
-		return nil, &InUseError{id, r.Instances()}
+	windows := []*reservationEntry{r}
+	if repeating, ok := p.series[id]; ok {
+		if !params.Start.IsZero() || !params.End.IsZero() {
+			return nil, invalid("id", id, "want that of a window, whose start or end can be changed")
+		}
+		windows = slices.DeleteFunc(p.windowsOf(repeating), func(w *reservationEntry) bool { return !w.holding() })
 	}
 	t := p.try(nodes)
 	defer t.undo(0)
+	var puts []PlanChange
+	for _, w := range windows {
+		updated, err := t.update(w, params)
+		if err == nil {
+			err = validateSize(updated.Params.Shape, updated.Params.Count*len(windows))
+		}
+		if err != nil {
+			return nil, err
+		}
+		puts = append(puts, PlanChange{Kind: Put, Reservation: updated})
+	}
+	return append(t.changes, puts...), nil
+}
+
+// update gives a reservation other parameters, in the trial.
+func (t *trial) update(r *reservationEntry, params Params) (*Reservation, error) {
+	updated := r.Clone()
+	updated.Version++
+	if err := t.plan.amend(&updated, params); err != nil {
+		return nil, err
+	}
+	if surplus := updated.shrink(); surplus > 0 {
+		return nil, &InUseError{r.Spec.ID, r.Instances()}
+	}
 	for i := range r.Slots {
 		t.liftSlot(slotRef{r, i})
 	}
@@ -55,7 +80,7 @@ func (p *Plan) Update(nodes Nodes, id string, version uint64, params Params) ([]
 		return nil, refused
 	}
 	t.regain(&updated)
-	return append(t.changes, PlanChange{Kind: Put, Reservation: &updated}), nil
+	return &updated, nil
 }
 
 // amend gives a reservation new parameters, if they are allowed.
@@ -230,7 +255,8 @@ func (s *Slot) preferredDevices() []int {
 	return append(preferred, s.Devices...)
 }
 
-// Release decides that a reservation ends now. If instances stand in it that
+// Release decides that a reservation ends now, or all windows of one that repeats.
+// If instances stand in it that
 // takes force; they are then handled according to its AtEnd.
 //
 // It takes O(c log c) in the claims of the reservation; see Apply.
@@ -238,13 +264,25 @@ func (s *Slot) preferredDevices() []int {
 // Errors: ErrNotFound, StateError (it has ended), InUseError.
 func (p *Plan) Release(id string, force bool) ([]PlanChange, error) {
 	r, err := p.live(id, "release")
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case !r.holding():
-		return nil, &StateError{id, r.Phase, "release"}
-	case len(r.Instances()) > 0 && !force:
-		return nil, &InUseError{id, r.Instances()}
 	}
-	return []PlanChange{{Kind: Withdraw, ID: id}}, nil
+	windows := []*reservationEntry{r}
+	if repeating, ok := p.series[id]; ok {
+		windows = p.windowsOf(repeating)
+	}
+	var changes []PlanChange
+	for _, w := range windows {
+		switch {
+		case !w.holding():
+			continue
+		case len(w.Instances()) > 0 && !force:
+			return nil, &InUseError{w.Spec.ID, w.Instances()}
+		}
+		changes = append(changes, PlanChange{Kind: Withdraw, ID: w.Spec.ID})
+	}
+	if len(changes) == 0 {
+		return nil, &StateError{id, r.Phase, "release"}
+	}
+	return changes, nil
 }

@@ -43,6 +43,9 @@ type Reservation struct {
 	Seq uint64 `json:"seq"`
 	// Version grows with every change.
 	Version uint64 `json:"version"`
+	// Series is the ID of the reservation that repeats of which this is one
+	// window.
+	Series string `json:"series,omitempty"`
 	// Phase is the state, Degraded and Displaced left aside; see State.
 	Phase State `json:"phase"`
 	// Noticed says that yielding instances in the way were asked to leave.

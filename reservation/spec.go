@@ -105,6 +105,11 @@ type Spec struct {
 	// when the reservation begins. The first claim of a slot asks those in the way
 	// of the whole slot to leave.
 	Lend bool `json:"lend,omitempty"`
+	// Repeat gives it more than one window. Each is a reservation of its own under
+	// the ID of this one, "@" and its date, such as ci@2026-03-29: a call that
+	// names the ID alone means the window that is on or comes next, and Release
+	// all of them. All windows find room or none is held.
+	Repeat Repeat `json:"repeat,omitzero"`
 }
 
 // Params are what an update can change in a reservation. In an update, a zero
@@ -125,7 +130,7 @@ func (s Spec) Equal(other Spec) bool {
 		s.Count == other.Count && s.Node == other.Node && s.Preferences.Equal(other.Preferences) &&
 		s.Start.Equal(other.Start) && s.Duration == other.Duration && s.End.Equal(other.End) &&
 		s.Priority == other.Priority && slices.Equal(s.Owners, other.Owners) && s.Once == other.Once &&
-		s.AtEnd == other.AtEnd && s.Grace == other.Grace && s.Notice == other.Notice && s.Lend == other.Lend
+		s.AtEnd == other.AtEnd && s.Grace == other.Grace && s.Notice == other.Notice && s.Lend == other.Lend && s.Repeat.Equal(other.Repeat)
 }
 
 // Clone returns a copy that shares nothing with s, with its times in UTC.
@@ -134,6 +139,7 @@ func (s Spec) Clone() Spec {
 	s.Start, s.End = s.Start.Round(0).UTC(), s.End.Round(0).UTC()
 	s.Shape, s.Preferences = s.Shape.Clone(), s.Preferences.Clone()
 	s.Owners = copied(s.Owners)
+	s.Repeat.Until = s.Repeat.Until.Round(0).UTC()
 	return s
 }
 

@@ -113,6 +113,9 @@ func (m *machine) reserve(t *rapid.T) {
 	if spec.AtEnd == reservation.Evict {
 		spec.Grace = 20 * time.Second
 	}
+	if spec.AtEnd != reservation.Keep && rapid.IntRange(0, 4).Draw(t, "repeats") == 0 {
+		spec.Repeat = reservation.Repeat{Every: reservation.Daily, Until: m.clock.Now().Add(48 * time.Hour)}
+	}
 	switch rapid.IntRange(0, 6).Draw(t, "rule") {
 	case 0:
 		spec.Preferences = placement.Use(placement.Spread)

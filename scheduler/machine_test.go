@@ -371,7 +371,12 @@ func machineActions(t *rapid.T) {
 		"stale":   m.releaseStale,
 		"time":    func(*rapid.T) { m.clock.advance(20 * time.Second) },
 		"back":    func(*rapid.T) { m.clock.advance(-30 * time.Second) },
-		"reopen":  m.reopen,
+		"tomorrow": func(t *rapid.T) {
+			if rapid.IntRange(0, 3).Draw(t, "night") == 0 {
+				m.clock.advance(24*time.Hour - 40*time.Second)
+			}
+		},
+		"reopen": m.reopen,
 	})
 }
 

@@ -30,7 +30,7 @@ func (s *Scheduler) Reserve(ctx context.Context, spec reservation.Spec) (reserva
 	return s.changePlan(ctx, &id, func(st *state) ([]reservation.PlanChange, error) {
 		changes, err := st.plan.Reserve(&planNodes{st: st}, spec)
 		if len(changes) > 0 {
-			id = changes[len(changes)-1].Reservation.Spec.ID
+			id = reservation.Reserved(changes)
 		}
 		if errors.Is(err, reservation.ErrRefused) {
 			err = both(err, st.affordsAll(s.now, &spec))

@@ -182,20 +182,30 @@ func (st *state) affordable(now time.Time, changes []reservation.PlanChange, err
 	if err != nil || len(changes) == 0 {
 		return changes, err
 	}
-	r := changes[len(changes)-1].Reservation
-	if r == nil {
+	exchange := quota.Exchange{Freed: st.freed(changes)}
+	for _, c := range changes {
+		if r := c.Reservation; r != nil {
+			exchange.Namespace = r.Spec.Namespace
+			exchange.From = sumOf(exchange.From, st.payments[r.Spec.ID].amounts)
+			exchange.To = sumOf(exchange.To, r.Owes())
+		}
+	}
+	if exchange.To.IsZero() {
 		return changes, nil
 	}
-	verdict, err := st.quota.CheckExchange(now, quota.Exchange{
-		Namespace: r.Spec.Namespace,
-		From:      st.payments[r.Spec.ID].amounts,
-		To:        r.Owes(),
-		Freed:     st.freed(changes),
-	}, quota.SoftOnly)
-	if err := st.exceeded(r.Spec.Namespace, verdict, err); err != nil {
+	verdict, err := st.quota.CheckExchange(now, exchange, quota.SoftOnly)
+	if err := st.exceeded(exchange.Namespace, verdict, err); err != nil {
 		return nil, err
 	}
 	return changes, nil
+}
+
+// sumOf returns the sum of what windows of one reservation owe, which was checked
+// when it was made.
+func sumOf(a, b placement.Amounts) placement.Amounts {
+	sum, err := a.Resources.Add(b.Resources)
+	must("the sum of all windows can be counted", err)
+	return placement.Amounts{Resources: sum, Instances: a.Instances + b.Instances}
 }
 
 // affordsAll asks the quota for all slots of a spec that is valid.

@@ -17,6 +17,7 @@ type planCheck struct {
 	put     map[string]int    // slots of reservations put, by ID
 	ended   map[string]bool   // reservations withdrawn
 	stands  map[string]string // instances in reservations put, to that
+	repeats map[string]bool   // reservations scheduled
 }
 
 // checkPlan refuses changes of the plan that cannot be followed in their
@@ -35,11 +36,14 @@ func (st *state) planCheck(updated *placement.Node) *planCheck {
 	return &planCheck{
 		state: st, updated: updated,
 		put: make(map[string]int), ended: make(map[string]bool), stands: make(map[string]string),
+		repeats: make(map[string]bool),
 	}
 }
 
 func (c *planCheck) change(change *reservation.PlanChange) error {
 	switch change.Kind {
+	case reservation.Schedule:
+		return c.schedule(change.Series)
 	case reservation.Put:
 		if change.Reservation == nil {
 			return fmt.Errorf("no reservation to put")
@@ -133,8 +137,23 @@ func (c *planCheck) reservation(r *reservation.Reservation) error {
 			}
 		}
 	}
+	if _, _, known := c.plan.Series(r.Series); r.Series != "" && !known && !c.repeats[r.Series] {
+		return placement.NotFound(placement.KindReservation, r.Series)
+	}
 	c.put[r.Spec.ID] = len(r.Slots)
 	return nil
+}
+
+// schedule refuses a reservation that repeats under an ID that is taken.
+func (c *planCheck) schedule(spec *reservation.Spec) error {
+	if spec == nil || spec.ID == "" || spec.Repeat.IsZero() {
+		return fmt.Errorf("no reservation that repeats")
+	}
+	if _, taken := c.plan.Reservation(spec.ID); taken || c.repeats[spec.ID] {
+		return fmt.Errorf("a reservation %q already", spec.ID)
+	}
+	c.repeats[spec.ID] = true
+	return spec.Preferences.Validate()
 }
 
 func (c *planCheck) claim(id string, slot *reservation.Slot, claim *reservation.Claim) error {

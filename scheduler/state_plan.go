@@ -133,7 +133,7 @@ func (st *state) findClaim(now time.Time, id string, req *placement.Request) (ca
 		return candidate{}, err
 	}
 	if existing != nil {
-		if _, in, ok := st.plan.ClaimOf(req.ID); !ok || in != id {
+		if !st.standsIn(req.ID, id) {
 			return candidate{}, placement.Conflict(placement.KindAllocation, req.ID, "is placed outside of reservation "+id)
 		}
 		return candidate{existing: existing}, nil
@@ -164,6 +164,17 @@ func (st *state) findClaim(now time.Time, id string, req *placement.Request) (ca
 		Choice: index.Choice{Row: n.row, Terms: terms},
 		class:  q.Class, devices: packed(claim.Claim.Devices), generation: generation, claim: claim,
 	}, nil
+}
+
+// standsIn reports whether an instance stands in a reservation, or in a window of
+// one that repeats.
+func (st *state) standsIn(instance, id string) bool {
+	_, in, ok := st.plan.ClaimOf(instance)
+	if !ok || in == id {
+		return ok
+	}
+	r, _ := st.plan.Reservation(in)
+	return r.Series == id
 }
 
 // uncover makes an instance pay for itself what its slot has paid for, when

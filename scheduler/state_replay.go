@@ -153,6 +153,15 @@ func (st *state) restoreAllocation(w allocationJSON, req *placement.Request, n *
 // they cover and charge. The charges themselves are in the quota.
 func (st *state) restorePlan(wire reservation.Snapshot) error {
 	check := st.planCheck(nil)
+	for i := range wire.Series {
+		id := wire.Series[i].ID
+		if err := check.schedule(&wire.Series[i]); err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(wire.Reservations, func(r reservation.Reservation) bool { return r.Series == id }) {
+			return fmt.Errorf("no window of reservation %q", id)
+		}
+	}
 	for i := range wire.Reservations {
 		r := &wire.Reservations[i]
 		if i > 0 && r.Spec.ID <= wire.Reservations[i-1].Spec.ID {
