@@ -19,7 +19,7 @@ func importTable() map[string][]string {
 		"quota":       {"placement", "internal/deadline", "internal/skyline", "internal/statetime"},
 		"reservation": {"placement", "internal/deadline", "internal/skyline", "internal/statetime"},
 
-		"scheduler":             {"placement", "quota", "reservation", "internal/deadline", "internal/statetime", "internal/index"},
+		"scheduler":             {"placement", "quota", "reservation", "internal/codec", "internal/deadline", "internal/statetime", "internal/index"},
 		"scheduler/boltjournal": {"scheduler"},
 		"scheduler/journaltest": {"scheduler"},
 
@@ -38,6 +38,7 @@ func importTable() map[string][]string {
 
 		"internal/apicheck":  {},
 		"internal/archtest":  {},
+		"internal/codec":     {},
 		"internal/deadline":  {},
 		"internal/faultnet":  {},
 		"internal/index":     {"placement"},

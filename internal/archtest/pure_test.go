@@ -29,6 +29,7 @@ func purePatterns() []string {
 		"quota/accounts*.go",
 		"reservation/plan*.go",
 		"scheduler/state*.go",
+		"scheduler/wire*.go",
 		"raft/core*.go",
 		"raft/message*.go",
 		"raft/codec*.go",
@@ -39,6 +40,7 @@ func purePatterns() []string {
 		"internal/deadline/*.go",
 		"internal/skyline/*.go",
 		"internal/statetime/*.go",
+		"internal/codec/*.go",
 		"internal/index/*.go",
 		"internal/faultnet/*.go",
 	}
