@@ -18,14 +18,11 @@ import (
 // entries and by a snapshot.
 func requireReplay(t *testing.T, s *scheduler.Scheduler, cfg scheduler.Config) {
 	t.Helper()
-	want, err := s.Snapshot(t.Context())
-	require.NoError(t, err)
+	want := snapshot(t, s)
 	for range 2 {
 		next, err := scheduler.Open(t.Context(), cfg)
 		require.NoError(t, err)
-		got, err := next.Snapshot(t.Context())
-		require.NoError(t, err)
-		require.Equal(t, string(want.Data), string(got.Data))
+		require.Equal(t, want, snapshot(t, next))
 		require.NoError(t, next.Checkpoint(t.Context()))
 	}
 }
@@ -153,8 +150,7 @@ func TestTextThatIsNoUTF8(t *testing.T) {
 		_, err := s.Reserve(ctx, spec)
 		return err
 	}
-	before, err := s.Snapshot(ctx)
-	require.NoError(t, err)
+	before := snapshot(t, s)
 	tests := []struct {
 		name string
 		err  error
@@ -175,7 +171,5 @@ func TestTextThatIsNoUTF8(t *testing.T) {
 		require.ErrorIs(t, test.err, test.want, test.name)
 		require.True(t, strings.Contains(test.err.Error(), "not UTF-8"), test.name)
 	}
-	after, err := s.Snapshot(ctx)
-	require.NoError(t, err)
-	require.Equal(t, before, after)
+	require.Equal(t, before, snapshot(t, s))
 }

@@ -184,9 +184,7 @@ func TestNothingIsShared(t *testing.T) {
 			passed.Now, passed.Journal = nil, nil
 			after(&passed)
 			history(t, s, after)
-			record, err := s.Snapshot(t.Context())
-			require.NoError(t, err)
-			states[i] = string(record.Data)
+			states[i] = snapshot(t, s)
 			for _, r := range recordsOf(t, journal) {
 				journals[i] += string(r.Data) + "\n"
 			}
@@ -198,10 +196,7 @@ func TestNothingIsShared(t *testing.T) {
 				events[i] += fmt.Sprintf("%T %s\n", e.Change, change)
 			}
 			require.Equal(t, durable, events[i] != "")
-			again, err := s.Snapshot(t.Context())
-			require.NoError(t, err)
-			scribble(&record)
-			require.Equal(t, states[i], string(again.Data))
+			require.Equal(t, states[i], snapshot(t, s))
 		}
 		require.Equal(t, states[0], states[1])
 		require.Equal(t, journals[0], journals[1])

@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"io"
 	"math"
 	"testing"
 	"time"
@@ -159,7 +160,7 @@ func TestLongestDuration(t *testing.T) {
 	req.ID = "b"
 	_, err := s.Place(t.Context(), req)
 	require.ErrorIs(t, err, ErrUnschedulable)
-	_, err = s.Snapshot(t.Context())
+	err = s.WriteSnapshot(t.Context(), io.Discard)
 	require.NoError(t, err)
 }
 

@@ -3,6 +3,7 @@ package scheduler
 import (
 	"context"
 	"fmt"
+	"io"
 	"testing"
 	"time"
 
@@ -96,7 +97,7 @@ func growthCalls() []growthCall {
 			}
 			return nil
 		}, nil},
-		{"Snapshot", func(ctx context.Context, s *Scheduler) error { _, err := s.Snapshot(ctx); return err }, nil},
+		{"WriteSnapshot", func(ctx context.Context, s *Scheduler) error { return s.WriteSnapshot(ctx, io.Discard) }, nil},
 		{"Sweep", func(ctx context.Context, s *Scheduler) error { _, err := s.Sweep(ctx); return err }, nil},
 	}
 }

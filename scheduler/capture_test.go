@@ -23,42 +23,95 @@ import (
 
 func everything() parts { return parts{nodes: true, infos: true, quotas: true, plan: true} }
 
-// snapshot captures the state in one go.
-func (st *state) snapshot() snapshotJSON {
-	c := st.capture(st.now, everything())
-	for st.captureSome(c, captureTurn) {
+// snapshot is what is written of the state in one go.
+func (st *state) snapshot(t testHelper) string {
+	t.Helper()
+	c := st.beginBoth(st.now)
+	for c.some(t, captureTurn) {
 		continue
 	}
-	return c.snapshot()
+	return c.written.String()
 }
 
-// shown is all that is made of a capture of everything.
-func shown(t testHelper, c *capture) string {
+// bothCaptures takes lists and a snapshot at once.
+type bothCaptures struct {
+	st          *state
+	list, whole *capture
+	writer      *snapshotWriter
+	written     strings.Builder
+	listed      bool // all nodes of the snapshot
+	handed      bool
+}
+
+func (st *state) beginBoth(now time.Time) *bothCaptures {
+	c := &bothCaptures{st: st}
+	c.list = st.capture(now, everything())
+	c.whole = st.capture(now, parts{whole: true, quotas: true, plan: true})
+	c.writer = newSnapshotWriter(c.whole, func(r Record) error { return writePart(&c.written, r) })
+	return c
+}
+
+// some takes a turn of both, and reports whether any are left.
+func (c *bothCaptures) some(t testHelper, n int) bool {
 	t.Helper()
-	slices.SortFunc(c.infos, func(a, b NodeInfo) int { return cmp.Compare(a.ID, b.ID) })
-	_, all := c.placed()
+	if c.listed && c.handed && c.whole == nil {
+		return false
+	}
+	c.st.captureSome(c.list, n)
+	switch {
+	case !c.listed:
+		if c.listed = !c.st.listSome(c.whole, n); c.listed {
+			c.whole.sort()
+			require.NoError(t, c.writer.begin(c.whole))
+		}
+	case !c.handed:
+		batch := c.st.handOver(c.whole, nil, n)
+		c.handed = len(batch) == 0
+		for _, saved := range batch {
+			require.NoError(t, c.writer.node(saved))
+		}
+	case !c.st.captureSome(c.whole, n):
+		require.Empty(t, c.whole.stream.early)
+		require.NoError(t, c.writer.rest(c.whole))
+		require.NoError(t, c.writer.end())
+		c.whole = nil
+		for c.st.captureSome(c.list, n) {
+			continue
+		}
+		return false
+	}
+	return true
+}
+
+// shown is all that is made of captures of everything.
+func (c *bothCaptures) shown(t testHelper) string {
+	t.Helper()
+	slices.SortFunc(c.list.infos, func(a, b NodeInfo) int { return cmp.Compare(a.ID, b.ID) })
+	all := c.list.placed()
 	var instances []Allocation
 	for _, a := range all {
 		instances = append(instances, a.info(a.on.ID))
 	}
 	var quotas []accountCopy
-	for account := range c.accounts.all() {
+	for account := range c.list.accounts.all() {
 		quotas = append(quotas, *account)
 	}
-	require.NoError(t, c.verifyQuota())
-	data, err := json.MarshalIndent([]any{c.snapshot(), c.infos, instances, quotas}, "", " ")
+	require.NoError(t, c.list.verifyQuota())
+	data, err := json.MarshalIndent([]any{c.list.infos, instances, quotas}, "", " ")
 	require.NoError(t, err)
-	return string(data)
+	var b strings.Builder
+	require.NoError(t, WriteJSON(&b, ReadSnapshot(strings.NewReader(c.written.String()))))
+	return b.String() + string(data)
 }
 
-// captured is what is made of a capture in one go.
+// captured is what is made of captures in one go.
 func captured(t testHelper, s *Scheduler) string {
 	t.Helper()
-	c := s.state.capture(s.now, everything())
-	for s.state.captureSome(c, captureTurn) {
+	c := s.state.beginBoth(s.now)
+	for c.some(t, captureTurn) {
 		continue
 	}
-	return shown(t, c)
+	return c.shown(t)
 }
 
 // TestCaptureIsOfOneInstant changes everything while the state is being taken:
@@ -80,16 +133,16 @@ func TestCaptureIsOfOneInstant(t *testing.T) {
 		st := m.s.state
 		want := captured(t, m.s)
 		m.quiet = true // no other captures meanwhile
-		c := st.capture(m.s.now, everything())
+		c := st.beginBoth(m.s.now)
 		for {
 			for range rapid.IntRange(0, 3).Draw(t, "during") {
 				step()
 			}
-			if !st.captureSome(c, 1) {
+			if !c.some(t, 1) {
 				break
 			}
 		}
-		require.Equal(t, want, shown(t, c))
+		require.Equal(t, want, c.shown(t))
 	})
 }
 
@@ -152,12 +205,12 @@ func TestCaptureGetsItsCopyBeforeAnyChange(t *testing.T) {
 			}
 			populate(t, s, again)
 			want := captured(t, s)
-			c := s.state.capture(s.now, everything())
+			c := s.state.beginBoth(s.now)
 			require.NoError(t, test.change(t, s, clock))
-			for s.state.captureSome(c, captureTurn) {
+			for c.some(t, captureTurn) {
 				continue
 			}
-			require.Equal(t, want, shown(t, c))
+			require.Equal(t, want, c.shown(t))
 			require.NotEqual(t, want, captured(t, s), "there was something to keep")
 		})
 	}

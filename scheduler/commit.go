@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/rads-project/constellation/internal/codec"
 	"github.com/rads-project/constellation/placement"
 )
 
@@ -134,7 +135,12 @@ func (s *Scheduler) advanceLocked(reading time.Time, wanted bool) ([]Event, erro
 func (s *Scheduler) unlockAndWait(ctx context.Context, err error) error {
 	defer s.hooks.drain()
 	defer s.mu.Unlock()
-	seq := s.outbox.last
+	return s.settleLocked(ctx, s.outbox.last, err)
+}
+
+// settleLocked waits until everything up to seq is durable, as unlockAndWait
+// does. The lock is not held meanwhile.
+func (s *Scheduler) settleLocked(ctx context.Context, seq uint64, err error) error {
 	gaveUp := s.awaitLocked(ctx, seq)
 	s.appendLeftLocked(ctx)
 	switch {
@@ -309,13 +315,16 @@ func (s *Scheduler) wakeAppendedLocked() {
 }
 
 func (s *Scheduler) encodeAndAppend(entries []entry) error {
-	records := make([]Record, len(entries))
-	for i, e := range entries {
-		data, err := e.encode()
-		if err != nil {
-			return &JournalError{Cause: err}
-		}
-		records[i] = Record{Seq: e.seq, Kind: RecordEntry, Data: data}
+	var (
+		coder   codec.Coder
+		data    []byte
+		records = make([]Record, len(entries))
+	)
+	for i := range entries {
+		from := len(data)
+		data = entries[i].encode(&coder, data)
+		// What grows later leaves this where it is.
+		records[i] = Record{Seq: entries[i].seq, Kind: RecordEntry, Data: data[from:len(data):len(data)]}
 	}
 	return s.appendRecords(s.lifetime, records)
 }

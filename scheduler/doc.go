@@ -78,12 +78,17 @@
 //	s, err := scheduler.Open(ctx, scheduler.Config{Journal: journal})
 //
 // An entry is durable before anybody sees what it changed. Every answer, including
-// a refusal, a read and a [Scheduler.Snapshot], waits until everything it depends
-// on has been appended; callers that wait share one append. Open replays
-// the journal to the same state, byte for byte. [Scheduler.Checkpoint]
-// appends a snapshot, which makes all records before it deletable. Records are
-// JSON with a version and a checksum; one that is damaged or of a later
-// version is a [FormatError], and nothing is skipped.
+// a refusal, a read and a [Scheduler.WriteSnapshot], waits until everything it
+// depends on has been appended; callers that wait share one append. Open replays
+// the journal to the same state, byte for byte. [Scheduler.Checkpoint] appends a
+// snapshot, which makes all records before it deletable; it comes in parts, so
+// that no record is long. Records are compact and binary, with a version and a
+// checksum: FORMAT.md in this folder describes them, and [WriteJSON] shows them.
+// One that is damaged or of a later version is a [FormatError], and nothing is
+// skipped.
+//
+// [Scheduler.WriteSnapshot] writes a backup, with or without a journal, and
+// [Restore] continues from it, in a journal of another store if you like.
 //
 // An append that fails closes the scheduler: every call that waits for it, and
 // every later call, returns a [JournalError]. If its Unknown field is set, the

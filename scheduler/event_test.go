@@ -23,7 +23,7 @@ func collect(s *Scheduler, call func()) []string {
 	call()
 	var kinds []string
 	for _, e := range s.history.take(w, unended) {
-		kinds = append(kinds, string(e.Change.changeKind()))
+		kinds = append(kinds, e.Change.changeKind().String())
 	}
 	return kinds
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -271,10 +272,7 @@ func emptyNode(t testHelper, s *Scheduler, nodeID string, gone func(Allocation) 
 // books of another.
 func restored(t testHelper, s *Scheduler, books string) *Scheduler {
 	t.Helper()
-	j := new(MemoryJournal)
-	require.NoError(t, j.Acquire(t.Context(), 1))
-	require.NoError(t, j.Append(t.Context(), 1, []Record{{Seq: s.state.seq, Kind: RecordSnapshot, Data: []byte(books)}}))
-	cfg := s.cfg
-	cfg.Journal, cfg.Token = j, 2
-	return open(t, cfg)
+	next, err := Restore(t.Context(), s.cfg, strings.NewReader(books))
+	require.NoError(t, err)
+	return next
 }

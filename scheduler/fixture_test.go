@@ -2,6 +2,8 @@ package scheduler
 
 import (
 	"context"
+	"regexp"
+	"strings"
 	"sync"
 	"time"
 
@@ -100,9 +102,18 @@ func allocate(t testHelper, s *Scheduler, nodeID string, req placement.Request) 
 
 func snapshot(t testHelper, s *Scheduler) string {
 	t.Helper()
-	r, err := s.Snapshot(context.Background())
-	require.NoError(t, err)
-	return string(r.Data)
+	var b strings.Builder
+	require.NoError(t, s.WriteSnapshot(context.Background(), &b))
+	return b.String()
+}
+
+// shownSnapshot returns a snapshot as JSON, without the Seq and the token of the
+// entry that it follows.
+func shownSnapshot(t testHelper, books string) string {
+	t.Helper()
+	var b strings.Builder
+	require.NoError(t, WriteJSON(&b, ReadSnapshot(strings.NewReader(books))))
+	return regexp.MustCompile(`"(snapshot|seq)":\d+,`).ReplaceAllString(b.String(), "")
 }
 
 // refusals returns the reasons of an UnschedulableError as text.

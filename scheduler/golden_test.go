@@ -2,8 +2,6 @@ package scheduler
 
 import (
 	"bytes"
-	"encoding/json"
-	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -14,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 
+	"github.com/rads-project/constellation/internal/codec"
 	"github.com/rads-project/constellation/placement"
 	"github.com/rads-project/constellation/quota"
 	"github.com/rads-project/constellation/reservation"
@@ -135,17 +134,23 @@ func goldenLending(t *testing.T, s *Scheduler) {
 }
 
 // TestGoldenHistory pins the encoding: what a journal of this version holds,
-// and the snapshot at its end. Later versions read these files too.
+// and the snapshot at its end, as bytes and as they are shown. Later versions read
+// these files too.
 func TestGoldenHistory(t *testing.T) {
 	journal, c := new(MemoryJournal), newClock()
 	s := open(t, Config{Journal: journal, Now: c.Now, RememberReleased: 4})
 	goldenHistory(t, s, c)
-	var entries bytes.Buffer
+	var entries, shown, shownSnapshot bytes.Buffer
 	for _, r := range records(t, journal) {
-		entries.Write(append(r.Data, '\n'))
+		require.NoError(t, writePart(&entries, r))
 	}
-	golden(t, "entries.jsonl", entries.Bytes())
-	golden(t, "snapshot.json", []byte(snapshot(t, s)))
+	require.NoError(t, WriteJSON(&shown, journal.Records(t.Context())))
+	golden(t, "entries.jsonl", shown.Bytes())
+	golden(t, "entries.bin", entries.Bytes())
+	books := snapshot(t, s)
+	require.NoError(t, WriteJSON(&shownSnapshot, ReadSnapshot(strings.NewReader(books))))
+	golden(t, "snapshot.jsonl", shownSnapshot.Bytes())
+	golden(t, "snapshot.bin", []byte(books))
 }
 
 func golden(t *testing.T, name string, got []byte) {
@@ -165,11 +170,13 @@ func lines(text []byte) []string { return strings.Split(string(text), "\n") }
 // goldenRecords reads the entries of a version back.
 func goldenRecords(tb testing.TB, version string) []Record {
 	tb.Helper()
-	data, err := os.ReadFile(filepath.Join("testdata", version, "entries.jsonl"))
+	data, err := os.ReadFile(filepath.Join("testdata", version, "entries.bin"))
 	require.NoError(tb, err)
 	var all []Record
-	for line := range bytes.Lines(data) {
-		all = append(all, Record{uint64(len(all) + 1), RecordEntry, bytes.TrimSpace(line)})
+	for file := bytes.NewReader(data); file.Len() > 0; {
+		data, err := readData(file, nil)
+		require.NoError(tb, err)
+		all = append(all, Record{Seq: uint64(len(all) + 1), Kind: RecordEntry, Data: data})
 	}
 	return all
 }
@@ -183,64 +190,83 @@ func TestEveryVersionIsReadable(t *testing.T) {
 		}
 		journal := &brokenJournal{records: goldenRecords(t, version.Name())}
 		s := open(t, Config{Journal: journal, Now: newClock().Now, RememberReleased: 4})
-		want, err := os.ReadFile(filepath.Join("testdata", version.Name(), "snapshot.json"))
+		want, err := os.ReadFile(filepath.Join("testdata", version.Name(), "snapshot.bin"))
 		require.NoError(t, err)
 		require.Equal(t, string(want), snapshot(t, s), version.Name())
 
-		restored := open(t, Config{Journal: &brokenJournal{records: []Record{{s.Version(), RecordSnapshot, want}}}, Now: newClock().Now, RememberReleased: 4})
+		restored, err := Restore(t.Context(), Config{Now: newClock().Now, RememberReleased: 4}, bytes.NewReader(want))
+		require.NoError(t, err)
 		require.Equal(t, string(want), snapshot(t, restored))
 	}
 }
 
-// FuzzReplay feeds damaged journals: they are read or refused, never more.
+// messageIn returns the message in a record, without what guards it.
+func messageIn(tb testing.TB, r Record) []byte {
+	tb.Helper()
+	data, err := unseal(r)
+	require.NoError(tb, err)
+	return data
+}
+
+// sealed returns a record around a message.
+func sealed(seq uint64, kind RecordKind, message []byte) Record {
+	return Record{Seq: seq, Kind: kind, Data: seal(append(begin(nil, kind), message...), 0)}
+}
+
+// FuzzReplay feeds journals with any message in an entry: they are read or refused,
+// never more, and what is read is written again with the same bytes.
 func FuzzReplay(f *testing.F) {
 	good := goldenRecords(f, "v1")
 	for _, r := range good {
-		f.Add(uint8(r.Seq-1), r.Data)
-		f.Add(uint8(r.Seq-1), unsealed(r.Data))
+		f.Add(uint8(r.Seq-1), messageIn(f, r))
 	}
 	f.Fuzz(func(t *testing.T, before uint8, data []byte) {
-		cfg := Config{RememberReleased: 4}
-		st := newState(cfg)
+		p := replayer{cfg: Config{RememberReleased: 4}}
+		p.st = newState(p.cfg)
 		for _, r := range good[:min(int(before), len(good))] {
-			require.NoError(t, st.replay(cfg, r))
+			require.NoError(t, p.replay(r))
 		}
-		err := st.replay(cfg, Record{st.seq + 1, RecordEntry, data})
-		if err == nil {
-			st.snapshot()
+		r := sealed(p.st.seq+1, RecordEntry, data)
+		if e, err := decodeEntry(&p.coder, r); err == nil {
+			require.Equal(t, string(r.Data), string(e.encode(&p.coder, nil)))
+		}
+		if err := p.replay(r); err != nil {
+			require.ErrorIs(t, err, ErrFormat)
 			return
 		}
-		require.True(t, errors.Is(err, ErrFormat))
+		p.st.snapshot(t)
 	})
 }
 
-// unsealed returns a record without its checksum, so that what is wrong with
-// it beside that is looked at.
-func unsealed(data []byte) []byte {
-	return append(data[:bytes.LastIndexByte(data, ','):bytes.LastIndexByte(data, ',')], '}')
+// streamOf returns the stream of items of a snapshot.
+func streamOf(tb testing.TB, books []byte) []byte {
+	tb.Helper()
+	var stream []byte
+	for r, err := range ReadSnapshot(bytes.NewReader(books)) {
+		require.NoError(tb, err)
+		var p part
+		require.NoError(tb, codec.Read(new(codec.Coder), messageIn(tb, r), &p, partFields))
+		stream = append(stream, p.piece...)
+	}
+	return stream
 }
 
-// FuzzSnapshot feeds damaged snapshots.
+// FuzzSnapshot feeds snapshots of any items.
 func FuzzSnapshot(f *testing.F) {
-	data, err := os.ReadFile(filepath.Join("testdata", "v1", "snapshot.json"))
+	books, err := os.ReadFile(filepath.Join("testdata", "v1", "snapshot.bin"))
 	require.NoError(f, err)
-	f.Add(data)
-	f.Add(unsealed(data))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		cfg := Config{}
-		st := newState(cfg)
-		var named struct{ Seq uint64 }
-		_ = json.Unmarshal(data, &named)
-		if err := st.replay(cfg, Record{named.Seq, RecordSnapshot, data}); err != nil {
-			require.True(t, errors.Is(err, ErrFormat))
+	f.Add(streamOf(f, books), uint64(1))
+	f.Fuzz(func(t *testing.T, stream []byte, seq uint64) {
+		cfg := Config{RememberReleased: 4}
+		p := replayer{cfg: cfg, st: newState(cfg)}
+		data := codec.Write(&p.coder, nil, &part{seq: seq, piece: stream}, partFields)
+		if err := p.replay(sealed(seq, RecordSnapshot, data)); err != nil {
+			require.ErrorIs(t, err, ErrFormat)
 			return
 		}
-		first, err := json.Marshal(st.snapshot())
+		first := p.st.snapshot(t)
+		again, err := Restore(t.Context(), cfg, strings.NewReader(first))
 		require.NoError(t, err)
-		again := newState(cfg)
-		require.NoError(t, again.replay(cfg, Record{named.Seq, RecordSnapshot, first}))
-		second, err := json.Marshal(again.snapshot())
-		require.NoError(t, err)
-		require.Equal(t, string(first), string(second))
+		require.Equal(t, first, snapshot(t, again))
 	})
 }

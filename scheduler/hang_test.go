@@ -2,6 +2,7 @@ package scheduler_test
 
 import (
 	"context"
+	"io"
 	"reflect"
 	"slices"
 	"testing"
@@ -36,11 +37,11 @@ func hanging() map[string]func(context.Context, *scheduler.Scheduler) error {
 		"CheckQuota": func(ctx context.Context, s *scheduler.Scheduler) error {
 			return failed(s.CheckQuota(ctx, "", placement.Resources{}))
 		},
-		"VerifyQuota": func(ctx context.Context, s *scheduler.Scheduler) error { return s.VerifyQuota(ctx) },
-		"Snapshot":    func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Snapshot(ctx)) },
-		"Checkpoint":  func(ctx context.Context, s *scheduler.Scheduler) error { return s.Checkpoint(ctx) },
-		"Sweep":       func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Sweep(ctx)) },
-		"Wait":        func(ctx context.Context, s *scheduler.Scheduler) error { return s.Wait(ctx, s.Version()) },
+		"VerifyQuota":   func(ctx context.Context, s *scheduler.Scheduler) error { return s.VerifyQuota(ctx) },
+		"WriteSnapshot": func(ctx context.Context, s *scheduler.Scheduler) error { return s.WriteSnapshot(ctx, io.Discard) },
+		"Checkpoint":    func(ctx context.Context, s *scheduler.Scheduler) error { return s.Checkpoint(ctx) },
+		"Sweep":         func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Sweep(ctx)) },
+		"Wait":          func(ctx context.Context, s *scheduler.Scheduler) error { return s.Wait(ctx, s.Version()) },
 	}
 }
 

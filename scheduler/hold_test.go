@@ -3,6 +3,7 @@ package scheduler
 import (
 	"context"
 	"fmt"
+	"io"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -14,14 +15,14 @@ import (
 // wholeStateCalls look at all records of at least one kind.
 func wholeStateCalls() map[string]func(context.Context, *Scheduler) error {
 	return map[string]func(context.Context, *Scheduler) error{
-		"Nodes":        func(ctx context.Context, s *Scheduler) error { _, err := s.Nodes(ctx); return err },
-		"Allocations":  func(ctx context.Context, s *Scheduler) error { _, err := s.Allocations(ctx); return err },
-		"Quotas":       func(ctx context.Context, s *Scheduler) error { _, err := s.Quotas(ctx); return err },
-		"Reservations": func(ctx context.Context, s *Scheduler) error { _, err := s.Reservations(ctx); return err },
-		"Snapshot":     func(ctx context.Context, s *Scheduler) error { _, err := s.Snapshot(ctx); return err },
-		"Checkpoint":   func(ctx context.Context, s *Scheduler) error { return s.Checkpoint(ctx) },
-		"VerifyQuota":  func(ctx context.Context, s *Scheduler) error { return s.VerifyQuota(ctx) },
-		"DeleteQuota":  func(ctx context.Context, s *Scheduler) error { return s.DeleteQuota(ctx, "ns") },
+		"Nodes":         func(ctx context.Context, s *Scheduler) error { _, err := s.Nodes(ctx); return err },
+		"Allocations":   func(ctx context.Context, s *Scheduler) error { _, err := s.Allocations(ctx); return err },
+		"Quotas":        func(ctx context.Context, s *Scheduler) error { _, err := s.Quotas(ctx); return err },
+		"Reservations":  func(ctx context.Context, s *Scheduler) error { _, err := s.Reservations(ctx); return err },
+		"WriteSnapshot": func(ctx context.Context, s *Scheduler) error { return s.WriteSnapshot(ctx, io.Discard) },
+		"Checkpoint":    func(ctx context.Context, s *Scheduler) error { return s.Checkpoint(ctx) },
+		"VerifyQuota":   func(ctx context.Context, s *Scheduler) error { return s.VerifyQuota(ctx) },
+		"DeleteQuota":   func(ctx context.Context, s *Scheduler) error { return s.DeleteQuota(ctx, "ns") },
 	}
 }
 

@@ -44,13 +44,9 @@ func hugeActions(t *rapid.T) {
 		},
 		"": h.check,
 	})
-	before, err := h.s.Snapshot(t.Context())
-	require.NoError(t, err)
 	again, err := Open(t.Context(), h.config())
 	require.NoError(t, err)
-	after, err := again.Snapshot(t.Context())
-	require.NoError(t, err)
-	require.Equal(t, string(before.Data), string(after.Data))
+	require.Equal(t, snapshot(t, h.s), snapshot(t, again))
 }
 
 // huge is a scheduler of few nodes and instances, whose amounts are huge.

@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"io"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -30,8 +31,7 @@ func TestBrokenInvariantClosesTheScheduler(t *testing.T) {
 		require.Equal(t, uint64(3), broken.Seq)
 		_, err = s.Place(t.Context(), testRequest("b", 2))
 		require.ErrorIs(t, err, ErrInvariant)
-		_, err = s.Snapshot(t.Context())
-		require.ErrorIs(t, err, ErrInvariant)
+		require.ErrorIs(t, s.WriteSnapshot(t.Context(), io.Discard), ErrInvariant)
 		require.ErrorIs(t, s.Stats().Closed, ErrInvariant)
 		require.NoError(t, s.Close())
 		require.Len(t, records(t, journal), before)
@@ -49,7 +49,6 @@ func TestHostileJournalThatBreaksAnInvariantIsRefused(t *testing.T) {
 	place(t, s, testRequest("a", 2))
 	require.NoError(t, s.state.quota.Remove("ns", placement.OneInstance(testRequest("a", 2).Resources)))
 	e := &entry{seq: 3, time: s.state.now, changes: []decided{&Released{ID: "a", Generation: 1}}}
-	data, err := e.encode()
-	require.NoError(t, err)
-	require.ErrorIs(t, s.state.replay(Config{}, Record{3, RecordEntry, data}), ErrFormat)
+	p := replayer{st: s.state}
+	require.ErrorIs(t, p.replay(recordOf(e)), ErrFormat)
 }

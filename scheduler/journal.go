@@ -3,6 +3,7 @@ package scheduler
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"iter"
 	"slices"
 	"sync"
@@ -14,20 +15,28 @@ type RecordKind uint8
 // The kinds of records.
 const (
 	// RecordEntry is what one call changed.
-	RecordEntry RecordKind = iota + 1
-	// RecordSnapshot is the whole state after the entry of the same Seq. All
-	// records with smaller or equal Seq that came before it may be deleted,
-	// and a snapshot with a smaller Seq than one that is there is void.
-	RecordSnapshot
+	RecordEntry RecordKind = 1
+	// RecordSnapshot is the whole state after the entry of the same Seq, or the
+	// last part of it. With it the snapshot counts: all records with smaller or
+	// equal Seq that came before may be deleted, and a snapshot with a smaller Seq
+	// than one that counts is void.
+	RecordSnapshot RecordKind = 2
+	// RecordSnapshotPart is a part of a snapshot that is not the last. It is for
+	// nobody to see before the last is there.
+	RecordSnapshotPart RecordKind = 3
 )
 
 // Record is what a Journal keeps: bytes with a place in the order.
 type Record struct {
 	// Seq of the entry, from 1, or of the last entry that a snapshot holds.
 	Seq uint64
+	// Part is the place of a part in its snapshot, from 0, and 0 for an entry.
+	Part int
 	// Kind tells how Data is read.
 	Kind RecordKind
-	// Data is JSON with a version and a checksum; a journal keeps it as it is.
+	// Data in the form that FORMAT.md in this package's folder describes, with a
+	// version and a checksum; a journal keeps it as it is. Parts of a snapshot have
+	// about half a megabyte.
 	Data []byte
 }
 
@@ -39,12 +48,18 @@ type Journal interface {
 	// one that is lower than or equal to the highest so far. After it has
 	// returned nil nobody with a token that was acquired before can append.
 	Acquire(ctx context.Context, token uint64) error
-	// Records yields the newest snapshot, if there is one, and the entries
-	// after it by Seq, without gaps. It ends with the first error.
+	// Records yields the newest snapshot that is complete, if there is one, part
+	// by part, and the entries after it by Seq, without gaps. It ends with the
+	// first error. What it yields may be reused for the next.
 	Records(ctx context.Context) iter.Seq2[Record, error]
 	// Append makes all records durable or none, and checks in the same atomic
 	// step that no higher token has been acquired; otherwise it returns a
-	// FencedError. Any other error means that the outcome is unknown.
+	// FencedError. Any other error means that the outcome is unknown. It keeps
+	// nothing of records but copies.
+	//
+	// The parts of a snapshot come in their order, in calls of their own or with
+	// other records; those of two snapshots never alternate. Part 0 begins one anew:
+	// parts of before that were never completed are void.
 	Append(ctx context.Context, token uint64, records []Record) error
 }
 
@@ -52,10 +67,9 @@ type Journal interface {
 // tests and examples: several schedulers of one process may open it, one
 // after the other or at once. The zero value is empty and ready.
 type MemoryJournal struct {
-	mu       sync.Mutex
-	token    uint64
-	snapshot *Record
-	entries  []Record
+	mu    sync.Mutex
+	token uint64
+	memoryRecords
 }
 
 // Acquire implements Journal.
@@ -76,11 +90,7 @@ func (j *MemoryJournal) Acquire(ctx context.Context, token uint64) error {
 func (j *MemoryJournal) Records(ctx context.Context) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		j.mu.Lock()
-		var records []Record
-		if j.snapshot != nil {
-			records = append(records, *j.snapshot)
-		}
-		records = append(records, j.entries...)
+		records := slices.Concat(j.snapshot, j.entries)
 		j.mu.Unlock()
 		for _, r := range records {
 			r.Data = slices.Clone(r.Data)
@@ -95,8 +105,8 @@ func (j *MemoryJournal) Records(ctx context.Context) iter.Seq2[Record, error] {
 	}
 }
 
-// Append implements Journal. It keeps copies of the records and forgets what
-// a snapshot replaces.
+// Append implements Journal. It keeps copies of the records, forgets what a
+// snapshot replaces, and refuses a part of one that does not follow.
 func (j *MemoryJournal) Append(ctx context.Context, token uint64, records []Record) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -106,23 +116,58 @@ func (j *MemoryJournal) Append(ctx context.Context, token uint64, records []Reco
 	if token != j.token {
 		return &FencedError{Token: token, Highest: j.token}
 	}
+	kept := j.memoryRecords
 	for _, r := range records {
 		r.Data = slices.Clone(r.Data)
-		if r.Kind != RecordSnapshot {
-			j.entries = append(j.entries, r)
-			continue
+		if err := kept.add(r); err != nil {
+			return err
 		}
-		if j.snapshot != nil && r.Seq < j.snapshot.Seq {
-			continue // from somebody who was slow
-		}
-		j.snapshot = &r
-		keep, found := slices.BinarySearchFunc(j.entries, r.Seq, func(e Record, seq uint64) int {
-			return cmp.Compare(e.Seq, seq)
-		})
-		if found {
-			keep++
-		}
-		j.entries = slices.Clone(j.entries[keep:])
+	}
+	j.memoryRecords = kept
+	return nil
+}
+
+// memoryRecords is what a MemoryJournal keeps. What it held before is left as it
+// was.
+type memoryRecords struct {
+	snapshot []Record // the parts of the one that counts
+	parts    []Record // of one that is not complete
+	entries  []Record
+}
+
+func (m *memoryRecords) add(r Record) error {
+	if r.Kind == RecordEntry {
+		m.entries = append(m.entries, r)
+		return nil
+	}
+	if r.Part == 0 {
+		m.parts = nil
+	}
+	if r.Part != len(m.parts) || r.Part > 0 && r.Seq != m.parts[0].Seq {
+		return fmt.Errorf("scheduler: part %d of snapshot %d does not follow the part before", r.Part, r.Seq)
+	}
+	m.parts = append(m.parts, r)
+	if r.Kind == RecordSnapshot {
+		m.complete()
 	}
 	return nil
+}
+
+// complete has the snapshot count whose last part has come, unless it is from
+// somebody who was slow.
+func (m *memoryRecords) complete() {
+	parts := m.parts
+	m.parts = nil
+	seq := parts[0].Seq
+	if len(m.snapshot) > 0 && seq < m.snapshot[0].Seq {
+		return
+	}
+	m.snapshot = parts
+	keep, found := slices.BinarySearchFunc(m.entries, seq, func(e Record, seq uint64) int {
+		return cmp.Compare(e.Seq, seq)
+	})
+	if found {
+		keep++
+	}
+	m.entries = slices.Clone(m.entries[keep:])
 }

@@ -1,8 +1,6 @@
 package scheduler
 
 import (
-	"encoding/json"
-
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
@@ -87,23 +85,18 @@ func (m *mirror) check(t *rapid.T, s *Scheduler) {
 }
 
 // follower replays a journal while another scheduler writes it.
-type follower struct {
-	cfg   Config
-	state *state
-}
+type follower struct{ replayer }
 
-func newFollower(cfg Config) *follower { return &follower{cfg, newState(cfg)} }
+func newFollower(cfg Config) *follower { return &follower{replayer{cfg: cfg, st: newState(cfg)}} }
 
 // check asserts that the follower arrives at the same state, byte for byte.
 func (f *follower) check(t *rapid.T, s *Scheduler, journal Journal) {
 	want := snapshot(t, s)
 	for r, err := range journal.Records(t.Context()) {
 		require.NoError(t, err)
-		if r.Seq > f.state.seq {
-			require.NoError(t, f.state.replay(f.cfg, r))
+		if r.Seq > f.st.seq {
+			require.NoError(t, f.replay(r))
 		}
 	}
-	got, err := seal(json.Marshal(f.state.snapshot()))
-	require.NoError(t, err)
-	require.Equal(t, want, string(got), "what follows from the journal")
+	require.Equal(t, want, f.st.snapshot(t), "what follows from the journal")
 }

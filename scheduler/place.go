@@ -156,7 +156,7 @@ func (s *Scheduler) Allocations(ctx context.Context) ([]Allocation, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, all := c.placed()
+	all := c.placed()
 	infos := make([]Allocation, len(all))
 	for i, a := range all {
 		infos[i] = a.info(a.on.ID)

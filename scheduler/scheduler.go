@@ -22,6 +22,7 @@ type Scheduler struct {
 	done     chan struct{} // closed by Close and by a failure
 
 	capturing chan struct{} // holds a value while a capture is under way: there is one at a time
+	streaming chan struct{} // holds a value while a snapshot is written, likewise
 
 	mu       mutex // guards all below
 	state    *state
@@ -78,8 +79,9 @@ func newScheduler(cfg Config) *Scheduler {
 	lifetime, end := context.WithCancel(context.Background())
 	return &Scheduler{
 		cfg: cfg, lifetime: lifetime, end: end,
-		done: make(chan struct{}), capturing: make(chan struct{}, 1), state: newState(cfg),
-		hooks: hookQueue{hook: cfg.Hooks.Event}, history: history{watched: cfg.Journal != nil || cfg.Hooks.Event != nil},
+		done: make(chan struct{}), capturing: make(chan struct{}, 1), streaming: make(chan struct{}, 1),
+		state: newState(cfg), hooks: hookQueue{hook: cfg.Hooks.Event},
+		history: history{watched: cfg.Journal != nil || cfg.Hooks.Event != nil},
 	}
 }
 
@@ -115,20 +117,22 @@ func Open(ctx context.Context, cfg Config) (*Scheduler, error) {
 // replay brings a new scheduler to where its journal ends.
 func (s *Scheduler) replay(ctx context.Context) error {
 	// Without the lock: the journal is the host's, and nobody else knows of s.
+	p := replayer{cfg: s.cfg, st: s.state}
 	for record, err := range s.cfg.Journal.Records(ctx) {
 		if err != nil {
 			return err
 		}
-		if err := s.state.replay(s.cfg, record); err != nil {
+		if err := p.replay(record); err != nil {
 			return err
 		}
 	}
 	if err := ctx.Err(); err != nil {
 		return err // which the journal may have taken for its end
 	}
-	s.outbox.last, s.outbox.durable = s.state.seq, s.state.seq
-	s.history.lost = s.state.seq
-	s.now, s.clock = s.state.now, statetime.At(s.state.now)
+	if err := p.end(); err != nil {
+		return err
+	}
+	s.begin(p.st)
 	return nil
 }
 

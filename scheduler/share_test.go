@@ -1,11 +1,9 @@
 package scheduler
 
 import (
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -78,24 +76,4 @@ func TestLargeNodeLeavesNoTrace(t *testing.T) {
 		seen[i] += fmt.Sprint(s.Scale())
 	}
 	require.Equal(t, seen[0], seen[1])
-}
-
-// TestStoredReferencesAreIgnored reads records of the time when the score had
-// references, which stood beside nodes.
-func TestStoredReferencesAreIgnored(t *testing.T) {
-	const reference = `,"reference":{"cpu":65536,"gpu":2048}`
-	node, err := json.Marshal(testNode("n", 4).Canonical())
-	require.NoError(t, err)
-	for kind, data := range map[string]string{
-		"node-added":   `{"node":%s,"join":1` + reference + `}`,
-		"node-updated": `{"node":%s` + reference + `}`,
-		"node-adopted": `{"node":%s,"join":1` + reference + `}`,
-	} {
-		change := newChange(changeKind(kind))
-		require.NoError(t, decodeChange(fmt.Appendf(nil, data, node), change), kind)
-	}
-	snapshot := fmt.Sprintf(`{"v":1,"seq":1,"time":%q,"joins":1%s,"nodes":[{"node":%s,"join":1,"version":1}]}`,
-		time.Unix(0, 0).UTC().Format(time.RFC3339), reference, node)
-	s := open(t, Config{Journal: &brokenJournal{records: []Record{{1, RecordSnapshot, []byte(snapshot)}}}, Now: newClock().Now})
-	require.Equal(t, "n", place(t, s, testRequest("a", 1)).NodeID)
 }

@@ -2,136 +2,37 @@ package scheduler
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"time"
-
-	"github.com/rads-project/constellation/placement"
-	"github.com/rads-project/constellation/quota"
-	"github.com/rads-project/constellation/reservation"
+	"io"
 )
 
-// The wire form of a snapshot: the whole state, in an order that depends on
-// nothing but the state, so that equal states have equal bytes.
-type snapshotJSON struct {
-	Version     int                 `json:"v"`
-	Seq         uint64              `json:"seq"`
-	Time        time.Time           `json:"time"`
-	Token       uint64              `json:"token,omitempty"`
-	Joins       uint64              `json:"joins"`
-	Reference   json.RawMessage     `json:"reference,omitempty"`   // of earlier versions; see decodeChange
-	Nodes       []nodeJSON          `json:"nodes,omitempty"`       // by join
-	Classes     []placement.Request `json:"classes,omitempty"`     // in order of first use below
-	Allocations []allocationJSON    `json:"allocations,omitempty"` // by ID and generation
-	Released    []string            `json:"released,omitempty"`    // oldest first
-	Quota       quota.State         `json:"quota,omitzero"`
-	Quotas      map[string]uint64   `json:"quotas,omitempty"` // versions of specs by namespace
-
-	Reservations reservation.Snapshot `json:"reservations,omitzero"`
-	Mix          []WorkloadClass      `json:"mix,omitempty"`
-
-	Sum string `json:"sum,omitempty"` // see seal
+// WriteSnapshot writes the whole state to w, for Restore and ReadSnapshot: equal
+// states give equal bytes, and so does a replay of the journal up to the same Seq.
+// What was written is of use only if it returns nil.
+//
+// Decisions, and lists, go on meanwhile; another snapshot or Checkpoint waits. It
+// takes time linear in the state. Of memory it takes half a megabyte, a few words
+// for each node, quota, reservation and instance that leaves by itself, and copies
+// of the nodes that change before they are written: where w is slow and all of
+// them do, as much as they.
+func (s *Scheduler) WriteSnapshot(ctx context.Context, w io.Writer) error {
+	if err := s.read(ctx, func(*state) error { return nil }); err != nil {
+		return err
+	}
+	err := s.stream(ctx, func(r Record) error { return writePart(w, r) })
+	s.hooks.drain()
+	return err
 }
 
-type nodeJSON struct {
-	Node     placement.Node `json:"node"`
-	Join     uint64         `json:"join"`
-	Version  uint64         `json:"version"`
-	Cordoned bool           `json:"cordoned,omitempty"`
-	Lost     bool           `json:"lost,omitempty"`
-	// Unreported nodes wait for AdoptNode.
-	Unreported bool        `json:"unreported,omitempty"`
-	Tainted    []time.Time `json:"tainted,omitempty"`
-}
-
-type allocationJSON struct {
-	ID         string               `json:"id"`
-	Class      int                  `json:"class"`
-	Node       int                  `json:"node"`
-	Resources  placement.Resources  `json:"resources,omitzero"`
-	Asked      *placement.Resources `json:"asked,omitempty"`
-	Devices    []uint16             `json:"devices,omitempty"`
-	Placed     time.Time            `json:"placed"`
-	Generation uint64               `json:"generation"`
-	Version    uint64               `json:"version"`
-	Token      uint64               `json:"token,omitempty"`
-	Score      uint16               `json:"score"`
-	State      allocationState      `json:"state,omitempty"`
-	Overstayed bool                 `json:"overstayed,omitempty"`
-}
-
-// Snapshot returns the whole state as a record. Equal states give equal bytes,
-// and a replay of the journal up to the same Seq gives the same. Decisions go
-// on meanwhile. It takes time and memory in proportion to the state: nodes,
-// instances, namespaces and reservations.
-func (s *Scheduler) Snapshot(ctx context.Context) (Record, error) {
-	c, err := s.captured(ctx, parts{nodes: true, quotas: true, plan: true})
-	if err != nil {
-		return Record{}, err
-	}
-	data, err := seal(json.Marshal(c.snapshot()))
-	if err != nil {
-		return Record{}, fmt.Errorf("scheduler: encode snapshot: %w", err)
-	}
-	return Record{Seq: c.wire.Seq, Kind: RecordSnapshot, Data: data}, nil
-}
-
-// captured returns parts of the present state, once that is durable.
-func (s *Scheduler) captured(ctx context.Context, p parts) (*capture, error) {
-	c, err := s.capture(ctx, p)
-	if err != nil {
-		return nil, err
-	}
-	// Not before others may begin one: a hook that is called here may do so.
-	s.mu.Lock()
-	if err := s.unlockAndWait(ctx, nil); err != nil {
-		return nil, err
-	}
-	return c, nil
-}
-
-// capture captures the present state, in turns, and waits for nothing but
-// another capture.
-func (s *Scheduler) capture(ctx context.Context, p parts) (*capture, error) {
-	select {
-	case s.capturing <- struct{}{}:
-		defer func() { <-s.capturing }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	if err := s.enter(ctx); err != nil {
-		return nil, err
-	}
-	c := s.state.capture(s.now, p)
-	s.mu.Unlock()
-	for s.captureSome(ctx, c) {
-		continue
-	}
-	return c, ctx.Err()
-}
-
-// captureSome takes one turn, the last one if ctx has ended.
-func (s *Scheduler) captureSome(ctx context.Context, c *capture) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if ctx.Err() != nil {
-		s.state.endCapture(c)
-		return false
-	}
-	return s.state.captureSome(c, captureTurn)
-}
-
-// Checkpoint appends a snapshot to the journal. The journal may then drop older
-// records, and Open need not read them. A JournalError leaves the scheduler as
-// it was, unless its token is fenced, which closes it. Decisions go on
-// meanwhile. It costs what Snapshot does.
-func (s *Scheduler) Checkpoint(ctx context.Context) (err error) {
+// Checkpoint appends a snapshot to the journal, which may then delete what
+// came before, and Open needs not read it. A JournalError leaves the scheduler
+// as it was, unless its token is fenced: that closes it. Decisions go on
+// meanwhile; it takes the time and memory of WriteSnapshot.
+func (s *Scheduler) Checkpoint(ctx context.Context) error {
 	if s.cfg.Journal == nil {
 		return errors.New("scheduler: Checkpoint needs a journal")
 	}
-	record, err := s.Snapshot(ctx)
-	if err != nil {
+	if err := s.read(ctx, func(*state) error { return nil }); err != nil {
 		return err
 	}
 	ctx, end := context.WithCancel(ctx)
@@ -140,8 +41,10 @@ func (s *Scheduler) Checkpoint(ctx context.Context) (err error) {
 	if err := s.beginCheckpoint(); err != nil {
 		return err
 	}
-	defer func() { s.endCheckpoint(err) }()
-	return s.appendRecords(ctx, []Record{record})
+	err := s.stream(ctx, func(r Record) error { return s.appendRecords(ctx, []Record{r}) })
+	s.endCheckpoint(err)
+	s.hooks.drain()
+	return err
 }
 
 // beginCheckpoint makes Close wait until endCheckpoint.
@@ -163,4 +66,99 @@ func (s *Scheduler) endCheckpoint(err error) {
 	}
 	s.outbox.snapshots--
 	s.wakeAppendedLocked()
+}
+
+// stream captures the present state and emits it as the parts of a snapshot, the
+// last once all in it is durable. It calls no hooks: they may want a snapshot,
+// and there is one at a time.
+func (s *Scheduler) stream(ctx context.Context, emit func(Record) error) error {
+	select {
+	case s.streaming <- struct{}{}:
+		defer func() { <-s.streaming }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	c, seen, err := s.beginStream()
+	if err != nil {
+		return err
+	}
+	defer s.endCapture(c)
+	w := newSnapshotWriter(c, emit)
+	if err := s.streamNodes(ctx, c, w); err != nil {
+		return err
+	}
+	for more := true; more; {
+		if err := s.turn(ctx, func() { more = s.state.captureSome(c, captureTurn) }); err != nil {
+			return err
+		}
+	}
+	if err := w.rest(c); err != nil {
+		return err
+	}
+	if err := s.awaitDurable(ctx, seen); err != nil {
+		return err
+	}
+	return w.end()
+}
+
+// beginStream also returns what has to be durable for others to see it.
+func (s *Scheduler) beginStream() (c *capture, seen uint64, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failure != nil {
+		return nil, 0, s.failure
+	}
+	return s.state.capture(s.now, parts{whole: true, quotas: true, plan: true}), s.outbox.last, nil
+}
+
+func (s *Scheduler) endCapture(c *capture) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state.endCapture(c)
+}
+
+// streamNodes writes what a snapshot begins with, and its nodes.
+func (s *Scheduler) streamNodes(ctx context.Context, c *capture, w *snapshotWriter) error {
+	for more := true; more; {
+		if err := s.turn(ctx, func() { more = s.state.listSome(c, captureTurn) }); err != nil {
+			return err
+		}
+	}
+	c.sort()
+	if err := w.begin(c); err != nil {
+		return err
+	}
+	var batch []*nodeCopy
+	for {
+		if err := s.turn(ctx, func() { batch = s.state.handOver(c, batch[:0], captureTurn) }); err != nil {
+			return err
+		}
+		if len(batch) == 0 {
+			return nil
+		}
+		for _, saved := range batch {
+			if err := w.node(saved); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// turn takes something of the state under the lock, unless ctx has ended.
+func (s *Scheduler) turn(ctx context.Context, take func()) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	take()
+	return nil
+}
+
+// awaitDurable waits until everything up to seq is durable. Events of what it
+// appends meanwhile wait for the next to call hooks.
+func (s *Scheduler) awaitDurable(ctx context.Context, seq uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.settleLocked(ctx, seq, nil)
 }

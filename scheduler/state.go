@@ -29,9 +29,9 @@ type state struct {
 	index       *index.Index
 	asked       index.Query // the latest; see find
 	mix         []WorkloadClass
-	capturing   *capture // the one under way, or nil
-	captures    uint64   // begun so far
-	visited     int      // records that were read for more than a decision, ever
+	capturing   [2]*capture // those under way; see parts.place
+	captures    uint64      // begun so far
+	visited     int         // records that were read for more than a decision, ever
 
 	quota         quota.Accounts
 	quotaVersions map[string]uint64 // of specs, by namespace

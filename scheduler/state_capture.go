@@ -17,21 +17,36 @@ type parts struct {
 	infos  bool // as NodeInfo, without what is on their books
 	quotas bool
 	plan   bool
+	whole  bool // for a snapshot, which takes the nodes in the order of joining
+}
+
+// place returns which of the captures of a state one is: lists do not wait for a
+// snapshot, which is as slow as who takes it.
+func (p parts) place() int {
+	if p.whole {
+		return 1
+	}
+	return 0
 }
 
 // capture takes the state of one instant while decisions go on: records are
 // copied a few at a time, and one that is about to change before its turn is
-// copied first. Snapshots and lists are made of it, without the lock.
+// copied first. Lists are made of it, without the lock; how a snapshot is written
+// of one is in state_stream.go.
 //
 // Invariant: while a capture is under way, every record that was there when it
-// began is either among its copies, as it was then, or unchanged since.
+// began is among its copies, as it was then, or has been handed over, or is
+// unchanged since.
 type capture struct {
-	parts parts
-	wire  snapshotJSON // what is taken at once: all that does not grow with the state
+	parts  parts
+	number uint64    // among all captures, from 1
+	now    time.Time // of the state
+	head   headItem  // for a snapshot
 
 	copies []*nodeCopy // by reference, since growing the list holds up decisions
 	infos  []NodeInfo
 	next   index.Row // the first row that has not had its turn
+	stream nodeStream
 
 	accounts     table[accountCopy]
 	reservations table[reservation.Reservation]
@@ -116,26 +131,41 @@ func (t *table[T]) all() iter.Seq[*T] {
 // node and all that is on its books are copied at once.
 const captureTurn = 64
 
-// capture begins a capture of the present state. There is one at a time.
+// capture begins a capture of the present state. There is one at a time for lists,
+// and one for a snapshot.
 func (st *state) capture(now time.Time, p parts) *capture {
-	c := &capture{parts: p, wire: snapshotJSON{
-		Version: formatVersion, Seq: st.seq, Time: st.now, Token: st.token, Joins: st.joins,
-		Released: st.released.all(), Mix: st.mix,
-	}}
+	st.captures++
+	c := &capture{parts: p, number: st.captures, now: st.now}
 	if p.quotas {
 		c.accounts.begin(st.quota.Names(), func(ns string) (accountCopy, bool) { return st.account(now, ns) })
 	}
 	if p.plan {
-		c.wire.Reservations = st.plan.Outline()
-		// The plan may have been brought to the present without an entry.
-		c.wire.Reservations.Now = st.now
 		c.reservations.begin(st.plan.Names(), st.plan.Reservation)
 		c.stays.begin(st.plan.StayNames(), st.plan.Stay)
-		st.plan.Before(reservation.Before{Reservation: c.reservations.keep, Stay: c.stays.keep})
+		st.plan.Before(reservation.Before{Reservation: st.keepReservation, Stay: st.keepStay})
 	}
-	st.captures++
-	st.capturing = c
+	if p.whole {
+		c.begin(st)
+	}
+	st.capturing[p.place()] = c
 	return c
+}
+
+// keepReservation and keepStay have what the plan is about to change copied.
+func (st *state) keepReservation(id string) {
+	for _, c := range st.capturing {
+		if c != nil {
+			c.reservations.keep(id)
+		}
+	}
+}
+
+func (st *state) keepStay(id string) {
+	for _, c := range st.capturing {
+		if c != nil {
+			c.stays.keep(id)
+		}
+	}
 }
 
 // captureSome copies about n records and reports whether any are left. The
@@ -154,7 +184,7 @@ func (st *state) captureNext(c *capture) bool {
 	if (c.parts.nodes || c.parts.infos) && int(c.next) < len(st.byRow) {
 		st.visited++
 		if at := st.byRow[c.next]; at != nil {
-			st.preserve(at)
+			st.copyNode(c, at)
 		}
 		c.next++
 		return true
@@ -168,8 +198,10 @@ func (st *state) endCapture(c *capture) {
 	c.accounts.end()
 	c.reservations.end()
 	c.stays.end()
-	st.plan.Before(reservation.Before{})
-	st.capturing = nil
+	st.capturing[c.parts.place()] = nil
+	if st.capturing == [2]*capture{} {
+		st.plan.Before(reservation.Before{})
+	}
 }
 
 // edit returns the record of a node to be changed, and with it what is on the
@@ -183,7 +215,10 @@ func (st *state) edit(n *node) *nodeRecord {
 // editQuota returns the accounts to be changed by a charge to a namespace, as
 // edit does.
 func (st *state) editQuota(ns string) *quota.Accounts {
-	if c := st.capturing; c != nil && c.parts.quotas {
+	for _, c := range st.capturing {
+		if c == nil || !c.parts.quotas {
+			continue
+		}
 		for name := range st.quota.Line(ns) {
 			c.accounts.keep(name)
 		}
@@ -195,8 +230,11 @@ func (st *state) editQuota(ns string) *quota.Accounts {
 // parents follow, and for a default those of all whom it is for.
 func (st *state) editSpec(ns string, to quota.Spec) *quota.Accounts {
 	st.editQuota(to.Parent)
-	if c := st.capturing; c != nil && c.parts.quotas {
-		if was, _ := st.quota.Spec(ns); was.Default || to.Default {
+	if was, _ := st.quota.Spec(ns); was.Default || to.Default {
+		for _, c := range st.capturing {
+			if c == nil || !c.parts.quotas {
+				continue
+			}
 			for name := range st.quota.Names() {
 				c.accounts.keep(name)
 			}
@@ -205,20 +243,39 @@ func (st *state) editSpec(ns string, to quota.Spec) *quota.Accounts {
 	return st.editQuota(ns)
 }
 
-// preserve copies a node and what is on its books for the capture under way,
-// if that has not been done.
+// preserve copies a node and what is on its books for the captures under way, if
+// that has not been done.
 func (st *state) preserve(n *node) {
-	c := st.capturing
-	if c == nil || n.captured == st.captures {
+	for _, c := range st.capturing {
+		switch {
+		case c == nil:
+		case c.parts.whole:
+			st.copyEarly(c, n)
+		default:
+			st.copyNode(c, n)
+		}
+	}
+}
+
+// has reports whether a capture has the node, or it came later.
+func (c *capture) has(n *node) bool { return n.captured[c.parts.place()] >= c.number }
+
+// copyNode copies a node for a list.
+func (st *state) copyNode(c *capture, n *node) {
+	if c.has(n) {
 		return
 	}
-	n.captured = st.captures
+	n.captured[c.parts.place()] = c.number
 	if c.parts.infos {
 		c.infos = append(c.infos, st.nodeInfo(n))
 	}
-	if !c.parts.nodes {
-		return
+	if c.parts.nodes {
+		c.copies = append(c.copies, st.copyOf(n))
 	}
+}
+
+// copyOf returns a copy of a node and of what is on its books.
+func (st *state) copyOf(n *node) *nodeCopy {
 	instances := 0
 	for a := n.first; a != nil; a = a.next {
 		instances++
@@ -228,5 +285,5 @@ func (st *state) preserve(n *node) {
 	for a := n.first; a != nil; a = a.next {
 		saved.allocations = append(saved.allocations, *a)
 	}
-	c.copies = append(c.copies, saved)
+	return saved
 }

@@ -1,12 +1,10 @@
 package scheduler
 
 import (
-	"cmp"
 	"errors"
 	"iter"
 	"slices"
 
-	"github.com/rads-project/constellation/internal/index"
 	"github.com/rads-project/constellation/placement"
 	"github.com/rads-project/constellation/quota"
 	"github.com/rads-project/constellation/reservation"
@@ -17,59 +15,24 @@ import (
 // placed is the copy of an instance, with its node.
 type placed struct {
 	*allocation
-	on   *node
-	node int // its place in the order of joining
+	on *node
 }
 
-// placed returns the nodes by join, and the instances by ID and generation.
-func (c *capture) placed() (nodes []*nodeCopy, all []placed) {
-	slices.SortFunc(c.copies, func(a, b *nodeCopy) int { return cmp.Compare(a.node.join, b.node.join) })
+// placed returns the instances by ID and generation.
+func (c *capture) placed() (all []placed) {
 	instances := 0
 	for _, saved := range c.copies {
 		instances += len(saved.allocations)
 	}
 	// Room for all at once: garbage is collected at the expense of decisions.
 	all = make([]placed, 0, instances)
-	for i, saved := range c.copies {
-		for k := range saved.allocations {
-			all = append(all, placed{&saved.allocations[k], &saved.node, i})
+	for _, saved := range c.copies {
+		for i := range saved.allocations {
+			all = append(all, placed{&saved.allocations[i], &saved.node})
 		}
 	}
 	slices.SortFunc(all, func(a, b placed) int { return compareAllocations(a.allocation, b.allocation) })
-	return c.copies, all
-}
-
-// snapshot returns the wire form: nodes by join, allocations by ID and
-// generation, classes by first use.
-func (c *capture) snapshot() snapshotJSON {
-	wire := c.wire
-	nodes, all := c.placed()
-	wire.Nodes, wire.Allocations = slices.Grow(wire.Nodes, len(nodes)), slices.Grow(wire.Allocations, len(all))
-	for _, saved := range nodes {
-		n := &saved.node
-		wire.Nodes = append(wire.Nodes, nodeJSON{
-			Node: *n.Node, Join: n.join, Version: n.version, Cordoned: n.cordoned, Lost: n.lost,
-			Unreported: n.unreported, Tainted: n.tainted,
-		})
-	}
-	classes := make(map[*index.Class]int)
-	for _, a := range all {
-		class, known := classes[a.class]
-		if !known {
-			class = len(classes)
-			classes[a.class] = class
-			wire.Classes = append(wire.Classes, *a.class.Request())
-		}
-		wire.Allocations = append(wire.Allocations, allocationJSON{
-			ID: a.id, Class: class, Node: a.node, Resources: a.resources, Asked: a.asked,
-			Devices: a.devices, Placed: a.placed, Generation: a.generation, Version: a.version,
-			Token: a.token, Score: a.score, State: a.state, Overstayed: a.overstayed,
-		})
-	}
-	wire.Quota, wire.Quotas = c.quotas()
-	wire.Reservations.Reservations = values(c.reservations.all())
-	wire.Reservations.Stays = values(c.stays.all())
-	return wire
+	return all
 }
 
 func values[T any](records iter.Seq[*T]) []T {
@@ -80,13 +43,13 @@ func values[T any](records iter.Seq[*T]) []T {
 	return all
 }
 
-// quotas returns the state of the accounts, and the versions of specs.
-func (c *capture) quotas() (state quota.State, versions map[string]uint64) {
-	versions = make(map[string]uint64)
+// quotas returns the state of the accounts, and the versions of specs in their
+// order.
+func (c *capture) quotas() (state quota.State, versions []uint64) {
 	for account := range c.accounts.all() {
 		if account.declared {
 			state.Specs = append(state.Specs, account.info.Spec)
-			versions[account.Namespace] = account.info.Version
+			versions = append(versions, account.info.Version)
 		}
 		if account.Charges > 0 || account.Since != nil {
 			state.Accounts = append(state.Accounts, account.AccountState)
@@ -124,7 +87,7 @@ func (c *capture) verifyQuota() error {
 	}
 	errs := []error{again.Verify(c.charges())}
 	for account := range c.accounts.all() {
-		want := again.Usage(c.wire.Time, account.Namespace)
+		want := again.Usage(c.now, account.Namespace)
 		if !slices.EqualFunc(account.info.Usage, want, func(a, b quota.Usage) bool {
 			return a.Resource == b.Resource && a.Used == b.Used
 		}) {
@@ -137,7 +100,7 @@ func (c *capture) verifyQuota() error {
 // users returns the instances and reservations that charge a namespace, by ID.
 func (c *capture) users(namespace string) []string {
 	var ids []string
-	_, all := c.placed()
+	all := c.placed()
 	for _, a := range all {
 		if a.state == running && a.namespace() == namespace {
 			ids = append(ids, a.id)

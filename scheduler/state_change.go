@@ -2,7 +2,9 @@ package scheduler
 
 import (
 	"encoding/json"
+	"strconv"
 
+	"github.com/rads-project/constellation/internal/codec"
 	"github.com/rads-project/constellation/internal/index"
 	"github.com/rads-project/constellation/placement"
 	"github.com/rads-project/constellation/quota"
@@ -19,11 +21,14 @@ type Change interface{ changeKind() changeKind }
 // other kinds of Change are derived: they are not decided, so that no entry can
 // hold one.
 //
-// To add a kind: its constant and newChange below, its type with the JSON names
-// of its fields, changeKind, check and apply; a call in goldenHistory of the
-// tests, which pins how a journal tells it.
+// To add a kind: its constant with the name and newChange below, its type with
+// the JSON names of its fields, changeKind, fields, check and apply; its line in
+// FORMAT.md; a call in goldenHistory of the tests, which pins how a journal tells
+// it.
 type decided interface {
 	Change
+	// fields describes the change in an entry.
+	fields(*codec.Coder)
 	// check refuses a change from a journal that the state could not follow:
 	// one that names what is not there, or repeats what is. It changes nothing.
 	// Changes of this process were decided on the state and need no check.
@@ -33,32 +38,80 @@ type decided interface {
 	apply(*state, *outcome)
 }
 
-type changeKind string
+// changeKind is the number of a kind in an entry, where it is decided. Numbers
+// are never given to another kind.
+type changeKind uint8
 
 const (
-	kindNodeAdded   changeKind = "node-added"
-	kindNodeUpdated changeKind = "node-updated"
-	kindNodeMarked  changeKind = "node-marked"
-	kindNodeRemoved changeKind = "node-removed"
-	kindNodeAdopted changeKind = "node-adopted"
-	kindPlaced      changeKind = "placed"
-	kindReleased    changeKind = "released"
-	kindResized     changeKind = "resized"
+	kindNodeAdded       changeKind = 1
+	kindNodeUpdated     changeKind = 2
+	kindNodeMarked      changeKind = 3
+	kindNodeRemoved     changeKind = 4
+	kindNodeAdopted     changeKind = 5
+	kindPlaced          changeKind = 6
+	kindReleased        changeKind = 7
+	kindResized         changeKind = 8
+	kindQuotaCreated    changeKind = 9
+	kindQuotaUpdated    changeKind = 10
+	kindQuotaDeleted    changeKind = 11
+	kindPlanChanged     changeKind = 12
+	kindWorkloadChanged changeKind = 13
 
-	kindQuotaCreated changeKind = "quota-created"
-	kindQuotaUpdated changeKind = "quota-updated"
-	kindQuotaDeleted changeKind = "quota-deleted"
-
-	kindPlanChanged     changeKind = "plan-changed"
-	kindWorkloadChanged changeKind = "mix-changed"
-
-	kindInstanceMarked changeKind = "instance-marked"
-	kindEvictionDue    changeKind = "eviction-due"
-	kindOverstayed     changeKind = "overstayed"
-	kindQuotaOver      changeKind = "quota-over"
-	kindBurstExpired   changeKind = "burst-expired"
-	kindReservation    changeKind = "reservation"
+	// Derived kinds are in no entry.
+	firstDerivedKind   changeKind = 200
+	kindInstanceMarked changeKind = 201
+	kindEvictionDue    changeKind = 202
+	kindOverstayed     changeKind = 203
+	kindQuotaOver      changeKind = 204
+	kindBurstExpired   changeKind = 205
+	kindReservation    changeKind = 206
 )
+
+// String returns the name of a kind, and the number of one that is unknown.
+func (k changeKind) String() string {
+	switch k {
+	case kindNodeAdded:
+		return "node-added"
+	case kindNodeUpdated:
+		return "node-updated"
+	case kindNodeMarked:
+		return "node-marked"
+	case kindNodeRemoved:
+		return "node-removed"
+	case kindNodeAdopted:
+		return "node-adopted"
+	case kindPlaced:
+		return "placed"
+	case kindReleased:
+		return "released"
+	case kindResized:
+		return "resized"
+	case kindQuotaCreated:
+		return "quota-created"
+	case kindQuotaUpdated:
+		return "quota-updated"
+	case kindQuotaDeleted:
+		return "quota-deleted"
+	case kindPlanChanged:
+		return "plan-changed"
+	case kindWorkloadChanged:
+		return "mix-changed"
+	case kindInstanceMarked:
+		return "instance-marked"
+	case kindEvictionDue:
+		return "eviction-due"
+	case kindOverstayed:
+		return "overstayed"
+	case kindQuotaOver:
+		return "quota-over"
+	case kindBurstExpired:
+		return "burst-expired"
+	case kindReservation:
+		return "reservation"
+	default:
+		return strconv.Itoa(int(k))
+	}
+}
 
 // newChange returns an empty change of a decided kind, or nil if the kind is
 // unknown.
@@ -184,7 +237,7 @@ func (c *Placed) Request() placement.Request {
 	return req
 }
 
-// placedJSON is the wire form of Placed.
+// placedJSON is Placed as JSON.
 type placedJSON struct {
 	Request    placement.Request       `json:"request"`
 	NodeID     string                  `json:"nodeID"`
@@ -199,10 +252,10 @@ func (c *Placed) MarshalJSON() ([]byte, error) {
 	return json.Marshal(placedJSON{c.Request(), c.NodeID, c.Devices, c.Score, c.Generation, c.Claim})
 }
 
-// UnmarshalJSON reads what MarshalJSON writes, and refuses other fields.
+// UnmarshalJSON reads what MarshalJSON writes.
 func (c *Placed) UnmarshalJSON(data []byte) error {
 	var wire placedJSON
-	if err := decodeStrict(data, &wire); err != nil {
+	if err := json.Unmarshal(data, &wire); err != nil {
 		return err
 	}
 	*c = Placed{

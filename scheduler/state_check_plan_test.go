@@ -1,7 +1,7 @@
 package scheduler
 
 import (
-	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -124,10 +124,13 @@ func TestHostileSnapshotOfThePlan(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			var wire snapshotJSON
-			require.NoError(t, json.Unmarshal([]byte(snapshot(t, s)), &wire))
-			test.edit(&wire.Reservations)
-			err := newState(Config{}).restore(wire)
+			r := &restorer{st: newState(Config{}), seq: s.state.seq}
+			for record, err := range ReadSnapshot(strings.NewReader(snapshot(t, s))) {
+				require.NoError(t, err)
+				require.NoError(t, r.parts.read(record, func(_ itemKind, item snapshotItem) error { return item.restore(r) }))
+			}
+			test.edit(&r.plan)
+			err := r.end()
 			if test.want == "" {
 				require.NoError(t, err)
 				return

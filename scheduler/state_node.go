@@ -100,7 +100,7 @@ type node struct {
 	nodeRecord
 	row      index.Row
 	join     uint64
-	captured uint64 // the latest capture that has it
+	captured [2]uint64 // the latest captures of lists and for a snapshot that have it
 }
 
 // nodeRecord is what changes of a node. It is read anywhere, and changed only
@@ -225,7 +225,7 @@ func (c *NodeAdded) apply(st *state, out *outcome) {
 // insertNode takes a node into the tables, ready and empty.
 func (st *state) insertNode(described placement.Node, join uint64) *node {
 	canonical := described.Canonical()
-	n := &node{nodeRecord: nodeRecord{Node: &canonical}, join: join, captured: st.captures}
+	n := &node{nodeRecord: nodeRecord{Node: &canonical}, join: join, captured: [2]uint64{st.captures, st.captures}}
 	st.nodes[n.ID] = n
 	n.row = st.index.Add(n.Node, join)
 	if grow := int(n.row) + 1 - len(st.byRow); grow > 0 {

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"slices"
 
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/rads-project/constellation/scheduler"
@@ -13,13 +14,14 @@ import (
 
 // etcdJournal keeps the journal in etcd, below a prefix:
 //
-//	token          the highest token
-//	snapshots/SEQ  the newest snapshot
-//	entries/SEQ    a batch of entries, the last of which has that Seq
+//	token                  the highest token
+//	snapshot               which snapshot counts: an etcdHead
+//	parts/GENERATION/PART  the parts of that, or of the next
+//	entries/SEQ            a batch of entries, the last of which has that Seq
 //
 // A batch is one value, because a transaction takes 128 operations. It must
-// stay below the server's --max-request-bytes, 1.5 MiB unless that is raised,
-// and so must a snapshot.
+// stay below the server's --max-request-bytes, 1.5 MiB unless that is raised;
+// the parts of a snapshot do.
 type etcdJournal struct {
 	client *clientv3.Client
 	prefix string
@@ -37,26 +39,64 @@ func (j etcdJournal) Acquire(ctx context.Context, token uint64) error {
 	return j.commit(ctx, "<", token, clientv3.OpPut(j.prefix+"token", digits(token)))
 }
 
-// Append implements scheduler.Journal.
+// etcdHead says which snapshot counts.
+type etcdHead struct {
+	Generation, Seq uint64
+	Parts           int // 0 if there is none
+}
+
+// Append implements scheduler.Journal. Whoever holds the token is the only one
+// who changes the head, so that it can be read before.
 func (j etcdJournal) Append(ctx context.Context, token uint64, records []scheduler.Record) error {
-	entries := slices.DeleteFunc(slices.Clone(records), func(r scheduler.Record) bool { return r.Kind == scheduler.RecordSnapshot })
-	var ops []clientv3.Op
+	found, err := j.client.Get(ctx, j.prefix+"snapshot")
+	if err != nil {
+		return err
+	}
+	head, err := decodeHead(found.Kvs)
+	if err != nil {
+		return err
+	}
+	var (
+		ops     []clientv3.Op
+		entries []scheduler.Record
+		next    = j.prefix + "parts/" + digits(head.Generation+1) + "/"
+	)
 	for _, r := range records {
-		if r.Kind == scheduler.RecordSnapshot {
-			ops = append(ops, j.put("snapshots/", r),
-				clientv3.OpDelete(j.prefix+"snapshots/", clientv3.WithRange(j.prefix+"snapshots/"+digits(r.Seq))),
-				clientv3.OpDelete(j.prefix+"entries/", clientv3.WithRange(j.prefix+"entries/"+digits(r.Seq+1))))
+		if r.Kind == scheduler.RecordEntry {
+			entries = append(entries, r)
+			continue
+		}
+		ops = append(ops, clientv3.OpPut(next+digits(uint64(r.Part)), string(r.Data)))
+		if r.Kind == scheduler.RecordSnapshot && r.Seq >= head.Seq {
+			ops = append(ops, j.complete(head, r)...)
 			entries = slices.DeleteFunc(entries, func(e scheduler.Record) bool { return e.Seq <= r.Seq })
 		}
 	}
 	if len(entries) > 0 {
-		ops = append(ops, j.put("entries/", entries...))
+		last := entries[len(entries)-1].Seq
+		ops = append(ops, clientv3.OpPut(j.prefix+"entries/"+digits(last), string(encode(entries))))
 	}
 	return j.commit(ctx, "=", token, ops...)
 }
 
-func (j etcdJournal) put(kind string, records ...scheduler.Record) clientv3.Op {
-	return clientv3.OpPut(j.prefix+kind+digits(records[len(records)-1].Seq), string(encode(records)))
+// complete has the snapshot count whose last part comes, and deletes what it
+// replaces: earlier parts, later ones that were never completed, entries.
+func (j etcdJournal) complete(head etcdHead, last scheduler.Record) []clientv3.Op {
+	head = etcdHead{head.Generation + 1, last.Seq, last.Part + 1}
+	parts := j.prefix + "parts/"
+	return []clientv3.Op{
+		clientv3.OpPut(j.prefix+"snapshot", string(encode(head))),
+		clientv3.OpDelete(parts, clientv3.WithRange(parts+digits(head.Generation)+"/")),
+		clientv3.OpDelete(parts+digits(head.Generation)+"/"+digits(uint64(head.Parts)), clientv3.WithRange(parts+digits(head.Generation+1))),
+		clientv3.OpDelete(j.prefix+"entries/", clientv3.WithRange(j.prefix+"entries/"+digits(last.Seq+1))),
+	}
+}
+
+func decodeHead(found []*mvccpb.KeyValue) (head etcdHead, err error) {
+	for _, kv := range found {
+		err = json.Unmarshal(kv.Value, &head)
+	}
+	return head, err
 }
 
 // commit runs a transaction if the token in the store is less than, or equal
@@ -70,27 +110,53 @@ func (j etcdJournal) commit(ctx context.Context, relation string, token uint64, 
 	return deposed(token, string(done.Responses[0].GetResponseRange().Kvs[0].Value))
 }
 
-// Records implements scheduler.Journal. It reads at one revision of the store.
+// Records implements scheduler.Journal. It reads at one revision of the store, a
+// part of the snapshot at a time.
 func (j etcdJournal) Records(ctx context.Context) iter.Seq2[scheduler.Record, error] {
-	return listed(func() (records []scheduler.Record, err error) {
-		found, err := j.client.Txn(ctx).Then(
-			clientv3.OpGet(j.prefix+"snapshots/", clientv3.WithLastKey()...),
-			clientv3.OpGet(j.prefix+"entries/", clientv3.WithPrefix()),
-		).Commit()
+	return func(yield func(scheduler.Record, error) bool) {
+		if err := j.read(ctx, yield); err != nil {
+			yield(scheduler.Record{}, err)
+		}
+	}
+}
+
+// read returns an error that has not been yielded.
+func (j etcdJournal) read(ctx context.Context, yield func(scheduler.Record, error) bool) error {
+	found, err := j.client.Txn(ctx).Then(
+		clientv3.OpGet(j.prefix+"snapshot"), clientv3.OpGet(j.prefix+"entries/", clientv3.WithPrefix()),
+	).Commit()
+	if err != nil {
+		return err
+	}
+	head, err := decodeHead(found.Responses[0].GetResponseRange().Kvs)
+	if err != nil {
+		return err
+	}
+	at := clientv3.WithRev(found.Header.Revision)
+	for part := range head.Parts {
+		value, err := j.client.Get(ctx, j.prefix+"parts/"+digits(head.Generation)+"/"+digits(uint64(part)), at)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		for _, kv := range slices.Concat(found.Responses[0].GetResponseRange().Kvs, found.Responses[1].GetResponseRange().Kvs) {
-			var batch []scheduler.Record
-			if err := json.Unmarshal(kv.Value, &batch); err != nil {
-				return nil, err
-			}
-			if len(records) > 0 { // the snapshot may cut a batch in two
-				last := records[len(records)-1].Seq
-				batch = slices.DeleteFunc(batch, func(r scheduler.Record) bool { return r.Seq <= last })
-			}
-			records = append(records, batch...)
+		r := scheduler.Record{Seq: head.Seq, Part: part, Kind: scheduler.RecordSnapshotPart, Data: value.Kvs[0].Value}
+		if part == head.Parts-1 {
+			r.Kind = scheduler.RecordSnapshot
 		}
-		return records, nil
-	})
+		if !yield(r, nil) {
+			return nil
+		}
+	}
+	for _, kv := range found.Responses[1].GetResponseRange().Kvs {
+		var batch []scheduler.Record
+		if err := json.Unmarshal(kv.Value, &batch); err != nil {
+			return err
+		}
+		for _, r := range batch {
+			// The snapshot may cut a batch in two.
+			if (head.Parts == 0 || r.Seq > head.Seq) && !yield(r, nil) {
+				return nil
+			}
+		}
+	}
+	return nil
 }

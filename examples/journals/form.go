@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"iter"
 	"strconv"
 
 	"github.com/rads-project/constellation/scheduler"
@@ -31,19 +30,4 @@ func deposed(token uint64, highest string) error {
 		return fmt.Errorf("the token in the store: %w", err)
 	}
 	return &scheduler.FencedError{Token: token, Highest: n}
-}
-
-// listed yields what list returns.
-func listed(list func() ([]scheduler.Record, error)) iter.Seq2[scheduler.Record, error] {
-	return func(yield func(scheduler.Record, error) bool) {
-		records, err := list()
-		for _, r := range records {
-			if !yield(r, nil) {
-				return
-			}
-		}
-		if err != nil {
-			yield(scheduler.Record{}, err)
-		}
-	}
 }

@@ -142,7 +142,8 @@ func TestRaftHandsOver(t *testing.T) {
 func TestRaftMachineRestores(t *testing.T) {
 	m, sink := newRaftMachine(), raft.NewInmemSnapshotStore()
 	record := scheduler.Record{Seq: 1, Kind: scheduler.RecordEntry, Data: []byte("entry")}
-	for _, c := range []raftCommand{{Acquire: true, Token: 7}, {Token: 7, Records: []scheduler.Record{record}}} {
+	first := scheduler.Record{Seq: 1, Kind: scheduler.RecordSnapshotPart, Data: []byte("first part")}
+	for _, c := range []raftCommand{{Acquire: true, Token: 7}, {Token: 7, Records: []scheduler.Record{record, first}}} {
 		require.Nil(t, m.Apply(&raft.Log{Data: encode(c)}))
 	}
 	saved, err := m.Snapshot()
@@ -161,6 +162,14 @@ func TestRaftMachineRestores(t *testing.T) {
 		require.Equal(t, record, r)
 	}
 	require.ErrorIs(t, restored.journal.Load().Acquire(t.Context(), 7), scheduler.ErrFenced)
+	last := scheduler.Record{Seq: 1, Part: 1, Kind: scheduler.RecordSnapshot, Data: []byte("last part")}
+	require.Nil(t, restored.Apply(&raft.Log{Data: encode(raftCommand{Token: 7, Records: []scheduler.Record{last}})}))
+	var parts []scheduler.Record
+	for r, err := range restored.journal.Load().Records(t.Context()) {
+		require.NoError(t, err)
+		parts = append(parts, r)
+	}
+	require.Equal(t, []scheduler.Record{first, last}, parts)
 }
 
 // TestSnapshotsMakeRoom looks into the stores: what a snapshot replaces is
@@ -183,7 +192,7 @@ func TestSnapshotsMakeRoom(t *testing.T) {
 		}},
 		{"etcd", inEtcd, func() (int, error) {
 			found, err := client.Get(t.Context(), "room/", clientv3.WithPrefix(), clientv3.WithCountOnly())
-			return int(found.Count) - 1, err // but for the token
+			return int(found.Count) - 2, err // but for the token and the head
 		}},
 	}
 	for _, test := range tests {

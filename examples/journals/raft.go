@@ -27,6 +27,7 @@ type raftCommand struct {
 	Acquire bool // or append
 	Token   uint64
 	Records []scheduler.Record
+	Parts   []scheduler.Record `json:",omitempty"` // of a snapshot of the machine: see raftMachine
 }
 
 // Acquire implements scheduler.Journal.
@@ -70,6 +71,10 @@ func (j raftJournal) Records(ctx context.Context) iter.Seq2[scheduler.Record, er
 // snapshot of the scheduler replaces. raft's own snapshots then shorten its log.
 type raftMachine struct {
 	journal atomic.Pointer[scheduler.MemoryJournal]
+	// parts of a snapshot of the scheduler that is not complete. The journal gets
+	// them with the last: it does not tell what it has of them, and a snapshot of
+	// the machine must have all.
+	parts []scheduler.Record
 }
 
 func newRaftMachine() *raftMachine {
@@ -87,14 +92,35 @@ func (m *raftMachine) Apply(log *raft.Log) any {
 	if c.Acquire {
 		return m.journal.Load().Acquire(context.Background(), c.Token)
 	}
-	return m.journal.Load().Append(context.Background(), c.Token, c.Records)
+	return m.append(c.Token, c.Records)
+}
+
+// append gives the journal the parts of a snapshot with the last of them.
+func (m *raftMachine) append(token uint64, records []scheduler.Record) error {
+	journal := m.journal.Load()
+	if err := journal.Append(context.Background(), token, nil); err != nil {
+		return err // fenced, whatever the records are
+	}
+	var complete []scheduler.Record
+	for _, r := range records {
+		switch r.Kind {
+		case scheduler.RecordEntry:
+			complete = append(complete, r)
+		case scheduler.RecordSnapshotPart:
+			m.parts = append(m.parts[:min(r.Part, len(m.parts))], r)
+		case scheduler.RecordSnapshot:
+			complete = append(append(complete, m.parts[:min(r.Part, len(m.parts))]...), r)
+			m.parts = nil
+		}
+	}
+	return journal.Append(context.Background(), token, complete)
 }
 
 // Snapshot implements raft.FSM: the command that makes the same journal again.
 func (m *raftMachine) Snapshot() (raft.FSMSnapshot, error) {
 	var fenced *scheduler.FencedError
 	errors.As(m.journal.Load().Acquire(context.Background(), 0), &fenced) // always, and tells the token
-	saved := raftCommand{Token: fenced.Highest}
+	saved := raftCommand{Token: fenced.Highest, Parts: m.parts}
 	for r, err := range m.journal.Load().Records(context.Background()) {
 		if err != nil {
 			return nil, err
@@ -120,6 +146,7 @@ func (m *raftMachine) Restore(from io.ReadCloser) error {
 		return err
 	}
 	m.journal.Store(restored)
+	m.parts = saved.Parts
 	return nil
 }
 

@@ -12,11 +12,12 @@ import (
 // sqlJournal keeps the journal in a SQL database.
 type sqlJournal struct{ db *sql.DB }
 
-// sqlSchema is one row with the highest token, and the records. A snapshot has
-// kind 2.
+// sqlSchema is one row with the highest token, and the records. The parts of a
+// snapshot count, as entries do, once the last of them is there.
 const sqlSchema = `
 CREATE TABLE IF NOT EXISTS fence (one INTEGER PRIMARY KEY CHECK (one = 1), token CHAR(20) NOT NULL);
-CREATE TABLE IF NOT EXISTS records (kind INTEGER, seq BIGINT, data BLOB, PRIMARY KEY (kind, seq));
+CREATE TABLE IF NOT EXISTS records (counts INTEGER, seq BIGINT, part INTEGER, kind INTEGER, data BLOB,
+	PRIMARY KEY (counts, seq, part));
 INSERT INTO fence VALUES (1, '00000000000000000000') ON CONFLICT DO NOTHING;`
 
 // Acquire implements scheduler.Journal.
@@ -43,35 +44,61 @@ func (j sqlJournal) append(ctx context.Context, claim string, token uint64, reco
 			return errors.Join(err, tx.QueryRowContext(ctx, `SELECT token FROM fence`).Scan(&highest), deposed(token, highest))
 		}
 		for _, r := range records {
-			_, err := tx.ExecContext(ctx, `INSERT INTO records VALUES ($1, $2, $3)
-				ON CONFLICT (kind, seq) DO UPDATE SET data = excluded.data`, r.Kind, r.Seq, r.Data)
-			if err != nil {
+			if err := add(ctx, tx, r); err != nil {
 				return err
 			}
 		}
-		_, err = tx.ExecContext(ctx, `DELETE FROM records WHERE seq < (SELECT MAX(seq) FROM records WHERE kind = 2)
-			OR kind = 1 AND seq = (SELECT MAX(seq) FROM records WHERE kind = 2)`)
-		return err
+		return nil
 	})
 }
 
-// Records implements scheduler.Journal.
+// add adds a record, and with the last part of a snapshot lets that count
+// instead of what it replaces, unless a later one does already.
+func add(ctx context.Context, tx *sql.Tx, r scheduler.Record) error {
+	exec := func(query string, args ...any) error {
+		_, err := tx.ExecContext(ctx, query, args...)
+		return err
+	}
+	insert := `INSERT INTO records (counts, seq, part, kind, data) VALUES ($1, $2, $3, $4, $5)`
+	if r.Kind == scheduler.RecordEntry {
+		return exec(insert, 1, r.Seq, r.Part, r.Kind, r.Data)
+	}
+	if r.Part == 0 { // what was never completed is void
+		if err := exec(`DELETE FROM records WHERE counts = 0`); err != nil {
+			return err
+		}
+	}
+	err := exec(insert, 0, r.Seq, r.Part, r.Kind, r.Data)
+	if err != nil || r.Kind == scheduler.RecordSnapshotPart {
+		return err
+	}
+	return errors.Join(
+		exec(`DELETE FROM records WHERE counts = 0 AND seq < (SELECT MAX(seq) FROM records WHERE counts = 1 AND kind = 2)`),
+		exec(`DELETE FROM records WHERE counts = 1 AND seq <= (SELECT MAX(seq) FROM records WHERE counts = 0)`),
+		exec(`UPDATE records SET counts = 1 WHERE counts = 0`),
+	)
+}
+
+// Records implements scheduler.Journal. It holds one record at a time.
 func (j sqlJournal) Records(ctx context.Context) iter.Seq2[scheduler.Record, error] {
-	return listed(func() (records []scheduler.Record, err error) {
-		rows, err := j.db.QueryContext(ctx, `SELECT kind, seq, data FROM records ORDER BY kind DESC, seq`)
+	return func(yield func(scheduler.Record, error) bool) {
+		rows, err := j.db.QueryContext(ctx, `SELECT kind, seq, part, data FROM records WHERE counts = 1 ORDER BY seq, part`)
 		if err != nil {
-			return nil, err
+			yield(scheduler.Record{}, err)
+			return
 		}
 		defer rows.Close() //nolint:errcheck // Err says what went wrong
 		for rows.Next() {
 			var r scheduler.Record
-			if err := rows.Scan(&r.Kind, &r.Seq, &r.Data); err != nil {
-				return nil, err
+			err := rows.Scan(&r.Kind, &r.Seq, &r.Part, &r.Data)
+			if !yield(r, err) || err != nil {
+				return
 			}
-			records = append(records, r)
 		}
-		return records, rows.Err()
-	})
+		if err := rows.Err(); err != nil {
+			yield(scheduler.Record{}, err)
+		}
+	}
 }
 
 // transact runs do in a transaction, as every user of database/sql does.

@@ -1,6 +1,7 @@
 package boltjournal
 
 import (
+	"bytes"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -119,26 +120,27 @@ func BenchmarkRestore(b *testing.B) {
 // snapshotted makes a journal that holds a snapshot.
 func snapshotted(tb testing.TB, dir string, nodes, instances int) {
 	tb.Helper()
-	s, err := scheduler.New(scheduler.Config{})
+	fast, err := scheduler.New(scheduler.Config{})
 	require.NoError(tb, err)
 	for i := range nodes {
-		require.NoError(tb, s.AddNode(tb.Context(), placement.Node{
+		require.NoError(tb, fast.AddNode(tb.Context(), placement.Node{
 			ID:       fmt.Sprint("node-", i),
 			Capacity: placement.Resources{CPU: 64 * placement.Core, Memory: 256 * placement.GiB},
 			Labels:   map[string]string{"zone": fmt.Sprint("z", i%3), "rack": fmt.Sprint("r", i%500)},
 		}))
 	}
 	for i := range instances {
-		_, err := s.Place(tb.Context(), placement.Request{
+		_, err := fast.Place(tb.Context(), placement.Request{
 			ID: fmt.Sprint("instance-", i), Namespace: fmt.Sprint("team-", i%50), Group: fmt.Sprint("group-", i%1000),
 			Resources: placement.Resources{CPU: int64(1+i%4) * placement.Core, Memory: placement.GiB},
 		})
 		require.NoError(tb, err)
 	}
-	record, err := s.Snapshot(tb.Context())
-	require.NoError(tb, err)
+	var books bytes.Buffer
+	require.NoError(tb, fast.WriteSnapshot(tb.Context(), &books))
 	j := openJournal(tb, dir, Config{})
-	require.NoError(tb, j.Acquire(tb.Context(), 1))
-	require.NoError(tb, j.Append(tb.Context(), 1, []scheduler.Record{record}))
+	s, err := scheduler.Restore(tb.Context(), scheduler.Config{Journal: j}, &books)
+	require.NoError(tb, err)
+	require.NoError(tb, s.Close())
 	require.NoError(tb, j.Close())
 }

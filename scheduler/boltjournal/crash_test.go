@@ -2,6 +2,7 @@ package boltjournal
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -100,7 +101,7 @@ func (a *action) run(s *scheduler.Scheduler) error {
 func crashChild(dir string) int {
 	var seed uint64
 	_, err := fmt.Sscan(os.Getenv(crashSeed), &seed)
-	j, openErr := Open(dir, Config{sizes: sizes{part: 8 << 10, prune: 50}})
+	j, openErr := Open(dir, Config{sizes: sizes{prune: 50}})
 	if err = errors.Join(err, openErr); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -114,7 +115,7 @@ func crashChild(dir string) int {
 	for worker := range crashWorkers {
 		go func() { failed <- work(s, rand.New(rand.NewPCG(seed, uint64(worker))), worker) }()
 	}
-	go func() { failed <- checkpoint(s, j) }()
+	go func() { failed <- checkpoint(s) }()
 	fmt.Fprintln(os.Stderr, <-failed)
 	return 1
 }
@@ -144,13 +145,9 @@ func (a *action) write() error {
 	return err
 }
 
-func checkpoint(s *scheduler.Scheduler, j *Journal) error {
+func checkpoint(s *scheduler.Scheduler) error {
 	for range time.Tick(5 * time.Millisecond) {
-		record, err := s.Snapshot(context.Background())
-		if err != nil {
-			return err
-		}
-		if err := j.Append(context.Background(), s.Token(), []scheduler.Record{record}); err != nil {
+		if err := s.Checkpoint(context.Background()); err != nil {
 			return err
 		}
 	}
@@ -309,13 +306,12 @@ func reopen(t *testing.T, dir string) (*scheduler.Scheduler, func()) {
 // compareReplays asserts that replaying twice gives the same bytes.
 func compareReplays(t *testing.T, dir string, s *scheduler.Scheduler, closeAll func()) {
 	t.Helper()
-	first, err := s.Snapshot(t.Context())
-	require.NoError(t, err)
+	var first, second bytes.Buffer
+	require.NoError(t, s.WriteSnapshot(t.Context(), &first))
 	closeAll()
 	s, closeAll = reopen(t, dir)
-	second, err := s.Snapshot(t.Context())
-	require.NoError(t, err)
-	require.Equal(t, string(first.Data), string(second.Data))
+	require.NoError(t, s.WriteSnapshot(t.Context(), &second))
+	require.True(t, bytes.Equal(first.Bytes(), second.Bytes()))
 	closeAll()
 }
 

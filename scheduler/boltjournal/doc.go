@@ -46,10 +46,10 @@
 // scheduler share appends, and so share syncs. A transaction costs two syncs,
 // of the pages and of the page that makes them count.
 //
-// A snapshot is written in pieces of a megabyte, each in a transaction of its
-// own, so that entries are appended in between; it counts from the last piece
-// on, and then what it replaces is deleted in steps. The file does not
-// shrink, its free pages are used again.
+// A scheduler appends a snapshot in parts of half a megabyte, each in a
+// transaction of its own, so that entries are appended in between; it counts from
+// the last part on, and then what it replaces is deleted in steps. The file does
+// not shrink, its free pages are used again.
 //
 // When an append fails on its way to the disk its outcome is unknown, and the
 // journal refuses everything from then on, with the same error. Open tells

@@ -60,16 +60,27 @@ func (e *VersionError) Error() string {
 // Unwrap returns ErrVersion.
 func (e *VersionError) Unwrap() error { return ErrVersion }
 
-// OrderError refuses an entry that would leave a gap or repeat one; nothing
-// has been appended. It unwraps to ErrOrder.
+// OrderError refuses an entry that would leave a gap or repeat one, or a part of a
+// snapshot that does not follow; nothing has been appended. It unwraps to
+// ErrOrder.
 type OrderError struct {
-	// Seq of the entry, and of the Last record before it.
+	// Seq of the entry, and of the Last record before it; or of a snapshot and of
+	// the one whose parts came last.
 	Seq, Last uint64
+	// Part of the snapshot, 0 for an entry, and the LastPart that came, -1 if none
+	// did.
+	Part, LastPart int
 }
 
-// Error returns "boltjournal: entry SEQ does not follow record LAST".
+// Error returns "boltjournal: entry SEQ does not follow record LAST", or
+// "boltjournal: part PART of snapshot SEQ does not follow part LASTPART of
+// snapshot LAST".
 func (e *OrderError) Error() string {
-	return fmt.Sprintf("boltjournal: entry %d does not follow record %d", e.Seq, e.Last)
+	if e.Part == 0 {
+		return fmt.Sprintf("boltjournal: entry %d does not follow record %d", e.Seq, e.Last)
+	}
+	return fmt.Sprintf("boltjournal: part %d of snapshot %d does not follow part %d of snapshot %d",
+		e.Part, e.Seq, e.LastPart, e.Last)
 }
 
 // Unwrap returns ErrOrder.

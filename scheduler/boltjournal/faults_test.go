@@ -24,7 +24,7 @@ func long() bool { return os.Getenv("CONSTELLATION_LONG") != "" }
 // pages, and free pages, and returns what it holds.
 func filled(tb testing.TB, dir string) []string {
 	tb.Helper()
-	j, err := Open(dir, Config{sizes: sizes{part: 6000}})
+	j, err := Open(dir, Config{})
 	require.NoError(tb, err)
 	require.NoError(tb, j.Acquire(context.Background(), 1))
 	for seq := uint64(1); seq <= 400; seq += 4 {
@@ -34,7 +34,7 @@ func filled(tb testing.TB, dir string) []string {
 		}
 		appendTo(tb, j, batch...)
 		if seq == 101 || seq == 201 {
-			appendTo(tb, j, snapshot(seq, strings.Repeat(fmt.Sprint("snapshot", seq), 3000)))
+			appendEach(tb, j, inParts(seq, strings.Repeat(fmt.Sprint("snapshot", seq), 3000), 6000)...)
 		}
 	}
 	want, err := contents(j)
@@ -61,13 +61,13 @@ func checkDamaged(t *testing.T, dir string, want []string) (found bool) {
 	require.True(t, slices.Equal(want, got), "%d records, want %d", len(got), len(want))
 	require.NoError(t, j.Acquire(t.Context(), 2))
 	require.NoError(t, j.Append(t.Context(), 2, []scheduler.Record{entry(401, "one more")}))
-	require.NoError(t, j.Append(t.Context(), 2, []scheduler.Record{snapshot(300, strings.Repeat("new", 50_000))}))
+	require.NoError(t, j.Append(t.Context(), 2, inParts(300, strings.Repeat("new", 50_000), 100_000)))
 	require.NoError(t, j.Close())
 	j = openJournal(t, dir, Config{})
 	got, err = contents(j)
 	require.NoError(t, err)
-	require.Len(t, got, 1+101)
-	require.Equal(t, want[len(want)-100:], got[1:101])
+	require.Len(t, got, 2+101)
+	require.Equal(t, want[len(want)-100:], got[2:102])
 	require.NoError(t, j.Close())
 	return false
 }

@@ -13,10 +13,11 @@ import (
 //
 //	head       "head"                          the head below
 //	entries    seq uint64                      kind uint8, data
-//	snapshots  generation uint64, part uint32  piece of the snapshot's data
+//	snapshots  generation uint64, part uint32  data of the part
 //
-// Entries up to the snapshot's Seq and pieces other than the head counts are
-// left over and not read.
+// Entries up to the snapshot's Seq and parts other than the head counts are
+// left over and not read. The parts of the generation after the head's are those
+// of a snapshot that is not complete.
 const (
 	formatVersion = 1
 
@@ -29,25 +30,34 @@ const (
 // head says what there is. It is written by every transaction.
 type head struct {
 	token      uint64 // highest acquired
-	last       uint64 // Seq of the last record
-	snapshot   uint64 // Seq of the snapshot
-	generation uint64 // of the snapshot's pieces
-	parts      uint32 // of the snapshot; 0 if there is none
-	size       uint64 // of the snapshot's data
+	last       uint64 // Seq of the last record that counts
+	generation uint64 // of the snapshot's parts
+	snapshot   staged // without parts if there is none
+	staged     staged // the parts so far of one that is not complete
 	// transaction that wrote it, the latest: pages of an earlier one that have
 	// come back in the place of new ones are noticed by it.
 	transaction uint64
 }
 
-const headSize = 2 + 8 + 8 + 8 + 8 + 4 + 8 + 8
+// staged is a snapshot, or the beginning of one.
+type staged struct {
+	seq   uint64
+	parts uint32
+	size  uint64 // of all data
+}
+
+const headSize = 2 + 8 + 8 + 8 + 2*(8+4+8) + 8
 
 func (h head) encode() []byte {
 	b := binary.BigEndian.AppendUint16(make([]byte, 0, headSize+checksumSize), formatVersion)
-	for _, n := range []uint64{h.token, h.last, h.snapshot, h.generation} {
+	for _, n := range []uint64{h.token, h.last, h.generation} {
 		b = binary.BigEndian.AppendUint64(b, n)
 	}
-	b = binary.BigEndian.AppendUint32(b, h.parts)
-	b = binary.BigEndian.AppendUint64(b, h.size)
+	for _, s := range []staged{h.snapshot, h.staged} {
+		b = binary.BigEndian.AppendUint64(b, s.seq)
+		b = binary.BigEndian.AppendUint32(b, s.parts)
+		b = binary.BigEndian.AppendUint64(b, s.size)
+	}
 	b = binary.BigEndian.AppendUint64(b, h.transaction)
 	return seal([]byte(headKey), b)
 }
@@ -69,13 +79,16 @@ func decodeHead(value []byte) (h head, version uint16, reason string) {
 	return head{
 		token:      binary.BigEndian.Uint64(b[2:]),
 		last:       binary.BigEndian.Uint64(b[10:]),
-		snapshot:   binary.BigEndian.Uint64(b[18:]),
-		generation: binary.BigEndian.Uint64(b[26:]),
-		parts:      binary.BigEndian.Uint32(b[34:]),
-		size:       binary.BigEndian.Uint64(b[38:]),
+		generation: binary.BigEndian.Uint64(b[18:]),
+		snapshot:   decodeStaged(b[26:]),
+		staged:     decodeStaged(b[46:]),
 
-		transaction: binary.BigEndian.Uint64(b[46:]),
+		transaction: binary.BigEndian.Uint64(b[66:]),
 	}, formatVersion, ""
+}
+
+func decodeStaged(b []byte) staged {
+	return staged{binary.BigEndian.Uint64(b), binary.BigEndian.Uint32(b[8:]), binary.BigEndian.Uint64(b[12:])}
 }
 
 func entryKey(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq) }

@@ -28,7 +28,6 @@ type Config struct {
 
 // sizes of the steps in which long things are done.
 type sizes struct {
-	part  int // bytes of a snapshot in a transaction
 	prune int // entries deleted in a transaction
 	read  int // bytes of entries read in a transaction
 }
@@ -36,13 +35,12 @@ type sizes struct {
 // Journal is a journal in a directory. It is safe for concurrent use. Close
 // it.
 type Journal struct {
-	db        *bolt.DB
-	file      *openFile
-	lock      io.Closer // of the directory
-	commit    func(*bolt.Tx) error
-	sizes     sizes
-	snapshots chan struct{} // holds one token, for the writer of a snapshot
-	writing   chan struct{} // holds one token, for the writer of a transaction
+	db      *bolt.DB
+	file    *openFile
+	lock    io.Closer // of the directory
+	commit  func(*bolt.Tx) error
+	sizes   sizes
+	writing chan struct{} // holds one token, for the writer of a transaction
 
 	// starting is held while a transaction starts, and by Close. A fault in
 	// between leaves the locks of bbolt locked, so the next caller must know.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -21,6 +22,26 @@ func entry(seq uint64, data string) scheduler.Record {
 
 func snapshot(seq uint64, data string) scheduler.Record {
 	return scheduler.Record{Seq: seq, Kind: scheduler.RecordSnapshot, Data: []byte(data)}
+}
+
+// inParts returns a snapshot in parts of at most so many bytes.
+func inParts(seq uint64, data string, size int) []scheduler.Record {
+	var parts []scheduler.Record
+	for piece := range slices.Chunk([]byte(data), size) {
+		parts = append(parts, scheduler.Record{
+			Seq: seq, Part: len(parts), Kind: scheduler.RecordSnapshotPart, Data: piece,
+		})
+	}
+	parts[len(parts)-1].Kind = scheduler.RecordSnapshot
+	return parts
+}
+
+// appendEach appends records in transactions of their own.
+func appendEach(tb testing.TB, j *Journal, records ...scheduler.Record) {
+	tb.Helper()
+	for _, r := range records {
+		appendTo(tb, j, r)
+	}
 }
 
 func appendTo(tb testing.TB, j *Journal, records ...scheduler.Record) {
@@ -119,6 +140,31 @@ func TestGapIsRefused(t *testing.T) {
 	requireContents(t, j, "a")
 }
 
+func TestPartThatDoesNotFollowIsRefused(t *testing.T) {
+	j := openJournal(t, t.TempDir(), Config{})
+	require.NoError(t, j.Acquire(t.Context(), 1))
+	parts, other := inParts(2, "abcd", 1), inParts(3, "efgh", 1)
+	tests := []struct {
+		name   string
+		before []scheduler.Record
+		part   scheduler.Record
+		want   OrderError
+	}{
+		{"no first part", nil, parts[1], OrderError{Seq: 2, Part: 1, LastPart: -1}},
+		{"a gap", parts[:1], parts[2], OrderError{Seq: 2, Part: 2, Last: 2}},
+		{"twice", parts[:2], parts[1], OrderError{Seq: 2, Part: 1, Last: 2, LastPart: 1}},
+		{"of another", parts[:2], other[2], OrderError{Seq: 3, Part: 2, Last: 2, LastPart: 1}},
+	}
+	for _, test := range tests {
+		err := j.Append(t.Context(), 1, append(slices.Clone(test.before), test.part))
+		var order *OrderError
+		require.ErrorAs(t, err, &order, test.name)
+		require.Equal(t, test.want, *order, test.name)
+	}
+	appendEach(t, j, parts...)
+	requireContents(t, j, "a", "b", "c", "d")
+}
+
 func TestFutureVersionIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	j := openJournal(t, dir, Config{})
@@ -155,66 +201,58 @@ func left(tb testing.TB, j *Journal) (entries, parts int) {
 func TestSnapshotDeletesInSteps(t *testing.T) {
 	commits := 0
 	j := openJournal(t, t.TempDir(), Config{
-		sizes:  sizes{part: 4, prune: 10},
+		sizes:  sizes{prune: 10},
 		commit: func(tx *bolt.Tx) error { commits++; return tx.Commit() },
 	})
 	require.NoError(t, j.Acquire(t.Context(), 1))
 	for seq := range uint64(95) {
 		appendTo(t, j, entry(seq+1, "e"))
 	}
-	appendTo(t, j, snapshot(60, "first snapshot"))
+	appendEach(t, j, inParts(60, "first snapshot", 4)...)
 	entries, parts := left(t, j)
 	require.Equal(t, []int{35, 4}, []int{entries, parts})
 
 	commits = 0
-	appendTo(t, j, snapshot(90, "second"))
+	appendEach(t, j, inParts(90, "second", 4)...)
 	entries, parts = left(t, j)
 	require.Equal(t, []int{5, 2}, []int{entries, parts})
 	// 2 parts; 3 of 10 entries, and the 4 old parts one by one, the last of
 	// them with a look that finds nothing more.
 	require.Equal(t, 2+3+5, commits)
-	requireContents(t, j, "second", "e", "e", "e", "e", "e")
+	requireContents(t, j, "seco", "nd", "e", "e", "e", "e", "e")
 }
 
 func TestReaderKeepsWhatItReads(t *testing.T) {
-	j := openJournal(t, t.TempDir(), Config{sizes: sizes{part: 4, read: 1}})
+	j := openJournal(t, t.TempDir(), Config{sizes: sizes{read: 1}})
 	require.NoError(t, j.Acquire(t.Context(), 1))
-	appendTo(t, j, snapshot(1, "the first"), entry(2, "b"), entry(3, "c"))
+	appendTo(t, j, append(inParts(1, "the first", 4), entry(2, "b"), entry(3, "c"))...)
 	var seen []string
 	for r, err := range j.Records(t.Context()) {
 		require.NoError(t, err)
 		seen = append(seen, string(r.Data))
-		if r.Seq == 1 {
-			appendTo(t, j, snapshot(3, "the second"), entry(4, "d"))
+		if r.Seq == 1 && r.Part == 0 {
+			appendTo(t, j, append(inParts(3, "the second", 4), entry(4, "d"))...)
 		}
 	}
-	require.Equal(t, []string{"the first", "b", "c"}, seen)
-	requireContents(t, j, "the second", "d")
-	appendTo(t, j, snapshot(4, "third"))
+	require.Equal(t, []string{"the ", "firs", "t", "b", "c"}, seen)
+	requireContents(t, j, "the ", "seco", "nd", "d")
+	appendEach(t, j, inParts(4, "third", 4)...)
 	entries, parts := left(t, j)
 	require.Equal(t, []int{0, 2}, []int{entries, parts})
 }
 
 func TestUnfinishedSnapshotDoesNotCount(t *testing.T) {
 	dir := t.TempDir()
-	stop := 0
-	failing := Config{sizes: sizes{part: 4}, commit: func(tx *bolt.Tx) error {
-		if stop--; stop == 0 {
-			return errors.New("killed")
-		}
-		return tx.Commit()
-	}}
-	j := openJournal(t, dir, failing)
+	j := openJournal(t, dir, Config{})
 	require.NoError(t, j.Acquire(t.Context(), 1))
 	appendTo(t, j, entry(1, "a"), entry(2, "b"))
-	stop = 4
-	require.ErrorContains(t, j.Append(t.Context(), 1, []scheduler.Record{snapshot(1, "a long snapshot")}), "killed")
+	appendEach(t, j, inParts(1, "a long snapshot", 4)[:3]...)
 	require.NoError(t, j.Close())
 
-	j = openJournal(t, dir, Config{sizes: sizes{part: 4}})
+	j = openJournal(t, dir, Config{})
 	requireContents(t, j, "a", "b")
-	appendTo(t, j, snapshot(2, "short"))
-	requireContents(t, j, "short")
+	appendEach(t, j, inParts(2, "short", 4)...)
+	requireContents(t, j, "shor", "t")
 	_, parts := left(t, j)
 	require.Equal(t, 2, parts)
 }

@@ -303,12 +303,11 @@ func TestRecordsOutliveTheFile(t *testing.T) {
 	require.Equal(t, want, records)
 }
 
-// TestWaitingEndsWithTheContext has somebody else write a snapshot, or anything.
+// TestWaitingEndsWithTheContext has somebody else write.
 func TestWaitingEndsWithTheContext(t *testing.T) {
 	for _, record := range []scheduler.Record{snapshot(1, "s"), entry(2, "b")} {
 		synctest.Test(t, func(t *testing.T) {
 			j := opened(t, t.TempDir(), Config{})
-			j.snapshots <- struct{}{}
 			j.writing <- struct{}{}
 			ctx, cancel := context.WithCancel(t.Context())
 			done := make(chan error, 1)
@@ -316,7 +315,6 @@ func TestWaitingEndsWithTheContext(t *testing.T) {
 			synctest.Wait()
 			cancel()
 			require.ErrorIs(t, <-done, ctx.Err())
-			<-j.snapshots
 			<-j.writing
 			requireContents(t, j, "a")
 			require.NoError(t, j.Close())

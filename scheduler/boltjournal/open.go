@@ -53,10 +53,8 @@ func Open(dir string, cfg Config) (_ *Journal, err error) {
 	removeUnfinished(dir)
 	j := &Journal{
 		db: db, file: file, lock: lock, commit: cfg.commit,
-		snapshots: make(chan struct{}, 1), writing: make(chan struct{}, 1),
-		sizes: sizes{
-			part: cmp.Or(cfg.sizes.part, 1<<20), prune: cmp.Or(cfg.sizes.prune, 1000), read: cmp.Or(cfg.sizes.read, 1<<20),
-		},
+		writing: make(chan struct{}, 1),
+		sizes:   sizes{prune: cmp.Or(cfg.sizes.prune, 1000), read: cmp.Or(cfg.sizes.read, 1<<20)},
 	}
 	if j.commit == nil {
 		j.commit = (*bolt.Tx).Commit

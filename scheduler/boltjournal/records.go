@@ -12,7 +12,8 @@ import (
 
 // Records implements scheduler.Journal. It yields what is there when the
 // iteration begins. No transaction is open while it yields: the caller may
-// append. It holds a snapshot in memory, and entries by the megabyte.
+// append. It holds a part of a snapshot in memory at a time, and entries by the
+// megabyte.
 func (j *Journal) Records(ctx context.Context) iter.Seq2[scheduler.Record, error] {
 	return func(yield func(scheduler.Record, error) bool) {
 		j.addReaders(1)
@@ -39,13 +40,16 @@ func (j *Journal) records(ctx context.Context, yield func(scheduler.Record, erro
 	if err != nil {
 		return err
 	}
-	if h.parts > 0 {
-		data, err := j.snapshot(ctx, h)
-		if err != nil || !yield(scheduler.Record{Seq: h.snapshot, Kind: scheduler.RecordSnapshot, Data: data}, nil) {
+	for number := range h.snapshot.parts {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		part, err := j.part(h, number)
+		if err != nil || !yield(part, nil) {
 			return err
 		}
 	}
-	for next := h.snapshot + 1; next <= h.last; {
+	for next := h.snapshot.seq + 1; next <= h.last; {
 		batch, err := j.entries(ctx, next, h.last)
 		if err != nil {
 			return err
@@ -60,29 +64,24 @@ func (j *Journal) records(ctx context.Context, yield func(scheduler.Record, erro
 	return ctx.Err()
 }
 
-// snapshot reads the snapshot part by part.
-func (j *Journal) snapshot(ctx context.Context, h head) ([]byte, error) {
-	data := make([]byte, 0, h.size)
-	for part := range h.parts {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		err := j.view(func(tx *bolt.Tx) error {
-			key := partKey(h.generation, part)
-			piece, ok := unseal(key, tx.Bucket([]byte(snapshotBucket)).Get(key))
-			if !ok {
-				return &CorruptError{
-					j.file.path, fmt.Sprintf("part %d of snapshot %d", part, h.snapshot), "missing, or checksum does not match",
-				}
-			}
-			data = append(data, piece...)
-			return nil
-		})
-		if err != nil {
-			return nil, err
-		}
+// part reads a part of the snapshot.
+func (j *Journal) part(h head, number uint32) (scheduler.Record, error) {
+	part := scheduler.Record{Seq: h.snapshot.seq, Part: int(number), Kind: scheduler.RecordSnapshotPart}
+	if number == h.snapshot.parts-1 {
+		part.Kind = scheduler.RecordSnapshot
 	}
-	return data, nil
+	err := j.view(func(tx *bolt.Tx) error {
+		key := partKey(h.generation, number)
+		data, ok := unseal(key, tx.Bucket([]byte(snapshotBucket)).Get(key))
+		if !ok {
+			return &CorruptError{
+				j.file.path, fmt.Sprintf("part %d of snapshot %d", number, part.Seq), "missing, or checksum does not match",
+			}
+		}
+		part.Data = append([]byte{}, data...) // the page goes with the transaction
+		return nil
+	})
+	return part, err
 }
 
 // entries reads at least one entry, and others that follow, in a transaction.

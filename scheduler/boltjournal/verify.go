@@ -47,7 +47,7 @@ func (v *verifier) run() error {
 	if err := v.bucket(headBucket, v.checkHead); err != nil {
 		return err
 	}
-	v.next = v.head.snapshot + 1
+	v.next = v.head.snapshot.seq + 1
 	if err := v.bucket(entryBucket, v.checkEntry); err != nil {
 		return err
 	}
@@ -57,9 +57,9 @@ func (v *verifier) run() error {
 	if err := v.bucket(snapshotBucket, v.checkPart); err != nil {
 		return err
 	}
-	if v.part != v.head.parts || v.size != v.head.size {
-		return v.corrupt(fmt.Sprintf("snapshot %d", v.head.snapshot), "%d parts with %d bytes, want %d with %d",
-			v.part, v.size, v.head.parts, v.head.size)
+	if snapshot := v.head.snapshot; v.part != snapshot.parts || v.size != snapshot.size {
+		return v.corrupt(fmt.Sprintf("snapshot %d", snapshot.seq), "%d parts with %d bytes, want %d with %d",
+			v.part, v.size, snapshot.parts, snapshot.size)
 	}
 	return nil
 }
@@ -99,7 +99,7 @@ func (v *verifier) checkEntry(l leaf) error {
 	if !ok {
 		return v.corrupt(fmt.Sprintf("entry at key %x on %s", l.key, l.place), "checksum does not match")
 	}
-	if r.Seq <= v.head.snapshot {
+	if r.Seq <= v.head.snapshot.seq {
 		return nil
 	}
 	if r.Seq != v.next {
@@ -115,11 +115,11 @@ func (v *verifier) checkPart(l leaf) error {
 		return v.corrupt(fmt.Sprintf("part of a snapshot at key %x on %s", l.key, l.place), "checksum does not match")
 	}
 	part := binary.BigEndian.Uint32(l.key[8:])
-	if binary.BigEndian.Uint64(l.key) != v.head.generation || part >= v.head.parts {
+	if binary.BigEndian.Uint64(l.key) != v.head.generation || part >= v.head.snapshot.parts {
 		return nil
 	}
 	if part != v.part {
-		return v.corrupt(fmt.Sprintf("part %d of snapshot %d on %s", part, v.head.snapshot, l.place), "comes where part %d is missing", v.part)
+		return v.corrupt(fmt.Sprintf("part %d of snapshot %d on %s", part, v.head.snapshot.seq, l.place), "comes where part %d is missing", v.part)
 	}
 	v.part++
 	v.size += uint64(len(piece))

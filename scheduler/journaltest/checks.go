@@ -102,6 +102,18 @@ func snapshotChecks() []check {
 			batch := []scheduler.Record{entry(1), entry(2), snapshot(2), entry(3)}
 			return errors.Join(r.acquire(1), r.append(1, batch...), r.holdsAfterRestart(snapshot(2), entry(3)))
 		}},
+		{"PartsCountWithTheLast", "A snapshot in parts counts once its last part is there, with all of them in their order. " +
+			"Until then readers see what they saw before, and entries are appended in between.", partsCountWithTheLast},
+		{"SnapshotAgain", "Parts of the next snapshot leave the one that counts as it is, also where both have the same Seq.", snapshotAgain},
+		{"UnfinishedSnapshot", "Parts that were never followed by the last are void once another snapshot begins, " +
+			"and nothing of them is in that.", unfinishedSnapshot},
+		{"SlowSnapshotInParts", "A snapshot in parts with a smaller Seq than the one that counts changes nothing.", func(r *rig) error {
+			err := errors.Join(r.acquire(1), r.append(1, entries(1, 4)...), r.append(1, snapshot(3)))
+			for _, part := range parts(2, 3) {
+				err = errors.Join(err, r.append(1, part))
+			}
+			return errors.Join(err, r.append(1, entry(5)), r.holdsAfterRestart(snapshot(3), entry(4), entry(5)))
+		}},
 		{"SnapshotFirst", "A journal may begin with a snapshot of any Seq: one that is moved from elsewhere does.", func(r *rig) error {
 			return errors.Join(r.acquire(1), r.append(1, snapshot(70)), r.append(1, entry(71)),
 				r.holdsAfterRestart(snapshot(70), entry(71)))
@@ -130,6 +142,80 @@ func newestSnapshot(r *rig) error {
 		return err
 	}
 	return errors.Join(r.append(1, snapshot(2)), r.append(1, entry(5)), r.holdsAfterRestart(snapshot(3), entry(4), entry(5)))
+}
+
+func partsCountWithTheLast(r *rig) error {
+	if err := errors.Join(r.acquire(1), r.append(1, entries(1, 4)...)); err != nil {
+		return err
+	}
+	last := uint64(4)
+	all := parts(3, 11)
+	for _, part := range all[:10] {
+		last++
+		err := errors.Join(r.append(1, part), r.holds(entries(1, last-1)...), r.append(1, entry(last)))
+		if err != nil {
+			return fmt.Errorf("after part %d: %w", part.Part, err)
+		}
+	}
+	if err := r.append(1, all[10]); err != nil {
+		return err
+	}
+	if err := r.holdsAfterRestart(append(all, entries(4, last)...)...); err != nil {
+		return err
+	}
+	// All at once, and fewer of them.
+	all = parts(last, 2)
+	return errors.Join(r.acquire(2), r.append(2, all...), r.append(2, entry(last+1)), r.holdsAfterRestart(append(all, entry(last+1))...))
+}
+
+func snapshotAgain(r *rig) error {
+	if err := errors.Join(r.acquire(1), r.append(1, entries(1, 3)...)); err != nil {
+		return err
+	}
+	for _, count := range []int{3, 3, 2, 4} {
+		before, err := read(r.ctx, r.journal)
+		if err != nil {
+			return err
+		}
+		all := parts(2, count)
+		for _, part := range all[:count-1] {
+			if err := errors.Join(r.append(1, part), r.holds(before...)); err != nil {
+				return fmt.Errorf("after part %d of the next snapshot: %w", part.Part, err)
+			}
+		}
+		if err := errors.Join(r.append(1, all[count-1]), r.holds(append(all, entry(3))...)); err != nil {
+			return err
+		}
+	}
+	return r.holdsAfterRestart(append(parts(2, 4), entry(3))...)
+}
+
+func unfinishedSnapshot(r *rig) error {
+	if err := errors.Join(r.acquire(1), r.append(1, entries(1, 5)...)); err != nil {
+		return err
+	}
+	for _, part := range parts(3, 6)[:5] {
+		if err := r.append(1, part); err != nil {
+			return err
+		}
+	}
+	if err := r.holdsAfterRestart(entries(1, 5)...); err != nil {
+		return err
+	}
+	next := parts(4, 3)
+	if err := r.acquire(2); err != nil {
+		return err
+	}
+	for _, part := range next {
+		if err := r.append(2, part); err != nil {
+			return err
+		}
+	}
+	if err := r.holdsAfterRestart(append(next, entry(5))...); err != nil {
+		return err
+	}
+	// One that is whole begins anew as well.
+	return errors.Join(r.acquire(3), r.append(3, parts(5, 2)[0]), r.append(3, snapshot(5)), r.holdsAfterRestart(snapshot(5)))
 }
 
 func contextEnded(r *rig) error {

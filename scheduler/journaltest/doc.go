@@ -20,8 +20,9 @@
 // A journal is a list of records and one number, the highest token that was
 // acquired. Acquire raises the number; Append adds to the list if its token
 // is that number, all of the records or none, in one atomic step; Records
-// gives the newest snapshot and every entry after it. All of it is there
-// again after a restart, byte for byte.
+// gives the newest snapshot and every entry after it. A snapshot may come in
+// parts, and counts with the last of them. All of it is there again after a
+// restart, byte for byte.
 //
 // # Concurrency
 //

@@ -112,6 +112,11 @@ func deposedSnapshot(r *rig) error {
 	if err := refused(r.journal.Append(r.ctx, 1, late), 1, 2); err != nil {
 		return err
 	}
+	for _, part := range parts(4, 2) {
+		if err := refused(r.journal.Append(r.ctx, 1, []scheduler.Record{part}), 1, 2); err != nil {
+			return fmt.Errorf("part %d: %w", part.Part, err)
+		}
+	}
 	return r.holdsAfterRestart(entries(1, 5)...)
 }
 

@@ -24,7 +24,8 @@ type plain struct {
 
 	mu       sync.Mutex
 	token    uint64
-	snapshot *scheduler.Record
+	snapshot []scheduler.Record // the parts of the one that counts
+	parts    []scheduler.Record // of one that is not complete
 	entries  map[uint64]scheduler.Record
 	hanging  chan struct{}      // not nil while the store stalls
 	givenUp  []scheduler.Record // of appends whose context ended meanwhile
@@ -113,8 +114,9 @@ func (p *plain) Records(ctx context.Context) iter.Seq2[scheduler.Record, error] 
 
 func (p *plain) listLocked() []scheduler.Record {
 	var list []scheduler.Record
-	if p.snapshot != nil {
-		list = append(list, *p.snapshot)
+	list = append(list, p.snapshot...)
+	if p.fault == "shows parts before the last" {
+		list = append(list, p.parts...)
 	}
 	order := slices.Sorted(maps.Keys(p.entries))
 	if p.fault == "sorts keys as text" {
@@ -143,7 +145,7 @@ func (p *plain) Append(ctx context.Context, token uint64, records []scheduler.Re
 	switch {
 	case p.fault == "appends without a look at the token":
 	case p.fault == "refuses lower tokens only" && token > p.token:
-	case p.fault == "takes snapshots of anybody" && len(records) == 1 && records[0].Kind == scheduler.RecordSnapshot:
+	case p.fault == "takes snapshots of anybody" && len(records) == 1 && records[0].Kind != scheduler.RecordEntry:
 	case p.fault == "takes empty batches of anybody" && len(records) == 0:
 	case token != p.token:
 		if p.fault == "looks at the token after the first record" && len(records) > 1 {
@@ -170,20 +172,35 @@ func (p *plain) keepLocked(r scheduler.Record) {
 	case p.fault == "cuts long records":
 		r.Data = r.Data[:min(len(r.Data), 1<<20)]
 	case p.fault == "keeps the tail of a longer snapshot" && r.Kind == scheduler.RecordSnapshot && p.snapshot != nil:
-		r.Data = append(r.Data, p.snapshot.Data[min(len(r.Data), len(p.snapshot.Data)):]...)
+		r.Data = append(r.Data, p.snapshot[0].Data[min(len(r.Data), len(p.snapshot[0].Data)):]...)
 	}
-	if r.Kind != scheduler.RecordSnapshot {
+	if r.Kind == scheduler.RecordEntry {
 		if p.entries == nil {
 			p.entries = make(map[uint64]scheduler.Record)
 		}
 		p.entries[r.Seq] = r
 		return
 	}
-	if p.snapshot != nil && r.Seq < p.snapshot.Seq && p.fault != "lets an older snapshot win" ||
+	if r.Part < len(p.parts) && p.fault != "goes on with parts of before" {
+		p.parts = p.parts[:r.Part]
+	}
+	p.parts = append(p.parts, r)
+	if p.fault == "overwrites the parts that count" && r.Part < len(p.snapshot) {
+		p.snapshot[r.Part] = r
+	}
+	if r.Kind != scheduler.RecordSnapshot {
+		return
+	}
+	whole := p.parts
+	p.parts = nil
+	if p.fault == "keeps the last part only" {
+		whole = []scheduler.Record{r}
+	}
+	if p.snapshot != nil && r.Seq < p.snapshot[0].Seq && p.fault != "lets an older snapshot win" ||
 		p.snapshot != nil && p.fault == "keeps the first snapshot" {
 		return
 	}
-	p.snapshot = &r
+	p.snapshot = whole
 	maps.DeleteFunc(p.entries, func(seq uint64, _ scheduler.Record) bool {
 		switch p.fault {
 		case "keeps what a snapshot replaces":
@@ -201,7 +218,7 @@ func (p *plain) keepLocked(r scheduler.Record) {
 func (p *plain) restart() scheduler.Journal {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	next := &plain{fault: p.fault, token: p.token, snapshot: p.snapshot, entries: maps.Clone(p.entries)}
+	next := &plain{fault: p.fault, token: p.token, snapshot: p.snapshot, parts: p.parts, entries: maps.Clone(p.entries)}
 	switch p.fault {
 	case "forgets the token":
 		next.token = 0
@@ -262,6 +279,11 @@ func TestEachFaultIsFound(t *testing.T) {
 		{"forgets the snapshot", "SnapshotReplaces"},
 		{"keeps the first snapshot", "NewestSnapshot"},
 		{"lets an older snapshot win", "NewestSnapshot"},
+		{"lets an older snapshot win", "SlowSnapshotInParts"},
+		{"shows parts before the last", "PartsCountWithTheLast"},
+		{"keeps the last part only", "PartsCountWithTheLast"},
+		{"overwrites the parts that count", "SnapshotAgain"},
+		{"goes on with parts of before", "UnfinishedSnapshot"},
 		{"acquires under an ended context", "ContextEnded"},
 		{"reads under an ended context", "ContextEnded"},
 		{"appends under an ended context", "ContextEnded"},

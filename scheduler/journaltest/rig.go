@@ -92,7 +92,7 @@ func refused(err error, token, highest uint64) error {
 
 func same(got, want []scheduler.Record) error {
 	for i := range min(len(got), len(want)) {
-		if got[i].Seq != want[i].Seq || got[i].Kind != want[i].Kind {
+		if got[i].Seq != want[i].Seq || got[i].Kind != want[i].Kind || got[i].Part != want[i].Part {
 			return fmt.Errorf("record %d of the list is %s, want %s", i, name(got[i]), name(want[i]))
 		}
 		if !bytes.Equal(got[i].Data, want[i].Data) {
@@ -107,10 +107,16 @@ func same(got, want []scheduler.Record) error {
 }
 
 func name(r scheduler.Record) string {
-	if r.Kind == scheduler.RecordSnapshot {
+	switch {
+	case r.Kind == scheduler.RecordEntry:
+		return fmt.Sprintf("entry %d", r.Seq)
+	case r.Kind == scheduler.RecordSnapshotPart:
+		return fmt.Sprintf("part %d of snapshot %d", r.Part, r.Seq)
+	case r.Part > 0:
+		return fmt.Sprintf("part %d of snapshot %d, the last", r.Part, r.Seq)
+	default:
 		return fmt.Sprintf("snapshot %d", r.Seq)
 	}
-	return fmt.Sprintf("entry %d", r.Seq)
 }
 
 func describe(records []scheduler.Record) string {
@@ -140,6 +146,19 @@ func entries(from, to uint64) []scheduler.Record {
 
 func snapshot(seq uint64) scheduler.Record {
 	return scheduler.Record{Seq: seq, Kind: scheduler.RecordSnapshot, Data: fmt.Appendf(nil, "snapshot %d", seq)}
+}
+
+// parts returns a snapshot in so many parts.
+func parts(seq uint64, count int) []scheduler.Record {
+	list := make([]scheduler.Record, count)
+	for i := range list {
+		list[i] = scheduler.Record{
+			Seq: seq, Part: i, Kind: scheduler.RecordSnapshotPart,
+			Data: fmt.Appendf(nil, "part %d of %d of snapshot %d", i, count, seq),
+		}
+	}
+	list[count-1].Kind = scheduler.RecordSnapshot
+	return list
 }
 
 // long returns n bytes in which no piece repeats another at the same place.

@@ -20,8 +20,8 @@ type Config struct {
 	// the journal of a deposed host.
 	Shared bool
 	// MaxRecord is the length in bytes of the longest record that the journal
-	// takes. Zero is 4 MiB; a snapshot of a hundred thousand instances has
-	// about 25 MiB.
+	// takes. Zero is 4 MiB. A part of a snapshot has half a megabyte; an entry may
+	// be longer where a reservation has thousands of slots.
 	MaxRecord int
 	// Stall makes the store of the journal that New has prepared last stop
 	// answering: what is called from then on hangs until its context ends or

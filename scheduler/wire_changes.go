@@ -1,0 +1,96 @@
+package scheduler
+
+import (
+	"github.com/rads-project/constellation/internal/codec"
+	"github.com/rads-project/constellation/placement"
+)
+
+// The fields of each kind of change in an entry; see FORMAT.md.
+
+// changeField is a message with one field: its number is the kind of the change,
+// and the change is in it.
+func changeField(c *codec.Coder, change *decided) {
+	if c.Reading() {
+		kind := changeKind(min(c.Field(), int(firstDerivedKind)))
+		if *change = newChange(kind); *change == nil {
+			c.Fail("unknown change " + kind.String())
+			return
+		}
+	}
+	codec.Element(c, int((*change).changeKind()), change, changeFields)
+}
+
+func changeFields(c *codec.Coder, change *decided) { (*change).fields(c) }
+
+func (c *NodeAdded) fields(m *codec.Coder) {
+	codec.Message(m, 1, &c.Node, nodeFields)
+	codec.Int(m, 2, &c.Join)
+	codec.Bool(m, 3, &c.Unreported)
+}
+
+func (c *NodeUpdated) fields(m *codec.Coder) {
+	codec.Message(m, 1, &c.Node, nodeFields)
+	codec.List(m, 2, &c.Moves, planChangeFields)
+}
+
+func (c *NodeMarked) fields(m *codec.Coder) {
+	codec.Name(m, 1, &c.NodeID)
+	codec.Name(m, 2, &c.Mark)
+	codec.List(m, 3, &c.Moves, planChangeFields)
+}
+
+func (c *NodeRemoved) fields(m *codec.Coder) {
+	codec.Name(m, 1, &c.NodeID)
+	codec.List(m, 2, &c.Moves, planChangeFields)
+}
+
+func (c *NodeAdopted) fields(m *codec.Coder) {
+	codec.Message(m, 1, &c.Node, nodeFields)
+	codec.Int(m, 2, &c.Join)
+	codec.List(m, 3, &c.Moves, planChangeFields)
+	codec.List(m, 4, &c.Instances, reportFields)
+}
+
+func (c *Placed) fields(m *codec.Coder) {
+	codec.Message(m, 1, c, placedRequest)
+	codec.Text(m, 2, &c.NodeID)
+	codec.Ints(m, 3, &c.Devices)
+	codec.Int(m, 4, &c.Score)
+	codec.Int(m, 5, &c.Generation)
+	codec.Optional(m, 6, &c.Claim, planChangeFields)
+}
+
+// placedRequest is requestFields of the request that was placed.
+func placedRequest(m *codec.Coder, c *Placed) {
+	codec.Text(m, 1, &c.ID)
+	codec.Message(m, 2, &c.Resources, resourcesFields)
+	rules := c.rules
+	if rules == nil {
+		rules = new(placement.Request)
+	}
+	if rulesFields(m, rules); m.Reading() {
+		c.rules = rules
+	}
+}
+
+func (c *Released) fields(m *codec.Coder) {
+	codec.Text(m, 1, &c.ID)
+	codec.Int(m, 2, &c.Generation)
+	codec.Bool(m, 3, &c.Unclaimed)
+}
+
+func (c *Resized) fields(m *codec.Coder) {
+	codec.Text(m, 1, &c.ID)
+	codec.Message(m, 2, &c.Resources, resourcesFields)
+	codec.Ints(m, 3, &c.Devices)
+}
+
+func (c *QuotaCreated) fields(m *codec.Coder) { codec.Message(m, 1, &c.Spec, quotaFields) }
+
+func (c *QuotaUpdated) fields(m *codec.Coder) { codec.Message(m, 1, &c.Spec, quotaFields) }
+
+func (c *QuotaDeleted) fields(m *codec.Coder) { codec.Text(m, 1, &c.Namespace) }
+
+func (c *PlanChanged) fields(m *codec.Coder) { codec.List(m, 1, &c.Changes, planChangeFields) }
+
+func (c *WorkloadChanged) fields(m *codec.Coder) { codec.List(m, 1, &c.Mix, workloadFields) }
