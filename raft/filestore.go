@@ -152,7 +152,8 @@ func (s *FileStore) cannot(verb string, err error) error {
 	return fmt.Errorf("raft: %s state file: %w", verb, err)
 }
 
-// Save implements Store.
+// Save implements Store. It costs one sync of the file, and the first Save after
+// Open one more and one of the directory, whatever the number of members.
 func (s *FileStore) Save(state HardState) error {
 	if s.lock == nil {
 		return errors.New("raft: save to a store that is not open")

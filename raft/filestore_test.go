@@ -72,6 +72,44 @@ func TestFileStoreSurvivesRestart(t *testing.T) {
 	require.NoError(t, s.Close())
 }
 
+// Open reads and changes nothing, nor does it write when the store is closed again.
+func TestFileStoreOpensWithoutWriting(t *testing.T) {
+	for _, d := range []*fakeDisk{storeOnDisk(t, 1), diskWith(flipped(storeOnDisk(t, 1).cached["dir/raft"].cached, 100))} {
+		before, steps := bytes.Clone(d.cached["dir/raft"].cached), d.steps
+		s, _ := openStore(t, d)
+		_, err := s.Open()
+		require.ErrorIs(t, err, ErrLocked)
+		require.ErrorContains(t, err, "this store is open already", "also where the system locks no files")
+		require.NoError(t, s.Close())
+		require.Equal(t, steps, d.steps)
+		require.Equal(t, before, d.cached["dir/raft"].cached)
+	}
+}
+
+// What a Save costs does not depend on how much there is to say: two writes and a
+// sync, and at first one more write, a sync, and one of the directory.
+func TestFileStoreSaveCosts(t *testing.T) {
+	for _, n := range []int{3, MaxMembers} {
+		members := make([]Member, n)
+		for i := range members {
+			members[i] = Member{ID: fmt.Sprintf("%064d", i), Voter: true}
+		}
+		first, err := NewConfiguration(members...)
+		require.NoError(t, err)
+		d := storeOnDisk(t, 1)
+		s, _ := openStore(t, d)
+		var costs []int
+		for term := range uint64(4) {
+			state := stateNumber(2 + term)
+			state.Configuration = first
+			before := d.steps
+			require.NoError(t, s.Save(state))
+			costs = append(costs, d.steps-before)
+		}
+		require.Equal(t, []int{6, 3, 3, 3}, costs)
+	}
+}
+
 // Rule 14: a write that is torn at any byte leaves the old record or the new.
 func TestFileStoreSlotTornAtEveryByte(t *testing.T) {
 	before := storeOnDisk(t, 1).cached["dir/raft"].cached

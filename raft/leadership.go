@@ -28,7 +28,8 @@ type Leadership struct {
 //
 // Release must be called when the work has ended, also if the reign has ended:
 // until then the node does not stand for election again, see Status.Unreleased.
-// Lead fails with ctx's error or with ErrStopped.
+// Lead fails with ctx's error or with ErrStopped. A heartbeat costs nothing for a
+// leadership; the end of a reign takes time in proportion to how many there are.
 func (n *Node) Lead(ctx context.Context) (*Leadership, error) {
 	l := &Leadership{node: n}
 	l.ctx, l.cancel = context.WithCancelCause(context.WithValue(ctx, leadershipKey{}, l))

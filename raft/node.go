@@ -104,7 +104,7 @@ func NewWithClock(cfg Config, now func() time.Duration) (*Node, error) {
 // copies what it needs and never blocks. Frames that are no message of that
 // member are dropped and counted. When a member sends faster than the node reads,
 // its oldest frames are dropped (rule 21). All frames are dropped while the node
-// does not run.
+// does not run. It takes time in proportion to the frame.
 func (n *Node) Receive(from string, frame []byte) {
 	var m Message
 	if err := m.UnmarshalBinary(frame); err != nil {

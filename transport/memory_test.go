@@ -237,6 +237,9 @@ func TestMemoryFaultsChangeAtRunTime(t *testing.T) {
 			a.Stats().Peers[0], "a duplicate is one frame sent")
 		require.Error(t, m.SetFaults(transport.Faults{Loss: -1}))
 		require.Error(t, m.SetLink("a", "b", transport.Faults{Loss: -1}))
+		require.NoError(t, a.Send("b", []byte("unchanged")))
+		synctest.Wait()
+		require.Equal(t, []string{"twice", "twice", "unchanged", "unchanged"}, gotB.texts(), "a refused change is none")
 	})
 }
 

@@ -2,10 +2,13 @@ package tcp_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -348,6 +351,29 @@ func TestMalformedAddressesAreRefused(t *testing.T) {
 	_, err = tcp.New(own)
 	require.ErrorContains(t, err, `peer "peer at " has no address`)
 	require.NotContains(t, err.Error(), "nonsense", "a Dial of the host's own says what an address is")
+}
+
+// brokenListener accepts nothing.
+type brokenListener struct {
+	net.Listener
+	closed atomic.Bool
+}
+
+func (l *brokenListener) Accept() (net.Conn, error) { return nil, errors.New("too many open files") }
+func (l *brokenListener) Close() error              { l.closed.Store(true); return nil }
+
+// The listener is closed when Serve has returned, also if accepting fails in the
+// instant in which ctx ends.
+func TestServeClosesABrokenListener(t *testing.T) {
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 1000 {
+		l := new(brokenListener)
+		a, err := tcp.New(tcp.Config{Cluster: "test", Name: "a", Listener: l, Insecure: true})
+		require.NoError(t, err)
+		_ = a.Serve(ended, func(string, []byte) {})
+		require.True(t, l.closed.Load())
+	}
 }
 
 func TestServeClosesTheListener(t *testing.T) {
