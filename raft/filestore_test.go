@@ -2,6 +2,7 @@ package raft
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -96,9 +97,17 @@ func TestFileStoreSaveCosts(t *testing.T) {
 		}
 		first, err := NewConfiguration(members...)
 		require.NoError(t, err)
-		d := storeOnDisk(t, 1)
+		d := newFakeDisk()
 		s, _ := openStore(t, d)
 		var costs []int
+		require.NoError(t, s.Save(stateNumber(1)))
+		for range 2 {
+			before := d.steps
+			require.NoError(t, s.Save(stateNumber(1)))
+			require.Equal(t, 3, d.steps-before, "the file is this process's own")
+		}
+		require.NoError(t, s.Close())
+		s, _ = openStore(t, d)
 		for term := range uint64(4) {
 			state := stateNumber(2 + term)
 			state.Configuration = first
@@ -310,13 +319,76 @@ func TestFileStoreLock(t *testing.T) {
 	require.NoError(t, err)
 	_, err = second.Open()
 	require.ErrorIs(t, err, ErrLocked)
+	var refused *StateError
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, path, refused.Path)
 	_, err = first.Open()
 	require.ErrorIs(t, err, ErrLocked)
 	require.NoError(t, first.Close())
-	_, err = second.Open()
-	require.NoError(t, err)
-	require.NoError(t, second.Close())
+	require.NoError(t, first.Close(), "it is closed")
+	for _, s := range []*FileStore{second, first} { // Each may be opened again.
+		_, err = s.Open()
+		require.NoError(t, err)
+		require.NoError(t, s.Save(stateNumber(1)))
+		require.NoError(t, s.Close())
+		require.NoError(t, s.Close())
+	}
 }
+
+// The newest record may be in either slot, with an older one in the other. The first
+// Save of the next process, wherever it fails or the power does, leaves that record
+// or its own: it writes again what it has read, and then over the older one.
+func TestFileStoreNewestInEitherSlot(t *testing.T) {
+	for newest := range 2 {
+		content := make([]byte, 0, stateFileSize)
+		for i := range 2 {
+			s := slot{sequence: 1, payload: mustEncode(t, stateNumber(1))}
+			if i == newest {
+				s = slot{sequence: 2, payload: mustEncode(t, stateNumber(2))}
+			}
+			var err error
+			content, err = appendSlot(content, s)
+			require.NoError(t, err)
+		}
+		for failAt := range 8 {
+			for seed := range uint64(32) {
+				d := diskWith(content)
+				answered := max(2, saveUntilFault(t, d, failAt, true, 3, 4))
+				d = d.crash(rand.New(rand.NewPCG(seed, 0)))
+				_, record := openStore(t, d)
+				require.GreaterOrEqual(t, record.State.Term, answered, "slot %d, step %d, seed %d", newest, failAt, seed)
+			}
+		}
+	}
+}
+
+// A file that is corrupt is said to be that, and not to be an old one, though the
+// lock file tells of a record that it does not have.
+func TestFileStoreCorruptIsNotStale(t *testing.T) {
+	d := storeOnDisk(t, 1)
+	clear(d.cached["dir/raft"].cached)
+	_, err := (&FileStore{Path: "dir/raft", fs: d}).Open()
+	require.ErrorIs(t, err, ErrCorrupt)
+	require.NotErrorIs(t, err, ErrStale)
+}
+
+// A mark that is short, of another kind or changed says nothing.
+func TestUnreadableMarks(t *testing.T) {
+	var b bytes.Buffer
+	writeMark(writerAt{&b}, 7)
+	mark := b.Bytes()
+	require.EqualValues(t, 7, readMark(bytes.NewReader(mark)))
+	require.Zero(t, readMark(bytes.NewReader(mark[:markSize-1])))
+	require.Zero(t, readMark(bytes.NewReader(flipped(mark, 12))))
+	other := append([]byte("CNSTRAFT"), mark[8:16]...)
+	other = binary.BigEndian.AppendUint32(other, slotChecksum(other, nil))
+	require.Zero(t, readMark(bytes.NewReader(other)))
+}
+
+// writerAt writes at the beginning only.
+type writerAt struct{ io.Writer }
+
+func (w writerAt) WriteAt(b []byte, _ int64) (int, error) { return w.Write(b) }
 
 func TestFileStoreNeedsItsDirectory(t *testing.T) {
 	s := &FileStore{Path: filepath.Join(t.TempDir(), "missing", "raft")}

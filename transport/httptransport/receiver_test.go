@@ -362,9 +362,10 @@ func TestConfigMistakesAreReportedAtOnce(t *testing.T) {
 		require.ErrorContains(t, err, part)
 	}
 	_, err = httptransport.New(httptransport.Config{
-		Cluster: "test", Name: "a", Insecure: true, Authenticate: httptransport.Certificate,
+		Cluster: "test", Name: "a", Insecure: true, Authenticate: httptransport.Certificate, MaxFrame: 1<<30 + 1,
 	})
 	require.ErrorContains(t, err, "both Authenticate and Insecure")
+	require.ErrorContains(t, err, "MaxFrame 1073741825")
 	tr := newTransport(t, func(*httptransport.Config) {})
 	require.ErrorContains(t, tr.SetPeer("a", "http://x"), "this member itself")
 	require.Error(t, tr.SetPeer("b", "x"))

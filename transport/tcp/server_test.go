@@ -82,6 +82,32 @@ func TestRefusedIntroductions(t *testing.T) {
 	}
 }
 
+// A sender that goes before it is answered is counted once: under the reason for
+// which it would have been refused, or else as an introduction cut short.
+func TestIntroductionsWithoutAnAnswer(t *testing.T) {
+	other := good()
+	other.Cluster = "prod"
+	for _, tt := range []struct {
+		hello wire.Hello
+		want  transport.Refused
+	}{
+		{good(), transport.Refused{Handshake: 1}},
+		{other, transport.Refused{Cluster: 1}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			n := newPipeNet()
+			a := n.member(t, "a", "b")
+			serve(t, a)
+			conn := n.connectToA(t)
+			_, err := conn.Write(tt.hello.Append(nil))
+			require.NoError(t, err)
+			require.NoError(t, conn.Close())
+			synctest.Wait()
+			require.Equal(t, tt.want, a.Stats().Refused)
+		})
+	}
+}
+
 func TestHostileIntroductionsAreCutOff(t *testing.T) {
 	hello := good().Append(nil)
 	tests := []struct {
@@ -315,6 +341,8 @@ func TestConfigMistakesAreReportedAtOnce(t *testing.T) {
 	} {
 		require.ErrorContains(t, err, part)
 	}
+	_, err = tcp.New(tcp.Config{Cluster: "test", Name: "a", Insecure: true, MaxFrame: 1<<30 + 1})
+	require.ErrorContains(t, err, "MaxFrame 1073741825")
 	a := newPipeNet().member(t, "a")
 	require.ErrorContains(t, a.SetPeer("a", "x"), "this member itself")
 	require.Error(t, a.SetPeer("b", ""))
