@@ -20,12 +20,12 @@ type TLSFiles struct {
 // Config returns mutual TLS for the member name, for [Config.TLS]. It fails if a
 // file cannot be used, or if the certificate does not name the member.
 //
-// Each handshake looks at certificate and key and reads them again if they have
-// changed, so that they are replaced without a restart. It shows the pair that was
-// read last for as long as the new one cannot be used: it is half written, the two
-// do not fit together, or it does not name the member. The authorities are read
-// once. A handshake costs two calls of [os.Stat], and a reading where they tell of
-// a change.
+// Each handshake looks at the certificate and reads it and its key again if it has
+// changed, so that the two are replaced without a restart. It shows the pair that
+// was read last for as long as the new one cannot be used: it is half written, the
+// two do not fit together, or it does not name the member. The authorities are read
+// once. A handshake costs a call of [os.Stat], and a reading where that tells of a
+// change.
 func (f TLSFiles) Config(name string) (*tls.Config, error) {
 	pool, poolErr := f.authorities()
 	pair := &keyPair{files: f, member: name}
@@ -62,26 +62,23 @@ type keyPair struct {
 	shown  atomic.Pointer[shownPair] // nil until there is one
 }
 
-// shownPair is a pair that can be used, and what the files were like before they
-// were read.
+// shownPair is a pair that can be used, and what the certificate's file was like
+// before it was read. Nothing becomes usable by another key alone.
 type shownPair struct {
 	certificate tls.Certificate
-	files       [2]os.FileInfo
+	file        os.FileInfo
 }
 
-// refresh reads the files if they are not those that were read last.
+// refresh reads the pair if the certificate is not that which was read last.
 func (p *keyPair) refresh() error {
 	var next shownPair
-	for i, path := range []string{p.files.Certificate, p.files.Key} {
-		var err error
-		if next.files[i], err = os.Stat(path); err != nil {
-			return fmt.Errorf("tcp: certificate and key: %w", err)
-		}
+	var err error
+	if next.file, err = os.Stat(p.files.Certificate); err != nil {
+		return fmt.Errorf("tcp: certificate and key: %w", err)
 	}
-	if last := p.shown.Load(); last != nil && isSameFile(last.files[0], next.files[0]) && isSameFile(last.files[1], next.files[1]) {
+	if last := p.shown.Load(); last != nil && isSameFile(last.file, next.file) {
 		return nil
 	}
-	var err error
 	if next.certificate, err = tls.LoadX509KeyPair(p.files.Certificate, p.files.Key); err != nil {
 		return fmt.Errorf("tcp: certificate and key: %w", err)
 	}
