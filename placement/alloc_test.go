@@ -17,7 +17,7 @@ type hotPath struct {
 
 func plainRequest() placement.Request {
 	return placement.Request{
-		ID: "web-1", Namespace: "team-backend", Group: "web", Ports: []uint16{8080, 9090},
+		ID: "web-1", Namespace: "team-backend", Group: "web", Ports: tcp(8080, 9090),
 		Resources: placement.Resources{CPU: 4 * placement.Core, Memory: 8 * placement.GiB},
 		Labels:    map[string]string{"app": "web", "tier": "front"},
 	}

@@ -60,6 +60,17 @@
 // are taken is the rule of [ChooseDevices]. A device in Broken takes nothing new and
 // is no capacity; what uses it stays.
 //
+// # Ports
+//
+// A [Port] is a number of TCP or UDP, on all addresses of a node. The text of the
+// latter is 53/udp. Request.Ports names those that an instance claims: two
+// instances with the same one never share a node. Request.DynamicPorts asks for so
+// many more, whichever: they are the lowest numbers of the node's range that it does
+// not reserve and that nobody there has of either protocol, and belong to the
+// instance in both. A node never gives one of its ReservedPorts, and gives dynamic
+// ports only if it has a range. Slots of reservations hold no ports; an instance gets
+// its own when it claims one.
+//
 // # Constraints
 //
 // A [Constraint] is a condition on labels. It filters nodes
@@ -206,7 +217,7 @@
 //	nvidia.com/gpu: 2                      Resources{GPU: 2 * Device}
 //	extended resource example.com/fpga     Resources.Custom["example.com/fpga"]
 //	status.allocatable; max pods           Node.Allocatable; Node.MaxInstances
-//	hostPort                               Request.Ports
+//	hostPort                               Request.Ports, on all addresses of the node: there is no hostIP
 //	PriorityClass value                    Request.Priority
 //	nodeSelector: {disktype: ssd}          Require(Equal("disktype", "ssd"))
 //	nodeAffinity, required                 Require(…)
@@ -237,8 +248,9 @@
 //	cores = 2, memory = 256                Resources{CPU: 2 * Core, Memory: 256 * MiB}
 //	device "nvidia/gpu" { count = 2 }      Resources{GPU: 2 * Device}
 //	  ${device.model}                        Equal(LabelGPUModel, …)
-//	client reserved                        Node.Reserved
-//	static port                            Request.Ports
+//	client reserved, reserved_ports        Node.Reserved, Node.ReservedPorts
+//	static port                            Request.Ports, of one protocol
+//	dynamic port                           Request.DynamicPorts, from Node.DynamicPorts
 //	datacenters, node_pool                 Require(In("datacenter", …))
 //	constraint =, !=                       Equal, NotEqual
 //	constraint >, <                        Greater, Less, of integers

@@ -46,7 +46,7 @@ func Example() {
 func ExampleRequest_Validate() {
 	request := placement.Request{
 		Resources: placement.Resources{CPU: -1, GPU: 1500},
-		Ports:     []uint16{80, 80},
+		Ports:     []placement.Port{{Number: 80}, {Number: 80}},
 		Preferences: placement.Use(placement.BinPack).
 			Require(placement.Equal("", "eu"), placement.Matches("host", "(")).
 			Prefer(placement.Exists("ssd"), 500),
@@ -62,10 +62,11 @@ func ExampleRequest_Validate() {
 	// placement: invalid preferences.preferred[0].weight "500": want 1 to 100, or -1 to -100 to avoid
 }
 
-// Ports are claims: two instances with the same port never share a node.
+// The order of ports does not matter.
 func ExampleRequest_Equal() {
-	a := placement.Request{ID: "dns-1", Ports: []uint16{53, 853}, Duration: time.Hour}
-	b := placement.Request{ID: "dns-1", Ports: []uint16{853, 53}, Duration: time.Hour}
+	dns, tls := placement.Port{Number: 53, Protocol: placement.UDP}, placement.Port{Number: 853}
+	a := placement.Request{ID: "dns-1", Ports: []placement.Port{dns, tls}, Duration: time.Hour}
+	b := placement.Request{ID: "dns-1", Ports: []placement.Port{tls, dns}, Duration: time.Hour}
 	fmt.Println(a.Equal(b))
 	b.Duration = 0
 	fmt.Println(a.Equal(b))
@@ -82,9 +83,39 @@ func ExampleRequest_Clone() {
 	// Output: web db
 }
 
-func ExampleEqualPorts() {
-	fmt.Println(placement.EqualPorts([]uint16{80, 443}, []uint16{443, 80}))
-	// Output: true
+// Ports are claims: two instances with the same port of the same protocol never
+// share a node. In JSON a port of TCP is its number, and others are text.
+func ExamplePort() {
+	request := placement.Request{ID: "dns-1", Ports: []placement.Port{{Number: 53}, {Number: 53, Protocol: placement.UDP}}}
+	fmt.Println(request.Ports, request.Validate())
+	encoded, _ := json.Marshal(request.Ports)
+	fmt.Println(string(encoded))
+	var ports []placement.Port
+	fmt.Println(json.Unmarshal([]byte(`[53, "53/udp", "443/tcp"]`), &ports), ports)
+	// Output:
+	// [53 53/udp] <nil>
+	// [53,"53/udp"]
+	// <nil> [53 53/udp 443]
+}
+
+func ExampleParsePort() {
+	fmt.Println(placement.ParsePort("53/udp"))
+	_, err := placement.ParsePort("53/icmp")
+	fmt.Println(err)
+	// Output:
+	// 53/udp <nil>
+	// placement: invalid port "53/icmp": want a number with /tcp, /udp or nothing
+}
+
+// A node gives dynamic ports of a range, and never one that it reserves.
+func ExamplePortRange() {
+	node := placement.Node{
+		ID:            "n1",
+		ReservedPorts: []placement.Port{{Number: 22}, {Number: 20000}},
+		DynamicPorts:  placement.PortRange{First: 20000, Last: 32000},
+	}
+	fmt.Println(node.DynamicPorts, node.DynamicPorts.Len(), node.DynamicPorts.Contains(19999), node.Validate())
+	// Output: 20000-32000 12001 false <nil>
 }
 
 // A request as JSON: constraints are their text, what is absent is left out.

@@ -21,7 +21,8 @@ const (
 	// inside And, Or, Not and selectors count as well. It is also the largest
 	// number of conditions in one Constraint and of taints on a node.
 	MaxRules = 256
-	// MaxPorts is the largest number of ports of a request.
+	// MaxPorts is the largest number of ports of a request, dynamic ones included,
+	// and of reserved ports of a node.
 	MaxPorts = 1024
 	// MaxEncodedBytes is the length of the longest JSON, as encoding/json
 	// writes it, of a request, of a node and of Preferences. It is also the
@@ -178,7 +179,7 @@ func (m *mistakes) checkRequestSize(r *Request, e extent) {
 	e.bytes += len(r.ID) + len(r.Namespace) + len(r.Group)
 	e.resources(&r.Resources)
 	e.list(len(r.Ports))
-	e.parts += 7
+	e.parts += 8
 	e.preferences(&r.Preferences)
 	if e.tooLong(func() ([]byte, error) { whole := *r; return json.Marshal(whole) }) {
 		m.addTooLong()
@@ -190,8 +191,9 @@ func (m *mistakes) checkNodeSize(n *Node, e extent) {
 	e.bytes += len(n.ID) + len(n.Name) + len(n.Devices.Model)
 	e.resources(&n.Capacity)
 	e.resources(&n.Reserved)
-	e.parts += 7
+	e.parts += 11
 	e.list(len(n.Devices.Broken))
+	e.list(len(n.ReservedPorts))
 	e.list(len(n.Overcommit))
 	for name := range n.Overcommit {
 		e.text(string(name))

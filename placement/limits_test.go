@@ -66,9 +66,10 @@ func limited() []struct {
 		{"label value", value, request(func(r *placement.Request, n int) { r.Labels = map[string]string{"k": long(n)} }), "labels.k"},
 		{"ports", placement.MaxPorts, request(func(r *placement.Request, n int) {
 			for i := range n {
-				r.Ports = append(r.Ports, uint16(i+1))
+				r.Ports = append(r.Ports, tcp(uint16(i+1))...)
 			}
 		}), "ports"},
+		{"dynamic ports", placement.MaxPorts - 1, request(func(r *placement.Request, n int) { r.Ports, r.DynamicPorts = tcp(80), n }), "dynamicPorts"},
 		{"constraint key", id, rules(func(n int) p { return p{}.Require(placement.Exists(long(n))) }), "preferences.required[0]"},
 		{"constraint value", value, rules(func(n int) p { return p{}.Require(placement.Equal("k", long(n))) }), "preferences.required[0]"},
 		{"constraint values", value, rules(func(n int) p { return p{}.Prefer(placement.In("k", "a", long(n)), 1) }), "preferences.preferred[0].constraint"},
@@ -98,6 +99,11 @@ func limited() []struct {
 		{"node ID", id, node(func(v *placement.Node, n int) { v.ID = long(n) }), "id"},
 		{"node name", id, node(func(v *placement.Node, n int) { v.Name = long(n) }), "name"},
 		{"node label", value, node(func(v *placement.Node, n int) { v.Labels = map[string]string{"k": long(n)} }), "labels.k"},
+		{"reserved ports", placement.MaxPorts, node(func(v *placement.Node, n int) {
+			for i := range n {
+				v.ReservedPorts = append(v.ReservedPorts, tcp(uint16(i+1))...)
+			}
+		}), "reservedPorts"},
 		{"device model", value, node(func(v *placement.Node, n int) { v.Devices = placement.Devices{Count: 1, Model: long(n)} }), "devices.model"},
 		{"taint key", id, node(func(v *placement.Node, n int) {
 			v.Taints = []placement.Taint{{Key: long(n), Effect: placement.NoSchedule}}
@@ -245,7 +251,7 @@ func TestEveryPartCountsForTheLength(t *testing.T) {
 	}{
 		{"ports", func(r *placement.Request, _ *placement.Node) {
 			for i := range placement.MaxPorts {
-				r.Ports = append(r.Ports, uint16(10_000+i))
+				r.Ports = append(r.Ports, placement.Port{Number: uint16(10_000 + i), Protocol: placement.UDP})
 			}
 		}},
 		{"values", func(r *placement.Request, _ *placement.Node) {
@@ -311,7 +317,7 @@ func TestErrorsStayShort(t *testing.T) {
 		many[fmt.Sprint(i, "\xff")] = ""
 	}
 	request := placement.Request{
-		ID: long, Namespace: long, Group: long, Labels: map[string]string{long: long}, Ports: make([]uint16, 1<<20),
+		ID: long, Namespace: long, Group: long, Labels: map[string]string{long: long}, Ports: make([]placement.Port, 1<<20),
 		Resources: placement.Resources{Custom: map[string]int64{long: -1}},
 		Preferences: placement.Use(99).Require(placement.Equal(long, long), placement.Matches("k", long), placement.Version("k", long)).
 			TolerateEqual(long, long).Near(placement.Attract(placement.Exists("k")).Within(long).Among(long)).

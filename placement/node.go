@@ -19,8 +19,8 @@ const MaxDevices = 1024
 // Node is a machine that instances run on.
 //
 // What it holds is bounded: IDs, names and keys have at most MaxIDBytes, values
-// MaxValueBytes; there are at most MaxDevices devices and MaxRules taints; and
-// its JSON has at most MaxEncodedBytes.
+// MaxValueBytes; there are at most MaxDevices devices, MaxPorts reserved ports and
+// MaxRules taints; and its JSON has at most MaxEncodedBytes.
 type Node struct {
 	// ID of the node, not empty, unique in a scheduler.
 	ID string `json:"id"`
@@ -34,6 +34,11 @@ type Node struct {
 	Reserved Resources `json:"reserved,omitzero"`
 	// Devices are the GPUs, all of one model.
 	Devices Devices `json:"devices,omitzero"`
+	// ReservedPorts are never given to instances. Instances that have one keep it.
+	ReservedPorts []Port `json:"reservedPorts,omitempty"`
+	// DynamicPorts is the range of which Request.DynamicPorts are given. The zero
+	// value gives none.
+	DynamicPorts PortRange `json:"dynamicPorts,omitzero"`
 	// MaxInstances caps the instances on the node; 0 is no cap.
 	MaxInstances int64 `json:"maxInstances,omitempty"`
 	// Overcommit multiplies what is allocatable in a dimension: more is
@@ -74,13 +79,13 @@ func (d Devices) Works(index int) bool {
 // Equal reports whether both are the same devices; the order of broken ones does
 // not matter.
 func (d Devices) Equal(other Devices) bool {
-	return d.Count == other.Count && d.Model == other.Model && equalSets(d.Broken, other.Broken)
+	return d.Count == other.Count && d.Model == other.Model && equalSets(d.Broken, other.Broken, cmp.Compare)
 }
 
 // equalSets reports whether both lists hold the same, in any order.
-func equalSets[T cmp.Ordered](a, b []T) bool {
+func equalSets[T comparable](a, b []T, compare func(T, T) int) bool {
 	return slices.Equal(a, b) || len(a) == len(b) &&
-		slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+		slices.Equal(slices.SortedFunc(slices.Values(a), compare), slices.SortedFunc(slices.Values(b), compare))
 }
 
 // Ratio is a rational number above zero, for example {3, 2} for one and a
@@ -114,13 +119,15 @@ func (q Ratio) String() string {
 
 // Canonical returns a copy of the node that shares nothing with n and has its
 // GPU capacity filled in from Devices, or Devices from a GPU capacity without
-// them, empty collections nil, taints sorted by key and effect and broken
-// devices by index. What is invalid stays so.
+// them, empty collections nil, taints sorted by key and effect, reserved ports by
+// number and broken devices by index. What is invalid stays so.
 func (n Node) Canonical() Node {
 	n.Capacity, n.Reserved = n.Capacity.Clone(), n.Reserved.Clone()
 	n.Labels, n.Overcommit = cloneMap(n.Labels), cloneMap(n.Overcommit)
 	n.Taints = cloneSlice(n.Taints)
 	slices.SortFunc(n.Taints, compareTaints)
+	n.ReservedPorts = cloneSlice(n.ReservedPorts)
+	slices.SortFunc(n.ReservedPorts, Port.Compare)
 	n.Devices.Broken = cloneSlice(n.Devices.Broken)
 	slices.Sort(n.Devices.Broken)
 	switch whole := n.Capacity.GPU / Device; {
@@ -132,11 +139,12 @@ func (n Node) Canonical() Node {
 	return n
 }
 
-// Equal reports whether both describe the same node; order of taints and
-// broken devices, nil and empty collections, and what Canonical fills in do not matter.
+// Equal reports whether both describe the same node; order of taints,
+// ports and broken devices, nil and empty collections, and what Canonical fills in do not matter.
 func (n Node) Equal(other Node) bool {
 	n, other = n.Canonical(), other.Canonical()
 	return n.ID == other.ID && n.Name == other.Name && n.Devices.Equal(other.Devices) &&
+		slices.Equal(n.ReservedPorts, other.ReservedPorts) && n.DynamicPorts == other.DynamicPorts &&
 		n.MaxInstances == other.MaxInstances && n.Capacity.Equal(other.Capacity) && n.Reserved.Equal(other.Reserved) &&
 		maps.Equal(n.Overcommit, other.Overcommit) && maps.Equal(n.Labels, other.Labels) &&
 		slices.Equal(n.Taints, other.Taints)
@@ -206,6 +214,8 @@ func (n Node) Validate() error {
 	if n.Reserved.GPU > 0 {
 		found.addAmount("reserved.gpu", n.Reserved.GPU, "GPUs are not reserved")
 	}
+	found.checkPorts("reservedPorts", n.ReservedPorts)
+	found.addWithin("dynamicPorts", n.DynamicPorts.Validate())
 	if n.MaxInstances < 0 {
 		found.addAmount("maxInstances", n.MaxInstances, "negative")
 	}

@@ -49,6 +49,11 @@ func TestNodeValidate(t *testing.T) {
 		{name: "broken devices that are not there", node: n{ID: "n1", Devices: placement.Devices{Count: 2, Broken: []int{-1, 2, 1}}}, want: []string{"devices.broken[0]", "devices.broken[1]"}},
 		{name: "broken device given twice", node: n{ID: "n1", Devices: placement.Devices{Count: 2, Broken: []int{1, 1}}}, want: []string{"devices.broken[1]"}},
 		{name: "too many broken devices", node: n{ID: "n1", Devices: placement.Devices{Count: 2, Broken: make([]int, placement.MaxDevices+1)}}, want: []string{"devices.broken"}},
+		{name: "ports", node: n{ID: "n1", ReservedPorts: append(tcp(22, 53), placement.Port{Number: 53, Protocol: placement.UDP}), DynamicPorts: placement.PortRange{First: 22, Last: 22}}},
+		{name: "all ports are dynamic", node: n{ID: "n1", DynamicPorts: placement.PortRange{First: 1, Last: 65535}}},
+		{name: "reserved port twice", node: n{ID: "n1", ReservedPorts: tcp(22, 22, 0)}, want: []string{"reservedPorts[1]", "reservedPorts[2]"}},
+		{name: "dynamic ports from 0", node: n{ID: "n1", DynamicPorts: placement.PortRange{Last: 9}}, want: []string{"dynamicPorts"}},
+		{name: "dynamic ports the wrong way round", node: n{ID: "n1", DynamicPorts: placement.PortRange{First: 9, Last: 8}}, want: []string{"dynamicPorts"}},
 		{name: "model without devices", node: n{ID: "n1", Devices: placement.Devices{Model: "A100"}}, want: []string{"devices.model"}},
 		{name: "instances", node: n{ID: "n1", MaxInstances: -1}, want: []string{"maxInstances"}},
 		{name: "labels", node: n{ID: "n1", Labels: labels{"": "x", placement.LabelGPUModel: "A100"}}, want: []string{"labels", "labels.gpu.model"}},
@@ -90,6 +95,11 @@ func TestNodeCanonical(t *testing.T) {
 			want: placement.Node{Devices: placement.Devices{Count: 2}, Capacity: r{GPU: 2000}},
 		},
 		{
+			name: "reserved ports by number",
+			got:  placement.Node{ReservedPorts: append(tcp(80, 22), placement.Port{Number: 22, Protocol: placement.UDP})},
+			want: placement.Node{ReservedPorts: append(tcp(22), placement.Port{Number: 22, Protocol: placement.UDP}, placement.Port{Number: 80})},
+		},
+		{
 			name: "broken devices by index",
 			got:  placement.Node{Devices: placement.Devices{Count: 3, Broken: []int{2, 0}}},
 			want: placement.Node{Devices: placement.Devices{Count: 3, Broken: []int{0, 2}}, Capacity: r{GPU: 3000}},
@@ -114,11 +124,11 @@ func TestNodeCanonicalSharesNothing(t *testing.T) {
 		ID: "n1", Capacity: placement.Resources{Custom: map[string]int64{"x": 2}}, Reserved: placement.Resources{Custom: map[string]int64{"x": 1}},
 		Overcommit: map[placement.ResourceName]placement.Ratio{"x": {2, 1}},
 		Labels:     map[string]string{"a": "b"}, Taints: []placement.Taint{{"a", "", "NoSchedule"}},
-		Devices: placement.Devices{Count: 2, Broken: []int{1}},
+		Devices: placement.Devices{Count: 2, Broken: []int{1}}, ReservedPorts: tcp(22),
 	}
 	canonical := node.Canonical()
 	want := node.Canonical()
-	node.Capacity.Custom["x"], node.Reserved.Custom["x"], node.Devices.Broken[0] = 9, 9, 0
+	node.Capacity.Custom["x"], node.Reserved.Custom["x"], node.Devices.Broken[0], node.ReservedPorts[0].Number = 9, 9, 0, 1
 	node.Overcommit["x"], node.Labels["a"], node.Taints[0].Key = placement.Ratio{}, "c", "c"
 	require.Equal(t, want, canonical)
 }
@@ -199,6 +209,7 @@ func TestRatioScale(t *testing.T) {
 func FuzzNodeJSON(f *testing.F) {
 	f.Add([]byte(`{"id":"n1","name":"a","capacity":{"cpu":4000,"x":1},"reserved":{"cpu":1},"devices":{"count":2,"model":"A100"},"maxInstances":3,"overcommit":{"cpu":{"numerator":3,"denominator":2}},"labels":{"a":"b"},"taints":[{"key":"k","value":"v","effect":"NoExecute"}]}`))
 	f.Add([]byte(`{"id":"n1","capacity":{"gpu":500}}`))
+	f.Add([]byte(`{"id":"n1","devices":{"count":3,"broken":[2,0]},"reservedPorts":[22,"53/udp"],"dynamicPorts":{"first":20000,"last":32000}}`))
 	f.Add([]byte(`{"capacity":{"cpu":-9223372036854775808},"reserved":{"cpu":9223372036854775807}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var node placement.Node
@@ -231,16 +242,18 @@ func TestNodeEqual(t *testing.T) {
 	}
 	require.True(t, n.Equal(n.Canonical()))
 	for name, change := range map[string]func(*placement.Node){
-		"id":         func(n *placement.Node) { n.ID = "n2" },
-		"name":       func(n *placement.Node) { n.Name = "" },
-		"capacity":   func(n *placement.Node) { n.Capacity.CPU++ },
-		"reserved":   func(n *placement.Node) { n.Reserved.CPU++ },
-		"devices":    func(n *placement.Node) { n.Devices.Model = "" },
-		"broken":     func(n *placement.Node) { n.Devices.Broken = []int{0} },
-		"instances":  func(n *placement.Node) { n.MaxInstances++ },
-		"overcommit": func(n *placement.Node) { n.Overcommit = nil },
-		"labels":     func(n *placement.Node) { n.Labels = nil },
-		"taints":     func(n *placement.Node) { n.Taints = n.Taints[:1] },
+		"id":             func(n *placement.Node) { n.ID = "n2" },
+		"name":           func(n *placement.Node) { n.Name = "" },
+		"capacity":       func(n *placement.Node) { n.Capacity.CPU++ },
+		"reserved":       func(n *placement.Node) { n.Reserved.CPU++ },
+		"devices":        func(n *placement.Node) { n.Devices.Model = "" },
+		"reserved ports": func(n *placement.Node) { n.ReservedPorts = tcp(22) },
+		"dynamic ports":  func(n *placement.Node) { n.DynamicPorts.Last++ },
+		"broken":         func(n *placement.Node) { n.Devices.Broken = []int{0} },
+		"instances":      func(n *placement.Node) { n.MaxInstances++ },
+		"overcommit":     func(n *placement.Node) { n.Overcommit = nil },
+		"labels":         func(n *placement.Node) { n.Labels = nil },
+		"taints":         func(n *placement.Node) { n.Taints = n.Taints[:1] },
 	} {
 		other := n
 		change(&other)

@@ -106,7 +106,7 @@ func TestStrategy(t *testing.T) {
 }
 
 func TestInvalidError(t *testing.T) {
-	err := placement.Request{Labels: map[string]string{"": "v"}, Ports: []uint16{0}}.Validate()
+	err := placement.Request{Labels: map[string]string{"": "v"}, Ports: tcp(0)}.Validate()
 	require.EqualError(t, err, `placement: invalid id: empty
 placement: invalid labels "v": empty key
 placement: invalid ports[0] "0": want 1 to 65535`)

@@ -33,7 +33,8 @@ const (
 	ReasonConstraint
 	// ReasonInstances is Node.MaxInstances.
 	ReasonInstances
-	// ReasonPort is a port that an instance on the node has claimed.
+	// ReasonPort is a port that an instance on the node has or that the node
+	// reserves, or too few dynamic ones.
 	ReasonPort
 	// ReasonResource is a dimension of which too little is free.
 	ReasonResource
@@ -82,12 +83,13 @@ func (k *ReasonKind) UnmarshalText(text []byte) error {
 type Reason struct {
 	Kind ReasonKind `json:"kind"`
 	// Index is the rule's place in Preferences.Required, Affinity or Spread.
-	// It is -1 for the anti-affinity of an instance that runs already.
+	// It is -1 for the anti-affinity of an instance that runs already, and for a
+	// port that the node reserves.
 	Index int `json:"index,omitempty"`
 	// Name is the dimension of ReasonResource and ReasonHold.
 	Name ResourceName `json:"name,omitempty"`
 	// Detail is the rule as text: the node's state, the taint, the
-	// constraint, the port, or the topology of the term or rule.
+	// constraint, the port or "dynamic", or the topology of the term or rule.
 	Detail string `json:"detail,omitempty"`
 	// Value of a label that the constraint cannot read, as Node.Unreadable says;
 	// empty if it has read all.

@@ -25,9 +25,14 @@ type Request struct {
 	// Resources that the instance uses. GPU is a multiple of Device or a
 	// fraction of one.
 	Resources Resources `json:"resources,omitzero"`
-	// Ports that the instance claims. Two instances with the same port never
-	// share a node. Ports are a set: their order does not matter.
-	Ports []uint16 `json:"ports,omitempty"`
+	// Ports that the instance claims on its node. Two instances with the same port
+	// never share a node, and a port that a node reserves is not given. Ports are a
+	// set: their order does not matter.
+	Ports []Port `json:"ports,omitempty"`
+	// DynamicPorts is how many further ports the instance gets, each of TCP and UDP
+	// alike: the lowest numbers of its node's range that nobody has. The decision
+	// says which.
+	DynamicPorts int `json:"dynamicPorts,omitempty"`
 	// Priority is the importance of the instance; greater is more important.
 	Priority int32 `json:"priority,omitempty"`
 	// Duration is how long the instance runs at most, as it promises; 0
@@ -45,12 +50,9 @@ type Request struct {
 func (r Request) Equal(other Request) bool {
 	return r.ID == other.ID && r.Namespace == other.Namespace && r.Group == other.Group &&
 		maps.Equal(r.Labels, other.Labels) && r.Resources.Equal(other.Resources) &&
-		EqualPorts(r.Ports, other.Ports) && r.Priority == other.Priority &&
+		equalSets(r.Ports, other.Ports, Port.Compare) && r.DynamicPorts == other.DynamicPorts && r.Priority == other.Priority &&
 		r.Duration == other.Duration && r.Yield == other.Yield && r.Preferences.Equal(other.Preferences)
 }
-
-// EqualPorts reports whether both lists hold the same ports, in any order.
-func EqualPorts(a, b []uint16) bool { return equalSets(a, b) }
 
 // Clone returns a copy that shares no slice or map with r. Empty collections
 // become nil, so that copies of equal requests are the same value but for the
@@ -96,38 +98,16 @@ func (r Request) Validate() error {
 	if gpu := r.Resources.GPU; gpu > Device && gpu%Device != 0 {
 		found.addAmount("resources.gpu", gpu, "want whole devices or a fraction of one")
 	}
-	checkPorts(&found, r.Ports)
+	found.checkPorts("ports", r.Ports)
+	if r.DynamicPorts < 0 || r.DynamicPorts > MaxPorts-min(len(r.Ports), MaxPorts) {
+		found.addAmount("dynamicPorts", int64(r.DynamicPorts), "want 0 to 1024, with the other ports")
+	}
 	if r.Duration < 0 {
 		found.add("duration", r.Duration.String(), "negative")
 	}
 	found.addWithin("preferences", r.Preferences.validateRules())
 	found.checkRequestSize(&r, size)
 	return found.join()
-}
-
-// checkPorts compares few ports with each other, which is cheapest, and keeps
-// a set of many.
-func checkPorts(found *mistakes, ports []uint16) {
-	const few = 16
-	if len(ports) > MaxPorts {
-		found.addAmount("ports", int64(len(ports)), tooMany(MaxPorts, "ports"))
-		return
-	}
-	var seen map[uint16]bool
-	if len(ports) > few {
-		seen = make(map[uint16]bool, len(ports))
-	}
-	for i, port := range ports {
-		switch {
-		case port == 0:
-			found.addAt("ports", i, invalid("", "0", "want 1 to 65535"))
-		case seen[port] || seen == nil && slices.Contains(ports[:i], port):
-			found.addAt("ports", i, invalidAmount("", int64(port), "given twice"))
-		}
-		if seen != nil {
-			seen[port] = true
-		}
-	}
 }
 
 // validateLabels reports keys and values that cannot be labels, in order, and

@@ -14,9 +14,9 @@ import (
 )
 
 func TestRequestValidate(t *testing.T) {
-	mostPorts := make([]uint16, placement.MaxPorts)
+	mostPorts := make([]placement.Port, placement.MaxPorts)
 	for i := range mostPorts {
-		mostPorts[i] = uint16(math.MaxUint16 - i)
+		mostPorts[i].Number = uint16(math.MaxUint16 - i)
 	}
 	type q = placement.Request
 	gpu := func(amount int64) q { return q{ID: "a", Resources: placement.Resources{GPU: amount}} }
@@ -43,13 +43,18 @@ func TestRequestValidate(t *testing.T) {
 		{"labels", q{ID: "a", Labels: map[string]string{"": "x", "k": "\xff"}}, []string{"labels", "labels.k"}},
 		{"text that is not UTF-8", q{ID: "\xff", Namespace: "\xff", Group: "\xff"}, []string{"id", "namespace", "group"}},
 		{"all namespaces", q{ID: "a", Namespace: placement.AllNamespaces}, []string{"namespace"}},
-		{"ports", q{ID: "a", Ports: []uint16{80, 0, 80, 65535, 80, 0}}, []string{"ports[1]", "ports[2]", "ports[4]", "ports[5]"}},
-		{"many ports", q{ID: "a", Ports: append(slices.Clone(mostPorts[2:]), 65533, 0)}, []string{"ports[1022]", "ports[1023]"}},
+		{"ports", q{ID: "a", Ports: tcp(80, 0, 80, 65535, 80, 0)}, []string{"ports[1]", "ports[2]", "ports[4]", "ports[5]"}},
+		{"both protocols", q{ID: "a", Ports: append(tcp(53), placement.Port{Number: 53, Protocol: placement.UDP})}, nil},
+		{"unknown protocol", q{ID: "a", Ports: []placement.Port{{Number: 53, Protocol: 2}}}, []string{"ports[0]"}},
+		{"dynamic ports", q{ID: "a", DynamicPorts: placement.MaxPorts}, nil},
+		{"negative dynamic ports", q{ID: "a", DynamicPorts: -1}, []string{"dynamicPorts"}},
+		{"too many ports of both sorts", q{ID: "a", Ports: tcp(80), DynamicPorts: placement.MaxPorts}, []string{"dynamicPorts"}},
+		{"many ports", q{ID: "a", Ports: append(slices.Clone(mostPorts[2:]), tcp(65533, 0)...)}, []string{"ports[1022]", "ports[1023]"}},
 		{"duration", q{ID: "a", Duration: -time.Nanosecond}, []string{"duration"}},
 		{"rules", q{ID: "a", Preferences: placement.Use(9).Require(placement.Exists("k"), placement.Exists(""))}, []string{"preferences.strategy", "preferences.required[1]"}},
 		{
 			"all at once",
-			q{Resources: placement.Resources{CPU: -1, GPU: 1500}, Ports: []uint16{0}, Duration: -1, Preferences: placement.Use(placement.BinPack).Prefer(placement.Exists("a"), 0)},
+			q{Resources: placement.Resources{CPU: -1, GPU: 1500}, Ports: tcp(0), Duration: -1, Preferences: placement.Use(placement.BinPack).Prefer(placement.Exists("a"), 0)},
 			[]string{"id", "resources.cpu", "resources.gpu", "ports[0]", "duration", "preferences.preferred[0].weight"},
 		},
 	}
@@ -68,7 +73,7 @@ func TestRequestEqual(t *testing.T) {
 	slices.Reverse(reordered.Ports)
 	require.True(t, base.Equal(reordered), "ports are a set")
 	empty := placement.Request{
-		Labels: map[string]string{}, Ports: []uint16{}, Resources: placement.Resources{Custom: map[string]int64{"x": 0}},
+		Labels: map[string]string{}, Ports: []placement.Port{}, Resources: placement.Resources{Custom: map[string]int64{"x": 0}},
 		Preferences: placement.Preferences{Required: []placement.Constraint{}, Spread: []placement.SpreadRule{}},
 	}
 	require.True(t, empty.Equal(placement.Request{}), "empty is absent")
@@ -81,8 +86,10 @@ func TestRequestEqual(t *testing.T) {
 		"labels":      func(r *placement.Request) { r.Labels["app"] = "other" },
 		"resources":   func(r *placement.Request) { r.Resources.CPU++ },
 		"custom":      func(r *placement.Request) { r.Resources.Custom["licence"]++ },
-		"ports":       func(r *placement.Request) { r.Ports[0]++ },
-		"more ports":  func(r *placement.Request) { r.Ports = append(r.Ports, 1) },
+		"ports":       func(r *placement.Request) { r.Ports[0].Number++ },
+		"protocol":    func(r *placement.Request) { r.Ports[0].Protocol = placement.UDP },
+		"dynamic":     func(r *placement.Request) { r.DynamicPorts++ },
+		"more ports":  func(r *placement.Request) { r.Ports = append(r.Ports, tcp(1)...) },
 		"priority":    func(r *placement.Request) { r.Priority++ },
 		"duration":    func(r *placement.Request) { r.Duration++ },
 		"yield":       func(r *placement.Request) { r.Yield = true },
@@ -99,25 +106,6 @@ func TestRequestEqual(t *testing.T) {
 			change(&changed)
 			require.False(t, base.Equal(changed))
 			require.True(t, base.Equal(ruledRequest()), "a clone shares nothing")
-		})
-	}
-}
-
-func TestEqualPorts(t *testing.T) {
-	tests := []struct {
-		name string
-		a, b []uint16
-		want bool
-	}{
-		{"nil and empty", nil, []uint16{}, true},
-		{"order", []uint16{1, 2, 3}, []uint16{3, 1, 2}, true},
-		{"length", []uint16{1}, []uint16{1, 2}, false},
-		{"repeated", []uint16{1, 1, 2}, []uint16{1, 2, 2}, false},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			require.Equal(t, tt.want, placement.EqualPorts(tt.a, tt.b))
-			require.Equal(t, tt.want, placement.EqualPorts(tt.b, tt.a))
 		})
 	}
 }
@@ -162,12 +150,12 @@ func genPreferences() *rapid.Generator[placement.Preferences] {
 func genRequest() *rapid.Generator[placement.Request] {
 	return rapid.Custom(func(t *rapid.T) placement.Request {
 		r := placement.Request{
-			ID:          "x" + genWord().Draw(t, "id"),
-			Namespace:   genWord().Filter(func(s string) bool { return s != placement.AllNamespaces }).Draw(t, "namespace"),
-			Group:       genWord().Draw(t, "group"),
-			Labels:      rapid.MapOfN(rapid.SampledFrom([]string{"a", "b"}), genWord(), 0, 2).Draw(t, "labels"),
-			Resources:   genResources().Draw(t, "resources"),
-			Ports:       rapid.SliceOfNDistinct(rapid.Uint16Min(1), 0, 4, rapid.ID[uint16]).Draw(t, "ports"),
+			ID:        "x" + genWord().Draw(t, "id"),
+			Namespace: genWord().Filter(func(s string) bool { return s != placement.AllNamespaces }).Draw(t, "namespace"),
+			Group:     genWord().Draw(t, "group"),
+			Labels:    rapid.MapOfN(rapid.SampledFrom([]string{"a", "b"}), genWord(), 0, 2).Draw(t, "labels"),
+			Resources: genResources().Draw(t, "resources"),
+			Ports:     genPorts().Draw(t, "ports"), DynamicPorts: rapid.IntRange(0, 5).Draw(t, "dynamic"),
 			Priority:    rapid.Int32().Draw(t, "priority"),
 			Duration:    time.Duration(rapid.Int64Min(0).Draw(t, "duration")),
 			Yield:       rapid.Bool().Draw(t, "yield"),

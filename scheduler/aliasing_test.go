@@ -63,9 +63,10 @@ func history(t *testing.T, s *scheduler.Scheduler, after func(any)) {
 		return placement.Node{
 			ID: id, Capacity: placement.Resources{CPU: 16 * placement.Core, Custom: map[string]int64{"fpga": 8}},
 			Reserved: placement.Resources{Custom: map[string]int64{"fpga": 1}},
-			Devices:  placement.Devices{Count: 4, Model: "m"},
-			Labels:   map[string]string{"zone": "a", "disk": "ssd"},
-			Taints:   []placement.Taint{{Key: "soft", Effect: placement.PreferNoSchedule}},
+			Devices:  placement.Devices{Count: 5, Model: "m", Broken: []int{4}}, DynamicPorts: placement.PortRange{First: 8000, Last: 9000},
+			ReservedPorts: []placement.Port{{Number: 22}},
+			Labels:        map[string]string{"zone": "a", "disk": "ssd"},
+			Taints:        []placement.Taint{{Key: "soft", Effect: placement.PreferNoSchedule}},
 		}
 	}
 	for _, id := range []string{"n1", "n2", "n3"} {
@@ -89,7 +90,7 @@ func history(t *testing.T, s *scheduler.Scheduler, after func(any)) {
 
 	newRequest := func(id string) placement.Request {
 		return placement.Request{
-			ID: id, Namespace: "ns", Group: "g", Labels: map[string]string{"app": "web"}, Ports: []uint16{80, 443},
+			ID: id, Namespace: "ns", Group: "g", Labels: map[string]string{"app": "web"}, Ports: []placement.Port{{Number: 80}, {Number: 443}}, DynamicPorts: 2,
 			Resources: placement.Resources{CPU: placement.Core, GPU: 2 * placement.Device, Custom: map[string]int64{"fpga": 1}},
 			Preferences: placement.Use(placement.BinPack).
 				Require(placement.In("zone", "a", "b")).Prefer(placement.Equal("disk", "ssd"), 50).
@@ -136,7 +137,7 @@ func history(t *testing.T, s *scheduler.Scheduler, after func(any)) {
 	explained, err = s.Explain(ctx, newRequest("a"))
 	done(err, &explained)
 
-	report := []scheduler.Report{{Request: newRequest("adopted"), Devices: []int{1, 2}}}
+	report := []scheduler.Report{{Request: newRequest("adopted"), Devices: []int{1, 2}, DynamicPorts: []uint16{8500, 8501}}}
 	n := newNode("n4")
 	adoption, err := s.AdoptNode(ctx, n, report)
 	done(err, &n, &report, &adoption)

@@ -16,7 +16,7 @@ func ExampleScheduler_Place_ports() {
 	s := cluster(scheduler.Config{})
 	for i := range 4 {
 		req := cores(fmt.Sprint("proxy-", i), 1)
-		req.Ports = []uint16{80, 443}
+		req.Ports = []placement.Port{{Number: 80}, {Number: 443}}
 		d, err := s.Place(ctx, req)
 		fmt.Println(d.NodeID, err)
 	}
@@ -25,6 +25,29 @@ func ExampleScheduler_Place_ports() {
 	// n2 <nil>
 	// n3 <nil>
 	//  scheduler: 0 of 3 nodes fit proxy-3: 3 have port 443 taken
+}
+
+// Dynamic ports are the lowest that are free in the range of the node. They are in
+// the decision, and stay with the instance until it is released.
+func ExampleScheduler_Place_dynamicPorts() {
+	ctx := context.Background()
+	s, _ := scheduler.New(scheduler.Config{})
+	_ = s.AddNode(ctx, placement.Node{
+		ID: "n1", Capacity: placement.Resources{CPU: 8 * placement.Core},
+		ReservedPorts: []placement.Port{{Number: 20001}},
+		DynamicPorts:  placement.PortRange{First: 20000, Last: 20004},
+	})
+	for i := range 3 {
+		req := cores(fmt.Sprint("api-", i), 1)
+		req.DynamicPorts = 2
+		req.Ports = []placement.Port{{Number: uint16(8000 + i), Protocol: placement.UDP}}
+		d, err := s.Place(ctx, req)
+		fmt.Println(d.Ports, d.DynamicPorts, err)
+	}
+	// Output:
+	// [8000/udp] [20000 20002] <nil>
+	// [8001/udp] [20003 20004] <nil>
+	// [] [] scheduler: 0 of 1 nodes fit api-2: 1 lacks dynamic ports
 }
 
 // At most one instance of a group in a zone.

@@ -42,7 +42,7 @@ func (st *state) fitsWithoutLower(survey *index.Survey, n *node, priority int32,
 			return false
 		}
 		if a.state == running && a.class.Request().Priority < priority && st.leavesRoom(a) {
-			lower = append(lower, index.Absent{Class: a.class, Resources: &a.resources, Devices: a.devices})
+			lower = append(lower, index.Absent{Class: a.class, Resources: &a.resources, Taken: a.taken()})
 		}
 	}
 	return len(lower) > 0 && st.index.FitsWithout(survey, n.row, lower)
@@ -56,8 +56,8 @@ func (st *state) withoutOwn(made *allocation, look func()) {
 		return
 	}
 	st.index.Leave(made.node.row, made.class)
-	st.index.Vacate(made.node.row, made.class, &made.resources, made.devices)
+	st.index.Vacate(made.node.row, made.class, &made.resources, made.taken())
 	look()
-	st.index.Occupy(made.node.row, made.class, &made.resources, made.devices)
+	st.index.Occupy(made.node.row, made.class, &made.resources, made.taken())
 	st.index.Join(made.node.row, made.class)
 }

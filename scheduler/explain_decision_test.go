@@ -160,7 +160,7 @@ func TestExplainPlacedRequest(t *testing.T) {
 	short := testRequest("a", 4)
 	short.Duration = time.Hour
 	ported := testRequest("a", 1)
-	ported.Ports = []uint16{80}
+	ported.Ports = tcp(80)
 	tests := []struct {
 		name string
 		req  placement.Request
@@ -280,7 +280,7 @@ func TestExplainedJSON(t *testing.T) {
 	requireJSON(t, fits)
 	requireJSON(t, place(t, s, req))
 	large := testRequest("b", 65)
-	large.Ports = []uint16{80}
+	large.Ports = tcp(80)
 	refused, err := s.Explain(t.Context(), large)
 	require.NoError(t, err)
 	require.NotEmpty(t, refused.Exceeded)

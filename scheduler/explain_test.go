@@ -145,7 +145,7 @@ func TestEveryFilterFailsInItsOrder(t *testing.T) {
 	addNodes(t, s, n)
 	tolerant := placement.Use(placement.BinPack).TolerateExists("t")
 	holder := placement.Request{
-		ID: "holder", Namespace: "ns", Group: "g", Labels: map[string]string{"app": "x"}, Ports: []uint16{80, 443},
+		ID: "holder", Namespace: "ns", Group: "g", Labels: map[string]string{"app": "x"}, Ports: tcp(80, 443),
 		Preferences: tolerant.Near(placement.Repel(placement.Equal("app", "y")).Within("zone")),
 	}
 	place(t, s, holder)
@@ -154,7 +154,7 @@ func TestEveryFilterFailsInItsOrder(t *testing.T) {
 	})
 	require.NoError(t, s.Cordon(ctx, "n1"))
 	req := placement.Request{
-		ID: "new", Namespace: "ns", Group: "g", Labels: map[string]string{"app": "y"}, Ports: []uint16{443, 80},
+		ID: "new", Namespace: "ns", Group: "g", Labels: map[string]string{"app": "y"}, Ports: tcp(443, 80),
 		Resources: placement.Resources{
 			CPU: 2, Memory: 3, Disk: 1, Network: 4, GPU: placement.Device, Custom: map[string]int64{"b": 2, "a": 7},
 		},
@@ -175,7 +175,7 @@ func TestEveryFilterFailsInItsOrder(t *testing.T) {
 		func() { req.Preferences.Required = req.Preferences.Required[1:] },
 		func() { req.Preferences.Required = nil },
 		func() { n.MaxInstances = 0; _, err := s.UpdateNode(ctx, n); require.NoError(t, err) },
-		func() { req.Ports = []uint16{80} },
+		func() { req.Ports = tcp(80) },
 		func() { req.Ports = nil },
 		func() { req.Resources.CPU = 1 },
 		func() { req.Resources.Memory = 1 },

@@ -74,6 +74,18 @@ func testRequest(id string, cores int64) placement.Request {
 	}
 }
 
+// tcp returns ports of TCP, and udp of UDP.
+func tcp(numbers ...uint16) []placement.Port { return portsOf(placement.TCP, numbers) }
+func udp(numbers ...uint16) []placement.Port { return portsOf(placement.UDP, numbers) }
+
+func portsOf(protocol placement.Protocol, numbers []uint16) []placement.Port {
+	var ports []placement.Port
+	for _, number := range numbers {
+		ports = append(ports, placement.Port{Number: number, Protocol: protocol})
+	}
+	return ports
+}
+
 func labelled(id string, labels map[string]string) placement.Request {
 	req := testRequest(id, 1)
 	req.Group, req.Labels = "", labels

@@ -30,8 +30,9 @@ func goldenHistory(t *testing.T, s *Scheduler, c *clock) {
 			CPU: 32 * placement.Core, Memory: 128 * placement.GiB, Disk: placement.TB, Network: 10 * placement.Gbps,
 			Custom: map[string]int64{"licence": 4},
 		},
-		Reserved:     placement.Resources{CPU: placement.Core},
-		Devices:      placement.Devices{Count: 2, Model: "A100"},
+		Reserved:      placement.Resources{CPU: placement.Core},
+		Devices:       placement.Devices{Count: 3, Model: "A100", Broken: []int{2}},
+		ReservedPorts: append(tcp(22), udp(53)...), DynamicPorts: placement.PortRange{First: 20000, Last: 32000},
 		MaxInstances: 20,
 		Overcommit:   map[placement.ResourceName]placement.Ratio{placement.NameCPU: {Numerator: 3, Denominator: 2}},
 		Labels:       map[string]string{"zone": "a", "kernel": "6.1.0"},
@@ -52,9 +53,9 @@ func goldenHistory(t *testing.T, s *Scheduler, c *clock) {
 	place(t, s, placement.Request{
 		ID: "train-1", Namespace: "ml", Group: "train", Labels: map[string]string{"app": "train"},
 		Resources: placement.Resources{CPU: 1500, Memory: placement.GiB, GPU: 400, Custom: map[string]int64{"licence": 1}},
-		Ports:     []uint16{8080}, Priority: 5, Duration: time.Minute,
+		Ports:     append(tcp(8080), udp(53000)...), DynamicPorts: 2, Priority: 5, Duration: time.Minute,
 		Preferences: placement.Use(placement.Spread).
-			Require(placement.And(placement.In("zone", "a", "b"), placement.Not(placement.Exists("old"))), placement.Version("kernel", ">= 5.4, < 7")).
+			Require(placement.And(placement.In("zone", "a", "b"), placement.Not(placement.Exists("old"))), placement.Version("kernel", ">= 5.4, < 7"), placement.SemVer("kernel", "> 6.1.0-rc.1")).
 			Prefer(placement.Matches("zone", "^a"), 30).
 			TolerateEqual("dedicated", "gpu").
 			Tolerate(placement.TolerateExists("bad").OnlyFor(placement.NoExecute).AtMost(30)).

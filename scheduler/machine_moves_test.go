@@ -26,6 +26,9 @@ func (m *machine) adoptNode(t *rapid.T) {
 		for i := range int((req.Resources.GPU + placement.Device - 1) / placement.Device) {
 			r.Devices = append(r.Devices, i)
 		}
+		for i := range req.DynamicPorts {
+			r.DynamicPorts = append(r.DynamicPorts, uint16(82+i))
+		}
 		reports = append(reports, r)
 	}
 	var adoption Adoption

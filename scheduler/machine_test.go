@@ -76,7 +76,8 @@ func drawRequest(t *rapid.T) placement.Request {
 	req.Duration = rapid.SampledFrom([]time.Duration{0, 0, time.Minute}).Draw(t, "duration")
 	req.Yield = rapid.IntRange(0, 5).Draw(t, "yield") == 0
 	if rapid.IntRange(0, 5).Draw(t, "ported") == 0 {
-		req.Ports = []uint16{80}
+		req.Ports = drawPorts(t)
+		req.DynamicPorts = rapid.IntRange(0, 2).Draw(t, "dynamic")
 	}
 	req.Labels = map[string]string{"app": rapid.SampledFrom([]string{"x", "y"}).Draw(t, "app")}
 	req.Preferences.Strategy = rapid.SampledFrom([]placement.Strategy{
@@ -97,6 +98,10 @@ func drawRequest(t *rapid.T) placement.Request {
 		req.Preferences = req.Preferences.Across(placement.EvenlyOver("zone", 1))
 	}
 	return req
+}
+
+func drawPorts(t *rapid.T) []placement.Port {
+	return rapid.SampledFrom([][]placement.Port{nil, tcp(80), udp(80), udp(81, 443), append(tcp(80), udp(80)...)}).Draw(t, "ports")
 }
 
 // attempt runs a call and asserts that a failed one changes nothing.
@@ -121,6 +126,9 @@ func describeNode(t *rapid.T) placement.Node {
 	n := testNode(drawNode(t), rapid.Int64Range(1, 4).Draw(t, "cores"))
 	n.Devices.Count = rapid.IntRange(0, 2).Draw(t, "devices")
 	n.Devices.Broken = drawBroken(t, n.Devices.Count)
+	if rapid.Bool().Draw(t, "dynamic") {
+		n.ReservedPorts, n.DynamicPorts = drawPorts(t), placement.PortRange{First: 80, Last: 83}
+	}
 	n.MaxInstances = rapid.SampledFrom([]int64{0, 0, 1, 2, 3}).Draw(t, "instances")
 	n.Labels = map[string]string{"zone": rapid.SampledFrom([]string{"a", "b"}).Draw(t, "zone")}
 	return n

@@ -38,20 +38,28 @@ func most(seen []sighting) map[placement.ResourceName]int64 {
 // sighting is one node with what the decision looks at.
 type sighting struct {
 	NodeInfo
-	ports map[uint16]bool
-	group int // running instances of the request's namespace and group
+	ports   map[placement.Port]bool
+	numbers map[uint16]bool // of ports, and of those that are dynamic
+	dynamic map[uint16]bool
+	group   int // running instances of the request's namespace and group
 }
 
 func sightings(t testHelper, s *Scheduler, req placement.Request) []sighting {
 	var seen []sighting
 	for _, n := range listed(t, s.Nodes) {
-		at := sighting{NodeInfo: n, ports: make(map[uint16]bool)}
+		at := sighting{NodeInfo: n, ports: make(map[placement.Port]bool), numbers: make(map[uint16]bool), dynamic: make(map[uint16]bool)}
+		for _, port := range n.ReservedPorts {
+			at.ports[port], at.numbers[port.Number] = true, true
+		}
 		for _, a := range listed(t, s.Allocations) {
 			if a.NodeID != n.ID {
 				continue
 			}
 			for _, port := range a.Request.Ports {
-				at.ports[port] = true
+				at.ports[port], at.numbers[port.Number] = true, true
+			}
+			for _, number := range a.DynamicPorts {
+				at.dynamic[number], at.numbers[number] = true, true
 			}
 			if a.State == Running && a.Request.Namespace == req.Namespace && a.Request.Group == req.Group {
 				at.group++
@@ -81,9 +89,12 @@ func (n sighting) first(req placement.Request) placement.ReasonKind {
 		return placement.ReasonInstances
 	}
 	for _, port := range req.Ports {
-		if n.ports[port] {
+		if n.ports[port] || n.dynamic[port.Number] {
 			return placement.ReasonPort
 		}
+	}
+	if len(n.dynamicPorts(req)) < req.DynamicPorts {
+		return placement.ReasonPort
 	}
 	if slices.ContainsFunc(n.Over(), func(name placement.ResourceName) bool { return name != placement.NameInstances }) {
 		return placement.ReasonResource
@@ -101,6 +112,18 @@ func (n sighting) first(req placement.Request) placement.ReasonKind {
 
 func tolerates(req placement.Request, taint placement.Taint) bool {
 	return slices.ContainsFunc(req.Preferences.Tolerations, func(t placement.Toleration) bool { return t.Key == taint.Key })
+}
+
+// dynamicPorts returns those that the request would get, or all that there are.
+func (n sighting) dynamicPorts(req placement.Request) []uint16 {
+	var ports []uint16
+	for number := int(n.DynamicPorts.First); number <= int(n.DynamicPorts.Last) && len(ports) < req.DynamicPorts; number++ {
+		own := slices.ContainsFunc(req.Ports, func(port placement.Port) bool { return int(port.Number) == number })
+		if number > 0 && !own && !n.numbers[uint16(number)] {
+			ports = append(ports, uint16(number))
+		}
+	}
+	return ports
 }
 
 // devices returns the GPUs that the amount would take.
@@ -183,9 +206,9 @@ func (o *onlooker) rank(n sighting, most map[placement.ResourceName]int64, req p
 	}
 }
 
-// decide returns the best node, its devices, and how many nodes fail a rule of
+// decide returns the best node, its devices and ports, and how many nodes fail a rule of
 // each kind first.
-func (o *onlooker) decide(t testHelper, s *Scheduler, req placement.Request) (node string, devices []int, failed map[placement.ReasonKind]int) {
+func (o *onlooker) decide(t testHelper, s *Scheduler, req placement.Request) (d Decision, failed map[placement.ReasonKind]int) {
 	var best []int64
 	failed = make(map[placement.ReasonKind]int)
 	seen := sightings(t, s, req)
@@ -195,11 +218,11 @@ func (o *onlooker) decide(t testHelper, s *Scheduler, req placement.Request) (no
 			continue
 		}
 		if rank := o.rank(n, most(seen), req); best == nil || slices.Compare(rank, best) > 0 {
-			best, node = rank, n.ID
-			devices, _ = n.devices(req.Resources.GPU, req.Preferences.Strategy)
+			best, d.NodeID, d.DynamicPorts = rank, n.ID, n.dynamicPorts(req)
+			d.Devices, _ = n.devices(req.Resources.GPU, req.Preferences.Strategy)
 		}
 	}
-	return node, devices, failed
+	return d, failed
 }
 
 // drawRuled draws a request with the rules that an onlooker knows.
@@ -229,7 +252,8 @@ func drawRuled(t *rapid.T, id string) placement.Request {
 		req.Preferences = req.Preferences.TolerateExists(rapid.SampledFrom([]string{"k", "l"}).Draw(t, "key"))
 	}
 	if some("ports") {
-		req.Ports = []uint16{80}
+		req.Ports = drawPorts(t)
+		req.DynamicPorts = rapid.IntRange(0, 2).Draw(t, "dynamic")
 	}
 	return req
 }
@@ -272,12 +296,14 @@ func changeNodes(t *rapid.T, s *Scheduler) {
 // check places the request and asserts that the scheduler finds what the
 // onlooker has found.
 func (o *onlooker) check(t *rapid.T, s *Scheduler, req placement.Request) {
-	node, devices, failed := o.decide(t, s, req)
+	want, failed := o.decide(t, s, req)
 	d, err := s.Place(t.Context(), req)
-	if node != "" {
+	if want.NodeID != "" {
 		require.NoError(t, err)
-		require.Equal(t, node, d.NodeID)
-		require.Equal(t, devices, d.Devices)
+		require.Equal(t, want.NodeID, d.NodeID)
+		require.Equal(t, want.Devices, d.Devices)
+		require.Equal(t, want.DynamicPorts, d.DynamicPorts)
+		require.ElementsMatch(t, req.Ports, d.Ports)
 		return
 	}
 	var refused *UnschedulableError

@@ -3,6 +3,7 @@ package scheduler
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/rads-project/constellation/placement"
 )
@@ -63,6 +64,7 @@ func (s *Scheduler) decide(ctx context.Context, asked *placement.Request, nodeID
 	default:
 		d = Decision{
 			ID: req.ID, NodeID: s.state.byRow[to.Row].ID, Devices: deviceList(to.devices), Score: to.Terms.Normalized(),
+			Ports: slices.Clone(to.class.Request().Ports), DynamicPorts: to.ports,
 			Reason:     reasonFor(req.Preferences.Strategy),
 			Generation: to.generation, Version: s.state.seq, Token: s.token,
 		}
@@ -81,7 +83,7 @@ func (s *Scheduler) placeLocked(req *placement.Request, to candidate) Decision {
 	}
 	*placed = Placed{
 		ID: req.ID, Resources: req.Resources.Clone(), NodeID: s.state.byRow[to.Row].ID, Devices: to.devices,
-		Score: to.Terms.Normalized(), Generation: to.generation, Claim: to.claim,
+		DynamicPorts: to.ports, Score: to.Terms.Normalized(), Generation: to.generation, Claim: to.claim,
 		rules: to.class.Request(), class: to.class,
 	}
 	s.commitLocked(placed)

@@ -98,6 +98,12 @@ func predicate(r placement.Reason, plural bool) string {
 	case placement.ReasonInstances:
 		return verb("is", "are") + " full of instances"
 	case placement.ReasonPort:
+		switch {
+		case r.Detail == "dynamic":
+			return verb("lacks", "lack") + " dynamic ports"
+		case r.Index < 0:
+			return verb("reserves", "reserve") + " port " + r.Detail
+		}
 		return verb("has", "have") + " port " + r.Detail + " taken"
 	case placement.ReasonResource:
 		return verb("lacks ", "lack ") + string(r.Name)

@@ -79,7 +79,10 @@ func TestJournalWithBadWindowsIsRefused(t *testing.T) {
 	}}
 	require.NoError(t, s.state.checkPlan([]reservation.PlanChange{schedule, window}, nil))
 	for _, changes := range [][]reservation.PlanChange{
-		{window}, {schedule, schedule}, {{Kind: reservation.Schedule}}, {{Kind: reservation.Vacate, Instance: "x"}},
+		{window},
+		{schedule, schedule},
+		{{Kind: reservation.Schedule}},
+		{{Kind: reservation.Vacate, Instance: "x"}},
 		{schedule, window, {Kind: reservation.Recall, ID: "ci@2026-01-02"}},
 	} {
 		require.Error(t, s.state.checkPlan(changes, nil))

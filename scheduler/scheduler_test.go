@@ -114,7 +114,7 @@ func TestBadInputChangesNothing(t *testing.T) {
 	before := snapshot(t, s)
 	negative := testRequest("a", 1)
 	negative.Resources.CPU = -1
-	negative.Ports = []uint16{0}
+	negative.Ports = tcp(0)
 	_, err := s.Place(t.Context(), negative)
 	require.ErrorIs(t, err, placement.ErrInvalid)
 	require.ErrorContains(t, err, "resources.cpu")

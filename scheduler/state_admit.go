@@ -69,7 +69,7 @@ func (st *state) keepsDevices(n *node, to placement.Devices) error {
 		return placement.Conflict(placement.KindNode, n.ID, "has a device in use by "+by+" that the update takes away")
 	}
 	for a := n.first; a != nil; a = a.next {
-		for _, d := range a.devices {
+		for _, d := range a.taken().Devices {
 			if int(d) >= to.Count {
 				return inUse(a.id)
 			}

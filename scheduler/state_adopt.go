@@ -14,6 +14,8 @@ type Report struct {
 	Request placement.Request `json:"request"`
 	// Devices that it uses, in ascending order.
 	Devices []int `json:"devices,omitempty"`
+	// DynamicPorts that it got, in ascending order, as many as Request asks for.
+	DynamicPorts []uint16 `json:"dynamicPorts,omitempty"`
 	// Generation of its decision, at most 2^62; 0 is taken as 1.
 	Generation uint64 `json:"generation,omitempty"`
 }
@@ -64,7 +66,7 @@ func (st *state) adopt(n placement.Node, running []Report) (*NodeAdopted, Adopti
 			continue
 		}
 		r.Request = r.Request.Clone()
-		r.Devices, r.Generation = slices.Clone(r.Devices), max(r.Generation, 1)
+		r.Devices, r.DynamicPorts, r.Generation = slices.Clone(r.Devices), slices.Clone(r.DynamicPorts), max(r.Generation, 1)
 		adoption.Adopted = append(adoption.Adopted, id)
 		c.Instances = append(c.Instances, r)
 	}
@@ -187,6 +189,9 @@ func (c *NodeAdopted) validate(r Report) error {
 	if err := checkDevices(&c.Node, r.Request.Resources.GPU, r.Devices); err != nil {
 		errs = append(errs, &placement.InvalidError{Field: "devices", Value: fmt.Sprint(r.Devices), Reason: err.Error()})
 	}
+	if err := checkDynamicPorts(&r.Request, r.DynamicPorts); err != nil {
+		errs = append(errs, &placement.InvalidError{Field: "dynamicPorts", Value: fmt.Sprint(r.DynamicPorts), Reason: err.Error()})
+	}
 	return errors.Join(errs...)
 }
 
@@ -223,7 +228,7 @@ func (c *NodeAdopted) apply(st *state, out *outcome) {
 	for _, r := range c.Instances {
 		over.note(st.place(&Placed{
 			ID: r.Request.ID, Resources: r.Request.Resources, NodeID: n.ID, Devices: packed(r.Devices),
-			Generation: r.Generation, rules: &r.Request,
+			DynamicPorts: r.DynamicPorts, Generation: r.Generation, rules: &r.Request,
 		}, out))
 		out.overfull = n.ID
 	}

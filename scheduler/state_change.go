@@ -215,6 +215,8 @@ type Placed struct {
 	NodeID    string
 	// Devices are the indices of the GPUs taken, in ascending order.
 	Devices []uint16
+	// DynamicPorts are those that it got, in ascending order.
+	DynamicPorts []uint16
 	// Score of the decision, from 0 to 1000.
 	Score int
 	// Generation counts placements under the request's ID, from 1.
@@ -242,6 +244,7 @@ type placedJSON struct {
 	Request    placement.Request       `json:"request"`
 	NodeID     string                  `json:"nodeID"`
 	Devices    []uint16                `json:"devices,omitempty"`
+	Ports      []uint16                `json:"dynamicPorts,omitempty"`
 	Score      int                     `json:"score"`
 	Generation uint64                  `json:"generation"`
 	Claim      *reservation.PlanChange `json:"claim,omitempty"`
@@ -249,7 +252,7 @@ type placedJSON struct {
 
 // MarshalJSON writes the request as a whole.
 func (c *Placed) MarshalJSON() ([]byte, error) {
-	return json.Marshal(placedJSON{c.Request(), c.NodeID, c.Devices, c.Score, c.Generation, c.Claim})
+	return json.Marshal(placedJSON{c.Request(), c.NodeID, c.Devices, c.DynamicPorts, c.Score, c.Generation, c.Claim})
 }
 
 // UnmarshalJSON reads what MarshalJSON writes.
@@ -260,7 +263,7 @@ func (c *Placed) UnmarshalJSON(data []byte) error {
 	}
 	*c = Placed{
 		ID: wire.Request.ID, Resources: wire.Request.Resources, NodeID: wire.NodeID, Devices: wire.Devices,
-		Score: wire.Score, Generation: wire.Generation, Claim: wire.Claim, rules: &wire.Request,
+		DynamicPorts: wire.Ports, Score: wire.Score, Generation: wire.Generation, Claim: wire.Claim, rules: &wire.Request,
 	}
 	return nil
 }

@@ -3,7 +3,9 @@ package scheduler
 import (
 	"errors"
 	"fmt"
+	"slices"
 
+	"github.com/rads-project/constellation/internal/index"
 	"github.com/rads-project/constellation/placement"
 )
 
@@ -16,20 +18,21 @@ func (c *Placed) check(st *state) error {
 		return placement.Conflict(placement.KindAllocation, c.ID, "is placed")
 	}
 	req := c.Request()
-	if err := st.checkInstance(&req, n, c.Devices, c.Generation); err != nil || c.Claim == nil {
+	if err := st.checkInstance(&req, n, index.Taken{Devices: c.Devices, Ports: c.DynamicPorts}, c.Generation); err != nil || c.Claim == nil {
 		return err
 	}
 	return st.checkClaim(c)
 }
 
-func (st *state) checkInstance(req *placement.Request, n *node, devices []uint16, generation uint64) error {
+func (st *state) checkInstance(req *placement.Request, n *node, taken index.Taken, generation uint64) error {
 	if err := req.Validate(); err != nil {
 		return err
 	}
 	if st.generation(req.ID, generation) != nil {
 		return placement.Conflict(placement.KindAllocation, req.ID, "is there twice")
 	}
-	return errors.Join(st.checkDimensions(req.Resources), checkDevices(n.Node, req.Resources.GPU, devices))
+	return errors.Join(st.checkDimensions(req.Resources), checkDevices(n.Node, req.Resources.GPU, taken.Devices),
+		checkDynamicPorts(req, taken.Ports))
 }
 
 // checkDimensions refuses amounts in more dimensions than a cluster has.
@@ -58,6 +61,22 @@ func checkDevices[D int | uint16](n *placement.Node, amount int64, devices []D) 
 	for i, d := range devices {
 		if d < 0 || int(d) >= n.Devices.Count || i > 0 && d <= devices[i-1] {
 			return fmt.Errorf("device %d of node %q", d, n.ID)
+		}
+	}
+	return nil
+}
+
+// checkDynamicPorts refuses dynamic ports that are not as many as the request asks
+// for, in ascending order and none of its other ports. They need not be in the
+// range of a node, which may have changed.
+func checkDynamicPorts(req *placement.Request, ports []uint16) error {
+	if len(ports) != req.DynamicPorts {
+		return fmt.Errorf("%d dynamic ports of %d", len(ports), req.DynamicPorts)
+	}
+	for i, number := range ports {
+		own := slices.ContainsFunc(req.Ports, func(port placement.Port) bool { return port.Number == number })
+		if number == 0 || own || i > 0 && number <= ports[i-1] {
+			return fmt.Errorf("dynamic port %d is none, or not the only one", number)
 		}
 	}
 	return nil

@@ -159,7 +159,7 @@ func (c *planCheck) schedule(spec *reservation.Spec) error {
 func (c *planCheck) claim(id string, slot *reservation.Slot, claim *reservation.Claim) error {
 	a := c.allocations[claim.ID]
 	if a == nil || a.state != running || a.node.ID != slot.Node || a.namespace() != claim.Namespace ||
-		!slices.Equal(claim.Devices, deviceList(a.devices)) {
+		!slices.Equal(claim.Devices, deviceList(a.taken().Devices)) {
 		return fmt.Errorf("instance %q is not on node %q with its slot", claim.ID, slot.Node)
 	}
 	if err := checkParts(claim, a.resources); err != nil {

@@ -26,6 +26,7 @@ type candidate struct {
 	existing   *allocation // and nothing else, if not nil
 	class      *index.Class
 	devices    []uint16
+	ports      []uint16 // dynamic ones
 	generation uint64
 	claim      *reservation.PlanChange  // of a slot
 	asks       []reservation.PlanChange // of a claim that has to wait: nothing else is set
@@ -60,6 +61,7 @@ func (st *state) find(now time.Time, req *placement.Request, nodeID string) (can
 		return candidate{}, both(err, exceeded)
 	}
 	to.class, to.devices, to.generation = q.Class, st.index.Devices(q, to.Row, to.held), generation
+	to.ports = st.index.DynamicPorts(q, to.Row)
 	return to, nil
 }
 
@@ -241,6 +243,10 @@ type Decision struct {
 	NodeID string `json:"nodeID"`
 	// Devices are the indices of the GPUs taken, in ascending order.
 	Devices []int `json:"devices,omitempty"`
+	// Ports are those that the request claims, and DynamicPorts those that it got
+	// beside them, both in ascending order.
+	Ports        []placement.Port `json:"ports,omitempty"`
+	DynamicPorts []uint16         `json:"dynamicPorts,omitempty"`
 	// Score from 0 to 1000 between the bounds of the request's score, for
 	// people; it does not order nodes of different requests.
 	Score int `json:"score"`

@@ -36,6 +36,8 @@ type Allocation struct {
 	NodeID string `json:"nodeID"`
 	// Devices are the indices of the GPUs taken, in ascending order.
 	Devices []int `json:"devices,omitempty"`
+	// DynamicPorts are those that it got, in ascending order.
+	DynamicPorts []uint16 `json:"dynamicPorts,omitempty"`
 	// Score of the decision, from 0 to 1000.
 	Score int             `json:"score"`
 	State AllocationState `json:"state"`
@@ -67,7 +69,7 @@ type allocation struct {
 	asked      *placement.Resources // by the request, where a resize changed resources
 	node       *node
 	prev, next *allocation
-	devices    []uint16
+	numbered   *index.Taken // GPUs and dynamic ports; nil is none
 	placed     time.Time
 	generation uint64
 	version    uint64
@@ -122,9 +124,26 @@ func (a *allocation) answers(req *placement.Request, class *index.Class) bool {
 		(a.resources.Equal(req.Resources) || a.asked != nil && a.asked.Equal(req.Resources))
 }
 
+// taken is what the instance has of its node by number.
+func (a *allocation) taken() index.Taken {
+	if a.numbered == nil {
+		return index.Taken{}
+	}
+	return *a.numbered
+}
+
+// take gives the instance GPUs and dynamic ports, in place of those that it had.
+func (a *allocation) take(devices, ports []uint16) {
+	a.numbered = nil
+	if len(devices) > 0 || len(ports) > 0 {
+		a.numbered = &index.Taken{Devices: devices, Ports: ports}
+	}
+}
+
 func (a *allocation) decision() Decision {
 	return Decision{
-		ID: a.id, NodeID: a.node.ID, Devices: deviceList(a.devices), Score: int(a.score),
+		ID: a.id, NodeID: a.node.ID, Devices: deviceList(a.taken().Devices), Score: int(a.score),
+		Ports: slices.Clone(a.class.Request().Ports), DynamicPorts: slices.Clone(a.taken().Ports),
 		Reason:     reasonFor(a.class.Request().Preferences.Strategy),
 		Generation: a.generation, Version: a.version, Token: a.token,
 	}
@@ -133,8 +152,9 @@ func (a *allocation) decision() Decision {
 // info describes the instance, which is on a node.
 func (a *allocation) info(nodeID string) Allocation {
 	info := Allocation{
-		Request: a.request().Clone(), NodeID: nodeID, Devices: deviceList(a.devices), Score: int(a.score),
-		State: a.state.public(), Generation: a.generation, Version: a.version, Token: a.token,
+		Request: a.request().Clone(), NodeID: nodeID, Devices: deviceList(a.taken().Devices), Score: int(a.score),
+		DynamicPorts: slices.Clone(a.taken().Ports),
+		State:        a.state.public(), Generation: a.generation, Version: a.version, Token: a.token,
 		Placed: a.placed, Overstayed: a.overstayed,
 	}
 	if a.eviction != nil {
@@ -202,9 +222,10 @@ func (st *state) place(c *Placed, out *outcome) []quota.Usage {
 		class = st.index.Class(c.rules)
 	}
 	a := &allocation{
-		id: c.ID, class: class, resources: c.Resources.Clone(), devices: slices.Clone(c.Devices),
+		id: c.ID, class: class, resources: c.Resources.Clone(),
 		placed: st.now, generation: c.Generation, version: st.seq, token: st.token, score: uint16(c.Score),
 	}
+	a.take(slices.Clone(c.Devices), slices.Clone(c.DynamicPorts))
 	if old := st.allocations[a.id]; old != nil {
 		st.edit(old.node)
 		old.state, old.version = stale, st.seq
@@ -226,7 +247,7 @@ func (st *state) addToNode(a *allocation, n *node) {
 	a.node = n
 	st.edit(n).link(a)
 	a.class = st.index.Retain(a.class)
-	st.index.Occupy(n.row, a.class, &a.resources, a.devices)
+	st.index.Occupy(n.row, a.class, &a.resources, a.taken())
 	if a.state == running {
 		st.index.Join(n.row, a.class)
 	}
@@ -257,7 +278,7 @@ func (st *state) release(a *allocation, out *outcome) {
 		st.leave(a, out)
 		st.index.Leave(a.node.row, a.class)
 	}
-	st.index.Vacate(a.node.row, a.class, &a.resources, a.devices)
+	st.index.Vacate(a.node.row, a.class, &a.resources, a.taken())
 	st.index.Release(a.class)
 	st.cancelEviction(a)
 	record.unlink(a)

@@ -110,7 +110,7 @@ func (st *state) stay(a *allocation, asked time.Time, out *outcome) {
 	st.applyPlan([]reservation.PlanChange{{Kind: reservation.Arrive, Stay: &reservation.Stay{
 		ID: a.id, Namespace: a.namespace(), Node: a.node.ID,
 		Load:    placement.OneInstance(a.resources),
-		Devices: deviceList(a.devices), Window: window, Yield: req.Yield, Priority: req.Priority,
+		Devices: deviceList(a.taken().Devices), Window: window, Yield: req.Yield, Priority: req.Priority,
 		Told: !asked.IsZero(), Due: asked, Overstayed: a.overstayed,
 	}}}, out)
 }
@@ -162,7 +162,8 @@ func (st *state) findClaim(now time.Time, id string, req *placement.Request) (ca
 	terms := st.index.Verdict(&q, n.row).Terms
 	return candidate{
 		Choice: index.Choice{Row: n.row, Terms: terms},
-		class:  q.Class, devices: packed(claim.Claim.Devices), generation: generation, claim: claim,
+		class:  q.Class, devices: packed(claim.Claim.Devices), ports: st.index.DynamicPorts(&q, n.row),
+		generation: generation, claim: claim,
 	}, nil
 }
 
@@ -212,7 +213,7 @@ func (st *state) resizeClaim(a *allocation, out *outcome) {
 			if c := &slot.Claims[i]; c.ID == a.id {
 				c.Held = a.covered.Amounts
 				c.Excess = st.chargeOf(a)
-				c.Devices = deviceList(a.devices)
+				c.Devices = deviceList(a.taken().Devices)
 			}
 		}
 	}
@@ -343,7 +344,7 @@ func (st *state) counted(n *node) index.Hold {
 		}
 		c.Resources, _ = c.Resources.Add(a.resources)
 		c.Instances++
-		for _, d := range a.devices {
+		for _, d := range a.taken().Devices {
 			for len(c.Devices) <= int(d) {
 				c.Devices = append(c.Devices, 0)
 			}

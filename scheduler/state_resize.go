@@ -70,10 +70,10 @@ func (st *state) tooLarge(a *allocation, name placement.ResourceName) error {
 // resizeDevices returns the devices for another amount of GPU: those that the
 // instance has, as far as it still needs them, and others as for a new one.
 func (st *state) resizeDevices(a *allocation, amount int64, held *index.Hold) ([]uint16, error) {
-	was, has := a.resources.GPU, deviceList(a.devices)
+	was, has := a.resources.GPU, deviceList(a.taken().Devices)
 	switch {
 	case amount == was:
-		return a.devices, nil
+		return a.taken().Devices, nil
 	case was != 0 && amount != 0 && fractional(amount) != fractional(was):
 		return nil, placement.Conflict(placement.KindAllocation, a.id, "cannot turn a fraction of a device into whole ones or back")
 	}
@@ -106,14 +106,15 @@ func (c *Resized) apply(st *state, out *outcome) {
 	if a.covered == nil {
 		st.leave(a, out)
 	}
-	st.index.Vacate(a.node.row, a.class, &a.resources, a.devices)
+	st.index.Vacate(a.node.row, a.class, &a.resources, a.taken())
 	if a.asked == nil {
 		asked := a.resources
 		a.asked = &asked
 	}
 	st.recharge(a, c.Resources.Clone())
-	a.devices, a.version = slices.Clone(c.Devices), st.seq
-	st.index.Occupy(a.node.row, a.class, &a.resources, a.devices)
+	a.take(slices.Clone(c.Devices), a.taken().Ports)
+	a.version = st.seq
+	st.index.Occupy(a.node.row, a.class, &a.resources, a.taken())
 	st.resizeClaim(a, out)
 	st.stay(a, before.Due, out)
 	out.roomOn(st, a.node.ID)

@@ -94,15 +94,17 @@ func (i *instanceItem) restore(r *restorer) error {
 	case i.State != stale && st.allocations[i.ID] != nil:
 		return placement.Conflict(placement.KindAllocation, i.ID, "is there twice")
 	}
-	req := placement.Request{ID: i.ID, Resources: i.Resources}
-	if err := st.checkInstance(&req, r.node, i.Devices, i.Generation); err != nil {
+	rules := r.classes[i.Class].Request()
+	req := placement.Request{ID: i.ID, Resources: i.Resources, Ports: rules.Ports, DynamicPorts: rules.DynamicPorts}
+	if err := st.checkInstance(&req, r.node, index.Taken{Devices: i.Devices, Ports: i.Ports}, i.Generation); err != nil {
 		return err
 	}
 	a := &allocation{
-		id: i.ID, class: r.classes[i.Class], resources: i.Resources, asked: i.Asked, devices: i.Devices,
+		id: i.ID, class: r.classes[i.Class], resources: i.Resources, asked: i.Asked,
 		placed: i.Placed, generation: i.Generation, version: i.Version, token: i.Token, score: i.Score,
 		state: i.State, overstayed: i.Overstayed,
 	}
+	a.take(i.Devices, i.Ports)
 	if a.state == stale {
 		st.stale[a.id] = append(st.stale[a.id], a)
 		slices.SortFunc(st.stale[a.id], compareAllocations)
@@ -197,7 +199,7 @@ func (st *state) restorePlan(wire reservation.Snapshot) error {
 		a := st.allocations[stay.ID]
 		_, stands := check.stands[stay.ID]
 		if a == nil || a.state != running || a.node.ID != stay.Node || !a.resources.Equal(stay.Load.Resources) || stands ||
-			stay.Load.Instances != 1 || !slices.Equal(stay.Devices, deviceList(a.devices)) ||
+			stay.Load.Instances != 1 || !slices.Equal(stay.Devices, deviceList(a.taken().Devices)) ||
 			i > 0 && stay.ID <= wire.Stays[i-1].ID {
 			return fmt.Errorf("instance %q does not stay on node %q", stay.ID, stay.Node)
 		}

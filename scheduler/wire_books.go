@@ -137,6 +137,7 @@ func reportFields(c *codec.Coder, r *Report) {
 	codec.Message(c, 1, &r.Request, requestFields)
 	codec.Ints(c, 2, &r.Devices)
 	codec.Int(c, 3, &r.Generation)
+	codec.Ints(c, 4, &r.DynamicPorts)
 }
 
 func workloadFields(c *codec.Coder, w *WorkloadClass) {

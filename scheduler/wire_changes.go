@@ -58,6 +58,7 @@ func (c *Placed) fields(m *codec.Coder) {
 	codec.Int(m, 4, &c.Score)
 	codec.Int(m, 5, &c.Generation)
 	codec.Optional(m, 6, &c.Claim, planChangeFields)
+	codec.Ints(m, 7, &c.DynamicPorts)
 }
 
 // placedRequest is requestFields of the request that was placed.

@@ -31,6 +31,18 @@ func nodeFields(c *codec.Coder, n *placement.Node) {
 	codec.Map(c, 7, &n.Overcommit, ratioField)
 	codec.Map(c, 8, &n.Labels, codec.Name[string])
 	codec.List(c, 9, &n.Taints, taintFields)
+	codec.List(c, 10, &n.ReservedPorts, portFields)
+	codec.Message(c, 11, &n.DynamicPorts, portRangeFields)
+}
+
+func portFields(c *codec.Coder, p *placement.Port) {
+	codec.Int(c, 1, &p.Number)
+	codec.Int(c, 2, &p.Protocol)
+}
+
+func portRangeFields(c *codec.Coder, r *placement.PortRange) {
+	codec.Int(c, 1, &r.First)
+	codec.Int(c, 2, &r.Last)
 }
 
 func devicesFields(c *codec.Coder, d *placement.Devices) {
@@ -65,11 +77,12 @@ func rulesFields(c *codec.Coder, r *placement.Request) {
 	codec.Name(c, 3, &r.Namespace)
 	codec.Name(c, 4, &r.Group)
 	codec.Map(c, 5, &r.Labels, codec.Name[string])
-	codec.Ints(c, 6, &r.Ports)
+	codec.List(c, 6, &r.Ports, portFields)
 	codec.Int(c, 7, &r.Priority)
 	codec.Int(c, 8, &r.Duration)
 	codec.Bool(c, 9, &r.Yield)
 	codec.Message(c, 10, &r.Preferences, preferencesFields)
+	codec.Int(c, 11, &r.DynamicPorts)
 }
 
 func preferencesFields(c *codec.Coder, p *placement.Preferences) {

@@ -211,6 +211,7 @@ type instanceItem struct {
 	Score      uint16               `json:"score"`
 	State      allocationState      `json:"state,omitempty"`
 	Overstayed bool                 `json:"overstayed,omitempty"`
+	Ports      []uint16             `json:"dynamicPorts,omitempty"`
 }
 
 func (i *instanceItem) fields(c *codec.Coder) {
@@ -226,6 +227,7 @@ func (i *instanceItem) fields(c *codec.Coder) {
 	codec.Int(c, 10, &i.Score)
 	codec.Int(c, 11, &i.State)
 	codec.Bool(c, 12, &i.Overstayed)
+	codec.Ints(c, 13, &i.Ports)
 }
 
 // quotaItem is a quota and the version of its spec.

@@ -58,7 +58,7 @@ func messages() []message {
 		typed[headItem](), typed[releasedItem](), typed[nodeItem](), typed[classItem](), typed[instanceItem](),
 		typed[quotaItem](), typed[unsettledItem](),
 
-		described("placement.Node", nodeFields), described("placement.Devices", devicesFields),
+		described("placement.Node", nodeFields), described("placement.Port", portFields), described("placement.PortRange", portRangeFields), described("placement.Devices", devicesFields),
 		described("placement.Resources", resourcesFields), described("placement.Ratio", ratioFields),
 		described("placement.Taint", taintFields), described("placement.Request", requestFields),
 		described("placement.Preferences", preferencesFields), described("placement.Preference", preferenceFields),

@@ -134,7 +134,7 @@ func (s *stand) request(rules string) placement.Request {
 	case "taint":
 		r.Preferences = placement.Preferences{}.TolerateExists("")
 	case "ports":
-		r.Ports = []uint16{uint16(1 + s.random.IntN(60_000))}
+		r.Ports = []placement.Port{{Number: uint16(1 + s.random.IntN(60_000))}}
 	case "near":
 		r.Labels = map[string]string{"app": r.Group}
 		r.Preferences = placement.Preferences{}.Near(placement.Attract(placement.Equal("app", r.Group)).Within("rack"))
@@ -193,7 +193,7 @@ func (s *stand) place(r *placement.Request, engine string) bool {
 		return false
 	}
 	s.x.Retain(c)
-	s.x.Occupy(row, c, &r.Resources, nil)
+	s.x.Occupy(row, c, &r.Resources, Taken{})
 	s.x.Join(row, c)
 	s.plain[row].free, _ = s.plain[row].free.Sub(r.Resources)
 	s.running = append(s.running, running{row, c, r.Resources})
@@ -204,7 +204,7 @@ func (s *stand) releaseOldest() {
 	old := &s.running[s.next]
 	s.next++
 	s.x.Leave(old.row, old.class)
-	s.x.Vacate(old.row, old.class, &old.amounts, nil)
+	s.x.Vacate(old.row, old.class, &old.amounts, Taken{})
 	s.x.Release(old.class)
 	s.plain[old.row].free, _ = s.plain[old.row].free.Add(old.amounts)
 	if s.next > 1<<20 {

@@ -12,20 +12,26 @@ type Hold struct {
 	Devices []int64
 }
 
+// Taken is what an instance has of its node by number: its GPUs and its dynamic
+// ports.
+type Taken struct {
+	Devices, Ports []uint16
+}
+
 // Occupy puts an instance on the books of a node: its amounts, its devices,
 // its ports and its place among the instances. More than is free is accepted;
-// the sum of what is on the books of a node must fit an int64. It takes
-// constant time.
-func (x *Index) Occupy(row Row, c *Class, r *placement.Resources, devices []uint16) {
-	x.book(row, c, r, devices, 1)
+// the sum of what is on the books of a node must fit an int64. It takes time in
+// proportion to the devices and ports.
+func (x *Index) Occupy(row Row, c *Class, r *placement.Resources, taken Taken) {
+	x.book(row, c, r, taken, 1)
 }
 
 // Vacate undoes Occupy with the same arguments.
-func (x *Index) Vacate(row Row, c *Class, r *placement.Resources, devices []uint16) {
-	x.book(row, c, r, devices, -1)
+func (x *Index) Vacate(row Row, c *Class, r *placement.Resources, taken Taken) {
+	x.book(row, c, r, taken, -1)
 }
 
-func (x *Index) book(row Row, c *Class, r *placement.Resources, devices []uint16, sign int64) {
+func (x *Index) book(row Row, c *Class, r *placement.Resources, taken Taken, sign int64) {
 	if len(r.Custom) > 0 {
 		x.use(r, int32(sign))
 	}
@@ -39,13 +45,11 @@ func (x *Index) book(row Row, c *Class, r *placement.Resources, devices []uint16
 			x.spend(row, x.register(placement.ResourceName(name)), sign*amount)
 		}
 	}
-	if len(devices) > 0 {
+	if len(taken.Devices) > 0 {
 		x.register(placement.NameGPU)
-		x.useGPUs(row, devices, sign*min(r.GPU, placement.Device))
+		x.useGPUs(row, taken.Devices, sign*min(r.GPU, placement.Device))
 	}
-	for _, port := range c.request.Ports {
-		x.claimPort(row, port, int32(sign))
-	}
+	x.claimPorts(row, c, taken.Ports, int32(sign))
 	x.nodes[row].instances += sign
 	x.changed(row)
 }
@@ -93,18 +97,6 @@ func (x *Index) SetHeld(row Row, held Hold) {
 	x.held.put(row, n.hold != nil)
 	x.measureGPUs(row)
 	x.changed(row)
-}
-
-func (x *Index) claimPort(row Row, port uint16, delta int32) {
-	claims := x.ports[port]
-	if claims == nil {
-		claims = new(domainCounts)
-		x.ports[port] = claims
-	}
-	claims.add(int32(row), delta, len(x.nodes), x.limits.denseDomains)
-	if claims.nonzero == 0 {
-		delete(x.ports, port)
-	}
 }
 
 // Used returns what is on the books of the node, on broken GPUs as well.

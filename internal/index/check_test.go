@@ -112,7 +112,7 @@ func (w *world) checkWithout(t require.TestingT, s *Survey, r *placement.Request
 	var gone []Absent
 	for j, instance := range instances {
 		if instance.counts && (i+j)%(1+i%3) == 0 {
-			gone = append(gone, Absent{w.x.Class(&instance.request), &instance.request.Resources, instance.devices})
+			gone = append(gone, Absent{w.x.Class(&instance.request), &instance.request.Resources, instance.Taken})
 			continue
 		}
 		n.instances = append(n.instances, instance)
@@ -147,6 +147,7 @@ func (w *world) checkNode(t require.TestingT, q *Query, r *placement.Request, n 
 	}
 	if len(failures) == 0 {
 		w.checkDevices(t, r, n, w.x.Devices(q, n.row, nil), &n.held)
+		require.Equal(t, n.dynamicPorts(r), w.x.DynamicPorts(q, n.row))
 		if r.Preferences.Strategy == placement.LeastFragmentation {
 			require.Equal(t, w.m.gradient(r, n), verdict.Gradient)
 		}
@@ -228,7 +229,7 @@ func (w *world) rebuilt() (*Index, map[Row]Row) {
 		for _, instance := range n.instances {
 			c := x.Class(&instance.request)
 			x.Retain(c)
-			x.Occupy(row, c, &instance.request.Resources, instance.devices)
+			x.Occupy(row, c, &instance.request.Resources, instance.Taken)
 			if instance.counts {
 				x.Join(row, c)
 			}
@@ -256,6 +257,7 @@ func (w *world) checkRebuilt(t require.TestingT, r placement.Request) {
 		require.Equal(t, x.most[is], w.x.most[was])
 		require.Equal(t, x.whole[is], w.x.whole[was])
 		require.Equal(t, x.full.has(is), w.x.full.has(was))
+		require.Equal(t, x.nodes[is].dynamicFree, w.x.nodes[was].dynamicFree)
 	}
 	w.checkInvariants(t)
 }

@@ -77,7 +77,7 @@ func (x *Index) Class(req *placement.Request) *Class {
 	shared := *req
 	shared.ID, shared.Resources = "", placement.Resources{}
 	c := &Class{request: shared.Clone(), rules: string(rules)}
-	slices.Sort(c.request.Ports)
+	slices.SortFunc(c.request.Ports, placement.Port.Compare)
 	x.learn(c)
 	return c
 }

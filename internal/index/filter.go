@@ -46,7 +46,13 @@ func (x *Index) filters(p *probe) []filter {
 	}
 	add(placement.Reason{Kind: placement.ReasonInstances}, instancesRule{})
 	for _, test := range p.ports {
-		add(portReason(test.port), portRule(test))
+		add(portReason(test.port.String(), 0), portRule{test})
+		if test.reserved != nil {
+			add(portReason(test.port.String(), -1), reservedPortRule{test})
+		}
+	}
+	if p.dynamic > 0 {
+		add(portReason("dynamic", 0), dynamicPortRule{p})
 	}
 	for _, a := range p.asks {
 		add(placement.Reason{Kind: placement.ReasonResource, Name: a.name}, resourceRule{a, false})
@@ -120,18 +126,6 @@ func (r instancesRule) fails(x *Index, row Row) (int64, bool) {
 	}
 	return n.instances + n.heldInstances() + 1 - n.spec.MaxInstances, true
 }
-
-// portRule refuses nodes on which a port is claimed.
-type portRule portTest
-
-func (r portRule) mark(_ *Index, _, fail bitset) (from, to int) {
-	for row := range r.claims.each {
-		fail.set(Row(row))
-	}
-	return 0, len(fail)
-}
-
-func (r portRule) fails(_ *Index, row Row) (int64, bool) { return 0, r.claims.at(int32(row)) > 0 }
 
 // resourceRule refuses nodes with too little of a dimension beside what is used.
 // What is not asked is asked of overused nodes alone: they may have less than

@@ -20,7 +20,7 @@ import "github.com/rads-project/constellation/placement"
 
 // fits reports whether a node passes all filters.
 func (x *Index) fits(p *probe, row Row) bool {
-	return !p.nowhere && p.eligible.has(row) && x.hasRoom(p, row) && p.admits(row)
+	return !p.nowhere && p.eligible.has(row) && x.hasRoom(p, row) && x.admits(p, row)
 }
 
 // hasRoom reports whether a node takes another instance and has the amounts,
@@ -32,7 +32,7 @@ func (x *Index) hasRoom(p *probe, row Row) bool {
 // fitsExactly reports whether an eligible node that is not full passes the
 // other filters: amounts, ports and domains.
 func (x *Index) fitsExactly(p *probe, row Row) bool {
-	return !p.nowhere && x.holdsAmounts(p, row) && p.admits(row)
+	return !p.nowhere && x.holdsAmounts(p, row) && x.admits(p, row)
 }
 
 // holdsAmounts reports whether a node has room for amounts of dimensions that
@@ -52,11 +52,9 @@ func (x *Index) holdsAmounts(p *probe, row Row) bool {
 }
 
 // admits reports whether a node passes the rules on ports and domains.
-func (p *probe) admits(row Row) bool {
-	for i := range p.ports {
-		if p.ports[i].claims.at(int32(row)) > 0 {
-			return false
-		}
+func (x *Index) admits(p *probe, row Row) bool {
+	if !x.givesPorts(p, row) {
+		return false
 	}
 	for i := range p.tests {
 		if !p.tests[i].passes(row) {
@@ -77,7 +75,7 @@ func (x *Index) Evaluate(q *Query, row Row, held *Hold) (placement.Terms, bool) 
 	if held == nil {
 		return terms, x.fits(p, row)
 	}
-	ok := p.eligible.has(row) && !x.overused.has(row) && !x.nodes[row].fullBeside(held.Instances) && !p.nowhere && p.admits(row)
+	ok := p.eligible.has(row) && !x.overused.has(row) && !x.nodes[row].fullBeside(held.Instances) && !p.nowhere && x.admits(p, row)
 	for _, a := range p.asks {
 		ok = ok && x.missing(row, a, held) <= 0
 	}

@@ -74,6 +74,10 @@ func drawNode(d dice, id string) placement.Node {
 			}
 		}
 	}
+	n.ReservedPorts = drawPorts(d, 6)
+	if d.one(2) {
+		n.DynamicPorts = placement.PortRange{First: uint16(d.from(78, 80)), Last: uint16(d.from(80, 84))}
+	}
 	if int(d.from(0, 3)) == 0 {
 		n.Reserved.CPU = n.Capacity.CPU / 3
 		n.Overcommit = map[placement.ResourceName]placement.Ratio{"cpu": {Numerator: 3, Denominator: 2}}
@@ -85,6 +89,19 @@ func drawNode(d dice, id string) placement.Node {
 		}
 	}
 	return n
+}
+
+// drawPorts draws each of a few ports one time in so many.
+func drawPorts(d dice, n int) []placement.Port {
+	var ports []placement.Port
+	for _, port := range []placement.Port{
+		{Number: 80}, {Number: 80, Protocol: placement.UDP}, {Number: 81, Protocol: placement.UDP}, {Number: 443},
+	} {
+		if d.one(n) {
+			ports = append(ports, port)
+		}
+	}
+	return ports
 }
 
 func drawTaint(d dice, key string) placement.Taint {
@@ -267,11 +284,8 @@ func (w *world) drawNewRequest(d dice) placement.Request {
 	if int(d.from(0, 4)) == 0 {
 		r.Resources = r.Resources.With("unheard", 1)
 	}
-	for _, port := range []uint16{80, 443} {
-		if int(d.from(0, 3)) == 0 {
-			r.Ports = append(r.Ports, port)
-		}
-	}
+	r.Ports = drawPorts(d, 5)
+	r.DynamicPorts = max(0, int(d.from(-4, 3)))
 	if int(d.from(0, 3)) > 0 {
 		r.Preferences = drawRules(d)
 	}

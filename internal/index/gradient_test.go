@@ -46,7 +46,7 @@ func TestGradientsFollow(t *testing.T) {
 				}
 				q := w.query(&r)
 				if choice, ok := w.checkBest(t, q, &r); ok {
-					w.occupy(w.m.at(choice.Row), r, w.x.Devices(q, choice.Row, nil))
+					w.occupy(w.m.at(choice.Row), r, w.taken(q, choice.Row))
 				}
 				if round == rounds/2 { // one that is larger than all others comes and goes
 					w.add(placement.Node{ID: "large", Capacity: placement.Resources{CPU: 1 << 20, GPU: 64 * placement.Device}})

@@ -82,11 +82,14 @@ func (h history) overcommit(t *rapid.T) { h.overcommitOn(t, h.node(t)) }
 
 func (h history) overcommitOn(t *rapid.T, n *modelNode) {
 	r := h.drawRequest(drawDice(t))
-	var devices []uint16
+	var taken Taken
 	for range (r.Resources.GPU + 999) / 1000 {
-		devices = append(devices, uint16(len(devices)))
+		taken.Devices = append(taken.Devices, uint16(len(taken.Devices)))
 	}
-	h.occupy(n, r, devices)
+	for range r.DynamicPorts {
+		taken.Ports = append(taken.Ports, uint16(79+len(taken.Ports)))
+	}
+	h.occupy(n, r, taken)
 }
 
 func (h history) ask(t *rapid.T) {

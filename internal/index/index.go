@@ -66,7 +66,7 @@ type Index struct {
 	// What rules look at.
 	labels     map[string]*labelKey
 	taints     taintLists
-	ports      map[uint16]*domainCounts
+	ports      portTable
 	topologies map[string]*topology
 	sets       setCache
 	nodeLog    changeLog
@@ -98,7 +98,6 @@ func newIndex(cfg Config, limits limits) *Index {
 		cfg:        cfg,
 		limits:     limits,
 		labels:     make(map[string]*labelKey),
-		ports:      make(map[uint16]*domainCounts),
 		running:    make(map[Row][]*Class),
 		topologies: make(map[string]*topology),
 	}
@@ -106,6 +105,7 @@ func newIndex(cfg Config, limits limits) *Index {
 		x.named[i] = -1
 	}
 	x.taints.init()
+	x.ports.init()
 	x.sets.init()
 	x.classes.init()
 	x.counters.init()

@@ -44,7 +44,7 @@ func (w *world) churn(d dice) {
 		r := w.drawRequest(d)
 		q := w.query(&r)
 		if choice, ok := w.x.Best(q); ok {
-			w.occupy(w.m.at(choice.Row), r, w.x.Devices(q, choice.Row, nil))
+			w.occupy(w.m.at(choice.Row), r, w.taken(q, choice.Row))
 		}
 		n := w.m.nodes[d.IntN(len(w.m.nodes))]
 		switch d.IntN(8) {
@@ -124,8 +124,8 @@ func TestOrderOfAddingDoesNotMatter(t *testing.T) {
 		if ok {
 			require.Equal(t, a.x.nodes[ca.Row].join, b.x.nodes[cb.Row].join)
 			require.Equal(t, ca.Terms, cb.Terms)
-			a.occupy(a.m.at(ca.Row), r, a.x.Devices(qa, ca.Row, nil))
-			b.occupy(b.m.at(cb.Row), r, b.x.Devices(qb, cb.Row, nil))
+			a.occupy(a.m.at(ca.Row), r, a.taken(qa, ca.Row))
+			b.occupy(b.m.at(cb.Row), r, b.taken(qb, cb.Row))
 		}
 	}
 }

@@ -15,7 +15,9 @@ type node struct {
 	hold      *hold // nil without holds
 	instances int64
 	taints    int32 // number of its list in Index.taints
-	state     State
+	// dynamicFree is how many dynamic ports it has left; see port.go.
+	dynamicFree uint16
+	state       State
 }
 
 // hold is what reservations hold of a node. Only few nodes have any at a
@@ -169,6 +171,7 @@ func (x *Index) describe(row Row, before, after *placement.Node) {
 	x.moveDomains(row, before, after)
 	x.relabel(row, before, after)
 	x.retaint(row, before, after)
+	x.describePorts(row, before, after)
 	x.nodeLog.add(row, x.limits.changeLog)
 }
 

@@ -4,7 +4,6 @@ import (
 	"maps"
 	"slices"
 	"sort"
-	"strconv"
 
 	"github.com/rads-project/constellation/placement"
 )
@@ -31,8 +30,8 @@ type modelNode struct {
 
 type modelInstance struct {
 	request placement.Request
-	devices []uint16
-	counts  bool // joined
+	Taken
+	counts bool // joined
 }
 
 func newModel(cfg Config) *model {
@@ -70,7 +69,7 @@ func (n *modelNode) deviceLeft(held *Hold) []int64 {
 func (n *modelNode) deviceUsed(i int) int64 {
 	used := int64(0)
 	for _, instance := range n.instances {
-		if slices.Contains(instance.devices, uint16(i)) {
+		if slices.Contains(instance.Devices, uint16(i)) {
 			used += min(1000, instance.request.Resources.GPU)
 		}
 	}
@@ -81,7 +80,7 @@ func (n *modelNode) deviceUsed(i int) int64 {
 func (n *modelNode) devicesOver() int64 {
 	used := make(map[uint16]int64)
 	for _, instance := range n.instances {
-		for _, device := range instance.devices {
+		for _, device := range instance.Devices {
 			used[device] += min(1000, instance.request.Resources.GPU)
 		}
 	}
@@ -297,9 +296,18 @@ func (m *model) failures(r *placement.Request, n *modelNode, held *Hold) []Failu
 		fail(placement.Reason{Kind: placement.ReasonInstances}, int64(len(n.instances))+held.Instances+1-limit)
 	}
 	for _, port := range r.Ports {
-		if slices.ContainsFunc(n.instances, func(i *modelInstance) bool { return slices.Contains(i.request.Ports, port) }) {
-			fail(placement.Reason{Kind: placement.ReasonPort, Detail: strconv.Itoa(int(port))}, 0)
+		taken := func(i *modelInstance) bool {
+			return slices.Contains(i.request.Ports, port) || slices.Contains(i.Ports, port.Number)
 		}
+		if slices.ContainsFunc(n.instances, taken) {
+			fail(placement.Reason{Kind: placement.ReasonPort, Detail: port.String()}, 0)
+		}
+		if slices.Contains(n.spec.ReservedPorts, port) {
+			fail(placement.Reason{Kind: placement.ReasonPort, Index: -1, Detail: port.String()}, 0)
+		}
+	}
+	if missing := r.DynamicPorts - len(n.dynamicPorts(r)); missing > 0 {
+		fail(placement.Reason{Kind: placement.ReasonPort, Detail: "dynamic"}, int64(missing))
 	}
 	for name := range n.used() {
 		if missing := n.lacks(name, 0, nil); missing > 0 && r.Resources.Amount(name) == 0 {
@@ -321,6 +329,32 @@ func (m *model) failures(r *placement.Request, n *modelNode, held *Hold) []Failu
 		return placement.CompareReasons(failures[i].Reason, failures[j].Reason) < 0
 	})
 	return slices.Compact(failures)
+}
+
+// dynamicPorts returns those that a request gets on the node, too few if there are
+// no more.
+func (n *modelNode) dynamicPorts(r *placement.Request) []uint16 {
+	has := make(map[uint16]bool)
+	for _, ports := range [][]placement.Port{r.Ports, n.spec.ReservedPorts} {
+		for _, port := range ports {
+			has[port.Number] = true
+		}
+	}
+	for _, instance := range n.instances {
+		for _, port := range instance.request.Ports {
+			has[port.Number] = true
+		}
+		for _, number := range instance.Ports {
+			has[number] = true
+		}
+	}
+	var ports []uint16
+	for number := int(n.spec.DynamicPorts.First); number <= int(n.spec.DynamicPorts.Last); number++ {
+		if number > 0 && !has[uint16(number)] && len(ports) < r.DynamicPorts {
+			ports = append(ports, uint16(number))
+		}
+	}
+	return ports
 }
 
 func (m *model) ruleFailures(r *placement.Request, n *modelNode) []Failure {

@@ -30,6 +30,7 @@ type probe struct {
 	need      uint64 // packed word of asks
 	nowhere   bool   // asks for a dimension that no node has
 	ports     []portTest
+	dynamic   int // dynamic ports asked for
 	eligible  bitset
 	tests     []domainTest
 	soft      []softTest
@@ -38,12 +39,6 @@ type probe struct {
 	gradients *gradients   // of LeastFragmentation, once asked for
 	packs     dimensionSet // dimensions that count as in BinPack; see ordering.go
 	packed    int64        // boundOf packs
-}
-
-// portTest is a claimed port that the query claims too.
-type portTest struct {
-	port   uint16
-	claims *domainCounts
 }
 
 // domainTest is a hard rule as a range of counts: a node passes if its domain
@@ -103,11 +98,7 @@ func (x *Index) prepareFilters(q *Query) *probe {
 	for _, a := range p.asks {
 		p.nowhere = p.nowhere || a.dim < 0
 	}
-	for _, port := range q.Class.request.Ports {
-		if claims := x.ports[port]; claims != nil {
-			p.ports = append(p.ports, portTest{port, claims})
-		}
-	}
+	x.preparePorts(p)
 	if p.strategy == placement.LeastFragmentation && len(x.fragmentation.kinds) == 0 {
 		p.strategy = placement.Affinity // the same order without gradients
 	}

@@ -63,11 +63,11 @@ func (x *Index) prepareRules(q *Query) *probe {
 	rules.Resources = new(placement.Resources)
 	p := x.prepare(&rules)
 	q.overlay = rules.overlay
-	p.ports = p.ports[:0]
+	p.ports, p.dynamic = p.ports[:0], 0
 	return p
 }
 
-func (x *Index) meets(p *probe, row Row) bool { return p.eligible.has(row) && p.admits(row) }
+func (x *Index) meets(p *probe, row Row) bool { return p.eligible.has(row) && x.admits(p, row) }
 
 // ranking is a heap of nodes, the first in order on top.
 type ranking struct {

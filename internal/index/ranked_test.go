@@ -24,7 +24,7 @@ func TestRankedLooksAtRulesAlone(t *testing.T) {
 		}
 		r := w.drawRequest(d)
 		q := w.query(&r)
-		r.Resources, r.Ports = placement.Resources{}, nil
+		r.Resources, r.Ports, r.DynamicPorts = placement.Resources{}, nil, 0
 		bare := w.query(&r)
 		ranked := slices.Collect(w.x.Ranked(q))
 		for _, n := range w.m.nodes {

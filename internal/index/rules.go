@@ -17,7 +17,7 @@ import (
 type ruleWriter struct {
 	b     []byte
 	keys  []string
-	ports []uint16
+	ports []placement.Port
 }
 
 // request writes everything of a request but its ID and amounts. Labels and
@@ -32,11 +32,13 @@ func (w *ruleWriter) request(r *placement.Request) []byte {
 		w.text(r.Labels[key])
 	}
 	w.ports = append(w.ports[:0], r.Ports...)
-	slices.Sort(w.ports)
+	slices.SortFunc(w.ports, placement.Port.Compare)
 	w.number(int64(len(w.ports)))
 	for _, port := range w.ports {
-		w.number(int64(port))
+		w.number(int64(port.Number))
+		w.number(int64(port.Protocol))
 	}
+	w.number(int64(r.DynamicPorts))
 	w.number(int64(r.Priority))
 	w.number(int64(r.Duration))
 	w.flag(r.Yield)

@@ -15,7 +15,7 @@ import (
 func everyRule() placement.Request {
 	return placement.Request{
 		ID: "r", Namespace: "ns", Group: "g", Labels: map[string]string{"app": "x", "tier": "y"},
-		Resources: placement.Resources{CPU: 1}, Ports: []uint16{80, 443}, Priority: 1, Duration: 1, Yield: true,
+		Resources: placement.Resources{CPU: 1}, Ports: []placement.Port{{Number: 80}, {Number: 443}}, DynamicPorts: 1, Priority: 1, Duration: 1, Yield: true,
 		Preferences: placement.Preferences{
 			Strategy: placement.Spread,
 			Required: []placement.Constraint{placement.Equal("k", "a")},
@@ -121,10 +121,10 @@ func TestTheOrderOfSetsMakesNoClass(t *testing.T) {
 	want := x.Class(&base)
 	for range 20 {
 		r := everyRule() // its maps are ranged over in another order
-		r.Ports = []uint16{443, 80}
+		r.Ports = []placement.Port{{Number: 443}, {Number: 80}}
 		require.Same(t, want, x.Class(&r))
 	}
-	require.Equal(t, []uint16{80, 443}, want.Request().Ports)
+	require.Equal(t, []placement.Port{{Number: 80}, {Number: 443}}, want.Request().Ports)
 }
 
 // TestNeighboursAreToldApart has requests whose texts run into each other when

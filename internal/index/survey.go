@@ -188,7 +188,7 @@ func (x *Index) wholeFits(p *probe, row Row) bool {
 // emptied reports whether a node would pass the rules on domains, and has the
 // amounts, once nothing runs there any more.
 func (x *Index) emptied(p *probe, row Row) bool {
-	if !x.wholeFits(p, row) {
+	if !x.wholeFits(p, row) || !x.givesPortsEmpty(p, row) {
 		return false
 	}
 	return p.passesWithout(row, func(k *counter) int32 {
@@ -208,7 +208,7 @@ func (x *Index) emptied(p *probe, row Row) bool {
 // twin reports whether another node of the same description would pass the rules
 // on domains, and has the amounts.
 func (x *Index) twin(p *probe, row Row) bool {
-	if !x.wholeFits(p, row) {
+	if !x.wholeFits(p, row) || !x.givesPortsEmpty(p, row) {
 		return false
 	}
 	for i := range p.tests {

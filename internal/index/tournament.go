@@ -91,7 +91,7 @@ func (x *Index) leastGradient(p *probe, g *gradients, allowed bitset) Row {
 	for _, top := range g.tops {
 		best = x.winner(g, best, top)
 	}
-	if best == nobody || allowed.has(best) && p.admits(best) {
+	if best == nobody || allowed.has(best) && x.admits(p, best) {
 		return best
 	}
 	best = nobody
@@ -113,7 +113,7 @@ func (x *Index) leastGradient(p *probe, g *gradients, allowed bitset) Row {
 func (x *Index) winnerOf(p *probe, g *gradients, allowed bitset, w int, best Row) Row {
 	for word := allowed[w]; word != 0; word &= word - 1 {
 		row := Row(w<<6 + bits.TrailingZeros64(word))
-		if g.by[row] != unfit && x.winner(g, best, row) == row && p.admits(row) {
+		if g.by[row] != unfit && x.winner(g, best, row) == row && x.admits(p, row) {
 			best = row
 		}
 	}

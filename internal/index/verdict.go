@@ -1,10 +1,6 @@
 package index
 
-import (
-	"strconv"
-
-	"github.com/rads-project/constellation/placement"
-)
+import "github.com/rads-project/constellation/placement"
 
 // Failure is one rule that a node fails.
 type Failure struct {
@@ -96,8 +92,4 @@ func (p *compiledRules) groupOn(row Row) int64 {
 		return 0
 	}
 	return int64(p.group.domains.at(int32(row)))
-}
-
-func portReason(port uint16) placement.Reason {
-	return placement.Reason{Kind: placement.ReasonPort, Detail: strconv.Itoa(int(port))}
 }

@@ -11,7 +11,7 @@ import (
 type Absent struct {
 	Class     *Class
 	Resources *placement.Resources
-	Devices   []uint16
+	Taken
 }
 
 // FitsWithout reports whether the query that was surveyed would fit on a node
@@ -23,16 +23,8 @@ func (x *Index) FitsWithout(s *Survey, row Row, gone []Absent) bool {
 	if p.nowhere || !p.eligible.has(row) || !x.hasRoomWithout(p, row, gone) {
 		return false
 	}
-	for _, port := range p.ports {
-		claims := port.claims.at(int32(row))
-		for i := range gone {
-			if slices.Contains(gone[i].Class.request.Ports, port.port) {
-				claims--
-			}
-		}
-		if claims > 0 {
-			return false
-		}
+	if !x.givesPortsWithout(p, row, gone) {
+		return false
 	}
 	return p.passesWithout(row, func(k *counter) int32 {
 		on := int32(0)

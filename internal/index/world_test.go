@@ -64,12 +64,12 @@ func (w *world) query(r *placement.Request) *Query {
 }
 
 // occupy puts a request on a node, fitting or not.
-func (w *world) occupy(n *modelNode, r placement.Request, devices []uint16) {
+func (w *world) occupy(n *modelNode, r placement.Request, taken Taken) {
 	c := w.x.Class(&r)
 	w.x.Retain(c)
-	w.x.Occupy(n.row, c, &r.Resources, devices)
+	w.x.Occupy(n.row, c, &r.Resources, taken)
 	w.x.Join(n.row, c)
-	n.instances = append(n.instances, &modelInstance{r, devices, true})
+	n.instances = append(n.instances, &modelInstance{r, taken, true})
 }
 
 func (w *world) vacate(n *modelNode, i int) {
@@ -78,7 +78,7 @@ func (w *world) vacate(n *modelNode, i int) {
 	if instance.counts {
 		w.x.Leave(n.row, c)
 	}
-	w.x.Vacate(n.row, c, &instance.request.Resources, instance.devices)
+	w.x.Vacate(n.row, c, &instance.request.Resources, instance.Taken)
 	w.x.Release(c)
 	n.instances = slices.Delete(n.instances, i, i+1)
 }
@@ -107,8 +107,13 @@ func (w *world) place(t require.TestingT, r placement.Request) {
 	q := w.query(&r)
 	choice, ok := w.checkBest(t, q, &r)
 	if ok {
-		w.occupy(w.m.at(choice.Row), r, w.x.Devices(q, choice.Row, nil))
+		w.occupy(w.m.at(choice.Row), r, w.taken(q, choice.Row))
 	}
+}
+
+// taken returns what a query gets of a node that it fits on.
+func (w *world) taken(q *Query, row Row) Taken {
+	return Taken{w.x.Devices(q, row, nil), w.x.DynamicPorts(q, row)}
 }
 
 // id names things in the order they are made.
