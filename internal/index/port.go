@@ -221,7 +221,10 @@ func (x *Index) givesPortsWithout(p *probe, row Row, gone []Absent) bool {
 		test := &p.ports[i]
 		taken := test.taken(row)
 		for j := range gone {
-			if slices.Contains(gone[j].Class.request.Ports, test.port) || slices.Contains(gone[j].Ports, test.port.Number) {
+			if slices.Contains(gone[j].Class.request.Ports, test.port) {
+				taken--
+			}
+			if slices.Contains(gone[j].Ports, test.port.Number) {
 				taken--
 			}
 		}
