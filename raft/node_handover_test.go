@@ -1,7 +1,11 @@
 package raft_test
 
 import (
+	"context"
+	"errors"
 	"math/rand/v2"
+	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -162,5 +166,60 @@ func TestTransferToASilentVoter(t *testing.T) {
 		require.ErrorAs(t, err, &refused)
 		require.Equal(t, target, refused.ID)
 		require.True(t, c.Node(next).IsLeader())
+	})
+}
+
+// The voter that is to take over falls silent while the work is wound up, and the
+// only other one abstains: the transfer has failed, and the error says why.
+func TestTransferToASilentVoterInVain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sick := map[string]*atomic.Bool{"a": {}, "b": {}, "c": {}}
+		c := rafttest.Start(t, rafttest.Config{Edit: func(cfg *raft.Config) {
+			id := cfg.ID
+			cfg.Healthy = func() error {
+				if sick[id].Load() {
+					return errors.New("the database is gone")
+				}
+				return nil
+			}
+		}})
+		unfit, _ := boundCluster(c)
+		sick[unfit].Store(true)
+		leader := c.WaitLeader(others(c, unfit)...)
+		time.Sleep(10 * etMax)
+		target := slices.DeleteFunc(others(c, unfit), func(id string) bool { return id == leader })[0]
+		held := lead(t, c.Node(leader))
+		outcome := make(chan error, 1)
+		go func() { outcome <- c.Node(leader).Transfer(t.Context(), target) }()
+		synctest.Wait()
+		c.Crash(target)
+		time.Sleep(etMin + 10*time.Millisecond)
+		held.Release()
+		err := <-outcome
+		require.ErrorIs(t, err, raft.ErrTransferFailed)
+		require.ErrorIs(t, err, raft.ErrMemberSilent)
+		c.Start(target)
+		c.WaitLeader()
+	})
+}
+
+// Whoever asks for a resignation may leave before it is done: the node goes on.
+func TestResignOutlivesCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := rafttest.Start(t, rafttest.Config{})
+		leader, _ := boundCluster(c)
+		node := c.Node(leader)
+		held := lead(t, node)
+		ctx, leave := context.WithCancel(t.Context())
+		left := make(chan error, 1)
+		go func() { left <- node.Resign(ctx) }()
+		synctest.Wait()
+		leave()
+		require.ErrorIs(t, <-left, context.Canceled)
+		held.Release()
+		next := c.WaitLeader(others(c, leader)...)
+		time.Sleep(etMax)
+		require.NoError(t, c.Node(next).Transfer(t.Context(), leader))
+		require.True(t, node.IsLeader())
 	})
 }
