@@ -177,6 +177,7 @@ func TestTLSRotation(t *testing.T) {
 			time.Sleep(2 * time.Second)
 			return len(drain(atA)) + len(drain(atB))
 		}
+		synctest.Wait() // Until both serve: a request that comes before is answered 503.
 		require.Equal(t, 2, exchange())
 		time.Sleep(15 * time.Minute)
 		require.Equal(t, 2, exchange(), "connections that stand are not cut")
