@@ -190,11 +190,17 @@ func TestNothingIsShared(t *testing.T) {
 				journals[i] += string(r.Data) + "\n"
 			}
 			ctx, cancel := context.WithCancel(t.Context())
-			cancel()
+			defer cancel()
+			if !durable {
+				cancel()
+			}
 			for e := range s.Watch(ctx, 0) {
 				change, err := json.Marshal(e.Change)
 				require.NoError(t, err)
 				events[i] += fmt.Sprintf("%T %s\n", e.Change, change)
+				if e.Seq == s.Version() {
+					cancel()
+				}
 			}
 			require.Equal(t, durable, events[i] != "")
 			require.Equal(t, states[i], snapshot(t, s))

@@ -83,6 +83,7 @@ func (s *Scheduler) applyLocked(wanted bool, changes ...decided) []Event {
 		told = slices.Clone(out.events[before:])
 	}
 	if s.cfg.Journal != nil {
+		e.noteDerived(out.events[before:])
 		s.outbox.pending, s.outbox.events, s.outbox.last = append(s.outbox.pending, *e), out.events, e.seq
 	} else { // it is as durable as it will ever be
 		s.publishLocked(out.events)

@@ -70,6 +70,11 @@
 // changes are events, which [Config.Hooks] and [Scheduler.Watch] receive in order
 // once they are durable. No lock is held meanwhile: a hook may call the scheduler.
 //
+// A hook gets every event and must keep up. A watcher reads at its own pace, from
+// the sequence number that it names: what is no longer in memory it reads from the
+// journal, also after a restart. If the journal does not go back so far, the
+// watcher sees a gap in the sequence numbers and should read the state again.
+//
 // # Durability
 //
 // [Open] makes a scheduler with a [Journal], which keeps every entry:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"runtime"
 	"strings"
 	"sync"
@@ -421,23 +422,32 @@ func TestVersionIsOfWhatIsDurable(t *testing.T) {
 	})
 }
 
-func TestWatchAfterARestartShowsTheGap(t *testing.T) {
+// TestWatchGoesOnAfterARestart: with what the journal has of before.
+func TestWatchGoesOnAfterARestart(t *testing.T) {
 	journal := new(scheduler.MemoryJournal)
 	s := opened(t, scheduler.Config{Journal: journal})
-	_, err := s.Place(t.Context(), one("a"))
-	require.NoError(t, err)
+	place := func(s *scheduler.Scheduler, id string) {
+		_, err := s.Place(t.Context(), one(id))
+		require.NoError(t, err)
+	}
+	place(s, "a")
+	require.NoError(t, s.Checkpoint(t.Context()))
+	place(s, "b")
 	next, err := scheduler.Open(t.Context(), scheduler.Config{Journal: journal})
 	require.NoError(t, err)
-	_, err = next.Place(t.Context(), one("b"))
-	require.NoError(t, err)
-	_, err = next.Place(t.Context(), one("c"))
-	require.NoError(t, err)
+	place(next, "c")
+	events := next.Watch(t.Context(), 2)
+	place(next, "d")
 	require.NoError(t, next.Close())
-	var seen []uint64
-	for e := range next.Watch(t.Context(), 1) {
-		seen = append(seen, e.Seq)
+	seqs := func(events iter.Seq[scheduler.Event]) (seen []uint64) {
+		for e := range events {
+			seen = append(seen, e.Seq)
+		}
+		return seen
 	}
-	require.Equal(t, []uint64{3, 4}, seen, "2 was told by the scheduler before")
+	require.Equal(t, []uint64{3, 4, 5}, seqs(events))
+	require.Equal(t, []uint64{5}, seqs(next.Watch(t.Context(), 4)))
+	require.Equal(t, []uint64{3, 4, 5}, seqs(next.Watch(t.Context(), 0)), "1 and 2 went with the snapshot")
 }
 
 // TestReignsFollowOneAnother lets four schedulers contend for one journal,

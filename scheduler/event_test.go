@@ -19,10 +19,11 @@ import (
 // collect returns the kinds of the events that a call causes.
 func collect(s *Scheduler, call func()) []string {
 	_ = s.Watch(context.Background(), 0) // from now on events are kept
-	w := newWatcher(s.history.end())
+	w := newWatcher(s.Version())
 	call()
 	var kinds []string
-	for _, e := range s.history.take(w, unended) {
+	events, _ := s.history.take(w, unended)
+	for _, e := range events {
 		kinds = append(kinds, e.Change.changeKind().String())
 	}
 	return kinds
@@ -216,9 +217,13 @@ func TestGapStartsAtAWholeEntry(t *testing.T) {
 	}
 	first := h.blocks[0].events[0]
 	require.Equal(t, uint64(2), first.Seq, "some events of the second entry are left, but not all")
-	w := newWatcher(h.after(1))
-	require.Equal(t, uint64(3), h.take(w, unended)[0].Seq)
-	require.Equal(t, uint64(2*(historySize/2+blockSize+10)), h.after(1), "and the whole third is")
+	w := newWatcher(1)
+	_, lost := h.take(w, unended)
+	require.Equal(t, uint64(2), lost)
+	w.resume(lost)
+	events, _ := h.take(w, unended)
+	require.Equal(t, uint64(3), events[0].Seq)
+	require.Equal(t, uint64(2*(historySize/2+blockSize+10)), w.block.first+uint64(blockSize-len(events)), "all of it")
 }
 
 // enderOf is a context that runs a function when it is asked for its end.

@@ -217,6 +217,33 @@ func ExampleScheduler_Watch() {
 	// watch: 4 *scheduler.Placed
 }
 
+// A watcher that was away goes on where it was, also on the scheduler that follows.
+func ExampleScheduler_Watch_resume() {
+	ctx := context.Background()
+	journal := new(scheduler.MemoryJournal) // stands for a database
+	first, err := scheduler.Open(ctx, scheduler.Config{Journal: journal})
+	must(err)
+	must(first.AddNode(ctx, placement.Node{ID: "n1", Capacity: placement.Resources{CPU: 8 * placement.Core}}))
+	seen := first.Version() // by a watcher, which goes away
+	_, err = first.Place(ctx, cores("a", 1))
+	must(err)
+	must(first.Close())
+
+	second, err := scheduler.Open(ctx, scheduler.Config{Journal: journal})
+	must(err)
+	_, err = second.Place(ctx, cores("b", 1))
+	must(err)
+	for e := range second.Watch(ctx, seen) {
+		fmt.Println(e.Seq, "under token", e.Token, "placed", e.Change.(*scheduler.Placed).ID)
+		if e.Seq == second.Version() {
+			break
+		}
+	}
+	// Output:
+	// 2 under token 1 placed a
+	// 3 under token 2 placed b
+}
+
 func ExampleScheduler_CreateQuota() {
 	ctx := context.Background()
 	s := cluster(scheduler.Config{})

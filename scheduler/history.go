@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"math"
 	"reflect"
 	"sort"
 	"sync"
@@ -70,14 +71,40 @@ func (b *block) end() uint64 { return b.first + uint64(len(b.events)) }
 
 // watcher is one iteration over the result of Watch.
 type watcher struct {
+	seen       position
+	placed     bool          // place is known
 	place      uint64        // of the next event
 	block      *block        // that it reads without the lock, or nil
 	wake       chan struct{} // gets a value when the queue lets go of it
 	next, prev *watcher      // in the queue, nil if it is not in it
 }
 
-func newWatcher(place uint64) *watcher {
-	return &watcher{place: place, wake: make(chan struct{}, 1)}
+// resume has a watcher go on after a Seq.
+func (w *watcher) resume(seq uint64) { w.seen, w.placed = allOf(seq), false }
+
+func newWatcher(afterSeq uint64) *watcher {
+	return &watcher{seen: allOf(afterSeq), wake: make(chan struct{}, 1)}
+}
+
+// position is how far somebody has read: all entries before that of a Seq, and of
+// that one so many events.
+type position struct {
+	seq  uint64
+	read int
+}
+
+func allOf(seq uint64) position { return position{seq, math.MaxInt} }
+
+// after returns the position after events that follow.
+func (p position) after(events []Event) position {
+	last := position{events[len(events)-1].Seq, 1}
+	for last.read < len(events) && events[len(events)-1-last.read].Seq == last.seq {
+		last.read++
+	}
+	if last.read == len(events) && last.seq == p.seq {
+		last.read += p.read
+	}
+	return last
 }
 
 // start lets events be recorded from now on, which is after that of a Seq.
@@ -153,16 +180,8 @@ func (h *history) end() uint64 {
 	return h.total
 }
 
-// after returns the place of the first event with a greater Seq whose entry is
-// kept as a whole.
+// after returns the place of the first event with a greater Seq.
 func (h *history) after(seq uint64) uint64 {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.afterLocked(seq)
-}
-
-func (h *history) afterLocked(seq uint64) uint64 {
-	seq = max(seq, h.lost)
 	above := func(e Event) bool { return e.Seq > seq }
 	i := sort.Search(len(h.blocks), func(i int) bool { return above(h.blocks[i].events[len(h.blocks[i].events)-1]) })
 	if i == len(h.blocks) {
@@ -177,27 +196,33 @@ const unended = ^uint64(0)
 
 // take moves a watcher past the next events, up to an end, and returns them. They
 // stay as they are until its next call. If there are none and there may be some
-// later, the watcher waits to be woken.
-func (h *history) take(w *watcher, end uint64) []Event {
+// later, the watcher waits to be woken. A watcher may be late: then take does
+// nothing else but to return the Seq up to which events are not kept.
+func (h *history) take(w *watcher, end uint64) (events []Event, lost uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.leave(w)
 	h.wakeTwo() // also instead of one that does not wait any more
-	if len(h.blocks) > 0 && w.place < h.blocks[0].first {
-		w.place = h.afterLocked(0)
+	if w.placed && w.place < h.blocks[0].first || !w.placed && w.seen.seq < h.lost {
+		return nil, h.lost
+	}
+	if !w.placed {
+		w.place = h.after(w.seen.seq)
+		w.placed = w.place < h.total // else the next may be one that it has seen
 	}
 	if w.place >= min(h.total, end) {
 		if end == unended {
 			h.enqueue(w)
 		}
-		return nil
+		return nil, 0
 	}
 	i := sort.Search(len(h.blocks), func(i int) bool { return h.blocks[i].end() > w.place })
 	b := h.blocks[i]
 	b.readers++
 	from, to := w.place-b.first, min(b.end(), end)-b.first
 	w.block, w.place = b, b.first+to
-	return b.events[from:to]
+	w.seen = w.seen.after(b.events[from:to])
+	return b.events[from:to], 0
 }
 
 // quit lets go of a watcher that has ended.

@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -17,15 +18,17 @@ import (
 // machine drives a scheduler with a journal through random histories, beside
 // a model that is a plain list of what should be on the books.
 type machine struct {
-	s        *Scheduler
-	clock    *clock
-	journal  *MemoryJournal
-	model    map[string]modelInstance // by ID
-	nodes    map[string]bool          // ID to lost
-	shrunk   map[string]bool          // nodes whose capacity was ever changed
-	mirror   *mirror
-	follower *follower
-	quiet    bool // take no snapshots around calls
+	s          *Scheduler
+	clock      *clock
+	journal    *MemoryJournal
+	model      map[string]modelInstance // by ID
+	nodes      map[string]bool          // ID to lost
+	shrunk     map[string]bool          // nodes whose capacity was ever changed
+	mirror     *mirror
+	follower   *follower
+	told       []Event
+	checkpoint uint64 // Seq of the last one
+	quiet      bool   // take no snapshots around calls
 }
 
 type modelInstance struct {
@@ -49,7 +52,10 @@ func newMachine(t *rapid.T) *machine {
 func (m *machine) config() Config {
 	return Config{
 		Seed: 3, Journal: m.journal, Now: m.clock.Now, RememberReleased: 2,
-		Hooks: Hooks{Event: func(e Event) { m.mirror.tell(e) }},
+		Hooks: Hooks{Event: func(e Event) {
+			m.mirror.tell(e)
+			m.told = append(m.told, e)
+		}},
 	}
 }
 
@@ -321,6 +327,7 @@ func (m *machine) check(t *rapid.T) {
 	m.mirror.check(t, m.s)
 	require.Equal(t, m.s.state.seq, m.mirror.seq, "every entry has an event")
 	m.follower.check(t, m.s, m.journal)
+	m.checkJournaled(t)
 	for _, n := range listed(t, m.s.Nodes) {
 		want := stale[n.ID]
 		for _, on := range m.model {
@@ -347,10 +354,37 @@ func (m *machine) checkOwed(t *rapid.T) {
 	}
 }
 
+// checkJournaled asserts that the journal has the very events that were told, from
+// any position on.
+func (m *machine) checkJournaled(t *rapid.T) {
+	text := func(e Event) string {
+		data, err := json.Marshal(e.Change)
+		require.NoError(t, err)
+		return fmt.Sprintf("%d %s %d %T %s", e.Seq, e.Time, e.Token, e.Change, data)
+	}
+	from := position{seq: uint64(rapid.IntRange(0, int(m.s.Version())).Draw(t, "seq")), read: rapid.IntRange(0, 2).Draw(t, "read")}
+	var want, got []string
+	for e, err := range m.s.journaled(t.Context(), from, m.s.Version()) {
+		require.NoError(t, err)
+		got = append(got, text(e))
+	}
+	read := 0
+	for _, e := range m.told {
+		if e.Seq == from.seq {
+			read++
+		}
+		if e.Seq > m.checkpoint && (e.Seq > from.seq || e.Seq == from.seq && read > from.read) {
+			want = append(want, text(e))
+		}
+	}
+	require.Equal(t, want, got)
+}
+
 func (m *machine) reopen(t *rapid.T) {
 	before := snapshot(t, m.s)
 	if rapid.Bool().Draw(t, "checkpoint") {
 		require.NoError(t, m.s.Checkpoint(t.Context()))
+		m.checkpoint = m.s.Version()
 	}
 	next, err := Open(t.Context(), m.config())
 	require.NoError(t, err)

@@ -81,7 +81,7 @@ func newScheduler(cfg Config) *Scheduler {
 		cfg: cfg, lifetime: lifetime, end: end,
 		done: make(chan struct{}), capturing: make(chan struct{}, 1), streaming: make(chan struct{}, 1),
 		state: newState(cfg), hooks: hookQueue{hook: cfg.Hooks.Event},
-		history: history{watched: cfg.Journal != nil || cfg.Hooks.Event != nil},
+		history: history{watched: cfg.Hooks.Event != nil},
 	}
 }
 

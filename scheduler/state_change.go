@@ -13,13 +13,17 @@ import (
 
 // Change is one thing that happened to the state. The kinds are sealed: the
 // types of this package whose comments say that they are a Change. Decided
-// changes are recorded in the journal; derived ones follow from them or from
-// the passing of time, and a replay derives them again.
-type Change interface{ changeKind() changeKind }
+// changes are what a replay of the journal applies. Derived ones follow from them
+// or from the passing of time: a replay derives them again, and who reads the
+// events in a journal finds them there too.
+type Change interface {
+	changeKind() changeKind
+	// fields describes the change in an entry.
+	fields(*codec.Coder)
+}
 
-// decided is a Change that a call has decided on, which an entry records. The
-// other kinds of Change are derived: they are not decided, so that no entry can
-// hold one.
+// decided is a Change that a call has decided on. The other kinds of Change are
+// derived: they are not decided, so that no entry can have one applied.
 //
 // To add a kind: its constant with the name and newChange below, its type with
 // the JSON names of its fields, changeKind, fields, check and apply; its line in
@@ -27,8 +31,6 @@ type Change interface{ changeKind() changeKind }
 // it.
 type decided interface {
 	Change
-	// fields describes the change in an entry.
-	fields(*codec.Coder)
 	// check refuses a change from a journal that the state could not follow:
 	// one that names what is not there, or repeats what is. It changes nothing.
 	// Changes of this process were decided on the state and need no check.
@@ -57,7 +59,7 @@ const (
 	kindPlanChanged     changeKind = 12
 	kindWorkloadChanged changeKind = 13
 
-	// Derived kinds are in no entry.
+	// Derived kinds are not among the changes that an entry applies.
 	firstDerivedKind   changeKind = 200
 	kindInstanceMarked changeKind = 201
 	kindEvictionDue    changeKind = 202
@@ -143,6 +145,27 @@ func newChange(kind changeKind) decided {
 		return new(PlanChanged)
 	case kindWorkloadChanged:
 		return new(WorkloadChanged)
+	default:
+		return nil
+	}
+}
+
+// newDerived returns an empty change of a derived kind, or nil if the kind is
+// unknown.
+func newDerived(kind changeKind) Change {
+	switch kind {
+	case kindInstanceMarked:
+		return new(InstanceMarked)
+	case kindEvictionDue:
+		return new(EvictionDue)
+	case kindOverstayed:
+		return new(Overstayed)
+	case kindQuotaOver:
+		return new(QuotaOver)
+	case kindBurstExpired:
+		return new(BurstExpired)
+	case kindReservation:
+		return new(ReservationEvent)
 	default:
 		return nil
 	}

@@ -4,21 +4,25 @@ import (
 	"context"
 	"iter"
 	"time"
+
+	"github.com/rads-project/constellation/internal/codec"
 )
 
 // Watch yields the events with a Seq greater than afterSeq, in order. It then
-// blocks for new events until ctx is done or the scheduler closes; events
-// recorded before that are still yielded. A watcher that stops may go on later
+// blocks for new events until ctx is done or the scheduler closes; events that
+// are in memory by then are still yielded. A watcher that stops may go on later
 // from the last Seq that it has seen. Events of one entry share their Seq, so
 // only starting from one less is certain to miss none.
 //
 // The latest 65,536 events are kept, or fewer if they take more than 16 MiB with
-// all that they point to. They are kept from the first call of Watch on, or
-// with hooks or a journal from New or Open on. Call Watch before the changes
-// that it is to see, even if another goroutine ranges over the result. A
-// watcher that asks for events that are not kept any more sees a gap in Seq and
-// should read the state again. No lock is held while yielding. Everybody who
-// listens shares the events: see Hooks for what may not be done with them.
+// all that they point to, from the first call of Watch on, or with hooks from New
+// or Open on. What came before them is read from the journal, if there is one and
+// as far as it goes back: to its last snapshot. That costs a reading of the
+// journal. A watcher that asks for what neither has sees a gap in Seq and should
+// read the state again; so it does if the journal cannot be read. Call Watch
+// before the changes that it is to see, even if another goroutine ranges over the
+// result. No lock is held while yielding. Everybody who listens shares the events:
+// see Hooks for what may not be done with them.
 //
 // An event costs its maker the same beside any number of watchers. A watcher that
 // has read everything is woken at once by the next event, but sleeps for some
@@ -31,30 +35,99 @@ func (s *Scheduler) Watch(ctx context.Context, afterSeq uint64) iter.Seq[Event] 
 	}
 	s.mu.Unlock()
 	return func(yield func(Event) bool) {
-		w := newWatcher(s.history.after(afterSeq))
+		w := newWatcher(afterSeq)
 		defer s.history.quit(w)
 		for end := unended; ; {
 			if end == unended && ctx.Err() != nil {
 				end = s.recorded(ctx)
 			}
-			events := s.history.take(w, end)
+			events, lost := s.history.take(w, end)
 			for _, e := range events {
 				if !yield(e) {
 					return
 				}
 			}
-			if len(events) > 0 {
-				continue
+			switch {
+			case lost > 0:
+				if !s.catchUp(ctx, w, lost, yield) {
+					return
+				}
+			case len(events) > 0:
+			case end != unended:
+				return
+			default:
+				end = s.awaitEvents(ctx, w)
 			}
-			if end != unended {
+		}
+	}
+}
+
+// awaitEvents returns when a watcher that has read everything is woken, or when
+// ctx or the scheduler ends. It returns where the watch ends then.
+func (s *Scheduler) awaitEvents(ctx context.Context, w *watcher) (end uint64) {
+	select {
+	case <-w.wake:
+		s.rest(ctx, s.history.pause(w, time.Now()))
+	case <-s.done:
+		return s.recorded(ctx)
+	case <-ctx.Done():
+	}
+	return unended
+}
+
+// catchUp yields to a late watcher what the journal has, up to a Seq. The watcher
+// misses what that does not have any more or cannot read. It reports false if the
+// watcher is to end.
+func (s *Scheduler) catchUp(ctx context.Context, w *watcher, lost uint64, yield func(Event) bool) bool {
+	if s.cfg.Journal != nil {
+		for e, err := range s.journaled(ctx, w.seen, lost) {
+			if err != nil {
+				break
+			}
+			if !yield(e) {
+				return false
+			}
+		}
+		if ctx.Err() != nil {
+			return false // the watcher has not missed the rest: it may go on later
+		}
+	}
+	w.resume(lost)
+	return true
+}
+
+// journaled yields the events in the journal from a position on, up to the entry
+// of a Seq, which is there. It ends with the first error.
+func (s *Scheduler) journaled(ctx context.Context, from position, until uint64) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		var coder codec.Coder
+		for r, err := range s.cfg.Journal.Records(ctx) {
+			if err != nil {
+				yield(Event{}, err)
 				return
 			}
-			select {
-			case <-w.wake:
-				s.rest(ctx, s.history.pause(w, time.Now()))
-			case <-s.done:
-				end = s.recorded(ctx)
-			case <-ctx.Done():
+			if r.Kind != RecordEntry || r.Seq < from.seq {
+				continue
+			}
+			if r.Seq > until {
+				return
+			}
+			e, err := decodeEntry(&coder, r)
+			if err != nil {
+				yield(Event{}, err)
+				return
+			}
+			events := e.events()
+			if r.Seq == from.seq {
+				events = events[min(from.read, len(events)):]
+			}
+			for _, event := range events {
+				if !yield(event, nil) {
+					return
+				}
+			}
+			if r.Seq == until {
+				return
 			}
 		}
 	}

@@ -2,7 +2,9 @@ package scheduler
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"sync"
@@ -18,10 +20,18 @@ import (
 func waiting(n int) (*history, []*watcher) {
 	h, watchers := new(history), make([]*watcher, n)
 	for i := range watchers {
-		watchers[i] = newWatcher(h.end())
+		watchers[i] = newWatcher(0)
 		h.take(watchers[i], unended)
 	}
 	return h, watchers
+}
+
+// taken is what a watcher takes that is not late.
+func taken(t testHelper, h *history, w *watcher) []Event {
+	t.Helper()
+	events, lost := h.take(w, unended)
+	require.Zero(t, lost)
+	return events
 }
 
 // TestAnEventCostsItsMakerTheSameBesideManyWatchers counts who is woken: one
@@ -38,7 +48,7 @@ func TestAnEventCostsItsMakerTheSameBesideManyWatchers(t *testing.T) {
 		for _, w := range watchers {
 			if len(w.wake) > 0 {
 				before := h.woken
-				require.Len(t, h.take(w, unended), 6)
+				require.Len(t, taken(t, h, w), 6)
 				require.LessOrEqual(t, h.woken, before+2)
 				left--
 			}
@@ -48,7 +58,7 @@ func TestAnEventCostsItsMakerTheSameBesideManyWatchers(t *testing.T) {
 	h.record([]Event{{Seq: 7}})
 	require.Equal(t, many, h.woken, "who reads is not woken")
 	for _, w := range watchers {
-		require.Len(t, h.take(w, unended), 1)
+		require.Len(t, taken(t, h, w), 1)
 	}
 }
 
@@ -65,10 +75,10 @@ func TestAWatcherThatEndsPassesOnItsWake(t *testing.T) {
 	require.Empty(t, watchers[3].wake)
 	h.quit(watchers[1])
 	require.Len(t, watchers[3].wake, 1)
-	require.Len(t, h.take(watchers[2], unended), 1)
+	require.Len(t, taken(t, h, watchers[2]), 1)
 	h.quit(watchers[2]) // while it reads
 	h.record([]Event{{Seq: 2}})
-	require.Len(t, h.take(watchers[3], unended), 2)
+	require.Len(t, taken(t, h, watchers[3]), 2)
 	h.quit(watchers[3])
 	requireNobody(t, h)
 }
@@ -130,7 +140,7 @@ func TestWatchersAreWokenSeldomUnderLoad(t *testing.T) {
 				h.take(w, unended)
 			}
 			for _, w := range watchers {
-				require.Empty(t, h.take(w, unended))
+				require.Empty(t, taken(t, h, w))
 			}
 		}
 		burst := int(wakeBurst / test.pace)
@@ -158,6 +168,7 @@ func TestHistoryAgainstAModel(t *testing.T) {
 		h, all := new(history), []Event(nil)
 		type reader struct {
 			*watcher
+			after     uint64
 			next      int // in all
 			got, want []Event
 		}
@@ -177,11 +188,7 @@ func TestHistoryAgainstAModel(t *testing.T) {
 		}
 		start := func(t *rapid.T) {
 			after := uint64(rapid.IntRange(0, 20).Draw(t, "after"))
-			r := &reader{watcher: newWatcher(h.after(after))}
-			for r.next < len(all) && all[r.next].Seq <= max(after, h.lost) {
-				r.next++
-			}
-			readers = append(readers, r)
+			readers = append(readers, &reader{watcher: newWatcher(after), after: after})
 		}
 		read := func(t *rapid.T) {
 			if len(readers) == 0 {
@@ -189,13 +196,20 @@ func TestHistoryAgainstAModel(t *testing.T) {
 			}
 			r := rapid.SampledFrom(readers).Draw(t, "reader")
 			require.True(t, slices.Equal(r.want, r.got), "changed since")
-			oldest := int(h.blocks[0].first)
-			if r.next < oldest {
-				for r.next = oldest; r.next < len(all) && all[r.next].Seq == h.lost; {
+			for r.next < len(all) && all[r.next].Seq <= r.after {
+				r.next++
+			}
+			forgotten := r.next < int(h.blocks[0].first)
+			if forgotten || !r.placed && r.next < len(all) && all[r.next].Seq == h.lost {
+				_, lost := h.take(r.watcher, unended)
+				require.Equal(t, h.lost, lost)
+				require.Equal(t, r.next, sought(all, r.seen), "from where a journal goes on")
+				r.resume(lost)
+				for r.next < len(all) && all[r.next].Seq <= h.lost {
 					r.next++
 				}
 			}
-			r.got = h.take(r.watcher, unended)
+			r.got = taken(t, h, r.watcher)
 			require.Equal(t, r.next == len(all), len(r.got) == 0)
 			r.want = slices.Clone(r.got)
 			require.True(t, slices.Equal(all[r.next:r.next+len(r.got)], r.want))
@@ -215,6 +229,18 @@ func TestHistoryAgainstAModel(t *testing.T) {
 			},
 		})
 	})
+}
+
+// sought returns which of all events comes after a position.
+func sought(all []Event, p position) int {
+	i := 0
+	for i < len(all) && all[i].Seq < p.seq {
+		i++
+	}
+	for n := 0; i < len(all) && all[i].Seq == p.seq && n < p.read; n++ {
+		i++
+	}
+	return i
 }
 
 // TestWatchersBesideWriters is for the race detector: what fits in the ring is
@@ -280,4 +306,111 @@ func TestHookQueueThatNeverEmptiesDoesNotGrow(t *testing.T) {
 		require.Equal(t, uint64(i+1), seq)
 	}
 	require.Empty(t, q.events)
+}
+
+// tellMuch makes so many events that a ring forgets all before.
+func tellMuch(t *testing.T, s *Scheduler) {
+	t.Helper()
+	for until := s.history.total; len(s.history.blocks) == 0 || s.history.blocks[0].first <= until; {
+		req := testRequest("much", 1)
+		req.Labels = make(map[string]string)
+		for k := range 50 {
+			req.Labels[fmt.Sprint("label-", k)] = fmt.Sprint(s.Version(), strings.Repeat("x", 1000))
+		}
+		place(t, s, req)
+		require.NoError(t, s.Release(t.Context(), req.ID))
+	}
+}
+
+// TestLateWatcherResumesFromTheJournal in the middle of an entry, and misses
+// nothing of those told since. Without a journal it goes on after a gap, and so it
+// does where the journal has a snapshot instead.
+func TestLateWatcherResumesFromTheJournal(t *testing.T) {
+	type seen struct {
+		seq  uint64
+		kind string
+	}
+	for _, test := range []struct {
+		name            string
+		durable, resume bool
+	}{{"journal", true, true}, {"snapshot", true, false}, {"no journal", false, false}} {
+		t.Run(test.name, func(t *testing.T) {
+			cfg := Config{Hooks: Hooks{}}
+			var told, got []seen
+			note := func(to *[]seen, e Event) { *to = append(*to, seen{e.Seq, fmt.Sprint(e.Change.changeKind())}) }
+			cfg.Hooks.Event = func(e Event) { note(&told, e) }
+			s := newTestScheduler(t, cfg)
+			if test.durable {
+				cfg.Journal = new(MemoryJournal)
+				s = open(t, cfg)
+			}
+			addNodes(t, s, testNode("n1", 8), testNode("n2", 8))
+			for i := range 3 {
+				allocate(t, s, "n1", testRequest(fmt.Sprint("a", i), 1))
+			}
+			require.NoError(t, s.MarkLost(t.Context(), "n1"))
+			lost := s.Version()
+			s.history.mu.Lock() // have the entry end its block
+			s.history.blocks[0].bytes += blockBytes
+			s.history.mu.Unlock()
+			place(t, s, testRequest("last", 1))
+			for e := range s.Watch(t.Context(), 0) {
+				note(&got, e)
+				if len(got) == 7 {
+					tellMuch(t, s)
+					if test.durable && !test.resume {
+						require.NoError(t, s.Checkpoint(t.Context()))
+						place(t, s, testRequest("after", 1))
+					}
+				}
+				if e.Seq == s.Version() {
+					break
+				}
+			}
+			if test.resume {
+				require.Equal(t, told, got)
+				return
+			}
+			for i, next := range got[1:] {
+				if next.seq > got[i].seq+1 {
+					require.Equal(t, lost, got[i].seq, "it reads on to the end of its block")
+					require.Equal(t, told[len(told)-len(got[i+1:]):], got[i+1:])
+					return
+				}
+			}
+			require.Fail(t, "no gap")
+		})
+	}
+}
+
+// TestWatcherOutlivesAJournalThatCannotBeRead: what it would have had from there it
+// misses, and goes on with what is told.
+func TestWatcherOutlivesAJournalThatCannotBeRead(t *testing.T) {
+	journal := &unreadable{}
+	s := open(t, Config{Journal: journal})
+	addNodes(t, s, testNode("n1", 8), testNode("n2", 8))
+	journal.err = errors.New("disk on fire")
+	events := s.Watch(t.Context(), 0)
+	place(t, s, testRequest("a", 1))
+	for e := range events {
+		require.Equal(t, uint64(3), e.Seq)
+		break
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range s.Watch(ctx, 0) {
+		require.Fail(t, "a watcher that ends asks nothing of the journal, and sees no gap")
+	}
+}
+
+type unreadable struct {
+	MemoryJournal
+	err error
+}
+
+func (j *unreadable) Records(ctx context.Context) iter.Seq2[Record, error] {
+	if j.err == nil {
+		return j.MemoryJournal.Records(ctx)
+	}
+	return func(yield func(Record, error) bool) { yield(Record{}, j.err) }
 }

@@ -145,3 +145,29 @@ func workloadFields(c *codec.Coder, w *WorkloadClass) {
 	codec.Names(c, 2, &w.Models)
 	codec.Int(c, 3, &w.Count)
 }
+
+func usageFields(c *codec.Coder, u *quota.Usage) {
+	codec.Name(c, 1, &u.Namespace)
+	codec.Name(c, 2, &u.Resource)
+	codec.Int(c, 3, &u.Used)
+	codec.Int(c, 4, &u.Soft)
+	codec.Int(c, 5, &u.Ceiling)
+	codec.Time(c, 6, &u.Since)
+	codec.Time(c, 7, &u.BurstEnd)
+	codec.Bool(c, 8, &u.Expired)
+}
+
+func reservationEventFields(c *codec.Coder, e *reservation.Event) {
+	codec.Int(c, 1, &e.Seq)
+	codec.Name(c, 2, &e.Kind)
+	codec.Time(c, 3, &e.At)
+	codec.Text(c, 4, &e.Reservation)
+	codec.Name(c, 5, &e.Namespace)
+	codec.Text(c, 6, &e.Instance)
+	codec.Names(c, 7, &e.Instances)
+	codec.Name(c, 8, &e.From)
+	codec.Name(c, 9, &e.Node)
+	codec.Names(c, 10, &e.Because)
+	codec.Time(c, 11, &e.Due)
+	codec.Text(c, 12, &e.Series)
+}

@@ -1,6 +1,8 @@
 package scheduler
 
 import (
+	"math"
+
 	"github.com/rads-project/constellation/internal/codec"
 	"github.com/rads-project/constellation/placement"
 )
@@ -21,6 +23,21 @@ func changeField(c *codec.Coder, change *decided) {
 }
 
 func changeFields(c *codec.Coder, change *decided) { (*change).fields(c) }
+
+// derivedField is changeField for a change that was derived.
+func derivedField(c *codec.Coder, change *Change) {
+	if c.Reading() {
+		kind := changeKind(min(c.Field(), math.MaxUint8))
+		if *change = newDerived(kind); *change == nil {
+			c.Fail("unknown derived change " + kind.String())
+		}
+	}
+	if *change != nil {
+		codec.Element(c, int((*change).changeKind()), change, derivedChangeFields)
+	}
+}
+
+func derivedChangeFields(c *codec.Coder, change *Change) { (*change).fields(c) }
 
 func (c *NodeAdded) fields(m *codec.Coder) {
 	codec.Message(m, 1, &c.Node, nodeFields)
@@ -95,3 +112,30 @@ func (c *QuotaDeleted) fields(m *codec.Coder) { codec.Text(m, 1, &c.Namespace) }
 func (c *PlanChanged) fields(m *codec.Coder) { codec.List(m, 1, &c.Changes, planChangeFields) }
 
 func (c *WorkloadChanged) fields(m *codec.Coder) { codec.List(m, 1, &c.Mix, workloadFields) }
+
+func (c *InstanceMarked) fields(m *codec.Coder) {
+	codec.Text(m, 1, &c.ID)
+	codec.Int(m, 2, &c.Generation)
+	codec.Name(m, 3, &c.NodeID)
+	codec.Name(m, 4, &c.State)
+}
+
+func (c *EvictionDue) fields(m *codec.Coder) {
+	codec.Text(m, 1, &c.ID)
+	codec.Name(m, 2, &c.NodeID)
+	codec.Message(m, 3, &c.Taint, taintFields)
+}
+
+func (c *Overstayed) fields(m *codec.Coder) {
+	codec.Text(m, 1, &c.ID)
+	codec.Name(m, 2, &c.NodeID)
+	codec.Text(m, 3, &c.Reservation)
+}
+
+func (c *QuotaOver) fields(m *codec.Coder) { codec.List(m, 1, &c.Usage, usageFields) }
+
+func (c *BurstExpired) fields(m *codec.Coder) { codec.Message(m, 1, &c.Usage, usageFields) }
+
+func (c *ReservationEvent) fields(m *codec.Coder) {
+	codec.Message(m, 1, &c.Event, reservationEventFields)
+}

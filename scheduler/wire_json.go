@@ -61,11 +61,12 @@ type entryJSON struct {
 	Time    time.Time    `json:"time"`
 	Token   uint64       `json:"token,omitempty"`
 	Changes []changeJSON `json:"changes,omitempty"`
+	Derived []changeJSON `json:"derived,omitempty"`
 }
 
 type changeJSON struct {
-	Kind string  `json:"kind"`
-	Data decided `json:"data"`
+	Kind string `json:"kind"`
+	Data Change `json:"data"`
 }
 
 func writeEntryJSON(to *json.Encoder, c *codec.Coder, r Record) error {
@@ -76,6 +77,9 @@ func writeEntryJSON(to *json.Encoder, c *codec.Coder, r Record) error {
 	shown := entryJSON{Entry: e.seq, Time: e.time, Token: e.token}
 	for _, change := range e.changes {
 		shown.Changes = append(shown.Changes, changeJSON{change.changeKind().String(), change})
+	}
+	for _, d := range e.derived {
+		shown.Derived = append(shown.Derived, changeJSON{d.change.changeKind().String(), d.change})
 	}
 	return to.Encode(shown)
 }

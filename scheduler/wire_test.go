@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"reflect"
 	"slices"
@@ -52,6 +53,9 @@ func messages() []message {
 		typed[Placed](), typed[Released](), typed[Resized](),
 		typed[QuotaCreated](), typed[QuotaUpdated](), typed[QuotaDeleted](),
 		typed[PlanChanged](), typed[WorkloadChanged](),
+		described("DerivedEvent", derivedFields),
+		typed[InstanceMarked](), typed[EvictionDue](), typed[Overstayed](), typed[QuotaOver](), typed[BurstExpired](),
+		typed[ReservationEvent](),
 		described("Report", reportFields), described("WorkloadClass", workloadFields),
 
 		described("Part", partFields),
@@ -66,6 +70,7 @@ func messages() []message {
 		described("placement.SpreadRule", spreadFields),
 
 		described("quota.Spec", quotaFields), described("quota.Limit", limitFields),
+		described("quota.Usage", usageFields), described("reservation.Event", reservationEventFields),
 		described("quota.AccountState", accountFields), described("placement.Amounts", amountsFields),
 
 		described("reservation.Reservation", reservationFields), described("reservation.Spec", reservationSpecFields),
@@ -166,10 +171,15 @@ func unexportedFields(t *testing.T) map[string]map[int]string {
 		rows[m.name][got[0]] = name + " | " + form
 	}
 	e, p := described("Entry", entryFields), described("Part", partFields)
+	d := described("DerivedEvent", derivedFields)
 	add(e, "Seq", "number", &entry{seq: 1})
 	add(e, "Time", "time", &entry{time: time.Unix(1, 0)})
 	add(e, "Token", "number", &entry{token: 1})
 	add(e, "Changes", "list of Change", &entry{changes: []decided{new(Placed)}})
+	add(e, "Derived", "list of DerivedEvent", &entry{derived: []derivedEvent{{after: 1}}})
+	add(d, "After so many changes of the entry", "signed number", &derivedEvent{after: 1})
+	add(d, "Time", "time", &derivedEvent{time: time.Unix(1, 0)})
+	add(d, "Change", "Change", &derivedEvent{change: new(Overstayed)})
 	add(p, "Seq", "number", &part{seq: 1})
 	add(p, "Number", "signed number", &part{number: 1})
 	add(p, "Before, the checksum of the part before", "number", &part{before: 1})
@@ -200,6 +210,14 @@ func formOf(of reflect.Type, names map[reflect.Type]string) string {
 	}
 }
 
+// newAny returns an empty change of a kind, or nil.
+func newAny(kind changeKind) Change {
+	if c := newChange(kind); c != nil {
+		return c
+	}
+	return newDerived(kind)
+}
+
 // tables returns the tables of FORMAT.md.
 func tables(t *testing.T) string {
 	t.Helper()
@@ -217,8 +235,8 @@ func tables(t *testing.T) string {
 		names[m.of] = m.name
 	}
 	kinds, items := make(map[int]string), make(map[int]string)
-	for kind := range firstDerivedKind {
-		if c := newChange(kind); c != nil {
+	for kind := range changeKind(math.MaxUint8) {
+		if c := newAny(kind); c != nil {
 			kinds[int(kind)] = reflect.TypeOf(c).Elem().Name() + " | " + kind.String()
 		}
 	}
