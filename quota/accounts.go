@@ -55,7 +55,7 @@ type Accounts struct {
 	// accounts that are charged some of it.
 	users [maxDimensions]int
 	// sets are the names in those sets of dimensions that ever burst together.
-	sets map[dimensionSet]*[]placement.ResourceName
+	sets map[dimensionSet]*detail
 	// bursting are the accounts with a burst whose end has not been reported,
 	// each once, by the earliest end of its dimensions.
 	bursting deadline.Heap[*account]
@@ -64,8 +64,10 @@ type Accounts struct {
 	// spare is an account to reuse, so that a namespace without a spec whose
 	// only charge comes and goes costs no garbage.
 	spare *account
-	// walked counts the accounts that walk has yielded, for tests.
-	walked int
+	// walked counts the accounts that walk has yielded, for tests, and visited, if
+	// not nil, the steps of what is ahead that were looked at.
+	walked  int
+	visited *int
 }
 
 // init makes the zero value usable.
@@ -73,7 +75,7 @@ func (a *Accounts) init() {
 	a.byName = map[string]*account{}
 	a.vacant = &account{limits: unlimited(), room: unlimited().soft}
 	a.names = namedDimensions()
-	a.sets = map[dimensionSet]*[]placement.ResourceName{}
+	a.sets = map[dimensionSet]*detail{}
 }
 
 // find returns the account of a namespace, or vacant if it has none.
@@ -106,7 +108,7 @@ func (a *Accounts) open(ns string, acc *account) *account {
 func (a *Accounts) close(acc *account) {
 	if acc.spec == nil && acc.charges == 0 {
 		delete(a.byName, acc.name)
-		acc.held = nil // may have been large
+		acc.held, acc.timed = nil, nil // may have been large
 		a.spare = acc
 	}
 }
@@ -143,25 +145,6 @@ func (a *Accounts) CheckResize(now time.Time, ns string, from, to placement.Amou
 		return Verdict{}, err
 	}
 	return a.check(now, acc, &g, &to, mode), nil
-}
-
-// CheckExchange returns the verdict that CheckResize would after Freed is given
-// back, and changes nothing. An error is invalid input (ErrInvalid) or more given back than
-// is charged (ErrNotCharged); a refusal is in the verdict. Each element of Freed
-// adds to the time of every level.
-func (a *Accounts) CheckExchange(now time.Time, exchange Exchange, mode Mode) (Verdict, error) {
-	acc, g := a.find(exchange.Namespace), growth{ns: exchange.Namespace}
-	if exchange.Freed != nil {
-		for payer, amounts := range exchange.Freed {
-			if err := a.give(&g, payer, &amounts); err != nil {
-				return Verdict{}, err
-			}
-		}
-	}
-	if err := a.step(&g.delta, &exchange.From, &exchange.To); err != nil {
-		return Verdict{}, err
-	}
-	return a.check(now, acc, &g, &exchange.To, mode), nil
 }
 
 // Charge checks and charges in one step: in all dimensions and at all levels, or
@@ -230,20 +213,20 @@ func (a *Accounts) check(now time.Time, acc *account, g *growth, to *placement.A
 	if a.simple(acc, &g.delta) {
 		return Verdict{}
 	}
-	return a.checkLevels(now, acc, g, to, mode)
+	g.target = vector{}
+	_ = a.tally(&g.target, to, 1) // it was for the growth
+	return a.checkLevels(now, acc, g, mode)
 }
 
 // checkLevels is the one place where limits decide.
-func (a *Accounts) checkLevels(now time.Time, acc *account, g *growth, to *placement.Amounts, mode Mode) Verdict {
-	if a.RequireQuota && mode != forced && acc.spec == nil && a.fallback == nil && slices.Max(g.delta[:]) > 0 {
+func (a *Accounts) checkLevels(now time.Time, acc *account, g *growth, mode Mode) Verdict {
+	if a.RequireQuota && mode != forced && acc.spec == nil && a.fallback == nil && g.grows() {
 		return Verdict{Violations: []Violation{{Namespace: g.ns, Reason: Undeclared}}}
 	}
 	var violations []Violation
 	var bursting dimensionSet
-	var target vector
-	_ = a.tally(&target, to, 1) // it was for the growth
-	for ; acc != nil; acc = acc.parent {
-		refused, above := a.checkLevel(now, acc, g, &target, mode)
+	for acc := acc; acc != nil; acc = acc.parent {
+		refused, above := a.checkLevel(now, acc, g, mode)
 		violations = append(violations, refused...)
 		bursting |= above
 	}
@@ -251,35 +234,12 @@ func (a *Accounts) checkLevels(now time.Time, acc *account, g *growth, to *place
 		slices.SortStableFunc(violations, func(x, y Violation) int {
 			return compareNames(x.Resource, y.Resource)
 		})
-		return Verdict{Violations: violations}
+		return refused(violations, a.earliest(now, acc, g, violations, mode))
 	}
 	if bursting == 0 {
 		return Verdict{}
 	}
-	return Verdict{bursting: a.namesIn(bursting)}
-}
-
-// checkLevel asks one account, and returns in which dimensions it would burst.
-func (a *Accounts) checkLevel(now time.Time, acc *account, g *growth, target *vector, mode Mode) ([]Violation, dimensionSet) {
-	var violations []Violation
-	var bursting dimensionSet
-	delta := g.under(acc)
-	for d, name := range a.names {
-		growth := delta[d]
-		if growth <= acc.room[d] {
-			continue
-		}
-		m := acc.meter(d)
-		switch {
-		case growth > 0 && m.refuses(now, growth, mode):
-			violation := m.violation(now, growth, target[d], mode)
-			violation.Namespace, violation.Resource = cmp.Or(acc.name, g.ns), name // vacant has no name
-			violations = append(violations, violation)
-		case m.bursts() && target[d] > 0:
-			bursting |= 1 << d
-		}
-	}
-	return violations, bursting
+	return Verdict{detail: a.burstingIn(bursting)}
 }
 
 // apply changes what is charged to acc, and with it the usage of all above.

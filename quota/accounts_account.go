@@ -13,6 +13,7 @@ import (
 type limits struct {
 	soft, ceiling vector
 	burstFor      [maxDimensions]time.Duration
+	reservable    Reservations
 }
 
 // unlimited is the absence of any limit. Usage stays countable nevertheless:
@@ -43,8 +44,10 @@ type account struct {
 	children int
 	// charges counts those to the namespace itself, descendants not included.
 	charges int
-	// held are the charges by ID, where a book keeps them.
-	held map[string]placement.Amounts
+	// held are the charges by ID, where a book keeps them, and timed those that
+	// begin or end at a known time.
+	held  map[string]placement.Amounts
+	timed map[string]*timedCharge
 
 	// own is the sum of the charges to the namespace itself.
 	own vector
@@ -53,6 +56,8 @@ type account struct {
 	// instead of usage, which is soft - room, because almost every charge asks
 	// for nothing else.
 	room vector
+	// ahead is nil while nothing is known of times to come.
+	ahead *ahead
 	// above holds the dimensions in which used is above soft; since says since
 	// when, and is zero in the others.
 	above dimensionSet
@@ -113,6 +118,9 @@ func (a *Accounts) simple(acc *account, delta *vector) bool {
 			if growth > room[d] {
 				return false
 			}
+		}
+		if acc.ahead != nil && !acc.ahead.admits(delta[:n], room) {
+			return false
 		}
 	}
 	return true
@@ -181,8 +189,10 @@ func (a *Accounts) attach(now time.Time, acc *account, l *limits, parent *accoun
 	a.resumeBursts(now, acc)
 	for p := old; p != nil && !parent.within(p); p = p.parent {
 		a.shift(now, p, &minus, maxDimensions)
+		a.moveAhead(acc, p, -1)
 	}
 	for p := parent; p != nil && !old.within(p); p = p.parent {
 		a.shift(now, p, &plus, maxDimensions)
+		a.moveAhead(acc, p, 1)
 	}
 }

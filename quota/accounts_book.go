@@ -3,6 +3,7 @@ package quota
 import (
 	"cmp"
 	"errors"
+	"iter"
 	"maps"
 	"math"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/rads-project/constellation/internal/deadline"
 	"github.com/rads-project/constellation/placement"
 )
 
@@ -21,7 +23,18 @@ type Charge struct {
 	ID string `json:"id"`
 	// Amounts of the charge.
 	Amounts placement.Amounts `json:"amounts"`
+	// From, Until and Reserved are those of Timed; Amounts alone count until they
+	// are released.
+	From     time.Time `json:"from,omitzero"`
+	Until    time.Time `json:"until,omitzero"`
+	Reserved bool      `json:"reserved,omitempty"`
 }
+
+func chargeOf(ns, id string, t Timed) Charge {
+	return Charge{ns, id, t.Amounts, t.From, t.Until, t.Reserved}
+}
+
+func (c *Charge) timed() Timed { return Timed{c.Amounts, c.From, c.Until, c.Reserved} }
 
 func compareCharges(a, b Charge) int {
 	return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.ID, b.ID))
@@ -47,6 +60,10 @@ type book struct {
 	Accounts
 	// version counts changes.
 	version uint64
+	// due are the charges that begin or end at a known time yet, and passed is
+	// the time up to which that has been carried out.
+	due    deadline.Heap[*timedCharge]
+	passed time.Time
 }
 
 // reading is a time that may not have been read.
@@ -69,7 +86,7 @@ func (b *book) decide(now reading, acc *account, g *growth, to *placement.Amount
 	case !now.known && b.bursts > 0:
 		return Verdict{}, errNeedTime
 	}
-	verdict := b.checkLevels(now.at, acc, g, to, MayBurst)
+	verdict := b.check(now.at, acc, g, to, MayBurst)
 	if !verdict.Allowed() {
 		return verdict, &ExceededError{Namespace: g.ns, Verdict: verdict, Version: b.version}
 	}
@@ -118,6 +135,9 @@ func (b *book) charge(now reading, ns, id string, amounts *placement.Amounts) (V
 	if _, exists := acc.held[id]; exists {
 		return b.chargeAgain(now, acc, id, amounts)
 	}
+	if other, exists := acc.timed[id]; exists {
+		return Verdict{}, &ConflictError{Namespace: ns, ID: id, Charged: other.asked.Amounts.Clone()}
+	}
 	if validateName("id", id) != nil || acc == b.vacant && validateName("namespace", ns) != nil {
 		return Verdict{}, errors.Join(validateKey(ns, id), amounts.Validate())
 	}
@@ -164,7 +184,7 @@ func (b *book) release(ns, id string) (amounts placement.Amounts, err error) {
 	acc := b.find(ns)
 	amounts, ok := acc.held[id]
 	if !ok {
-		return placement.Amounts{}, &NotChargedError{Namespace: ns, ID: id}
+		return b.releaseTimed(acc, ns, id)
 	}
 	var delta vector
 	_ = b.tally(&delta, &amounts, -1) // it was when it was charged
@@ -183,7 +203,7 @@ func (b *book) resize(now reading, ns, id string, amounts *placement.Amounts) (V
 	acc := b.find(ns)
 	before, ok := acc.held[id]
 	if !ok {
-		return Verdict{}, &NotChargedError{Namespace: ns, ID: id}
+		return b.resizeTimed(now.at, acc, ns, id, amounts)
 	}
 	g := growth{ns: ns}
 	if err := b.step(&g.delta, &before, amounts); err != nil {
@@ -241,11 +261,15 @@ func (b *book) importOne(now time.Time, charge Charge) (bool, error) {
 	if err := b.tally(&g.delta, &charge.Amounts, 1); err != nil {
 		return false, err
 	}
-	if before, exists := acc.held[charge.ID]; exists {
-		if !before.Equal(charge.Amounts) {
-			return false, &ConflictError{Namespace: charge.Namespace, ID: charge.ID, Charged: before.Clone()}
+	t := charge.timed()
+	if before, exists := acc.charged(charge.ID); exists {
+		if !before.same(&t) {
+			return false, &ConflictError{Namespace: charge.Namespace, ID: charge.ID, Charged: before.Amounts.Clone()}
 		}
 		return false, nil
+	}
+	if t.bounded() {
+		return true, b.importTimed(now, &charge, &t)
 	}
 	if verdict := b.check(now, acc, &g, &charge.Amounts, forced); !verdict.Allowed() {
 		return false, &ExceededError{Namespace: charge.Namespace, Verdict: verdict, Version: b.version}
@@ -272,7 +296,11 @@ func (b *book) deleteSpec(ns string) error {
 		b.version++
 	}
 	if inUse, ok := errors.AsType[*InUseError](err); ok && inUse.By == ByCharges {
-		inUse.name(slices.Sorted(maps.Keys(b.find(ns).held)))
+		acc := b.find(ns)
+		inUse.name(slices.Sorted(func(yield func(string) bool) {
+			maps.Keys(acc.held)(yield)
+			maps.Keys(acc.timed)(yield)
+		}))
 	}
 	return err
 }
@@ -281,7 +309,10 @@ func (b *book) deleteSpec(ns string) error {
 // not copied: held ones are never written to.
 func (acc *account) heldCharges(into []Charge) []Charge {
 	for id, amounts := range acc.held {
-		into = append(into, Charge{acc.name, id, amounts})
+		into = append(into, Charge{Namespace: acc.name, ID: id, Amounts: amounts})
+	}
+	for id, c := range acc.timed {
+		into = append(into, chargeOf(acc.name, id, c.asked))
 	}
 	return into
 }
@@ -296,16 +327,24 @@ func (b *book) all() []Charge {
 }
 
 // verify compares the accounts with the charges held.
-func (b *book) verify() error {
-	return b.Verify(func(yield func(string, placement.Amounts) bool) {
+func (b *book) verify() error { return b.Verify(b.counted()) }
+
+// counted yields the charges as the accounts count them now.
+func (b *book) counted() iter.Seq2[string, Timed] {
+	return func(yield func(string, Timed) bool) {
 		for ns, acc := range b.byName {
 			for _, amounts := range acc.held {
-				if !yield(ns, amounts) {
+				if !yield(ns, Timed{Amounts: amounts}) {
+					return
+				}
+			}
+			for _, c := range acc.timed {
+				if !yield(ns, c.counted) {
 					return
 				}
 			}
 		}
-	})
+	}
 }
 
 // restore replaces everything by what a snapshot holds.
@@ -314,26 +353,28 @@ func (b *book) restore(snapshot Snapshot) error {
 	if snapshot.Version == math.MaxUint64 {
 		return invalid("version", strconv.FormatUint(snapshot.Version, 10), "none is left above it")
 	}
-	if err := restored.Restore(snapshot.State); err != nil {
+	restored.passed = snapshot.Time
+	err := restored.Restore(snapshot.State, func(yield func(string, Timed) bool) {
+		for i := range snapshot.Charges {
+			c := &snapshot.Charges[i]
+			if t := c.timed(); t.bounded() && !yield(c.Namespace, t.at(snapshot.Time)) {
+				return
+			}
+		}
+	})
+	if err != nil {
 		return err
 	}
-	for _, charge := range snapshot.Charges {
-		if err := validateKey(charge.Namespace, charge.ID); err != nil {
+	for i := range snapshot.Charges {
+		if err := restored.restoreCharge(&snapshot.Charges[i]); err != nil {
 			return err
 		}
-		acc := restored.find(charge.Namespace)
-		if _, twice := acc.held[charge.ID]; twice || acc == restored.vacant {
-			return invalid("charges", charge.ID, "given twice, or not counted in the state")
-		}
-		if acc.held == nil {
-			acc.held = map[string]placement.Amounts{}
-		}
-		acc.held[charge.ID] = charge.Amounts.Clone()
 	}
 	if err := restored.verify(); err != nil {
 		return invalid("charges", strconv.Itoa(len(snapshot.Charges)), err.Error())
 	}
 	restored.version = max(b.version, snapshot.Version) + 1
+	restored.passed = later(b.passed, restored.passed)
 	*b = restored
 	return nil
 }

@@ -83,11 +83,11 @@ func (a *Accounts) dimension(name placement.ResourceName, taken dimensionSet) (i
 	return 0, invalid("custom", string(name), "there are "+strconv.Itoa(maxDimensions-firstCustom)+" other custom dimensions")
 }
 
-// namesIn returns the names in a set in order. It allocates only for a set that
-// it sees for the first time.
-func (a *Accounts) namesIn(set dimensionSet) *[]placement.ResourceName {
-	if names, ok := a.sets[set]; ok {
-		return names
+// burstingIn returns what a verdict says of a burst in a set of dimensions: their
+// names in order. It allocates only for a set that it sees for the first time.
+func (a *Accounts) burstingIn(set dimensionSet) *detail {
+	if known, ok := a.sets[set]; ok {
+		return known
 	}
 	var names []placement.ResourceName
 	for d, name := range a.names {
@@ -96,8 +96,8 @@ func (a *Accounts) namesIn(set dimensionSet) *[]placement.ResourceName {
 		}
 	}
 	slices.SortFunc(names, compareNames)
-	a.sets[set] = &names
-	return &names
+	a.sets[set] = &detail{bursting: names}
+	return a.sets[set]
 }
 
 // countCharged adds n for each custom dimension in which acc is charged.

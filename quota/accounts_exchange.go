@@ -2,66 +2,96 @@ package quota
 
 import (
 	"iter"
+	"slices"
 
-	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/internal/skyline"
 )
 
-// Exchange is a change of one charge for which other charges, or parts of them,
-// are given back. The zero value of From stands for a charge that is new.
+// Exchange is a change of charges of one namespace for which other charges, or
+// parts of them, are given back.
 type Exchange struct {
-	// Namespace whose charge changes.
+	// Namespace whose charges change.
 	Namespace string
-	// From and To are what it is charged before and after.
-	From, To placement.Amounts
+	// From and To are what it is charged before and after; without From, To is
+	// new.
+	From, To []Timed
 	// Freed yields what is given back, each by the namespace that was charged
 	// for it; nil is nothing. It makes room in every ancestor that this
-	// namespace shares with Namespace.
-	Freed iter.Seq2[string, placement.Amounts]
+	// namespace shares with Namespace, at the times at which it counted.
+	Freed iter.Seq2[string, Timed]
 }
 
-// growth is by how much the usage of a namespace is to grow, and what others
-// give back for it.
+// growth is by how much the usage of a namespace is to grow: by delta from now
+// on, for ever, and by parts over their times, of which others give back some.
 type growth struct {
 	ns    string
 	delta vector
-	freed []freed
+	parts []part
+	// target is the greatest charge that it leads to, in each dimension.
+	target vector
+	// reserved says that what grows is to be reserved.
+	reserved bool
 }
 
-// freed is what an account gives back.
-type freed struct {
-	by     *account
-	amount vector
+// part is what an account is charged more, or with sign -1 less.
+type part struct {
+	span
+	by   *account
+	sign int64
+}
+
+// stretch is a time over which a growth is the same.
+type stretch struct {
+	from, to int64
+	delta    vector
 }
 
 // give adds what a namespace gives back.
-func (a *Accounts) give(g *growth, ns string, amounts *placement.Amounts) error {
+func (a *Accounts) give(g *growth, ns string, t *Timed) error {
 	by := a.find(ns)
-	i := 0
-	for i < len(g.freed) && g.freed[i].by != by {
-		i++
-	}
-	if i == len(g.freed) {
-		g.freed = append(g.freed, freed{by: by})
-	}
-	if err := a.tally(&g.freed[i].amount, amounts, 1); err != nil {
+	s, err := a.span(t)
+	if err != nil {
 		return err
 	}
-	if !by.covers(&g.freed[i].amount, false) {
+	g.parts = append(g.parts, part{s, by, -1})
+	var all vector
+	for i := range g.parts {
+		if p := &g.parts[i]; p.by == by && p.sign < 0 && p.inForce() {
+			all.add(&p.amounts)
+		}
+	}
+	if !by.covers(&all, false) {
 		return &NotChargedError{Namespace: ns}
 	}
 	return nil
 }
 
-// under returns by how much the usage of an account grows that the growth
-// counts for.
-func (g *growth) under(acc *account) vector {
-	delta := g.delta
-	for i := range g.freed {
-		if g.freed[i].by.within(acc) {
-			for d, amount := range g.freed[i].amount {
-				delta[d] -= amount
+// stretches appends the times from now on over which the usage of acc grows
+// evenly, in order.
+func (g *growth) stretches(into []stretch, acc *account, now int64) []stretch {
+	if len(g.parts) == 0 {
+		return append(into, stretch{now, skyline.Forever, g.delta})
+	}
+	cuts := []int64{now, skyline.Forever}
+	for i := range g.parts {
+		for _, cut := range []int64{g.parts[i].from, g.parts[i].to} {
+			if cut > now {
+				cuts = append(cuts, cut)
 			}
 		}
 	}
-	return delta
+	slices.Sort(cuts)
+	cuts = slices.Compact(cuts)
+	for i, from := range cuts[:len(cuts)-1] {
+		s := stretch{from, cuts[i+1], g.delta}
+		for j := range g.parts {
+			if p := &g.parts[j]; p.from <= from && from < p.to && p.by.within(acc) {
+				for d, amount := range p.amounts {
+					s.delta[d] += p.sign * amount
+				}
+			}
+		}
+		into = append(into, s)
+	}
+	return into
 }

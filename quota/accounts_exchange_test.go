@@ -29,7 +29,7 @@ func TestExchange(t *testing.T) {
 		return quota.Charge{Namespace: ns, Amounts: milli(cores * core)}
 	}
 	exchange := func(to placement.Amounts, freed ...quota.Charge) quota.Exchange {
-		return quota.Exchange{Namespace: "x", From: milli(0), To: to, Freed: list(freed...)}
+		return quota.Exchange{Namespace: "x", To: []quota.Timed{{Amounts: to, Reserved: true}}, Freed: list(freed...)}
 	}
 	for _, c := range []quota.Charge{give("x", 6), give("y", 2), give("y", 2), give("alone", 9)} {
 		_, err := a.Charge(now, c.Namespace, c.Amounts, quota.SoftOnly)
@@ -53,7 +53,7 @@ func TestExchange(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			before := a.State()
-			verdict, err := a.CheckExchange(now.Add(time.Hour), exchange(milli(tt.grows*core), tt.freed...), quota.SoftOnly)
+			verdict, err := a.CheckExchange(now.Add(time.Hour), exchange(milli(tt.grows*core), tt.freed...))
 			require.NoError(t, err)
 			require.Equal(t, before, a.State())
 			require.Equal(t, tt.refuses == "", verdict.Allowed())
@@ -62,20 +62,20 @@ func TestExchange(t *testing.T) {
 			}
 		})
 	}
-	verdict, err := a.CheckExchange(now, quota.Exchange{Namespace: "x", To: milli(2 * core)}, quota.SoftOnly)
+	verdict, err := a.CheckExchange(now, quota.Exchange{Namespace: "x", To: []quota.Timed{{Amounts: milli(2 * core)}}})
 	require.NoError(t, err)
 	require.False(t, verdict.Allowed(), "without Freed nothing is given back")
 	for _, freed := range []quota.Charge{give("y", 5), give("nobody", 0)} {
-		_, err := a.CheckExchange(now, exchange(milli(1), freed), quota.SoftOnly)
+		_, err := a.CheckExchange(now, exchange(milli(1), freed))
 		require.ErrorIs(t, err, quota.ErrNotCharged)
 	}
 	most := quota.Charge{Namespace: "alone", Amounts: milli(math.MaxInt64)}
 	_, err = a.Charge(now, "alone", milli(math.MaxInt64-9*core), quota.SoftOnly)
 	require.NoError(t, err)
-	_, err = a.CheckExchange(now, exchange(milli(1), most, most), quota.SoftOnly)
+	_, err = a.CheckExchange(now, exchange(milli(1), most, most))
 	require.ErrorIs(t, err, quota.ErrNotCharged, "twice what is there")
-	_, err = a.CheckExchange(now, exchange(milli(1), give("y", -1)), quota.SoftOnly)
+	_, err = a.CheckExchange(now, exchange(milli(1), give("y", -1)))
 	require.ErrorIs(t, err, quota.ErrInvalid)
-	_, err = a.CheckExchange(now, exchange(milli(-1)), quota.SoftOnly)
+	_, err = a.CheckExchange(now, exchange(milli(-1)))
 	require.ErrorIs(t, err, quota.ErrInvalid)
 }

@@ -42,14 +42,8 @@ func (m *meter) top(mode Mode) int64 {
 	}
 }
 
-// refuses reports whether usage must not grow by delta.
-func (m *meter) refuses(now time.Time, delta int64, mode Mode) bool {
-	// Neither side overflows: no amount is negative.
-	return delta > m.top(mode)-m.used || mode != forced && m.expired(now)
-}
-
 // violation says why m refuses delta on the way to target.
-func (m *meter) violation(now time.Time, delta, target int64, mode Mode) Violation {
+func (m *meter) violation(delta, target int64, mode Mode, expired bool) Violation {
 	top := m.top(mode)
 	v := Violation{
 		Reason:    Hard,
@@ -62,7 +56,7 @@ func (m *meter) violation(now time.Time, delta, target int64, mode Mode) Violati
 	switch {
 	case target > top:
 		v.Reason = NeverFits
-	case m.expired(now):
+	case expired:
 		v.Reason = BurstExpired
 		v.Shortfall = missing(m.used, delta, m.soft)
 		v.BurstEnd = m.end()

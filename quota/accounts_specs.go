@@ -194,6 +194,7 @@ func (a *Accounts) admit(acc *account, spec *Spec) (*account, *limits, error) {
 		return nil, nil, invalid("default", "true", "namespace "+strconv.Quote(other.name)+" is the default already")
 	}
 	l := unlimited()
+	l.reservable = spec.Reservations
 	var taken dimensionSet
 	for _, name := range slices.Sorted(maps.Keys(spec.Limits)) {
 		d, err := a.dimension(name, taken)
@@ -248,14 +249,14 @@ func (a *Accounts) countable(acc, parent *account, fallback bool) bool {
 	var undeclared vector
 	if fallback {
 		for other := range a.walk() {
-			if other.spec == nil && other != acc && !undeclared.grow(other.allUsed()) {
+			if other.spec == nil && other != acc && !undeclared.grow(other.allPeaks()) {
 				return false
 			}
 		}
 	}
 	for ; parent != nil; parent = parent.parent {
-		sum := parent.allUsed()
-		if !acc.parent.within(parent) && !sum.grow(acc.allUsed()) ||
+		sum := parent.allPeaks()
+		if !acc.parent.within(parent) && !sum.grow(acc.allPeaks()) ||
 			!a.vacant.parent.within(parent) && !sum.grow(undeclared) {
 			return false
 		}

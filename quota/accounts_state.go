@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"time"
@@ -12,7 +13,8 @@ import (
 )
 
 // State is a snapshot of Accounts as plain data. The same charges and specs
-// give the same State, and the same JSON.
+// give the same State, and the same JSON. What is ahead is not in it: Restore
+// gets that from the charges.
 type State struct {
 	// Specs by namespace.
 	Specs []Spec `json:"specs,omitempty"`
@@ -24,9 +26,9 @@ type State struct {
 type AccountState struct {
 	// Namespace that uses it.
 	Namespace string `json:"namespace"`
-	// Charges counts the charges to the namespace itself.
+	// Charges counts the charges to the namespace itself, those to come included.
 	Charges int `json:"charges,omitempty"`
-	// Used is the sum of these charges.
+	// Used is the sum of those of them that count already.
 	Used placement.Amounts `json:"used,omitzero"`
 	// Since is when usage, descendants included, rose above Soft, for each
 	// dimension in which it is above.
@@ -75,10 +77,12 @@ func (a *Accounts) since(acc *account) map[placement.ResourceName]time.Time {
 	return since
 }
 
-// Restore replaces the specs and the usage by those of a State. It fails with
-// ErrInvalid, and changes nothing, if the state contradicts itself. It takes
-// time in proportion to the state.
-func (a *Accounts) Restore(state State) error {
+// Restore replaces the specs and the usage by those of a State, and enters what
+// is ahead: of the charges, each by its namespace, those that begin or end at a
+// known time or are Reserved; nil is none. It fails with ErrInvalid, and changes
+// nothing, if the state contradicts itself. It takes time in proportion to the
+// state and the charges.
+func (a *Accounts) Restore(state State, charges iter.Seq2[string, Timed]) error {
 	restored := Accounts{RequireQuota: a.RequireQuota}
 	restored.init()
 	if err := restored.createAll(time.Time{}, state.Specs); err != nil {
@@ -98,7 +102,34 @@ func (a *Accounts) Restore(state State) error {
 	if err := restored.restoreSince(state.Accounts); err != nil {
 		return err
 	}
+	if charges != nil {
+		for ns, t := range charges {
+			if err := restored.restoreAhead(ns, &t); err != nil {
+				return invalid("accounts."+ns, t.Amounts.String(), err.Error())
+			}
+		}
+	}
 	*a = restored
+	return nil
+}
+
+// restoreAhead enters what is ahead of a charge that is counted already.
+func (a *Accounts) restoreAhead(ns string, t *Timed) error {
+	acc, g := a.find(ns), growth{ns: ns}
+	s, err := a.span(t)
+	if err != nil || !s.bounded() {
+		return err
+	}
+	if acc == a.vacant || s.inForce() && !acc.covers(&s.amounts, false) {
+		return &NotChargedError{Namespace: ns}
+	}
+	if !s.inForce() {
+		g.parts = []part{{s, acc, 1}}
+		if verdict := a.checkLevels(time.Time{}, acc, &g, forced); !verdict.Allowed() {
+			return &ExceededError{Namespace: ns, Verdict: verdict}
+		}
+	}
+	a.look(acc, &s, 1)
 	return nil
 }
 

@@ -31,10 +31,10 @@ func newAccounts(t *testing.T) (*quota.Accounts, time.Time) {
 }
 
 // list yields charges as Verify wants them.
-func list(charges ...quota.Charge) iter.Seq2[string, placement.Amounts] {
-	return func(yield func(string, placement.Amounts) bool) {
+func list(charges ...quota.Charge) iter.Seq2[string, quota.Timed] {
+	return func(yield func(string, quota.Timed) bool) {
 		for _, c := range charges {
-			if !yield(c.Namespace, c.Amounts) {
+			if !yield(c.Namespace, quota.Timed{Amounts: c.Amounts}) {
 				return
 			}
 		}
@@ -216,7 +216,7 @@ func TestChecksOfSpecs(t *testing.T) {
 		require.Equal(t, before, a.State())
 		trial := func() *quota.Accounts {
 			var trial quota.Accounts
-			require.NoError(t, trial.Restore(before))
+			require.NoError(t, trial.Restore(before, nil))
 			return &trial
 		}
 		_, err := trial().Create(now, spec)
@@ -267,7 +267,7 @@ func TestStateIsStable(t *testing.T) {
 	var state quota.State
 	require.NoError(t, json.Unmarshal(data, &state))
 	var restored quota.Accounts
-	require.NoError(t, restored.Restore(state))
+	require.NoError(t, restored.Restore(state, nil))
 	require.Equal(t, a.State(), restored.State())
 	require.Equal(t, a.Usage(now, "org"), restored.Usage(now, "org"))
 	end, ok := restored.NextDeadline()
@@ -300,7 +300,7 @@ func TestAccountsRestoreRefusesContradictions(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			require.ErrorIs(t, a.Restore(tt.state), quota.ErrInvalid)
+			require.ErrorIs(t, a.Restore(tt.state, nil), quota.ErrInvalid)
 			require.Equal(t, before, a.State())
 		})
 	}

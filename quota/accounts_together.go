@@ -13,12 +13,12 @@ import (
 
 // CheckAll returns the error of the first of several charges that Add would
 // refuse if it entered them one after another, and nil if it would refuse none.
-// Each comes with the namespace that it is for. Nothing changes. It takes the time
-// of as many checks.
-func (a *Accounts) CheckAll(now time.Time, charges iter.Seq2[string, placement.Amounts]) error {
+// Each comes with the namespace that it is for, and is taken to count from now on,
+// for ever. Nothing changes. It takes the time of as many checks.
+func (a *Accounts) CheckAll(now time.Time, charges iter.Seq2[string, Timed]) error {
 	t := together{accounts: a, now: now, used: map[string]*vector{}}
-	for ns, amounts := range charges {
-		if err := t.add(ns, &amounts); err != nil {
+	for ns, charge := range charges {
+		if err := t.add(ns, &charge.Amounts); err != nil {
 			return err
 		}
 	}
@@ -44,7 +44,7 @@ func (t *together) add(ns string, amounts *placement.Amounts) error {
 		name := cmp.Or(acc.name, ns) // vacant has no name
 		used := t.used[name]
 		if used == nil {
-			all := acc.allUsed()
+			all := acc.allPeaks()
 			used = &all
 			t.used[name] = used
 		}
@@ -55,7 +55,7 @@ func (t *together) add(ns string, amounts *placement.Amounts) error {
 			}
 			m := acc.meter(d)
 			m.used = used[d]
-			violation := m.violation(t.now, growth, growth, forced)
+			violation := m.violation(growth, growth, forced, false)
 			violation.Namespace, violation.Resource = name, t.accounts.names[d]
 			violations = append(violations, violation)
 		}

@@ -29,7 +29,7 @@ func TestCheckAllIsAddOfEach(t *testing.T) {
 			charges = append(charges, quota.Charge{Namespace: drawNamespace(t), Amounts: drawAmounts(t)})
 		}
 		var entered quota.Accounts
-		require.NoError(t, entered.Restore(a.State()))
+		require.NoError(t, entered.Restore(a.State(), nil))
 		before := a.State()
 		got := a.CheckAll(now, list(charges...))
 		require.Equal(t, before, a.State(), "a check changes nothing")

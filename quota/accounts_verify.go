@@ -6,36 +6,45 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/internal/skyline"
 )
 
-// Verify compares usage with the charges that exist: each by the namespace that
-// is charged and its amounts, in any order. It returns a DriftError for each
+// Verify compares usage, and what is ahead, with the charges that exist: each by
+// the namespace that is charged, in any order. It returns a DriftError for each
 // difference, joined. It takes time in proportion to charges and namespaces.
-func (a *Accounts) Verify(charges iter.Seq2[string, placement.Amounts]) error {
+func (a *Accounts) Verify(charges iter.Seq2[string, Timed]) error {
 	type tally struct {
 		charges   int
 		own, used vector
+		ahead     ahead
 	}
 	tallies := map[string]*tally{}
 	for ns := range a.byName {
 		tallies[ns] = &tally{}
 	}
 	var errs []error
-	for ns, amounts := range charges {
+	for ns, t := range charges {
 		sum := tallies[ns]
 		if sum == nil {
 			errs = append(errs, &DriftError{Namespace: ns, Charged: 1})
 			continue
 		}
-		var delta vector
-		if err := a.tally(&delta, &amounts, 1); err != nil {
+		s, err := a.span(&t)
+		if err != nil {
 			return err
 		}
 		sum.charges++
-		sum.own.add(&delta)
+		if s.inForce() {
+			sum.own.add(&s.amounts)
+		}
 		for acc := a.byName[ns]; acc != nil; acc = acc.parent {
-			tallies[acc.name].used.add(&delta)
+			above := tallies[acc.name]
+			if s.inForce() {
+				above.used.add(&s.amounts)
+			}
+			if s.bounded() {
+				above.ahead.change(&s, 1)
+			}
 		}
 	}
 	for _, ns := range slices.Sorted(maps.Keys(a.byName)) {
@@ -47,7 +56,27 @@ func (a *Accounts) Verify(charges iter.Seq2[string, placement.Amounts]) error {
 			if acc.used(d) != sum.used[d] || acc.own[d] != sum.own[d] {
 				errs = append(errs, &DriftError{Namespace: ns, Resource: name, Used: acc.used(d), Charged: sum.used[d]})
 			}
+			if drift := acc.ahead.drift(&sum.ahead, d); drift != nil {
+				drift.Namespace, drift.Resource = ns, name
+				errs = append(errs, drift)
+			}
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// drift compares what is ahead in one dimension with what should be.
+func (h *ahead) drift(should *ahead, d int) *DriftError {
+	if h == nil {
+		h = &ahead{}
+	}
+	if h.held[d] != should.held[d] {
+		return &DriftError{Used: h.held[d], Charged: should.held[d]}
+	}
+	for _, lines := range [][2]*skyline.Skyline{{&h.lines[d], &should.lines[d]}, {&h.reserved[d], &should.reserved[d]}} {
+		if at, differs := lines[0].FirstDifference(lines[1]); differs {
+			return &DriftError{At: skyline.Time(at), Used: lines[0].Peak(at, at+1), Charged: lines[1].Peak(at, at+1)}
+		}
+	}
+	return nil
 }

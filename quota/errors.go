@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/rads-project/constellation/placement"
 )
@@ -46,11 +47,14 @@ type ExceededError struct {
 	Version uint64
 }
 
-// Error names every violation.
+// Error names every violation, and the earliest start if one is known.
 func (e *ExceededError) Error() string {
 	texts := make([]string, len(e.Verdict.Violations))
 	for i, violation := range e.Verdict.Violations {
 		texts[i] = violation.String()
+	}
+	if earliest := e.Verdict.Earliest(); !earliest.IsZero() {
+		texts = append(texts, "the earliest start is "+earliest.Format(time.RFC3339Nano))
 	}
 	return fmt.Sprintf("quota: %q cannot be charged: %s", e.Namespace, strings.Join(texts, "; "))
 }
@@ -151,7 +155,10 @@ type DriftError struct {
 	Namespace string
 	// Resource in which it is; empty if the number of charges is.
 	Resource placement.ResourceName
-	// Used is the usage that is kept, Charged the sum of the charges.
+	// At is the instant at which it is, zero for now.
+	At time.Time
+	// Used is the usage that is kept, Charged the sum of the charges; at another
+	// instant, by how much more it is then.
 	Used, Charged int64
 }
 
@@ -160,6 +167,9 @@ func (e *DriftError) Error() string {
 	what := string(e.Resource)
 	if what == "" {
 		what = "number of charges"
+	}
+	if !e.At.IsZero() {
+		what += " ahead at " + e.At.Format(time.RFC3339Nano)
 	}
 	return fmt.Sprintf("quota: the books of %q have a %s of %d, the charges %d", e.Namespace, what, e.Used, e.Charged)
 }

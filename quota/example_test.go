@@ -319,9 +319,9 @@ func ExampleAccounts() {
 	start("c", 3, quota.MayBurst)
 	fmt.Println(accounts.Remove("ns", instances["a"]))
 	delete(instances, "a")
-	fmt.Println(accounts.Verify(func(yield func(string, placement.Amounts) bool) {
+	fmt.Println(accounts.Verify(func(yield func(string, quota.Timed) bool) {
 		for _, amounts := range instances {
-			if !yield("ns", amounts) {
+			if !yield("ns", quota.Timed{Amounts: amounts}) {
 				return
 			}
 		}
@@ -375,11 +375,11 @@ func ExampleAccounts_CheckExchange() {
 		panic(err)
 	}
 
-	exchange := quota.Exchange{Namespace: "b", To: cores(6)}
-	verdict, err := accounts.CheckExchange(now, exchange, quota.MayBurst)
+	exchange := quota.Exchange{Namespace: "b", To: []quota.Timed{{Amounts: cores(6)}}}
+	verdict, err := accounts.CheckExchange(now, exchange)
 	fmt.Println(verdict.Allowed(), err)
-	exchange.Freed = func(yield func(string, placement.Amounts) bool) { yield("a", cores(8)) }
-	verdict, err = accounts.CheckExchange(now, exchange, quota.MayBurst)
+	exchange.Freed = func(yield func(string, quota.Timed) bool) { yield("a", quota.Timed{Amounts: cores(8)}) }
+	verdict, err = accounts.CheckExchange(now, exchange)
 	fmt.Println(verdict.Allowed(), err)
 	// Output:
 	// false <nil>

@@ -69,25 +69,39 @@ func (l *Ledger) reading() time.Time {
 	return l.now()
 }
 
-// decide makes a decision of the book. It tries without the time first:
-// reading the clock costs as much as a charge, and few depend on it.
+// decide makes a decision of the book. Where no charge begins or ends at a known
+// time it tries without the time first: reading the clock costs as much as a
+// charge, and few depend on it.
 func (l *Ledger) decide(decision func(now reading) (Verdict, error)) (Verdict, error) {
 	l.mu.Lock()
 	defer l.unlock()
-	verdict, err := decision(reading{})
-	if err == nil || !errors.Is(err, errNeedTime) {
-		return verdict, err
+	if l.book.due.Len() == 0 {
+		verdict, err := decision(reading{})
+		if err == nil || !errors.Is(err, errNeedTime) {
+			return verdict, err
+		}
 	}
 	l.mu.Unlock()
 	return decision(reading{l.lockTimed(), true})
 }
 
-// lockTimed locks and returns the time, which is never before the one that it
+// lock locks, and lets time pass if anything can fall due by that.
+func (l *Ledger) lock() {
+	l.mu.Lock()
+	if l.book.due.Len() > 0 {
+		l.mu.Unlock()
+		l.lockTimed()
+	}
+}
+
+// lockTimed locks, lets time pass up to now and returns the time, which is never before the one that it
 // returned last.
 func (l *Ledger) lockTimed() time.Time {
 	reading := l.reading()
 	l.mu.Lock()
-	return l.clock.Advance(reading)
+	now := l.clock.Advance(reading)
+	l.book.pass(now)
+	return now
 }
 
 // unlock wakes those who wait if anything has changed.
@@ -111,7 +125,7 @@ func (l *Ledger) Charge(ns, id string, amounts placement.Amounts) (Verdict, erro
 // Release gives back what is charged under an ID and returns it. If nothing
 // is, it fails with a NotChargedError.
 func (l *Ledger) Release(ns, id string) (placement.Amounts, error) {
-	l.mu.Lock()
+	l.lock()
 	defer l.unlock()
 	return l.book.release(ns, id)
 }
@@ -126,6 +140,42 @@ func (l *Ledger) Resize(ns, id string, amounts placement.Amounts) (Verdict, erro
 // An error is wrong input; a refusal is in the verdict.
 func (l *Ledger) Check(ns string, amounts placement.Amounts) (Verdict, error) {
 	return l.decide(func(now reading) (Verdict, error) { return l.book.checkCharge(now, ns, &amounts) })
+}
+
+// ChargeOver charges what counts over a time under an ID, as Charge does what
+// counts until it is released. What is Reserved is over at its end by itself;
+// another charge that should have ended counts on until it is released.
+//
+// A refusal names the instant at which it does not fit, and Verdict.Earliest the
+// first start at which it would. It takes the time of Accounts.ChargeOver. While
+// any charge begins or ends at a known time, other calls read the clock too.
+func (l *Ledger) ChargeOver(ns, id string, t Timed) (Verdict, error) {
+	now := l.lockTimed()
+	defer l.unlock()
+	return l.book.chargeOver(now, ns, id, &t)
+}
+
+// CheckOver returns the verdict that ChargeOver would for a new ID, and changes
+// nothing. An error is wrong input; a refusal is in the verdict.
+func (l *Ledger) CheckOver(ns string, t Timed) (Verdict, error) {
+	now := l.lockTimed()
+	defer l.unlock()
+	if err := validateName("namespace", ns); err != nil {
+		return Verdict{}, errors.Join(err, t.Amounts.Validate(), t.validate())
+	}
+	verdict, err := l.book.CheckOver(now, ns, t.at(now))
+	if err == nil && verdict.Allowed() && t.Reserved {
+		verdict = l.book.CheckReserve(now, ns, t.From, t.Until)
+	}
+	return verdict, err
+}
+
+// UsageOver returns the most that a namespace will use over a time, see
+// Accounts.UsageOver.
+func (l *Ledger) UsageOver(ns string, from, until time.Time) []Usage {
+	now := l.lockTimed()
+	defer l.unlock()
+	return l.book.UsageOver(now, ns, from, until)
 }
 
 // Create declares the quota of a namespace, see Accounts.Create.
@@ -147,7 +197,7 @@ func (l *Ledger) changeSpec(spec Spec, as func(*Accounts, time.Time, Spec) ([]Us
 // Delete withdraws the quota of a namespace, see Accounts.Delete. The
 // InUseError names charges by ID.
 func (l *Ledger) Delete(ns string) error {
-	l.mu.Lock()
+	l.lock()
 	defer l.unlock()
 	return l.book.deleteSpec(ns)
 }
@@ -174,9 +224,9 @@ func (l *Ledger) Specs() iter.Seq[Spec] {
 // order, as they are when the iteration begins.
 func (l *Ledger) Namespaces() iter.Seq[string] {
 	return func(yield func(string) bool) {
-		l.mu.Lock()
+		l.lock()
 		names := l.book.Namespaces()
-		l.mu.Unlock()
+		l.unlock()
 		names(yield)
 	}
 }
@@ -184,33 +234,39 @@ func (l *Ledger) Namespaces() iter.Seq[string] {
 // Usage returns what a namespace uses, see Accounts.Usage.
 func (l *Ledger) Usage(ns string) []Usage {
 	now := l.lockTimed()
-	defer l.mu.Unlock()
+	defer l.unlock()
 	return l.book.Usage(now, ns)
 }
 
-// NextDeadline returns when Sweep will next have something to return. It returns
-// false if no burst is going on that ends. It takes constant time.
+// NextDeadline returns when time will next change something: a burst ends, or a
+// charge begins or ends. It returns false if nothing is to come. It takes constant
+// time.
 func (l *Ledger) NextDeadline() (time.Time, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.book.NextDeadline()
+	next, due := l.book.NextDeadline()
+	if c, timed := l.book.due.First(); timed && (!due || c.due.Before(next)) {
+		return c.due, true
+	}
+	return next, due
 }
 
-// Sweep returns the usage of each burst that has ended since the last call and
-// is still above Soft, in the order of Accounts.Advance. It only reports: growth is
-// refused from the end on, whether Sweep is called or not.
+// Sweep lets time pass, and returns the usage of each burst that has ended since
+// the last call and is still above Soft, in the order of Accounts.Advance. It only
+// reports: growth is refused from the end on, and what is reserved is over,
+// whether Sweep is called or not. It wakes Wait if a charge has begun or ended.
 func (l *Ledger) Sweep() []Usage {
 	now := l.lockTimed()
-	defer l.mu.Unlock()
+	defer l.unlock()
 	return l.book.Advance(now)
 }
 
 // Charged returns what is charged under an ID, and false if nothing is.
 func (l *Ledger) Charged(ns, id string) (placement.Amounts, bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	amounts, ok := l.book.find(ns).held[id]
-	return amounts.Clone(), ok
+	l.lock()
+	defer l.unlock()
+	t, ok := l.book.find(ns).charged(id)
+	return t.Amounts.Clone(), ok
 }
 
 // Charges yields all charges by namespace and ID, as they are when the
@@ -229,9 +285,9 @@ func (l *Ledger) ChargesOf(ns string) iter.Seq[Charge] {
 // sorted yields what collect finds, in order.
 func (l *Ledger) sorted(collect func() []Charge) iter.Seq[Charge] {
 	return func(yield func(Charge) bool) {
-		l.mu.Lock()
+		l.lock()
 		charges := collect()
-		l.mu.Unlock()
+		l.unlock()
 		slices.SortFunc(charges, compareCharges)
 		for _, charge := range charges {
 			charge.Amounts = charge.Amounts.Clone()
@@ -257,6 +313,8 @@ func (l *Ledger) Import(charges iter.Seq[Charge]) ([]Usage, error) {
 type Snapshot struct {
 	// Version of the ledger.
 	Version uint64 `json:"version"`
+	// Time up to which charges have begun and ended; zero if that never mattered.
+	Time time.Time `json:"time,omitzero"`
 	// State of its accounts.
 	State State `json:"state"`
 	// Charges by namespace and ID.
@@ -267,9 +325,9 @@ type Snapshot struct {
 // in proportion to namespaces and charges. The charges are sorted after the lock
 // is released.
 func (l *Ledger) Snapshot() Snapshot {
-	l.mu.Lock()
-	snapshot := Snapshot{Version: l.book.version, State: l.book.State(), Charges: l.book.all()}
-	l.mu.Unlock()
+	l.lock()
+	snapshot := Snapshot{Version: l.book.version, Time: l.book.timeOfCharges(), State: l.book.State(), Charges: l.book.all()}
+	l.unlock()
 	slices.SortFunc(snapshot.Charges, compareCharges)
 	for i := range snapshot.Charges {
 		snapshot.Charges[i].Amounts = snapshot.Charges[i].Amounts.Clone()
@@ -290,8 +348,8 @@ func (l *Ledger) Restore(snapshot Snapshot) error {
 // joins a DriftError for each difference, and shows a fault in this package. It
 // takes time in proportion to charges and namespaces.
 func (l *Ledger) Verify() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.lock()
+	defer l.unlock()
 	return l.book.verify()
 }
 

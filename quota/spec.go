@@ -33,6 +33,42 @@ type Spec struct {
 	// spec of its own. Each such namespace has its own usage. One spec at most
 	// is the default.
 	Default bool `json:"default,omitempty"`
+	// Reservations bounds what is reserved in the namespace and its descendants.
+	Reservations Reservations `json:"reservations,omitzero"`
+}
+
+// Reservations bounds what may be reserved. The zero value sets no bounds but the
+// limits.
+type Reservations struct {
+	// MaxAhead bounds how long from now a reservation may begin; 0 sets no bound.
+	MaxAhead time.Duration `json:"maxAhead,omitempty"`
+	// MaxLength bounds how long it may be; 0 sets no bound.
+	MaxLength time.Duration `json:"maxLength,omitempty"`
+	// Percent is how much of Soft may be reserved at one time in each dimension,
+	// in per cent, rounded down: 1 to 100; 0 is all of it.
+	Percent int `json:"percent,omitempty"`
+}
+
+func (r Reservations) validate() error {
+	var errs []error
+	if r.MaxAhead < 0 {
+		errs = append(errs, invalid("reservations.maxAhead", r.MaxAhead.String(), "negative"))
+	}
+	if r.MaxLength < 0 {
+		errs = append(errs, invalid("reservations.maxLength", r.MaxLength.String(), "negative"))
+	}
+	if r.Percent < 0 || r.Percent > 100 {
+		errs = append(errs, invalid("reservations.percent", strconv.Itoa(r.Percent), "want 0 to 100"))
+	}
+	return errors.Join(errs...)
+}
+
+// share returns how much of a soft limit may be reserved.
+func (r Reservations) share(soft int64) int64 {
+	if r.Percent == 0 {
+		return soft
+	}
+	return percentOf(soft, r.Percent)
 }
 
 // Limit bounds one dimension of a namespace. The zero value denies it.
@@ -54,7 +90,11 @@ func (l Limit) Ceiling() int64 {
 	if l.BurstPercent == 0 {
 		return l.Soft
 	}
-	high, low := bits.Mul64(uint64(l.Soft), uint64(l.BurstPercent))
+	return percentOf(l.Soft, l.BurstPercent)
+}
+
+func percentOf(amount int64, percent int) int64 {
+	high, low := bits.Mul64(uint64(amount), uint64(percent))
 	if high >= 100 {
 		return math.MaxInt64
 	}
@@ -71,7 +111,7 @@ func (s Spec) Clone() Spec {
 // Equal reports whether both specs say the same; nil and empty limits do.
 func (s Spec) Equal(other Spec) bool {
 	return s.Namespace == other.Namespace && s.Parent == other.Parent &&
-		s.Default == other.Default && maps.Equal(s.Limits, other.Limits)
+		s.Default == other.Default && s.Reservations == other.Reservations && maps.Equal(s.Limits, other.Limits)
 }
 
 // Validate reports every mistake that shows in the spec alone, at once.
@@ -90,6 +130,7 @@ func (s Spec) Validate() error {
 		}
 		errs = append(errs, s.Limits[name].validate(name))
 	}
+	errs = append(errs, s.Reservations.validate())
 	return errors.Join(errs...)
 }
 

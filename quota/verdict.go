@@ -29,9 +29,24 @@ type Verdict struct {
 	// custom ones by name), and in a dimension from the namespace upwards.
 	Violations []Violation
 
-	// bursting is a pointer so that a verdict is four words, which the compiler
+	// detail is a pointer so that a verdict is four words, which the compiler
 	// keeps in registers.
-	bursting *[]placement.ResourceName
+	detail *detail
+}
+
+// detail is what few verdicts have to say.
+type detail struct {
+	bursting []placement.ResourceName
+	earliest time.Time
+}
+
+// refused returns the verdict on a charge that is refused.
+func refused(violations []Violation, earliest time.Time) Verdict {
+	v := Verdict{Violations: violations}
+	if !earliest.IsZero() {
+		v.detail = &detail{earliest: earliest}
+	}
+	return v
 }
 
 // Allowed reports whether the charge is admitted.
@@ -41,17 +56,36 @@ func (v Verdict) Allowed() bool { return len(v.Violations) == 0 }
 // usage is above Soft in the namespace or an ancestor. It is nil after a
 // refusal.
 func (v Verdict) Bursting() []placement.ResourceName {
-	if v.bursting == nil {
+	if v.detail == nil {
 		return nil
 	}
-	return slices.Clone(*v.bursting)
+	return slices.Clone(v.detail.bursting)
+}
+
+// Earliest returns the first later start at which a refused charge would be
+// admitted for as long as it was to be, as things stand: what is charged ends
+// when it is known to, and nothing else is released. It is zero if there is none
+// known, after an admission, and for a change of what is charged already. At most
+// 1,000 times at which it does not fit are passed over.
+func (v Verdict) Earliest() time.Time {
+	if v.detail == nil {
+		return time.Time{}
+	}
+	return v.detail.earliest
 }
 
 // WaitingHelps reports whether a refused charge would be admitted once others
 // are released: nothing in it is undeclared or can never fit.
 func (v Verdict) WaitingHelps() bool {
 	return !v.Allowed() && !slices.ContainsFunc(v.Violations, func(violation Violation) bool {
-		return violation.Reason == Undeclared || violation.Reason == NeverFits
+		switch violation.Reason {
+		case Undeclared, NeverFits, TooLong:
+			return true
+		case ReservedShare:
+			return violation.Requested > violation.Ceiling
+		default:
+			return false
+		}
 	})
 }
 
@@ -67,6 +101,13 @@ const (
 	BurstExpired
 	// Undeclared means that the namespace has no spec where one is required.
 	Undeclared
+	// ReservedShare means that more would be reserved at one time than the part
+	// of the limit that may be.
+	ReservedShare
+	// TooFarAhead means that a reservation would begin too late.
+	TooFarAhead
+	// TooLong means that a reservation would be too long.
+	TooLong
 )
 
 // String returns the reason as in "burst expired".
@@ -80,6 +121,12 @@ func (r Reason) String() string {
 		return "burst expired"
 	case Undeclared:
 		return "undeclared"
+	case ReservedShare:
+		return "reserved share"
+	case TooFarAhead:
+		return "too far ahead"
+	case TooLong:
+		return "too long"
 	default:
 		return fmt.Sprintf("Reason(%d)", uint8(r))
 	}
@@ -90,7 +137,7 @@ func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
 // UnmarshalText reads the text of String.
 func (r *Reason) UnmarshalText(text []byte) error {
-	for known := Hard; known <= Undeclared; known++ {
+	for known := Hard; known <= TooLong; known++ {
 		if known.String() == string(text) {
 			*r = known
 			return nil
@@ -105,22 +152,28 @@ type Violation struct {
 	Namespace string `json:"namespace"`
 	// Resource is the dimension; empty when the reason is Undeclared.
 	Resource placement.ResourceName `json:"resource,omitempty"`
-	// Reason of the refusal. The amounts below are zero for Undeclared.
+	// Reason of the refusal. The amounts below are zero for Undeclared,
+	// TooFarAhead and TooLong.
 	Reason Reason `json:"reason"`
+	// At is the first instant at which it does not fit; zero is now.
+	At time.Time `json:"at,omitzero"`
 	// Requested is the amount by which usage would grow.
 	Requested int64 `json:"requested"`
-	// Used is the usage of Namespace, its descendants included.
+	// Used is the usage of Namespace at that instant, its descendants included;
+	// for ReservedShare the part of it that is reserved.
 	Used int64 `json:"used"`
 	// Soft is the limit without bursting.
 	Soft int64 `json:"soft"`
 	// Ceiling is what usage may rise to: Soft if the charge is SoftOnly,
-	// math.MaxInt64 without a limit.
+	// math.MaxInt64 without a limit; for ReservedShare the part of Soft.
 	Ceiling int64 `json:"ceiling"`
 	// Shortfall is how much less would have to be used for the charge to fit
 	// under Ceiling, or under Soft after a burst has expired.
 	Shortfall int64 `json:"shortfall"`
 	// BurstEnd is when the burst expired, for that reason.
 	BurstEnd time.Time `json:"burstEnd,omitzero"`
+	// Bound is the bound that was passed, for TooFarAhead and TooLong.
+	Bound time.Duration `json:"bound,omitzero"`
 }
 
 // String returns the violation in words, as in "cpu: 3 requested, but org uses 8 of 10 and
@@ -128,6 +181,10 @@ type Violation struct {
 func (v Violation) String() string {
 	amount := func(n int64) string { return placement.FormatQuantity(v.Resource, n) }
 	namespace := cmp.Or(v.Namespace, `""`)
+	uses := "uses"
+	if !v.At.IsZero() {
+		uses = "at " + v.At.Format(time.RFC3339Nano) + " uses"
+	}
 	switch v.Reason {
 	case Undeclared:
 		return namespace + " has no quota, and one is required"
@@ -137,8 +194,15 @@ func (v Violation) String() string {
 	case BurstExpired:
 		return fmt.Sprintf("%s: %s requested, but %s uses %s, has been above its soft limit of %s for too long and must first give back %s",
 			v.Resource, amount(v.Requested), namespace, amount(v.Used), amount(v.Soft), amount(v.Used-v.Soft))
+	case TooFarAhead:
+		return fmt.Sprintf("%s reserves at most %s ahead", namespace, v.Bound)
+	case TooLong:
+		return fmt.Sprintf("%s reserves for at most %s", namespace, v.Bound)
+	case ReservedShare:
+		return fmt.Sprintf("%s: %s requested, but of %s that may be reserved %s %s %s",
+			v.Resource, amount(v.Requested), amount(v.Ceiling), namespace, uses, amount(v.Used))
 	default:
-		return fmt.Sprintf("%s: %s requested, but %s uses %s of %s and lacks %s",
-			v.Resource, amount(v.Requested), namespace, amount(v.Used), amount(v.Ceiling), amount(v.Shortfall))
+		return fmt.Sprintf("%s: %s requested, but %s %s %s of %s and lacks %s",
+			v.Resource, amount(v.Requested), namespace, uses, amount(v.Used), amount(v.Ceiling), amount(v.Shortfall))
 	}
 }

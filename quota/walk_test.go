@@ -94,9 +94,9 @@ func TestVerifyFindsDriftInEachSum(t *testing.T) {
 		"of charges": func(acc *account) { acc.charges++ },
 	} {
 		a := crowd(t, 0)
-		require.NoError(t, a.Verify(func(func(string, placement.Amounts) bool) {}), name)
+		require.NoError(t, a.Verify(func(func(string, Timed) bool) {}), name)
 		spoil(a.byName["team"])
-		require.ErrorIs(t, a.Verify(func(func(string, placement.Amounts) bool) {}), ErrDrift, name)
+		require.ErrorIs(t, a.Verify(func(func(string, Timed) bool) {}), ErrDrift, name)
 	}
 }
 

@@ -165,6 +165,22 @@ func (r *Reservation) Clone() Reservation {
 // equal in memory as well as in JSON.
 func copied[T any](list []T) []T { return append([]T(nil), list...) }
 
+// OwesOver returns the time over which what Owes returns is to be paid for. The
+// Start is zero once it has come. The End is when the capacity is given back
+// again; it is zero with Keep, and after the end, when instances that are still
+// there count until they are released.
+func (r *Reservation) OwesOver() Window {
+	w := r.window()
+	switch r.Phase {
+	case Pending:
+		return w
+	case Active, Expiring:
+		return Window{End: w.End}
+	default:
+		return Window{}
+	}
+}
+
 // holding reports whether the slots hold capacity.
 func (r *Reservation) holding() bool { return r.Phase == Pending || r.Phase == Active }
 

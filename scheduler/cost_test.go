@@ -162,6 +162,14 @@ func readingCosts() []costedCall {
 		{name: "Allocation", do: func(ctx context.Context, s *Scheduler) error { _, err := s.Allocation(ctx, "base"); return err }},
 		{name: "Allocations", grows: allInstances(), do: func(ctx context.Context, s *Scheduler) error { _, err := s.Allocations(ctx); return err }},
 		{name: "Quota", do: func(ctx context.Context, s *Scheduler) error { _, err := s.Quota(ctx, "base"); return err }},
+		{name: "QuotaUsageOver", do: func(ctx context.Context, s *Scheduler) error {
+			_, err := s.QuotaUsageOver(ctx, "base", time.Time{}, time.Time{})
+			return err
+		}},
+		{name: "CheckQuotaOver", do: func(ctx context.Context, s *Scheduler) error {
+			_, err := s.CheckQuotaOver(ctx, "base", quota.Timed{Amounts: placement.Amounts{Instances: 1}, Reserved: true})
+			return err
+		}},
 		{name: "QuotaUsage", do: func(ctx context.Context, s *Scheduler) error { _, err := s.QuotaUsage(ctx, "base"); return err }},
 		{name: "Quotas", grows: []string{"namespaces"}, do: func(ctx context.Context, s *Scheduler) error { _, err := s.Quotas(ctx); return err }},
 		{name: "CheckQuota", do: func(ctx context.Context, s *Scheduler) error {

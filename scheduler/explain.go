@@ -135,7 +135,7 @@ func (s *Scheduler) Explain(ctx context.Context, req placement.Request) (Explana
 		if made != nil {
 			return nil
 		}
-		verdict, err := st.quota.Check(s.now, req.Namespace, placement.OneInstance(req.Resources), quota.MayBurst)
+		verdict, err := st.quotaVerdict(s.now, &req)
 		e.Exceeded = verdict.Violations
 		return err
 	})

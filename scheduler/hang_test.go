@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/quota"
 	"github.com/rads-project/constellation/reservation"
 	"github.com/rads-project/constellation/scheduler"
 )
@@ -33,7 +34,13 @@ func hanging() map[string]func(context.Context, *scheduler.Scheduler) error {
 		"Reservations": func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Reservations(ctx)) },
 		"Quota":        func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Quota(ctx, "")) },
 		"Quotas":       func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Quotas(ctx)) },
-		"QuotaUsage":   func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.QuotaUsage(ctx, "")) },
+		"QuotaUsageOver": func(ctx context.Context, s *scheduler.Scheduler) error {
+			return failed(s.QuotaUsageOver(ctx, "", time.Time{}, time.Time{}))
+		},
+		"CheckQuotaOver": func(ctx context.Context, s *scheduler.Scheduler) error {
+			return failed(s.CheckQuotaOver(ctx, "", quota.Timed{}))
+		},
+		"QuotaUsage": func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.QuotaUsage(ctx, "")) },
 		"CheckQuota": func(ctx context.Context, s *scheduler.Scheduler) error {
 			return failed(s.CheckQuota(ctx, "", placement.Resources{}))
 		},

@@ -3,6 +3,7 @@ package scheduler
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/rads-project/constellation/placement"
 	"github.com/rads-project/constellation/quota"
@@ -85,6 +86,35 @@ func (s *Scheduler) CheckQuota(ctx context.Context, namespace string, r placemen
 		return err
 	})
 	return v, err
+}
+
+// CheckQuotaOver says whether amounts would be admitted in the namespace over a
+// time, and changes nothing: with Reserved what Reserve would be told of its
+// quota, else what an instance that is to leave at Until would be. An error is
+// invalid input; a refusal is in the verdict, and names the instant at which it
+// does not fit and the earliest start. It takes the time of CheckQuota, and of
+// quota.Accounts.CheckOver.
+func (s *Scheduler) CheckQuotaOver(ctx context.Context, namespace string, t quota.Timed) (v quota.Verdict, err error) {
+	err = s.read(ctx, func(st *state) error {
+		if v, err = st.quota.CheckOver(s.now, namespace, t); err == nil && v.Allowed() && t.Reserved {
+			v = st.quota.CheckReserve(s.now, namespace, t.From, t.Until)
+		}
+		return err
+	})
+	return v, err
+}
+
+// QuotaUsageOver returns the most that a namespace will use at one time from one
+// instant to another, as far as is known: reservations over their windows, and
+// instances until their Duration is over. A zero from is now, a zero until for
+// ever. O(log n) in the reservations and in the instances with a Duration, per
+// dimension.
+func (s *Scheduler) QuotaUsageOver(ctx context.Context, namespace string, from, until time.Time) (usage []quota.Usage, err error) {
+	err = s.read(ctx, func(st *state) error {
+		usage = st.quota.UsageOver(s.now, namespace, from, until)
+		return nil
+	})
+	return usage, err
 }
 
 // Quota returns the quota of a namespace, and ErrNotFound if none

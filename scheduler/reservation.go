@@ -32,8 +32,8 @@ func (s *Scheduler) Reserve(ctx context.Context, spec reservation.Spec) (reserva
 		if len(changes) > 0 {
 			id = reservation.Reserved(changes)
 		}
-		if errors.Is(err, reservation.ErrRefused) {
-			err = both(err, st.affordsAll(s.now, &spec))
+		if refused, ok := errors.AsType[*reservation.RefusedError](err); ok {
+			err = both(err, st.affordsAll(s.now, &spec, refused.Window))
 		}
 		return st.affordable(s.now, changes, err)
 	})

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/quota"
 )
 
 // Report is an instance that a worker says runs on its node.
@@ -137,17 +138,17 @@ func (st *state) countable(n *node, running []Report) error {
 		}
 	}
 	var entering *Report // nil is what returns
-	err := st.quota.CheckAll(st.now, func(yield func(string, placement.Amounts) bool) {
+	err := st.quota.CheckAll(st.now, func(yield func(string, quota.Timed) bool) {
 		if n != nil {
 			for a := n.first; a != nil; a = a.next {
-				if a.state == lost && !yield(a.namespace(), st.chargeOf(a)) {
+				if a.state == lost && !yield(a.namespace(), a.charge()) {
 					return
 				}
 			}
 		}
 		for i := range running {
 			entering = &running[i]
-			if !yield(entering.Request.Namespace, placement.OneInstance(entering.Request.Resources)) {
+			if !yield(entering.Request.Namespace, quota.Timed{Amounts: placement.OneInstance(entering.Request.Resources)}) {
 				return
 			}
 		}

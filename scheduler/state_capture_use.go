@@ -5,7 +5,6 @@ import (
 	"iter"
 	"slices"
 
-	"github.com/rads-project/constellation/placement"
 	"github.com/rads-project/constellation/quota"
 	"github.com/rads-project/constellation/reservation"
 )
@@ -59,18 +58,18 @@ func (c *capture) quotas() (state quota.State, versions []uint64) {
 }
 
 // charges yields what every running instance and every reservation charges.
-func (c *capture) charges() iter.Seq2[string, placement.Amounts] {
-	return func(yield func(string, placement.Amounts) bool) {
+func (c *capture) charges() iter.Seq2[string, quota.Timed] {
+	return func(yield func(string, quota.Timed) bool) {
 		for _, saved := range c.copies {
 			for i := range saved.allocations {
 				a := &saved.allocations[i]
-				if a.state == running && !yield(a.namespace(), chargeFor(a.resources, a.covered)) {
+				if a.state == running && !yield(a.namespace(), a.charge()) {
 					return
 				}
 			}
 		}
 		for r := range c.reservations.all() {
-			if owes := r.Owes(); !owes.IsZero() && !yield(r.Spec.Namespace, owes) {
+			if owes := bill(r); !owes.Amounts.IsZero() && !yield(r.Spec.Namespace, owes) {
 				return
 			}
 		}
@@ -82,7 +81,7 @@ func (c *capture) charges() iter.Seq2[string, placement.Amounts] {
 func (c *capture) verifyQuota() error {
 	var again quota.Accounts
 	state, _ := c.quotas()
-	if err := again.Restore(state); err != nil {
+	if err := again.Restore(state, c.charges()); err != nil {
 		return err
 	}
 	errs := []error{again.Verify(c.charges())}

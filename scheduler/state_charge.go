@@ -12,17 +12,36 @@ import (
 )
 
 // A running instance is a charge of its namespace; there is no other record of
-// it. Lost and stale instances charge nobody.
+// it. Lost and stale instances charge nobody. An instance with a Duration counts
+// until that is over, and once it has overstayed until it is released; another
+// counts for ever.
 
 // admits asks the quota of the request's namespace.
 func (st *state) admits(now time.Time, req *placement.Request) error {
-	verdict, err := st.quota.Check(now, req.Namespace, placement.OneInstance(req.Resources), quota.MayBurst)
+	verdict, err := st.quotaVerdict(now, req)
 	return st.exceeded(req.Namespace, verdict, err)
 }
 
+func (st *state) quotaVerdict(now time.Time, req *placement.Request) (quota.Verdict, error) {
+	return st.quota.CheckOver(now, req.Namespace, quota.Timed{
+		Amounts: placement.OneInstance(req.Resources), Until: leaving(now, req.Duration),
+	})
+}
+
+// leaving returns when an instance placed at an instant is to leave, as the plan
+// counts it; zero if that is not known.
+func leaving(placed time.Time, duration time.Duration) time.Time {
+	if w := (reservation.Window{Start: placed, End: placed.Add(duration)}); duration > 0 && w.Overlaps(w) {
+		return w.End
+	}
+	return time.Time{}
+}
+
 func (st *state) admitsResize(now time.Time, a *allocation, to placement.Resources) error {
-	namespace := a.namespace()
-	verdict, err := st.quota.CheckResize(now, namespace, st.chargeOf(a), chargeFor(to, stillCovered(a.covered, to)), quota.MayBurst)
+	namespace, from := a.namespace(), a.charge()
+	verdict, err := st.quota.CheckExchange(now, quota.Exchange{Namespace: namespace, From: []quota.Timed{from}, To: []quota.Timed{{
+		Amounts: chargeFor(to, stillCovered(a.covered, to)), Until: from.Until,
+	}}})
 	return st.exceeded(namespace, verdict, err)
 }
 
@@ -33,9 +52,15 @@ func (st *state) exceeded(namespace string, verdict quota.Verdict, err error) er
 	return &quota.ExceededError{Namespace: namespace, Verdict: verdict, Version: st.seq}
 }
 
-// chargeOf returns what an instance charges its namespace: itself, less what
+// charge returns what an instance charges its namespace: itself, less what
 // the slot that it stands in covers.
-func (st *state) chargeOf(a *allocation) placement.Amounts { return chargeFor(a.resources, a.covered) }
+func (a *allocation) charge() quota.Timed {
+	t := quota.Timed{Amounts: chargeFor(a.resources, a.covered)}
+	if !a.overstayed {
+		t.Until = leaving(a.placed, a.class.Request().Duration)
+	}
+	return t
+}
 
 func chargeFor(r placement.Resources, covered *paidByReservation) placement.Amounts {
 	amounts := placement.OneInstance(r)
@@ -63,23 +88,40 @@ func stillCovered(covered *paidByReservation, to placement.Resources) *paidByRes
 // counted was refused before.
 func (st *state) charge(a *allocation) []quota.Usage {
 	ns := a.namespace()
-	over, err := st.editQuota(ns).Add(st.now, ns, st.chargeOf(a))
+	over, err := st.editQuota(ns).AddOver(st.now, ns, a.charge())
 	must("what runs can be charged", err)
 	return over
 }
 
 func (st *state) refund(a *allocation) {
 	ns := a.namespace()
-	must("what was charged can be refunded", st.editQuota(ns).Remove(ns, st.chargeOf(a)))
+	must("what was charged can be refunded", st.editQuota(ns).RemoveOver(ns, a.charge()))
 }
 
 // recharge gives an instance other amounts.
 func (st *state) recharge(a *allocation, to placement.Resources) {
-	before := st.chargeOf(a)
-	a.resources, a.covered = to, stillCovered(a.covered, to)
+	st.rechargeAs(a, func() { a.resources, a.covered = to, stillCovered(a.covered, to) })
+}
+
+// rechargeAs changes what a running instance charges.
+func (st *state) rechargeAs(a *allocation, change func()) {
+	before := a.charge()
+	change()
 	ns := a.namespace()
-	_, err := st.editQuota(ns).Replace(st.now, ns, before, st.chargeOf(a))
-	must("what was resized can be charged", err)
+	_, err := st.editQuota(ns).ReplaceOver(st.now, ns, before, a.charge())
+	must("what runs can be charged otherwise", err)
+}
+
+// overstay notes that an instance has not left when it should have: it counts
+// until it is released.
+func (st *state) overstay(a *allocation) {
+	switch {
+	case a.overstayed:
+	case a.state == running:
+		st.rechargeAs(a, func() { a.overstayed = true })
+	default:
+		a.overstayed = true
+	}
 }
 
 // account returns a copy of what a namespace was granted and uses.
@@ -100,15 +142,15 @@ func (st *state) quotaInfo(now time.Time, spec quota.Spec) QuotaInfo {
 }
 
 // charges yields what every running instance and every reservation charges.
-func (st *state) charges() iter.Seq2[string, placement.Amounts] {
-	return func(yield func(string, placement.Amounts) bool) {
+func (st *state) charges() iter.Seq2[string, quota.Timed] {
+	return func(yield func(string, quota.Timed) bool) {
 		for _, a := range st.allocations {
-			if a.state == running && !yield(a.namespace(), st.chargeOf(a)) {
+			if a.state == running && !yield(a.namespace(), a.charge()) {
 				return
 			}
 		}
 		for r := range st.plan.Reservations() {
-			if owes := r.Owes(); !owes.IsZero() && !yield(r.Spec.Namespace, owes) {
+			if owes := bill(&r); !owes.Amounts.IsZero() && !yield(r.Spec.Namespace, owes) {
 				return
 			}
 		}
@@ -146,28 +188,37 @@ func (st *state) verifyQuota() error { return st.quota.Verify(st.charges()) }
 // reservationCharge is what a reservation charges its namespace.
 type reservationCharge struct {
 	namespace string
-	amounts   placement.Amounts
+	quota.Timed
 }
 
-// charged brings the charge of a reservation to what it owes now. A namespace
-// is given where it may be the first charge. O(slots and claims of it), for what
-// it owes is summed up anew.
+// bill returns what a reservation owes, and over which time.
+func bill(r *reservation.Reservation) quota.Timed {
+	w := r.OwesOver()
+	return quota.Timed{Amounts: r.Owes(), From: w.Start, Until: w.End, Reserved: true}
+}
+
+// charged brings the charge of a reservation to what it owes from now on. A
+// namespace is given where it may be the first charge. O(slots and claims of it),
+// for what it owes is summed up anew.
 func (st *state) charged(id, namespace string) {
 	paid, paying := st.payments[id]
 	if paying {
 		namespace = paid.namespace
 	}
-	owes := st.plan.Owes(id)
-	switch owing := !owes.IsZero(); {
+	var owes quota.Timed
+	if r, known := st.plan.Reservation(id); known {
+		owes = bill(&r)
+	}
+	switch owing := !owes.Amounts.IsZero(); {
 	case paying && owing:
-		_, err := st.editQuota(namespace).Replace(st.now, namespace, paid.amounts, owes)
+		_, err := st.editQuota(namespace).ReplaceOver(st.now, namespace, paid.Timed, owes)
 		must("what a reservation owes can be charged in place of what it has paid", err)
 	case paying:
-		must("what a reservation has paid can be refunded", st.editQuota(namespace).Remove(namespace, paid.amounts))
+		must("what a reservation has paid can be refunded", st.editQuota(namespace).RemoveOver(namespace, paid.Timed))
 		delete(st.payments, id)
 		return
 	case owing:
-		_, err := st.editQuota(namespace).Add(st.now, namespace, owes)
+		_, err := st.editQuota(namespace).AddOver(st.now, namespace, owes)
 		must("what a reservation owes can be charged", err)
 	default:
 		return
@@ -176,8 +227,9 @@ func (st *state) charged(id, namespace string) {
 }
 
 // affordable asks the quota for what changes of the plan would make a
-// reservation owe: within soft limits, since holds never burst. What is given
-// back for slots that it displaces is taken into account, at every level.
+// reservation owe: within soft limits at every instant, since holds never burst,
+// and within the bounds on reservations if its window is new. What is given back
+// for slots that it displaces is taken into account, at every level.
 func (st *state) affordable(now time.Time, changes []reservation.PlanChange, err error) ([]reservation.PlanChange, error) {
 	if err != nil || len(changes) == 0 {
 		return changes, err
@@ -186,52 +238,73 @@ func (st *state) affordable(now time.Time, changes []reservation.PlanChange, err
 	for _, c := range changes {
 		if r := c.Reservation; r != nil {
 			exchange.Namespace = r.Spec.Namespace
-			exchange.From = sumOf(exchange.From, st.payments[r.Spec.ID].amounts)
-			exchange.To = sumOf(exchange.To, r.Owes())
+			exchange.From = append(exchange.From, st.payments[r.Spec.ID].Timed)
+			exchange.To = append(exchange.To, bill(r))
 		}
 	}
-	if exchange.To.IsZero() {
+	if len(exchange.To) == 0 {
 		return changes, nil
 	}
-	verdict, err := st.quota.CheckExchange(now, exchange, quota.SoftOnly)
+	verdict, err := st.quota.CheckExchange(now, exchange)
+	for _, c := range changes {
+		if err == nil && verdict.Allowed() && c.Reservation != nil {
+			verdict = st.bookable(now, c.Reservation)
+		}
+	}
 	if err := st.exceeded(exchange.Namespace, verdict, err); err != nil {
 		return nil, err
 	}
 	return changes, nil
 }
 
-// sumOf returns the sum of what windows of one reservation owe, which was checked
-// when it was made.
-func sumOf(a, b placement.Amounts) placement.Amounts {
-	sum, err := a.Resources.Add(b.Resources)
-	must("the sum of all windows can be counted", err)
-	return placement.Amounts{Resources: sum, Instances: a.Instances + b.Instances}
+// bookable asks the bounds on reservations for a window that the reservation
+// does not have yet.
+func (st *state) bookable(now time.Time, r *reservation.Reservation) quota.Verdict {
+	before, known := st.plan.Reservation(r.Spec.ID)
+	if known && !r.Params.Start.After(before.Params.Start) && !r.Params.End.After(before.Params.End) {
+		return quota.Verdict{}
+	}
+	return st.quota.CheckReserve(now, r.Spec.Namespace, r.Params.Start, r.Params.End)
 }
 
-// affordsAll asks the quota for all slots of a spec that is valid.
-func (st *state) affordsAll(now time.Time, spec *reservation.Spec) error {
-	all := placement.Amounts{Instances: int64(spec.Count)}
-	for name, amount := range spec.Shape.All() {
-		all.Resources = all.Resources.With(name, amount*int64(spec.Count))
+// affordsAll asks the quota for all slots of a spec that is valid, over the
+// window for which it found no room.
+func (st *state) affordsAll(now time.Time, spec *reservation.Spec, w reservation.Window) error {
+	all := quota.Timed{Amounts: placement.Amounts{Instances: int64(spec.Count)}, Until: w.End, Reserved: true}
+	if w.Start.After(now) {
+		all.From = w.Start
 	}
-	verdict, err := st.quota.Check(now, spec.Namespace, all, quota.SoftOnly)
+	for name, amount := range spec.Shape.All() {
+		all.Amounts.Resources = all.Amounts.Resources.With(name, amount*int64(spec.Count))
+	}
+	verdict, err := st.quota.CheckOver(now, spec.Namespace, all)
 	return st.exceeded(spec.Namespace, verdict, err)
 }
 
 // freed yields what namespaces get back for the slots that are lost by changes
 // of the plan.
-func (st *state) freed(changes []reservation.PlanChange) iter.Seq2[string, placement.Amounts] {
-	return func(yield func(string, placement.Amounts) bool) {
+func (st *state) freed(changes []reservation.PlanChange) iter.Seq2[string, quota.Timed] {
+	return func(yield func(string, quota.Timed) bool) {
 		for _, c := range changes {
 			if c.Kind != reservation.Move || c.Node != "" {
 				continue
 			}
 			lost, _ := st.plan.Reservation(c.ID)
-			if !yield(lost.Spec.Namespace, placement.OneInstance(lost.Params.Shape)) {
+			if !yield(lost.Spec.Namespace, slotsOf(&lost, 1)) {
 				return
 			}
 		}
 	}
+}
+
+// slotsOf returns what a number of slots of a reservation owe.
+func slotsOf(r *reservation.Reservation, count int64) quota.Timed {
+	owes := bill(r)
+	owes.Amounts = placement.Amounts{Instances: count}
+	for name, amount := range r.Params.Shape.All() {
+		owes.Amounts.Resources = owes.Amounts.Resources.With(name, amount*count)
+	}
+	return owes
 }
 
 func (c *QuotaCreated) check(st *state) error { return st.quota.CheckCreate(c.Spec) }

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/rads-project/constellation/placement"
 	"github.com/rads-project/constellation/quota"
 	"github.com/rads-project/constellation/reservation"
 )
@@ -285,13 +284,8 @@ func (st *state) payable(id string, changes []reservation.PlanChange) []reservat
 // again.
 func (st *state) canRegain(id string, slots int) int {
 	r, _ := st.plan.Reservation(id)
-	var more placement.Amounts
 	for regained := range slots {
-		more.Instances++
-		sum, err := more.Resources.Add(r.Params.Shape)
-		must("the sum of all slots can be counted", err)
-		more.Resources = sum
-		verdict, err := st.quota.Check(st.now, r.Spec.Namespace, more, quota.SoftOnly)
+		verdict, err := st.quota.CheckOver(st.now, r.Spec.Namespace, slotsOf(&r, int64(regained)+1))
 		if err != nil || !verdict.Allowed() {
 			return regained
 		}

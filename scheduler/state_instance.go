@@ -236,10 +236,13 @@ func (st *state) place(c *Placed, out *outcome) []quota.Usage {
 	st.addToNode(a, st.nodes[c.NodeID])
 	if c.Claim != nil {
 		a.covered = &paidByReservation{c.Claim.Claim.Held.Clone(), c.Claim.ID}
+	}
+	over := st.charge(a) // first, since it may have overstayed
+	if c.Claim != nil {
 		st.applyPlan([]reservation.PlanChange{*c.Claim}, out)
 	}
 	st.stay(a, time.Time{}, out)
-	return st.charge(a)
+	return over
 }
 
 // addToNode enters an instance in the books of its node, and its eviction.

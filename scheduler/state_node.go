@@ -310,9 +310,10 @@ func (st *state) markInstance(a *allocation, isLost bool, out *outcome) []quota.
 	case !isLost && a.state == lost:
 		a.state, a.version = running, st.seq
 		st.index.Join(a.node.row, a.class)
+		over := st.charge(a) // first, since it may have overstayed
 		st.stay(a, time.Time{}, out)
 		st.timeEviction(a)
-		return st.charge(a)
+		return over
 	}
 	return nil
 }

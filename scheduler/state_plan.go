@@ -49,7 +49,9 @@ func (st *state) follow(events []reservation.Event, out *outcome) {
 		if a := st.allocations[e.Instance]; a != nil {
 			st.edit(a.node)
 			a.version = st.seq
-			a.overstayed = a.overstayed || e.Kind == reservation.Overstayed || e.Kind == reservation.EvictionDue
+			if e.Kind == reservation.Overstayed || e.Kind == reservation.EvictionDue {
+				st.overstay(a)
+			}
 		}
 		if e.Reservation != "" {
 			st.charged(e.Reservation, e.Namespace)
@@ -153,7 +155,7 @@ func (st *state) findClaim(now time.Time, id string, req *placement.Request) (ca
 		return candidate{asks: changes}, err
 	}
 	claim := &changes[0]
-	verdict, err := st.quota.Check(now, req.Namespace, claim.Claim.Excess, quota.MayBurst)
+	verdict, err := st.quota.CheckOver(now, req.Namespace, quota.Timed{Amounts: claim.Claim.Excess, Until: leaving(now, req.Duration)})
 	if err := st.exceeded(req.Namespace, verdict, err); err != nil {
 		return candidate{}, err
 	}
@@ -183,11 +185,7 @@ func (st *state) standsIn(instance, id string) bool {
 func (st *state) uncover(a *allocation) {
 	if a != nil && a.covered != nil && a.state == running && !a.node.lost {
 		st.edit(a.node)
-		before := st.chargeOf(a)
-		a.covered = nil
-		ns := a.namespace()
-		_, err := st.editQuota(ns).Replace(st.now, ns, before, st.chargeOf(a))
-		must("an instance that lost its slot can be charged", err)
+		st.rechargeAs(a, func() { a.covered = nil })
 	}
 }
 
@@ -212,7 +210,7 @@ func (st *state) resizeClaim(a *allocation, out *outcome) {
 		for i := range slot.Claims {
 			if c := &slot.Claims[i]; c.ID == a.id {
 				c.Held = a.covered.Amounts
-				c.Excess = st.chargeOf(a)
+				c.Excess = a.charge().Amounts
 				c.Devices = deviceList(a.taken().Devices)
 			}
 		}

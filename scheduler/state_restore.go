@@ -159,7 +159,7 @@ func (r *restorer) end() error {
 	if err := st.restorePlan(r.plan); err != nil {
 		return err
 	}
-	if err := st.quota.Restore(r.quotas); err != nil {
+	if err := st.quota.Restore(r.quotas, st.charges()); err != nil {
 		return err
 	}
 	if err := st.verifyQuota(); err != nil {
@@ -211,7 +211,7 @@ func (st *state) restorePlan(wire reservation.Snapshot) error {
 	}
 	st.plan = reservation.Restore(wire)
 	for r := range st.plan.Reservations() {
-		if owes := r.Owes(); !owes.IsZero() {
+		if owes := bill(&r); !owes.Amounts.IsZero() {
 			st.payments[r.Spec.ID] = reservationCharge{r.Spec.Namespace, owes}
 		}
 		for claim := range r.Claims() {

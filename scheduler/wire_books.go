@@ -13,6 +13,13 @@ func quotaFields(c *codec.Coder, s *quota.Spec) {
 	codec.Map(c, 2, &s.Limits, limitField)
 	codec.Name(c, 3, &s.Parent)
 	codec.Bool(c, 4, &s.Default)
+	codec.Message(c, 5, &s.Reservations, reservationBoundsFields)
+}
+
+func reservationBoundsFields(c *codec.Coder, r *quota.Reservations) {
+	codec.Int(c, 1, &r.MaxAhead)
+	codec.Int(c, 2, &r.MaxLength)
+	codec.Int(c, 3, &r.Percent)
 }
 
 // limitField describes a limit that is there: one of nothing denies.

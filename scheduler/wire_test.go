@@ -69,7 +69,7 @@ func messages() []message {
 		described("placement.Toleration", tolerationFields), described("placement.AffinityTerm", affinityFields),
 		described("placement.SpreadRule", spreadFields),
 
-		described("quota.Spec", quotaFields), described("quota.Limit", limitFields),
+		described("quota.Spec", quotaFields), described("quota.Limit", limitFields), described("quota.Reservations", reservationBoundsFields),
 		described("quota.Usage", usageFields), described("reservation.Event", reservationEventFields),
 		described("quota.AccountState", accountFields), described("placement.Amounts", amountsFields),
 

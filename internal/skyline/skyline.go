@@ -38,6 +38,23 @@ func (s *Skyline) Add(from, to, amount int64) {
 // negative. O(log n).
 func (s *Skyline) Change(at, delta int64) { s.root = s.add(s.root, at, delta) }
 
+// FirstDifference returns the first instant at which two skylines step apart, and
+// false if they are the same. It takes time in proportion to their steps.
+func (s *Skyline) FirstDifference(other *Skyline) (int64, bool) {
+	next, stop := iter.Pull2(other.Steps(-Forever))
+	defer stop()
+	for at, delta := range s.Steps(-Forever) {
+		if otherAt, otherDelta, ok := next(); !ok || otherAt != at || otherDelta != delta {
+			if ok {
+				at = min(at, otherAt)
+			}
+			return at, true
+		}
+	}
+	at, _, more := next()
+	return at, more
+}
+
 // IsFlat reports whether the amount is 0 at all times. O(1).
 func (s *Skyline) IsFlat() bool { return s.root == nil }
 

@@ -85,6 +85,12 @@ func skylineMatchesScan(t *rapid.T) {
 			again.Add(i.from, i.to, i.amount)
 		}
 		require.Equal(t, again.root, line.root, "the tree depends on its steps only")
+		_, differs := line.FirstDifference(&again)
+		require.False(t, differs)
+		again.Change(from, 1)
+		at, differs = line.FirstDifference(&again)
+		require.True(t, differs)
+		require.Equal(t, from, at)
 	}
 	for _, i := range all {
 		line.Add(i.from, i.to, -i.amount)
