@@ -201,7 +201,7 @@ func (l *loop) send(messages []Message) {
 // why the node should not lead. A lone node has rounds, too, but no messages.
 func (l *loop) unfit() error {
 	round := l.core.reign.heartbeatAt
-	if l.node.cfg.Healthy == nil || l.core.Role() != Leader || round == l.asked {
+	if l.core.Role() != Leader || round == l.asked {
 		return nil
 	}
 	l.asked = round

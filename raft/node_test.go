@@ -202,8 +202,8 @@ func lead(t *testing.T, node *raft.Node) *raft.Leadership {
 	return l
 }
 
-// A node whose disk was wiped is refused under its bound name, and
-// says so.
+// A node whose disk was wiped is refused under its bound name, and says so, for as
+// long as it lasts.
 func TestWipedDiskIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := rafttest.Start(t, rafttest.Config{})
@@ -216,6 +216,13 @@ func TestWipedDiskIsRefused(t *testing.T) {
 		require.Equal(t, raft.RefusedWiped, status.Refused)
 		require.Zero(t, status.Counters.Grants)
 		require.True(t, c.Node(leader).IsLeader())
+
+		require.NoError(t, c.Node(leader).RemoveMember(t.Context(), lost))
+		require.NoError(t, c.Node(leader).AddMember(t.Context(), raft.Member{ID: lost}))
+		time.Sleep(10 * etMax)
+		require.NoError(t, c.Node(leader).Promote(t.Context(), lost))
+		time.Sleep(etMax)
+		require.Zero(t, c.Node(lost).Status().Refused, "it is taken in again")
 	})
 }
 
