@@ -206,7 +206,8 @@
 //	Spread              the fewest instances of the namespace and group, then S, R of Spread
 //	Random              G, then a draw among the best
 //	Affinity            G, then R of BinPack
-//	LeastFragmentation  G, then the loss of use of the free GPUs for the typical mix, then −K
+//	LeastFragmentation  G, then the loss of use of the free GPUs for the typical mix in
+//	                    steps of 0.04 of a GPU, rounded up, then −K
 //
 // # Spellings elsewhere
 //

@@ -31,7 +31,8 @@ const (
 	// Affinity takes the best soft score and packs among equals.
 	Affinity
 	// LeastFragmentation takes the node on which the request costs the least of
-	// the free GPU capacity that the cluster's typical workload could use.
+	// the free GPU capacity that the cluster's typical workload could use, in
+	// steps of 0.04 of a GPU, and the fullest of equals.
 	LeastFragmentation
 )
 

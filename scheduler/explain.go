@@ -92,8 +92,8 @@ type NodeVerdict struct {
 	// there, which the Spread strategy looks at first.
 	Group int64 `json:"group,omitempty"`
 	// Fragmentation is what the cluster's GPUs would lose of their use for
-	// the typical mix of work, in tenths of a GPU, which the
-	// LeastFragmentation strategy looks at after soft rules.
+	// the typical mix of work, in steps of 0.04 of a GPU, rounded up, which
+	// the LeastFragmentation strategy looks at after soft rules.
 	Fragmentation int64 `json:"fragmentation,omitempty"`
 }
 

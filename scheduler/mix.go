@@ -59,7 +59,9 @@ func cloneMix(mix []WorkloadClass) []WorkloadClass {
 // SetWorkload changes the typical mix of work, from which the strategy
 // LeastFragmentation decides what a free GPU is worth. Without any class the
 // strategy packs by amounts alone. It takes time in proportion to the classes;
-// the next decision of LeastFragmentation looks at every node.
+// the next decision of LeastFragmentation sorts every node by what is left on its
+// GPUs and which of the classes could run there. Later ones cost in proportion to how
+// many different ones of these there are.
 func (s *Scheduler) SetWorkload(ctx context.Context, mix []WorkloadClass) error {
 	if err := validateMix(mix); err != nil {
 		return err

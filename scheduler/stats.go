@@ -33,9 +33,10 @@ type SearchStats struct {
 	Walks, Lists uint64
 	// Grids is how many grids were built.
 	Grids uint64
-	// Gradients are decisions of LeastFragmentation from what is remembered of
-	// each node.
-	Gradients uint64
+	// Gradients are decisions of LeastFragmentation, found by classes of nodes
+	// with the same free GPUs and the same use for the typical work, of which
+	// Measured were looked at.
+	Gradients, Measured uint64
 	// Draws are decisions of Random that a draw among all nodes found.
 	Draws uint64
 	// Counts are refusals whose nodes were counted; those answered from memory

@@ -50,6 +50,7 @@ type running struct {
 	row     Row
 	class   *Class
 	amounts placement.Resources
+	taken   Taken
 }
 
 // plainNode is what a scheduler without an index looks at.
@@ -196,7 +197,7 @@ func (s *stand) place(r *placement.Request, engine string) bool {
 	s.x.Occupy(row, c, &r.Resources, Taken{})
 	s.x.Join(row, c)
 	s.plain[row].free, _ = s.plain[row].free.Sub(r.Resources)
-	s.running = append(s.running, running{row, c, r.Resources})
+	s.running = append(s.running, running{row, c, r.Resources, Taken{}})
 	return true
 }
 

@@ -313,38 +313,12 @@ func (w *world) checkInvariants(t require.TestingT) {
 	require.Equal(t, unused, x.classes.unused)
 }
 
-// checkGradients measures what is remembered of every shape again and plays its
-// tournament in one round.
+// checkGradients computes F of every class that a node is of.
 func (w *world) checkGradients(t require.TestingT) {
-	x := w.x
-	for _, g := range x.fragmentation.shapes {
-		p := &probe{asks: g.asks, need: x.need(g.asks)}
-		x.fragmentation.base = x.outdate(x.fragmentation.base, x.fragmentation.seen)
-		x.fragmentation.seen = x.bookLog.end()
-		x.follow(g)
-		for row, known := range g.by {
-			if known != unknown {
-				require.Equal(t, x.measureGradient(p, Row(row)), known)
-			}
-		}
-		x.elect(p, g)
-		winner := nobody
-		for row, gradient := range g.by {
-			if gradient != unfit {
-				winner = x.winner(g, winner, Row(row))
-			}
-			if row&63 == 63 || row == len(g.by)-1 {
-				require.Equal(t, g.heads[row>>6], winner)
-				winner = nobody
-			}
-		}
-		for head, row := range g.heads {
-			winner = x.winner(g, winner, row)
-			if head&63 == 63 || head == len(g.heads)-1 {
-				require.Equal(t, g.tops[head>>6], winner)
-				winner = nobody
-			}
-		}
+	f := w.x.readyFragmentation()
+	for _, n := range w.m.nodes {
+		class := f.classes.all[w.x.classOf(n.row)]
+		require.Equal(t, w.m.fragments(n, n.deviceLeft(&n.held), placement.Resources{}), class.lost)
 	}
 }
 
@@ -383,7 +357,7 @@ func (w *world) checkGrids(t require.TestingT) {
 					require.True(t, w.x.present.has(e.row) && o.has(e.row))
 					require.Equal(t, gridPlace{e.key, place.part, number}, g.at[e.row])
 					require.Equal(t, w.x.orderKey(o, e.row), e.key)
-					require.Equal(t, o.part(e.row), place.part)
+					require.Equal(t, w.x.partOf(o, e.row), place.part)
 					require.Equal(t, w.x.packed[e.row], e.packed)
 					require.Equal(t, c.corner, corner(e.packed))
 					require.Zero(t, misses(c.corner, e.packed))

@@ -88,6 +88,7 @@ func (x *Index) register(name placement.ResourceName) int {
 		x.named[i] = int8(d)
 	}
 	x.assignLanes()
+	x.forgetFragmentation()
 	x.orders = nil
 	x.byName = append(x.byName, d)
 	slices.SortFunc(x.byName, func(a, b int) int {
@@ -155,7 +156,6 @@ func (x *Index) DropUnused() {
 			continue
 		}
 		x.byName = without(x.byName, d)
-		x.fragmentation.forgetDimension(d)
 		*dim = dimension{lane: -1}
 		dropped = true
 	}

@@ -70,11 +70,13 @@
 //     and compiled once; 256 unused classes are remembered, so that a stream of
 //     ever new rules keeps no memory. Looking up a known class allocates nothing, nor
 //     does deciding.
-//   - Gradients (fragmentation.go, gradient.go, tournament.go).
-//     LeastFragmentation is not linear; ΔF is remembered per node and shape of
-//     request, with a tournament in rounds of 64, and both are repaired only
-//     where something changed. A shape that was asked for before costs about
-//     5 µs on a thousand nodes, a new one a measurement of every node.
+//   - Classes of nodes (fragmentation.go, gradient.go, soft_level.go).
+//     LeastFragmentation is not linear: no order of nodes serves all requests. But
+//     ΔF is the same on nodes with as much left on their GPUs and the same use for
+//     the typical work, and of such classes a cluster has few. A search computes ΔF
+//     once per class, and walks the classes of the least in a grid that is divided
+//     by them. It costs the same for a shape that was never asked for before, and
+//     grows with the classes, not with the nodes: 30 to 130 on the openb trace.
 //   - Draws (draw.go). Random takes a node out of the join order by a hash and
 //     looks whether the request fits; after 16 misses it draws among those of
 //     which a scan says so.

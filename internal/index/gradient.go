@@ -1,149 +1,340 @@
 package index
 
 import (
-	"math"
-	"slices"
+	"container/heap"
+
+	"github.com/rads-project/constellation/placement"
 )
 
-// gradients are ΔF of one shape of request on every node, and a tournament
-// between them. ΔF is not linear in what is free, so no order of nodes serves
-// all requests; but it changes only where something was placed or freed, so a
-// shape that is asked for again plays few matches again.
-//
-// Invariant: by[row] is current, unknown, or unfit where the shape finds no
-// room, once outdated by bookLog. heads[w] is the first of the 64 nodes from
-// row 64·w on unless w is stale, tops[t] the first of the 64 heads from 64·t
-// on unless one of them is.
-type gradients struct {
-	asks    []ask
-	by      []int64
-	heads   []Row
-	tops    []Row
-	stale   bitset // of heads
-	seen    uint64 // position in Index.bookLog
-	lastUse uint64
-}
-
-const (
-	// unknown stands for a value that is computed when it is asked for.
-	unknown = math.MinInt64
-	// unfit stands for the gradient of a node without room for the shape.
-	unfit = math.MaxInt64
-	// nobody is the winner among nodes without room.
-	nobody = Row(-1)
-)
-
-// gradientBytes bounds what is remembered of gradients.
-const gradientBytes = 64 << 20
+// LeastFragmentation is searched class by class. ΔF of a request is the same on all
+// nodes of a class that are of the same profile afterwards, and which profiles those
+// may be follows from the bounds of the class: there are few. So a search computes
+// ΔF once per class and profile that the request may lead to, and walks classes from
+// the least ΔF on, each for its fullest node with room, in a grid that is divided by
+// classes. The nodes of a class that are to be of a profile afterwards are those that
+// have more free than is asked, by the bounds of the profile; what else is asked,
+// memory for instance, is a filter.
 
 // gradient returns ΔF of the query on a node that it fits on.
 func (x *Index) gradient(p *probe, row Row) int64 {
-	by := x.gradientsOf(p).by
-	if by[row] == unknown {
-		by[row] = x.measureGradient(p, row)
-	}
-	return by[row]
+	f := x.readyFragmentation()
+	before := f.classes.all[x.classOf(row)]
+	after := f.lost(f.stateAfter(&f.states.all[before.state], p.gpu()), f.profileOf(x, row, p.asks))
+	return ceilDiv(after-before.lost, f.unit)
 }
 
-// measureGradient returns ΔF of the query on a node, or unfit.
-func (x *Index) measureGradient(p *probe, row Row) int64 {
-	f := &x.fragmentation
-	if !x.present.has(row) || !x.hasRoom(p, row) {
-		return unfit
-	}
-	if f.base[row] == unknown {
-		f.base[row] = x.measureFragments(row, nil)
-	}
-	return ceilDiv(x.measureFragments(row, p.asks)-f.base[row], f.unit)
-}
-
-// ceilDiv returns ⌈a / b⌉ for positive b.
-func ceilDiv(a, b int64) int64 {
-	if a > 0 {
-		return (a + b - 1) / b
-	}
-	return a / b
-}
-
-// gradientsOf returns what is remembered of the query's shape, with what
-// changed since made unknown.
-func (x *Index) gradientsOf(p *probe) *gradients {
-	if p.gradients != nil {
-		return p.gradients
-	}
-	f := &x.fragmentation
-	f.base = x.outdate(f.base, f.seen)
-	f.seen = x.bookLog.end()
-	h := hashStart
-	for _, a := range p.asks {
-		h = h.word(uint64(a.dim)).word(uint64(a.amount))
-	}
-	g := f.shapes[h]
-	if g == nil || !slices.Equal(g.asks, p.asks) {
-		f.evict(len(x.nodes))
-		g = &gradients{asks: slices.Clone(p.asks)}
-		f.shapes[h] = g
-	}
-	x.follow(g)
-	f.clock++
-	g.lastUse = f.clock
-	p.gradients = g
-	return g
-}
-
-// follow makes gradients unknown, and heads stale, of nodes that changed since
-// the last time.
-func (x *Index) follow(g *gradients) {
-	changed, ok := x.bookLog.since(g.seen)
-	kept := len(g.by)
-	if !ok {
-		kept = 0
-	}
-	g.by = x.outdate(g.by, g.seen)
-	g.seen = x.bookLog.end()
-	g.stale = g.stale.resized(words(words(len(x.nodes))))
-	for len(g.heads) < words(len(x.nodes)) {
-		g.heads = append(g.heads, nobody)
-	}
-	for len(g.tops) < words(len(g.heads)) {
-		g.tops = append(g.tops, nobody)
-	}
-	for w := kept >> 6; w < len(g.heads); w++ {
-		g.stale.set(Row(w))
-	}
-	for _, row := range changed {
-		g.stale.set(row >> 6)
-	}
-}
-
-// outdate makes the values unknown of nodes that changed since a position in
-// the log, of all if that is no longer known.
-func (x *Index) outdate(values []int64, seen uint64) []int64 {
-	changed, ok := x.bookLog.since(seen)
-	if !ok {
-		values = values[:0]
-	}
-	for len(values) < len(x.nodes) {
-		values = append(values, unknown)
-	}
-	for _, row := range changed {
-		values[row] = unknown
-	}
-	return values
-}
-
-// evict forgets the shape that was not used for longest when there are too
-// many for gradientBytes.
-func (f *fragmentation) evict(nodes int) {
-	if len(f.shapes) < max(1, gradientBytes/(8*max(1, nodes))) {
-		return
-	}
-	var oldest hash
-	least := uint64(math.MaxUint64)
-	for h, g := range f.shapes {
-		if g.lastUse < least {
-			oldest, least = h, g.lastUse
+// gpu returns how much is asked of GPUs.
+func (p *probe) gpu() int64 {
+	for i := range p.asks {
+		if p.asks[i].name == placement.NameGPU {
+			return p.asks[i].amount
 		}
 	}
-	delete(f.shapes, oldest)
+	return 0
+}
+
+// asked returns how much is asked of a dimension.
+func (p *probe) asked(dim int) int64 {
+	for i := range p.asks {
+		if p.asks[i].dim == dim {
+			return p.asks[i].amount
+		}
+	}
+	return 0
+}
+
+// searchGradients searches for strategy LeastFragmentation. The soft score comes
+// before all else, so its levels are searched from the greatest on.
+func (x *Index) searchGradients(p *probe) (Row, bool) {
+	s := x.newSearch(p)
+	if s.list() {
+		x.stats.Lists++
+		return s.best, s.found
+	}
+	if p.nowhere {
+		return 0, false
+	}
+	if c := x.newClassSearch(s); p.softSets() && c.all() {
+		x.stats.Gradients++
+		return s.best, s.found
+	}
+	x.stats.Scans++
+	return x.scan(p)
+}
+
+// classSearch is a search by classes. Its lists are kept for the next one.
+type classSearch struct {
+	*search
+	f        *fragmentation
+	gradient int64 // of the best node so far
+	steps    []step
+	from     []stepRange // by profile
+	asks     []ask       // of the steps
+	takes    candidates
+	heap     candidates
+
+	low, high, at []uint16 // of stepsFrom
+}
+
+// step is where a query may lead nodes of a profile: to another profile, if they
+// have what asks says.
+type step struct {
+	profile int32
+	asks    []ask
+	need    uint64
+}
+
+// stepRange is the steps from one profile, by their places.
+type stepRange struct {
+	known    bool
+	from, to int32
+}
+
+// maxSteps bounds the steps from one profile.
+const maxSteps = 64
+
+// candidate is a class with a step that the query may take from it.
+type candidate struct {
+	gradient    int64
+	class, step int32
+}
+
+// candidates is a heap with one of the least gradient on top.
+type candidates []candidate
+
+// Len is part of heap.Interface.
+func (h candidates) Len() int { return len(h) }
+
+// Less is part of heap.Interface.
+func (h candidates) Less(i, j int) bool { return h[i].gradient < h[j].gradient }
+
+// Swap is part of heap.Interface.
+func (h candidates) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+
+// Push is part of heap.Interface.
+func (h *candidates) Push(c any) { *h = append(*h, c.(candidate)) }
+
+// Pop is part of heap.Interface.
+func (h *candidates) Pop() any {
+	last := len(*h) - 1
+	c := (*h)[last]
+	*h = (*h)[:last]
+	return c
+}
+
+// drop takes the top away.
+func (h *candidates) drop() {
+	last := len(*h) - 1
+	(*h)[0] = (*h)[last]
+	if *h = (*h)[:last]; last > 0 {
+		heap.Fix(h, 0)
+	}
+}
+
+func (x *Index) newClassSearch(s *search) *classSearch {
+	c := &x.classSearch
+	*c = classSearch{
+		search: s, f: x.readyFragmentation(),
+		steps: c.steps[:0], from: c.from[:0], asks: c.asks[:0], takes: c.takes[:0], heap: c.heap[:0],
+		low: c.low, high: c.high, at: c.at,
+	}
+	return c
+}
+
+// all searches the grid by classes. It reports false if it gave up.
+func (c *classSearch) all() bool {
+	x, p := c.x, c.p
+	c.order = x.remember(&ordering{packs: p.packs, classes: true})
+	x.upToDate(c.order)
+	if !c.collect() {
+		return false
+	}
+	eligible, asks, need := p.eligible, p.asks, p.need
+	defer func() { p.eligible, p.asks, p.need = eligible, asks, need }()
+	score := int64(0)
+	for _, level := range x.setLevels(p) {
+		if c.found && level.score < score {
+			break
+		}
+		score = level.score
+		if len(p.soft) > 0 {
+			p.eligible = x.levelNodes(p, eligible, level)
+		}
+		if !c.walkClasses() {
+			return false
+		}
+	}
+	return true
+}
+
+// collect lists the classes with nodes and the steps that the query may take from
+// each. It reports false if there are too many.
+func (c *classSearch) collect() bool {
+	f, gpu, parts := c.f, c.p.gpu(), c.order.grid.parts
+	c.from = append(c.from, make([]stepRange, len(f.profiles.all))...)
+	alive := func(class int32) bool { return int(class) < len(parts) && len(parts[class].known) > 0 }
+	for at := 0; at < len(f.used); {
+		if !f.dropClasses(at, alive) {
+			continue
+		}
+		classes := f.lists[f.used[at]]
+		s := &f.states.all[f.used[at]]
+		at++
+		if c.visits -= len(classes); c.visits < 0 {
+			return false
+		}
+		c.x.stats.Measured += uint64(len(classes))
+		if gpu > 0 && gpuMissing(gpu, s.most, s.whole) > 0 {
+			continue
+		}
+		after := f.stateAfter(s, gpu)
+		for _, number := range classes {
+			if !c.collectSteps(number, after) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// collectSteps lists the steps from one class to a state.
+func (c *classSearch) collectSteps(number int32, after *gpuState) bool {
+	class := c.f.classes.all[number]
+	steps, ok := c.stepsFrom(class.profile)
+	if !ok {
+		return false
+	}
+	first := int64(0)
+	for i := steps.from; i < steps.to; i++ {
+		gradient := ceilDiv(c.f.lost(after, c.steps[i].profile)-class.lost, c.f.unit)
+		if i == steps.from {
+			first = gradient
+		} else if gradient == first {
+			continue // the first step is that of all nodes
+		}
+		c.takes = append(c.takes, candidate{gradient, number, i})
+	}
+	return true
+}
+
+// walkClasses finds the first node of the level at hand, if it comes before the best
+// so far. It reports false when it gave up.
+func (c *classSearch) walkClasses() bool {
+	c.heap = append(c.heap[:0], c.takes...)
+	heap.Init(&c.heap)
+	for ; len(c.heap) > 0; c.heap.drop() {
+		top := c.heap[0]
+		if c.found && top.gradient > c.gradient {
+			return true
+		}
+		step := &c.steps[top.step]
+		c.p.asks, c.p.need = step.asks, step.need
+		if !c.walkClass(top) {
+			return false
+		}
+	}
+	return true
+}
+
+// walkClass compares the first node of a class that can take a step with the best so
+// far.
+func (c *classSearch) walkClass(take candidate) bool {
+	x, limit := c.x, int64(noKey-1)
+	if c.found && take.gradient == c.gradient {
+		limit = 100 * x.key[c.best]
+	}
+	cells := c.order.grid.parts[take.class].cells
+	for i := range cells {
+		if cells[i].low > limit || misses(cells[i].corner, c.p.need) != 0 {
+			continue
+		}
+		row, key, ok := c.walkCell(&cells[i], limit)
+		if c.visits < 0 {
+			return false
+		}
+		if !ok {
+			continue
+		}
+		if !c.found || take.gradient < c.gradient || key < limit || x.nodes[row].join < x.nodes[c.best].join {
+			c.best, c.gradient, c.found = row, take.gradient, true
+		}
+		limit = key
+	}
+	return true
+}
+
+// stepsFrom returns the steps that the query may take from a profile. The first is to
+// the least profile that its nodes may come to, which all that have room can take; it
+// reports false if there are too many.
+func (c *classSearch) stepsFrom(number int32) (stepRange, bool) {
+	known := &c.from[number]
+	if known.known {
+		return *known, true
+	}
+	*known = stepRange{true, int32(len(c.steps)), int32(len(c.steps))}
+	ranks, model := c.f.profiles.all[number].ranks, c.f.profiles.all[number].model
+	c.low, c.high = append(c.low[:0], ranks...), append(c.high[:0], ranks...)
+	for i := range c.f.bounds {
+		b, asked := &c.f.bounds[i], c.p.asked(c.f.bounds[i].dim)
+		if asked == 0 {
+			continue
+		}
+		least, most := int64(0), int64(noKey)
+		if ranks[i] > 0 {
+			least = b.bounds[ranks[i]-1]
+		}
+		if int(ranks[i]) < len(b.bounds) {
+			most = b.bounds[ranks[i]] - 1
+		}
+		if most < asked {
+			return *known, true // no node of the profile has room
+		}
+		c.low[i], c.high[i] = uint16(b.rank(max(0, least-asked))), uint16(b.rank(most-asked))
+	}
+	c.at = append(c.at[:0], c.low...)
+	for more := true; more; more = advance(c.at, c.low, c.high) {
+		if known.to-known.from == maxSteps {
+			return *known, false
+		}
+		c.addStep(c.f.profile(c.x, c.at, model), c.at)
+		known.to++
+	}
+	return *known, true
+}
+
+// advance sets ranks to the next ones between low and high. It reports false after
+// the last.
+func advance(at, low, high []uint16) bool {
+	for i := range at {
+		if at[i] < high[i] {
+			at[i]++
+			return true
+		}
+		at[i] = low[i]
+	}
+	return false
+}
+
+// addStep adds the step to a profile: it is for nodes that have the bounds of its
+// ranks beside what is asked.
+func (c *classSearch) addStep(profile int32, ranks []uint16) {
+	begin := len(c.asks)
+	for _, a := range c.p.asks {
+		for i := range c.f.bounds {
+			if b := &c.f.bounds[i]; b.dim == a.dim && ranks[i] > 0 {
+				a.amount = satAdd(a.amount, b.bounds[ranks[i]-1])
+			}
+		}
+		c.asks = append(c.asks, a)
+	}
+	asks := c.asks[begin:len(c.asks):len(c.asks)]
+	c.steps = append(c.steps, step{profile, asks, c.x.need(asks)})
+}
+
+// satAdd returns the sum of amounts that are not negative, or the greatest int64.
+func satAdd(a, b int64) int64 {
+	if a > noKey-b {
+		return noKey
+	}
+	return a + b
 }

@@ -73,3 +73,44 @@ func TestNoMixNeedsNoGradients(t *testing.T) {
 	require.Zero(t, s.x.Stats().Gradients)
 	require.Zero(t, s.x.Stats().Scans)
 }
+
+// TestGradientsOfNewShapes places ever new shapes on nodes that are alike in what runs
+// there and not in how much of it is left over, and compares with the oracle: nodes of
+// one class take several steps.
+func TestGradientsOfNewShapes(t *testing.T) {
+	for seed := range uint64(3) {
+		d := newDice(seed)
+		limits := defaultLimits()
+		limits.listNodes = 1
+		w := newWorld(Config{}, limits)
+		for i := range 150 {
+			w.add(placement.Node{
+				ID: strconv.Itoa(i), Capacity: placement.Resources{CPU: d.from(8, 64), Memory: d.from(8, 64)},
+				Devices: placement.Devices{Count: int(d.from(0, 4)), Model: pick(d, "", "A")},
+			})
+		}
+		for i := range 6 {
+			kind := WorkloadClass{Resources: placement.Resources{CPU: 4 << (i % 3)}, Count: d.from(1, 9)}
+			kind.Resources.GPU = pick[int64](d, 0, 300, 500, 1000, 2000)
+			if i > 3 {
+				kind.Resources.Memory = d.from(4, 16)
+				kind.Models = []string{"A"}
+			}
+			w.m.mix = append(w.m.mix, kind)
+		}
+		w.x.SetWorkload(w.m.mix)
+		for i := range 200 {
+			r := placement.Request{ID: strconv.Itoa(i), Preferences: placement.Use(placement.LeastFragmentation)}
+			r.Resources = placement.Resources{CPU: d.from(1, 20), Memory: d.from(0, 20), GPU: pick[int64](d, 0, 0, d.from(1, 999), 500, 1000, 2000)}
+			q := w.query(&r)
+			if choice, ok := w.checkBest(t, q, &r); ok {
+				w.occupy(w.m.at(choice.Row), r, w.taken(q, choice.Row))
+			}
+			if n := w.m.nodes[d.IntN(len(w.m.nodes))]; i%2 == 1 && len(n.instances) > 0 {
+				w.vacate(n, 0)
+			}
+		}
+		require.Greater(t, w.x.Stats().Gradients, uint64(150))
+		w.checkInvariants(t)
+	}
+}

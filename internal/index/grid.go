@@ -77,7 +77,7 @@ func (x *Index) newGrid(o *ordering) *grid {
 	// In the order of keys every insertion is at the end.
 	slices.SortStableFunc(rows, func(a, b Row) int { return cmp.Compare(g.at[a].key, g.at[b].key) })
 	for _, row := range rows {
-		g.insert(x, row, o.part(row), g.at[row].key)
+		g.insert(x, row, x.partOf(o, row), g.at[row].key)
 	}
 	x.stats.Grids++
 	return g
@@ -110,21 +110,21 @@ func (g *grid) repair(x *Index, o *ordering) bool {
 func (g *grid) update(x *Index, o *ordering, row Row) {
 	place := g.at[row]
 	in := o.has(row) && x.present.has(row)
-	key := int64(0)
+	key, part := int64(0), int32(0)
 	if in {
-		key = x.orderKey(o, row)
+		key, part = x.orderKey(o, row), x.partOf(o, row)
 	}
 	if place.cell >= 0 {
 		c := &g.parts[place.part].cells[place.cell]
 		b, i := g.find(x, c, place.key, row)
-		if in && place.part == o.part(row) && place.key == key && c.blocks[b].entries[i].packed == x.packed[row] {
+		if in && place.part == part && place.key == key && c.blocks[b].entries[i].packed == x.packed[row] {
 			return
 		}
 		g.remove(place, b, i)
 		g.at[row].cell = -1
 	}
 	if in {
-		g.insert(x, row, o.part(row), key)
+		g.insert(x, row, part, key)
 	}
 }
 

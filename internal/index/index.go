@@ -79,7 +79,7 @@ type Index struct {
 	scratchTerms []labelTerm
 
 	fragmentation fragmentation
-	scratchBelow  []int64
+	classSearch   classSearch // the last; scratch
 	scratchLevels []setLevel
 	scratchSet    bitset
 

@@ -96,7 +96,7 @@ func (x *Index) repack() {
 		x.packed[row] = x.pack(Row(row))
 	}
 	x.orders = nil
-	clear(x.fragmentation.shapes)
+	x.forgetFragmentation()
 	x.version++
 }
 

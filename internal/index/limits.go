@@ -32,6 +32,8 @@ type limits struct {
 	// builtSets is how many sets of nodes are kept compiled: more than the 65
 	// that one query may need.
 	builtSets int
+	// profiles is how many profiles of nodes are remembered; see fragmentation.go.
+	profiles int
 	// changeLog is how many changes of nodes' descriptions are remembered.
 	changeLog int
 }
@@ -40,6 +42,6 @@ func defaultLimits() limits {
 	return limits{
 		gridNodes: 512, gridBlock: 64, gridCost: 16, orders: 32, grids: 6, parts: 64,
 		listNodes: 256, walkNodes: 1024, denseSet: 64, denseDomains: 256,
-		unusedClasses: 256, builtSets: 128, changeLog: 4096,
+		unusedClasses: 256, builtSets: 128, profiles: 1 << 14, changeLog: 4096,
 	}
 }

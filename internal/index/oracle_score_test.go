@@ -239,7 +239,7 @@ func (m *model) gradient(r *placement.Request, n *modelNode) int64 {
 	gradient := m.fragments(n, after, r.Resources) - m.fragments(n, before, placement.Resources{})
 	unit := int64(0)
 	for _, kind := range m.mix {
-		unit += 100 * kind.Count
+		unit += 40 * kind.Count
 	}
 	if unit == 0 {
 		return 0

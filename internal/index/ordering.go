@@ -19,6 +19,7 @@ import (
 type ordering struct {
 	packs   dimensionSet
 	lexical bool        // soft terms before all else, as strategy Affinity wants
+	classes bool        // the grid is divided by classes; see fragmentation.go
 	set     *nodeSet    // nil for all nodes
 	terms   []labelTerm // soft terms that count
 	// topology by whose domains the grid is divided, nil for none.
@@ -35,16 +36,20 @@ func (x *Index) allDimensions() dimensionSet { return 1<<len(x.dims) - 1 }
 func (o *ordering) has(row Row) bool { return o.set == nil || o.set.bits.has(row) }
 
 func (o *ordering) equal(other *ordering) bool {
-	return o.packs == other.packs && o.lexical == other.lexical && o.set == other.set &&
+	return o.packs == other.packs && o.lexical == other.lexical && o.classes == other.classes && o.set == other.set &&
 		o.topology == other.topology && slices.Equal(o.terms, other.terms)
 }
 
-// part returns the number of the part of the grid that a node lies in.
-func (o *ordering) part(row Row) int32 {
-	if o.topology == nil {
+// partOf returns the number of the part of an order's grid that a node lies in.
+func (x *Index) partOf(o *ordering, row Row) int32 {
+	switch {
+	case o.classes:
+		return x.classOf(row)
+	case o.topology == nil:
 		return 0
+	default:
+		return o.topology.of(row) - noDomain
 	}
-	return o.topology.of(row) - noDomain
 }
 
 // softScale is above every strategy term: R is at most

@@ -23,22 +23,21 @@ type Query struct {
 // about the cluster as a whole is looked up once. It is valid until the index
 // changes.
 type probe struct {
-	query     *Query
-	compiled  *compiledRules
-	strategy  placement.Strategy
-	asks      []ask
-	need      uint64 // packed word of asks
-	nowhere   bool   // asks for a dimension that no node has
-	ports     []portTest
-	dynamic   int // dynamic ports asked for
-	eligible  bitset
-	tests     []domainTest
-	soft      []softTest
-	low       int64 // bounds of G
-	high      int64
-	gradients *gradients   // of LeastFragmentation, once asked for
-	packs     dimensionSet // dimensions that count as in BinPack; see ordering.go
-	packed    int64        // boundOf packs
+	query    *Query
+	compiled *compiledRules
+	strategy placement.Strategy
+	asks     []ask
+	need     uint64 // packed word of asks
+	nowhere  bool   // asks for a dimension that no node has
+	ports    []portTest
+	dynamic  int // dynamic ports asked for
+	eligible bitset
+	tests    []domainTest
+	soft     []softTest
+	low      int64 // bounds of G
+	high     int64
+	packs    dimensionSet // dimensions that count as in BinPack; see ordering.go
+	packed   int64        // boundOf packs
 }
 
 // domainTest is a hard rule as a range of counts: a node passes if its domain
@@ -99,7 +98,7 @@ func (x *Index) prepareFilters(q *Query) *probe {
 		p.nowhere = p.nowhere || a.dim < 0
 	}
 	x.preparePorts(p)
-	if p.strategy == placement.LeastFragmentation && len(x.fragmentation.kinds) == 0 {
+	if p.strategy == placement.LeastFragmentation && !x.fragmentation.mixed {
 		p.strategy = placement.Affinity // the same order without gradients
 	}
 	x.prepareHard(p)

@@ -9,8 +9,9 @@ type Stats struct {
 	Walks, Lists uint64
 	// Grids is how many grids were built.
 	Grids uint64
-	// Gradients are decisions of LeastFragmentation, from remembered ΔF.
-	Gradients uint64
+	// Gradients are decisions of LeastFragmentation, found by classes of nodes, of
+	// which Measured were looked at.
+	Gradients, Measured uint64
 	// Draws are Random decisions that a draw among all nodes found.
 	Draws uint64
 	// Counts are refusals counted; those answered from memory are Recalls.

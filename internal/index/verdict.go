@@ -47,8 +47,8 @@ type Verdict struct {
 	// on the node; only strategy Spread asks.
 	Group int64
 	// Gradient is ΔF, what the cluster's GPUs lose of their use for the
-	// typical mix of work, in tenths of a GPU; only strategy
-	// LeastFragmentation asks.
+	// typical mix of work, in steps of 0.04 of a GPU, rounded up; only
+	// strategy LeastFragmentation asks.
 	Gradient int64
 }
 
