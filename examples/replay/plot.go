@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"image/color"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -17,9 +18,59 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
-// writePlot draws the allocation over the arrived load, one line for each
-// strategy, to an .svg or .png file.
+// closeUp is the load from which a plot shows the strategies once more, near to where
+// they differ, in per cent.
+const closeUp = 80
+
+// writePlot draws the allocation over the arrived load, one line for each strategy,
+// to an .svg or .png file: all of it above, and from closeUp on below.
 func writePlot(path string, load placement.ResourceName, summaries []summary) error {
+	above, err := newPlot(load, summaries)
+	if err != nil {
+		return err
+	}
+	below, err := newPlot(load, summaries)
+	if err != nil {
+		return err
+	}
+	below.Title.Text = ""
+	below.X.Min, below.Y.Min, below.Y.Max = closeUp, lowest(load, summaries), 101
+	below.X.Tick.Marker, below.Y.Tick.Marker = every(5), every(2)
+	below.Legend.Top, below.Legend.Left = false, false
+	below.Legend.XOffs, below.Legend.YOffs = vg.Points(-10), vg.Points(10)
+
+	const width, height = 24 * vg.Centimeter, 28 * vg.Centimeter
+	canvas, err := draw.NewFormattedCanvas(width, height, strings.TrimPrefix(filepath.Ext(path), "."))
+	if err != nil {
+		return err
+	}
+	tiles := draw.Tiles{Rows: 2, Cols: 1, PadY: vg.Points(12)}
+	whole := draw.New(canvas)
+	above.Draw(tiles.At(whole, 0, 0))
+	below.Draw(tiles.At(whole, 0, 1))
+	var encoded bytes.Buffer
+	if _, err := canvas.WriteTo(&encoded); err != nil {
+		return err
+	}
+	return os.WriteFile(path, encoded.Bytes(), 0o644)
+}
+
+// lowest returns a multiple of five that no strategy is below from closeUp on, in per
+// cent.
+func lowest(load placement.ResourceName, summaries []summary) float64 {
+	least := float64(closeUp)
+	for _, s := range summaries {
+		for _, at := range points(s.curve, load) {
+			if at.X >= closeUp {
+				least = min(least, at.Y)
+			}
+		}
+	}
+	return 5 * math.Floor(least/5)
+}
+
+// newPlot draws all of the curves.
+func newPlot(load placement.ResourceName, summaries []summary) (*plot.Plot, error) {
 	p := plot.New()
 	dimension := strings.ToUpper(string(load)) + " capacity"
 	p.Title.Text = "Allocation while work arrives"
@@ -27,7 +78,7 @@ func writePlot(path string, load placement.ResourceName, summaries []summary) er
 	p.X.Label.Text = "arrived, % of the cluster's " + dimension
 	p.Y.Label.Text = "allocated, % of the cluster's " + dimension
 	p.X.Min, p.Y.Min, p.Y.Max = 0, 0, 105
-	p.X.Tick.Marker, p.Y.Tick.Marker = plot.TickerFunc(tens), plot.TickerFunc(tens)
+	p.X.Tick.Marker, p.Y.Tick.Marker = every(10), every(10)
 	p.Legend.Top, p.Legend.Left = true, true
 	p.Legend.Padding = vg.Points(2)
 	p.Legend.XOffs, p.Legend.YOffs = vg.Points(10), vg.Points(-10)
@@ -38,24 +89,11 @@ func writePlot(path string, load placement.ResourceName, summaries []summary) er
 			Width: vg.Points(1 + 0.8*float64(len(summaries)-1-i)), // lines that coincide all show
 		}
 		if err := addLine(p, s.Strategy.String(), points(s.curve, load), style); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	all := plotter.XYs{{}, {X: 100, Y: 100}}
-	if err := addLine(p, "everything placed", all, draw.LineStyle{Color: color.Gray{Y: 120}, Width: vg.Points(0.5)}); err != nil {
-		return err
-	}
-
-	format := strings.TrimPrefix(filepath.Ext(path), ".")
-	picture, err := p.WriterTo(24*vg.Centimeter, 16*vg.Centimeter, format)
-	if err != nil {
-		return err
-	}
-	var encoded bytes.Buffer
-	if _, err := picture.WriteTo(&encoded); err != nil {
-		return err
-	}
-	return os.WriteFile(path, encoded.Bytes(), 0o644)
+	return p, addLine(p, "everything placed", all, draw.LineStyle{Color: color.Gray{Y: 120}, Width: vg.Points(0.5)})
 }
 
 func addLine(p *plot.Plot, name string, xys plotter.XYs, style draw.LineStyle) error {
@@ -79,18 +117,20 @@ func points(c curve, load placement.ResourceName) plotter.XYs {
 	return xys
 }
 
-// tens marks every tenth per cent and names every second of them.
-func tens(low, high float64) []plot.Tick {
-	var ticks []plot.Tick
-	for percent := 0; float64(percent) <= high; percent += 10 {
-		if float64(percent) < low {
-			continue
+// every marks so many per cent after so many, and names every second mark.
+func every(step int) plot.Ticker {
+	return plot.TickerFunc(func(low, high float64) []plot.Tick {
+		var ticks []plot.Tick
+		for percent := 0; float64(percent) <= high; percent += step {
+			if float64(percent) < low {
+				continue
+			}
+			tick := plot.Tick{Value: float64(percent)}
+			if percent%(2*step) == 0 {
+				tick.Label = strconv.Itoa(percent)
+			}
+			ticks = append(ticks, tick)
 		}
-		tick := plot.Tick{Value: float64(percent)}
-		if percent%20 == 0 {
-			tick.Label = strconv.Itoa(percent)
-		}
-		ticks = append(ticks, tick)
-	}
-	return ticks
+		return ticks
+	})
 }
