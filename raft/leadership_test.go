@@ -41,6 +41,23 @@ func TestLeadWaitsAndShares(t *testing.T) {
 	})
 }
 
+// Lead with a ctx that has ended holds nothing: the next hand-over waits for nobody.
+func TestLeadWithEndedContextHoldsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		node, _ := background(t, lone(new(raft.MemoryStore)))
+		lead(t, node).Release()
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err := node.Lead(ended)
+		require.ErrorIs(t, err, context.Canceled)
+		require.True(t, node.IsLeader())
+		begun := time.Now()
+		require.NoError(t, node.Resign(t.Context()))
+		require.Zero(t, time.Since(begun))
+		require.Zero(t, node.Status().Unreleased)
+	})
+}
+
 // Rule 22: the ctx given to Lead is the parent of the leadership's.
 func TestLeadContextHasParent(t *testing.T) {
 	type key struct{}
@@ -174,7 +191,8 @@ func TestHandOverWaitsForRelease(t *testing.T) {
 			return c.Stop(leader)
 		},
 	}
-	const windUp = 200 * time.Millisecond // longer than a lease, shorter than ReleaseTimeout
+	// Longer than a lease, shorter than ReleaseTimeout, and no moment of a heartbeat.
+	const windUp = 220 * time.Millisecond
 	for name, handOver := range handOvers {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -233,6 +234,45 @@ func TestLogOfAWipedMember(t *testing.T) {
 			require.Equal(t, "WARN raft: another member refuses this node reason=this member was removed", line)
 		}
 	})
+}
+
+// Work that fails as its reign ends is warned of once, unless the error only says
+// that it has ended.
+func TestLogOfWorkThatFailsAsItsReignEnds(t *testing.T) {
+	for _, tt := range []struct {
+		returned error
+		early    bool // before the reign ends: WhileLeader returns it
+		warnings int
+	}{
+		{nil, false, 0},
+		{context.Canceled, false, 0},
+		{errors.New("cannot clean up"), false, 1},
+		{errors.New("cannot begin"), true, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c, logs := diaries(t, nil)
+			leader, _ := boundCluster(c)
+			go func() {
+				_ = c.Node(leader).WhileLeader(t.Context(), func(ctx context.Context, _ uint64) error {
+					if !tt.early {
+						<-ctx.Done()
+					}
+					return tt.returned
+				})
+			}()
+			synctest.Wait()
+			c.Isolate(leader)
+			time.Sleep(time.Second)
+			warnings := 0
+			for _, entry := range logs[leader].read() {
+				if strings.HasPrefix(entry, "WARN raft: work of a leader failed as its reign ended") {
+					warnings++
+					require.Contains(t, entry, "cannot clean up")
+				}
+			}
+			require.Equal(t, tt.warnings, warnings)
+		})
+	}
 }
 
 // Work that ends with its reign, and says no more than that, is nothing to warn

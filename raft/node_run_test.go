@@ -2,9 +2,11 @@ package raft_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -95,5 +97,48 @@ func TestLateOpenThatFails(t *testing.T) {
 		close(release)
 		synctest.Wait()
 		require.Zero(t, h.closed.Load())
+	})
+}
+
+// Watchers are told of the end of a reign in time, also while the loop waits for a
+// call-out that does not return.
+func TestWatchTellsTheEndDuringACallOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var hangs atomic.Bool
+		release := make(chan struct{})
+		defer close(release)
+		node, _ := hooked(t, func(call string) {
+			if call == "Healthy" && hangs.Load() {
+				<-release
+			}
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() { _ = node.Run(ctx) }()
+		lead(t, node).Release()
+		told := make(chan bool, 9)
+		go func() {
+			for s := range node.Watch(ctx) {
+				told <- s.Leading
+			}
+		}()
+		require.True(t, <-told)
+		hangs.Store(true)
+		time.Sleep(etMin + 50*time.Millisecond) // After the lease, before the node gives up.
+		synctest.Wait()
+		require.Len(t, told, 1)
+		require.False(t, <-told)
+	})
+}
+
+// Work that is done, with no error, has not failed: the node pauses no election.
+func TestWorkThatIsDoneHasNotFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		node, _ := background(t, lone(new(raft.MemoryStore)))
+		for range 10 {
+			begun := time.Now()
+			require.NoError(t, node.WhileLeader(t.Context(), func(context.Context, uint64) error { return nil }))
+			require.Less(t, time.Since(begun), etMax+etMin/10)
+		}
 	})
 }
