@@ -78,6 +78,11 @@ func (k *ReasonKind) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// Overused is the Detail of ReasonResource for a dimension that the request does
+// not ask for: more of it is used on the node than there is, so that nothing new
+// is placed there.
+const Overused = "overused"
+
 // Reason is one rule that refuses a node. It is comparable; two nodes that
 // fail the same rule have equal reasons.
 type Reason struct {
@@ -89,7 +94,8 @@ type Reason struct {
 	// Name is the dimension of ReasonResource and ReasonHold.
 	Name ResourceName `json:"name,omitempty"`
 	// Detail is the rule as text: the node's state, the taint, the
-	// constraint, the port or "dynamic", or the topology of the term or rule.
+	// constraint, the port or "dynamic", or the topology of the term or rule. Of
+	// ReasonResource it is Overused or empty.
 	Detail string `json:"detail,omitempty"`
 	// Value of a label that the constraint cannot read, as Node.Unreadable says;
 	// empty if it has read all.

@@ -172,7 +172,7 @@ func TestRepulsionIsSymmetric(t *testing.T) {
 	noisy := labelled("noisy", map[string]string{"app": "noisy"})
 	require.Equal(t, []string{"n3"}, fits(t, s, noisy))
 	_, err := s.Allocate(t.Context(), "n2", noisy)
-	require.Equal(t, []string{"1 is repelled over zone"}, refusals(t, err))
+	require.Equal(t, []string{"1 is kept free by anti-affinity of others over zone"}, refusals(t, err))
 	require.NoError(t, s.Release(t.Context(), "lonely"))
 	require.Len(t, fits(t, s, noisy), 3)
 }

@@ -67,7 +67,7 @@ func TestABrokenDeviceTakesNothingNew(t *testing.T) {
 	require.Equal(t, []string{"1 lacks gpu"}, refusals(t, err))
 	e, err := s.Explain(t.Context(), gpuRequest("two", 2*placement.Device))
 	require.NoError(t, err)
-	require.Equal(t, "0 of 1 nodes fit: 1 lacks gpu (nearest n1 lacks 1, its devices [1 2] are broken); would help: waiting on n1, another node like n1", e.String())
+	require.Equal(t, "0 of 1 nodes fit: 1 lacks gpu (nearest n1 lacks 1, its devices [1 2] are broken); would help: waiting on n1 for gpu 1, another node like n1", e.String())
 	require.Equal(t, []int{1, 2}, e.NearestMiss.Broken)
 	require.Equal(t, []int{3}, place(t, s, gpuRequest("c", 400)).Devices, "not beside b on the broken one")
 	_, err = s.Resize(t.Context(), "b", placement.Resources{GPU: 500})
@@ -170,8 +170,11 @@ func TestMoreOfOneGPUThanThereIs(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, []placement.ResourceName{placement.NameGPU}, adoption.Over)
 
-			lacksGPU := []ReasonCount{{placement.Reason{Kind: placement.ReasonResource, Name: placement.NameGPU}, 1}}
 			for _, gpu := range []int64{0, 300, placement.Device} {
+				lacksGPU := []ReasonCount{{placement.Reason{Kind: placement.ReasonResource, Name: placement.NameGPU}, 1}}
+				if gpu == 0 {
+					lacksGPU[0].Reason.Detail = placement.Overused
+				}
 				req := gpuRequest("new", gpu)
 				_, err := s.Place(t.Context(), req)
 				require.Equal(t, lacksGPU, refusedFor(t, err), "gpu %d", gpu)

@@ -122,7 +122,7 @@ func ExampleScheduler_Explain() {
 	must(err)
 	fmt.Println(e)
 	// Output:
-	// 0 of 3 nodes fit: 1 is cordoned, 1 fails zone = a, 1 lacks cpu (nearest n1 lacks 2); would help: waiting on n1, preempting on n1, another node like n1
+	// 0 of 3 nodes fit: 1 is cordoned, 1 fails zone = a (n3 has b), 1 lacks cpu (nearest n1 lacks 2); would help: uncordoning n2, waiting on n1 for cpu 2, preempting batch on n1, another node like n1
 }
 
 func ExampleScheduler_Sweep() {

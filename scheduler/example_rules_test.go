@@ -185,7 +185,7 @@ func ExampleExplanation() {
 		fmt.Println(string(data))
 	}
 	// Output:
-	// 0 of 3 nodes fit: 3 lack cpu (nearest n1 lacks 1)
+	// 0 of 3 nodes fit: 3 lack cpu (never fits: the largest, n1, gives 8); would help: a node like n1 with cpu=9
 	// [{"reason":{"kind":"resource","name":"cpu"},"nodes":3}]
 	// [{"reason":{"kind":"resource","name":"cpu"},"nodeID":"n1","shortfall":1000}]
 	// {"nodeID":"n1","fits":false,"failures":[{"reason":{"kind":"resource","name":"cpu"},"shortfall":1000}],"score":0}

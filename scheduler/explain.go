@@ -29,6 +29,8 @@ type Explanation struct {
 	// smallest shortfall among those that fail it first, or if none does among
 	// all.
 	Nearest []Miss `json:"nearest,omitempty"`
+	// Causes say, for each reason in First, what stands behind it on one node.
+	Causes []Cause `json:"causes,omitempty"`
 	// NearestMiss is the node that fails the fewest rules, among those the
 	// one whose largest shortfall, relative to what is asked, is the
 	// smallest, then the one that joined first. Empty if a node fits.
@@ -59,18 +61,31 @@ type Miss struct {
 
 // Help names a node for each remedy that would help, or nothing.
 type Help struct {
+	// Uncordon helps on this node, which fails nothing but that it is cordoned.
+	Uncordon string `json:"uncordon,omitempty"`
+	// Tolerate helps on this node, which fails nothing but Taints.
+	Tolerate string            `json:"tolerate,omitempty"`
+	Taints   []placement.Taint `json:"taints,omitempty"`
 	// Waiting helps on this node: without the instances and the holds that are
 	// there the request would fit. Nothing is named where instances on several
 	// nodes of a domain are in the way.
 	Waiting string `json:"waiting,omitempty"`
-	// Preemption helps on this node: without the instances of lower priority
-	// the request would fit. The search ends after it has looked at 4096
-	// instances on nodes where some have a lower priority; a node beyond that is
-	// not found.
-	Preemption string `json:"preemption,omitempty"`
+	// Frees are the amounts that have to come free there.
+	Frees []Failure `json:"frees,omitempty"`
+	// Preemption helps on this node: without Victims, which are instances of lower
+	// priority, the request would fit. Of several nodes it is the one whose most
+	// important victim is least important, then the one with fewest victims. The
+	// search ends after it has looked at 4096 instances on nodes where some have a
+	// lower priority; a node beyond that is not found.
+	Preemption string   `json:"preemption,omitempty"`
+	Victims    []string `json:"victims,omitempty"`
 	// MoreNodes helps: another node with the description of this one, new and
 	// ready, would take the request.
 	MoreNodes string `json:"moreNodes,omitempty"`
+	// Larger helps where MoreNodes does not: another node with the description of
+	// this one, new and ready, would take the request if it gave at least Shape.
+	Larger string              `json:"larger,omitempty"`
+	Shape  placement.Resources `json:"shape,omitzero"`
 }
 
 // NodeVerdict says why one node fits or does not.
@@ -184,6 +199,17 @@ func (st *state) nodeVerdict(now time.Time, q *index.Query, n *node) NodeVerdict
 	return st.verdict(now, q, n, &found)
 }
 
+// amounts returns the failures that are about amounts.
+func (v NodeVerdict) amounts() []Failure {
+	var amounts []Failure
+	for _, f := range v.Failures {
+		if f.Shortfall > 0 {
+			amounts = append(amounts, f)
+		}
+	}
+	return amounts
+}
+
 // verdict says of a node what the index has found, and whether holds that end
 // the query's own window let it in all the same.
 func (st *state) verdict(now time.Time, q *index.Query, n *node, found *index.Verdict) NodeVerdict {
@@ -262,7 +288,11 @@ func (st *state) explain(now time.Time, q *index.Query) Explanation {
 		e.Nearest = append(e.Nearest, miss)
 	}
 	if e.Fit == 0 {
+		e.Causes = st.causes(q, &survey)
 		e.Help = st.help(q, &survey)
+		if e.Help.Waiting != "" {
+			e.Help.Frees = st.nodeVerdict(now, q, st.nodes[e.Help.Waiting]).amounts()
+		}
 		if e.Total > 0 {
 			nearest := st.nodeVerdict(now, q, st.byRow[survey.Nearest])
 			e.NearestMiss = &nearest

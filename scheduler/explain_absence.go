@@ -32,22 +32,6 @@ func (st *state) made(req *placement.Request, q *index.Query) *allocation {
 	return a
 }
 
-// fitsWithoutLower reports whether the request that was surveyed fits on the node
-// once the instances of lower priority are gone. It looks at as many instances as
-// may be looked at, and none fits if they are not enough.
-func (st *state) fitsWithoutLower(survey *index.Survey, n *node, priority int32, looks *int) bool {
-	var lower []index.Absent
-	for a := n.first; a != nil; a = a.next {
-		if *looks--; *looks < 0 {
-			return false
-		}
-		if a.state == running && a.class.Request().Priority < priority && st.leavesRoom(a) {
-			lower = append(lower, index.Absent{Class: a.class, Resources: &a.resources, Taken: a.taken()})
-		}
-	}
-	return len(lower) > 0 && st.index.FitsWithout(survey, n.row, lower)
-}
-
 // withoutOwn calls look with the instance that a request has made taken out of the
 // index, if there is one, and puts it back, which restores the index exactly.
 func (st *state) withoutOwn(made *allocation, look func()) {

@@ -242,7 +242,9 @@ func TestExplainNamesTheNearestForEveryDimension(t *testing.T) {
 		{Reason: resource(placement.NameMemory), NodeID: "n3", Shortfall: 8 * placement.GiB},
 		{Reason: resource("licence"), NodeID: "n1", Shortfall: 2},
 	}, e.Nearest)
-	require.Equal(t, "0 of 3 nodes fit: 2 lack cpu (nearest n2 lacks 2), 1 has taint k:NoSchedule", e.String())
+	require.Equal(t, "0 of 3 nodes fit: 2 lack cpu (never fits: the largest, n3, gives 3), 1 has taint k:NoSchedule; "+
+		"nearest miss n1: lacks cpu (short of 3), lacks memory (short of 16GiB), lacks licence (short of 2); "+
+		"would help: a node like n1 with cpu=4 memory=20GiB licence=2", e.String())
 }
 
 // TestNearestMissIsExact tells apart shortfalls whose difference is small

@@ -15,6 +15,11 @@ import (
 	"github.com/rads-project/constellation/reservation"
 )
 
+// named returns which nodes help, without what has to go there.
+func named(h Help) Help {
+	return Help{Uncordon: h.Uncordon, Tolerate: h.Tolerate, Waiting: h.Waiting, Preemption: h.Preemption, MoreNodes: h.MoreNodes}
+}
+
 // TestHelpKnowsWhatItCures has one node and an instance on it, so that each
 // remedy either works there or nowhere.
 func TestHelpKnowsWhatItCures(t *testing.T) {
@@ -30,8 +35,8 @@ func TestHelpKnowsWhatItCures(t *testing.T) {
 		{"one per node", placement.Preferences{}.Across(placement.AtMostPer("", 1)), "1 breaks spread over nodes", Help{Waiting: "n1", MoreNodes: "n1"}},
 		{"one per zone", placement.Preferences{}.Across(placement.AtMostPer("zone", 1)), "1 breaks spread over zone", Help{Waiting: "n1"}},
 		{"no rack to count in", placement.Preferences{}.Across(placement.AtMostPer("rack", 1)), "1 breaks spread over rack", Help{}},
-		{"apart by node", placement.Preferences{}.Near(repelling), "1 is repelled over nodes", Help{Waiting: "n1", MoreNodes: "n1"}},
-		{"apart by zone", placement.Preferences{}.Near(repelling.Within("zone")), "1 is repelled over zone", Help{Waiting: "n1"}},
+		{"apart by node", placement.Preferences{}.Near(repelling), "1 breaks anti-affinity over nodes", Help{Waiting: "n1", MoreNodes: "n1"}},
+		{"apart by zone", placement.Preferences{}.Near(repelling.Within("zone")), "1 breaks anti-affinity over zone", Help{Waiting: "n1"}},
 		{"nothing to be near to", placement.Preferences{}.Near(attracting), "1 has no match for affinity over nodes", Help{}},
 		{"taint", placement.Preferences{}.Require(placement.Exists("rack")), "1 fails rack exists", Help{}},
 	}
@@ -45,7 +50,7 @@ func TestHelpKnowsWhatItCures(t *testing.T) {
 			req.Preferences = tt.rules
 			e, err := s.Explain(t.Context(), req)
 			require.NoError(t, err)
-			require.Equal(t, tt.want, e.Help)
+			require.Equal(t, tt.want, named(e.Help))
 			require.Contains(t, e.String(), tt.text)
 		})
 	}
@@ -67,7 +72,7 @@ func TestPreemptionIsSoughtAmongFewInstances(t *testing.T) {
 	place(t, s, placement.Request{ID: "one more", Namespace: "ns", Resources: placement.Resources{CPU: 1}})
 	e, err = s.Explain(t.Context(), urgent)
 	require.NoError(t, err)
-	require.Equal(t, Help{Waiting: "n1", MoreNodes: "n1"}, e.Help)
+	require.Equal(t, Help{Waiting: "n1", MoreNodes: "n1"}, named(e.Help))
 }
 
 // TestHelpByPreemptionIsTrue releases what would be preempted and places.
@@ -143,7 +148,7 @@ func TestHelpByMoreNodesIsTrue(t *testing.T) {
 	req := testRequest("b", 4)
 	e, err := s.Explain(t.Context(), req)
 	require.NoError(t, err)
-	require.Equal(t, Help{Waiting: "large", MoreNodes: "large"}, e.Help)
+	require.Equal(t, Help{Waiting: "large", MoreNodes: "large"}, named(e.Help))
 	twin, err := s.Node(t.Context(), e.Help.MoreNodes)
 	require.NoError(t, err)
 	twin.ID = "twin"
@@ -168,7 +173,7 @@ func TestHelpKnowsOtherNodes(t *testing.T) {
 		req.Preferences = near
 		e, err := s.Explain(t.Context(), req)
 		require.NoError(t, err)
-		require.Equal(t, Help{}, e.Help, "if the database goes there is nothing to be near to")
+		require.Equal(t, Help{}, named(e.Help), "if the database goes there is nothing to be near to")
 	})
 	t.Run("another node of the zone", func(t *testing.T) {
 		s := newTestScheduler(t, Config{})
@@ -181,11 +186,11 @@ func TestHelpKnowsOtherNodes(t *testing.T) {
 		req.Preferences = apart
 		e, err := s.Explain(t.Context(), req)
 		require.NoError(t, err)
-		require.Equal(t, Help{}, e.Help, "no single node is in the way")
+		require.Equal(t, Help{}, named(e.Help), "no single node is in the way")
 		require.NoError(t, s.Release(t.Context(), "of n1"))
 		e, err = s.Explain(t.Context(), req)
 		require.NoError(t, err)
-		require.Equal(t, Help{Waiting: "n2"}, e.Help, "n2 is, n1 is empty")
+		require.Equal(t, Help{Waiting: "n2"}, named(e.Help), "n2 is, n1 is empty")
 	})
 	t.Run("too few zones", func(t *testing.T) {
 		s := newTestScheduler(t, Config{})
@@ -199,13 +204,14 @@ func TestHelpKnowsOtherNodes(t *testing.T) {
 		req.ID = "new"
 		e, err := s.Explain(t.Context(), req)
 		require.NoError(t, err)
-		require.Equal(t, Help{Waiting: "n1", MoreNodes: "n3"}, e.Help)
+		require.Equal(t, Help{Uncordon: "n3", Waiting: "n1", MoreNodes: "n3"}, named(e.Help))
 	})
 }
 
 // TestHelpIsTrueAndWhole carries out every remedy on every node, each on a cluster
 // of its own, and then allocates there: the first node on which one works is
-// named, and none if there is none.
+// named, and none if there is none. What is to be preempted, tolerated or larger is
+// enough.
 func TestHelpIsTrueAndWhole(t *testing.T) { rapid.Check(t, propertyHelp) }
 
 func FuzzHelp(f *testing.F) { f.Fuzz(rapid.MakeFuzz(propertyHelp)) }
@@ -217,7 +223,7 @@ func propertyHelp(t *rapid.T) {
 	e, err := s.Explain(t.Context(), req)
 	require.NoError(t, err)
 	if e.Fit > 0 {
-		require.Equal(t, Help{}, e.Help)
+		require.Equal(t, Help{}, named(e.Help))
 		return
 	}
 	var want Help
@@ -242,6 +248,12 @@ func propertyHelp(t *rapid.T) {
 			}
 			return n.ID
 		})
+		try(&want.Uncordon, func(s *Scheduler) string {
+			if n.State == NodeCordoned {
+				require.NoError(t, s.Uncordon(t.Context(), n.ID))
+			}
+			return n.ID
+		})
 		try(&want.MoreNodes, func(s *Scheduler) string {
 			twin := n.Node
 			twin.ID = "twin"
@@ -251,9 +263,52 @@ func propertyHelp(t *rapid.T) {
 	}
 	require.Equal(t, want.MoreNodes, e.Help.MoreNodes)
 	require.Equal(t, want.Waiting, e.Help.Waiting)
-	if e.Help.Preemption != "" {
-		emptyNode(t, s, e.Help.Preemption, func(a Allocation) bool { return a.Request.Priority < req.Priority })
-		_, err = s.Allocate(t.Context(), e.Help.Preemption, req)
+	require.Equal(t, want.Uncordon, e.Help.Uncordon)
+	checkHelp(t, s, books, req, &e.Help)
+}
+
+// checkHelp follows the advice that names more than a node.
+func checkHelp(t *rapid.T, s *Scheduler, books string, req placement.Request, h *Help) {
+	t.Helper()
+	if h.Preemption != "" {
+		again := restored(t, s, books)
+		require.NotEmpty(t, h.Victims)
+		for _, id := range h.Victims {
+			victim, err := again.Allocation(t.Context(), id)
+			require.NoError(t, err)
+			require.Less(t, victim.Request.Priority, req.Priority)
+			require.Equal(t, h.Preemption, victim.NodeID)
+			require.NoError(t, again.Release(t.Context(), id))
+		}
+		_, err := again.Allocate(t.Context(), h.Preemption, req)
+		require.NoError(t, err)
+	}
+	if h.Tolerate != "" {
+		tolerant := req
+		for _, taint := range h.Taints {
+			tolerant.Preferences = tolerant.Preferences.TolerateEqual(taint.Key, taint.Value)
+		}
+		_, err := restored(t, s, books).Allocate(t.Context(), h.Tolerate, tolerant)
+		require.NoError(t, err)
+	}
+	if h.Larger != "" {
+		again := restored(t, s, books)
+		info, err := again.Node(t.Context(), h.Larger)
+		require.NoError(t, err)
+		larger := info.Node
+		larger.ID, larger.MaxInstances = "larger", 0
+		larger.Reserved, larger.Overcommit = placement.Resources{}, nil
+		for name, amount := range h.Shape.All() {
+			if name == placement.NameGPU && amount > 0 {
+				count := (amount + placement.Device - 1) / placement.Device
+				larger.Devices = placement.Devices{Count: int(count), Model: larger.Devices.Model}
+				larger.Capacity.GPU = count * placement.Device
+			} else if amount > 0 {
+				larger.Capacity = larger.Capacity.With(name, amount)
+			}
+		}
+		addNodes(t, again, larger)
+		_, err = again.Allocate(t.Context(), "larger", req)
 		require.NoError(t, err)
 	}
 }

@@ -33,7 +33,8 @@ func TestExplainReadsLikeASentence(t *testing.T) {
 	e, err := s.Explain(t.Context(), req)
 	require.NoError(t, err)
 	require.Equal(t, "0 of 12 nodes fit: 7 lack cpu (nearest n3 lacks 500m), "+
-		"3 have taint dedicated=gpu:NoSchedule, 2 are not in region us-east-1|us-east-2", e.String())
+		"3 have taint dedicated=gpu:NoSchedule, 2 are not in region us-east-1|us-east-2 (n11 has eu-west-1); "+
+		"would help: tolerating dedicated=gpu:NoSchedule of n8, a node like n1 with cpu=4", e.String())
 	_, err = s.Place(t.Context(), req)
 	require.Equal(t, []string{
 		"3 have taint dedicated=gpu:NoSchedule", "2 are not in region us-east-1|us-east-2", "7 lack cpu",
@@ -56,14 +57,14 @@ func TestExplainHelp(t *testing.T) {
 	t.Run("waiting", func(t *testing.T) {
 		e, err := full(t, 0).Explain(t.Context(), req)
 		require.NoError(t, err)
-		require.Equal(t, Help{Waiting: "n2", MoreNodes: "n2"}, e.Help)
+		require.Equal(t, Help{Waiting: "n2", MoreNodes: "n2"}, named(e.Help))
 	})
 	t.Run("preemption", func(t *testing.T) {
 		s := full(t, -1)
 		before := snapshot(t, s)
 		e, err := s.Explain(t.Context(), req)
 		require.NoError(t, err)
-		require.Equal(t, Help{Waiting: "n2", Preemption: "n2", MoreNodes: "n2"}, e.Help)
+		require.Equal(t, Help{Waiting: "n2", Preemption: "n2", MoreNodes: "n2"}, named(e.Help))
 		require.Equal(t, before, snapshot(t, s))
 		info, err := s.Node(t.Context(), "n2")
 		require.NoError(t, err)
@@ -72,14 +73,14 @@ func TestExplainHelp(t *testing.T) {
 	t.Run("nothing", func(t *testing.T) {
 		e, err := full(t, 0).Explain(t.Context(), testRequest("b", 5))
 		require.NoError(t, err)
-		require.Equal(t, Help{}, e.Help)
+		require.Equal(t, Help{}, named(e.Help))
 	})
 	t.Run("uncordoning is no waiting", func(t *testing.T) {
 		s := full(t, 0)
 		require.NoError(t, s.Cordon(t.Context(), "n2"))
 		e, err := s.Explain(t.Context(), req)
 		require.NoError(t, err)
-		require.Equal(t, Help{MoreNodes: "n2"}, e.Help)
+		require.Equal(t, Help{MoreNodes: "n2"}, named(e.Help), "the instance there is in the way too")
 	})
 }
 
@@ -166,7 +167,7 @@ func TestEveryFilterFailsInItsOrder(t *testing.T) {
 	want := []string{
 		"is cordoned", "has taint t:NoExecute", "fails z exists", "fails a exists", "is full of instances",
 		"has port 443 taken", "has port 80 taken", "lacks cpu 1", "lacks memory 2", "lacks network 3", "lacks gpu 1000",
-		"lacks a 7", "lacks b 1", "has no match for affinity over zone", "is repelled over zone", "is repelled over nodes",
+		"lacks a 7", "lacks b 1", "has no match for affinity over zone", "is kept free by anti-affinity of others over zone", "breaks anti-affinity over nodes",
 		"breaks spread over zone", "breaks spread over rack", "has disk held by reservations 1",
 	}
 	cures := []func(){

@@ -131,7 +131,7 @@ func TestHelpKnowsPorts(t *testing.T) {
 		req.DynamicPorts, req.Priority = dynamic, 1
 		e, err := s.Explain(t.Context(), req)
 		require.NoError(t, err)
-		require.Equal(t, want, e.Help, "%d ports", dynamic)
+		require.Equal(t, want, named(e.Help), "%d ports", dynamic)
 		require.Equal(t, dynamic == 2, e.Fit == 1)
 	}
 }

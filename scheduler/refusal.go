@@ -106,11 +106,17 @@ func predicate(r placement.Reason, plural bool) string {
 		}
 		return verb("has", "have") + " port " + r.Detail + " taken"
 	case placement.ReasonResource:
+		if r.Detail != "" { // more is used than there is, whatever the request asks
+			return verb("is over in ", "are over in ") + string(r.Name)
+		}
 		return verb("lacks ", "lack ") + string(r.Name)
 	case placement.ReasonAffinity:
 		return verb("has", "have") + " no match for affinity" + over(r.Detail)
 	case placement.ReasonAntiAffinity:
-		return verb("is", "are") + " repelled" + over(r.Detail)
+		if r.Index < 0 {
+			return verb("is", "are") + " kept free by anti-affinity of others" + over(r.Detail)
+		}
+		return verb("breaks", "break") + " anti-affinity" + over(r.Detail)
 	case placement.ReasonSpread:
 		return verb("breaks", "break") + " spread" + over(r.Detail)
 	case placement.ReasonHold:

@@ -196,7 +196,7 @@ func TestResizeNeedsRoomOnlyForWhatGrows(t *testing.T) {
 
 	// Nothing more lands there, not even what asks for nothing that is short.
 	_, err = s.Place(t.Context(), testRequest("d", 0))
-	require.Equal(t, []string{"1 lacks cpu"}, refusals(t, err))
+	require.Equal(t, []string{"1 is over in cpu"}, refusals(t, err))
 	e, err := s.Explain(t.Context(), testRequest("d", 0))
 	require.NoError(t, err)
 	require.Equal(t, "cpu", string(e.Failed[0].Reason.Name))

@@ -49,6 +49,8 @@ func (w *world) checkSurvey(t require.TestingT, q *Query, r *placement.Request) 
 	first, failed := map[placement.Reason]int{}, map[placement.Reason]int{}
 	lacks := map[placement.Reason]Lack{}
 	inFirst := map[placement.Reason]bool{}
+	examples := map[placement.Reason]Row{}
+	cordoned, tainted := Row(-1), Row(-1)
 	fit := 0
 	var nearest *modelNode
 	var fewest []Failure
@@ -63,6 +65,15 @@ func (w *world) checkSurvey(t require.TestingT, q *Query, r *placement.Request) 
 			continue
 		}
 		first[failures[0].Reason]++
+		if first[failures[0].Reason] == 1 {
+			examples[failures[0].Reason] = n.row
+		}
+		if len(failures) == 1 && failures[0].Reason.Detail == "cordoned" && cordoned < 0 {
+			cordoned = n.row
+		}
+		if failures[len(failures)-1].Reason.Kind == placement.ReasonTaint && failures[0].Reason.Kind == placement.ReasonTaint && tainted < 0 {
+			tainted = n.row
+		}
 		for j, f := range failures {
 			failed[f.Reason]++
 			if f.Reason.Name == "" {
@@ -91,6 +102,12 @@ func (w *world) checkSurvey(t require.TestingT, q *Query, r *placement.Request) 
 	}
 	require.Equal(t, counts(first), s.First)
 	require.Equal(t, counts(failed), s.Failed)
+	require.Len(t, s.Examples, len(s.First))
+	for i, c := range s.First {
+		require.Equal(t, examples[c.Reason], s.Examples[i])
+	}
+	require.Equal(t, cordoned, s.Cordoned)
+	require.Equal(t, tainted, s.Tainted)
 	require.Len(t, s.Lacks, len(lacks))
 	for _, l := range s.Lacks {
 		require.Equal(t, lacks[l.Reason], l)

@@ -61,7 +61,8 @@ func (x *Index) filters(p *probe) []filter {
 	for d := range x.dims {
 		name := x.dims[d].name
 		if name != "" && !slices.ContainsFunc(p.asks, func(a ask) bool { return a.dim == d }) {
-			add(placement.Reason{Kind: placement.ReasonResource, Name: name}, resourceRule{ask{name: name, dim: d}, true})
+			reason := placement.Reason{Kind: placement.ReasonResource, Name: name, Detail: placement.Overused}
+			add(reason, resourceRule{ask{name: name, dim: d}, true})
 		}
 	}
 	domains := make(map[placement.Reason]domainTests)

@@ -311,7 +311,7 @@ func (m *model) failures(r *placement.Request, n *modelNode, held *Hold) []Failu
 	}
 	for name := range n.used() {
 		if missing := n.lacks(name, 0, nil); missing > 0 && r.Resources.Amount(name) == 0 {
-			fail(placement.Reason{Kind: placement.ReasonResource, Name: name}, missing)
+			fail(placement.Reason{Kind: placement.ReasonResource, Name: name, Detail: placement.Overused}, missing)
 		}
 	}
 	for name, amount := range r.Resources.All() {

@@ -14,6 +14,8 @@ type Survey struct {
 	// First and Failed count, in filter order, the nodes that fail a rule
 	// first, and all that fail it.
 	First, Failed []ReasonCount
+	// Examples are, for each of First, the node that joined first of those counted.
+	Examples []Row
 	// Lacks says, for each resource and hold in Failed, which node lacks least:
 	// of those that fail it first, or if none does of all; of several the one
 	// that joined first.
@@ -22,6 +24,9 @@ type Survey struct {
 	// whose largest shortfall in relation to what is asked is the smallest, then
 	// the one that joined first. It is meaningless if no node fails.
 	Nearest Row
+	// Cordoned and Tainted are the nodes that joined first of those that fail
+	// nothing but that they are cordoned, and nothing but taints; -1 for none.
+	Cordoned, Tainted Row
 	// waits and twins are the nodes whose failures might all go away when what
 	// is on them goes, or on a new node like them.
 	waits, twins bitset
@@ -51,10 +56,14 @@ func (x *Index) Survey(q *Query, without []Row) Survey {
 		index: x, left: slices.Clone(among), fail: make(bitset, len(among)),
 		Survey: Survey{waits: slices.Clone(among), twins: slices.Clone(among), probe: p},
 	}
+	for kind := range s.but {
+		s.but[kind] = make(bitset, len(among))
+	}
 	for i := range filters {
 		s.pass(&filters[i], among)
 	}
 	s.Fit = len(without) + s.left.count()
+	s.Cordoned, s.Tainted = s.onlyFailing(among, butCordoned), s.onlyFailing(among, butTaints)
 	s.nearest(among)
 	return s.Survey
 }
@@ -67,8 +76,48 @@ type surveyor struct {
 	// planes count the failures of every node in binary: bit i of its number
 	// is in plane i.
 	planes  []bitset
-	amounts []amountFilter // those that some node fails
-	least   fraction       // the largest shortfall of the nearest node so far
+	but     [butKinds]bitset // nodes that fail something but what is named
+	amounts []amountFilter   // those that some node fails
+	least   fraction         // the largest shortfall of the nearest node so far
+}
+
+// What nodes may fail alone so that they are worth naming.
+const (
+	butCordoned = iota
+	butTaints
+	butKinds
+)
+
+// onlyFailing returns the node that joined first of those that fail only what is
+// named, -1 if there is none.
+func (s *surveyor) onlyFailing(among bitset, what int) Row {
+	best := Row(-1)
+	for w := range s.left {
+		for word := among[w] &^ s.left[w] &^ s.but[what][w]; word != 0; word &= word - 1 {
+			best = s.earlier(best, Row(w<<6+bits.TrailingZeros64(word)))
+		}
+	}
+	return best
+}
+
+// earlier returns the one of two nodes that joined first; a may be -1, none.
+func (s *surveyor) earlier(a, b Row) Row {
+	if a < 0 || s.index.nodes[b].join < s.index.nodes[a].join {
+		return b
+	}
+	return a
+}
+
+// example returns the node that joined first of those that fail the filter at hand,
+// and it first.
+func (s *surveyor) example(from, to int) Row {
+	first := Row(-1)
+	for w := from; w < to; w++ {
+		for word := s.fail[w] & s.left[w]; word != 0; word &= word - 1 {
+			first = s.earlier(first, Row(w<<6+bits.TrailingZeros64(word)))
+		}
+	}
+	return first
 }
 
 // pass sends the nodes through one filter.
@@ -76,12 +125,20 @@ func (s *surveyor) pass(f *filter, among bitset) {
 	from, to := f.mark(s.index, among, s.fail)
 	first, failed := 0, 0
 	waits, twins := curable(f.reason.Kind)
+	cordoned := f.reason == placement.Reason{Kind: placement.ReasonState, Detail: Cordoned.String()}
+	taint := f.reason.Kind == placement.ReasonTaint
 	for w := from; w < to; w++ {
 		s.fail[w] &= among[w]
 		word := s.fail[w]
 		first += bits.OnesCount64(word & s.left[w])
 		failed += bits.OnesCount64(word)
 		s.countFailures(w, word)
+		if !cordoned {
+			s.but[butCordoned][w] |= word
+		}
+		if !taint {
+			s.but[butTaints][w] |= word
+		}
 		if !waits {
 			s.waits[w] &^= word
 		}
@@ -91,6 +148,7 @@ func (s *surveyor) pass(f *filter, among bitset) {
 	}
 	if first > 0 {
 		s.First = append(s.First, ReasonCount{f.reason, first})
+		s.Examples = append(s.Examples, s.example(from, to))
 	}
 	if failed > 0 {
 		s.Failed = append(s.Failed, ReasonCount{f.reason, failed})
@@ -152,6 +210,15 @@ func (x *Index) Twins(s *Survey, yield func(Row) bool) {
 	})
 }
 
+// Larger yields, as they joined, the nodes another of which would take the query,
+// if it were new, empty, ready and had more to give.
+func (x *Index) Larger(s *Survey, yield func(Row) bool) {
+	unheardOf := x.unheardOf(s.probe)
+	x.inJoinOrder(s.twins, func(row Row) bool {
+		return !unheardOf && x.wholeFits(s.probe, row) || !x.twinAdmitted(s.probe, row) || yield(row)
+	})
+}
+
 // inJoinOrder visits the members of a set in the order of joining.
 func (x *Index) inJoinOrder(set bitset, visit func(Row) bool) {
 	for _, row := range x.byJoin {
@@ -208,7 +275,13 @@ func (x *Index) emptied(p *probe, row Row) bool {
 // twin reports whether another node of the same description would pass the rules
 // on domains, and has the amounts.
 func (x *Index) twin(p *probe, row Row) bool {
-	if !x.wholeFits(p, row) || !x.givesPortsEmpty(p, row) {
+	return x.wholeFits(p, row) && x.twinAdmitted(p, row)
+}
+
+// twinAdmitted reports whether another node of the same description would pass the
+// rules on ports and domains.
+func (x *Index) twinAdmitted(p *probe, row Row) bool {
+	if !x.givesPortsEmpty(p, row) {
 		return false
 	}
 	for i := range p.tests {
