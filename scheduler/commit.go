@@ -316,18 +316,37 @@ func (s *Scheduler) wakeAppendedLocked() {
 }
 
 func (s *Scheduler) encodeAndAppend(entries []entry) error {
-	var (
-		coder   codec.Coder
-		data    []byte
-		records = make([]Record, len(entries))
-	)
+	err := s.appendRecords(s.lifetime, s.writer.encode(entries))
+	s.writer.reset()
+	return err
+}
+
+// entryWriter encodes entries into memory that is used again.
+type entryWriter struct {
+	coder   codec.Coder
+	data    []byte
+	records []Record
+}
+
+// mostKept is how much memory waits for the next entries.
+const mostKept = 64 << 10
+
+// encode returns the records of entries, which are valid until reset.
+func (w *entryWriter) encode(entries []entry) []Record {
 	for i := range entries {
-		from := len(data)
-		data = entries[i].encode(&coder, data)
+		from := len(w.data)
+		w.data = entries[i].encode(&w.coder, w.data)
 		// What grows later leaves this where it is.
-		records[i] = Record{Seq: entries[i].seq, Kind: RecordEntry, Data: data[from:len(data):len(data)]}
+		w.records = append(w.records, Record{Seq: entries[i].seq, Kind: RecordEntry, Data: w.data[from:len(w.data):len(w.data)]})
 	}
-	return s.appendRecords(s.lifetime, records)
+	return w.records
+}
+
+func (w *entryWriter) reset() {
+	clear(w.records)
+	if w.data, w.records = w.data[:0], w.records[:0]; cap(w.data) > mostKept {
+		*w = entryWriter{}
+	}
 }
 
 // appendRecords calls the journal, which is the host's code: a panic there is

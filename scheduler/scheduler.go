@@ -22,6 +22,7 @@ type Scheduler struct {
 	done     chan struct{} // closed by Close and by a failure
 
 	capturing chan struct{} // holds a value while a capture is under way: there is one at a time
+	writer    entryWriter   // of the one who appends entries
 	streaming chan struct{} // holds a value while a snapshot is written, likewise
 
 	mu       mutex // guards all below

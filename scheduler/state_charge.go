@@ -144,9 +144,14 @@ func (st *state) quotaInfo(now time.Time, spec quota.Spec) QuotaInfo {
 // charges yields what every running instance and every reservation charges.
 func (st *state) charges() iter.Seq2[string, quota.Timed] {
 	return func(yield func(string, quota.Timed) bool) {
-		for _, a := range st.allocations {
-			if a.state == running && !yield(a.namespace(), a.charge()) {
-				return
+		for _, n := range st.byRow { // as they lie in memory after a restart
+			if n == nil {
+				continue
+			}
+			for a := n.first; a != nil; a = a.next {
+				if a.state == running && !yield(a.namespace(), a.charge()) {
+					return
+				}
 			}
 		}
 		for r := range st.plan.Reservations() {

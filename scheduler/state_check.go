@@ -18,10 +18,19 @@ func (c *Placed) check(st *state) error {
 		return placement.Conflict(placement.KindAllocation, c.ID, "is placed")
 	}
 	req := c.Request()
+	if c.class != nil {
+		req = withValidRules(c.ID, c.Resources, c.rules)
+	}
 	if err := st.checkInstance(&req, n, index.Taken{Devices: c.Devices, Ports: c.DynamicPorts}, c.Generation); err != nil || c.Claim == nil {
 		return err
 	}
 	return st.checkClaim(c)
+}
+
+// withValidRules returns what is to be checked of a request whose rules were found
+// valid.
+func withValidRules(id string, r placement.Resources, rules *placement.Request) placement.Request {
+	return placement.Request{ID: id, Resources: r, Ports: rules.Ports, DynamicPorts: rules.DynamicPorts}
 }
 
 func (st *state) checkInstance(req *placement.Request, n *node, taken index.Taken, generation uint64) error {

@@ -222,9 +222,14 @@ func (c *NodeAdded) apply(st *state, out *outcome) {
 	}
 }
 
-// insertNode takes a node into the tables, ready and empty.
+// insertNode takes a node into the tables, ready and empty, and shares nothing with
+// what describes it.
 func (st *state) insertNode(described placement.Node, join uint64) *node {
-	canonical := described.Canonical()
+	return st.insertCanonical(described.Canonical(), join)
+}
+
+// insertCanonical is insertNode of a canonical node that nobody else has.
+func (st *state) insertCanonical(canonical placement.Node, join uint64) *node {
 	n := &node{nodeRecord: nodeRecord{Node: &canonical}, join: join, captured: [2]uint64{st.captures, st.captures}}
 	st.nodes[n.ID] = n
 	n.row = st.index.Add(n.Node, join)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/rads-project/constellation/internal/codec"
+	"github.com/rads-project/constellation/internal/index"
+	"github.com/rads-project/constellation/placement"
 )
 
 // replayer brings a state through records.
@@ -13,7 +15,13 @@ type replayer struct {
 	st        *state
 	coder     codec.Coder
 	restoring *restorer // from a snapshot of which parts are missing, or nil
+
+	// classes of rules that were found valid, which the coder shares
+	classes map[*placement.Request]*index.Class
 }
+
+// mostClasses bounds how many are kept.
+const mostClasses = 4096
 
 // replay brings the state through one record.
 func (p *replayer) replay(r Record) (err error) {
@@ -51,10 +59,30 @@ func (p *replayer) entry(r Record) error {
 	if e.seq != p.st.seq+1 {
 		return &FormatError{r.Seq, fmt.Sprintf("follows record %d", p.st.seq)}
 	}
+	for _, c := range e.changes {
+		if placed, ok := c.(*Placed); ok {
+			placed.class = p.classes[placed.rules]
+		}
+	}
 	if err := p.st.replayEntry(e); err != nil {
 		return &FormatError{r.Seq, err.Error()}
 	}
+	for _, c := range e.changes {
+		if placed, ok := c.(*Placed); ok && placed.class == nil {
+			p.learn(placed)
+		}
+	}
 	return nil
+}
+
+// learn notes the class of the rules of a placement that was found valid.
+func (p *replayer) learn(c *Placed) {
+	if len(p.classes) >= mostClasses || p.classes == nil {
+		p.classes = make(map[*placement.Request]*index.Class)
+	}
+	if a := p.st.generation(c.ID, c.Generation); a != nil {
+		p.classes[c.rules] = a.class
+	}
 }
 
 // replayEntry brings the state through an entry that was applied before, with its
@@ -96,6 +124,6 @@ func (p *replayer) snapshot(r Record) error {
 	if err := restored.end(); err != nil {
 		return &FormatError{r.Seq, err.Error()}
 	}
-	p.st, p.restoring = restored.st, nil
+	p.st, p.restoring, p.classes = restored.st, nil, nil
 	return nil
 }

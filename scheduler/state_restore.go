@@ -56,7 +56,8 @@ func (i *releasedItem) restore(r *restorer) error {
 
 func (i *nodeItem) restore(r *restorer) error {
 	st := r.st
-	if err := (&NodeAdded{Node: i.Node}).check(st); err != nil {
+	added, err := st.admitNew(i.Node)
+	if err != nil {
 		return err
 	}
 	if len(i.Tainted) != len(i.Node.Taints) {
@@ -65,7 +66,7 @@ func (i *nodeItem) restore(r *restorer) error {
 	if r.node != nil && i.Join <= r.node.join || i.Join > st.joins {
 		return fmt.Errorf("node %q is not in the order of joining", i.Node.ID)
 	}
-	n := st.insertNode(i.Node, i.Join)
+	n := st.insertCanonical(added.Node, i.Join)
 	record := st.edit(n)
 	record.version, record.tainted = i.Version, i.Tainted
 	record.cordoned, record.lost, record.unreported = i.Cordoned, i.Lost, i.Unreported
@@ -94,8 +95,7 @@ func (i *instanceItem) restore(r *restorer) error {
 	case i.State != stale && st.allocations[i.ID] != nil:
 		return placement.Conflict(placement.KindAllocation, i.ID, "is there twice")
 	}
-	rules := r.classes[i.Class].Request()
-	req := placement.Request{ID: i.ID, Resources: i.Resources, Ports: rules.Ports, DynamicPorts: rules.DynamicPorts}
+	req := withValidRules(i.ID, i.Resources, r.classes[i.Class].Request())
 	if err := st.checkInstance(&req, r.node, index.Taken{Devices: i.Devices, Ports: i.Ports}, i.Generation); err != nil {
 		return err
 	}

@@ -82,12 +82,9 @@ func (c *Placed) fields(m *codec.Coder) {
 func placedRequest(m *codec.Coder, c *Placed) {
 	codec.Text(m, 1, &c.ID)
 	codec.Message(m, 2, &c.Resources, resourcesFields)
-	rules := c.rules
-	if rules == nil {
-		rules = new(placement.Request)
-	}
-	if rulesFields(m, rules); m.Reading() {
-		c.rules = rules
+	codec.Rest(m, &c.rules, rulesFields)
+	if c.rules == nil && m.Reading() {
+		c.rules = new(placement.Request)
 	}
 }
 

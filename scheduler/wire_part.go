@@ -32,11 +32,13 @@ type partWriter struct {
 	coder codec.Coder
 	next  part
 	data  []byte
+	item  snapshotItem // the latest
 }
 
 // put adds an item to the stream.
 func (w *partWriter) put(kind itemKind, item snapshotItem) error {
-	w.next.piece = codec.WriteField(&w.coder, w.next.piece, int(kind), &item, itemFields)
+	w.item = item
+	w.next.piece = codec.WriteField(&w.coder, w.next.piece, int(kind), &w.item, itemFields)
 	for len(w.next.piece) > partBytes {
 		rest := w.next.piece[partBytes:]
 		w.next.piece = w.next.piece[:partBytes]
@@ -66,6 +68,7 @@ type partReader struct {
 	rest  []byte   // of an item that is not all there yet
 	last  itemKind // 0 before the first item
 	items snapshotItems
+	item  snapshotItem // the latest
 }
 
 // read takes the next part, and calls each for every item that is complete with
@@ -75,7 +78,8 @@ func (p *partReader) read(r Record, each func(itemKind, snapshotItem) error) err
 	if err != nil {
 		return err
 	}
-	data := append(p.rest, got.piece...)
+	whole := append(p.rest, got.piece...)
+	data := whole
 	for {
 		field, message, rest, err := codec.Cut(data)
 		if err != nil {
@@ -85,7 +89,7 @@ func (p *partReader) read(r Record, each func(itemKind, snapshotItem) error) err
 			break
 		}
 		data = rest
-		item, err := p.item(itemKind(field), message)
+		item, err := p.decode(itemKind(field), message)
 		if err != nil {
 			return &FormatError{r.Seq, err.Error()}
 		}
@@ -93,7 +97,7 @@ func (p *partReader) read(r Record, each func(itemKind, snapshotItem) error) err
 			return err
 		}
 	}
-	if p.rest = append(p.rest[:0], data...); r.Kind == RecordSnapshot && len(data) > 0 {
+	if p.rest = append(whole[:0], data...); r.Kind == RecordSnapshot && len(data) > 0 {
 		return &FormatError{r.Seq, "snapshot ends within an item"}
 	}
 	return nil
@@ -142,18 +146,17 @@ func (p *partReader) unpack(r Record) (got part, err error) {
 	return got, nil
 }
 
-// item returns the item in a message, which is of that kind from then on.
-func (p *partReader) item(kind itemKind, message []byte) (snapshotItem, error) {
-	item := p.items.empty(kind)
-	if item == nil {
+// decode returns the item in a message.
+func (p *partReader) decode(kind itemKind, message []byte) (snapshotItem, error) {
+	if p.item = p.items.empty(kind); p.item == nil {
 		return nil, fmt.Errorf("unknown item %d", kind)
 	}
 	if !kind.follows(p.last) {
 		return nil, fmt.Errorf("%s is not in its place", kind)
 	}
 	p.last = kind
-	if err := codec.Read(&p.coder, message, &item, itemFields); err != nil {
+	if err := codec.Read(&p.coder, message, &p.item, itemFields); err != nil {
 		return nil, fmt.Errorf("%s: %w", kind, err)
 	}
-	return item, nil
+	return p.item, nil
 }

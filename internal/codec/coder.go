@@ -20,9 +20,11 @@ type Coder struct {
 	data    []byte // written so far, or left to read of the message
 	reading bool
 	tag     uint64 // of the field that is next to be read; 0 at the end of the message
+	left    []byte // of the message, from that tag on
 	reason  string // why reading failed
 	keys    []string
 	names   map[string]string
+	shared  shared
 }
 
 // Write appends the encoding of a value.
@@ -83,12 +85,12 @@ func (c *Coder) Fail(reason string) {
 	if c.reason == "" {
 		c.reason = reason
 	}
-	c.data, c.tag = nil, 0
+	c.data, c.left, c.tag = nil, nil, 0
 }
 
 // next reads the tag of the next field.
 func (c *Coder) next() {
-	if len(c.data) == 0 {
+	if c.left = c.data; len(c.data) == 0 {
 		c.tag = 0
 		return
 	}

@@ -2,7 +2,6 @@ package codec
 
 import (
 	"encoding/binary"
-	"maps"
 	"slices"
 )
 
@@ -100,17 +99,17 @@ type pair[K ~string, V any] struct {
 
 // Map describes a map; value describes field 2 of an element of it.
 func Map[K ~string, V any](c *Coder, field int, m *map[K]V, value func(*Coder, int, *V)) {
+	if c.reading && !c.is(field, delimited) || !c.reading && len(*m) == 0 {
+		return
+	}
 	var p pair[K, V]
 	describe := func(c *Coder, p *pair[K, V]) {
 		Name(c, 1, &p.key)
 		value(c, 2, &p.value)
 	}
 	if !c.reading {
-		if len(*m) == 0 {
-			return
-		}
 		from := len(c.keys)
-		for key := range maps.Keys(*m) {
+		for key := range *m {
 			c.keys = append(c.keys, string(key))
 		}
 		slices.Sort(c.keys[from:])
@@ -124,9 +123,6 @@ func Map[K ~string, V any](c *Coder, field int, m *map[K]V, value func(*Coder, i
 		return
 	}
 	n := c.count(field)
-	if n == 0 {
-		return
-	}
 	*m = make(map[K]V, n)
 	for i := range n {
 		before := p.key

@@ -105,6 +105,9 @@ func (x *Index) register(name placement.ResourceName) int {
 // at most placement.MaxDimensions at a time, five of which are the named ones.
 // Add, Update, Occupy and SetHeld expect it of what they are given.
 func (x *Index) Admits(r placement.Resources) (placement.ResourceName, bool) {
+	if len(r.Custom) == 0 {
+		return "", true
+	}
 	places := maxDimensions - namedNames
 	for i := range x.dims {
 		if x.dims[i].users > 0 {
