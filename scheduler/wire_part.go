@@ -85,7 +85,7 @@ func (p *partReader) read(r Record, each func(itemKind, snapshotItem) error) err
 		if err != nil {
 			return &FormatError{r.Seq, err.Error()}
 		}
-		if field == 0 && len(rest) == len(data) {
+		if field == 0 {
 			break
 		}
 		data = rest

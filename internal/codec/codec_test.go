@@ -2,6 +2,7 @@ package codec_test
 
 import (
 	"encoding/hex"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -235,6 +236,79 @@ func TestNamesAreShared(t *testing.T) {
 	require.Same(t, unsafe.StringData(first.Name), unsafe.StringData(second.Name))
 	for key := range second.Map {
 		require.Same(t, unsafe.StringData(first.Name), unsafe.StringData(key))
+	}
+}
+
+// outer ends with fields that are likely to come again.
+type outer struct {
+	ID   string
+	Rest *inner
+}
+
+func describeOuter(c *codec.Coder, v *outer) {
+	codec.Text(c, 1, &v.ID)
+	codec.Rest(c, &v.Rest, func(c *codec.Coder, v *inner) {
+		codec.Text(c, 2, &v.Text)
+		codec.List(c, 3, &v.Next, describeInner)
+	})
+}
+
+func TestRestIsShared(t *testing.T) {
+	c := new(codec.Coder)
+	read := func(data []byte) (v outer, err error) {
+		err = codec.Read(c, data, &v, describeOuter)
+		return v, err
+	}
+	write := func(v outer) []byte { return codec.Write(new(codec.Coder), nil, &v, describeOuter) }
+	rest := &inner{Text: "same", Next: []inner{{Text: "x"}}}
+	a, err := read(write(outer{"a", rest}))
+	require.NoError(t, err)
+	require.Equal(t, outer{"a", rest}, a)
+	b, err := read(write(outer{"b", rest}))
+	require.NoError(t, err)
+	require.Equal(t, outer{"b", rest}, b)
+	require.Same(t, a.Rest, b.Rest)
+	other, err := read(write(outer{"a", &inner{Text: "other"}}))
+	require.NoError(t, err)
+	require.Equal(t, "other", other.Rest.Text)
+	for _, alone := range []outer{{}, {ID: "a"}} {
+		none, err := read(write(alone))
+		require.NoError(t, err)
+		require.Equal(t, alone, none)
+	}
+	for range 2 { // what was refused is not kept
+		_, err = read(append(write(outer{"a", rest}), 4<<3, 1))
+		require.ErrorContains(t, err, "field 4 is unknown")
+	}
+	for i := range 10_000 { // more than is kept
+		v := outer{"a", &inner{Text: fmt.Sprint(i)}}
+		got, err := read(write(v))
+		require.NoError(t, err)
+		require.Equal(t, v, got)
+	}
+}
+
+func TestFieldsAreCut(t *testing.T) {
+	data := codec.WriteField(new(codec.Coder), nil, 7, &inner{Text: "a"}, describeInner)
+	whole := codec.WriteField(new(codec.Coder), data, 300, new(inner), describeInner)
+	for n := range len(data) {
+		field, _, rest, err := codec.Cut(whole[:n])
+		require.NoError(t, err)
+		require.Zero(t, field)
+		require.Len(t, rest, n)
+	}
+	field, message, rest, err := codec.Cut(whole)
+	require.NoError(t, err)
+	require.Equal(t, 7, field)
+	require.Equal(t, "\x0a\x01a", string(message))
+	field, message, rest, err = codec.Cut(rest)
+	require.NoError(t, err)
+	require.Equal(t, 300, field)
+	require.Empty(t, message)
+	require.Empty(t, rest)
+	for _, bad := range []string{"\x08\x01", "\x02\x00", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", "\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"} {
+		_, _, _, err = codec.Cut([]byte(bad))
+		require.Error(t, err, "%x", bad)
 	}
 }
 

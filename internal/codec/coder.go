@@ -64,7 +64,7 @@ func Cut(data []byte) (field int, message, rest []byte, err error) {
 	tag, n := binary.Uvarint(data)
 	length, m := binary.Uvarint(data[max(n, 0):])
 	switch {
-	case n < 0 || m < 0 || n > 0 && (tag&7 != delimited || tag > math.MaxInt32):
+	case n < 0 || m < 0 || n > 0 && (tag&7 != delimited || tag < 8 || tag > math.MaxInt32):
 		return 0, nil, nil, errors.New("codec: no message where one should be")
 	case n == 0 || m == 0 || length > uint64(len(data)-n-m):
 		return 0, nil, data, nil
