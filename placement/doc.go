@@ -141,8 +141,10 @@
 //	AtMostPer("rack", 2)                        never more than 2 in a rack
 //	ShareOver("dc", {"a": 70, "b": 30}, 50)     rather where the share is not reached
 //
-// A domain exists if a ready, uncordoned, tolerated node that meets the
-// required constraints has the label. Hard rules refuse nodes without it.
+// A rule needs a group of the request, or a selector. A domain exists if a ready,
+// uncordoned, tolerated node that meets the required constraints has the label; for
+// the number that Needing asks, a domain also counts whose nodes are all cordoned,
+// lost or unreported. Hard rules refuse nodes without the label.
 //
 // # Refusal
 //

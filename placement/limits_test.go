@@ -36,7 +36,7 @@ func limited() []struct {
 	long := func(n int) string { return strings.Repeat("x", n) }
 	request := func(change func(*placement.Request, int)) func(int) error {
 		return func(n int) error {
-			r := placement.Request{ID: "a"}
+			r := placement.Request{ID: "a", Group: "g"}
 			change(&r, n)
 			return r.Validate()
 		}
@@ -283,7 +283,7 @@ func TestEveryPartCountsForTheLength(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			request, node := placement.Request{ID: "a"}, placement.Node{ID: "n"}
+			request, node := placement.Request{ID: "a", Group: "g"}, placement.Node{ID: "n"}
 			tt.use(&request, &node)
 			used := max(encodedLength(t, request), encodedLength(t, node))
 			require.Greater(t, used, 2000)

@@ -18,7 +18,8 @@ type Request struct {
 	// Namespace that the instance belongs to and whose quota pays for it.
 	Namespace string `json:"namespace,omitempty"`
 	// Group of instances that spread rules and the Spread strategy count
-	// together, within the namespace.
+	// together, within the namespace. Without one the strategy looks at load alone,
+	// and every spread rule needs a selector.
 	Group string `json:"group,omitempty"`
 	// Labels of the instance, seen by the selectors of other instances.
 	Labels map[string]string `json:"labels,omitempty"`
@@ -106,8 +107,21 @@ func (r Request) Validate() error {
 		found.add("duration", r.Duration.String(), "negative")
 	}
 	found.addWithin("preferences", r.Preferences.validateRules())
+	found.checkCounted(&r)
 	found.checkRequestSize(&r, size)
 	return found.join()
+}
+
+// checkCounted reports spread rules that name nothing to count.
+func (m *mistakes) checkCounted(r *Request) {
+	if r.Group != "" || len(r.Preferences.Spread) > MaxRules {
+		return
+	}
+	for i := range r.Preferences.Spread {
+		if r.Preferences.Spread[i].Selector.IsZero() {
+			m.add("preferences."+indexed("spread", i)+".selector", "", "nothing to count: want a selector here or a group of the request")
+		}
+	}
 }
 
 // validateLabels reports keys and values that cannot be labels, in order, and

@@ -46,6 +46,9 @@ func TestRequestValidate(t *testing.T) {
 		{"ports", q{ID: "a", Ports: tcp(80, 0, 80, 65535, 80, 0)}, []string{"ports[1]", "ports[2]", "ports[4]", "ports[5]"}},
 		{"both protocols", q{ID: "a", Ports: append(tcp(53), placement.Port{Number: 53, Protocol: placement.UDP})}, nil},
 		{"unknown protocol", q{ID: "a", Ports: []placement.Port{{Number: 53, Protocol: 2}}}, []string{"ports[0]"}},
+		{"spread without a group", q{ID: "a", Preferences: placement.Use(placement.Spread).Across(
+			placement.AtMostPer("", 1), placement.EvenlyOver("zone", 1).Counting(placement.Exists("app")), placement.ShareOver("dc", map[string]int{"a": 1}, 5),
+		)}, []string{"preferences.spread[0].selector", "preferences.spread[2].selector"}},
 		{"dynamic ports", q{ID: "a", DynamicPorts: placement.MaxPorts}, nil},
 		{"negative dynamic ports", q{ID: "a", DynamicPorts: -1}, []string{"dynamicPorts"}},
 		{"too many ports of both sorts", q{ID: "a", Ports: tcp(80), DynamicPorts: placement.MaxPorts}, []string{"dynamicPorts"}},
@@ -162,6 +165,9 @@ func genRequest() *rapid.Generator[placement.Request] {
 			Preferences: genPreferences().Draw(t, "preferences"),
 		}
 		r.Resources.GPU = rapid.SampledFrom([]int64{0, 1, 999, 1000, 8000}).Draw(t, "gpu")
+		if len(r.Preferences.Spread) > 0 {
+			r.Group = "x" + r.Group // for rules without a selector to count
+		}
 		return r
 	})
 }

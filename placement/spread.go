@@ -14,13 +14,16 @@ type SpreadRule struct {
 	// each node a domain of its own.
 	Topology string `json:"topology,omitempty"`
 	// Selector chooses the instances counted, by their labels, in the
-	// request's namespace; zero counts those of the request's group.
+	// request's namespace; zero counts those of the request's group, and is
+	// invalid where that is empty.
 	Selector Constraint `json:"selector,omitzero"`
 	// MaxSkew is the largest difference allowed between the count of the
 	// chosen domain, the new instance included, and the smallest count.
 	MaxSkew int `json:"maxSkew,omitempty"`
 	// MinDomains goes with a hard MaxSkew: while fewer domains exist the
-	// smallest count is taken as 0.
+	// smallest count is taken as 0. For this number alone a domain counts as well
+	// of which no node is ready and uncordoned just now, so that an outage does not
+	// keep the others from taking over; its count is no minimum.
 	MinDomains int `json:"minDomains,omitempty"`
 	// Targets is the percentage of the instances wanted in each domain. What
 	// is missing to 100 is the target of each domain not named; "*" is no

@@ -24,7 +24,7 @@ const (
 	// BinPack fills the fullest node that fits, by the share of it that is used.
 	BinPack Strategy = iota
 	// Spread takes the node with the fewest instances of the request's
-	// namespace and group, then the emptiest.
+	// namespace and group, if it has a group, then the emptiest.
 	Spread
 	// Random draws uniformly from the feasible nodes of the best soft score.
 	Random

@@ -57,7 +57,10 @@ func propertyExplanation(t *rapid.T) {
 	req.Preferences = req.Preferences.
 		Prefer(placement.Equal("zone", "a"), rapid.SampledFrom([]int{-100, -3, 7, 100}).Draw(t, "weight")).
 		Near(placement.Attract(placement.Equal("app", "x")).Within("zone").Weighing(9)).
-		Across(placement.EvenlyOver("zone", 1).Weighing(5), placement.ShareOver("zone", map[string]int{"a": 70}, 4))
+		Across(
+			placement.EvenlyOver("zone", 1).Counting(placement.Equal("app", "x")).Weighing(5),
+			placement.ShareOver("zone", map[string]int{"a": 70}, 4).Counting(placement.Exists("app")),
+		)
 	e, err := s.Explain(t.Context(), req)
 	require.NoError(t, err)
 	require.Len(t, e.Candidates, min(e.Fit, explainedCandidates))

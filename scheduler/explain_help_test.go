@@ -44,9 +44,9 @@ func TestHelpKnowsWhatItCures(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newTestScheduler(t, Config{})
 			addNodes(t, s, zoned("n1", "a"))
-			first := labelled("first", web)
+			first, req := labelled("first", web), labelled("second", web)
+			first.Group, req.Group = "g", "g"
 			place(t, s, first)
-			req := labelled("second", web)
 			req.Preferences = tt.rules
 			e, err := s.Explain(t.Context(), req)
 			require.NoError(t, err)
@@ -196,7 +196,7 @@ func TestHelpKnowsOtherNodes(t *testing.T) {
 		s := newTestScheduler(t, Config{})
 		addNodes(t, s, zoned("n1", "a"), zoned("n2", "b"), zoned("n3", "c"))
 		require.NoError(t, s.Cordon(t.Context(), "n3"))
-		req := spreading(placement.EvenlyOver("zone", 1).Needing(3))
+		req := spreading(placement.EvenlyOver("zone", 1).Needing(4))
 		for i := range 2 {
 			req.ID = fmt.Sprint(i)
 			place(t, s, req)

@@ -101,7 +101,11 @@ func drawRequest(t *rapid.T) placement.Request {
 	case 4:
 		req.Preferences = req.Preferences.Near(placement.Attract(placement.Equal("app", "y")).Within("zone"))
 	case 5:
-		req.Preferences = req.Preferences.Across(placement.EvenlyOver("zone", 1))
+		rule := placement.EvenlyOver("zone", 1)
+		if req.Group == "" {
+			rule = rule.Counting(placement.Equal("app", "x"))
+		}
+		req.Preferences = req.Preferences.Across(rule)
 	}
 	return req
 }

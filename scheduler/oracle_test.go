@@ -61,7 +61,7 @@ func sightings(t testHelper, s *Scheduler, req placement.Request) []sighting {
 			for _, number := range a.DynamicPorts {
 				at.dynamic[number], at.numbers[number] = true, true
 			}
-			if a.State == Running && a.Request.Namespace == req.Namespace && a.Request.Group == req.Group {
+			if a.State == Running && req.Group != "" && a.Request.Namespace == req.Namespace && a.Request.Group == req.Group {
 				at.group++
 			}
 		}

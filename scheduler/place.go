@@ -65,7 +65,7 @@ func (s *Scheduler) decide(ctx context.Context, asked *placement.Request, nodeID
 		d = Decision{
 			ID: req.ID, NodeID: s.state.byRow[to.Row].ID, Devices: deviceList(to.devices), Score: to.Terms.Normalized(),
 			Ports: slices.Clone(to.class.Request().Ports), DynamicPorts: to.ports,
-			Reason:     reasonFor(req.Preferences.Strategy),
+			Reason:     reasonFor(req),
 			Generation: to.generation, Version: s.state.seq, Token: s.token,
 		}
 	}

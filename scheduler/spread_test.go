@@ -191,8 +191,53 @@ func TestDocumentedSpread(t *testing.T) {
 	}
 }
 
+// TestMinDomainsThroughAnOutage loses a whole zone: what ran there is placed again
+// in the zones that are left, in turn.
+func TestMinDomainsThroughAnOutage(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, zoned("a", "A"), zoned("b", "B"), zoned("c", "C"))
+	req := spreading(placement.EvenlyOver("zone", 1).Needing(3))
+	ids := []string{"1", "2", "3", "4", "5", "6"}
+	on := make(map[string]int)
+	for _, req.ID = range ids {
+		on[place(t, s, req).NodeID]++
+	}
+	require.Equal(t, map[string]int{"a": 2, "b": 2, "c": 2}, on)
+	require.NoError(t, s.MarkLost(t.Context(), "c"))
+	clear(on)
+	for _, req.ID = range ids {
+		on[place(t, s, req).NodeID]++
+	}
+	require.Equal(t, map[string]int{"a": 3, "b": 3}, on)
+	require.NoError(t, s.MarkReady(t.Context(), "c"))
+	require.Equal(t, []string{"c"}, fits(t, s, spreading(placement.EvenlyOver("zone", 1).Needing(3))))
+	_, err := s.RemoveNode(t.Context(), "c")
+	require.NoError(t, err)
+	require.Empty(t, fits(t, s, spreading(placement.EvenlyOver("zone", 1).Needing(3))), "a zone that is gone does not count")
+}
+
+// TestSpreadWithoutAGroupLooksAtLoadAlone: instances without a group have nothing to
+// do with one another.
+func TestSpreadWithoutAGroupLooksAtLoadAlone(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, testNode("small", 8), testNode("large", 64))
+	on := make(map[string]int)
+	for i := range 9 {
+		req := testRequest(fmt.Sprint("i", i), 1)
+		req.Group, req.Preferences = "", placement.Use(placement.Spread)
+		d := place(t, s, req)
+		require.Equal(t, "spread: the emptiest of the nodes that fit", d.Reason)
+		on[d.NodeID]++
+	}
+	require.Equal(t, map[string]int{"small": 1, "large": 8}, on)
+	req := testRequest("ruled", 1)
+	req.Group, req.Preferences = "", placement.Preferences{}.Across(placement.AtMostPer("", 1))
+	_, err := s.Place(t.Context(), req)
+	require.ErrorIs(t, err, placement.ErrInvalid)
+}
+
 // TestSpreadHonoursTaints is Kubernetes' nodeTaintsPolicy Honor, and the same
-// for cordoned and lost nodes.
+// for cordoned and lost nodes, which however go on to count for MinDomains.
 func TestSpreadHonoursTaints(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -224,7 +269,12 @@ func TestSpreadHonoursTaints(t *testing.T) {
 			require.Equal(t, []string{"c"}, fits(t, s, spreading(rule)))
 			tt.close(t, s)
 			require.Equal(t, []string{"a", "b"}, fits(t, s, spreading(rule)))
-			require.Empty(t, fits(t, s, spreading(rule.Needing(3))))
+			if tt.name == "tainted" {
+				require.Empty(t, fits(t, s, spreading(rule.Needing(3))))
+			} else {
+				require.Equal(t, []string{"a", "b"}, fits(t, s, spreading(rule.Needing(3))), "the domain still counts")
+			}
+			require.Empty(t, fits(t, s, spreading(rule.Needing(4))))
 			tolerant := spreading(rule)
 			tolerant.Preferences = tolerant.Preferences.TolerateExists("k")
 			if tt.name == "tainted" {

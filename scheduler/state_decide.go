@@ -262,11 +262,14 @@ type Decision struct {
 	Token uint64 `json:"token,omitempty"`
 }
 
-func reasonFor(s placement.Strategy) string {
-	switch s {
+func reasonFor(req *placement.Request) string {
+	switch req.Preferences.Strategy {
 	case placement.BinPack:
 		return "binpack: the fullest of the nodes that fit"
 	case placement.Spread:
+		if req.Group == "" {
+			return "spread: the emptiest of the nodes that fit"
+		}
 		return "spread: fewest instances of the group, then the emptiest of the nodes that fit"
 	case placement.Random:
 		return "random: drawn from the best of the nodes that fit"

@@ -144,7 +144,7 @@ func (a *allocation) decision() Decision {
 	return Decision{
 		ID: a.id, NodeID: a.node.ID, Devices: deviceList(a.taken().Devices), Score: int(a.score),
 		Ports: slices.Clone(a.class.Request().Ports), DynamicPorts: slices.Clone(a.taken().Ports),
-		Reason:     reasonFor(a.class.Request().Preferences.Strategy),
+		Reason:     reasonFor(a.class.Request()),
 		Generation: a.generation, Version: a.version, Token: a.token,
 	}
 }

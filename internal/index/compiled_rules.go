@@ -7,10 +7,11 @@ import "github.com/rads-project/constellation/placement"
 type compiledRules struct {
 	eligible    *nodeSet
 	unpreferred *nodeSet
+	described   *nodeSet     // for MinDomains; nil if no rule has any
 	hard        []domainRule // affinity, then anti-affinity, then spread rules
 	soft        []domainRule
 	labels      []labelTerm
-	group       *counter // of strategy Spread
+	group       *counter // of strategy Spread, for a request with a group
 	low         int64    // bounds of G, PreferNoSchedule apart
 	high        int64
 
@@ -70,9 +71,12 @@ func (x *Index) compileRules(c *Class) *compiledRules {
 	}
 	for i := range preferences.Spread {
 		rule := &preferences.Spread[i]
+		if rule.MinDomains > 0 && p.described == nil {
+			p.described = x.sets.acquire(described, preferences.Required, preferences.Tolerations)
+		}
 		p.add(x.spreadRule(c, i, rule), rule.Hard())
 	}
-	if preferences.Strategy == placement.Spread {
+	if preferences.Strategy == placement.Spread && c.request.Group != "" {
 		p.group = x.acquire(c.spreadTarget(placement.Constraint{}), "")
 	}
 	return p
@@ -126,6 +130,9 @@ func (x *Index) discard(c *Class) {
 	c.compiled = nil
 	x.sets.resign(p.eligible)
 	x.sets.resign(p.unpreferred)
+	if p.described != nil {
+		x.sets.resign(p.described)
+	}
 	for _, term := range p.labels {
 		x.sets.resign(term.set)
 	}

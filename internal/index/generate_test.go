@@ -289,6 +289,11 @@ func (w *world) drawNewRequest(d dice) placement.Request {
 	if int(d.from(0, 3)) > 0 {
 		r.Preferences = drawRules(d)
 	}
+	for i := range r.Preferences.Spread {
+		if rule := &r.Preferences.Spread[i]; r.Group == "" && rule.Selector.IsZero() {
+			rule.Selector = drawConstraint(d, "app", "tier")
+		}
+	}
 	return r
 }
 

@@ -37,6 +37,8 @@ const (
 	preferred
 	// unpreferred: nodes with a PreferNoSchedule taint that is not tolerated.
 	unpreferred
+	// described: those that would be eligible if they were ready.
+	described
 )
 
 // existence counts the nodes of a set per domain of a topology: the domains
@@ -142,6 +144,8 @@ func (x *Index) compile(set *nodeSet) {
 	copy(set.bits, x.present)
 	if set.kind == eligible {
 		copy(set.bits, x.ready)
+	}
+	if set.kind == eligible || set.kind == described {
 		x.taints.each(func(list *taintList) {
 			if list.refuses(set.tolerations) {
 				list.nodes.leaveFrom(set.bits)
@@ -176,13 +180,11 @@ func (x *Index) belongs(set *nodeSet, row Row) bool {
 	if set.kind == unpreferred {
 		return list.unpreferred(set.tolerations)
 	}
-	if set.kind == eligible {
-		if n.state != Ready {
-			return false
-		}
-		if list.refuses(set.tolerations) {
-			return false
-		}
+	if set.kind == eligible && n.state != Ready {
+		return false
+	}
+	if (set.kind == eligible || set.kind == described) && list.refuses(set.tolerations) {
+		return false
 	}
 	for _, c := range set.required {
 		if !n.spec.Meets(c) {

@@ -142,6 +142,9 @@ func (m *model) avoided(r *placement.Request) bool {
 
 func (m *model) group(r *placement.Request, n *modelNode) int64 {
 	count := int64(0)
+	if r.Group == "" {
+		return 0
+	}
 	for _, instance := range n.instances {
 		if instance.counts && instance.request.Namespace == r.Namespace && instance.request.Group == r.Group {
 			count++

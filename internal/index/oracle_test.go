@@ -264,13 +264,20 @@ func (m *model) spreading(rule placement.SpreadRule, r *placement.Request) sprea
 	if spreadOver(rule, r, r) {
 		s.self = 1
 	}
-	exists := map[string]bool{}
+	exists, counts := map[string]bool{}, map[string]bool{}
 	for _, n := range m.nodes {
-		if domain, ok := n.domainOf(rule.Topology); ok && n.eligible(r) {
+		domain, ok := n.domainOf(rule.Topology)
+		if !ok {
+			continue
+		}
+		if n.eligible(r) {
 			exists[domain] = true
 		}
+		if ready := (&modelNode{spec: n.spec}); ready.eligible(r) {
+			counts[domain] = true
+		}
 	}
-	s.domains = len(exists)
+	s.domains = len(counts)
 	first := true
 	for domain := range exists {
 		if first || s.counts[domain] < s.least {

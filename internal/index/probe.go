@@ -162,13 +162,24 @@ func (x *Index) domainTest(p *probe, rule *domainRule) domainTest {
 		test.high = atMost(int64(rule.spread.MaxPerDomain) - int64(rule.self))
 	default:
 		test.keyed = true
-		least, domains := x.leastCount(rule.counter, p.compiled.eligible)
-		if domains < rule.spread.MinDomains {
+		least, _ := x.leastCount(rule.counter, p.compiled.eligible)
+		if rule.spread.MinDomains > 0 && x.domainsFor(p, rule.counter.topology) < rule.spread.MinDomains {
 			least = 0
 		}
 		test.high = atMost(int64(least) + int64(rule.spread.MaxSkew) - int64(rule.self))
 	}
 	return test
+}
+
+// domainsFor returns how many domains count for MinDomains: also those of which no
+// node takes work just now, so that an outage does not keep what is left from taking
+// over.
+func (x *Index) domainsFor(p *probe, t *topology) int {
+	set := x.current(p.compiled.described)
+	if t.key == "" {
+		return set.n
+	}
+	return x.existing(set, t).n
 }
 
 func atMost(limit int64) int32 { return int32(min(limit, noLimit)) }

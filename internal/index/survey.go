@@ -316,8 +316,14 @@ func (x *Index) settles(p *probe, test *domainTest, row Row) bool {
 	if domains == 0 || count < least {
 		least = count
 	}
-	if domains+1 < test.spread.MinDomains {
-		least = 0
+	if test.spread.MinDomains > 0 {
+		all := x.domainsFor(p, t)
+		if x.existing(p.compiled.described, t).nodes[domain] == 0 {
+			all++
+		}
+		if all < test.spread.MinDomains {
+			least = 0
+		}
 	}
 	return int64(count) <= int64(least)+int64(test.spread.MaxSkew)-int64(test.self)
 }

@@ -9,7 +9,7 @@ import (
 // walkAll walks the grid once per level that can still win. It reports false
 // when it gave up.
 func (s *search) walkAll() bool {
-	if s.p.strategy != placement.Spread {
+	if s.p.compiled.group == nil {
 		return s.walkLevels()
 	}
 	// The nodes with the fewest instances of the group come before all else.
