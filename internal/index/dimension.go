@@ -19,6 +19,7 @@ type vector [maxDimensions]int64
 // Invariant: a vacant place has no name, no lane and zeros in its columns.
 type dimension struct {
 	name   placement.ResourceName
+	named  int8  // its place in Index.named, -1 for others
 	users  int32 // nodes, holds and instances that have some; custom ones only
 	nodes  int32 // nodes that have some: it counts in the score while there are any
 	weight int64
@@ -29,11 +30,11 @@ type dimension struct {
 func named(name placement.ResourceName) int {
 	switch name {
 	case placement.NameCPU:
-		return 0
+		return cpuName
 	case placement.NameMemory:
-		return 1
+		return memoryName
 	case placement.NameDisk:
-		return 2
+		return diskName
 	case placement.NameNetwork:
 		return 3
 	case placement.NameGPU:
@@ -44,6 +45,9 @@ func named(name placement.ResourceName) int {
 }
 
 const (
+	cpuName    = 0
+	memoryName = 1
+	diskName   = 2
 	gpuName    = 4
 	namedNames = 5
 )
@@ -82,7 +86,7 @@ func (x *Index) register(name placement.ResourceName) int {
 	if !ok {
 		weight = placement.DefaultWeight(name)
 	}
-	x.dims[d] = dimension{name: name, weight: weight}
+	x.dims[d] = dimension{name: name, named: int8(named(name)), weight: weight}
 	x.unused = x.unused || named(name) < 0
 	if i := named(name); i >= 0 {
 		x.named[i] = int8(d)
@@ -159,7 +163,7 @@ func (x *Index) DropUnused() {
 			continue
 		}
 		x.byName = without(x.byName, d)
-		*dim = dimension{lane: -1}
+		*dim = dimension{named: -1, lane: -1}
 		dropped = true
 	}
 	if dropped {

@@ -22,12 +22,24 @@ func (x *Index) setFree(row Row, d int, free int64) {
 	x.key[row] += x.weighted(d, free, total) - x.weighted(d, before, total)
 }
 
-// total returns what a node has to give of a dimension.
+// total returns what a node has to give of a dimension: AllocatableOf, without its
+// look at names for the named ones that are not overcommitted.
 func (x *Index) total(row Row, d int) int64 {
-	if x.nodes[row].spec == nil {
+	spec := x.nodes[row].spec
+	if spec == nil {
 		return 0
 	}
-	return x.nodes[row].spec.AllocatableOf(x.dims[d].name)
+	if spec.Overcommit == nil {
+		switch x.dims[d].named {
+		case cpuName:
+			return spec.Capacity.CPU - spec.Reserved.CPU
+		case memoryName:
+			return spec.Capacity.Memory - spec.Reserved.Memory
+		case diskName:
+			return spec.Capacity.Disk - spec.Reserved.Disk
+		}
+	}
+	return spec.AllocatableOf(x.dims[d].name)
 }
 
 // weighted returns what so much free of a dimension adds to a key.
