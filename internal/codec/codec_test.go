@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 	"unsafe"
@@ -326,4 +327,15 @@ func FuzzRead(f *testing.F) {
 		}
 		require.Equal(t, string(data), string(write(&v)))
 	})
+}
+
+// TestWritingOnlyReads is for the race detector: values that are written may be
+// shared with who reads them.
+func TestWritingOnlyReads(t *testing.T) {
+	v := all{Truth: true, Text: "text", Inners: []inner{{Text: "a"}}, Map: map[string]int64{"a": 1}, Time: time.Unix(1, 0)}
+	var writers sync.WaitGroup
+	for range 2 {
+		writers.Go(func() { write(&v) })
+	}
+	writers.Wait()
 }

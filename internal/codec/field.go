@@ -63,6 +63,9 @@ func Bool(c *Coder, field int, v *bool) {
 		one = 1
 	}
 	Int(c, field, &one)
+	if !c.reading {
+		return // what is written may be shared with who reads it
+	}
 	if *v = one == 1; one > 1 {
 		c.Fail(fmt.Sprintf("field %d is neither true nor false", field))
 	}
