@@ -12,7 +12,8 @@ import (
 )
 
 // state is the pure core: everything a snapshot holds, and the index over it.
-// Its decide methods look and change nothing; apply alone changes it.
+// Its decide methods look and change nothing; apply alone changes it. One exception
+// puts back what it takes: see withoutOwn.
 type state struct {
 	seq   uint64
 	now   time.Time
