@@ -229,16 +229,20 @@
 //	  several nodeSelectorTerms              Or(And(…), And(…))
 //	  matchFields metadata.name              a label, or Scheduler.Allocate
 //	nodeAffinity, preferred, weight: 50    Prefer(…, 50)
-//	podAffinity, required                  Near(Attract(selector).Within(topologyKey))
+//	podAffinity, required                  Near(Attract(selector).Within(topologyKey)). Terms are judged
+//	                                       one by one: no pod needs to match all of them
 //	podAntiAffinity, required              Near(Repel(selector).Within(topologyKey))
-//	  preferred, weight: 50                  .Weighing(50)
+//	  preferred, weight: 50                  .Weighing(50). It asks whether there is a match, not how many,
+//	                                         and looks only from the newcomer: what runs does not avoid it
 //	  namespaces: [a, b]                     .Among("a", "b")
 //	  namespaceSelector: {}                  .Among(AllNamespaces); else name them
 //	  matchLabelKeys: [version]              And(selector, Equal("version", …))
-//	topologySpreadConstraints              Across(EvenlyOver(topologyKey, maxSkew).Counting(selector))
+//	topologySpreadConstraints              Across(EvenlyOver(topologyKey, maxSkew).Counting(selector)), or
+//	                                       without Counting over the request's Group
 //	  minDomains: 3                          .Needing(3)
 //	  whenUnsatisfiable: ScheduleAnyway      .Weighing(weight)
-//	  nodeAffinityPolicy, nodeTaintsPolicy   Honor, both, for the domains that exist
+//	  nodeAffinityPolicy, nodeTaintsPolicy   Honor, both, for which domains exist; the counts of these include
+//	                                         instances on nodes that the request may not use
 //	taint key=value:NoSchedule             Taint{"key", "value", NoSchedule}
 //	toleration, operator Equal             TolerateEqual(key, value)
 //	toleration, operator Exists            TolerateExists(key), of every key TolerateExists("")
@@ -260,11 +264,12 @@
 //	constraint >=, <=                      Greater(key, n-1), Less(key, n+1)
 //	constraint is_set, is_not_set          Exists, NotExists
 //	constraint regexp                      Matches
-//	constraint version                     Version; "~> 1.4" is ">= 1.4, < 2"
+//	constraint version                     Version, which ignores pre-releases; "~> 1.4" is ">= 1.4, < 2"
 //	constraint semver                      SemVer
-//	constraint set_contains                And, set_contains_any Or, of Matches(key, "(^|,)a(,|$)")
-//	distinct_hosts = true                  Across(AtMostPer("", 1))
-//	distinct_property, value = 2           Across(AtMostPer(property, 2))
+//	constraint set_contains                And, set_contains_any Or, of Matches(key, `(^|,)\s*a\s*(,|$)`), with
+//	                                       a quoted for RE2
+//	distinct_hosts = true                  Across(AtMostPer("", 1)) in a request with a Group
+//	distinct_property, value = 2           Across(AtMostPer(property, 2)) in a request with a Group
 //	affinity, weight = -50                 Prefer(…, -50)
 //	spread with targets                    Across(ShareOver(attribute, percentages, weight)), what is
 //	                                       missing to 100 for the other values
@@ -273,9 +278,9 @@
 //
 // SwarmKit:
 //
-//	node.labels.disk==ssd, !=              Require(Equal("disk", "ssd")), NotEqual
+//	node.labels.disk==ssd, !=              Require(Equal("disk", "ssd")), NotEqual; they do not ignore case
 //	--placement-pref spread=…              Across(EvenlyOver(label, 1).Weighing(weight))
-//	--replicas-max-per-node 2              Across(AtMostPer("", 2))
+//	--replicas-max-per-node 2              Across(AtMostPer("", 2)) in a request with a Group
 //	--generic-resource fpga=1              Resources.Custom["fpga"]
 //
 // # Concurrency

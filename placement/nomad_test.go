@@ -15,7 +15,7 @@ import (
 func TestNomadConstraints(t *testing.T) {
 	const absent = "\x00"
 	contains := func(element string) placement.Constraint {
-		return placement.Matches("k", "(^|,)"+element+"(,|$)")
+		return placement.Matches("k", `(^|,)\s*`+element+`\s*(,|$)`)
 	}
 	tests := []struct {
 		rule    string
@@ -36,7 +36,7 @@ func TestNomadConstraints(t *testing.T) {
 		{"semver: a pre-release is below its release", placement.SemVer("k", ">= 0.6.1"), []string{"0.6.1", "1.0.0-beta1"}, []string{"0.6.1-beta1"}},
 		{"semver: pre-releases are ordered", placement.SemVer("k", "> 1.0.0-beta.2"), []string{"1.0.0-beta.11", "1.0.0-rc.1", "1.0.0"}, []string{"1.0.0-beta.2", "1.0.0-alpha"}},
 		{"semver: build metadata is ignored", placement.SemVer("k", "= 1.0.0"), []string{"1.0.0+a", "1.0.0+b"}, []string{"1.0.0-a+b"}},
-		{"set_contains", placement.And(contains("a"), contains("c")), []string{"a,b,c", "c,a"}, []string{"a,b", "aa,c", "", absent}},
+		{"set_contains", placement.And(contains("a"), contains("c")), []string{"a,b,c", "c,a", "c, a", " a ,c"}, []string{"a,b", "aa,c", "", absent}},
 		{"set_contains_any", placement.Or(contains("a"), contains("c")), []string{"a", "b,c"}, []string{"b", "ac", absent}},
 	}
 	for _, tt := range tests {
