@@ -84,6 +84,10 @@ const (
 	// Noticed: the notice before the start of the reservation, at Due, begins.
 	// Each instance that is asked to leave for it has a YieldDue of its own.
 	Noticed EventKind = "noticed"
+	// Closing: the notice before maintenance of Node, which is at Due, begins, and
+	// nothing new is placed there until it is over. Each instance that the Plan
+	// counts there has a YieldDue of its own; the host asks the others to leave.
+	Closing EventKind = "closing"
 	// Expired: the end of an Evict reservation has come and the grace of its
 	// Instances begins.
 	Expired EventKind = "expired"

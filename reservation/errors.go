@@ -148,6 +148,8 @@ func (e *RefusedError) Error() string {
 	switch {
 	case e.Node == "":
 		b.WriteString(": no node meets the rules")
+	case e.Short == "":
+		fmt.Fprintf(&b, ": %s comes nearest and is closed for maintenance", e.Node)
 	case e.Largest.IsZero():
 		fmt.Fprintf(&b, ": %s comes nearest and has no %s left", e.Node, e.Short)
 	default:
@@ -199,6 +201,9 @@ type ShortError struct {
 	Waiting int
 	Awaits  []string
 	Due     time.Time
+	// Closed is how many slots had enough left on a node that is or will be closed
+	// for maintenance while the instance would be there.
+	Closed int
 	// Kept is how many slots others were asked to leave for another claim.
 	Kept int
 }
@@ -236,6 +241,9 @@ func (e *ShortError) Error() string {
 	}
 	if !e.Due.IsZero() {
 		text += " until " + e.Due.Format(time.RFC3339Nano)
+	}
+	if e.Closed > 0 {
+		text += fmt.Sprintf(", %d on nodes that are closed for maintenance", e.Closed)
 	}
 	if e.Kept > 0 {
 		text += fmt.Sprintf(", %d kept for other claims", e.Kept)

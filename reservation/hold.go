@@ -22,6 +22,9 @@ type hold struct {
 	// Strategy by which they are chosen where Devices names none.
 	Strategy placement.Strategy
 	kind     standing
+	// settled says that it is there already: of maintenance only what has begun
+	// is in its way.
+	settled bool
 }
 
 // standing says beside what a load may stand at this moment.
@@ -35,6 +38,10 @@ const (
 	// yielding ones are the instances that may stand in those. They are counted
 	// apart, since whoever begins later does not reckon with them.
 	yielding
+	// endless ones are other instances that do not say when they leave.
+	endless
+	// closing ones are maintenance: nothing new stands beside them.
+	closing
 )
 
 // Room is what a node gives and what is used on it by instances that the Plan
@@ -69,9 +76,16 @@ type lane struct {
 	device int
 }
 
+// maintenance is the lane of windows in which a node is closed.
+func maintenance() lane { return lane{} }
+
 // amounts yields what the hold puts on each lane.
 func (h *hold) amounts() iter.Seq2[lane, int64] {
 	return func(yield func(lane, int64) bool) {
+		if h.kind == closing {
+			yield(maintenance(), 1)
+			return
+		}
 		for name, amount := range h.Load.Resources.All() {
 			if amount != 0 && name != placement.NameGPU && !yield(lane{name: name}, amount) {
 				return

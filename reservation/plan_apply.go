@@ -68,6 +68,9 @@ func (p *Plan) put(record *Reservation) {
 	if r.Noticed {
 		p.markUnsettled(r)
 	}
+	if r.Spec.Maintenance && r.Phase == Active {
+		p.unsettled[r.Spec.ID] = struct{}{}
+	}
 }
 
 // enter counts a reservation that is not counted, and forgets it if it has
@@ -138,6 +141,13 @@ func (p *Plan) countSlot(ref slotRef, sign int) {
 	g.slots[id] += sign
 	if g.slots[id] == 0 {
 		delete(g.slots, id)
+	}
+	switch {
+	case !ref.r.Spec.Maintenance:
+	case sign < 0:
+		delete(g.closed, id)
+	case ref.r.holding() && ref.r.Noticed:
+		g.closed[id] = ref.r
 	}
 	for _, c := range slot.Claims {
 		p.trackClaim(ref.r, c, sign)
@@ -226,6 +236,7 @@ func (p *Plan) recall(ref slotRef, c *PlanChange) {
 	ref.at().Recalled = c.Instance
 	p.countSlot(ref, 1)
 	p.wait(ref, c.Because)
+	p.markUnsettled(ref.r) // There may be room elsewhere.
 }
 
 // keepNoSlot lets go of the slot of a reservation that is kept for an instance.

@@ -25,8 +25,8 @@ import (
 // asked to leave. One that does not is ErrWaiting and comes with changes, which
 // are to be applied: they ask those in the way to leave within the Notice, and
 // keep the slot for the instance. It is the one refusal that changes something.
-// The same claim again is the same refusal until they have gone, and then has the
-// slot; Unclaim gives it up.
+// The same claim again is the same refusal until they have gone, or the slot has
+// moved to where there is room, and then has the slot; Unclaim gives it up.
 //
 // It takes O(s log s) in the slots of the reservation and looks at each of its
 // claims, and once at the node of each slot that it tries: most often the first.
@@ -195,6 +195,8 @@ func (c *claiming) fits(req *placement.Request, allows func(node string) bool, s
 	case len(c.ref.at().Awaits) > 0:
 		short.Waiting++
 		short.await(c.ref.at().Awaits, c.plan.lastDue(c.ref.at().Awaits))
+	case !c.open():
+		short.Closed++
 	case allows != nil && !allows(node):
 		short.Rules++
 	case !c.claim.Excess.IsZero() && !c.fitExcess(&room):
@@ -208,6 +210,15 @@ func (c *claiming) fits(req *placement.Request, allows func(node string) bool, s
 		return c.stands(&room, short)
 	}
 	return false
+}
+
+// open reports whether no maintenance of the node is in the way of the instance.
+func (c *claiming) open() bool {
+	s := span{from: c.plan.now, to: nanos(c.claim.Until)}
+	if c.claim.Until.IsZero() {
+		s.kind = endless
+	}
+	return c.plan.timelines[c.ref.at().Node].takes(s, c.plan.now)
 }
 
 // stands reports whether the node has room for the instance at this moment and
@@ -348,7 +359,7 @@ func (c *claiming) chooseDevices(room *Room) (ok bool) {
 // fitExcess reports whether the node has room for what the slot does not
 // cover until the reservation's window ends, and chooses devices for that.
 func (c *claiming) fitExcess(room *Room) bool {
-	h := hold{Node: c.ref.at().Node, Window: c.ref.r.window(), Load: c.claim.Excess, Strategy: c.strategy}
+	h := hold{Node: c.ref.at().Node, Window: c.ref.r.window(), Load: c.claim.Excess, Strategy: c.strategy, settled: true}
 	devices, ok := c.plan.fitHold(room, &h)
 	if c.claim.Excess.Resources.GPU > 0 {
 		c.claim.Devices = devices

@@ -122,6 +122,9 @@ func (s *Spec) mostPerNode() int {
 // times.
 func (p *Plan) copies(node string, room *Room, load *placement.Amounts, s span) int {
 	g := p.timelines[node]
+	if !g.takes(s, p.now) {
+		return 0
+	}
 	copies := int64(MaxCount)
 	limit := func(name placement.ResourceName, amount int64) {
 		of := lane{name: name}

@@ -38,13 +38,19 @@ func (m *machine) drawSpec(t *rapid.T) Spec {
 		s.Grace = time.Duration(rapid.IntRange(0, 4).Draw(t, "grace"))
 	}
 	s.Lend = rapid.IntRange(0, 2).Draw(t, "lend") == 0
+	if rapid.IntRange(0, 9).Draw(t, "maintenance") == 0 {
+		s = Spec{
+			ID: s.ID, Maintenance: true, Duration: s.Duration, Notice: s.Notice,
+			Node: rapid.SampledFrom(machineNodes()).Draw(t, "closes"),
+		}
+	}
 	if days := rapid.IntRange(0, 12).Draw(t, "days"); days > 0 && days < 4 && s.AtEnd != Keep {
 		s.Repeat = Repeat{Every: Daily, Until: m.plan.Now().Add(time.Duration(days) * 24 * time.Hour)}
 	}
 	if rapid.Bool().Draw(t, "later") {
 		s.Start = m.plan.Now().Add(time.Duration(rapid.IntRange(0, 12).Draw(t, "start")))
 	}
-	if rapid.IntRange(0, 4).Draw(t, "bound") == 0 {
+	if !s.Maintenance && rapid.IntRange(0, 4).Draw(t, "bound") == 0 {
 		s.Node = rapid.SampledFrom(machineNodes()).Draw(t, "node")
 	}
 	return s
@@ -98,6 +104,9 @@ func (m *machine) Reserve(t *rapid.T) {
 		kind = lent
 	}
 	fits := true
+	if spec.Maintenance {
+		load, kind = placement.Amounts{}, closing // always
+	}
 	for at := window.Start; ; at = at.Add(24 * time.Hour) {
 		w, _ := window.shifted(nanos(at))
 		if spec.Node != "" {
@@ -171,8 +180,15 @@ func (m *machine) Claim(t *rapid.T) {
 	switch {
 	case r.Phase != Active || r.State() == Displaced:
 		require.ErrorIs(t, err, ErrState)
+	case r.Spec.Maintenance:
+		require.ErrorIs(t, err, ErrNotOwner)
 	case err == nil:
 		m.requireReally(t, req.ID)
+		if node, _ := m.plan.nodeOfClaim(req.ID); req.Duration == 0 {
+			require.False(t, m.closed(node, Window{}, endless), "claimed on a node that is closed")
+		} else {
+			require.False(t, m.closed(node, Window{m.plan.Now(), m.plan.Now().Add(req.Duration)}, firm))
+		}
 		again, err := m.plan.Claim(m, r.Spec.ID, req, nil)
 		require.NoError(t, err)
 		require.Empty(t, again)
@@ -216,6 +232,9 @@ func (m *machine) Admit(t *rapid.T) {
 		window.End = window.Start.Add(req.Duration)
 	}
 	kind := firm
+	if req.Duration == 0 {
+		kind = endless
+	}
 	if req.Yield {
 		window.End, kind = window.Start.Add(1), yielding
 	}
@@ -352,7 +371,7 @@ func (m *machine) NodeLost(t *rapid.T) {
 	require.NoError(t, m.carry(t, func() ([]PlanChange, error) { return m.plan.NodeChanged(m, node), nil }))
 	for r := range m.plan.Reservations() {
 		for _, slot := range r.Slots {
-			require.False(t, r.holding() && slot.Node == node)
+			require.False(t, r.holding() && !r.Spec.Maintenance && slot.Node == node)
 		}
 	}
 }

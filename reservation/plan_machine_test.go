@@ -101,7 +101,7 @@ func (m *machine) onNode(node string) []counts {
 		}
 		holding := r.Phase == Pending || r.Phase == Active
 		for _, slot := range r.Slots {
-			if slot.Node != node {
+			if slot.Node != node || r.Spec.Maintenance {
 				continue
 			}
 			from := nanos(r.Params.Start)
@@ -204,6 +204,45 @@ func peakOf(all []counts, from, to, now int64, kind standing) (peak placement.Am
 	return peak, devices
 }
 
+// closed reports whether maintenance keeps something of a kind off a node.
+func (m *machine) closed(node string, w Window, kind standing) bool {
+	for r := range m.plan.Reservations() {
+		if !r.Spec.Maintenance || r.Spec.Node != node || !r.holding() {
+			continue
+		}
+		noticed := r.Phase == Active || !m.plan.Now().Before(r.Params.Start.Add(-r.Spec.Notice)) && r.Spec.Notice > 0
+		if kind == endless || kind == yielding {
+			if noticed {
+				return true
+			}
+			continue
+		}
+		if from := max(w.start(), nanos(m.plan.Now())); from < nanos(r.Params.End) && nanos(r.Params.Start) < w.end() {
+			return true
+		}
+	}
+	return false
+}
+
+// checkClosed checks that where maintenance is under way only slots stand in which
+// instances are that have not left.
+func (m *machine) checkClosed(t *rapid.T) {
+	for closed := range m.plan.Reservations() {
+		if !closed.Spec.Maintenance {
+			continue
+		}
+		require.True(t, closed.Owes().IsZero())
+		require.Equal(t, []Slot{{Node: closed.Spec.Node}}, closed.Slots)
+		for r := range m.plan.Reservations() {
+			for _, slot := range r.Slots {
+				within := r.window().Overlaps(Window{m.plan.Now(), closed.Params.End})
+				require.False(t, closed.Phase == Active && within && r.holding() && !r.Spec.Maintenance &&
+					slot.Node == closed.Spec.Node && len(slot.Claims) == 0, "%s stands in %s", r.Spec.ID, closed.Spec.ID)
+			}
+		}
+	}
+}
+
 // fits reports whether a load fits on a node, by the definition.
 func (m *machine) fits(node string, w Window, load placement.Amounts, kind standing) bool {
 	room, ok := m.Room(node)
@@ -211,6 +250,9 @@ func (m *machine) fits(node string, w Window, load placement.Amounts, kind stand
 		return false
 	}
 	now := nanos(m.plan.Now())
+	if kind != closing && m.closed(node, w, kind) {
+		return false
+	}
 	peak, devices := peakOf(m.onNode(node), max(w.start(), now), w.end(), now, kind)
 	for name, asked := range load.Resources.All() {
 		free := room.Allocatable.Amount(name) - room.Used.Resources.Amount(name) - peak.Resources.Amount(name)
@@ -452,6 +494,7 @@ func (m *machine) Check(t *rapid.T) {
 	m.checkOwed(t)
 	m.checkKept(t)
 	m.checkSeries(t)
+	m.checkClosed(t)
 	snapshot := m.plan.Snapshot()
 	require.NoError(t, snapshot.validate())
 	requireSameTimelines(t, m.plan, Restore(snapshot))
@@ -474,7 +517,7 @@ func (m *machine) checkReservation(t *rapid.T, r *Reservation) {
 	default:
 		require.Fail(t, "no such phase", r.Phase)
 	}
-	if r.holding() {
+	if r.holding() && !r.Spec.Maintenance {
 		require.Len(t, r.Slots, r.Params.Count)
 	}
 	for _, slot := range r.Slots {

@@ -51,7 +51,10 @@ func (p *Plan) Reserve(nodes Nodes, spec Spec) ([]PlanChange, error) {
 				return nil, placement.Conflict(placement.KindReservation, window.id, "exists by itself")
 			}
 		}
-		if refused := t.fillUp(r); refused != nil {
+		if spec.Maintenance {
+			r.Slots = []Slot{{Node: spec.Node}}
+			t.close(r)
+		} else if refused := t.fillUp(r); refused != nil {
 			if refused.Date = window.date; refused.Date == "" {
 				t.undo(0)
 				refused.Earliest = t.earliest(r)
@@ -65,6 +68,56 @@ func (p *Plan) Reserve(nodes Nodes, spec Spec) ([]PlanChange, error) {
 		t.changes = append([]PlanChange{{Kind: Schedule, Series: &asked}}, t.changes...)
 	}
 	return append(t.changes, puts...), nil
+}
+
+// close closes a node for maintenance: slots of others that overlap with it, in
+// which no instance stands, go elsewhere if there is room. The others stay until it
+// begins; see ResolveConflicts.
+func (t *trial) close(r *Reservation) {
+	own := r.slotHold(&r.Slots[0])
+	own.kind = closing
+	t.put(own)
+	refs := slices.DeleteFunc(t.plan.idleOn(own.Node), func(ref slotRef) bool {
+		_, already := t.staged[ref]
+		return already || !ref.r.window().Overlaps(own.Window)
+	})
+	slices.SortFunc(refs, leastImportantFirst)
+	for _, ref := range refs {
+		t.evict(ref)
+	}
+	for _, ref := range slices.Backward(refs) {
+		h, ok := t.placeElsewhere(ref, nil)
+		if !ok {
+			for own := range ref.r.holds(ref.at()) {
+				t.put(own)
+			}
+			delete(t.staged, ref)
+			continue
+		}
+		t.staged[ref] = h.Node
+		t.changes = append(t.changes, PlanChange{
+			Kind: Move, ID: ref.r.Spec.ID, Slot: ref.slot, Node: h.Node, Devices: h.Devices, Because: []string{r.Spec.ID},
+		})
+	}
+}
+
+// idleOn returns the slots on a node that hold capacity and in which no instance
+// stands.
+func (p *Plan) idleOn(node string) []slotRef {
+	g, ok := p.timelines[node]
+	if !ok {
+		return nil
+	}
+	var refs []slotRef
+	for id := range g.slots {
+		r := p.reservations[id]
+		for i := range r.Slots {
+			if r.holding() && !r.Spec.Maintenance && r.Slots[i].Node == node && len(r.Slots[i].Claims) == 0 {
+				refs = append(refs, slotRef{r, i})
+			}
+		}
+	}
+	return refs
 }
 
 // askedAs returns the spec that an ID stands for, of a reservation or of one that
@@ -216,7 +269,7 @@ func (t *trial) victims(h *hold, priority int32) []slotRef {
 		for own := range ref.r.holds(ref.at()) {
 			t.put(own)
 		}
-		if again := (hold{h.Node, h.Window, h.Load, nil, h.Strategy, h.kind}); t.fit(&again) {
+		if again := (hold{h.Node, h.Window, h.Load, nil, h.Strategy, h.kind, false}); t.fit(&again) {
 			*h = again
 		} else {
 			t.undo(mark)
@@ -238,7 +291,7 @@ func (p *Plan) displaceable(h *hold, priority int32) []slotRef {
 	var refs []slotRef
 	for id := range g.slots {
 		r := p.reservations[id]
-		if !r.holding() || r.Spec.Priority >= priority || !r.window().Overlaps(h.Window) {
+		if !r.holding() || r.Spec.Maintenance || r.Spec.Priority >= priority || !r.window().Overlaps(h.Window) {
 			continue
 		}
 		for i := range r.Slots {
@@ -279,6 +332,9 @@ func (t *trial) refused(want Want, load placement.Amounts) *RefusedError {
 // short returns the dimension of which a node has the smallest share of what a
 // load asks, and that share; free is how much of it would fit.
 func (p *Plan) short(node string, room *Room, load *placement.Amounts, free placement.Resources, s span) (name placement.ResourceName, share int64) {
+	if !p.timelines[node].takes(s, p.now) {
+		return "", 0
+	}
 	if !p.timelines[node].fit(room, &placement.Amounts{Instances: load.Instances}, s, p.now) {
 		return placement.NameInstances, 0
 	}
@@ -303,7 +359,7 @@ func (t *trial) inTheWayOf(node string, room *Room, want Want, load *placement.A
 		starts = append(starts, max(s.from, h.Window.start()))
 	}
 	starts = slices.DeleteFunc(starts, func(at int64) bool {
-		_, fits := p.fit(room, &hold{Node: node, Load: *load}, span{at, at + 1, want.kind})
+		_, fits := p.fit(room, &hold{Node: node, Load: *load}, span{from: at, to: at + 1, kind: want.kind})
 		return fits
 	})
 	if len(starts) == 0 {

@@ -3,6 +3,7 @@ package reservation
 import (
 	"cmp"
 	"iter"
+	"maps"
 	"slices"
 
 	"github.com/rads-project/constellation/placement"
@@ -31,7 +32,14 @@ func (p *Plan) ResolveConflicts(nodes Nodes) []PlanChange {
 	}
 	slices.SortFunc(beginning, mostImportant)
 	var refs []slotRef
+	because := make(map[slotRef][]string)
 	for _, r := range beginning {
+		if r.Spec.Maintenance {
+			for _, ref := range p.idleOn(r.Spec.Node) {
+				because[ref] = append(because[ref], r.Spec.ID)
+			}
+			continue
+		}
 		for i := range r.Slots {
 			if r.Slots[i].Node == "" || !r.holding() {
 				continue
@@ -44,7 +52,13 @@ func (p *Plan) ResolveConflicts(nodes Nodes) []PlanChange {
 			}
 		}
 	}
-	t.review(refs, func(ref slotRef) []string { return t.leaving(ref.at().Node) })
+	refs = slices.DeleteFunc(refs, func(ref slotRef) bool { return because[ref] != nil })
+	t.review(slices.AppendSeq(refs, maps.Keys(because)), func(ref slotRef) []string {
+		if closed := because[ref]; closed != nil {
+			return closed
+		}
+		return t.leaving(ref.at().Node)
+	})
 	for _, r := range beginning {
 		t.changes = append(t.changes, PlanChange{Kind: Settled, ID: r.Spec.ID})
 	}
@@ -340,7 +354,7 @@ func (p *Plan) NodeChanged(nodes Nodes, node string) []PlanChange {
 	for id := range g.slots {
 		r := p.reservations[id]
 		for i := range r.Slots {
-			if r.holding() && r.Slots[i].Node == node && (!stands || len(r.Slots[i].Claims) == 0) {
+			if r.holding() && !r.Spec.Maintenance && r.Slots[i].Node == node && (!stands || len(r.Slots[i].Claims) == 0) {
 				refs = append(refs, slotRef{r, i})
 			}
 		}

@@ -123,7 +123,7 @@ func (v *validation) series(s *Spec) {
 		v.refuse("series", s.ID, "want distinct IDs")
 	}
 	v.repeats[s.ID] = 0
-	if err := errors.Join(s.validateRules(), validateSize(s.Shape, s.Count)); err != nil {
+	if err := errors.Join(s.validateRules(), s.validateSize(s.Shape, s.Count)); err != nil {
 		v.errs = append(v.errs, err)
 	}
 }
@@ -145,7 +145,7 @@ func (v *validation) reservation(r *Reservation) {
 	if !slices.Contains([]State{Pending, Active, Expiring, Ended}, r.Phase) {
 		v.refuse(field+".phase", r.Phase, "unknown")
 	}
-	if err := errors.Join(r.Spec.validateRules(), validateSize(r.Params.Shape, r.Params.Count)); err != nil {
+	if err := errors.Join(r.Spec.validateRules(), r.Spec.validateSize(r.Params.Shape, r.Params.Count)); err != nil {
 		v.errs = append(v.errs, err)
 	}
 	if len(r.Slots) > MaxCount {

@@ -104,6 +104,9 @@ func (p *Plan) Admit(nodes Nodes, req placement.Request) ([]PlanChange, error) {
 	want := Want{
 		ID: req.ID, Namespace: req.Namespace, Shape: req.Resources, Window: window, Preferences: req.Preferences,
 	}
+	if req.Duration == 0 {
+		want.kind = endless
+	}
 	if req.Yield {
 		want.Window.End, want.kind = instant(p.now+1), yielding
 	}

@@ -2,6 +2,7 @@ package reservation
 
 import (
 	"cmp"
+	"slices"
 	"time"
 
 	"github.com/rads-project/constellation/internal/deadline"
@@ -50,9 +51,7 @@ func (p *Plan) fire(until int64) {
 		case rankGrace:
 			p.endGrace(r)
 		case rankNotice:
-			r.Noticed = true
-			p.emit(Event{Kind: Noticed, Due: r.Params.Start}, r)
-			p.markUnsettled(r)
+			p.notice(r)
 			p.schedule(r)
 		default:
 			p.start(r)
@@ -64,6 +63,9 @@ func (p *Plan) fire(until int64) {
 // start makes a reservation claimable. What yields where it begins counts
 // beside it from now on.
 func (p *Plan) start(r *reservationEntry) {
+	if r.Spec.Maintenance && !r.Noticed {
+		p.notice(r)
+	}
 	r.Phase = Active
 	r.Version++
 	p.emit(Event{Kind: Started}, r)
@@ -73,7 +75,45 @@ func (p *Plan) start(r *reservationEntry) {
 		}
 	}
 	p.markUnsettled(r)
+	if r.Spec.Maintenance {
+		p.unsettled[r.Spec.ID] = struct{}{}
+	}
 	p.schedule(r)
+}
+
+// notice asks those to leave that yield, or all if the node is closed.
+func (p *Plan) notice(r *reservationEntry) {
+	r.Noticed = true
+	if !r.Spec.Maintenance {
+		p.emit(Event{Kind: Noticed, Due: r.Params.Start}, r)
+		p.markUnsettled(r)
+		return
+	}
+	node := r.Spec.Node
+	g := p.timeline(node)
+	g.closed[r.Spec.ID] = r
+	p.touched[node] = struct{}{}
+	p.emit(Event{Kind: Closing, Node: node, Due: r.Params.Start}, r)
+	var asked []string
+	for id, stay := range g.stays {
+		p.before.stay(id)
+		if !stay.Told {
+			stay.Told, stay.Due = true, r.Params.Start
+		}
+		asked = append(asked, id)
+	}
+	for id := range g.slots {
+		of := p.reservations[id]
+		for i := range of.Slots {
+			for j := 0; j < len(of.Slots[i].Claims) && of.Slots[i].Node == node; j++ {
+				asked = append(asked, of.Slots[i].Claims[j].ID)
+			}
+		}
+	}
+	slices.Sort(asked)
+	for _, id := range asked {
+		p.emit(Event{Kind: YieldDue, Instance: id, Node: node, Due: r.Params.Start}, r)
+	}
 }
 
 // schedule sets the next deadline of a reservation.

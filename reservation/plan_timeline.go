@@ -14,6 +14,8 @@ type nodeTimeline struct {
 	lanes []laneTimeline
 	slots map[string]int // reservation to the number of its slots here
 	stays map[string]*stayEntry
+	// closed are the maintenance reservations of which notice was given.
+	closed map[string]*reservationEntry
 	// obstacles counts the instances that may be in the way of a slot that begins:
 	// those that yield and those that have overstayed, in slots or not.
 	obstacles int
@@ -33,7 +35,7 @@ type laneTimeline struct {
 func (p *Plan) timeline(node string) *nodeTimeline {
 	g, ok := p.timelines[node]
 	if !ok {
-		g = &nodeTimeline{slots: make(map[string]int), stays: make(map[string]*stayEntry)}
+		g = &nodeTimeline{slots: make(map[string]int), stays: make(map[string]*stayEntry), closed: make(map[string]*reservationEntry)}
 		p.timelines[node] = g
 	}
 	return g
@@ -78,7 +80,7 @@ func (p *Plan) count(h hold, sign int64) {
 		case lent:
 			l.lent.Add(from, to, sign*amount)
 			l.line.Add(from, to, sign*amount)
-		case firm:
+		default:
 			l.line.Add(from, to, sign*amount)
 		}
 	}
@@ -101,6 +103,44 @@ func (g *nodeTimeline) inUse(of lane) int64 {
 		return l.inUse
 	}
 	return 0
+}
+
+// takes reports whether maintenance lets something of a kind stand on the node in
+// a span.
+func (g *nodeTimeline) takes(s span, now int64) bool {
+	if g == nil {
+		return true
+	}
+	switch {
+	case s.kind == endless || s.kind == yielding:
+		return !g.closing()
+	case s.settled:
+		for _, r := range g.closed {
+			if r.Phase == Active && s.from < nanos(r.Params.End) {
+				return false
+			}
+		}
+		return true
+	default:
+		l := g.lane(maintenance())
+		return l == nil || l.line.Peak(s.from, s.to) == 0
+	}
+}
+
+// closing reports whether notice was given of maintenance that is not over.
+func (g *nodeTimeline) closing() bool { return len(g.closed) > 0 }
+
+// Closed reports whether a node takes no new instances now, because notice was given
+// of maintenance that is not over. O(1).
+func (p *Plan) Closed(node string) bool {
+	g, ok := p.timelines[node]
+	return ok && g.closing()
+}
+
+// ClosedDuring reports whether a node is to be closed at any time of a window. O(log
+// m) in the maintenance of the node.
+func (p *Plan) ClosedDuring(node string, w Window) bool {
+	return !p.timelines[node].takes(p.span(w), p.now)
 }
 
 // unused returns what instances leave of a lane at this moment, below zero if
@@ -235,12 +275,15 @@ func (p *Plan) PeakBeside(node string) (placement.Amounts, []int64) {
 	if !ok {
 		return placement.Amounts{}, nil
 	}
-	return p.peak(g, span{p.now, p.now + 1, yielding})
+	return p.peak(g, span{from: p.now, to: p.now + 1, kind: yielding})
 }
 
 func (p *Plan) peak(g *nodeTimeline, s span) (peak placement.Amounts, devices []int64) {
 	for i := range g.lanes {
 		l := &g.lanes[i]
+		if l.lane == maintenance() {
+			continue
+		}
 		amount := l.peak(s, p.now)
 		switch l.name {
 		case placement.NameInstances:
@@ -260,12 +303,13 @@ func (p *Plan) peak(g *nodeTimeline, s span) (peak placement.Amounts, devices []
 type span struct {
 	from, to int64
 	kind     standing
+	settled  bool // see hold
 }
 
 func (p *Plan) span(w Window) span { return p.spanOf(w, firm) }
 
 func (p *Plan) spanOf(w Window, kind standing) span {
-	return span{max(w.start(), p.now), w.end(), kind}
+	return span{from: max(w.start(), p.now), to: w.end(), kind: kind}
 }
 
 // fitHold reports whether a hold fits beside all that counts on its node, used by
@@ -274,13 +318,15 @@ func (p *Plan) spanOf(w Window, kind standing) span {
 // if it names some, chosen ones if not. O(log h) in the holds of the node per
 // dimension and GPU.
 func (p *Plan) fitHold(room *Room, h *hold) ([]int, bool) {
-	return p.fit(room, h, p.spanOf(h.Window, h.kind))
+	s := p.spanOf(h.Window, h.kind)
+	s.settled = h.settled
+	return p.fit(room, h, s)
 }
 
 // fit is fitHold for another span of time.
 func (p *Plan) fit(room *Room, h *hold, s span) ([]int, bool) {
 	g := p.timelines[h.Node]
-	if !g.fit(room, &h.Load, s, p.now) {
+	if !g.takes(s, p.now) || !g.fit(room, &h.Load, s, p.now) {
 		return nil, false
 	}
 	gpu := h.Load.Resources.GPU
@@ -346,7 +392,7 @@ func (g *nodeTimeline) devicesLeft(room *Room, s span, now int64) []int64 {
 func (p *Plan) free(node string, room *Room, load *placement.Amounts, s span) placement.Resources {
 	var free placement.Resources
 	g := p.timelines[node]
-	if !g.fit(room, &placement.Amounts{Instances: load.Instances}, s, p.now) {
+	if !g.takes(s, p.now) || !g.fit(room, &placement.Amounts{Instances: load.Instances}, s, p.now) {
 		return free
 	}
 	for name, asked := range load.Resources.All() {

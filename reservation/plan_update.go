@@ -50,7 +50,7 @@ func (p *Plan) Update(nodes Nodes, id string, version uint64, params Params) ([]
 	for _, w := range windows {
 		updated, err := t.update(w, params)
 		if err == nil {
-			err = validateSize(updated.Params.Shape, updated.Params.Count*len(windows))
+			err = w.Spec.validateSize(updated.Params.Shape, updated.Params.Count*len(windows))
 		}
 		if err != nil {
 			return nil, err
@@ -67,11 +67,15 @@ func (t *trial) update(r *reservationEntry, params Params) (*Reservation, error)
 	if err := t.plan.amend(&updated, params); err != nil {
 		return nil, err
 	}
-	if surplus := updated.shrink(); surplus > 0 {
+	if !updated.Spec.Maintenance && updated.shrink() > 0 {
 		return nil, &InUseError{r.Spec.ID, r.Instances()}
 	}
 	for i := range r.Slots {
 		t.liftSlot(slotRef{r, i})
+	}
+	if updated.Spec.Maintenance {
+		t.close(&updated)
+		return &updated, nil
 	}
 	if err := t.keep(r, &updated); err != nil {
 		return nil, err
@@ -108,7 +112,7 @@ func (p *Plan) amend(r *Reservation, params Params) error {
 	if params.Count != 0 {
 		r.Params.Count = params.Count
 	}
-	return errors.Join(validateSize(r.Params.Shape, r.Params.Count), r.Spec.validateWindow(r.Params))
+	return errors.Join(r.Spec.validateSize(r.Params.Shape, r.Params.Count), r.Spec.validateWindow(r.Params))
 }
 
 // shrink drops slots until there are no more than the parameters say, and returns
@@ -181,9 +185,13 @@ func (t *trial) keepSlot(r *Reservation, slot *Slot) error {
 		refused.Missing, refused.Count = 1, r.Params.Count
 		return refused
 	}
+	// One that grows must not grow into maintenance.
+	before := t.plan.reservations[r.Spec.ID].window()
+	own.settled = own.Window.start() >= before.start() && own.Window.end() <= before.end()
 	room, ok := t.nodes.Room(slot.Node)
 	g, s := t.plan.timelines[slot.Node], t.plan.spanOf(own.Window, own.kind)
-	if !ok || !g.fit(&room, &own.Load, s, t.plan.now) {
+	s.settled = own.settled
+	if !ok || !g.takes(s, t.plan.now) || !g.fit(&room, &own.Load, s, t.plan.now) {
 		return refused(&own)
 	}
 	if gpu := r.Params.Shape.GPU; gpu > 0 {

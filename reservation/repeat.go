@@ -110,7 +110,7 @@ func (s *Spec) occurrences(now int64) ([]occurrence, error) {
 	}
 	var all []occurrence
 	for w, date := range series.windows(now) {
-		if len(all) == min(MaxWindows, MaxCount/s.Count) {
+		if len(all) == min(MaxWindows, MaxCount/max(1, s.Count)) {
 			return nil, invalid("repeat.until", s.Repeat.Until, "want at most 1000 windows, with 10000 slots together")
 		}
 		all = append(all, occurrence{s.ID + "@" + date, date, Params{w.Start, w.End, s.Shape.Clone(), s.Count}})
@@ -118,7 +118,7 @@ func (s *Spec) occurrences(now int64) ([]occurrence, error) {
 	if len(all) == 0 {
 		return nil, invalid("repeat.until", s.Repeat.Until, "no window is left before it")
 	}
-	return all, validateSize(s.Shape, s.Count*len(all))
+	return all, s.validateSize(s.Shape, s.Count*len(all))
 }
 
 func (s *Spec) validateRepeat() (*time.Location, error) {

@@ -127,6 +127,9 @@ func (r *Reservation) Instances() []string {
 // and claims).
 func (r *Reservation) Owes() placement.Amounts {
 	var owed placement.Amounts
+	if r.Spec.Maintenance {
+		return owed
+	}
 	add := func(l placement.Amounts) {
 		// The sum of all slots was checked when the parameters were.
 		owed.Resources, _ = owed.Resources.Add(l.Resources)
@@ -200,7 +203,7 @@ func (r *Reservation) window() Window {
 
 // slotHold returns the hold of a slot on its node.
 func (r *Reservation) slotHold(slot *Slot) hold {
-	return hold{slot.Node, r.window(), r.load(), slot.Devices, r.Spec.Preferences.Strategy, r.standing(slot)}
+	return hold{slot.Node, r.window(), r.load(), slot.Devices, r.Spec.Preferences.Strategy, r.standing(slot), true}
 }
 
 // holds yields what the slot counts for on its node: while it holds capacity
@@ -212,6 +215,9 @@ func (r *Reservation) holds(slot *Slot) iter.Seq[hold] {
 			return
 		}
 		own := r.slotHold(slot)
+		if r.Spec.Maintenance {
+			own.kind = closing
+		}
 		if len(slot.Awaits) > 0 {
 			own.kind = firm
 		}

@@ -105,6 +105,13 @@ type Spec struct {
 	// when the reservation begins. The first claim of a slot asks those in the way
 	// of the whole slot to leave.
 	Lend bool `json:"lend,omitempty"`
+	// Maintenance closes Node for the window, whatever stands there. From Notice
+	// before Start on nothing new is placed there, and every instance is asked to
+	// leave by Start. Slots of other reservations without instances move away,
+	// whatever their priority, or are lost when it begins and stay owed. It holds
+	// no slots itself, is never refused for want of room and charges nobody: Shape
+	// and Count are zero.
+	Maintenance bool `json:"maintenance,omitempty"`
 	// Repeat gives it more than one window. Each is a reservation of its own under
 	// the ID of this one, "@" and its date, such as ci@2026-03-29: a call that
 	// names the ID alone means the window that is on or comes next, and Release
@@ -130,7 +137,8 @@ func (s Spec) Equal(other Spec) bool {
 		s.Count == other.Count && s.Node == other.Node && s.Preferences.Equal(other.Preferences) &&
 		s.Start.Equal(other.Start) && s.Duration == other.Duration && s.End.Equal(other.End) &&
 		s.Priority == other.Priority && slices.Equal(s.Owners, other.Owners) && s.Once == other.Once &&
-		s.AtEnd == other.AtEnd && s.Grace == other.Grace && s.Notice == other.Notice && s.Lend == other.Lend && s.Repeat.Equal(other.Repeat)
+		s.AtEnd == other.AtEnd && s.Grace == other.Grace && s.Notice == other.Notice && s.Lend == other.Lend && s.Maintenance == other.Maintenance &&
+		s.Repeat.Equal(other.Repeat)
 }
 
 // Clone returns a copy that shares nothing with s, with its times in UTC.
@@ -145,6 +153,9 @@ func (s Spec) Clone() Spec {
 
 // owners returns the namespaces that may claim.
 func (s *Spec) owners() []string {
+	if s.Maintenance {
+		return nil
+	}
 	if len(s.Owners) == 0 {
 		return []string{s.Namespace}
 	}
@@ -154,7 +165,7 @@ func (s *Spec) owners() []string {
 // params checks s at an instant and resolves Start and End. All mistakes are
 // reported at once.
 func (s *Spec) params(now int64) (Params, error) {
-	errs := []error{s.validateRules(), validateSize(s.Shape, s.Count)}
+	errs := []error{s.validateRules(), s.validateSize(s.Shape, s.Count)}
 	start := now
 	if !s.Start.IsZero() {
 		start = nanos(s.Start)
@@ -198,6 +209,17 @@ func (s *Spec) validateWindow(t Params) error {
 	return nil
 }
 
+// validateSize checks what all slots together take.
+func (s *Spec) validateSize(shape placement.Resources, count int) error {
+	if s.Maintenance {
+		if !shape.IsZero() || count != 0 {
+			return invalid("shape", shape, "maintenance has no slots")
+		}
+		return nil
+	}
+	return validateSize(shape, count)
+}
+
 func validateSize(shape placement.Resources, count int) error {
 	errs := []error{validateAmounts(shape)}
 	if shape.IsZero() {
@@ -224,6 +246,9 @@ func (s *Spec) validateRules() error {
 	}
 	if s.Grace < 0 || s.Grace > 0 && s.AtEnd != Evict {
 		errs = append(errs, invalid("grace", s.Grace, "want at least 0, and only with Evict"))
+	}
+	if s.Maintenance && (s.Node == "" || len(s.Owners) > 0 || s.Once || s.Lend || s.AtEnd != Drain || !s.Preferences.Equal(placement.Preferences{})) {
+		errs = append(errs, invalid("maintenance", s.Maintenance, "want a node, and nothing about claims"))
 	}
 	if s.Notice < 0 {
 		errs = append(errs, invalid("notice", s.Notice, "negative"))

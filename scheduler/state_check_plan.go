@@ -118,6 +118,9 @@ func (c *planCheck) reservation(r *reservation.Reservation) error {
 	if err := r.Spec.Preferences.Validate(); err != nil {
 		return err
 	}
+	if r.Spec.Maintenance {
+		return c.maintenance(r)
+	}
 	if r.Spec.ID == "" || r.Params.Shape.IsZero() || len(r.Slots) > reservation.MaxCount || c.ended[r.Spec.ID] {
 		return fmt.Errorf("reservation %q of %d times %s", r.Spec.ID, len(r.Slots), r.Params.Shape)
 	}
@@ -137,11 +140,26 @@ func (c *planCheck) reservation(r *reservation.Reservation) error {
 			}
 		}
 	}
+	return c.record(r)
+}
+
+// record notes a reservation that can be put, and refuses a window of what does not
+// repeat.
+func (c *planCheck) record(r *reservation.Reservation) error {
 	if _, _, known := c.plan.Series(r.Series); r.Series != "" && !known && !c.repeats[r.Series] {
 		return placement.NotFound(placement.KindReservation, r.Series)
 	}
 	c.put[r.Spec.ID] = len(r.Slots)
 	return nil
+}
+
+// maintenance refuses what holds anything but its node, which may be gone by now.
+func (c *planCheck) maintenance(r *reservation.Reservation) error {
+	holds := len(r.Slots) == 1 && r.Slots[0].Node == r.Spec.Node && len(r.Slots[0].Claims)+len(r.Slots[0].Devices)+len(r.Slots[0].Awaits) == 0
+	if r.Spec.ID == "" || r.Spec.Node == "" || !holds || !r.Params.Shape.IsZero() || c.ended[r.Spec.ID] {
+		return fmt.Errorf("maintenance %q of node %q", r.Spec.ID, r.Spec.Node)
+	}
+	return c.record(r)
 }
 
 // schedule refuses a reservation that repeats under an ID that is taken.

@@ -199,7 +199,7 @@ func (next *consequences) decide(out *outcome) decided {
 			return &PlanChanged{Changes: moves}
 		}
 	}
-	if n := st.nodes[out.vacated]; n != nil && st.index.Overheld(n.row) {
+	if n := st.nodes[out.vacated]; n != nil && (st.index.Overheld(n.row) || st.plan.Closed(n.ID)) {
 		out.vacated = ""
 		if moves := st.plan.NodeChanged(&planNodes{st: st}, n.ID); len(moves) > 0 {
 			return &PlanChanged{Changes: moves}

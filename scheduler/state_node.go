@@ -20,6 +20,9 @@ const (
 	NodeLost     NodeState = "lost"
 	// NodeUnreported: it waits for AdoptNode; see Config.RequireReports.
 	NodeUnreported NodeState = "unreported"
+	// NodeClosed: maintenance is on, or notice of it was given; see
+	// reservation.Spec.Maintenance.
+	NodeClosed NodeState = "closed"
 )
 
 // NodeInfo is a node with what runs on it, at one instant.
@@ -110,6 +113,7 @@ type nodeRecord struct {
 	version         uint64
 	cordoned, lost  bool
 	unreported      bool        // takes no work before AdoptNode
+	closed          bool        // for maintenance, as the plan says
 	tainted         []time.Time // when each of Taints was added
 	first, last     *allocation
 }
@@ -122,6 +126,8 @@ func (record *nodeRecord) state() NodeState {
 		return NodeUnreported
 	case record.cordoned:
 		return NodeCordoned
+	case record.closed:
+		return NodeClosed
 	default:
 		return NodeReady
 	}
@@ -135,6 +141,8 @@ func (record *nodeRecord) indexState() index.State {
 		return index.Unreported
 	case record.cordoned:
 		return index.Cordoned
+	case record.closed:
+		return index.Closed
 	default:
 		return index.Ready
 	}

@@ -56,6 +56,10 @@ func (st *state) follow(events []reservation.Event, out *outcome) {
 		if e.Reservation != "" {
 			st.charged(e.Reservation, e.Namespace)
 		}
+		if e.Kind == reservation.Closing {
+			st.askAll(e, out)
+			continue
+		}
 		if e.Kind == reservation.Overstayed {
 			out.emit(&Overstayed{ID: e.Instance, NodeID: e.Node, Reservation: e.Reservation})
 		} else {
@@ -64,6 +68,27 @@ func (st *state) follow(events []reservation.Event, out *outcome) {
 	}
 	if len(events) > 0 {
 		st.syncHeld(out)
+	}
+}
+
+// askAll tells of a node that closes for maintenance, and of each instance there that
+// the plan does not count and tells of itself.
+func (st *state) askAll(e reservation.Event, out *outcome) {
+	out.emit(&ReservationEvent{Event: e})
+	n, ok := st.nodes[e.Node]
+	if !ok {
+		return
+	}
+	var asked []string
+	for a := n.first; a != nil; a = a.next {
+		if a.state == running && !st.plan.Counts(a.id) {
+			asked = append(asked, a.id)
+		}
+	}
+	slices.Sort(asked)
+	e.Kind = reservation.YieldDue
+	for _, e.Instance = range asked {
+		out.emit(&ReservationEvent{Event: e})
 	}
 }
 
@@ -80,7 +105,11 @@ func (st *state) syncHeld(out *outcome) {
 
 // hold shows the index what the plan keeps free on a node from now on.
 func (st *state) hold(n *node) {
-	st.edit(n)
+	record := st.edit(n)
+	if closed := st.plan.Closed(n.ID); closed != n.closed {
+		record.closed, record.version = closed, st.seq
+		st.index.SetState(n.row, n.indexState())
+	}
 	peak, _ := st.plan.Peak(n.ID, st.fromNow())
 	setMember(st.planned, n, !peak.IsZero())
 	held := st.held(n, st.fromNow())

@@ -9,6 +9,7 @@ const (
 	Cordoned
 	Lost
 	Unreported
+	Closed // for maintenance
 )
 
 // String returns the state's name in lower case.
@@ -20,7 +21,9 @@ func (s State) String() string {
 		return "cordoned"
 	case Lost:
 		return "lost"
-	default:
+	case Unreported:
 		return "unreported"
+	default:
+		return "closed for maintenance"
 	}
 }
