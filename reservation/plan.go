@@ -68,8 +68,9 @@ type Plan struct {
 	created      uint64
 	reservations map[string]*reservationEntry
 	series       map[string]*seriesEntry
-	claims       map[string]*claimEntry // by instance
-	recalls      map[string]string      // reservations by the instance that they keep a slot for
+	claimable    map[string]map[string]*reservationEntry // those that are active, by owner
+	claims       map[string]*claimEntry                  // by instance
+	recalls      map[string]string                       // reservations by the instance that they keep a slot for
 	stays        map[string]*stayEntry
 	timelines    map[string]*nodeTimeline // by node
 	deadlines    deadline.Heap[*due]
@@ -126,6 +127,7 @@ func NewPlan() *Plan {
 		now:          -forever,
 		reservations: make(map[string]*reservationEntry),
 		series:       make(map[string]*seriesEntry),
+		claimable:    make(map[string]map[string]*reservationEntry),
 		claims:       make(map[string]*claimEntry),
 		recalls:      make(map[string]string),
 		stays:        make(map[string]*stayEntry),
@@ -320,6 +322,37 @@ func (p *Plan) live(id, action string) (*reservationEntry, error) {
 		}
 	}
 	return nil, placement.NotFound(placement.KindReservation, id)
+}
+
+// Claimable returns the IDs of the active reservations of which a namespace is an
+// owner, those that end soonest first. O(r log r) in these.
+func (p *Plan) Claimable(namespace string) []string {
+	active := slices.SortedFunc(maps.Values(p.claimable[namespace]), func(a, b *reservationEntry) int {
+		return cmp.Or(a.Params.End.Compare(b.Params.End), cmp.Compare(a.Seq, b.Seq))
+	})
+	ids := make([]string, len(active))
+	for i, r := range active {
+		ids[i] = r.Spec.ID
+	}
+	return ids
+}
+
+// noteClaimable keeps up which reservations are active.
+func (p *Plan) noteClaimable(r *reservationEntry) {
+	for _, owner := range r.Spec.owners() {
+		of := p.claimable[owner]
+		switch {
+		case r.Phase != Active:
+			delete(of, r.Spec.ID)
+		case of == nil:
+			p.claimable[owner] = map[string]*reservationEntry{r.Spec.ID: r}
+		default:
+			of[r.Spec.ID] = r
+		}
+		if len(of) == 0 && r.Phase != Active {
+			delete(p.claimable, owner)
+		}
+	}
 }
 
 // current returns a reservation, or of one that repeats the window that is on or

@@ -105,6 +105,7 @@ func (p *Plan) leave(r *reservationEntry) {
 
 // forget drops a reservation that counts for nothing.
 func (p *Plan) forget(r *reservationEntry) {
+	p.noteClaimable(r)
 	p.deadlines.Remove(&r.due)
 	delete(p.reservations, r.Spec.ID)
 	delete(p.unsettled, r.Spec.ID)

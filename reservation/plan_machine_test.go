@@ -1,6 +1,7 @@
 package reservation
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -222,6 +223,26 @@ func (m *machine) closed(node string, w Window, kind standing) bool {
 		}
 	}
 	return false
+}
+
+// checkClaimable checks the active reservations of an owner, and their order.
+func (m *machine) checkClaimable(t *rapid.T) {
+	var active []Reservation
+	for r := range m.plan.Reservations() {
+		if r.Phase == Active && !r.Spec.Maintenance {
+			active = append(active, r)
+		}
+	}
+	slices.SortFunc(active, func(a, b Reservation) int {
+		return cmp.Or(a.Params.End.Compare(b.Params.End), cmp.Compare(a.Seq, b.Seq))
+	})
+	ids := m.plan.Claimable("")
+	require.Len(t, ids, len(active))
+	for i := range active {
+		require.Equal(t, active[i].Spec.ID, ids[i])
+	}
+	require.Empty(t, m.plan.Claimable("stranger"))
+	require.LessOrEqual(t, len(m.plan.claimable), 1)
 }
 
 // checkClosed checks that where maintenance is under way only slots stand in which
@@ -495,6 +516,7 @@ func (m *machine) Check(t *rapid.T) {
 	m.checkKept(t)
 	m.checkSeries(t)
 	m.checkClosed(t)
+	m.checkClaimable(t)
 	snapshot := m.plan.Snapshot()
 	require.NoError(t, snapshot.validate())
 	requireSameTimelines(t, m.plan, Restore(snapshot))

@@ -118,6 +118,7 @@ func (p *Plan) notice(r *reservationEntry) {
 
 // schedule sets the next deadline of a reservation.
 func (p *Plan) schedule(r *reservationEntry) {
+	p.noteClaimable(r)
 	switch start := nanos(r.Params.Start); {
 	case r.Phase == Pending && r.Spec.Notice > 0 && !r.Noticed:
 		p.setDue(&r.due, subNanos(start, r.Spec.Notice), rankNotice)

@@ -215,6 +215,10 @@ func (v NodeVerdict) amounts() []Failure {
 func (st *state) verdict(now time.Time, q *index.Query, n *node, found *index.Verdict) NodeVerdict {
 	v := NodeVerdict{NodeID: n.ID}
 	terms := found.Terms
+	if len(found.Failures) == 0 && st.interrupted(now, q.Class.Request(), n) {
+		v.Failures = []Failure{{Reason: interruption()}}
+		return v
+	}
 	if len(found.Failures) > 0 {
 		to, fits := st.backfilled(now, q, n)
 		if !fits {

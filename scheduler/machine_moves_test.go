@@ -131,6 +131,12 @@ func (m *machine) reserve(t *rapid.T) {
 	case 4:
 		spec.Preferences = spec.Preferences.Tolerate(placement.TolerateExists("t"))
 	}
+	if rapid.IntRange(0, 7).Draw(t, "maintenance") == 0 {
+		spec = reservation.Spec{
+			ID: spec.ID, Namespace: spec.Namespace, Node: "n1", Maintenance: true,
+			Start: spec.Start, Duration: spec.Duration, Notice: spec.Notice, Repeat: spec.Repeat,
+		}
+	}
 	m.attempt(t, func() error { _, err := m.s.Reserve(t.Context(), spec); return err })
 }
 

@@ -230,7 +230,7 @@ func (c *NodeAdded) apply(st *state, out *outcome) {
 	}
 }
 
-// insertNode takes a node into the tables, ready and empty, and shares nothing with
+// insertNode takes a node into the tables, empty, and ready unless it is closed, and shares nothing with
 // what describes it.
 func (st *state) insertNode(described placement.Node, join uint64) *node {
 	return st.insertCanonical(described.Canonical(), join)
@@ -238,13 +238,16 @@ func (st *state) insertNode(described placement.Node, join uint64) *node {
 
 // insertCanonical is insertNode of a canonical node that nobody else has.
 func (st *state) insertCanonical(canonical placement.Node, join uint64) *node {
-	n := &node{nodeRecord: nodeRecord{Node: &canonical}, join: join, captured: [2]uint64{st.captures, st.captures}}
+	n := &node{nodeRecord: nodeRecord{Node: &canonical, closed: st.plan.Closed(canonical.ID)}, join: join, captured: [2]uint64{st.captures, st.captures}}
 	st.nodes[n.ID] = n
 	n.row = st.index.Add(n.Node, join)
 	if grow := int(n.row) + 1 - len(st.byRow); grow > 0 {
 		st.byRow = append(st.byRow, make([]*node, grow)...)
 	}
 	st.byRow[n.row] = n
+	if n.closed {
+		st.index.SetState(n.row, n.indexState())
+	}
 	return n
 }
 

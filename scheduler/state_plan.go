@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"errors"
 	"iter"
 	"slices"
 	"time"
@@ -107,7 +108,7 @@ func (st *state) syncHeld(out *outcome) {
 func (st *state) hold(n *node) {
 	record := st.edit(n)
 	if closed := st.plan.Closed(n.ID); closed != n.closed {
-		record.closed, record.version = closed, st.seq
+		record.closed = closed
 		st.index.SetState(n.row, n.indexState())
 	}
 	peak, _ := st.plan.Peak(n.ID, st.fromNow())
@@ -196,6 +197,37 @@ func (st *state) findClaim(now time.Time, id string, req *placement.Request) (ca
 		class:  q.Class, devices: packed(claim.Claim.Devices), ports: st.index.DynamicPorts(&q, n.row),
 		generation: generation, claim: claim,
 	}, nil
+}
+
+// findReserved decides where a request goes in a reservation, or without an ID in
+// any that its namespace owns, or else anywhere.
+func (st *state) findReserved(now time.Time, id string, req *placement.Request) (candidate, error) {
+	if id != "" {
+		return st.findClaim(now, id, req)
+	}
+	q := st.query(req)
+	_, existing, err := st.identify(req, &q)
+	if err != nil || existing != nil {
+		return candidate{existing: existing}, err
+	}
+	var (
+		waiting candidate
+		refused error // by the first, or the first that can wait
+	)
+	for _, id := range st.plan.Claimable(req.Namespace) {
+		to, err := st.findClaim(now, id, req)
+		if err == nil {
+			return to, nil
+		}
+		if refused == nil || errors.Is(err, reservation.ErrWaiting) && !errors.Is(refused, reservation.ErrWaiting) {
+			waiting, refused = to, err
+		}
+	}
+	to, err := st.find(now, req, "")
+	if err == nil {
+		return to, nil
+	}
+	return waiting, both(refused, err)
 }
 
 // standsIn reports whether an instance stands in a reservation, or in a window of

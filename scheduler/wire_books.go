@@ -67,6 +67,7 @@ func reservationSpecFields(c *codec.Coder, s *reservation.Spec) {
 	codec.Int(c, 15, &s.Notice)
 	codec.Bool(c, 16, &s.Lend)
 	codec.Message(c, 17, &s.Repeat, repeatFields)
+	codec.Bool(c, 18, &s.Maintenance)
 }
 
 func repeatFields(c *codec.Coder, r *reservation.Repeat) {

@@ -31,7 +31,7 @@ type rule interface {
 func (x *Index) filters(p *probe) []filter {
 	var all []filter
 	add := func(reason placement.Reason, r rule) { all = append(all, filter{reason, r}) }
-	for _, state := range []State{Cordoned, Lost, Unreported} {
+	for _, state := range []State{Cordoned, Lost, Unreported, Closed} {
 		add(placement.Reason{Kind: placement.ReasonState, Detail: state.String()}, stateRule(state))
 	}
 	for text, lists := range x.taints.refusals(p.query.Class.request.Preferences.Tolerations) {

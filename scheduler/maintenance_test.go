@@ -1,0 +1,118 @@
+package scheduler
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rads-project/constellation/reservation"
+)
+
+// closes is an hour of maintenance of n1 an hour from now, with ten minutes' notice.
+func closes(c *clock) reservation.Spec {
+	return reservation.Spec{
+		ID: "repair", Node: "n1", Maintenance: true, Start: c.Now().Add(time.Hour), Duration: time.Hour, Notice: 10 * time.Minute,
+	}
+}
+
+// TestMaintenanceClosesANode: what runs without an end is asked to leave in time,
+// nothing new lands from then on, and a replay ends in the same state.
+func TestMaintenanceClosesANode(t *testing.T) {
+	c, journal := newClock(), new(MemoryJournal)
+	var asked []string
+	cfg := Config{Journal: journal, Now: c.Now}
+	hooked := cfg
+	hooked.Hooks = hookOn(func(_ Event, e *ReservationEvent) {
+		if e.Kind == reservation.YieldDue || e.Kind == reservation.Closing {
+			asked = append(asked, string(e.Kind)+" "+e.Instance)
+			require.Equal(t, "n1", e.Node)
+		}
+	})
+	s := open(t, hooked)
+	addNodes(t, s, testNode("n1", 8), testNode("n2", 1))
+	reserve(t, s, closes(c))
+	allocate(t, s, "n1", onlyCPU("endless", 1))
+	lasts := onlyCPU("lasts", 1)
+	lasts.Duration = time.Hour
+	allocate(t, s, "n1", lasts)
+
+	tooLong := onlyCPU("long", 1)
+	tooLong.Duration = time.Hour + 1
+	require.Equal(t, "n2", place(t, s, tooLong).NodeID)
+	tooLong.ID = "longer"
+	_, err := s.Place(t.Context(), tooLong)
+	require.ErrorContains(t, err, "1 is closed for maintenance, 1 lacks cpu")
+	_, err = s.Allocate(t.Context(), "n1", tooLong)
+	require.ErrorContains(t, err, "1 is closed for maintenance")
+	v, err := s.ExplainNode(t.Context(), tooLong, "n1")
+	require.NoError(t, err)
+	require.False(t, v.Fits)
+
+	c.advance(50 * time.Minute)
+	_, err = s.Place(t.Context(), onlyCPU("late", 1))
+	require.ErrorContains(t, err, "1 is closed for maintenance")
+	require.Equal(t, []string{"closing ", "yield-due endless", "yield-due lasts"}, asked)
+	info, err := s.Node(t.Context(), "n1")
+	require.NoError(t, err)
+	require.Equal(t, NodeClosed, info.State)
+	replayed := open(t, cfg)
+	require.Equal(t, snapshot(t, s), snapshot(t, replayed))
+	_, err = replayed.Place(t.Context(), onlyCPU("late", 1))
+	require.ErrorIs(t, err, ErrUnschedulable)
+
+	c.advance(70 * time.Minute)
+	require.Equal(t, "n1", place(t, replayed, onlyCPU("late", 1)).NodeID)
+}
+
+// TestSlotsLeaveANodeUnderMaintenance: one in use with its last instance, whatever
+// its priority.
+func TestSlotsLeaveANodeUnderMaintenance(t *testing.T) {
+	c := newClock()
+	s := newTestScheduler(t, Config{Now: c.Now})
+	addNodes(t, s, testNode("n1", 8), testNode("n2", 8))
+	idle, used := holding("idle", 2, 1), holding("used", 2, 1)
+	idle.Priority, used.Priority = 9, 9
+	idle.Duration, used.Duration = 10*time.Hour, 10*time.Hour
+	reserve(t, s, idle)
+	reserve(t, s, used)
+	d, err := s.PlaceFromReservation(t.Context(), "used", onlyCPU("web", 2))
+	require.NoError(t, err)
+	require.Equal(t, "n1", d.NodeID)
+	reserve(t, s, closes(c))
+	node := func(id string) string {
+		r, err := s.Reservation(t.Context(), id)
+		require.NoError(t, err)
+		return r.Slots[0].Node
+	}
+	require.Equal(t, "n2", node("idle"))
+	c.advance(time.Hour)
+	_, err = s.Sweep(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, "n1", node("used"))
+	require.NoError(t, s.Release(t.Context(), "web"))
+	require.Equal(t, "n2", node("used"))
+	require.NoError(t, s.VerifyQuota(t.Context()))
+}
+
+// TestNodeThatIsRemovedKeepsItsMaintenance: it is closed when it comes back, and the
+// journal of it replays.
+func TestNodeThatIsRemovedKeepsItsMaintenance(t *testing.T) {
+	c, journal := newClock(), new(MemoryJournal)
+	s := open(t, Config{Journal: journal, Now: c.Now})
+	addNodes(t, s, testNode("n1", 8))
+	reserve(t, s, closes(c))
+	_, err := s.RemoveNode(t.Context(), "n1")
+	require.NoError(t, err)
+	_, err = s.Extend(t.Context(), "repair", c.Now().Add(3*time.Hour))
+	require.NoError(t, err)
+	c.advance(2 * time.Hour)
+	addNodes(t, s, testNode("n1", 8))
+	_, err = s.Place(t.Context(), onlyCPU("a", 1))
+	require.ErrorIs(t, err, ErrUnschedulable)
+	require.NoError(t, s.Checkpoint(t.Context()))
+	again := open(t, Config{Journal: journal, Now: c.Now})
+	require.Equal(t, snapshot(t, s), snapshot(t, again))
+	_, err = again.Place(t.Context(), onlyCPU("a", 1))
+	require.ErrorIs(t, err, ErrUnschedulable)
+}
