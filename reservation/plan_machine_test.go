@@ -351,6 +351,9 @@ func (m *machine) hear(t *rapid.T, events []Event) {
 		m.charge(e.Reservation)
 		switch e.Kind {
 		case Started, Expired, Over, EvictionDue, Overstayed, YieldDue:
+			if r, known := m.plan.Reservation(e.Reservation); e.Kind == YieldDue && (!known || r.Spec.Maintenance) {
+				continue // for each maintenance, and again if its start changes
+			}
 			key := fmt.Sprint(e.Kind, e.Reservation, e.Instance)
 			if e.Instance != "" {
 				key = fmt.Sprint(e.Kind, e.Instance)

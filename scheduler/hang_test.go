@@ -23,6 +23,12 @@ func hanging() map[string]func(context.Context, *scheduler.Scheduler) error {
 	return map[string]func(context.Context, *scheduler.Scheduler) error{
 		"Schedule": func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Schedule(ctx, one("b"))) },
 		"Explain":  func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Explain(ctx, one("b"))) },
+		"ExplainReservation": func(ctx context.Context, s *scheduler.Scheduler) error {
+			_, err := s.ExplainReservation(ctx, reservation.Spec{
+				Shape: placement.Resources{CPU: 1}, Count: 1, Duration: time.Minute,
+			})
+			return err
+		},
 		"ExplainNode": func(ctx context.Context, s *scheduler.Scheduler) error {
 			return failed(s.ExplainNode(ctx, one("b"), "n1"))
 		},

@@ -241,7 +241,7 @@ func (st *state) affordable(now time.Time, changes []reservation.PlanChange, err
 	}
 	exchange := quota.Exchange{Freed: st.freed(changes)}
 	for _, c := range changes {
-		if r := c.Reservation; r != nil {
+		if r := c.Reservation; r != nil && !r.Spec.Maintenance {
 			exchange.Namespace = r.Spec.Namespace
 			exchange.From = append(exchange.From, st.payments[r.Spec.ID].Timed)
 			exchange.To = append(exchange.To, bill(r))
