@@ -124,7 +124,8 @@ const maxRises = 1000
 // earliest returns the first start at which a refused charge, for as long as it
 // was to be, would be admitted as things stand; zero if there is none, or if the
 // charge is not a new one. O(log n) in the spans for each time passed over at
-// which it does not fit, at most a thousand.
+// which it does not fit, at most a thousand; once per dimension and level for a
+// charge without an end.
 func (a *Accounts) earliest(now time.Time, acc *account, g *growth, refused []Violation, mode Mode) time.Time {
 	s, starts := g.fresh()
 	if !starts || mode == forced || slices.ContainsFunc(refused, func(v Violation) bool { return v.Reason == NeverFits || v.Reason == Undeclared }) {
@@ -194,11 +195,15 @@ func (a *Accounts) fitsFrom(acc *account, s *span, from, length int64, mode Mode
 }
 
 // nextFit returns from if the line is at most spare over [from, to), else where
-// it falls to that after it first is not. It reports false if it never does.
+// it falls to that after it first is not, or to stay for ever after it last is
+// not. It reports false if it never does.
 func nextFit(line *skyline.Skyline, from, to, spare int64) (int64, bool) {
 	over, rises := line.FirstAbove(from, to, spare)
 	if !rises {
 		return from, true
+	}
+	if last, ok := line.LastAbove(spare); ok && to == skyline.Forever {
+		over = max(over, last)
 	}
 	return line.FirstAtMost(over, spare)
 }

@@ -17,9 +17,6 @@ func (m *meter) above() bool { return m.used > m.soft }
 
 func (m *meter) limited() bool { return m.soft < math.MaxInt64 }
 
-// bursts reports whether usage above soft is not too much in itself.
-func (m *meter) bursts() bool { return m.ceiling > m.soft }
-
 // timed reports whether a burst is going on that ends, or has ended.
 func (m *meter) timed() bool { return m.above() && m.burstFor > 0 }
 

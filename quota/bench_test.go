@@ -244,10 +244,29 @@ func BenchmarkCharge(b *testing.B) {
 			for _, kind := range []burst{noBurst, allowed} {
 				if live > 0 || !churn {
 					b.Run(fmt.Sprintf("live=%d/churn=%t/burst=%s", live, churn, kind), func(b *testing.B) {
-						besideBare(b, live, churn, kind)
+						besideBare(b, live, newLedgerCharger(b, kind, live), churn)
 					})
 				}
 			}
+		}
+	}
+	b.Run("live=1000/ahead=1000", func(b *testing.B) {
+		c := newLedgerCharger(b, noBurst, 1_000)
+		reserveAhead(b, c.(ledgerCharger).Ledger, 1_000)
+		besideBare(b, 1_000, c, false)
+	})
+}
+
+// reserveAhead makes so many reservations of an hour each, one after the other.
+func reserveAhead(b *testing.B, l *quota.Ledger, reservations int) {
+	b.Helper()
+	for i := range reservations {
+		from := time.Now().Add(time.Duration(i+10) * time.Hour)
+		_, err := l.ChargeOver("web", fmt.Sprintf("ahead-%d", i), quota.Timed{
+			Amounts: placement.OneInstance(benchAmounts()), From: from, Until: from.Add(time.Hour), Reserved: true,
+		})
+		if err != nil {
+			b.Fatal(err)
 		}
 	}
 }
@@ -255,15 +274,17 @@ func BenchmarkCharge(b *testing.B) {
 // BenchmarkChargeBursting is BenchmarkCharge while a burst is going on in every
 // dimension on every level: only then do check and charge depend on the time,
 // and read the clock.
-func BenchmarkChargeBursting(b *testing.B) { besideBare(b, 1_000, false, goingOn) }
+func BenchmarkChargeBursting(b *testing.B) {
+	besideBare(b, 1_000, newLedgerCharger(b, goingOn, 1_000), false)
+}
 
 // besideBare measures a ledger and the bare one in turns of 256 operations, so
 // that what else the machine does hits both; an "op" is one turn of each. It
 // reports the medians per operation, and their ratio.
-func besideBare(b *testing.B, live int, churn bool, kind burst) {
+func besideBare(b *testing.B, live int, measured charger, churn bool) {
 	b.Helper()
 	bare := newSubject(b, newBareCharger(b), live, churn)
-	ledger := newSubject(b, newLedgerCharger(b, kind, live), live, churn)
+	ledger := newSubject(b, measured, live, churn)
 	runtime.GC()
 	b.ReportAllocs()
 	for b.Loop() {

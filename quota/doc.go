@@ -67,6 +67,22 @@
 // limit was lowered. It is then reported as a [Usage] that is Over, and cannot
 // grow in that dimension.
 //
+// # Over time
+//
+// [Ledger.ChargeOver] charges a [Timed]: amounts that begin or end at a known
+// time. What is Reserved must fit within Soft, at every instant of its time and on
+// every level, and is over at its end by itself. Another charge may use the
+// ceiling, and one that has not been released at its end counts on until it is. So
+// a limit of 8 lets 8 be reserved for each of two consecutive hours, and a charge
+// be made that ends before them. A charge without an end counts for ever: it has
+// to fit beside all that is reserved.
+//
+// A refusal names the first instant at which the charge does not fit, in each
+// [Violation], and [Verdict.Earliest] is the first start at which it would.
+// [Ledger.Usage] is of now, [Ledger.UsageOver] the peak over a time. A [Spec] may
+// bound how far ahead, how long and how much of a limit is reserved, see
+// [Reservations].
+//
 // # Time
 //
 // The time of a [Ledger] never decreases. If the clock of [Config] is set back,
@@ -79,6 +95,11 @@
 // times dimensions in use: at most 8 × 38. A burst that begins or ends adds the
 // logarithm of the number of namespaces that burst. This does not grow with
 // the number of namespaces, charges or limits, whether the answer is yes or no.
+// In a namespace with charges that begin or end at a known time, what is asked or
+// changed over a time adds the logarithm of their number per dimension and level,
+// and a refusal that for each time it passes over on the way to the earliest
+// start. A charge from now on that fits beside the highest peak costs no more than
+// before.
 //
 // These calls look at all namespaces: a Create or Update of a default, an Update
 // of the parent of a namespace that has children, a Delete of the default or of a

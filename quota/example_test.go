@@ -385,3 +385,43 @@ func ExampleAccounts_CheckExchange() {
 	// false <nil>
 	// true <nil>
 }
+
+// A team books all of its limit for two consecutive hours, and runs something
+// before them that ends in time.
+func ExampleLedger_ChargeOver() {
+	now := time.Date(2026, 1, 1, 8, 0, 0, 0, time.UTC)
+	ledger, err := quota.New(quota.Config{
+		Now: func() time.Time { return now },
+		Specs: []quota.Spec{{Namespace: "team", Limits: map[placement.ResourceName]quota.Limit{
+			placement.NameCPU: {Soft: 8 * placement.Core},
+		}}},
+	})
+	if err != nil {
+		panic(err)
+	}
+	cores := func(n int64) placement.Amounts {
+		return placement.Amounts{Resources: placement.Resources{CPU: n * placement.Core}}
+	}
+	at := func(hour int) time.Time { return now.Add(time.Duration(hour-8) * time.Hour) }
+	for _, hour := range []int{9, 10} {
+		_, err := ledger.ChargeOver("team", fmt.Sprint("load-test-", hour), quota.Timed{
+			Amounts: cores(8), From: at(hour), Until: at(hour + 1), Reserved: true,
+		})
+		fmt.Println(err)
+	}
+	_, err = ledger.ChargeOver("team", "build", quota.Timed{Amounts: cores(2), Until: at(9)})
+	fmt.Println(err)
+	_, err = ledger.Charge("team", "web", cores(2))
+	fmt.Println(err)
+	if exceeded, ok := errors.AsType[*quota.ExceededError](err); ok {
+		fmt.Println(exceeded.Verdict.Earliest().Format(time.Kitchen))
+	}
+	fmt.Println(ledger.Usage("team")[0].Used, ledger.UsageOver("team", at(9), at(10))[0].Used)
+	// Output:
+	// <nil>
+	// <nil>
+	// <nil>
+	// quota: "team" cannot be charged: cpu: 2 requested, but team at 2026-01-01T09:00:00Z uses 8 of 8 and lacks 2; the earliest start is 2026-01-01T11:00:00Z
+	// 11:00AM
+	// 2000 8000
+}

@@ -24,14 +24,6 @@ type Timed struct {
 	Reserved bool `json:"reserved,omitempty"`
 }
 
-// mode returns how far the charge may go.
-func (t *Timed) mode() Mode {
-	if t.Reserved {
-		return SoftOnly
-	}
-	return MayBurst
-}
-
 // bounded reports whether t is more than amounts that count from now on.
 func (t *Timed) bounded() bool { return !t.From.IsZero() || !t.Until.IsZero() || t.Reserved }
 

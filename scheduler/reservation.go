@@ -12,8 +12,9 @@ import (
 // Reserve holds capacity on concrete nodes over a window of time: all slots of
 // the spec or none. Slots are chosen like instances by the spec's preferences;
 // where there is no room, reservations of lower priority give way. The
-// namespace is charged for all of it now, also for a future start, within its
-// soft limits. It is idempotent: the same spec under the same ID returns the
+// namespace is charged for all of it over that window, within its soft limits at
+// every instant, and within quota.Reservations. A refusal by quota names the
+// instant and the earliest start. It is idempotent: the same spec under the same ID returns the
 // existing reservation, whatever has become of its slots since. Slots that it
 // loses are owed, and looked for again, until it ends.
 //

@@ -97,6 +97,10 @@ func (s *Skyline) FirstAtMost(from, amount int64) (int64, bool) {
 	return s.fall(s.root, from, 0, amount)
 }
 
+// LastAbove returns the last instant at which the amount rises or falls to one
+// that is above another, and false if it never does. O(log n).
+func (s *Skyline) LastAbove(amount int64) (int64, bool) { return s.last(s.root, 0, amount) }
+
 // Steps yields the instants after from at which the amount changes, and by how
 // much.
 func (s *Skyline) Steps(from int64) iter.Seq2[int64, int64] {
@@ -220,6 +224,24 @@ func (s *Skyline) fall(n *step, from, base, amount int64) (int64, bool) {
 		return n.at, true
 	}
 	return s.fall(n.right, from, after, amount)
+}
+
+// last returns the last step of a subtree that leads above an amount. It goes one
+// way down: a subtree that begins below the amount is entered only if it gets
+// above it.
+func (s *Skyline) last(n *step, base, amount int64) (int64, bool) {
+	s.visit()
+	if n == nil || base+n.top <= amount {
+		return 0, false
+	}
+	after := n.after(base)
+	if at, ok := s.last(n.right, after, amount); ok {
+		return at, true
+	}
+	if after > amount {
+		return n.at, true
+	}
+	return s.last(n.left, base, amount)
 }
 
 // after returns the amount from the step on, where base is the one just before

@@ -73,6 +73,17 @@ func skylineMatchesScan(t *rapid.T) {
 		if ok {
 			require.Equal(t, wantAt, at)
 		}
+		at, ok = line.LastAbove(amount)
+		wantOK = false
+		for step := range line.Steps(-Forever) {
+			if level(all, step) > amount {
+				wantAt, wantOK = step, true
+			}
+		}
+		require.Equal(t, wantOK, ok)
+		if ok {
+			require.Equal(t, wantAt, at)
+		}
 		at, ok = line.FirstAtMost(from, amount)
 		wantAt, wantOK = scanFirst(all, from, 200, func(level int64) bool { return level <= amount })
 		require.Equal(t, wantOK, ok)
@@ -145,6 +156,7 @@ func TestSkylineLooksAtFewSteps(t *testing.T) {
 		"peak":          func() { line.Peak(3333, 17_777) },
 		"first above":   func() { line.FirstAbove(1, Forever, 7) },
 		"first at most": func() { line.FirstAtMost(2, 0) },
+		"last above":    func() { line.LastAbove(3) },
 	}
 	for name, call := range calls {
 		before := visited
