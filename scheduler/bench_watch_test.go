@@ -87,16 +87,21 @@ func (w *watched) turn(b *testing.B) {
 	w.read.Add(w.watched)
 	w.until.Store(w.s.Version() + 2*watchTurn)
 	for range watchTurn {
-		req := benchmarkRequest(w.ids, w.i, "distinct", "none")
-		w.i++
-		if _, err := w.s.Place(b.Context(), req); err != nil {
-			b.Fatal(err)
-		}
-		if err := w.s.Release(b.Context(), req.ID); err != nil {
-			b.Fatal(err)
-		}
+		w.pair(b)
 	}
 	w.read.Wait()
+}
+
+func (w *watched) pair(b *testing.B) {
+	b.Helper()
+	req := benchmarkRequest(w.ids, w.i, "distinct", "none")
+	w.i++
+	if _, err := w.s.Place(context.Background(), req); err != nil {
+		b.Error(err)
+	}
+	if err := w.s.Release(context.Background(), req.ID); err != nil {
+		b.Error(err)
+	}
 }
 
 type cost struct{ wall, cpu time.Duration }

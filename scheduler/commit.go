@@ -49,6 +49,39 @@ func (s *Scheduler) read(ctx context.Context, look func(*state) error) error {
 	return s.unlockAndWait(ctx, look(s.state))
 }
 
+// look is read for what neither depends on the time nor keeps anything, such as an
+// interned request. Where nothing has to be written or to fall due first, callers
+// look side by side.
+func (s *Scheduler) look(ctx context.Context, look func(*state) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if done, err := s.lookShared(look); done {
+		return err
+	}
+	return s.read(ctx, look)
+}
+
+func (s *Scheduler) lookShared(look func(*state) error) (done bool, err error) {
+	reading := s.reading()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.failure != nil || s.outbox.durable < s.outbox.last || s.dueLocked(reading) {
+		return false, nil
+	}
+	return true, look(s.state)
+}
+
+// dueLocked reports whether something falls due by a reading of the host's clock.
+func (s *Scheduler) dueLocked(reading time.Time) bool {
+	due, ok := s.state.nextDeadline()
+	if !ok {
+		return false
+	}
+	clock := s.clock // which stays as it is
+	return !due.After(clock.Advance(reading))
+}
+
 // listeningLocked reports whether events must be made for anybody.
 func (s *Scheduler) listeningLocked() bool {
 	return s.cfg.Journal != nil || s.hooks.hook != nil || s.history.watched

@@ -165,7 +165,9 @@
 //
 // A Scheduler is safe for concurrent use. Decisions go on while the journal is
 // written, a hook runs, or a list, a snapshot or [Scheduler.VerifyQuota] is worked
-// out, which are all of one instant. [Scheduler.Stats], [Scheduler.Version] and
+// out, which are all of one instant. [Scheduler.Node], [Scheduler.Allocation] and
+// those below look side by side, unless something has to fall due or to become
+// durable first. [Scheduler.Stats], [Scheduler.Version] and
 // [Scheduler.NextDeadline] never wait for the journal.
 //
 // A context bounds the caller's wait only. If it ends while the call waits for the

@@ -195,17 +195,17 @@ func (s *Scheduler) update(ctx context.Context, nodeID string, to func(*node) (p
 // Node returns a node with what is on its books, in time proportional to its
 // labels, devices and dimensions, however many instances are on it.
 func (s *Scheduler) Node(ctx context.Context, nodeID string) (info NodeInfo, err error) {
-	err = s.read(ctx, func(st *state) error {
+	err = s.look(ctx, func(st *state) error {
 		n, err := st.node(nodeID)
 		if err == nil {
 			info = st.nodeInfo(n)
-			info.Node = n.Canonical()
 		}
 		return err
 	})
 	if err != nil {
 		return NodeInfo{}, err
 	}
+	info.Node = info.Canonical() // what a node was described as does not change
 	return info, nil
 }
 

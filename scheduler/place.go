@@ -136,7 +136,7 @@ func (s *Scheduler) ReleaseGeneration(ctx context.Context, id string, generation
 
 // Allocation returns the current generation of an allocation, in constant time.
 func (s *Scheduler) Allocation(ctx context.Context, id string) (info Allocation, err error) {
-	err = s.read(ctx, func(st *state) error {
+	err = s.look(ctx, func(st *state) error {
 		a, err := st.allocation(id)
 		if err == nil {
 			info = a.info(a.node.ID)

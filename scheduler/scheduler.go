@@ -39,9 +39,9 @@ type Scheduler struct {
 	failure  error         // why the scheduler is closed
 }
 
-// mutex is a sync.Mutex that tells tests when it is let go of.
+// mutex is a sync.RWMutex that tells tests when it is let go of.
 type mutex struct {
-	sync.Mutex
+	sync.RWMutex
 	letGo func() // by a test; called with the lock held
 }
 
@@ -50,7 +50,7 @@ func (m *mutex) Unlock() {
 	if m.letGo != nil {
 		m.letGo()
 	}
-	m.Mutex.Unlock()
+	m.RWMutex.Unlock()
 }
 
 // scratch is reused by calls that nobody listens to, which keep nothing of it:
@@ -211,7 +211,7 @@ func (s *Scheduler) Token() uint64 { return s.token }
 // Scale returns the scale of the score, for placement.ScoreBinPack and
 // placement.ScoreSpread, in time proportional to the dimensions.
 func (s *Scheduler) Scale() placement.Scale {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	return s.state.index.Scale()
 }

@@ -184,7 +184,6 @@ func (record *nodeRecord) unlink(a *allocation) {
 
 // nodeInfo describes a node, which is not copied: see Canonical.
 func (st *state) nodeInfo(n *node) NodeInfo {
-	st.visited++
 	free := st.index.Free(n.row)
 	for name, amount := range free.All() {
 		if amount < 0 {

@@ -62,8 +62,8 @@ type SearchStats struct {
 // Stats returns counters and sizes. It never waits for the journal and takes
 // constant time.
 func (s *Scheduler) Stats() Stats {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	return Stats{
 		Version: s.state.seq, Durable: s.durableLocked(),
 		Appending: s.outbox.since, Waiting: s.outbox.calls, Closed: s.failure,

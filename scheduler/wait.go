@@ -30,8 +30,8 @@ func (s *Scheduler) wakeChangedLocked() {
 // Version returns the sequence number of the last durable change. It never
 // waits for the journal and takes constant time.
 func (s *Scheduler) Version() uint64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	return s.durableLocked()
 }
 
@@ -80,8 +80,8 @@ func (s *Scheduler) Wait(ctx context.Context, version uint64) error {
 // and false if nothing will. It is a hint for timers: it never waits until what
 // it depends on is durable. It takes constant time.
 func (s *Scheduler) NextDeadline() (time.Time, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	return s.state.nextDeadline()
 }
 
