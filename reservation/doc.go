@@ -64,6 +64,43 @@
 // does a scheduler; the host of a Plan calls Repair. Each of these is an event,
 // SlotMoved, SlotWaiting, SlotLost or SlotRegained, which names who is in the way.
 //
+// # Lent slots
+//
+// A reservation with Lend lets instances that yield stand in slots that nobody has
+// claimed. A claim has its slot at once if there is room beside them, and those in
+// the way of the rest of it are asked to leave. If not, the claim is ErrWaiting: it
+// names whom it waits for and until when, the slot is kept for it, and the same
+// claim succeeds once they have gone.
+//
+// # Maintenance
+//
+// A reservation with Maintenance closes its Node for the window. From Notice before
+// Start on the node takes nothing new, and each instance there is asked to leave.
+// Slots of others move when it is reserved, whatever their priority. Those that find
+// no room stay until it begins, or until their last instance has left, and are then
+// lost and owed. An instance that says when it leaves is not placed where
+// maintenance would interrupt it; one that does not may come until notice is given.
+//
+// # Windows that repeat
+//
+// A reservation with Repeat has one window every day or week, by the clocks of a
+// place, and each finds its own nodes. All are worked out when it is made and are
+// recorded as instants: a replay asks no time zones. Under the one ID a call means
+// the window that is on or comes next.
+//
+// # Words of others
+//
+//	Slurm      ReservationName, Users/Accounts   Spec.ID, Owners
+//	Slurm      Flags=DAILY, WEEKLY               Repeat
+//	Slurm      Flags=MAINT                       Maintenance
+//	Slurm      PURGE_COMP, a released reservation Release
+//	Slurm      backfill by time limits           an instance with a Duration
+//	Rayon      a reservation over time           Start and Duration or End
+//	Rayon      unused capacity, lent until used  Lend, and instances with Yield
+//	Kubernetes cordon and drain                  Maintenance, with events in place of evictions
+//	Kubernetes ResourceClaim of named devices    a slot with its GPUs
+//	Kueue      preemption by priority            Priority, of slots without instances
+//
 // # Driving a Book
 //
 // Nothing depends on anybody watching the time: every call first does what has
