@@ -84,12 +84,17 @@ func deviceNodes(t testHelper, s *Scheduler, now time.Time) []*deviceNode {
 		if a.State == Running && !a.Overstayed && a.Request.Duration > 0 {
 			load.to = a.Placed.Add(a.Request.Duration)
 		}
+		n := at[a.NodeID]
 		if beyond, in := slots[a.Request.ID]; in && a.State == Running {
+			if load.to.After(end(beyond.to)) { // it said that it outlasts its slot, and then counts as a whole
+				after := load
+				after.from = beyond.to
+				n.loads = append(n.loads, after)
+			}
 			load.to, load.each, load.fpga = beyond.to, share(beyond.each), beyond.fpga
 		} else if a.Request.Yield && a.State == Running {
 			load.yields = true
 		}
-		n := at[a.NodeID]
 		n.broken = n.broken || a.Overstayed || a.Request.Yield || a.State != Running
 		n.loads = append(n.loads, load)
 	}

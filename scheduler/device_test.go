@@ -136,6 +136,33 @@ func TestABrokenDeviceHoldsNoSlot(t *testing.T) {
 	require.NoError(t, s.VerifyQuota(t.Context()))
 }
 
+// TestAnInstanceThatOutlastsItsSlotKeepsItsDevice reserves, on the device of a slot,
+// beside an instance that says it stays for longer: both count, for the scheduler
+// and for the clerk of the histories.
+func TestAnInstanceThatOutlastsItsSlotKeepsItsDevice(t *testing.T) {
+	c := newClock()
+	s := newTestScheduler(t, Config{Now: c.Now})
+	addNodes(t, s, gpuNode("n1", 2))
+	spec := holding("r", 0, 1)
+	spec.Shape = placement.Resources{GPU: 700}
+	spec.Duration = 20 * time.Second
+	reserve(t, s, spec)
+	req := gpuRequest("a", 700)
+	req.Duration = time.Minute
+	_, err := s.PlaceFromReservation(t.Context(), "r", req)
+	require.NoError(t, err)
+	spec.ID, spec.Shape.GPU, spec.Start = "later", 250, c.Now().Add(20*time.Second)
+	r := reserve(t, s, spec)
+	require.Equal(t, []int{0}, r.Slots[0].Devices)
+
+	n := deviceNodes(t, s, c.Now())[0]
+	require.Equal(t, int64(50+1000), n.Available.GPU)
+	left, _ := n.left(c.Now(), time.Time{})
+	require.Equal(t, []int64{50, 1000}, left)
+	left, _ = n.left(c.Now(), c.Now().Add(20*time.Second))
+	require.Equal(t, []int64{300, 1000}, left, "before the other begins")
+}
+
 // TestSpreadGivesFractionsTheIdleDevice beside BinPack, which fills the fullest.
 func TestSpreadGivesFractionsTheIdleDevice(t *testing.T) {
 	for strategy, want := range map[placement.Strategy][]int{placement.BinPack: {0, 0, 0}, placement.Spread: {0, 1, 2}} {
