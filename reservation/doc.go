@@ -67,10 +67,10 @@
 // # Lent slots
 //
 // A reservation with Lend lets instances that yield stand in slots that nobody has
-// claimed. A claim has its slot at once if there is room beside them, and those in
-// the way of the rest of it are asked to leave. If not, the claim is ErrWaiting: it
-// names whom it waits for and until when, the slot is kept for it, and the same
-// claim succeeds once they have gone.
+// claimed. A claim has its slot at once if there is room beside them and all that is
+// held for others, and those in the way of the rest of it are asked to leave. If not,
+// the claim is ErrWaiting: it names whom it waits for and until when, the slot is kept
+// for it, and the same claim succeeds once they have gone.
 //
 // # Maintenance
 //

@@ -121,6 +121,22 @@ func TestClaimBesideWhoYieldsIsGrantedAtOnce(t *testing.T) {
 	require.NoError(t, d.claim("lent", "j", 2))
 }
 
+// TestClaimBesideWhoYieldsSparesWhatOthersHold: who claims what was lent waits for
+// whoever stands there, and not who holds what was never lent.
+func TestClaimBesideWhoYieldsSparesWhatOthersHold(t *testing.T) {
+	d := newDesk(t)
+	d.reserve(lending("lent", 6))
+	d.place(yielding("y", 3))
+	d.reserve(spec("firm", 2))
+	d.Sweep()
+	short := d.short("lent", "i", 4)
+	require.ErrorIs(t, short, reservation.ErrWaiting)
+	require.Equal(t, []string{"y"}, short.Awaits)
+	require.NoError(t, d.claim("firm", "j", 2))
+	require.NoError(t, d.Remove("y"))
+	require.NoError(t, d.claim("lent", "i", 4))
+}
+
 func TestNoMoreThanNeedBeAreAskedForAClaim(t *testing.T) {
 	d := newDesk(t, node("n1", 16))
 	s := lending("lent", 8)

@@ -21,8 +21,8 @@ import (
 // Preferences and Ports are the host's business.
 //
 // Where instances that yield stand in a lent slot, a claim that finds room beside
-// them is granted at once, and whoever is in the way of the rest of the slot is
-// asked to leave. One that does not is ErrWaiting and comes with changes, which
+// them and all that is held for others is granted at once, and whoever is in the
+// way of the rest of the slot is asked to leave. One that does not is ErrWaiting and comes with changes, which
 // are to be applied: they ask those in the way to leave within the Notice, and
 // keep the slot for the instance. It is the one refusal that changes something.
 // The same claim again is the same refusal until they have gone, or the slot has
@@ -227,13 +227,13 @@ func (c *claiming) open() bool {
 func (c *claiming) stands(room *Room, short *ShortError) bool {
 	lacks := c.lacksNow(room)
 	switch {
-	case lacks == "" && c.fitsAfterwards(room):
-		return true // Who is in the way of the rest of the slot is asked afterwards; see Plan.fill.
-	case lacks == "":
+	case lacks == "" && !c.fitsAfterwards(room):
 		short.Outstays++
 		short.Short = ""
 		return false
-	case !c.standsWithout(room):
+	case lacks == "" && (c.sparesOthers(room) || !c.standsWithout(room)):
+		return true // Who is in the way of the rest of the slot is asked afterwards; see Plan.fill.
+	case lacks != "" && !c.standsWithout(room):
 		short.Used++
 		short.Short = lacks
 		return false
@@ -247,11 +247,35 @@ func (c *claiming) stands(room *Room, short *ShortError) bool {
 	return false
 }
 
+// sparesOthers reports whether the node has room at this moment for the instance
+// and those in its slot, beside those that yield in the slot and all that is kept
+// for others. Else it would be somebody else who waits for them to leave.
+func (c *claiming) sparesOthers(room *Room) bool {
+	if !c.ref.r.Spec.Lend {
+		return true
+	}
+	t, slot, now := c.plan.try(c.nodes), c.ref.at(), c.plan.now
+	defer t.undo(0)
+	t.liftSlot(c.ref)
+	at := Window{instant(now), instant(now + 1)}
+	for i := range slot.Claims {
+		other := &slot.Claims[i]
+		t.put(hold{Node: slot.Node, Window: at, Load: other.whole(), Devices: other.Devices})
+	}
+	own, g := hold{Load: c.claim.whole(), Devices: c.claim.Devices}, c.plan.timelines[slot.Node]
+	for of, amount := range own.amounts() {
+		if max(0, room.free(of))-g.lane(of).peak(span{now, now + 1, yielding, true}, now) < amount {
+			return false
+		}
+	}
+	return true
+}
+
 // standsWithout reports whether the node has room for the instance once those
 // have gone that are leaving and in the way of the slot, and asks those to leave
 // that yield.
 func (c *claiming) standsWithout(room *Room) bool {
-	t, ref := c.plan.try(c.nodes), c.ref
+	t, ref, chosen := c.plan.try(c.nodes), c.ref, c.claim.Devices
 	defer t.undo(0)
 	own := ref.r.slotHold(ref.at())
 	t.liftSlot(ref)
@@ -272,7 +296,7 @@ func (c *claiming) standsWithout(room *Room) bool {
 	if len(c.awaits) > 0 && c.lacksNow(room) == "" && c.fitsAfterwards(room) {
 		return true
 	}
-	c.asks = nil
+	c.asks, c.claim.Devices = nil, chosen
 	return false
 }
 
