@@ -88,7 +88,10 @@ func (m *machine) setQuota(t *rapid.T) {
 		case 1:
 			_, err = m.s.UpdateQuota(t.Context(), spec)
 		default:
-			err = m.s.DeleteQuota(t.Context(), spec.Namespace)
+			// A refusal takes a list of who uses the quota.
+			if err = m.s.state.quota.CheckDelete(spec.Namespace); err == nil || !m.quiet {
+				err = m.s.DeleteQuota(t.Context(), spec.Namespace)
+			}
 		}
 		return err
 	})
