@@ -218,7 +218,7 @@ func (c *claiming) open() bool {
 	if c.claim.Until.IsZero() {
 		s.kind = endless
 	}
-	return c.plan.timelines[c.ref.at().Node].takes(s, c.plan.now)
+	return c.plan.timelines[c.ref.at().Node].takes(s)
 }
 
 // stands reports whether the node has room for the instance at this moment and

@@ -122,7 +122,7 @@ func (s *Spec) mostPerNode() int {
 // times.
 func (p *Plan) copies(node string, room *Room, load *placement.Amounts, s span) int {
 	g := p.timelines[node]
-	if !g.takes(s, p.now) {
+	if !g.takes(s) {
 		return 0
 	}
 	copies := int64(MaxCount)

@@ -417,8 +417,7 @@ func (m *machine) checkKept(t *rapid.T) {
 			}
 			req := m.waiting[slot.Recalled]
 			changes, err := m.plan.Claim(m, r.Spec.ID, req, nil)
-			var short *ShortError
-			if errors.As(err, &short) {
+			if short, ok := errors.AsType[*ShortError](err); ok {
 				require.True(t, short.Excess+short.Outstays > 0 || !short.Asked.FitsIn(short.Left), "%v", err)
 				continue
 			}

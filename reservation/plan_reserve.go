@@ -154,17 +154,6 @@ func knownNode(nodes Nodes, node string) error {
 	return nil
 }
 
-func (p *Plan) reserve(nodes Nodes, r *Reservation) ([]PlanChange, error) {
-	t := p.try(nodes)
-	defer t.undo(0)
-	if refused := t.fillUp(r); refused != nil {
-		t.undo(0)
-		refused.Earliest = t.earliest(r)
-		return nil, refused
-	}
-	return append(t.changes, PlanChange{Kind: Put, Reservation: r}), nil
-}
-
 // fillUp places slots until the reservation, which is not on the plan, has as
 // many as its params say, and then resettles whom that displaced. It returns
 // why there is no room for so many.
@@ -332,7 +321,7 @@ func (t *trial) refused(want Want, load placement.Amounts) *RefusedError {
 // short returns the dimension of which a node has the smallest share of what a
 // load asks, and that share; free is how much of it would fit.
 func (p *Plan) short(node string, room *Room, load *placement.Amounts, free placement.Resources, s span) (name placement.ResourceName, share int64) {
-	if !p.timelines[node].takes(s, p.now) {
+	if !p.timelines[node].takes(s) {
 		return "", 0
 	}
 	if !p.timelines[node].fit(room, &placement.Amounts{Instances: load.Instances}, s, p.now) {

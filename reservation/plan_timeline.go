@@ -107,7 +107,7 @@ func (g *nodeTimeline) inUse(of lane) int64 {
 
 // takes reports whether maintenance lets something of a kind stand on the node in
 // a span.
-func (g *nodeTimeline) takes(s span, now int64) bool {
+func (g *nodeTimeline) takes(s span) bool {
 	if g == nil {
 		return true
 	}
@@ -140,7 +140,7 @@ func (p *Plan) Closed(node string) bool {
 // ClosedDuring reports whether a node is to be closed at any time of a window. O(log
 // m) in the maintenance of the node.
 func (p *Plan) ClosedDuring(node string, w Window) bool {
-	return !p.timelines[node].takes(p.span(w), p.now)
+	return !p.timelines[node].takes(p.span(w))
 }
 
 // unused returns what instances leave of a lane at this moment, below zero if
@@ -326,7 +326,7 @@ func (p *Plan) fitHold(room *Room, h *hold) ([]int, bool) {
 // fit is fitHold for another span of time.
 func (p *Plan) fit(room *Room, h *hold, s span) ([]int, bool) {
 	g := p.timelines[h.Node]
-	if !g.takes(s, p.now) || !g.fit(room, &h.Load, s, p.now) {
+	if !g.takes(s) || !g.fit(room, &h.Load, s, p.now) {
 		return nil, false
 	}
 	gpu := h.Load.Resources.GPU
@@ -392,7 +392,7 @@ func (g *nodeTimeline) devicesLeft(room *Room, s span, now int64) []int64 {
 func (p *Plan) free(node string, room *Room, load *placement.Amounts, s span) placement.Resources {
 	var free placement.Resources
 	g := p.timelines[node]
-	if !g.takes(s, p.now) || !g.fit(room, &placement.Amounts{Instances: load.Instances}, s, p.now) {
+	if !g.takes(s) || !g.fit(room, &placement.Amounts{Instances: load.Instances}, s, p.now) {
 		return free
 	}
 	for name, asked := range load.Resources.All() {

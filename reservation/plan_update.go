@@ -191,7 +191,7 @@ func (t *trial) keepSlot(r *Reservation, slot *Slot) error {
 	room, ok := t.nodes.Room(slot.Node)
 	g, s := t.plan.timelines[slot.Node], t.plan.spanOf(own.Window, own.kind)
 	s.settled = own.settled
-	if !ok || !g.takes(s, t.plan.now) || !g.fit(&room, &own.Load, s, t.plan.now) {
+	if !ok || !g.takes(s) || !g.fit(&room, &own.Load, s, t.plan.now) {
 		return refused(&own)
 	}
 	if gpu := r.Params.Shape.GPU; gpu > 0 {

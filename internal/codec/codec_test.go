@@ -331,7 +331,7 @@ func FuzzRead(f *testing.F) {
 
 // TestWritingOnlyReads is for the race detector: values that are written may be
 // shared with who reads them.
-func TestWritingOnlyReads(t *testing.T) {
+func TestWritingOnlyReads(*testing.T) {
 	v := all{Truth: true, Text: "text", Inners: []inner{{Text: "a"}}, Map: map[string]int64{"a": 1}, Time: time.Unix(1, 0)}
 	var writers sync.WaitGroup
 	for range 2 {
