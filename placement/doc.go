@@ -221,7 +221,8 @@
 //	extended resource example.com/fpga     Resources.Custom["example.com/fpga"]
 //	status.allocatable; max pods           Node.Allocatable; Node.MaxInstances
 //	hostPort                               Request.Ports, on all addresses of the node: there is no hostIP
-//	PriorityClass value                    Request.Priority
+//	PriorityClass value                    Request.Priority. Nothing is evicted for it: Explain of package
+//	                                       scheduler says where releasing lower ones would help
 //	nodeSelector: {disktype: ssd}          Require(Equal("disktype", "ssd"))
 //	nodeAffinity, required                 Require(…)
 //	  In, NotIn, Exists, DoesNotExist        In, NotIn, Exists, NotExists
@@ -241,26 +242,31 @@
 //	                                       without Counting over the request's Group
 //	  minDomains: 3                          .Needing(3)
 //	  whenUnsatisfiable: ScheduleAnyway      .Weighing(weight)
-//	  nodeAffinityPolicy, nodeTaintsPolicy   Honor, both, for which domains exist; the counts of these include
-//	                                         instances on nodes that the request may not use
+//	  nodeAffinityPolicy, nodeTaintsPolicy   Honor, both (Kubernetes ignores taints by default), for which domains
+//	                                         exist. Their counts include instances on nodes that the request
+//	                                         may not use; those of Kubernetes leave them out
 //	taint key=value:NoSchedule             Taint{"key", "value", NoSchedule}
 //	toleration, operator Equal             TolerateEqual(key, value)
 //	toleration, operator Exists            TolerateExists(key), of every key TolerateExists("")
 //	  effect: NoExecute                      .OnlyFor(NoExecute)
 //	  tolerationSeconds: 300                 .AtMost(300); 0 is without limit, not at once
-//	MostAllocated, LeastAllocated          Use(BinPack), Use(Spread)
+//	MostAllocated, LeastAllocated          Use(BinPack), Use(Spread). Both look at every dimension, asked or not,
+//	                                       and Spread at the instances of the Group first, if there is one
 //
 // Nomad:
 //
-//	cores = 2, memory = 256                Resources{CPU: 2 * Core, Memory: 256 * MiB}
+//	cores = 2, memory = 256                Resources{CPU: 2 * Core, Memory: 256 * MiB}. CPU is an amount: no
+//	                                       core belongs to one instance alone
 //	device "nvidia/gpu" { count = 2 }      Resources{GPU: 2 * Device}
 //	  ${device.model}                        Equal(LabelGPUModel, …)
 //	client reserved, reserved_ports        Node.Reserved, Node.ReservedPorts
 //	static port                            Request.Ports, of one protocol
 //	dynamic port                           Request.DynamicPorts, from Node.DynamicPorts
-//	datacenters, node_pool                 Require(In("datacenter", …))
+//	datacenters, node_pool                 Require(In("datacenter", …)), Require(Equal("pool", …)), of labels
+//	                                       that nodes are given; wildcards are Matches
 //	constraint =, !=                       Equal, NotEqual
-//	constraint >, <                        Greater, Less, of integers
+//	constraint >, <                        Greater, Less, of integers alone: Nomad compares other values as
+//	                                       floats or as text
 //	constraint >=, <=                      Greater(key, n-1), Less(key, n+1)
 //	constraint is_set, is_not_set          Exists, NotExists
 //	constraint regexp                      Matches
@@ -270,18 +276,73 @@
 //	                                       a quoted for RE2
 //	distinct_hosts = true                  Across(AtMostPer("", 1)) in a request with a Group
 //	distinct_property, value = 2           Across(AtMostPer(property, 2)) in a request with a Group
-//	affinity, weight = -50                 Prefer(…, -50)
+//	affinity, weight = -50                 Prefer(…, -50). Nomad divides by the sum of the weights; here each
+//	                                       keeps its own
 //	spread with targets                    Across(ShareOver(attribute, percentages, weight)), what is
 //	                                       missing to 100 for the other values
 //	spread without targets                 Across(EvenlyOver(attribute, 1).Weighing(weight))
-//	scheduler_algorithm                    Use(BinPack), Use(Spread)
+//	scheduler_algorithm                    Use(BinPack), Use(Spread), chosen by each request. Spread looks at the
+//	                                       instances of the Group first, if there is one
 //
 // SwarmKit:
 //
-//	node.labels.disk==ssd, !=              Require(Equal("disk", "ssd")), NotEqual; they do not ignore case
+//	node.labels.disk==ssd, !=              Require(Equal("disk", "ssd")), NotEqual. They tell cases apart, as
+//	                                       SwarmKit does not; Matches("disk", "^(?i:ssd)$") ignores case
 //	--placement-pref spread=…              Across(EvenlyOver(label, 1).Weighing(weight))
 //	--replicas-max-per-node 2              Across(AtMostPer("", 2)) in a request with a Group
 //	--generic-resource fpga=1              Resources.Custom["fpga"]
+//
+// Slurm, each task of a job being one request:
+//
+//	--cpus-per-task=2 --mem=4G             Resources{CPU: 2 * Core, Memory: 4 * GiB}. --mem is what a job has
+//	                                       on a node, this what an instance has; no core is pinned
+//	--gpus-per-node=2, --gres=gpu:2        Resources{GPU: 2 * Device}. --gpus=2 counts over the whole job: two
+//	                                       requests for a Device each
+//	--gres=gpu:a100:1                      Resources{GPU: Device}, Require(Equal(LabelGPUModel, "a100"))
+//	--gres=shard:1, of 4 a GPU             Resources{GPU: Device / 4}, always of one device
+//	--constraint="ssd&fast"                Require(Exists("ssd"), Exists("fast")): a feature is a label without
+//	                                       a value
+//	--constraint="ssd|fast"                Require(Or(Exists("ssd"), Exists("fast")))
+//	--constraint="[r1|r2]"                 Require(In("rack", "r1", "r2")) and, to keep the job in one of them,
+//	                                       Near(Attract(Equal("job", id)).Within("rack")), in requests that
+//	                                       have the label job themselves
+//	--prefer=fast                          Prefer(Exists("fast"), 100)
+//	--nodelist=a, --exclude=a              Require(In("host", "a")), NotIn, of a label that nodes are given.
+//	                                       Slurm may add nodes to a list that is too short; this adds none
+//	--ntasks=8                             eight requests, each placed by itself. For all or none, a reservation
+//	                                       of eight slots (Reserve of package scheduler) and a claim of each
+//	--ntasks-per-node=2                    Across(AtMostPer("", 2)) in requests with a Group. It is the most of
+//	                                       a node, as with --ntasks, and asks for no number of nodes
+//	--exclusive                            Near(Repel(NotEqual("job", id)).Among(AllNamespaces)), in requests that
+//	                                       have the label job themselves. They use, and are charged, what they
+//	                                       ask for, not the whole node
+//	  --exclusive=user                       the same of a label user
+//	--spread-job                           Use(Spread) in requests with a Group
+//	CR_LLN, LLN=YES                        Use(Spread) in requests without a Group
+//	--time=1:00:00                         Request.Duration. An instance that stays longer is told as
+//	                                       Overstayed and goes on; Slurm ends it
+//	scontrol create reservation            Reserve, and for --reservation PlaceFromReservation, of package
+//	                                       scheduler
+//	CoreSpecCount=1, MemSpecLimit          Node.Reserved
+//	OverSubscribe=FORCE:2                  Node.Overcommit of NameCPU, Ratio{2, 1}, for all requests alike
+//	State=DRAIN                            Cordon of package scheduler
+//
+// Volcano, beside the rows of Kubernetes:
+//
+//	binpack plugin                         Use(BinPack), by what is used before the instance comes, of every
+//	                                       dimension; Volcano adds the pod and leaves out what it does not ask
+//	  binpack.cpu: 5                         Config.Weights of package scheduler, for BinPack and Spread
+//	nodeorder: most-, leastrequested       Use(BinPack), Use(Spread). A request has one of them, not a sum
+//	  nodeaffinity, podaffinity weight       the weight of each rule: Prefer(…, weight), .Weighing(weight)
+//	predicates plugin                      Require, tolerations, Ports and the like. None can be switched off
+//	volcano.sh/gpu-number: 2               Resources{GPU: 2 * Device}
+//	volcano.sh/gpu-memory: 4096            Resources{GPU: 250} where devices have 16 GiB: a share of one device,
+//	                                       which the caller works out
+//	task-topology-affinity: "ps,worker"    Near(Attract(Equal("task", "worker")).Weighing(weight)) in ps, and the
+//	                                       other way round in worker; with And, of the same job alone
+//	task-topology-anti-affinity: "ps"      Near(Repel(Equal("task", "ps")).Weighing(weight))
+//	minAvailable: 3                        a reservation of three slots (Reserve of package scheduler): all of
+//	                                       them or none
 //
 // # Concurrency
 //
