@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/rads-project/constellation/scheduler"
 )
@@ -52,30 +54,40 @@ type history struct {
 	backwards error          // a token that wrote after a higher one
 }
 
-// readHistory reads the entries as what they are, JSON with a documented form,
-// so that the check does not rest on the scheduler alone.
+// readHistory reads the entries as they are shown to people, so that the check
+// does not rest on the scheduler alone.
 func readHistory(ctx context.Context, journal scheduler.Journal) (history, error) {
+	var shown bytes.Buffer
+	if err := scheduler.WriteJSON(&shown, journal.Records(ctx)); err != nil {
+		return history{}, err
+	}
+	return historyOf(&shown)
+}
+
+// historyOf reads entries, each a JSON object.
+func historyOf(shown io.Reader) (history, error) {
 	h := history{placed: make(map[string]int)}
+	entries := json.NewDecoder(shown)
 	var last uint64
-	for record, err := range journal.Records(ctx) {
-		if err != nil {
-			return history{}, err
-		}
+	for {
 		var entry struct {
+			Entry   uint64
 			Token   uint64
 			Changes []struct {
 				Kind string
 				Data struct{ Request struct{ ID string } }
 			}
 		}
-		if err := json.Unmarshal(record.Data, &entry); err != nil {
+		if err := entries.Decode(&entry); errors.Is(err, io.EOF) {
+			return h, nil
+		} else if err != nil {
 			return history{}, err
 		}
 		switch {
 		case entry.Token > last:
 			h.reigns++
 		case entry.Token < last:
-			h.backwards = fmt.Errorf("entry %d: token %d wrote after token %d", record.Seq, entry.Token, last)
+			h.backwards = fmt.Errorf("entry %d: token %d wrote after token %d", entry.Entry, entry.Token, last)
 		}
 		last = entry.Token
 		for _, c := range entry.Changes {
@@ -84,5 +96,4 @@ func readHistory(ctx context.Context, journal scheduler.Journal) (history, error
 			}
 		}
 	}
-	return h, nil
 }

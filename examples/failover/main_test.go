@@ -3,8 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
+	"fmt"
 	"io"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -85,16 +86,11 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 }
 
 func TestHistoryCountsPlacementsAndReigns(t *testing.T) {
-	journal := new(scheduler.MemoryJournal)
-	require.NoError(t, journal.Acquire(t.Context(), 1))
+	var shown strings.Builder
 	for i, token := range []uint64{1, 2, 2, 1} {
-		data, err := json.Marshal(map[string]any{
-			"token": token, "changes": []any{map[string]any{"kind": "placed", "data": map[string]any{"request": map[string]any{"id": "x"}}}},
-		})
-		require.NoError(t, err)
-		require.NoError(t, journal.Append(t.Context(), 1, []scheduler.Record{{Seq: uint64(i + 1), Kind: scheduler.RecordEntry, Data: data}}))
+		fmt.Fprintf(&shown, `{"entry":%d,"token":%d,"changes":[{"kind":"placed","data":{"request":{"id":"x"}}}]}`+"\n", i+1, token)
 	}
-	h, err := readHistory(t.Context(), journal)
+	h, err := historyOf(strings.NewReader(shown.String()))
 	require.NoError(t, err)
 	require.Equal(t, 4, h.placed["x"])
 	require.Equal(t, 2, h.reigns)
