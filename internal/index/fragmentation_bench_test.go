@@ -37,7 +37,9 @@ func newFragmented(nodes int) *fragmented {
 	}
 	f.x.SetWorkload(mix)
 	for f.busy()*3 < 2*f.all() {
-		f.place("repeated")
+		for range 1 + nodes/50 { // since to look how full it is takes a walk
+			f.place("repeated")
+		}
 	}
 	return f
 }
