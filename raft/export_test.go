@@ -7,8 +7,8 @@ import (
 
 // Share returns n, or a tenth of it under the race detector, which makes
 // everything take about ten times as long and has nothing to find where one
-// goroutine works alone. The step election of .ci/run runs what is cut short here
-// in full.
+// goroutine works alone. The step test of .ci/run runs what is cut short here once more
+// in full, without it.
 func Share(n int) int {
 	if RaceEnabled {
 		return (n + 9) / 10
