@@ -66,10 +66,9 @@ type allocation struct {
 	id         string
 	class      *index.Class
 	resources  placement.Resources
-	asked      *placement.Resources // by the request, where a resize changed resources
 	node       *node
 	prev, next *allocation
-	numbered   *index.Taken // GPUs and dynamic ports; nil is none
+	rare       *rarity // nil is none
 	placed     time.Time
 	generation uint64
 	version    uint64
@@ -79,6 +78,14 @@ type allocation struct {
 	score      uint16
 	state      allocationState
 	overstayed bool
+}
+
+// rarity is what few instances have. It is replaced, never changed, since copies
+// of the allocation share it.
+type rarity struct {
+	index.Taken // GPUs and dynamic ports
+	// asked are the amounts of the request, where a resize changed them.
+	asked *placement.Resources
 }
 
 // paidByReservation is what the slot of a reservation pays for of the instance in it.
@@ -121,22 +128,35 @@ func (a *allocation) request() placement.Request {
 // was placed or as it was resized.
 func (a *allocation) answers(req *placement.Request, class *index.Class) bool {
 	return a.class == class &&
-		(a.resources.Equal(req.Resources) || a.asked != nil && a.asked.Equal(req.Resources))
+		(a.resources.Equal(req.Resources) || a.asked() != nil && a.asked().Equal(req.Resources))
 }
 
 // taken is what the instance has of its node by number.
 func (a *allocation) taken() index.Taken {
-	if a.numbered == nil {
+	if a.rare == nil {
 		return index.Taken{}
 	}
-	return *a.numbered
+	return a.rare.Taken
 }
 
 // take gives the instance GPUs and dynamic ports, in place of those that it had.
 func (a *allocation) take(devices, ports []uint16) {
-	a.numbered = nil
-	if len(devices) > 0 || len(ports) > 0 {
-		a.numbered = &index.Taken{Devices: devices, Ports: ports}
+	a.setRare(rarity{index.Taken{Devices: devices, Ports: ports}, a.asked()})
+}
+
+// asked returns the amounts of the request, where a resize changed them, else nil.
+func (a *allocation) asked() *placement.Resources {
+	if a.rare == nil {
+		return nil
+	}
+	return a.rare.asked
+}
+
+func (a *allocation) setRare(r rarity) {
+	a.rare = nil
+	if len(r.Devices) > 0 || len(r.Ports) > 0 || r.asked != nil {
+		kept := r // so that what has nothing takes no memory
+		a.rare = &kept
 	}
 }
 

@@ -107,9 +107,9 @@ func (c *Resized) apply(st *state, out *outcome) {
 		st.leave(a, out)
 	}
 	st.index.Vacate(a.node.row, a.class, &a.resources, a.taken())
-	if a.asked == nil {
+	if a.asked() == nil {
 		asked := a.resources
-		a.asked = &asked
+		a.setRare(rarity{a.taken(), &asked})
 	}
 	st.recharge(a, c.Resources.Clone())
 	a.take(slices.Clone(c.Devices), a.taken().Ports)

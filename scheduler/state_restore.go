@@ -100,11 +100,11 @@ func (i *instanceItem) restore(r *restorer) error {
 		return err
 	}
 	a := &allocation{
-		id: i.ID, class: r.classes[i.Class], resources: i.Resources, asked: i.Asked,
+		id: i.ID, class: r.classes[i.Class], resources: i.Resources,
 		placed: i.Placed, generation: i.Generation, version: i.Version, token: i.Token, score: i.Score,
 		state: i.State, overstayed: i.Overstayed,
 	}
-	a.take(i.Devices, i.Ports)
+	a.setRare(rarity{index.Taken{Devices: i.Devices, Ports: i.Ports}, i.Asked})
 	if a.state == stale {
 		st.stale[a.id] = append(st.stale[a.id], a)
 		slices.SortFunc(st.stale[a.id], compareAllocations)
