@@ -147,7 +147,7 @@ func (st *state) expireBursts(out *outcome) {
 // reservation has rules among instances.
 type consequences struct {
 	st   *state
-	poor map[string]bool // reservations that had no quota for one more slot, or are updated
+	poor map[string]bool // reservations that had no quota for one more slot
 	left []string        // reservations to look at yet, the most important first
 	on   []string        // nodes for those
 	rich map[string]bool // those of them for which all nodes are looked at
@@ -167,23 +167,9 @@ func (st *state) consequences(e *entry) consequences {
 	}
 	next.poor = make(map[string]bool)
 	for _, id := range st.plan.Owed() {
-		next.poor[id] = st.canRegain(id, 1) == 0 || updates(e, id)
+		next.poor[id] = st.canRegain(id, 1) == 0
 	}
 	return next
-}
-
-// updates reports whether an entry gives a reservation new parameters, under which
-// there may be room where there was none.
-func updates(e *entry, id string) bool {
-	for _, c := range e.changes {
-		plan, ok := c.(*PlanChanged)
-		if ok && slices.ContainsFunc(plan.Changes, func(p reservation.PlanChange) bool {
-			return p.Reservation != nil && p.Reservation.Spec.ID == id
-		}) {
-			return true
-		}
-	}
-	return false
 }
 
 // decide returns what the changes so far make necessary next, and nil when
