@@ -119,20 +119,26 @@ func TestNobodyStandsWhileAllAreUnhealthy(t *testing.T) {
 	})
 }
 
+// sickly starts a cluster whose members are unhealthy while they are told so.
+func sickly(t *testing.T) (*rafttest.Cluster, map[string]*atomic.Bool) {
+	t.Helper()
+	sick := map[string]*atomic.Bool{"a": {}, "b": {}, "c": {}}
+	return rafttest.Start(t, rafttest.Config{Edit: func(cfg *raft.Config) {
+		id := cfg.ID
+		cfg.Healthy = func() error {
+			if sick[id].Load() {
+				return errors.New("the database is gone")
+			}
+			return nil
+		}
+	}}), sick
+}
+
 // A node that has recovered while another leads is found so within a heartbeat
 // interval, and can take over again.
 func TestRecoveredNodeTakesOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sick := map[string]*atomic.Bool{"a": {}, "b": {}, "c": {}}
-		c := rafttest.Start(t, rafttest.Config{Edit: func(cfg *raft.Config) {
-			id := cfg.ID
-			cfg.Healthy = func() error {
-				if sick[id].Load() {
-					return errors.New("the database is gone")
-				}
-				return nil
-			}
-		}})
+		c, sick := sickly(t)
 		first, _ := boundCluster(c)
 		sick[first].Store(true)
 		second := c.WaitLeader(others(c, first)...)

@@ -2,10 +2,8 @@ package raft_test
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
 	"slices"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -173,16 +171,7 @@ func TestTransferToASilentVoter(t *testing.T) {
 // only other one abstains: the transfer has failed, and the error says why.
 func TestTransferToASilentVoterInVain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sick := map[string]*atomic.Bool{"a": {}, "b": {}, "c": {}}
-		c := rafttest.Start(t, rafttest.Config{Edit: func(cfg *raft.Config) {
-			id := cfg.ID
-			cfg.Healthy = func() error {
-				if sick[id].Load() {
-					return errors.New("the database is gone")
-				}
-				return nil
-			}
-		}})
+		c, sick := sickly(t)
 		unfit, _ := boundCluster(c)
 		sick[unfit].Store(true)
 		leader := c.WaitLeader(others(c, unfit)...)

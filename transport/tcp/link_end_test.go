@@ -2,6 +2,7 @@ package tcp_test
 
 import (
 	"context"
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,6 +11,18 @@ import (
 
 	"github.com/rads-project/constellation/transport/internal/wire"
 )
+
+// answered accepts a connection and answers its hello.
+func answered(t *testing.T, l net.Listener, with wire.Verdict) net.Conn {
+	t.Helper()
+	conn, err := l.Accept()
+	require.NoError(t, err)
+	_, err = wire.ReadHello(conn)
+	require.NoError(t, err)
+	_, err = conn.Write(with.Append(nil))
+	require.NoError(t, err)
+	return conn
+}
 
 // Serve ends at once, also while a peer takes nothing of what is written to it.
 func TestServeEndsDuringAWrite(t *testing.T) {
@@ -20,13 +33,8 @@ func TestServeEndsDuringAWrite(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		served := make(chan error, 1)
 		go func() { served <- a.Serve(ctx, func(string, []byte) {}) }()
-		conn, err := deaf.Accept()
-		require.NoError(t, err)
+		conn := answered(t, deaf, wire.Accepted)
 		defer func() { _ = conn.Close() }()
-		_, err = wire.ReadHello(conn)
-		require.NoError(t, err)
-		_, err = conn.Write(wire.Accepted.Append(nil))
-		require.NoError(t, err)
 		synctest.Wait() // It writes its first ping.
 		start := time.Now()
 		cancel()
@@ -42,12 +50,7 @@ func TestRefusedConnectionIsClosed(t *testing.T) {
 		a, l := n.member(t, "a", "b"), n.listen("b")
 		defer func() { _ = l.Close() }()
 		serve(t, a)
-		conn, err := l.Accept()
-		require.NoError(t, err)
-		_, err = wire.ReadHello(conn)
-		require.NoError(t, err)
-		_, err = conn.Write(wire.RefusedCluster.Append(nil))
-		require.NoError(t, err)
+		conn := answered(t, l, wire.RefusedCluster)
 		requireClosed(t, conn, 0)
 	})
 }
@@ -79,12 +82,7 @@ func TestNonsenseInsteadOfPongs(t *testing.T) {
 		a, l := n.member(t, "a", "b"), n.listen("b")
 		defer func() { _ = l.Close() }()
 		serve(t, a)
-		conn, err := l.Accept()
-		require.NoError(t, err)
-		_, err = wire.ReadHello(conn)
-		require.NoError(t, err)
-		_, err = conn.Write(wire.Accepted.Append(nil))
-		require.NoError(t, err)
+		conn := answered(t, l, wire.Accepted)
 		_, ping, err := wire.NewReader(conn, 8).Next()
 		require.NoError(t, err)
 		first := append([]byte(nil), ping...)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"strconv"
 	"testing"
@@ -327,17 +328,10 @@ func TestSilentPeerIsGivenUp(t *testing.T) {
 		a := n.member(t, "a", "b")
 		silent := n.listen("b")
 		serve(t, a)
-		conn, err := silent.Accept()
-		require.NoError(t, err)
-		_, err = wire.ReadHello(conn)
-		require.NoError(t, err)
-		_, err = conn.Write(wire.Accepted.Append(nil))
-		require.NoError(t, err)
+		conn := answered(t, silent, wire.Accepted)
 		start := time.Now()
-		buf := make([]byte, 1000)
-		for err == nil { // It reads, but answers no ping.
-			_, err = conn.Read(buf)
-		}
+		_, err := io.Copy(io.Discard, conn) // It reads, but answers no ping.
+		require.NoError(t, err)
 		require.Equal(t, 2*second, time.Since(start))
 		require.NoError(t, silent.Close())
 	})
@@ -350,13 +344,8 @@ func TestLateAnswersMeasureNothing(t *testing.T) {
 		a := n.member(t, "a", "b")
 		l := n.listen("b")
 		serve(t, a)
-		conn, err := l.Accept()
-		require.NoError(t, err)
+		conn := answered(t, l, wire.Accepted)
 		defer func() { _, _ = conn.Close(), l.Close() }()
-		_, err = wire.ReadHello(conn)
-		require.NoError(t, err)
-		_, err = conn.Write(wire.Accepted.Append(nil))
-		require.NoError(t, err)
 		r := wire.NewReader(conn, 100)
 		var late []byte
 		for range 5 {
@@ -373,7 +362,7 @@ func TestLateAnswersMeasureNothing(t *testing.T) {
 		synctest.Wait()
 		require.Zero(t, peerStats(t, a, "b").RoundTrip)
 		time.Sleep(90 * ms)
-		_, err = conn.Write(wire.Append(nil, wire.Pong, late))
+		_, err := conn.Write(wire.Append(nil, wire.Pong, late))
 		require.NoError(t, err)
 		synctest.Wait()
 		require.Equal(t, 100*ms, peerStats(t, a, "b").RoundTrip)
