@@ -112,7 +112,7 @@ func checkPending(t *rapid.T) {
 		},
 		"remove": func(t *rapid.T) {
 			if len(model) == 0 {
-				t.Skip()
+				return // skipping would fail an input that removes a hundred times
 			}
 			i := rapid.IntRange(0, len(model)-1).Draw(t, "which")
 			require.True(t, p.remove(model[i]))
