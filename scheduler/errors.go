@@ -26,6 +26,8 @@ var (
 	// ErrFenced: another scheduler has acquired the journal with a higher
 	// token. See FencedError.
 	ErrFenced = errors.New("scheduler: fenced")
+	// ErrTruncated: a journal that is followed ends before what was read of it.
+	ErrTruncated = errors.New("scheduler: the journal ends before what was read of it")
 	// ErrFormat: a record of the journal cannot be read. See FormatError.
 	ErrFormat = errors.New("scheduler: unreadable record")
 )

@@ -24,6 +24,9 @@ const (
 	// RecordSnapshotPart is a part of a snapshot that is not the last. It is for
 	// nobody to see before the last is there.
 	RecordSnapshotPart RecordKind = 3
+	// RecordCurrent is no record that is kept: a FollowableJournal yields it to say
+	// that nothing came after its Seq. It has no Data.
+	RecordCurrent RecordKind = 4
 )
 
 // Record is what a Journal keeps: bytes with a place in the order.
@@ -61,6 +64,35 @@ type Journal interface {
 	// other records; those of two snapshots never alternate. Part 0 begins one anew:
 	// parts of before that were never completed are void.
 	Append(ctx context.Context, token uint64, records []Record) error
+}
+
+// FollowableJournal is a Journal that can be read while another host writes it, and
+// without being acquired: it deposes nobody.
+type FollowableJournal interface {
+	Journal
+	// Follow yields the entries after a Seq, in order and without gaps, and then
+	// what is appended, until ctx ends or the caller stops; it ends with the first
+	// error, of which the one of ctx is one. What it yields may be reused for the
+	// next. After an error a caller goes on with the last Seq that it has whole.
+	//
+	// Where a snapshot has replaced entries that the caller lacks, Follow yields that
+	// snapshot instead, part by part, and then the entries after it: the caller begins
+	// anew with what is in it. If a newer one replaces it meanwhile, that begins with
+	// Part 0, and the parts of the one before, which are not complete, are void. A
+	// caller that lacks nothing is spared the snapshots: one that is yielded always
+	// has a greater Seq than all before. So after 0 it yields what Records does.
+	//
+	// Each time that it has yielded all that was durable when it looked, it
+	// yields a RecordCurrent with the last Seq: once soon after the call, and again
+	// each time that it has looked, which for a journal that nobody writes is at
+	// least once in a few seconds, and not before the one before was consumed. So
+	// what the caller has is at most as old as the RecordCurrent before the last.
+	// And whoever has acquired the journal has all of it with the first
+	// RecordCurrent of a Follow that was called after that.
+	//
+	// If the journal ends before after, it is not the one that the caller has
+	// read, but perhaps an older copy: the error is ErrTruncated.
+	Follow(ctx context.Context, after uint64) iter.Seq2[Record, error]
 }
 
 // MemoryJournal is a Journal in memory. It stands for a shared database in
