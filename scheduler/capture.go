@@ -3,7 +3,7 @@ package scheduler
 import "context"
 
 // captured returns parts of the present state, once that is durable.
-func (s *Scheduler) captured(ctx context.Context, p parts) (*capture, error) {
+func (s *view) captured(ctx context.Context, p parts) (*capture, error) {
 	c, err := s.capture(ctx, p)
 	if err != nil {
 		return nil, err
@@ -18,7 +18,7 @@ func (s *Scheduler) captured(ctx context.Context, p parts) (*capture, error) {
 
 // capture captures the present state, in turns, and waits for nothing but
 // another capture.
-func (s *Scheduler) capture(ctx context.Context, p parts) (*capture, error) {
+func (s *view) capture(ctx context.Context, p parts) (*capture, error) {
 	select {
 	case s.capturing <- struct{}{}:
 		defer func() { <-s.capturing }()
@@ -32,7 +32,7 @@ func (s *Scheduler) capture(ctx context.Context, p parts) (*capture, error) {
 	s.mu.Unlock()
 	defer s.endCapture(c)
 	for more := true; more; {
-		if err := s.turn(ctx, func() { more = s.state.captureSome(c, captureTurn) }); err != nil {
+		if err := s.turn(ctx, func() { more = c.of.captureSome(c, captureTurn) }); err != nil {
 			return nil, err
 		}
 	}

@@ -15,7 +15,7 @@ import (
 // enter locks the scheduler for one call and brings it to the present. A
 // caller whose context has ended, or of a closed scheduler, gets an error and
 // no lock.
-func (s *Scheduler) enter(ctx context.Context) error {
+func (s *view) enter(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func (s *Scheduler) change(ctx context.Context, decide func(*state) (decided, er
 }
 
 // read runs one call that looks at the state and changes nothing.
-func (s *Scheduler) read(ctx context.Context, look func(*state) error) error {
+func (s *view) read(ctx context.Context, look func(*state) error) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func (s *Scheduler) read(ctx context.Context, look func(*state) error) error {
 // look is read for what neither depends on the time nor keeps anything, such as an
 // interned request. Where nothing has to be written or to fall due first, callers
 // look side by side.
-func (s *Scheduler) look(ctx context.Context, look func(*state) error) error {
+func (s *view) look(ctx context.Context, look func(*state) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (s *Scheduler) look(ctx context.Context, look func(*state) error) error {
 	return s.read(ctx, look)
 }
 
-func (s *Scheduler) lookShared(look func(*state) error) (done bool, err error) {
+func (s *view) lookShared(look func(*state) error) (done bool, err error) {
 	reading := s.reading()
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -73,7 +73,7 @@ func (s *Scheduler) lookShared(look func(*state) error) (done bool, err error) {
 }
 
 // dueLocked reports whether something falls due by a reading of the host's clock.
-func (s *Scheduler) dueLocked(reading time.Time) bool {
+func (s *view) dueLocked(reading time.Time) bool {
 	due, ok := s.state.nextDeadline()
 	if !ok {
 		return false
@@ -83,20 +83,20 @@ func (s *Scheduler) dueLocked(reading time.Time) bool {
 }
 
 // listeningLocked reports whether events must be made for anybody.
-func (s *Scheduler) listeningLocked() bool {
+func (s *view) listeningLocked() bool {
 	return s.cfg.Journal != nil || s.hooks.hook != nil || s.history.watched
 }
 
 // commitLocked applies a change as one entry at the present. What it returns
 // is valid until the next call.
-func (s *Scheduler) commitLocked(c decided) *outcome {
+func (s *view) commitLocked(c decided) *outcome {
 	s.applyLocked(false, c)
 	return &s.scratch.outcome
 }
 
 // applyLocked applies an entry at the present, and has its events told if anybody
 // listens. It returns them if the caller wants them.
-func (s *Scheduler) applyLocked(wanted bool, changes ...decided) []Event {
+func (s *view) applyLocked(wanted bool, changes ...decided) []Event {
 	defer s.signalLocked()
 	e := &s.scratch.entry
 	if s.cfg.Journal != nil {
@@ -127,7 +127,7 @@ func (s *Scheduler) applyLocked(wanted bool, changes ...decided) []Event {
 
 // breakLocked closes the scheduler if an entry could not be carried out. Nobody
 // sees what came of it: the entry counts as one that never becomes durable.
-func (s *Scheduler) breakLocked(e *entry, err error) {
+func (s *view) breakLocked(e *entry, err error) {
 	if err != nil {
 		s.outbox.last = e.seq
 		s.failLocked(err)
@@ -140,7 +140,7 @@ const lastSecond = 253402300799
 // advanceLocked brings the state to where a reading of the host's clock brings
 // it. If something falls due on the way, that is an entry of its own, whose
 // events it returns.
-func (s *Scheduler) advanceLocked(reading time.Time, wanted bool) ([]Event, error) {
+func (s *view) advanceLocked(reading time.Time, wanted bool) ([]Event, error) {
 	if s.failure != nil {
 		return nil, s.failure
 	}
@@ -166,7 +166,7 @@ func (s *Scheduler) advanceLocked(reading time.Time, wanted bool) ([]Event, erro
 // unlockAndWait unlocks the scheduler and waits until all that the caller saw is
 // durable. It returns err, or the reason why the answer may not be given: the
 // scheduler failed, or ctx ended the wait. Events are delivered on the way.
-func (s *Scheduler) unlockAndWait(ctx context.Context, err error) error {
+func (s *view) unlockAndWait(ctx context.Context, err error) error {
 	defer s.hooks.drain()
 	defer s.mu.Unlock()
 	return s.settleLocked(ctx, s.outbox.last, err)
@@ -174,7 +174,7 @@ func (s *Scheduler) unlockAndWait(ctx context.Context, err error) error {
 
 // settleLocked waits until everything up to seq is durable, as unlockAndWait
 // does. The lock is not held meanwhile.
-func (s *Scheduler) settleLocked(ctx context.Context, seq uint64, err error) error {
+func (s *view) settleLocked(ctx context.Context, seq uint64, err error) error {
 	gaveUp := s.awaitLocked(ctx, seq)
 	s.appendLeftLocked(ctx)
 	switch {
@@ -207,7 +207,7 @@ type outbox struct {
 
 // appendLeftLocked appends what callers have left that gave up: it must not
 // wait for the next call.
-func (s *Scheduler) appendLeftLocked(ctx context.Context) {
+func (s *view) appendLeftLocked(ctx context.Context) {
 	for s.failure == nil && !s.outbox.appending && s.outbox.waiting == 0 && len(s.outbox.pending) > 0 {
 		s.appendLocked(ctx)
 	}
@@ -216,7 +216,7 @@ func (s *Scheduler) appendLeftLocked(ctx context.Context) {
 // awaitLocked returns when everything up to seq is durable or never will be by
 // this scheduler, and the error of ctx if that ended first. The lock is not
 // held meanwhile.
-func (s *Scheduler) awaitLocked(ctx context.Context, seq uint64) error {
+func (s *view) awaitLocked(ctx context.Context, seq uint64) error {
 	if s.outbox.durable >= seq {
 		return nil
 	}
@@ -240,7 +240,7 @@ func (s *Scheduler) awaitLocked(ctx context.Context, seq uint64) error {
 }
 
 // awaitAppendLocked waits for the journal, which somebody else is writing.
-func (s *Scheduler) awaitAppendLocked(ctx context.Context) error {
+func (s *view) awaitAppendLocked(ctx context.Context) error {
 	if s.outbox.appended == nil {
 		s.outbox.appended = make(chan struct{})
 	}
@@ -260,7 +260,7 @@ func (s *Scheduler) awaitAppendLocked(ctx context.Context) error {
 // appendLocked makes everything pending durable: one append, shared by all who
 // wait, without holding the lock meanwhile. If ctx may end before the journal
 // returns it only starts that, and the caller is to wait like all others.
-func (s *Scheduler) appendLocked(ctx context.Context) {
+func (s *view) appendLocked(ctx context.Context) {
 	if ctx.Done() == nil {
 		s.appendPendingLocked()
 		return
@@ -271,14 +271,14 @@ func (s *Scheduler) appendLocked(ctx context.Context) {
 
 // appendInBackground appends for a caller whose ctx may end first, and finishes
 // the follow-up work if nobody else waits any more.
-func (s *Scheduler) appendInBackground() {
+func (s *view) appendInBackground() {
 	if s.appendForNobody() {
 		s.hooks.drain()
 	}
 }
 
 // appendForNobody appends, and reports whether nobody waits for that any more.
-func (s *Scheduler) appendForNobody() bool {
+func (s *view) appendForNobody() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.appendPendingLocked()
@@ -290,7 +290,7 @@ func (s *Scheduler) appendForNobody() bool {
 }
 
 // publishLocked hands durable events on to those who listen.
-func (s *Scheduler) publishLocked(events []Event) {
+func (s *view) publishLocked(events []Event) {
 	if s.history.watched {
 		s.history.record(events)
 	}
@@ -298,7 +298,7 @@ func (s *Scheduler) publishLocked(events []Event) {
 }
 
 // appendPendingLocked appends everything pending to the journal.
-func (s *Scheduler) appendPendingLocked() {
+func (s *view) appendPendingLocked() {
 	s.outbox.appending = true
 	defer func() {
 		s.outbox.appending, s.outbox.since = false, time.Time{}
@@ -318,7 +318,7 @@ func (s *Scheduler) appendPendingLocked() {
 
 // writeLocked appends entries to the journal with the lock let go of
 // meanwhile. It reports false if that failed, and with it the scheduler.
-func (s *Scheduler) writeLocked(entries []entry) bool {
+func (s *view) writeLocked(entries []entry) bool {
 	s.mu.Unlock()
 	err := error(&JournalError{Unknown: true, Cause: errors.New("it did not return")})
 	defer func() {
@@ -334,21 +334,21 @@ func (s *Scheduler) writeLocked(entries []entry) bool {
 // yieldLocked lets callers that are ready go first, and returns the time. Where
 // the journal is fast, those that the last append has woken would else come one
 // by one, each to an append of its own.
-func (s *Scheduler) yieldLocked() time.Time {
+func (s *view) yieldLocked() time.Time {
 	s.mu.Unlock()
 	defer s.mu.Lock()
 	runtime.Gosched()
 	return s.reading().UTC().Round(0)
 }
 
-func (s *Scheduler) wakeAppendedLocked() {
+func (s *view) wakeAppendedLocked() {
 	if s.outbox.appended != nil {
 		close(s.outbox.appended)
 		s.outbox.appended = nil
 	}
 }
 
-func (s *Scheduler) encodeAndAppend(entries []entry) error {
+func (s *view) encodeAndAppend(entries []entry) error {
 	err := s.appendRecords(s.lifetime, s.writer.encode(entries))
 	s.writer.reset()
 	return err
@@ -384,7 +384,7 @@ func (w *entryWriter) reset() {
 
 // appendRecords calls the journal, which is the host's code: a panic there is
 // an append that failed.
-func (s *Scheduler) appendRecords(ctx context.Context, records []Record) (err error) {
+func (s *view) appendRecords(ctx context.Context, records []Record) (err error) {
 	defer func() {
 		if panicked := recover(); panicked != nil {
 			err = &JournalError{Unknown: true, Cause: fmt.Errorf("it panicked: %v", panicked)}
@@ -399,7 +399,7 @@ func (s *Scheduler) appendRecords(ctx context.Context, records []Record) (err er
 // failLocked closes the scheduler after an append that failed: the state is
 // ahead of the journal and may not be shown to anybody. The outcome of the
 // last append is what callers get.
-func (s *Scheduler) failLocked(err error) {
+func (s *view) failLocked(err error) {
 	switch {
 	case s.failure == nil:
 		s.closeLocked(err)

@@ -142,7 +142,7 @@ type SoftTerm struct {
 // proportion to the rules of the request times the nodes over 64, and to the
 // nodes with too little of some amount. The search for whom to preempt looks at
 // 4096 instances at most.
-func (s *Scheduler) Explain(ctx context.Context, req placement.Request) (Explanation, error) {
+func (s *view) Explain(ctx context.Context, req placement.Request) (Explanation, error) {
 	var e Explanation
 	err := s.explain(ctx, &req, func(st *state, q *index.Query) error {
 		made := st.made(&req, q)
@@ -164,7 +164,7 @@ func (s *Scheduler) Explain(ctx context.Context, req placement.Request) (Explana
 // how it scores, as Explain does. An unknown node is ErrNotFound. It takes time
 // in proportion to the rules of the request, and to the domains in which these
 // count something.
-func (s *Scheduler) ExplainNode(ctx context.Context, req placement.Request, nodeID string) (NodeVerdict, error) {
+func (s *view) ExplainNode(ctx context.Context, req placement.Request, nodeID string) (NodeVerdict, error) {
 	var v NodeVerdict
 	err := s.explain(ctx, &req, func(st *state, q *index.Query) error {
 		n, err := st.node(nodeID)
@@ -182,7 +182,7 @@ func (s *Scheduler) ExplainNode(ctx context.Context, req placement.Request, node
 	return v, nil
 }
 
-func (s *Scheduler) explain(ctx context.Context, req *placement.Request, look func(*state, *index.Query) error) error {
+func (s *view) explain(ctx context.Context, req *placement.Request, look func(*state, *index.Query) error) error {
 	if err := req.Validate(); err != nil {
 		return err
 	}

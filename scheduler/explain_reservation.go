@@ -43,7 +43,7 @@ type ReservationVerdict struct {
 // holders of every node.
 //
 // Errors: those of Reserve, but for refusals, which are part of the answer.
-func (s *Scheduler) ExplainReservation(ctx context.Context, spec reservation.Spec) (ReservationExplanation, error) {
+func (s *view) ExplainReservation(ctx context.Context, spec reservation.Spec) (ReservationExplanation, error) {
 	var e ReservationExplanation
 	err := s.read(ctx, func(st *state) (err error) {
 		e, err = st.explainReservation(spec)

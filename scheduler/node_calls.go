@@ -194,7 +194,7 @@ func (s *Scheduler) update(ctx context.Context, nodeID string, to func(*node) (p
 
 // Node returns a node with what is on its books, in time proportional to its
 // labels, devices and dimensions, however many instances are on it.
-func (s *Scheduler) Node(ctx context.Context, nodeID string) (info NodeInfo, err error) {
+func (s *view) Node(ctx context.Context, nodeID string) (info NodeInfo, err error) {
 	err = s.look(ctx, func(st *state) error {
 		n, err := st.node(nodeID)
 		if err == nil {
@@ -212,7 +212,7 @@ func (s *Scheduler) Node(ctx context.Context, nodeID string) (info NodeInfo, err
 // Nodes returns all nodes by ID, as of one instant. Decisions go on meanwhile.
 // It takes time and memory in proportion to the nodes, O(n log n) to sort them,
 // however many instances there are.
-func (s *Scheduler) Nodes(ctx context.Context) ([]NodeInfo, error) {
+func (s *view) Nodes(ctx context.Context) ([]NodeInfo, error) {
 	c, err := s.captured(ctx, parts{infos: true})
 	if err != nil {
 		return nil, err

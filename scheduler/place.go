@@ -12,7 +12,7 @@ import (
 // already placed, it returns the existing decision, or ErrConflict if it was
 // placed with another request. Otherwise it returns what Place would decide
 // now, or its refusal. It costs what the decision of Place does.
-func (s *Scheduler) Schedule(ctx context.Context, req placement.Request) (Decision, error) {
+func (s *view) Schedule(ctx context.Context, req placement.Request) (Decision, error) {
 	return s.decide(ctx, &req, "", false)
 }
 
@@ -44,7 +44,7 @@ func (s *Scheduler) Allocate(ctx context.Context, nodeID string, req placement.R
 	return s.decide(ctx, &req, nodeID, true)
 }
 
-func (s *Scheduler) decide(ctx context.Context, asked *placement.Request, nodeID string, commit bool) (Decision, error) {
+func (s *view) decide(ctx context.Context, asked *placement.Request, nodeID string, commit bool) (Decision, error) {
 	if err := asked.Validate(); err != nil {
 		return Decision{}, err
 	}
@@ -76,7 +76,7 @@ func (s *Scheduler) decide(ctx context.Context, asked *placement.Request, nodeID
 }
 
 // placeLocked commits a request to its place.
-func (s *Scheduler) placeLocked(req *placement.Request, to candidate) Decision {
+func (s *view) placeLocked(req *placement.Request, to candidate) Decision {
 	placed := &s.scratch.placed
 	if s.listeningLocked() { // and the change outlives the call
 		placed = new(Placed)
@@ -135,7 +135,7 @@ func (s *Scheduler) ReleaseGeneration(ctx context.Context, id string, generation
 }
 
 // Allocation returns the current generation of an allocation, in constant time.
-func (s *Scheduler) Allocation(ctx context.Context, id string) (info Allocation, err error) {
+func (s *view) Allocation(ctx context.Context, id string) (info Allocation, err error) {
 	err = s.look(ctx, func(st *state) error {
 		a, err := st.allocation(id)
 		if err == nil {
@@ -153,7 +153,7 @@ func (s *Scheduler) Allocation(ctx context.Context, id string) (info Allocation,
 // generations included, as of one instant. Decisions go on meanwhile. It takes
 // time and memory in proportion to nodes and instances, O(n log n) to sort
 // them.
-func (s *Scheduler) Allocations(ctx context.Context) ([]Allocation, error) {
+func (s *view) Allocations(ctx context.Context) ([]Allocation, error) {
 	c, err := s.captured(ctx, parts{nodes: true})
 	if err != nil {
 		return nil, err

@@ -80,7 +80,7 @@ func (s *Scheduler) DeleteQuota(ctx context.Context, namespace string) error {
 // in the namespace now, and changes nothing. An error is invalid input; a
 // refusal is in the verdict. It takes time in proportion to the dimensions in
 // use times the levels above the namespace, at most 38 × 8.
-func (s *Scheduler) CheckQuota(ctx context.Context, namespace string, r placement.Resources) (v quota.Verdict, err error) {
+func (s *view) CheckQuota(ctx context.Context, namespace string, r placement.Resources) (v quota.Verdict, err error) {
 	err = s.read(ctx, func(st *state) error {
 		v, err = st.quota.Check(s.now, namespace, placement.OneInstance(r), quota.MayBurst)
 		return err
@@ -94,7 +94,7 @@ func (s *Scheduler) CheckQuota(ctx context.Context, namespace string, r placemen
 // invalid input; a refusal is in the verdict, and names the instant at which it
 // does not fit and the earliest start. It takes the time of CheckQuota, and of
 // quota.Accounts.CheckOver.
-func (s *Scheduler) CheckQuotaOver(ctx context.Context, namespace string, t quota.Timed) (v quota.Verdict, err error) {
+func (s *view) CheckQuotaOver(ctx context.Context, namespace string, t quota.Timed) (v quota.Verdict, err error) {
 	err = s.read(ctx, func(st *state) error {
 		if v, err = st.quota.CheckOver(s.now, namespace, t); err == nil && v.Allowed() && t.Reserved {
 			v = st.quota.CheckReserve(s.now, namespace, t.From, t.Until)
@@ -109,7 +109,7 @@ func (s *Scheduler) CheckQuotaOver(ctx context.Context, namespace string, t quot
 // instances until their Duration is over. A zero from is now, a zero until for
 // ever. O(log n) in the reservations and in the instances with a Duration, per
 // dimension.
-func (s *Scheduler) QuotaUsageOver(ctx context.Context, namespace string, from, until time.Time) (usage []quota.Usage, err error) {
+func (s *view) QuotaUsageOver(ctx context.Context, namespace string, from, until time.Time) (usage []quota.Usage, err error) {
 	err = s.read(ctx, func(st *state) error {
 		usage = st.quota.UsageOver(s.now, namespace, from, until)
 		return nil
@@ -119,7 +119,7 @@ func (s *Scheduler) QuotaUsageOver(ctx context.Context, namespace string, from, 
 
 // Quota returns the quota of a namespace, and ErrNotFound if none
 // is declared for it. It takes time in proportion to the dimensions in use.
-func (s *Scheduler) Quota(ctx context.Context, namespace string) (info QuotaInfo, err error) {
+func (s *view) Quota(ctx context.Context, namespace string) (info QuotaInfo, err error) {
 	err = s.read(ctx, func(st *state) error {
 		spec, ok := st.quota.Spec(namespace)
 		if !ok {
@@ -133,7 +133,7 @@ func (s *Scheduler) Quota(ctx context.Context, namespace string) (info QuotaInfo
 
 // Quotas returns the quotas by namespace, as of one instant. Decisions go on
 // meanwhile. It takes time and memory in proportion to the namespaces.
-func (s *Scheduler) Quotas(ctx context.Context) ([]QuotaInfo, error) {
+func (s *view) Quotas(ctx context.Context) ([]QuotaInfo, error) {
 	c, err := s.captured(ctx, parts{quotas: true})
 	if err != nil {
 		return nil, err
@@ -150,7 +150,7 @@ func (s *Scheduler) Quotas(ctx context.Context) ([]QuotaInfo, error) {
 // QuotaUsage returns what a namespace uses, even one without a quota of its
 // own, in each dimension that is used or limited. It takes time in proportion
 // to these.
-func (s *Scheduler) QuotaUsage(ctx context.Context, namespace string) (usage []quota.Usage, err error) {
+func (s *view) QuotaUsage(ctx context.Context, namespace string) (usage []quota.Usage, err error) {
 	err = s.read(ctx, func(st *state) error {
 		usage = st.quota.Usage(s.now, namespace)
 		return nil
@@ -162,7 +162,7 @@ func (s *Scheduler) QuotaUsage(ctx context.Context, namespace string) (usage []q
 // charged to them, as of one instant. It returns nil unless the library is
 // wrong. Decisions go on meanwhile. It takes time and memory in proportion to
 // nodes, instances, namespaces and reservations.
-func (s *Scheduler) VerifyQuota(ctx context.Context) error {
+func (s *view) VerifyQuota(ctx context.Context) error {
 	c, err := s.captured(ctx, parts{nodes: true, quotas: true, plan: true})
 	if err != nil {
 		return err

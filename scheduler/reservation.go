@@ -173,7 +173,7 @@ func (s *Scheduler) changePlan(ctx context.Context, id *string, decide func(*sta
 
 // Reservation returns a reservation. If there is none of that ID any more, it
 // returns ErrNotFound. It takes time in proportion to its slots and claims.
-func (s *Scheduler) Reservation(ctx context.Context, id string) (r reservation.Reservation, err error) {
+func (s *view) Reservation(ctx context.Context, id string) (r reservation.Reservation, err error) {
 	err = s.read(ctx, func(st *state) error {
 		var ok bool
 		if r, ok = st.plan.Reservation(id); !ok {
@@ -187,7 +187,7 @@ func (s *Scheduler) Reservation(ctx context.Context, id string) (r reservation.R
 // Reservations returns all reservations by ID, as of one instant. Decisions go
 // on meanwhile. It takes time and memory in proportion to the reservations with
 // their slots and claims.
-func (s *Scheduler) Reservations(ctx context.Context) ([]reservation.Reservation, error) {
+func (s *view) Reservations(ctx context.Context) ([]reservation.Reservation, error) {
 	c, err := s.captured(ctx, parts{plan: true})
 	if err != nil {
 		return nil, err

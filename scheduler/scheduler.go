@@ -5,62 +5,13 @@ import (
 	"errors"
 	"maps"
 	"math"
-	"sync"
 	"time"
-
-	"github.com/rads-project/constellation/internal/statetime"
-	"github.com/rads-project/constellation/placement"
 )
 
 // Scheduler decides which node runs which instance and keeps the books. It is
 // safe for concurrent use.
 type Scheduler struct {
-	cfg      Config // copied, never written back
-	token    uint64
-	lifetime context.Context // of appends: ends with Close
-	end      context.CancelFunc
-	done     chan struct{} // closed by Close and by a failure
-
-	capturing chan struct{} // holds a value while a capture is under way: there is one at a time
-	writer    entryWriter   // of the one who appends entries
-	streaming chan struct{} // holds a value while a snapshot is written, likewise
-
-	mu       mutex // guards all below
-	state    *state
-	scratch  scratch
-	clock    statetime.Clock
-	now      time.Time // that the clock shows, not before state.now
-	outbox   outbox
-	history  history       // has a lock of its own
-	hooks    hookQueue     // and so has this
-	changed  chan struct{} // closed at the next change; nil while nobody waits
-	earliest time.Time     // deadline last announced
-	moved    chan struct{} // closed at the next other one; nil while nobody waits
-	failure  error         // why the scheduler is closed
-}
-
-// mutex is a sync.RWMutex that tells tests when it is let go of.
-type mutex struct {
-	sync.RWMutex
-	letGo func() // by a test; called with the lock held
-}
-
-// Unlock implements sync.Locker.
-func (m *mutex) Unlock() {
-	if m.letGo != nil {
-		m.letGo()
-	}
-	m.RWMutex.Unlock()
-}
-
-// scratch is reused by calls that nobody listens to, which keep nothing of it:
-// placing and releasing then cost no garbage but the allocation's record.
-type scratch struct {
-	request  placement.Request
-	placed   Placed
-	released Released
-	entry    entry
-	outcome  outcome
+	view // of its state, which it alone changes
 }
 
 // New returns an empty scheduler without a journal. It starts nothing and needs
@@ -78,12 +29,12 @@ func New(cfg Config) (*Scheduler, error) {
 func newScheduler(cfg Config) *Scheduler {
 	cfg.Weights = maps.Clone(cfg.Weights)
 	lifetime, end := context.WithCancel(context.Background())
-	return &Scheduler{
+	return &Scheduler{view{
 		cfg: cfg, lifetime: lifetime, end: end,
 		done: make(chan struct{}), capturing: make(chan struct{}, 1), streaming: make(chan struct{}, 1),
 		state: newState(cfg), hooks: hookQueue{hook: cfg.Hooks.Event},
 		history: history{watched: cfg.Hooks.Event != nil},
-	}
+	}}
 }
 
 // Open acquires the journal under Config.Token, replays it, and returns a
@@ -139,7 +90,7 @@ func (s *Scheduler) replay(ctx context.Context) error {
 
 // acquire takes the journal under the configured token, or under the highest
 // that it has seen plus one.
-func (s *Scheduler) acquire(ctx context.Context) error {
+func (s *view) acquire(ctx context.Context) error {
 	s.token = s.cfg.Token
 	if s.token != 0 {
 		return s.cfg.Journal.Acquire(ctx, s.token)
@@ -190,28 +141,5 @@ func (s *Scheduler) Close() error {
 	return nil
 }
 
-func (s *Scheduler) closeLocked(reason error) {
-	s.failure = reason
-	s.end()
-	close(s.done)
-	s.wakeChangedLocked()
-}
-
-// reading returns what the host's clock shows.
-func (s *Scheduler) reading() time.Time {
-	if s.cfg.Now == nil {
-		return time.Now()
-	}
-	return s.cfg.Now()
-}
-
 // Token returns the token under which the scheduler writes, in constant time.
 func (s *Scheduler) Token() uint64 { return s.token }
-
-// Scale returns the scale of the score, for placement.ScoreBinPack and
-// placement.ScoreSpread, in time proportional to the dimensions.
-func (s *Scheduler) Scale() placement.Scale {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.state.index.Scale()
-}

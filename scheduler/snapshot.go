@@ -15,7 +15,7 @@ import (
 // for each node, quota, reservation and instance that leaves by itself, and copies
 // of the nodes that change before they are written: where w is slow and all of
 // them do, as much as they.
-func (s *Scheduler) WriteSnapshot(ctx context.Context, w io.Writer) error {
+func (s *view) WriteSnapshot(ctx context.Context, w io.Writer) error {
 	if err := s.read(ctx, func(*state) error { return nil }); err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func (s *Scheduler) endCheckpoint(err error) {
 // stream captures the present state and emits it as the parts of a snapshot, the
 // last once all in it is durable. It calls no hooks: they may want a snapshot,
 // and there is one at a time.
-func (s *Scheduler) stream(ctx context.Context, emit func(Record) error) error {
+func (s *view) stream(ctx context.Context, emit func(Record) error) error {
 	select {
 	case s.streaming <- struct{}{}:
 		defer func() { <-s.streaming }()
@@ -88,7 +88,7 @@ func (s *Scheduler) stream(ctx context.Context, emit func(Record) error) error {
 		return err
 	}
 	for more := true; more; {
-		if err := s.turn(ctx, func() { more = s.state.captureSome(c, captureTurn) }); err != nil {
+		if err := s.turn(ctx, func() { more = c.of.captureSome(c, captureTurn) }); err != nil {
 			return err
 		}
 	}
@@ -102,7 +102,7 @@ func (s *Scheduler) stream(ctx context.Context, emit func(Record) error) error {
 }
 
 // beginStream also returns what has to be durable for others to see it.
-func (s *Scheduler) beginStream() (c *capture, seen uint64, err error) {
+func (s *view) beginStream() (c *capture, seen uint64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.failure != nil {
@@ -111,16 +111,16 @@ func (s *Scheduler) beginStream() (c *capture, seen uint64, err error) {
 	return s.state.capture(s.now, parts{whole: true, quotas: true, plan: true}), s.outbox.last, nil
 }
 
-func (s *Scheduler) endCapture(c *capture) {
+func (s *view) endCapture(c *capture) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.state.endCapture(c)
+	c.of.endCapture(c)
 }
 
 // streamNodes writes what a snapshot begins with, and its nodes.
-func (s *Scheduler) streamNodes(ctx context.Context, c *capture, w *snapshotWriter) error {
+func (s *view) streamNodes(ctx context.Context, c *capture, w *snapshotWriter) error {
 	for more := true; more; {
-		if err := s.turn(ctx, func() { more = s.state.listSome(c, captureTurn) }); err != nil {
+		if err := s.turn(ctx, func() { more = c.of.listSome(c, captureTurn) }); err != nil {
 			return err
 		}
 	}
@@ -130,7 +130,7 @@ func (s *Scheduler) streamNodes(ctx context.Context, c *capture, w *snapshotWrit
 	}
 	var batch []*nodeCopy
 	for {
-		if err := s.turn(ctx, func() { batch = s.state.handOver(c, batch[:0], captureTurn) }); err != nil {
+		if err := s.turn(ctx, func() { batch = c.of.handOver(c, batch[:0], captureTurn) }); err != nil {
 			return err
 		}
 		if len(batch) == 0 {
@@ -145,7 +145,7 @@ func (s *Scheduler) streamNodes(ctx context.Context, c *capture, w *snapshotWrit
 }
 
 // turn takes something of the state under the lock, unless ctx has ended.
-func (s *Scheduler) turn(ctx context.Context, take func()) error {
+func (s *view) turn(ctx context.Context, take func()) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := ctx.Err(); err != nil {
@@ -157,7 +157,7 @@ func (s *Scheduler) turn(ctx context.Context, take func()) error {
 
 // awaitDurable waits until everything up to seq is durable. Events of what it
 // appends meanwhile wait for the next to call hooks.
-func (s *Scheduler) awaitDurable(ctx context.Context, seq uint64) error {
+func (s *view) awaitDurable(ctx context.Context, seq uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.settleLocked(ctx, seq, nil)

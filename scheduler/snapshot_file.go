@@ -149,7 +149,7 @@ func (s *Scheduler) outgrow(ctx context.Context) error {
 }
 
 // begin takes a state that was replayed, at whose time the clock goes on.
-func (s *Scheduler) begin(st *state) {
+func (s *view) begin(st *state) {
 	s.state = st
 	s.outbox.last, s.outbox.durable = st.seq, st.seq
 	s.history.lost = st.seq

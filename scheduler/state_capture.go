@@ -38,8 +38,9 @@ func (p parts) place() int {
 // began is among its copies, as it was then, or has been handed over, or is
 // unchanged since.
 type capture struct {
+	of     *state
 	parts  parts
-	number uint64    // among all captures, from 1
+	number uint64    // among all captures of it, from 1
 	now    time.Time // of the state
 	head   headItem  // for a snapshot
 
@@ -135,7 +136,7 @@ const captureTurn = 64
 // and one for a snapshot.
 func (st *state) capture(now time.Time, p parts) *capture {
 	st.captures++
-	c := &capture{parts: p, number: st.captures, now: st.now}
+	c := &capture{of: st, parts: p, number: st.captures, now: st.now}
 	if p.quotas {
 		c.accounts.begin(st.quota.Names(), func(ns string) (accountCopy, bool) { return st.account(now, ns) })
 	}

@@ -61,7 +61,7 @@ type SearchStats struct {
 
 // Stats returns counters and sizes. It never waits for the journal and takes
 // constant time.
-func (s *Scheduler) Stats() Stats {
+func (s *view) Stats() Stats {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return Stats{

@@ -7,7 +7,7 @@ import (
 
 // signalLocked wakes who waits for a change, and who sleeps until the next
 // deadline if that has moved.
-func (s *Scheduler) signalLocked() {
+func (s *view) signalLocked() {
 	s.wakeChangedLocked()
 	next, _ := s.state.nextDeadline()
 	if next.Equal(s.earliest) {
@@ -20,7 +20,7 @@ func (s *Scheduler) signalLocked() {
 	}
 }
 
-func (s *Scheduler) wakeChangedLocked() {
+func (s *view) wakeChangedLocked() {
 	if s.changed != nil {
 		close(s.changed)
 		s.changed = nil
@@ -29,13 +29,13 @@ func (s *Scheduler) wakeChangedLocked() {
 
 // Version returns the sequence number of the last durable change. It never
 // waits for the journal and takes constant time.
-func (s *Scheduler) Version() uint64 {
+func (s *view) Version() uint64 {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.durableLocked()
 }
 
-func (s *Scheduler) durableLocked() uint64 {
+func (s *view) durableLocked() uint64 {
 	if s.cfg.Journal != nil {
 		return s.outbox.durable
 	}
@@ -53,7 +53,7 @@ func (s *Scheduler) durableLocked() uint64 {
 // scheduler has closed, so that a leader learns at once that its journal has
 // failed or belongs to another. Each change wakes everyone who waits, so that a
 // change costs time in proportion to them.
-func (s *Scheduler) Wait(ctx context.Context, version uint64) error {
+func (s *view) Wait(ctx context.Context, version uint64) error {
 	for {
 		s.mu.Lock()
 		if s.failure != nil {
@@ -79,7 +79,7 @@ func (s *Scheduler) Wait(ctx context.Context, version uint64) error {
 // NextDeadline returns the next instant at which something falls due by itself,
 // and false if nothing will. It is a hint for timers: it never waits until what
 // it depends on is durable. It takes constant time.
-func (s *Scheduler) NextDeadline() (time.Time, bool) {
+func (s *view) NextDeadline() (time.Time, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.state.nextDeadline()
@@ -88,7 +88,7 @@ func (s *Scheduler) NextDeadline() (time.Time, bool) {
 // DeadlineChanged returns a channel that is closed when NextDeadline changes,
 // so that a sleeper can set its timer again. Take the channel before asking for
 // NextDeadline, and no change is missed. It takes constant time.
-func (s *Scheduler) DeadlineChanged() <-chan struct{} {
+func (s *view) DeadlineChanged() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.moved == nil {

@@ -28,7 +28,7 @@ import (
 // has read everything is woken at once by the next event, but sleeps for some
 // milliseconds first where that happens more than 1,000 times a second, or 100,000
 // times for all watchers together.
-func (s *Scheduler) Watch(ctx context.Context, afterSeq uint64) iter.Seq[Event] {
+func (s *view) Watch(ctx context.Context, afterSeq uint64) iter.Seq[Event] {
 	s.mu.Lock()
 	if !s.history.watched {
 		s.history.start(s.durableLocked())
@@ -64,7 +64,7 @@ func (s *Scheduler) Watch(ctx context.Context, afterSeq uint64) iter.Seq[Event] 
 
 // awaitEvents returns when a watcher that has read everything is woken, or when
 // ctx or the scheduler ends. It returns where the watch ends then.
-func (s *Scheduler) awaitEvents(ctx context.Context, w *watcher) (end uint64) {
+func (s *view) awaitEvents(ctx context.Context, w *watcher) (end uint64) {
 	select {
 	case <-w.wake:
 		s.rest(ctx, s.history.pause(w, time.Now()))
@@ -78,7 +78,7 @@ func (s *Scheduler) awaitEvents(ctx context.Context, w *watcher) (end uint64) {
 // catchUp yields to a late watcher what the journal has, up to a Seq. The watcher
 // misses what that does not have any more or cannot read. It reports false if the
 // watcher is to end.
-func (s *Scheduler) catchUp(ctx context.Context, w *watcher, lost uint64, yield func(Event) bool) bool {
+func (s *view) catchUp(ctx context.Context, w *watcher, lost uint64, yield func(Event) bool) bool {
 	if s.cfg.Journal != nil {
 		for e, err := range s.journaled(ctx, w.seen, lost) {
 			if err != nil {
@@ -98,7 +98,7 @@ func (s *Scheduler) catchUp(ctx context.Context, w *watcher, lost uint64, yield 
 
 // journaled yields the events in the journal from a position on, up to the entry
 // of a Seq, which is there. It ends with the first error.
-func (s *Scheduler) journaled(ctx context.Context, from position, until uint64) iter.Seq2[Event, error] {
+func (s *view) journaled(ctx context.Context, from position, until uint64) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		var coder codec.Coder
 		for r, err := range s.cfg.Journal.Records(ctx) {
@@ -134,7 +134,7 @@ func (s *Scheduler) journaled(ctx context.Context, from position, until uint64) 
 }
 
 // rest sleeps unless ctx or the scheduler ends.
-func (s *Scheduler) rest(ctx context.Context, pause time.Duration) {
+func (s *view) rest(ctx context.Context, pause time.Duration) {
 	if pause <= 0 {
 		return
 	}
@@ -147,7 +147,7 @@ func (s *Scheduler) rest(ctx context.Context, pause time.Duration) {
 
 // recorded returns the place after the latest event. Of a scheduler that closes
 // that is after the append under way, which may get through.
-func (s *Scheduler) recorded(ctx context.Context) uint64 {
+func (s *view) recorded(ctx context.Context) uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for s.failure != nil && s.outbox.appending && !s.outbox.abandoned {
