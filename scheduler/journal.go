@@ -3,10 +3,12 @@ package scheduler
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
 	"sync"
+	"time"
 )
 
 // RecordKind tells entries from snapshots.
@@ -99,8 +101,9 @@ type FollowableJournal interface {
 // tests and examples: several schedulers of one process may open it, one
 // after the other or at once. The zero value is empty and ready.
 type MemoryJournal struct {
-	mu    sync.Mutex
-	token uint64
+	mu      sync.Mutex
+	token   uint64
+	changed chan struct{} // closed by the next append; nil while nobody waits
 	memoryRecords
 }
 
@@ -124,17 +127,76 @@ func (j *MemoryJournal) Records(ctx context.Context) iter.Seq2[Record, error] {
 		j.mu.Lock()
 		records := slices.Concat(j.snapshot, j.entries)
 		j.mu.Unlock()
-		for _, r := range records {
-			r.Data = slices.Clone(r.Data)
-			if err := ctx.Err(); err != nil {
-				yield(Record{}, err)
-				return
-			}
-			if !yield(r, nil) {
-				return
-			}
+		if err := yieldCopies(ctx, records, yield); err != nil && !errors.Is(err, errStopped) {
+			yield(Record{}, err)
 		}
 	}
+}
+
+// errStopped: the caller of an iterator has stopped.
+var errStopped = errors.New("stopped")
+
+// yieldCopies returns the error of ctx, which it has not yielded, or errStopped.
+func yieldCopies(ctx context.Context, records []Record, yield func(Record, error) bool) error {
+	for _, r := range records {
+		r.Data = slices.Clone(r.Data)
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if !yield(r, nil) {
+			return errStopped
+		}
+	}
+	return nil
+}
+
+// memoryIdle is how long a follower of a MemoryJournal waits before it looks again
+// though nothing was appended.
+const memoryIdle = time.Second
+
+// Follow implements FollowableJournal. An append wakes it.
+func (j *MemoryJournal) Follow(ctx context.Context, after uint64) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		if err := j.follow(ctx, after, yield); !errors.Is(err, errStopped) {
+			yield(Record{}, err)
+		}
+	}
+}
+
+func (j *MemoryJournal) follow(ctx context.Context, after uint64, yield func(Record, error) bool) error {
+	idle := time.NewTimer(memoryIdle)
+	defer idle.Stop()
+	for {
+		records, last, changed := j.since(after)
+		if last < after {
+			return ErrTruncated
+		}
+		after = last
+		if err := yieldCopies(ctx, append(records, Record{Seq: last, Kind: RecordCurrent}), yield); err != nil {
+			return err
+		}
+		idle.Reset(memoryIdle)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-changed:
+		case <-idle.C:
+		}
+	}
+}
+
+// since returns what somebody lacks who has everything up to a Seq, the last Seq,
+// and what is closed by the next append.
+func (j *MemoryJournal) since(after uint64) (records []Record, last uint64, changed <-chan struct{}) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.changed == nil {
+		j.changed = make(chan struct{})
+	}
+	if len(j.snapshot) > 0 && j.snapshot[0].Seq > after {
+		records = slices.Clone(j.snapshot)
+	}
+	return append(records, j.entries[j.upTo(after):]...), j.last(), j.changed
 }
 
 // Append implements Journal. It keeps copies of the records, forgets what a
@@ -156,6 +218,10 @@ func (j *MemoryJournal) Append(ctx context.Context, token uint64, records []Reco
 		}
 	}
 	j.memoryRecords = kept
+	if j.changed != nil {
+		close(j.changed)
+		j.changed = nil
+	}
 	return nil
 }
 
@@ -195,11 +261,28 @@ func (m *memoryRecords) complete() {
 		return
 	}
 	m.snapshot = parts
-	keep, found := slices.BinarySearchFunc(m.entries, seq, func(e Record, seq uint64) int {
+	m.entries = slices.Clone(m.entries[m.upTo(seq):])
+}
+
+// upTo returns how many of the entries have a Seq that is not greater.
+func (m *memoryRecords) upTo(seq uint64) int {
+	n, found := slices.BinarySearchFunc(m.entries, seq, func(e Record, seq uint64) int {
 		return cmp.Compare(e.Seq, seq)
 	})
 	if found {
-		keep++
+		n++
 	}
-	m.entries = slices.Clone(m.entries[keep:])
+	return n
+}
+
+// last returns the Seq of the last record that counts.
+func (m *memoryRecords) last() uint64 {
+	switch {
+	case len(m.entries) > 0:
+		return m.entries[len(m.entries)-1].Seq
+	case len(m.snapshot) > 0:
+		return m.snapshot[0].Seq
+	default:
+		return 0
+	}
 }

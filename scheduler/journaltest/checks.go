@@ -12,7 +12,7 @@ import (
 )
 
 func checks() []check {
-	return slices.Concat(fencingChecks(), contentChecks(), snapshotChecks(), []check{
+	return slices.Concat(fencingChecks(), contentChecks(), snapshotChecks(), followChecks(), loadChecks(), hostChecks(), []check{
 		{"ContextEnded", "Under a context that has ended, Acquire, Records and Append end with an error, " +
 			"and an append that said so is there as a whole or not at all.", contextEnded},
 		{"HangingAppend", "An append that hangs returns once its context has ended, and says that it failed. What became " +

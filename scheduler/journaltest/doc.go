@@ -13,7 +13,10 @@
 //
 // Each case is a subtest named after the rule that it checks; a failure, and
 // go test -v, print that rule. With [Config.Stall] the kit also has the store stop
-// answering in the middle of an append.
+// answering in the middle of an append; with [Config.Command] it kills and pauses
+// other processes that have the journal open, and with [Config.Cut] it has
+// connections fall silent. A journal that is a [scheduler.FollowableJournal] is
+// followed too.
 //
 // # The contract in short
 //
@@ -27,8 +30,9 @@
 // # Concurrency
 //
 // Run uses its journals from several goroutines at once, as the contract
-// allows; run it with the race detector too. It has no time limits of its own: a
-// call that never returns is stopped by the -timeout of go test.
+// allows; run it with the race detector too. It has no time limits of its own but
+// [Config.TakeOver]: a call that never returns is stopped by the -timeout of go test.
+// It writes up to 60 MB.
 //
 // # What it does not do
 //
