@@ -129,7 +129,7 @@ type faults struct {
 	bindLateStores        bool // rule 15: bind the store that answers
 	voteUnnamed           bool // rule 16: no vote before the own store is named
 	ignoreConfigurationID bool // rule 17: no vote for an older configuration
-	hideConfiguration     bool // rule 17: show it to a candidate that has an older one
+	hideConfiguration     bool // rule 17: who does not stand shows its configuration
 	reconfigUnconfirmed   bool // rule 18: a quorum before a change
 	dropUnknownCandidates bool // rule 19: hear unknown candidates
 	keepOldBindings       bool // rule 19: ask for newer bindings
@@ -280,18 +280,13 @@ func (c *Core) handle(sender int, m *Message) {
 }
 
 // onAnswer handles the answer of a member. A higher term in it ends whatever
-// this node was doing, a reign included; a newer configuration ends a campaign.
+// this node was doing, a reign included.
 func (c *Core) onAnswer(sender int, m *Message) {
 	higher := m.Term > c.hard.Term
 	if higher {
 		c.adopt(m.Term)
 	}
 	switch {
-	case c.role != Leader && c.isNewer(m.Configuration):
-		if c.role != Follower {
-			c.follow()
-		}
-		c.install(m.Configuration)
 	case higher:
 	case m.Kind == HeartbeatAnswer:
 		c.onHeartbeatAnswer(sender, m)
@@ -324,14 +319,14 @@ func (c *Core) follow() {
 
 // resetElection draws the instant at which this node gives its leader up unless
 // it hears from it: a timeout from now, but not before its promise is over. A
-// voter campaigns then, and tries again for as long as there is no leader; a
-// witness, and a member that does not vote, waits for the next leader (rule 6). The
-// window moves back by
-// its own length per step of priority (rule 10).
+// voter campaigns then, or shows its configuration if it does not stand (rule 17),
+// and does so again for as long as there is no leader; a member that does not vote
+// waits for the next leader (rule 6). The window moves back by its own length per
+// step of priority (rule 10).
 func (c *Core) resetElection() {
 	priority := 0
 	switch {
-	case c.isElectable():
+	case c.isVoter():
 		priority = c.hard.Configuration.Members[c.self].Priority
 	case !c.following || c.faults.followForever:
 		c.electionAt = Never
@@ -355,16 +350,11 @@ func (c *Core) message(kind Kind, to string) Message {
 // send queues a message among the effects of the call.
 func (c *Core) send(m Message) { c.out.Messages = append(c.out.Messages, m) }
 
-// answer replies to a request, echoing which one of which process it was. Rule 17:
-// a candidate that is refused is shown a newer configuration than its own.
+// answer replies to a request, echoing which one of which process it was.
 func (c *Core) answer(m *Message, kind Kind, granted bool) {
 	a := c.message(kind, m.From)
 	a.Sequence, a.Asker, a.Granted = m.Sequence, m.Boot, granted
 	a.Abstains = kind == HeartbeatAnswer && c.abstains
-	behind := m.ConfigurationID.Compare(c.hard.Configuration.ConfigurationID) < 0
-	if behind && !granted && kind != HeartbeatAnswer && !c.faults.hideConfiguration {
-		a.Configuration = c.hard.Configuration
-	}
 	c.send(a)
 }
 

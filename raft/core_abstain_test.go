@@ -15,7 +15,8 @@ func TestAbstainingNodeStandsForNobody(t *testing.T) {
 	require.ErrorIs(t, err, ErrUnfit)
 	s.electionAt = s.now
 	s.wait(0)
-	require.Empty(t, s.last.Messages)
+	require.Equal(t, Follower, s.Role())
+	require.Len(t, s.sent(PreVoteRequest), 2, "it shows its configuration")
 	require.Greater(t, s.electionAt, s.now, "it looks again after another timeout")
 
 	s.step(s.from("B", Heartbeat, 1))

@@ -8,7 +8,7 @@ func (c *Core) admit(m *Message) (sender int, ok bool) {
 	dropped := &c.counters.Dropped
 	newer := c.isNewer(m.Configuration)
 	sender, known := c.hard.Configuration.index(m.From)
-	if !known { // Only requests and refused votes carry a configuration.
+	if !known { // Only requests carry a configuration.
 		sender = -1
 		_, known = m.Configuration.Member(m.From)
 		known = known && newer && !c.faults.dropUnknownCandidates
@@ -66,7 +66,7 @@ func (m *Message) wellFormed() bool {
 	case m.Configuration.IsZero():
 		return m.Kind != PreVoteRequest && m.Kind != VoteRequest
 	default:
-		return (m.Kind.isRequest() || m.refusesVote()) && m.Configuration.ConfigurationID == m.ConfigurationID &&
+		return m.Kind.isRequest() && m.Configuration.ConfigurationID == m.ConfigurationID &&
 			m.Configuration.Validate() == nil && m.Configuration.Digest() == m.Digest
 	}
 }
@@ -102,11 +102,6 @@ func (c *Core) isFarAhead(term uint64) bool {
 func (m *Message) mayLackTerm() bool {
 	refusal := !m.Granted && (m.Kind == VoteAnswer || m.Kind == HeartbeatAnswer)
 	return refusal || m.Kind == PreVoteAnswer || m.Kind == Refusal
-}
-
-// refusesVote reports whether the message is a vote or pre-vote that was not given.
-func (m *Message) refusesVote() bool {
-	return !m.Granted && (m.Kind == PreVoteAnswer || m.Kind == VoteAnswer)
 }
 
 // isRequest reports whether a message of this kind may carry a configuration and

@@ -454,9 +454,22 @@ func (c *cluster) cut(left, right string, oneWay bool) {
 
 func (c *cluster) heal() { c.deliver = nil }
 
+// ledBy names the leader, "" if there is none.
+func (c *cluster) ledBy() string {
+	if l := c.leader(); l != nil {
+		return l.cfg.ID
+	}
+	return ""
+}
+
 // isolate cuts one server off.
-func (c *cluster) isolate(id string) {
-	c.deliver = func(m Message) (time.Duration, bool) { return ms, m.From != id && m.To != id }
+func (c *cluster) isolate(id string) { c.isolateAll(id) }
+
+// isolateAll cuts each of these servers off, from each other too.
+func (c *cluster) isolateAll(ids string) {
+	c.deliver = func(m Message) (time.Duration, bool) {
+		return ms, !strings.Contains(ids, m.From) && !strings.Contains(ids, m.To)
+	}
 }
 
 // sentSince returns the messages of a kind sent after the first n of all.

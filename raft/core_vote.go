@@ -69,17 +69,32 @@ func (c *Core) mayCampaign() error {
 	}
 }
 
-// preCampaign asks whether a campaign could succeed, which changes nothing on
-// anybody else. Rule 6: it forgets the leader, but not the promise.
+// preCampaign asks whether a campaign could succeed. Rule 6: it forgets the
+// leader, but not the promise.
 func (c *Core) preCampaign() {
 	c.follow()
 	c.resetElection()
 	if c.mayCampaign() != nil {
+		c.showConfiguration()
 		return
 	}
 	c.role = PreCandidate
 	c.counters.PreCampaigns++
 	c.ask(0, "")
+}
+
+// showConfiguration asks for pre-votes that this node makes no use of. Rule 17: a
+// voter that does not stand may be the only one alive that knows the newest
+// configuration, and who may lead may not even know that it is a voter.
+func (c *Core) showConfiguration() {
+	stands := c.isElectable() && !c.abstains
+	if !c.isVoter() || stands || c.hard.Term+1 >= termLimit || c.faults.hideConfiguration {
+		return
+	}
+	c.sequence++
+	c.campaign = campaign{sequence: c.sequence}
+	c.campaign.granted.add(c.self)
+	c.request(PreVoteRequest, c.hard.Term+1)
 }
 
 // elect asks for the votes of the next term, beginning with this node's own,
@@ -109,31 +124,31 @@ func (c *Core) ask(transfer uint64, predecessor string) {
 	c.sequence++
 	c.campaign = campaign{sequence: c.sequence, sentAt: c.now, transfer: transfer, predecessor: predecessor}
 	c.campaign.granted.add(c.self)
-	c.scheduleRetry()
-	c.request()
+	c.put()
 	c.tally()
 }
 
 // retry asks silent voters again, with the same sequence number (rule 9).
 func (c *Core) retry() {
 	c.campaign.retries++
-	c.scheduleRetry()
-	c.request()
+	c.put()
 }
 
-func (c *Core) scheduleRetry() {
+// put puts the question of the campaign, and says when to put it again.
+func (c *Core) put() {
 	c.campaign.retryAt = Never
 	if c.campaign.retries < c.cfg.MaxRetries {
 		c.campaign.retryAt = c.now + c.cfg.HeartbeatInterval
 	}
+	if c.role == PreCandidate {
+		c.request(PreVoteRequest, c.hard.Term+1)
+	} else {
+		c.request(VoteRequest, c.hard.Term)
+	}
 }
 
 // request sends the question to the voters that have not answered it.
-func (c *Core) request() {
-	kind, term := VoteRequest, c.hard.Term
-	if c.role == PreCandidate {
-		kind, term = PreVoteRequest, c.hard.Term+1
-	}
+func (c *Core) request(kind Kind, term uint64) {
 	answered := c.campaign.granted | c.campaign.refused
 	for i, to := range c.hard.Configuration.Members {
 		if !to.Voter || answered.has(i) {
@@ -148,11 +163,14 @@ func (c *Core) request() {
 	}
 }
 
-// onPreVoteRequest says how this node would vote, and changes nothing. A
-// refusal carries its term, in case that is higher (rule 6).
+// onPreVoteRequest says how this node would vote. A refusal carries its term, in
+// case that is higher (rule 6).
 func (c *Core) onPreVoteRequest(m *Message) {
 	if c.reigns() {
 		return // Rule 1: it helps nobody else.
+	}
+	if c.free(m.From, 0) {
+		c.takeIn(m.Configuration)
 	}
 	granted := m.Term > c.hard.Term && c.free(m.From, 0) && c.eligible(m)
 	c.answer(m, PreVoteAnswer, granted)
@@ -200,6 +218,22 @@ func (c *Core) grant(m *Message) {
 	c.counters.Grants++
 	c.resetElection()
 	c.answer(m, VoteAnswer, true)
+}
+
+// takeIn makes a newer configuration this node's own, which ends its campaign, and
+// with it the term in which it was made. A node that knows none waits for a
+// leader's: to it any looks newer (see mayVote).
+func (c *Core) takeIn(o Configuration) {
+	if !c.isNewer(o) || c.hard.Configuration.IsZero() || c.role == Leader || c.faults.hideConfiguration {
+		return
+	}
+	if o.Term > c.hard.Term {
+		c.adopt(o.Term)
+	}
+	if c.role != Follower {
+		c.follow()
+	}
+	c.install(o)
 }
 
 // eligible reports whether a candidate may lead as far as this node knows:

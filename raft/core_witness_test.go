@@ -25,7 +25,7 @@ func TestWitnessNeverStands(t *testing.T) {
 		s.wait(time.Second)
 		require.Equal(t, witness, s.Role() == Follower)
 		require.Empty(t, s.Leader(), "it forgets a silent leader")
-		require.Equal(t, witness, s.Deadline() == Never)
+		require.Equal(t, witness, len(s.sent(PreVoteRequest)) > 0 && s.Counters().PreCampaigns == 0, "it shows its configuration")
 		require.Equal(t, !witness, s.standsAt(s.now+time.Hour))
 
 		_, err := s.Campaign(s.now)
@@ -141,9 +141,9 @@ func TestWitnessIsAddedAndMadeAMember(t *testing.T) {
 }
 
 // Rule 17: the leader A has shown its configuration to C alone and dies. B has an
-// older one, for which C does not vote, and C cannot lead. C shows it to B, whom it
-// refuses, and then B wins. So it goes where C is no witness but unfit.
-func TestRefusedCandidateIsShownTheConfiguration(t *testing.T) {
+// older one, for which C does not vote, and C cannot lead. C shows it to B, and then
+// B wins. So it goes where C is no witness but unfit.
+func TestWhoDoesNotStandShowsTheConfiguration(t *testing.T) {
 	led := func(members []Member, unfit, off bool) string {
 		c := newClusterOf(t, 1, members...)
 		c.electThat("A")
@@ -159,10 +159,7 @@ func TestRefusedCandidateIsShownTheConfiguration(t *testing.T) {
 		c.server("A").crash()
 		c.heal()
 		c.run(20 * 300 * ms)
-		if l := c.leader(); l != nil {
-			return l.cfg.ID
-		}
-		return ""
+		return c.ledBy()
 	}
 	require.Equal(t, "B", led(withWitness(3), false, false))
 	require.Empty(t, led(withWitness(3), false, true), "this test can fail")
@@ -170,46 +167,78 @@ func TestRefusedCandidateIsShownTheConfiguration(t *testing.T) {
 	require.Empty(t, led(voters(3), true, true), "this test can fail")
 }
 
-// A refusal shows the configuration only to a candidate that has an older one, and
-// one that is no candidate any more takes it in all the same; a leader does not.
-func TestConfigurationInARefusedVote(t *testing.T) {
-	s := newSolo(t, 3)
-	older := s.hard.Configuration
-	next := older.Clone()
-	next.Version++
-	s.install(next)
-	for _, kind := range []Kind{PreVoteRequest, VoteRequest} {
-		m := s.from("B", kind, 3)
-		m.ConfigurationID, m.Configuration, m.Digest = older.ConfigurationID, older, older.Digest()
-		s.step(m)
-		require.Equal(t, next, s.sent(kind + 1)[0].Configuration)
-		s.step(s.from("B", kind, 1)) // Too late a term, but the same configuration.
-		require.Zero(t, s.sent(kind + 1)[0].Configuration)
+// Rule 17: A promotes D, which does not hear of it, and removes B, and then dies.
+// The witness C alone knows that D may lead now. D asks nobody, since it does not
+// know that it votes.
+func TestPromotedMemberLearnsOfIt(t *testing.T) {
+	led := func(off bool) string {
+		c := newClusterOf(t, 1, withWitness(3)...)
+		c.electThat("A")
+		joiner := testConfig("D")
+		joiner.Start = Join()
+		c.add(joiner, 1)
+		c.server("C").core.faults.hideConfiguration = off
+		remove := func(l *Core) change { return func(now tick) (Effects, error) { return l.RemoveMember(now, "B") } }
+		c.changeMember(func(l *Core) change {
+			return func(now tick) (Effects, error) { return l.AddMember(now, Member{ID: "D"}) }
+		})
+		c.run(200 * ms)
+		c.cut("ABC", "D", false)
+		a := c.leader()
+		require.NoError(t, a.try(func(now tick) (Effects, error) { return a.core.Promote(now, "D") }))
+		c.run(200 * ms)
+		c.changeMember(remove)
+		require.False(t, c.server("D").core.isVoter())
+		c.server("A").crash()
+		c.server("B").crash()
+		c.heal()
+		c.run(20 * 300 * ms)
+		return c.ledBy()
 	}
+	require.Equal(t, "D", led(false))
+	require.Empty(t, led(true), "this test can fail")
+}
 
-	for _, role := range []Role{Follower, PreCandidate, Candidate, Leader} {
-		s = newSolo(t, 3)
-		a := s.from("B", VoteAnswer, 1)
-		switch role {
-		case Follower:
-			s.step(s.from("C", Heartbeat, 1))
-		case PreCandidate:
-			s.electionAt = s.now
-			s.wait(0)
-		case Candidate:
-			s.campaignNow()
-		default:
-			s.win()
-		}
-		require.Equal(t, role, s.Role())
-		a.Configuration, a.ConfigurationID, a.Digest = next, next.ConfigurationID, next.Digest()
-		s.step(a)
-		require.Equal(t, role != Leader, s.hard.Configuration.Equal(next))
-		require.Equal(t, role != Leader, s.last.Save)
-		require.Equal(t, role == Leader, s.Role() == Leader)
-		require.Equal(t, role == Follower, s.Leader() == "C", "a leader that is heard stays known")
+// What a pre-vote shows is taken in by who is free, in whatever role but a
+// leader's, and with it the term in which it was made, which may be ahead of the
+// receiver's.
+func TestConfigurationOfAPreVote(t *testing.T) {
+	tests := []struct {
+		name  string
+		be    func(s *solo)
+		taken bool
+	}{
+		{"follower", func(*solo) {}, true},
+		{"follower of a leader that is heard", func(s *solo) { s.step(s.from("C", Heartbeat, 1)) }, false},
+		{"pre-candidate", func(s *solo) { s.electionAt = s.now; s.wait(0) }, true},
+		{"candidate, bound to itself", (*solo).campaignNow, false},
+		{"candidate", func(s *solo) { s.campaignNow(); s.promise, s.electionAt = promise{}, Never }, true},
+		{"leader that waits for its reign", (*solo).win, false},
+		{"leader in its reign", func(s *solo) { s.win(); s.confirm() }, false},
+		{"knows no configuration", func(s *solo) { s.hard.Configuration = Configuration{} }, false},
 	}
-	a := s.from("B", VoteAnswer, 1)
-	a.Granted, a.Configuration = true, s.hard.Configuration
-	require.False(t, a.wellFormed(), "a vote that is given needs none")
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := newSolo(t, 3)
+			next := s.hard.Configuration.Clone()
+			next.Term, next.Version = 4, next.Version+1
+			test.be(s)
+			m := s.from("B", PreVoteRequest, 5)
+			m.Configuration, m.ConfigurationID, m.Digest = next, next.ConfigurationID, next.Digest()
+			s.step(m)
+			require.Equal(t, test.taken, s.hard.Configuration.Equal(next))
+			if !test.taken {
+				return
+			}
+			require.True(t, s.last.Save)
+			require.Equal(t, Follower, s.Role())
+			require.Equal(t, uint64(4), s.Term())
+			require.Equal(t, next.ConfigurationID, s.sent(PreVoteAnswer)[0].ConfigurationID)
+			require.True(t, s.sent(PreVoteAnswer)[0].wellFormed())
+			s.unchanged(m)
+		})
+	}
+	m := newSolo(t, 3).from("B", VoteAnswer, 1)
+	m.Configuration = newSolo(t, 3).hard.Configuration
+	require.False(t, m.wellFormed(), "an answer has none")
 }

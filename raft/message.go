@@ -150,8 +150,7 @@ type Message struct {
 	Digest          uint64
 	// Configuration is that configuration itself: always in a VoteRequest and
 	// PreVoteRequest, in a Heartbeat only for a member that showed an older one
-	// (rule 19), in a vote that is refused to a candidate with an older one
-	// (rule 17), else zero.
+	// (rule 19), else zero.
 	Configuration Configuration
 	// Last is the end of the sender's log, in vote requests.
 	Last Position
