@@ -75,7 +75,7 @@ func (s *view) lookShared(look func(*state) error) (done bool, err error) {
 // dueLocked reports whether something falls due by a reading of the host's clock.
 func (s *view) dueLocked(reading time.Time) bool {
 	due, ok := s.state.nextDeadline()
-	if !ok {
+	if !ok || s.follows {
 		return false
 	}
 	clock := s.clock // which stays as it is
@@ -139,9 +139,9 @@ const lastSecond = 253402300799
 
 // advanceLocked brings the state to where a reading of the host's clock brings
 // it. If something falls due on the way, that is an entry of its own, whose
-// events it returns.
+// events it returns. A follower stays where its journal has brought it.
 func (s *view) advanceLocked(reading time.Time, wanted bool) ([]Event, error) {
-	if s.failure != nil {
+	if s.failure != nil || s.follows {
 		return nil, s.failure
 	}
 	present := reading
@@ -192,17 +192,19 @@ func (s *view) settleLocked(ctx context.Context, seq uint64, err error) error {
 // outbox is what has been applied and is not durable yet: entries for the journal,
 // and their events for hooks and watchers.
 type outbox struct {
-	pending   []entry       // to be appended, in order
-	events    []Event       // of the pending entries, in order
-	last      uint64        // Seq of the last entry that ever was pending
-	durable   uint64        // Seq up to which pending entries are durable
-	appending bool          // somebody writes the journal
-	since     time.Time     // by the host's clock; zero while nobody does
-	snapshots int           // checkpoints that are being written
-	appended  chan struct{} // closed when either of them ends; nil while nobody waits
-	waiting   int           // who waits for that
-	calls     int           // that wait until what they saw is durable
-	abandoned bool          // Close has given up waiting for that
+	pending    []entry   // to be appended, in order
+	events     []Event   // of the pending entries, in order
+	last       uint64    // Seq of the last entry that ever was pending
+	durable    uint64    // Seq up to which pending entries are durable
+	appending  bool      // somebody writes the journal
+	since      time.Time // by the host's clock; zero while nobody does
+	snapshots  int       // checkpoints that are being written
+	checkpoint CheckpointStats
+	skipped    CheckpointStats // when the last checkpoint failed
+	appended   chan struct{}   // closed when either of them ends; nil while nobody waits
+	waiting    int             // who waits for that
+	calls      int             // that wait until what they saw is durable
+	abandoned  bool            // Close has given up waiting for that
 }
 
 // appendLeftLocked appends what callers have left that gave up: it must not
@@ -312,6 +314,7 @@ func (s *view) appendPendingLocked() {
 	s.outbox.pending, s.outbox.events = nil, nil
 	if s.writeLocked(entries) && !s.outbox.abandoned {
 		s.outbox.durable = entries[len(entries)-1].seq
+		s.countEntriesLocked(len(entries), s.writer.written)
 		s.publishLocked(events)
 	}
 }
@@ -350,7 +353,9 @@ func (s *view) wakeAppendedLocked() {
 
 func (s *view) encodeAndAppend(entries []entry) error {
 	err := s.appendRecords(s.lifetime, s.writer.encode(entries))
+	written := len(s.writer.data)
 	s.writer.reset()
+	s.writer.written = written
 	return err
 }
 
@@ -359,6 +364,7 @@ type entryWriter struct {
 	coder   codec.Coder
 	data    []byte
 	records []Record
+	written int // bytes of the latest append
 }
 
 // mostKept is how much memory waits for the next entries.

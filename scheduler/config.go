@@ -50,6 +50,13 @@ type Config struct {
 	// Release can be told from one of a wrong ID. 0 is off. Fewer are remembered
 	// if they are longer than 256 bytes on average.
 	RememberReleased int
+	// CheckpointEntries is after how many entries Run appends a checkpoint, so that a
+	// replay never has to read many more. 0 is no limit.
+	CheckpointEntries int
+	// CheckpointBytes is after how many bytes of entries it does. 0 is as many as the
+	// last checkpoint has, but at least 4 MiB: so a checkpoint costs no more than the
+	// entries did, however large the state is.
+	CheckpointBytes int64
 
 	engine index.Engine // of benchmarks
 }
@@ -66,12 +73,18 @@ func (c Config) validate() error {
 			})
 		}
 	}
-	if c.RememberReleased < 0 {
-		errs = append(errs, &placement.InvalidError{
-			Field: "rememberReleased", Value: fmt.Sprint(c.RememberReleased), Reason: "negative",
-		})
-	}
+	errs = append(errs,
+		notNegative("rememberReleased", int64(c.RememberReleased)),
+		notNegative("checkpointEntries", int64(c.CheckpointEntries)),
+		notNegative("checkpointBytes", c.CheckpointBytes))
 	return errors.Join(errs...)
+}
+
+func notNegative(field string, n int64) error {
+	if n < 0 {
+		return &placement.InvalidError{Field: field, Value: fmt.Sprint(n), Reason: "negative"}
+	}
+	return nil
 }
 
 // validateJournal holds the one of New and Open that is called to the journal.

@@ -271,6 +271,7 @@ func firstUndone(name string) bool {
 func TestEveryCallIsCosted(t *testing.T) {
 	known := map[string]string{
 		"Checkpoint":         "writes what WriteSnapshot writes",
+		"Run":                "sweeps and appends checkpoints",
 		"Close":              "ends all",
 		"DeadlineChanged":    "returns a channel",
 		"ExplainReservation": "is Reserve that makes nothing, and looks at every node",

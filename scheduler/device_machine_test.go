@@ -325,7 +325,7 @@ func (m *deviceMachine) check(t *rapid.T) {
 		}
 	}
 	require.NoError(t, m.s.VerifyQuota(t.Context()))
-	m.follower.check(t, m.s, m.journal)
+	m.follower.check(t, m.s)
 }
 
 // clear takes everything back and asserts that nothing is left of it.

@@ -92,6 +92,10 @@
 // One that is damaged or of a later version is a [FormatError], and nothing is
 // skipped.
 //
+// [Scheduler.Run] appends checkpoints in time: after [Config.CheckpointEntries] or
+// CheckpointBytes, and if neither is set, as soon as the entries are longer than the
+// last snapshot.
+//
 // [Scheduler.WriteSnapshot] writes a backup, with or without a journal, and
 // [Restore] continues from it, in a journal of another store if you like.
 //
@@ -116,6 +120,18 @@
 // [MemoryJournal] in this process, for tests. A journal in a database that a
 // service already has takes three short methods: see examples/journals for SQL,
 // etcd and hashicorp/raft, and scheduler/journaltest for the suite that tests them.
+//
+// # Following
+//
+// A [Follower] shows the state in a journal that another scheduler writes. [Follow]
+// reads the journal without acquiring it, so it deposes nobody; [Follower.Run]
+// keeps up with what is appended. A follower answers every read of a scheduler, and
+// [Follower.Position] says as of when.
+//
+// It is also a standby: [Follower.Promote] acquires the journal, reads what has been
+// appended since, and returns the scheduler that goes on from there, whatever the
+// size of the state. A scheduler that was fenced or has failed is thrown away, and
+// its host follows anew. Package scheduler/replica does all of that.
 //
 // # Quota
 //
@@ -147,8 +163,9 @@
 //
 // Deadlines (an eviction, the end of a Duration, of a reservation or of a burst)
 // fall due at their own instants and in order, at the start of the next call or in
-// [Scheduler.Sweep]. [Scheduler.NextDeadline] and [Scheduler.DeadlineChanged] say
-// when to call it. Nothing runs in the background.
+// [Scheduler.Sweep]. [Scheduler.Run] calls it in time; [Scheduler.NextDeadline] and
+// [Scheduler.DeadlineChanged] are for hosts with a loop of their own. Nothing runs in
+// the background. On a follower nothing falls due before its journal says so.
 //
 // # Lost nodes
 //

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"context"
+	"io"
 	"regexp"
 	"strings"
 	"sync"
@@ -112,7 +113,12 @@ func allocate(t testHelper, s *Scheduler, nodeID string, req placement.Request) 
 	require.NoError(t, err)
 }
 
-func snapshot(t testHelper, s *Scheduler) string {
+// snapshots is a scheduler or a follower.
+type snapshots interface {
+	WriteSnapshot(ctx context.Context, w io.Writer) error
+}
+
+func snapshot(t testHelper, s snapshots) string {
 	t.Helper()
 	var b strings.Builder
 	require.NoError(t, s.WriteSnapshot(context.Background(), &b))

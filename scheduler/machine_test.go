@@ -42,7 +42,7 @@ func newMachine(t *rapid.T) *machine {
 		clock: newClock(), journal: new(MemoryJournal),
 		model: make(map[string]modelInstance), nodes: make(map[string]bool), shrunk: make(map[string]bool),
 	}
-	m.mirror, m.follower = newMirror(), newFollower(m.config())
+	m.mirror, m.follower = newMirror(), newFollower(t, m.config())
 	var err error
 	m.s, err = Open(t.Context(), m.config())
 	require.NoError(t, err)
@@ -330,7 +330,7 @@ func (m *machine) check(t *rapid.T) {
 	require.NoError(t, m.s.VerifyQuota(t.Context()))
 	m.mirror.check(t, m.s)
 	require.Equal(t, m.s.state.seq, m.mirror.seq, "every entry has an event")
-	m.follower.check(t, m.s, m.journal)
+	m.follower.check(t, m.s)
 	m.checkJournaled(t)
 	for _, n := range listed(t, m.s.Nodes) {
 		want := stale[n.ID]
@@ -390,10 +390,15 @@ func (m *machine) reopen(t *rapid.T) {
 		require.NoError(t, m.s.Checkpoint(t.Context()))
 		m.checkpoint = m.s.Version()
 	}
-	next, err := Open(t.Context(), m.config())
-	require.NoError(t, err)
-	require.Equal(t, before, snapshot(t, next))
-	m.s = next
+	if rapid.Bool().Draw(t, "promote") {
+		m.s = m.follower.promote(t, m.config())
+		m.follower = newFollower(t, m.config())
+	} else {
+		next, err := Open(t.Context(), m.config())
+		require.NoError(t, err)
+		m.s = next
+	}
+	require.Equal(t, before, snapshot(t, m.s))
 }
 
 func machineActions(t *rapid.T) {

@@ -84,19 +84,54 @@ func (m *mirror) check(t *rapid.T, s *Scheduler) {
 	require.False(t, m.skipped, "a gap in Seq, of which nothing was missed")
 }
 
-// follower replays a journal while another scheduler writes it.
-type follower struct{ replayer }
+// follower follows the journal of a scheduler that somebody else drives.
+type follower struct{ *Follower }
 
-func newFollower(cfg Config) *follower { return &follower{replayer{cfg: cfg, st: newState(cfg)}} }
-
-// check asserts that the follower arrives at the same state, byte for byte.
-func (f *follower) check(t *rapid.T, s *Scheduler, journal Journal) {
-	want := snapshot(t, s)
-	for r, err := range journal.Records(t.Context()) {
-		require.NoError(t, err)
-		if r.Seq > f.st.seq {
-			require.NoError(t, f.replay(r))
-		}
+func newFollower(t *rapid.T, cfg Config) *follower {
+	if rapid.Bool().Draw(t, "polled") {
+		cfg.Journal = polled{cfg.Journal}
 	}
-	require.Equal(t, want, f.st.snapshot(t), "what follows from the journal")
+	f, err := Follow(t.Context(), cfg)
+	require.NoError(t, err)
+	return &follower{f}
+}
+
+// polled is a journal without Follow.
+type polled struct{ Journal }
+
+// check asserts that the follower arrives at the same state, byte for byte. Now and
+// then it reads nothing.
+func (f *follower) check(t *rapid.T, s *Scheduler) {
+	if rapid.IntRange(0, 3).Draw(t, "lags") == 0 {
+		return
+	}
+	want := snapshot(t, s)
+	require.NoError(t, f.readOn(t.Context(), true))
+	require.Equal(t, want, snapshot(t, f), "what follows from the journal")
+	require.Equal(t, s.Version(), f.Position().Seq)
+}
+
+// promote has the follower take over from wherever it is, and asserts that it
+// arrives where Open does.
+func (f *follower) promote(t *rapid.T, cfg Config) *Scheduler {
+	copied := cfg
+	copied.Journal, copied.Hooks = journalOf(t, cfg.Journal), Hooks{}
+	want, err := Open(t.Context(), copied)
+	require.NoError(t, err)
+	promoted, err := f.Promote(t.Context(), 0)
+	require.NoError(t, err)
+	require.Equal(t, snapshot(t, want), snapshot(t, promoted))
+	return promoted
+}
+
+// journalOf returns a journal with the same records.
+func journalOf(t testHelper, j Journal) *MemoryJournal {
+	t.Helper()
+	copied := new(MemoryJournal)
+	require.NoError(t, copied.Acquire(t.Context(), 1))
+	for r, err := range j.Records(t.Context()) {
+		require.NoError(t, err)
+		require.NoError(t, copied.Append(t.Context(), 1, []Record{r}))
+	}
+	return copied
 }

@@ -31,7 +31,8 @@ func newScheduler(cfg Config) *Scheduler {
 	lifetime, end := context.WithCancel(context.Background())
 	return &Scheduler{view{
 		cfg: cfg, lifetime: lifetime, end: end,
-		done: make(chan struct{}), capturing: make(chan struct{}, 1), streaming: make(chan struct{}, 1),
+		done: make(chan struct{}), overdue: make(chan struct{}, 1),
+		capturing: make(chan struct{}, 1), streaming: make(chan struct{}, 1),
 		state: newState(cfg), hooks: hookQueue{hook: cfg.Hooks.Event},
 		history: history{watched: cfg.Hooks.Event != nil},
 	}}
@@ -51,7 +52,8 @@ func Open(ctx context.Context, cfg Config) (*Scheduler, error) {
 	mix := cfg.Workload
 	cfg.Workload = nil // in the journal, if anywhere
 	s := newScheduler(cfg)
-	if err := s.acquire(ctx); err != nil {
+	var err error
+	if s.token, err = acquire(ctx, cfg.Journal, cfg.Token); err != nil {
 		return nil, err
 	}
 	if err := s.replay(ctx); err != nil {
@@ -84,25 +86,24 @@ func (s *Scheduler) replay(ctx context.Context) error {
 	if err := p.end(); err != nil {
 		return err
 	}
-	s.begin(p.st)
+	s.begin(&p)
 	return nil
 }
 
-// acquire takes the journal under the configured token, or under the highest
-// that it has seen plus one.
-func (s *view) acquire(ctx context.Context) error {
-	s.token = s.cfg.Token
-	if s.token != 0 {
-		return s.cfg.Journal.Acquire(ctx, s.token)
+// acquire takes a journal under a token, or for token 0 under the highest that it
+// has seen plus one, and returns that.
+func acquire(ctx context.Context, j Journal, token uint64) (uint64, error) {
+	if token != 0 {
+		return token, j.Acquire(ctx, token)
 	}
 	for {
-		s.token++
-		err := s.cfg.Journal.Acquire(ctx, s.token)
+		token++
+		err := j.Acquire(ctx, token)
 		var fenced *FencedError
 		if !errors.As(err, &fenced) || fenced.Highest == math.MaxUint64 {
-			return err
+			return token, err
 		}
-		s.token = max(s.token, fenced.Highest)
+		token = max(token, fenced.Highest)
 	}
 }
 

@@ -55,26 +55,6 @@ func (h *told) heard() (events []string, moved bool) {
 	return slices.Clone(h.events), h.moved
 }
 
-// sleep runs what a host runs to be told in time, until ctx ends.
-func sleep(ctx context.Context, s *Scheduler) error {
-	for {
-		changed := s.DeadlineChanged()
-		var due <-chan time.Time
-		if next, ok := s.NextDeadline(); ok {
-			due = time.After(time.Until(next))
-		}
-		select {
-		case <-due:
-			if _, err := s.Sweep(ctx); err != nil {
-				return err
-			}
-		case <-changed:
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
 // timedCall draws a call whose outcome depends on time. On a grid of ten
 // seconds many instants coincide.
 func timedCall(ctx context.Context, g *rand.Rand) func(*Scheduler) error {
@@ -159,7 +139,7 @@ func sleeperAgrees(t *testing.T, seed uint64) {
 
 	ctx, end := context.WithCancel(t.Context())
 	finished := make(chan error)
-	go func() { finished <- sleep(ctx, awake) }()
+	go func() { finished <- awake.Run(ctx) }()
 	defer func() { end(); require.NoError(t, <-finished) }()
 	for range 20 {
 		time.Sleep(time.Duration(g.IntN(4)) * 10 * time.Second)

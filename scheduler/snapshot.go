@@ -38,30 +38,39 @@ func (s *Scheduler) Checkpoint(ctx context.Context) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	defer context.AfterFunc(s.lifetime, end)()
-	if err := s.beginCheckpoint(); err != nil {
+	before, err := s.beginCheckpoint()
+	if err != nil {
 		return err
 	}
-	err := s.stream(ctx, func(r Record) error { return s.appendRecords(ctx, []Record{r}) })
-	s.endCheckpoint(err)
+	bytes := int64(0)
+	err = s.stream(ctx, func(r Record) error {
+		bytes += int64(len(r.Data))
+		return s.appendRecords(ctx, []Record{r})
+	})
+	s.endCheckpoint(before, bytes, err)
 	s.hooks.drain()
 	return err
 }
 
-// beginCheckpoint makes Close wait until endCheckpoint.
-func (s *Scheduler) beginCheckpoint() error {
+// beginCheckpoint makes Close wait until endCheckpoint. It returns what a replay
+// has to read without the checkpoint.
+func (s *Scheduler) beginCheckpoint() (CheckpointStats, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.failure == nil {
 		s.outbox.snapshots++
 	}
-	return s.failure
+	return s.outbox.checkpoint, s.failure
 }
 
 // endCheckpoint closes the scheduler if it was fenced.
-func (s *Scheduler) endCheckpoint(err error) {
+func (s *Scheduler) endCheckpoint(before CheckpointStats, bytes int64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if errors.Is(err, ErrFenced) {
+	switch {
+	case err == nil:
+		s.countSnapshotLocked(before, bytes)
+	case errors.Is(err, ErrFenced):
 		s.failLocked(err)
 	}
 	s.outbox.snapshots--

@@ -111,7 +111,7 @@ func Restore(ctx context.Context, cfg Config, r io.Reader) (*Scheduler, error) {
 			return nil, err
 		}
 	}
-	s.begin(p.st)
+	s.begin(&p)
 	if err := s.outgrow(ctx); err != nil {
 		return nil, err
 	}
@@ -119,8 +119,8 @@ func Restore(ctx context.Context, cfg Config, r io.Reader) (*Scheduler, error) {
 }
 
 // acquireEmpty acquires a journal that must be empty.
-func (s *Scheduler) acquireEmpty(ctx context.Context) error {
-	if err := s.acquire(ctx); err != nil {
+func (s *Scheduler) acquireEmpty(ctx context.Context) (err error) {
+	if s.token, err = acquire(ctx, s.cfg.Journal, s.cfg.Token); err != nil {
 		return err
 	}
 	for _, err := range s.cfg.Journal.Records(ctx) {
@@ -149,9 +149,10 @@ func (s *Scheduler) outgrow(ctx context.Context) error {
 }
 
 // begin takes a state that was replayed, at whose time the clock goes on.
-func (s *view) begin(st *state) {
+func (s *view) begin(p *replayer) {
+	st := p.st
 	s.state = st
-	s.outbox.last, s.outbox.durable = st.seq, st.seq
+	s.outbox.last, s.outbox.durable, s.outbox.checkpoint = st.seq, st.seq, p.read
 	s.history.lost = st.seq
 	s.now, s.clock = st.now, statetime.At(st.now)
 }

@@ -15,6 +15,8 @@ type replayer struct {
 	st        *state
 	coder     codec.Coder
 	restoring *restorer // from a snapshot of which parts are missing, or nil
+	latest    *entry    // that was replayed
+	read      CheckpointStats
 
 	// classes of rules that were found valid, which the coder shares
 	classes map[*placement.Request]*index.Class
@@ -67,6 +69,9 @@ func (p *replayer) entry(r Record) error {
 	if err := p.st.replayEntry(e); err != nil {
 		return &FormatError{r.Seq, err.Error()}
 	}
+	p.latest = e
+	p.read.Entries++
+	p.read.Bytes += int64(len(r.Data))
 	for _, c := range e.changes {
 		if placed, ok := c.(*Placed); ok && placed.class == nil {
 			p.learn(placed)
@@ -118,6 +123,7 @@ func (p *replayer) snapshot(r Record) error {
 		}
 		return nil
 	})
+	restored.bytes += int64(len(r.Data))
 	if err != nil || r.Kind == RecordSnapshotPart {
 		return err
 	}
@@ -125,5 +131,6 @@ func (p *replayer) snapshot(r Record) error {
 		return &FormatError{r.Seq, err.Error()}
 	}
 	p.st, p.restoring, p.classes = restored.st, nil, nil
+	p.read = CheckpointStats{Snapshot: restored.bytes}
 	return nil
 }

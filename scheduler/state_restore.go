@@ -15,6 +15,7 @@ import (
 type restorer struct {
 	st      *state
 	seq     uint64 // of the snapshot's record
+	bytes   int64  // that were read of it
 	parts   partReader
 	node    *node // the latest, on which instances come
 	classes []*index.Class

@@ -19,6 +19,8 @@ type Stats struct {
 	// Nodes and Allocations on the books; Stale are replaced generations
 	// among them that still hold capacity.
 	Nodes, Allocations, Stale int
+	// Checkpoint tells how much a replay of the journal has to read.
+	Checkpoint CheckpointStats
 	// Search tells how decisions were found.
 	Search SearchStats
 }
@@ -68,6 +70,7 @@ func (s *view) Stats() Stats {
 		Version: s.state.seq, Durable: s.durableLocked(),
 		Appending: s.outbox.since, Waiting: s.outbox.calls, Closed: s.failure,
 		Nodes: len(s.state.nodes), Allocations: len(s.state.allocations) + s.state.replaced, Stale: s.state.replaced,
-		Search: SearchStats(s.state.index.Stats()),
+		Checkpoint: s.outbox.checkpoint,
+		Search:     SearchStats(s.state.index.Stats()),
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 // view is a state with all that reads it, and with all that has to happen before
 // somebody may see it: deadlines fall due and entries become durable. A Scheduler
-// adds the calls that change the state.
+// adds the calls that change the state, a Follower follows a journal.
 type view struct {
 	cfg      Config // copied, never written back
 	token    uint64
@@ -23,7 +23,10 @@ type view struct {
 	writer    entryWriter   // of the one who appends entries
 	streaming chan struct{} // holds a value while a snapshot is written, likewise
 
+	overdue chan struct{} // gets a value when a checkpoint is due
+
 	mu       mutex // guards all below
+	follows  bool  // a journal that somebody else writes: nothing changes here
 	state    *state
 	scratch  scratch
 	clock    statetime.Clock
