@@ -2,17 +2,26 @@ package main
 
 import "github.com/rads-project/constellation/placement"
 
-// share is how much of the cluster is allocated, in per cent.
-type share struct {
-	gpu, cpu float64
+// share is how much of the cluster is allocated, in per cent of each dimension that
+// it has some of.
+type share map[placement.ResourceName]float64
+
+// shareOf returns which share of the total is used.
+func shareOf(used, total placement.Resources) share {
+	s := make(share)
+	for name, amount := range total.All() {
+		if amount > 0 {
+			s[name] = percent(used.Amount(name), amount)
+		}
+	}
+	return s
 }
 
-// amount returns the share of one dimension, GPU or CPU.
-func (s share) amount(name placement.ResourceName) float64 {
-	if name == placement.NameGPU {
-		return s.gpu
+// add adds a share divided by n.
+func (s share) add(other share, n int) {
+	for name, percent := range other {
+		s[name] += percent / float64(n)
 	}
-	return s.cpu
 }
 
 // curve is the allocation while work arrives. Its element n is the mean of
@@ -25,25 +34,26 @@ type mean struct {
 }
 
 func (m mean) value() share {
-	return share{m.sum.gpu / float64(m.count), m.sum.cpu / float64(m.count)}
+	value := make(share, len(m.sum))
+	value.add(m.sum, m.count)
+	return value
 }
 
 // add enters what is allocated when percent has arrived. It takes time and
 // memory linear in percent.
 func (c *curve) add(percent int, s share) {
 	for len(*c) <= percent {
-		*c = append(*c, mean{})
+		*c = append(*c, mean{sum: make(share)})
 	}
 	m := &(*c)[percent]
-	m.sum.gpu += s.gpu
-	m.sum.cpu += s.cpu
+	m.sum.add(s, 1)
 	m.count++
 }
 
-// end returns the share at the highest load; zero if nothing has arrived.
+// end returns the share at the highest load; none if nothing has arrived.
 func (c curve) end() share {
 	if len(c) == 0 {
-		return share{}
+		return nil
 	}
 	return c[len(c)-1].value()
 }

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/rads-project/constellation/placement"
 )
 
 // lines joins a header, which ends in a line break, and lines.
@@ -110,9 +112,13 @@ func TestRunJSON(t *testing.T) {
 	var one map[string]any
 	decode(&one, "-json", "-load", "1.5")
 	require.Equal(t, []string{
-		"cpu_allocation_percent", "decisions_per_second", "gpu_allocation_percent", "nodes", "p50_ns", "p99_ns",
-		"placed", "refused", "strategy", "tasks",
+		"allocation_percent", "cpu_allocation_percent", "decisions_per_second", "gpu_allocation_percent", "nodes",
+		"p50_ns", "p99_ns", "placed", "refused", "refused_by_reason", "strategy", "tasks",
 	}, slices.Sorted(maps.Keys(one)))
+	allocation := one["allocation_percent"].(map[string]any)
+	require.Equal(t, []string{"cpu", "gpu", "memory"}, slices.Sorted(maps.Keys(allocation)))
+	require.Equal(t, one["gpu_allocation_percent"], allocation["gpu"])
+	require.Equal(t, map[string]any{"gpu.model": one["refused"]}, one["refused_by_reason"])
 	require.Equal(t, "binpack", one["strategy"])
 	require.EqualValues(t, 2, one["nodes"])
 	require.Equal(t, one["tasks"], one["placed"].(float64)+one["refused"].(float64))
@@ -147,7 +153,7 @@ func TestRunPlot(t *testing.T) {
 		require.True(t, bytes.HasPrefix(picture, []byte(magic)))
 		if magic == "<?xml" {
 			for _, want := range []string{"binpack", "spread", "everything placed", "arrived", "allocated"} {
-				require.Contains(t, string(picture), want)
+				require.Equal(t, 2, strings.Count(string(picture), want), "%s, above and in the close-up", want)
 			}
 		}
 	}
@@ -164,16 +170,20 @@ func TestQuantileIsTheNearestRank(t *testing.T) {
 	require.EqualValues(t, 1, quantile(sorted[:1], 99))
 }
 
+func shareGPU(gpu, cpu float64) share {
+	return share{placement.NameGPU: gpu, placement.NameCPU: cpu}
+}
+
 func TestMergeMeansCurves(t *testing.T) {
 	var a, b curve
-	a.add(1, share{gpu: 10, cpu: 1})
-	a.add(1, share{gpu: 20, cpu: 3})
-	b.add(1, share{gpu: 35, cpu: 4})
-	b.add(3, share{gpu: 50, cpu: 5})
+	a.add(1, shareGPU(10, 1))
+	a.add(1, shareGPU(20, 3))
+	b.add(1, shareGPU(35, 4))
+	b.add(3, shareGPU(50, 5))
 	merged := merge([]curve{a, b})
-	require.Equal(t, share{gpu: 25, cpu: 3}, merged[1].value())
+	require.Equal(t, shareGPU(25, 3), merged[1].value())
 	require.Zero(t, merged[2].count)
-	require.Equal(t, share{gpu: 50, cpu: 5}, merged.end())
+	require.Equal(t, shareGPU(50, 5), merged.end())
 	require.Zero(t, curve(nil).end())
 }
 

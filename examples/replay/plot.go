@@ -72,7 +72,7 @@ func lowest(load placement.ResourceName, summaries []summary) float64 {
 // newPlot draws all of the curves.
 func newPlot(load placement.ResourceName, summaries []summary) (*plot.Plot, error) {
 	p := plot.New()
-	dimension := strings.ToUpper(string(load)) + " capacity"
+	dimension := inWords(load) + " capacity"
 	p.Title.Text = "Allocation while work arrives"
 	p.Title.Padding = vg.Points(8)
 	p.X.Label.Text = "arrived, % of the cluster's " + dimension
@@ -111,7 +111,7 @@ func points(c curve, load placement.ResourceName) plotter.XYs {
 	var xys plotter.XYs
 	for percent, m := range c {
 		if m.count > 0 {
-			xys = append(xys, plotter.XY{X: float64(percent), Y: m.value().amount(load)})
+			xys = append(xys, plotter.XY{X: float64(percent), Y: m.value()[load]})
 		}
 	}
 	return xys

@@ -50,15 +50,16 @@ func replay(
 		asked.GPU += req.Resources.GPU
 		if err == nil {
 			o.placed++
-			used.CPU += req.Resources.CPU
-			used.GPU += req.Resources.GPU
+			if used, err = used.Add(req.Resources); err != nil {
+				return outcome{}, err
+			}
 		} else if refusal, ok := errors.AsType[*scheduler.UnschedulableError](err); ok {
 			o.refused[reason(refusal)]++
 		} else {
 			return outcome{}, err
 		}
 		arrived := roundedPercent(asked.Amount(c.load), c.total.Amount(c.load))
-		o.curve.add(arrived, share{percent(used.GPU, c.total.GPU), percent(used.CPU, c.total.CPU)})
+		o.curve.add(arrived, shareOf(used, c.total))
 		observe(d)
 	}
 	return o, nil

@@ -125,10 +125,10 @@ func TestReplayIsDeterministic(t *testing.T) {
 }
 
 func TestReplayCountsRefusals(t *testing.T) {
-	nodes, err := parseNodes("n.csv", lines(nodeHeader, "a,8000,8192,1,T4", "b,2000,65536,1,P100"))
+	nodes, err := parseNodes("n.csv", lines(nodeHeader, "a,8000,8192,1,T4", "b,2000,57344,1,P100"))
 	require.NoError(t, err)
 	tasks, err := parseTasks("t.csv", lines(taskHeader,
-		"1-fits-a,4000,4096,1,500,,", "2-no-cpu,9000,1,0,0,,", "3-no-memory,1000,65537,0,0,,",
+		"1-fits-a,4000,4096,1,500,,", "2-no-cpu,9000,1,0,0,,", "3-no-memory,1000,57345,0,0,,",
 		"4-no-gpu,1000,1024,2,1000,,", "5-no-model,1000,1024,1,100,G2,", "6-shares-a,1000,1024,1,500,T4,"))
 	require.NoError(t, err)
 	c, err := measure(nodes, tasks)
@@ -140,11 +140,11 @@ func TestReplayCountsRefusals(t *testing.T) {
 	require.Equal(t, []string{"a", "", "", "", "", "a"}, placed)
 	require.Equal(t, 2, o.placed)
 	require.Equal(t, map[string]int{"cpu": 1, "memory": 1, "gpu": 1, "gpu.model": 1}, o.refused)
-	// Of 2 devices and 10 cores, 500 m and 4 cores are placed at 25 % load,
-	// and 1 device and 5 cores at the end.
-	require.Equal(t, share{gpu: 25, cpu: 40}, o.curve[25].value())
+	// Of 2 devices, 10 cores and 64 GiB, 500 m, 4 cores and 4 GiB are placed at 25 %
+	// load, and 1 device, 5 cores and 5 GiB at the end.
+	require.Equal(t, share{placement.NameGPU: 25, placement.NameCPU: 40, placement.NameMemory: 6.25}, o.curve[25].value())
 	require.Equal(t, 3, o.curve[25].count)
-	require.Equal(t, share{gpu: 50, cpu: 50}, o.curve.end())
+	require.Equal(t, share{placement.NameGPU: 50, placement.NameCPU: 50, placement.NameMemory: 7.8125}, o.curve.end())
 }
 
 // Equal nodes are a tie, which goes to the first to join.

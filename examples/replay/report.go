@@ -26,19 +26,20 @@ type summary struct {
 	Tasks                float64            `json:"tasks"`
 	Placed               float64            `json:"placed"`
 	Refused              float64            `json:"refused"`
+	RefusedByReason      map[string]float64 `json:"refused_by_reason"`
 	GPUAllocationPercent float64            `json:"gpu_allocation_percent"`
 	CPUAllocationPercent float64            `json:"cpu_allocation_percent"`
+	AllocationPercent    share              `json:"allocation_percent"`
 	DecisionsPerSecond   float64            `json:"decisions_per_second"`
 	P50                  time.Duration      `json:"p50_ns"`
 	P99                  time.Duration      `json:"p99_ns"`
 
-	reasons map[string]float64 // refused tasks by reason
-	curve   curve
+	curve curve
 }
 
 // summarize takes the outcomes of one strategy with each seed, at least one.
 func summarize(strategy placement.Strategy, nodes int, outcomes []outcome) summary {
-	s := summary{Strategy: strategy, Nodes: nodes, reasons: make(map[string]float64)}
+	s := summary{Strategy: strategy, Nodes: nodes, RefusedByReason: make(map[string]float64), AllocationPercent: make(share)}
 	n := float64(len(outcomes))
 	var latencies []time.Duration
 	var curves []curve
@@ -47,14 +48,14 @@ func summarize(strategy placement.Strategy, nodes int, outcomes []outcome) summa
 		s.Placed += float64(o.placed) / n
 		s.Refused += float64(o.tasks-o.placed) / n
 		for reason, count := range o.refused {
-			s.reasons[reason] += float64(count) / n
+			s.RefusedByReason[reason] += float64(count) / n
 		}
-		end := o.curve.end()
-		s.GPUAllocationPercent += end.gpu / n
-		s.CPUAllocationPercent += end.cpu / n
+		s.AllocationPercent.add(o.curve.end(), len(outcomes))
 		latencies = append(latencies, o.latencies...)
 		curves = append(curves, o.curve)
 	}
+	s.GPUAllocationPercent = s.AllocationPercent[placement.NameGPU]
+	s.CPUAllocationPercent = s.AllocationPercent[placement.NameCPU]
 	s.curve = merge(curves)
 	s.DecisionsPerSecond = rate(latencies)
 	slices.Sort(latencies)
@@ -98,21 +99,35 @@ func writeTable(w io.Writer, summaries []summary) error {
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)
 	t.Style().Format.Header = text.FormatDefault
-	t.AppendHeader(table.Row{"strategy", "tasks", "placed", "refused", "GPU %", "CPU %", "decisions/s", "p50", "p99"})
+	dimensions := slices.SortedFunc(maps.Keys(summaries[0].AllocationPercent), placement.CompareNames)
+	header := table.Row{"strategy", "tasks", "placed", "refused"}
+	for _, name := range dimensions {
+		header = append(header, inWords(name)+" %")
+	}
+	header = append(header, "decisions/s", "p50", "p99")
+	t.AppendHeader(header)
 	var numbers []table.ColumnConfig
-	for column := 2; column <= 9; column++ {
+	for column := 2; column <= len(header); column++ {
 		numbers = append(numbers, table.ColumnConfig{Number: column, Align: text.AlignRight, AlignHeader: text.AlignRight})
 	}
 	t.SetColumnConfigs(numbers)
 	for _, s := range summaries {
-		t.AppendRow(table.Row{
-			s.Strategy, count(s.Tasks), count(s.Placed), count(s.Refused) + reasons(s.reasons),
-			fmt.Sprintf("%.2f", s.GPUAllocationPercent), fmt.Sprintf("%.2f", s.CPUAllocationPercent),
-			count(s.DecisionsPerSecond), s.P50, s.P99,
-		})
+		row := table.Row{s.Strategy, count(s.Tasks), count(s.Placed), count(s.Refused) + reasons(s.RefusedByReason)}
+		for _, name := range dimensions {
+			row = append(row, fmt.Sprintf("%.2f", s.AllocationPercent[name]))
+		}
+		t.AppendRow(append(row, count(s.DecisionsPerSecond), s.P50, s.P99))
 	}
 	_, err := fmt.Fprintf(w, "%d nodes\n%s\n", summaries[0].Nodes, t.Render())
 	return err
+}
+
+// inWords returns the name of a dimension as a text has it.
+func inWords(name placement.ResourceName) string {
+	if name == placement.NameCPU || name == placement.NameGPU {
+		return strings.ToUpper(string(name))
+	}
+	return string(name)
 }
 
 // count formats a mean of counts, with one decimal where it needs one.

@@ -14,7 +14,7 @@ import (
 // cluster is the nodes in the order of joining, with what they have together.
 type cluster struct {
 	nodes []placement.Node
-	total placement.Resources // CPU and GPU only
+	total placement.Resources
 	load  placement.ResourceName
 	mix   []scheduler.WorkloadClass // what work is typical
 }
@@ -23,14 +23,16 @@ type cluster struct {
 // measured: GPUs, or CPU where there are no GPUs or nobody asks for them.
 func measure(nodes []placement.Node, tasks []placement.Request) (cluster, error) {
 	c := cluster{nodes: nodes, load: placement.NameGPU, mix: typicalMix(tasks)}
-	for _, n := range nodes {
-		c.total.CPU += n.Capacity.CPU
-		c.total.GPU += n.Capacity.GPU
-	}
 	var asked placement.Resources
 	for _, t := range tasks {
 		asked.CPU += t.Resources.CPU
 		asked.GPU += t.Resources.GPU
+	}
+	for _, n := range nodes {
+		var err error
+		if c.total, err = c.total.Add(n.Capacity); err != nil {
+			return cluster{}, err
+		}
 	}
 	if c.total.GPU == 0 || asked.GPU == 0 {
 		c.load = placement.NameCPU
