@@ -3,7 +3,7 @@
 // of the cluster they fill and how fast they decide. README.md shows its use.
 //
 // The files, in the order of what happens: options.go reads the command line,
-// trace.go or generate.go gives nodes and tasks, workload.go makes the list of
+// trace.go, dlrm.go or generate.go gives nodes and tasks, workload.go makes the list of
 // arrivals, replay.go places them, curve.go follows the allocation, progress.go,
 // report.go and plot.go show how it goes and went.
 package main
@@ -85,12 +85,30 @@ func joinOrder(nodes []placement.Node, opts options) []placement.Node {
 // input reads the nodes and the tasks from where the options say; what no
 // option names is generated.
 func input(opts options) ([]placement.Node, []placement.Request, error) {
+	if opts.list == dlrmList {
+		return inputDLRM(opts)
+	}
 	nodes, err := inputNodes(opts)
 	if err != nil {
 		return nil, nil, err
 	}
 	tasks, err := inputTasks(opts)
 	return nodes, tasks, err
+}
+
+// inputDLRM reads the inference instances and the GPU nodes of the trace folder, and
+// adds nodes without GPUs.
+func inputDLRM(opts options) ([]placement.Node, []placement.Request, error) {
+	gpuNodes, err := readTrace(opts.trace, dlrmNodes, parseDLRMNodes)
+	if err != nil {
+		return nil, nil, err
+	}
+	tasks, err := readTrace(opts.trace, dlrmList, parseDLRMTasks)
+	if err != nil {
+		return nil, nil, err
+	}
+	cpuNodes, err := generateCPUNodes(gpuNodes, tasks, opts.seed)
+	return append(gpuNodes, cpuNodes...), tasks, err
 }
 
 func inputNodes(opts options) ([]placement.Node, error) {

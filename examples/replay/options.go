@@ -37,11 +37,11 @@ func parseOptions(args []string, help io.Writer) (options, error) {
 	opts := options{strategies: []placement.Strategy{placement.BinPack}, load: placement.Ratio{Numerator: 1300, Denominator: 1000}}
 	fs := flag.NewFlagSet("replay", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
-	fs.StringVar(&opts.trace, "trace", "", "`folder` of the openb files; without it a cluster and tasks are generated")
-	fs.StringVar(&opts.list, "list", "default", "`name` of the task list in the trace folder")
+	fs.StringVar(&opts.trace, "trace", "", "`folder` of the trace's files; without it a cluster and tasks are generated")
+	fs.StringVar(&opts.list, "list", "default", "`name` of the task list in the trace folder: dlrm_instances, or one of openb such as default or cpu050")
 	fs.StringVar(&opts.nodes, "nodes", "", "node list `file`, .csv or .csv.gz, instead of the trace's")
 	fs.StringVar(&opts.tasks, "tasks", "", "task list `file`, .csv or .csv.gz, instead of the trace's")
-	fs.BoolVar(&opts.allNodes, "all-nodes", false, "include the nodes without GPUs")
+	fs.BoolVar(&opts.allNodes, "all-nodes", false, "include the nodes without GPUs of openb")
 	fs.BoolVar(&opts.reverse, "reverse", false, "let the nodes join in reverse order")
 	fs.Func("strategy", "comma-separated `names`: binpack, spread, random, affinity, leastfragmentation (default binpack)", opts.setStrategies)
 	fs.Uint64Var(&opts.seed, "seed", 42, "seed of the arrivals and of the random strategy")
@@ -98,6 +98,9 @@ func (o *options) check(rest []string) error {
 	}
 	if o.list != "default" && (o.trace == "" || o.tasks != "") {
 		found = append(found, errors.New("-list names a task list of the -trace folder"))
+	}
+	if o.list == dlrmList && (o.allNodes || o.nodes != "") {
+		found = append(found, errors.New("-list "+dlrmList+" has nodes of its own, without -nodes and -all-nodes"))
 	}
 	if o.allNodes && o.nodes != "" {
 		found = append(found, errors.New("-all-nodes and -nodes contradict each other"))
