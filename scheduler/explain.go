@@ -170,7 +170,7 @@ func (s *view) ExplainNode(ctx context.Context, req placement.Request, nodeID st
 		n, err := st.node(nodeID)
 		if err == nil {
 			st.withoutOwn(st.made(&req, q), func() {
-				found := st.index.Verdict(q, n.row)
+				found := st.index.Diagnose(q, n.row)
 				v = st.verdict(s.now, q, n, &found)
 			})
 		}
@@ -195,7 +195,7 @@ func (s *view) explain(ctx context.Context, req *placement.Request, look func(*s
 
 // nodeVerdict says why the query fits on a node or does not.
 func (st *state) nodeVerdict(now time.Time, q *index.Query, n *node) NodeVerdict {
-	found := st.index.Verdict(q, n.row)
+	found := st.index.Diagnose(q, n.row)
 	return st.verdict(now, q, n, &found)
 }
 
@@ -212,7 +212,7 @@ func (v NodeVerdict) amounts() []Failure {
 
 // verdict says of a node what the index has found, and whether holds that end
 // the query's own window let it in all the same.
-func (st *state) verdict(now time.Time, q *index.Query, n *node, found *index.Verdict) NodeVerdict {
+func (st *state) verdict(now time.Time, q *index.Query, n *node, found *index.Diagnosis) NodeVerdict {
 	v := NodeVerdict{NodeID: n.ID}
 	terms := found.Terms
 	if len(found.Failures) == 0 && st.interrupted(now, q.Class.Request(), n) {

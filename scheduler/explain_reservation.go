@@ -120,7 +120,7 @@ func (e *ReservationExplanation) count(st *state, spec *reservation.Spec, rooms 
 			continue
 		}
 		v := ReservationVerdict{NodeRoom: reservation.NodeRoom{Node: n.ID}}
-		for _, f := range st.index.Verdict(&q, n.row).Failures {
+		for _, f := range st.index.Diagnose(&q, n.row).Failures {
 			v.Failures = append(v.Failures, Failure(f))
 		}
 		if len(v.Failures) > 0 {

@@ -162,7 +162,7 @@ func (st *state) chooseOn(now time.Time, q *index.Query, on *node) (candidate, e
 	if to, ok := st.backfilled(now, q, on); ok {
 		return *to, nil
 	}
-	failures := st.index.Verdict(q, on.row).Failures
+	failures := st.index.Diagnose(q, on.row).Failures
 	return candidate{}, &UnschedulableError{
 		ID: q.ID, Version: st.seq, Total: 1, Reasons: []ReasonCount{{failures[0].Reason, 1}},
 	}

@@ -133,7 +133,7 @@ func (record *nodeRecord) state() NodeState {
 	}
 }
 
-func (record *nodeRecord) indexState() index.State {
+func (record *nodeRecord) indexState() index.NodeState {
 	switch {
 	case record.lost:
 		return index.Lost

@@ -23,7 +23,7 @@ func (x *Index) bestRow(p *probe) (Row, bool) {
 		return x.draw(p)
 	case x.cfg.Engine == Auto && p.strategy == placement.LeastFragmentation:
 		return x.searchGradients(p)
-	case x.cfg.Engine == Auto && len(x.byJoin) >= x.limits.gridNodes:
+	case x.cfg.Engine == Auto && len(x.byJoin) >= x.thresholds.gridNodes:
 		return x.newSearch(p).first()
 	case p.packing():
 		x.stats.Scans++

@@ -90,7 +90,7 @@ func (x *Index) SetHeld(row Row, held Hold) {
 	}
 	n.hold = nil
 	if amounts != (vector{}) || len(held.Devices) > 0 || held.Instances > 0 {
-		n.hold = &hold{
+		n.hold = &heldAmounts{
 			amounts: amounts, spare: spare, instances: held.Instances, devices: append([]int64(nil), held.Devices...),
 		}
 	}

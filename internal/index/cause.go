@@ -2,8 +2,8 @@ package index
 
 import "github.com/rads-project/constellation/placement"
 
-// Counts are what a rule on domains compares for one node.
-type Counts struct {
+// RuleCounts are what a rule on domains compares for one node.
+type RuleCounts struct {
 	// Domain of the node and how many count there; the node has none if not Has.
 	Domain string
 	Has    bool
@@ -16,7 +16,7 @@ type Counts struct {
 
 // Counts returns what the rule of a reason that was surveyed compares for a node. It
 // takes time in proportion to the domains with a count.
-func (x *Index) Counts(s *Survey, reason placement.Reason, row Row) (Counts, bool) {
+func (x *Index) Counts(s *Survey, reason placement.Reason, row Row) (RuleCounts, bool) {
 	p := s.probe
 	for i := range p.tests {
 		test := &p.tests[i]
@@ -25,7 +25,7 @@ func (x *Index) Counts(s *Survey, reason placement.Reason, row Row) (Counts, boo
 		}
 		k := test.counter
 		domain := k.topology.of(row)
-		c := Counts{Has: domain != noDomain}
+		c := RuleCounts{Has: domain != noDomain}
 		if c.Has {
 			c.Count = int64(k.domains.at(domain))
 			if k.topology.key != "" {
@@ -40,7 +40,7 @@ func (x *Index) Counts(s *Survey, reason placement.Reason, row Row) (Counts, boo
 		}
 		return c, true
 	}
-	return Counts{}, false
+	return RuleCounts{}, false
 }
 
 // Largest returns the node that gives most of a dimension, whatever is used there,

@@ -152,21 +152,21 @@ func largest(r *placement.Request, failures []Failure) fraction {
 
 func (w *world) checkNode(t require.TestingT, q *Query, r *placement.Request, n *modelNode, held Hold) {
 	failures := w.m.failures(r, n, nil)
-	verdict := w.x.Verdict(q, n.row)
-	require.Equal(t, failures, verdict.Failures, "verdict of %v on %v", r, n.spec)
+	found := w.x.Diagnose(q, n.row)
+	require.Equal(t, failures, found.Failures, "diagnosis of %v on %v", r, n.spec)
 	require.Equal(t, len(failures) == 0, w.x.Fits(q, n.row))
 	terms, parts := w.m.terms(r, n, nil)
-	require.Equal(t, terms, verdict.Terms)
-	require.Equal(t, parts, verdict.Parts)
+	require.Equal(t, terms, found.Terms)
+	require.Equal(t, parts, found.Parts)
 	if r.Preferences.Strategy == placement.Spread {
-		require.Equal(t, w.m.group(r, n), verdict.Group)
-		require.Equal(t, verdict.Group, w.x.Group(q, n.row))
+		require.Equal(t, w.m.group(r, n), found.Group)
+		require.Equal(t, found.Group, w.x.Group(q, n.row))
 	}
 	if len(failures) == 0 {
 		w.checkDevices(t, r, n, w.x.Devices(q, n.row, nil), &n.held)
 		require.Equal(t, n.dynamicPorts(r), w.x.DynamicPorts(q, n.row))
 		if r.Preferences.Strategy == placement.LeastFragmentation {
-			require.Equal(t, w.m.gradient(r, n), verdict.Gradient)
+			require.Equal(t, w.m.gradient(r, n), found.Gradient)
 		}
 	}
 	got, ok := w.x.Evaluate(q, n.row, nil)
@@ -367,7 +367,7 @@ func (w *world) checkGrids(t require.TestingT) {
 			for b := range c.blocks {
 				at := &c.blocks[b]
 				require.NotEmpty(t, at.entries)
-				require.LessOrEqual(t, len(at.entries), w.x.limits.gridBlock)
+				require.LessOrEqual(t, len(at.entries), w.x.thresholds.gridBlock)
 				require.Equal(t, topOf(at.entries), at.top)
 				for i, e := range at.entries {
 					entries++

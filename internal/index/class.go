@@ -100,7 +100,7 @@ func (x *Index) learn(c *Class) {
 	c.known = true
 	c.link(&t.idle)
 	t.unused++
-	if t.unused > x.limits.unusedClasses {
+	if t.unused > x.thresholds.unusedClasses {
 		x.forget(t.idle.newer)
 	}
 }
@@ -142,7 +142,7 @@ func (x *Index) Release(c *Class) {
 	}
 	c.link(&x.classes.idle)
 	x.classes.unused++
-	if x.classes.unused > x.limits.unusedClasses {
+	if x.classes.unused > x.thresholds.unusedClasses {
 		x.forget(x.classes.idle.newer)
 	}
 }

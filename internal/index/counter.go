@@ -132,7 +132,7 @@ func without[T comparable](list []T, member T) []T {
 func (x *Index) count(k *counter, row Row, delta int32) {
 	k.all += int64(delta)
 	if domain := k.topology.of(row); domain != noDomain {
-		k.domains.add(domain, delta, x.size(k.topology), x.limits.denseDomains)
+		k.domains.add(domain, delta, x.size(k.topology), x.thresholds.denseDomains)
 	}
 }
 

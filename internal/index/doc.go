@@ -6,7 +6,7 @@
 // An [Index] holds the cluster, a [Class] the compiled rules of requests that
 // differ only in ID and amounts, a [Query] asks. [Index.Best] chooses,
 // [Index.Fits], [Index.Evaluate] and [Index.Devices] look at one node,
-// [Index.Count], [Index.Survey], [Index.FitsWithout], [Index.Verdict] and
+// [Index.Count], [Index.Survey], [Index.FitsWithout], [Index.Diagnose] and
 // [Index.Top] explain.
 //
 // # Why one index serves every request

@@ -8,7 +8,7 @@ import (
 )
 
 // filter is one rule of a query that refuses nodes. The filters of a query are
-// the only place that says which nodes fail what: refusals, verdicts and
+// the only place that says which nodes fail what: refusals, diagnoses and
 // surveys go through them, so that these cannot disagree.
 type filter struct {
 	reason placement.Reason
@@ -31,7 +31,7 @@ type rule interface {
 func (x *Index) filters(p *probe) []filter {
 	var all []filter
 	add := func(reason placement.Reason, r rule) { all = append(all, filter{reason, r}) }
-	for _, state := range []State{Cordoned, Lost, Unreported, Closed} {
+	for _, state := range []NodeState{Cordoned, Lost, Unreported, Closed} {
 		add(placement.Reason{Kind: placement.ReasonState, Detail: state.String()}, stateRule(state))
 	}
 	for text, lists := range x.taints.refusals(p.query.Class.request.Preferences.Tolerations) {
@@ -77,20 +77,20 @@ func (x *Index) filters(p *probe) []filter {
 }
 
 // stateRule refuses nodes in a state.
-type stateRule State
+type stateRule NodeState
 
 func (r stateRule) mark(x *Index, among, fail bitset) (from, to int) {
 	for w, word := range among {
 		for rest := word &^ x.ready[w]; rest != 0; rest &= rest - 1 {
 			row := Row(w<<6 + bits.TrailingZeros64(rest))
-			fail.put(row, x.nodes[row].state == State(r))
+			fail.put(row, x.nodes[row].state == NodeState(r))
 		}
 	}
 	return 0, len(fail)
 }
 
 func (r stateRule) fails(x *Index, row Row) (int64, bool) {
-	return 0, x.nodes[row].state == State(r)
+	return 0, x.nodes[row].state == NodeState(r)
 }
 
 // taintRule refuses the nodes of the lists that have one taint.

@@ -9,10 +9,10 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
-// TestRefusalsNameWhatCannotBeRead has more values than are named: a verdict names
+// TestRefusalsNameWhatCannotBeRead has more values than are named: a diagnosis names
 // each, a refusal the first ones, and every node counts once.
 func TestRefusalsNameWhatCannotBeRead(t *testing.T) {
-	w := newWorld(Config{}, defaultLimits())
+	w := newWorld(Config{}, defaultThresholds())
 	for i := range 2 * namedValues {
 		w.add(placement.Node{ID: fmt.Sprint("n", i), Labels: map[string]string{"driver": fmt.Sprintf("none-%02d", i), "cores": "2"}})
 	}
@@ -32,6 +32,6 @@ func TestRefusalsNameWhatCannotBeRead(t *testing.T) {
 	survey := w.x.Survey(q, nil)
 	require.Equal(t, want, survey.First)
 	for _, n := range w.m.nodes {
-		require.Equal(t, w.m.failures(&r, n, nil), w.x.Verdict(q, n.row).Failures)
+		require.Equal(t, w.m.failures(&r, n, nil), w.x.Diagnose(q, n.row).Failures)
 	}
 }

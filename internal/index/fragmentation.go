@@ -189,7 +189,7 @@ func (x *Index) forgetFragmentation() {
 // readyFragmentation looks up the dimensions that the mix asks.
 func (x *Index) readyFragmentation() *fragmentation {
 	f := &x.fragmentation
-	if len(f.profiles.all) > x.limits.profiles {
+	if len(f.profiles.all) > x.thresholds.profiles {
 		x.forgetFragmentation()
 	}
 	if f.ready {

@@ -70,8 +70,8 @@ type classSearch struct {
 	steps    []step
 	from     []stepRange // by profile
 	asks     []ask       // of the steps
-	takes    candidates
-	heap     candidates
+	takes    nextSteps
+	heap     nextSteps
 
 	low, high, at []uint16 // of stepsFrom
 }
@@ -93,29 +93,29 @@ type stepRange struct {
 // maxSteps bounds the steps from one profile.
 const maxSteps = 64
 
-// candidate is a class with a step that the query may take from it.
-type candidate struct {
+// nextStep is a class with a step that the query may take from it.
+type nextStep struct {
 	gradient    int64
 	class, step int32
 }
 
-// candidates is a heap with one of the least gradient on top.
-type candidates []candidate
+// nextSteps is a heap with one of the least gradient on top.
+type nextSteps []nextStep
 
 // Len is part of heap.Interface.
-func (h candidates) Len() int { return len(h) }
+func (h nextSteps) Len() int { return len(h) }
 
 // Less is part of heap.Interface.
-func (h candidates) Less(i, j int) bool { return h[i].gradient < h[j].gradient }
+func (h nextSteps) Less(i, j int) bool { return h[i].gradient < h[j].gradient }
 
 // Swap is part of heap.Interface.
-func (h candidates) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h nextSteps) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
 
 // Push is part of heap.Interface.
-func (h *candidates) Push(c any) { *h = append(*h, c.(candidate)) }
+func (h *nextSteps) Push(c any) { *h = append(*h, c.(nextStep)) }
 
 // Pop is part of heap.Interface.
-func (h *candidates) Pop() any {
+func (h *nextSteps) Pop() any {
 	last := len(*h) - 1
 	c := (*h)[last]
 	*h = (*h)[:last]
@@ -123,7 +123,7 @@ func (h *candidates) Pop() any {
 }
 
 // drop takes the top away.
-func (h *candidates) drop() {
+func (h *nextSteps) drop() {
 	last := len(*h) - 1
 	(*h)[0] = (*h)[last]
 	if *h = (*h)[:last]; last > 0 {
@@ -212,7 +212,7 @@ func (c *classSearch) collectSteps(number int32, after *gpuState) bool {
 		} else if gradient == first {
 			continue // the first step is that of all nodes
 		}
-		c.takes = append(c.takes, candidate{gradient, number, i})
+		c.takes = append(c.takes, nextStep{gradient, number, i})
 	}
 	return true
 }
@@ -238,7 +238,7 @@ func (c *classSearch) walkClasses() bool {
 
 // walkClass compares the first node of a class that can take a step with the best so
 // far.
-func (c *classSearch) walkClass(take candidate) bool {
+func (c *classSearch) walkClass(take nextStep) bool {
 	x, limit := c.x, int64(noKey-1)
 	if c.found && take.gradient == c.gradient {
 		limit = 100 * x.key[c.best]

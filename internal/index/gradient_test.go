@@ -16,7 +16,7 @@ func TestGradientsFollow(t *testing.T) {
 	for _, nodes := range []int{63, 64, 65, 200, 1025} {
 		t.Run("nodes="+strconv.Itoa(nodes), func(t *testing.T) {
 			d := newDice(uint64(nodes))
-			limits := defaultLimits()
+			limits := defaultThresholds()
 			limits.listNodes = 1
 			w := newWorld(Config{Seed: 7}, limits)
 			for range nodes {
@@ -80,7 +80,7 @@ func TestNoMixNeedsNoGradients(t *testing.T) {
 func TestGradientsOfNewShapes(t *testing.T) {
 	for seed := range uint64(3) {
 		d := newDice(seed)
-		limits := defaultLimits()
+		limits := defaultThresholds()
 		limits.listNodes = 1
 		w := newWorld(Config{}, limits)
 		for i := range 150 {

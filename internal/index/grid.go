@@ -180,7 +180,7 @@ func (g *grid) insert(x *Index, row Row, part int32, key int64) {
 		return
 	}
 	b, i := g.find(x, c, key, row)
-	if at := &c.blocks[b]; len(at.entries) == x.limits.gridBlock {
+	if at := &c.blocks[b]; len(at.entries) == x.thresholds.gridBlock {
 		c.split(b, i == len(at.entries))
 		b, i = g.find(x, c, key, row)
 	}

@@ -17,9 +17,9 @@ func FuzzRandomHistories(f *testing.F) {
 // runHistory draws a history of changes and questions, and compares every
 // answer of the index with the oracle's.
 func runHistory(t *rapid.T) {
-	limits := defaultLimits()
+	limits := defaultThresholds()
 	if rapid.Bool().Draw(t, "tiny") {
-		limits = tinyLimits()
+		limits = tinyThresholds()
 		limits.walkNodes = rapid.SampledFrom([]int{2, 1000}).Draw(t, "walk")
 	}
 	h := history{world: newWorld(drawConfig(drawDice(t)), limits)}
@@ -31,7 +31,7 @@ func runHistory(t *rapid.T) {
 		"update": func(t *rapid.T) { h.update(h.node(t), drawNode(drawDice(t), "")) },
 		"state": func(t *rapid.T) {
 			n := h.node(t)
-			n.state = rapid.SampledFrom([]State{Ready, Cordoned, Lost, Unreported}).Draw(t, "state")
+			n.state = rapid.SampledFrom([]NodeState{Ready, Cordoned, Lost, Unreported}).Draw(t, "state")
 			h.x.SetState(n.row, n.state)
 		},
 		"remove":     h.removeNode,

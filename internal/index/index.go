@@ -33,8 +33,8 @@ type Config struct {
 // Invariant of every exported method: all columns have one entry per row; a
 // vacant row has no bit in present and zeros elsewhere.
 type Index struct {
-	cfg    Config
-	limits limits
+	cfg        Config
+	thresholds thresholds
 
 	// Dimensions: see dimension.go.
 	dims   []dimension
@@ -91,12 +91,12 @@ type Index struct {
 }
 
 // New returns an empty index. The configuration must be valid.
-func New(cfg Config) *Index { return newIndex(cfg, defaultLimits()) }
+func New(cfg Config) *Index { return newIndex(cfg, defaultThresholds()) }
 
-func newIndex(cfg Config, limits limits) *Index {
+func newIndex(cfg Config, limits thresholds) *Index {
 	x := &Index{
 		cfg:        cfg,
-		limits:     limits,
+		thresholds: limits,
 		labels:     make(map[string]*labelKey),
 		running:    make(map[Row][]*Class),
 		topologies: make(map[string]*topology),

@@ -41,7 +41,7 @@ func TestIndexKeysMissNothing(t *testing.T) {
 			all[i] = nil
 		}
 		all = slices.DeleteFunc(all, func(k *counter) bool { return k == nil })
-		w := newWorld(Config{}, tinyLimits())
+		w := newWorld(Config{}, tinyThresholds())
 		for range 30 {
 			c := &Class{request: w.drawRequest(d)}
 			var want []*counter
@@ -126,7 +126,7 @@ func TestCountersAreShared(t *testing.T) {
 // TestNewRepellerIsHeeded asks where a request goes before and after an
 // instance comes that repels it.
 func TestNewRepellerIsHeeded(t *testing.T) {
-	w := newWorld(Config{}, tinyLimits())
+	w := newWorld(Config{}, tinyThresholds())
 	for _, id := range []string{"n1", "n2"} {
 		w.add(placement.Node{ID: id, Capacity: placement.Resources{CPU: 9}})
 	}
@@ -147,7 +147,7 @@ func TestNewRepellerIsHeeded(t *testing.T) {
 // rule may use, by a change that patches the set of these nodes: the zone exists
 // no more, and the smallest count is another one's.
 func TestPatchedSetsCountDomainsAnew(t *testing.T) {
-	w := newWorld(Config{}, defaultLimits())
+	w := newWorld(Config{}, defaultThresholds())
 	for i := range 3 {
 		w.add(placement.Node{
 			ID: "n" + strconv.Itoa(i), Capacity: placement.Resources{CPU: 9},
@@ -160,7 +160,7 @@ func TestPatchedSetsCountDomainsAnew(t *testing.T) {
 	}
 	_, ok := w.checkBest(t, w.query(&r), &r)
 	require.True(t, ok, "the third zone has none")
-	for _, state := range []State{Cordoned, Ready} {
+	for _, state := range []NodeState{Cordoned, Ready} {
 		w.m.nodes[2].state = state
 		w.x.SetState(w.m.nodes[2].row, state)
 		w.check(t, r, Hold{})

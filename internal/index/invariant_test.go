@@ -14,7 +14,7 @@ import (
 // TestSizes runs seeded histories on clusters whose sizes cross the default
 // limits, and compares with the oracle now and then.
 func TestSizes(t *testing.T) {
-	limits := defaultLimits()
+	limits := defaultThresholds()
 	for _, nodes := range []int{63, 64, 65, limits.gridNodes - 1, limits.gridNodes, limits.gridNodes + 1} {
 		t.Run("nodes="+strconv.Itoa(nodes), func(t *testing.T) {
 			d := newDice(uint64(nodes))
@@ -72,7 +72,7 @@ func (w *world) churn(d dice) {
 // TestLaneEdges asks for amounts one below, at and above what nodes have, at
 // every power of two and its neighbours.
 func TestLaneEdges(t *testing.T) {
-	w := newWorld(Config{}, tinyLimits())
+	w := newWorld(Config{}, tinyThresholds())
 	var edges []int64
 	for log := 0; log < 62; log += 3 {
 		for _, offset := range []int64{-1, 0, 1} {
@@ -106,7 +106,7 @@ func TestOrderOfAddingDoesNotMatter(t *testing.T) {
 	for i := range 40 {
 		specs = append(specs, drawNode(d, strconv.Itoa(i)).Canonical())
 	}
-	a, b := newWorld(Config{Seed: 1}, tinyLimits()), newWorld(Config{Seed: 1}, defaultLimits())
+	a, b := newWorld(Config{Seed: 1}, tinyThresholds()), newWorld(Config{Seed: 1}, defaultThresholds())
 	for i := range specs {
 		a.addAt(specs[i], uint64(i))
 	}
@@ -132,7 +132,7 @@ func TestOrderOfAddingDoesNotMatter(t *testing.T) {
 
 func TestRandomIsUniform(t *testing.T) {
 	for _, feasible := range []int{1, 5, 40} {
-		w := newWorld(Config{Seed: 5}, defaultLimits())
+		w := newWorld(Config{Seed: 5}, defaultThresholds())
 		for i := range 60 {
 			n := placement.Node{ID: strconv.Itoa(i), Capacity: placement.Resources{CPU: 1}}
 			if i < feasible {
@@ -192,9 +192,9 @@ func TestClassesAreForgotten(t *testing.T) {
 	}
 	require.Same(t, kept, x.Class(rules(-1)))
 	stats := x.Stats()
-	require.LessOrEqual(t, stats.Classes, x.limits.unusedClasses+1)
-	require.LessOrEqual(t, stats.Counters, 2*x.limits.unusedClasses+1)
-	require.LessOrEqual(t, len(x.sets.built), x.limits.builtSets)
+	require.LessOrEqual(t, stats.Classes, x.thresholds.unusedClasses+1)
+	require.LessOrEqual(t, stats.Counters, 2*x.thresholds.unusedClasses+1)
+	require.LessOrEqual(t, len(x.sets.built), x.thresholds.builtSets)
 	x.Leave(row, kept)
 	for i := range 5000 {
 		x.Class(&placement.Request{ID: "r", Group: strconv.Itoa(i)})

@@ -53,7 +53,7 @@ func (s *search) spanLevels(test *softTest) bool {
 		return s.spanDomains(test, add) && s.span(test.weight, values[:n])
 	}
 	add(0)
-	if test.set.n <= s.x.limits.listNodes {
+	if test.set.n <= s.x.thresholds.listNodes {
 		for row := range test.set.bits.each {
 			s.try(row)
 		}
@@ -73,7 +73,7 @@ func (s *search) spanDomains(test *softTest, add func(int64) bool) bool {
 	if k.domains.nonzero < s.x.populated(t) && !add(test.countValue(0, test.others)) {
 		return false
 	}
-	if s.x.standingOut(test) <= s.x.limits.listNodes {
+	if s.x.standingOut(test) <= s.x.thresholds.listNodes {
 		for domain := range k.domains.each {
 			s.x.eachMember(t, domain, func(row Row) { s.try(row) })
 		}

@@ -11,18 +11,18 @@ import (
 type node struct {
 	spec      *placement.Node
 	join      uint64
-	gpus      *gpus // nil while the node never had or used any
-	hold      *hold // nil without holds
+	gpus      *gpus        // nil while the node never had or used any
+	hold      *heldAmounts // nil without holds
 	instances int64
 	taints    int32 // number of its list in Index.taints
 	// dynamicFree is how many dynamic ports it has left; see port.go.
 	dynamicFree uint16
-	state       State
+	state       NodeState
 }
 
-// hold is what reservations hold of a node. Only few nodes have any at a
-// time, so the amounts before the hold are kept here and not in columns.
-type hold struct {
+// heldAmounts is what reservations heldAmounts of a node. Only few nodes have any at a
+// time, so the amounts before the heldAmounts are kept here and not in columns.
+type heldAmounts struct {
 	amounts   vector
 	spare     vector // allocatable − used
 	instances int64
@@ -138,11 +138,11 @@ func (x *Index) Remove(row Row) {
 }
 
 // SetState sets the state of a node.
-func (x *Index) SetState(row Row, state State) {
+func (x *Index) SetState(row Row, state NodeState) {
 	x.nodes[row].state = state
 	x.ready.put(row, state == Ready)
-	x.bookLog.add(row, max(x.limits.changeLog, len(x.nodes)/2))
-	x.nodeLog.add(row, x.limits.changeLog)
+	x.bookLog.add(row, max(x.thresholds.changeLog, len(x.nodes)/2))
+	x.nodeLog.add(row, x.thresholds.changeLog)
 	x.version++
 }
 
@@ -172,7 +172,7 @@ func (x *Index) describe(row Row, before, after *placement.Node) {
 	x.relabel(row, before, after)
 	x.retaint(row, before, after)
 	x.describePorts(row, before, after)
-	x.nodeLog.add(row, x.limits.changeLog)
+	x.nodeLog.add(row, x.thresholds.changeLog)
 }
 
 // changed brings the columns that are computed from others up to date after
@@ -182,7 +182,7 @@ func (x *Index) changed(row Row) {
 	x.overused.put(row, x.usesTooMuch(row))
 	x.full.put(row, n.full() || x.overused.has(row))
 	x.packed[row] = x.pack(row)
-	x.bookLog.add(row, max(x.limits.changeLog, len(x.nodes)/2))
+	x.bookLog.add(row, max(x.thresholds.changeLog, len(x.nodes)/2))
 	x.version++
 }
 

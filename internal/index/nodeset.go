@@ -93,7 +93,7 @@ func (x *Index) current(set *nodeSet) *nodeSet {
 	x.sets.clock++
 	set.used = x.sets.clock
 	if set.bits == nil {
-		x.sets.evict(x.limits.builtSets)
+		x.sets.evict(x.thresholds.builtSets)
 		x.sets.built = append(x.sets.built, set)
 		x.compile(set)
 		return set

@@ -23,7 +23,7 @@ type modelNode struct {
 	spec      placement.Node
 	join      uint64
 	row       Row
-	state     State
+	state     NodeState
 	held      Hold
 	instances []*modelInstance
 }

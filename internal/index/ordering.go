@@ -88,7 +88,7 @@ func (x *Index) ordering(p *probe) (use, own *ordering) {
 	}
 	if wanted.set != nil || len(terms) > 0 || wanted.topology != nil {
 		own = x.remember(&wanted)
-		if own.grid != nil || own.wasted > x.limits.gridCost*p.compiled.eligible.n {
+		if own.grid != nil || own.wasted > x.thresholds.gridCost*p.compiled.eligible.n {
 			x.upToDate(own)
 			return own, own
 		}
@@ -102,12 +102,12 @@ func (x *Index) ordering(p *probe) (use, own *ordering) {
 // single nodes, if its domains are few.
 func (x *Index) divider(p *probe) *topology {
 	for i := range p.tests {
-		if t := p.tests[i].counter.topology; t.key != "" && len(t.names) <= x.limits.parts {
+		if t := p.tests[i].counter.topology; t.key != "" && len(t.names) <= x.thresholds.parts {
 			return t
 		}
 	}
 	for i := range p.soft {
-		if rule := p.soft[i].rule; rule != nil && rule.counter.topology.key != "" && len(rule.counter.topology.names) <= x.limits.parts {
+		if rule := p.soft[i].rule; rule != nil && rule.counter.topology.key != "" && len(rule.counter.topology.names) <= x.thresholds.parts {
 			return rule.counter.topology
 		}
 	}
@@ -119,7 +119,7 @@ func (x *Index) divider(p *probe) *topology {
 func (x *Index) foldable(p *probe) []labelTerm {
 	terms := x.scratchTerms[:0]
 	for i := range p.soft {
-		if test := &p.soft[i]; test.rule == nil && test.set.n > x.limits.listNodes {
+		if test := &p.soft[i]; test.rule == nil && test.set.n > x.thresholds.listNodes {
 			terms = append(terms, labelTerm{test.set, test.weight})
 		}
 	}
@@ -138,8 +138,8 @@ func (x *Index) remember(o *ordering) *ordering {
 	}
 	kept := *o
 	kept.terms = slices.Clone(o.terms)
-	if len(x.orders) == x.limits.orders {
-		x.orders = x.orders[:x.limits.orders-1]
+	if len(x.orders) == x.thresholds.orders {
+		x.orders = x.orders[:x.thresholds.orders-1]
 	}
 	x.orders = slices.Insert(x.orders, 0, &kept)
 	return &kept
@@ -177,7 +177,7 @@ func (x *Index) build(o *ordering) {
 		if other.grid == nil {
 			continue
 		}
-		if grids++; grids == x.limits.grids {
+		if grids++; grids == x.thresholds.grids {
 			other.grid, other.wasted = nil, 0
 		}
 	}

@@ -10,14 +10,14 @@ import (
 
 // answers are all that an index says about a query.
 type answers struct {
-	Best     Choice
-	Found    bool
-	Top      []Choice
-	Counts   []ReasonCount
-	Ranked   []Row
-	Verdicts []Verdict
-	Groups   []int64
-	Survey   []any
+	Best      Choice
+	Found     bool
+	Top       []Choice
+	Counts    []ReasonCount
+	Ranked    []Row
+	Diagnoses []Diagnosis
+	Groups    []int64
+	Survey    []any
 }
 
 func (w *world) answers(q *Query) answers {
@@ -27,7 +27,7 @@ func (w *world) answers(q *Query) answers {
 	a.Counts = w.x.Count(q)
 	a.Ranked = slices.Collect(w.x.Ranked(q))
 	for _, n := range w.m.nodes {
-		a.Verdicts = append(a.Verdicts, w.x.Verdict(q, n.row))
+		a.Diagnoses = append(a.Diagnoses, w.x.Diagnose(q, n.row))
 		a.Groups = append(a.Groups, w.x.Group(q, n.row))
 	}
 	s := w.x.Survey(q, nil)

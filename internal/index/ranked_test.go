@@ -15,7 +15,7 @@ import (
 func TestRankedLooksAtRulesAlone(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := drawDice(t)
-		w := newWorld(drawConfig(d), defaultLimits())
+		w := newWorld(drawConfig(d), defaultThresholds())
 		for range rapid.IntRange(1, 12).Draw(t, "nodes") {
 			w.add(drawNode(d, ""))
 		}
@@ -29,7 +29,7 @@ func TestRankedLooksAtRulesAlone(t *testing.T) {
 		ranked := slices.Collect(w.x.Ranked(q))
 		for _, n := range w.m.nodes {
 			rules := true
-			for _, f := range w.x.Verdict(q, n.row).Failures {
+			for _, f := range w.x.Diagnose(q, n.row).Failures {
 				switch f.Reason.Kind {
 				case placement.ReasonInstances, placement.ReasonPort, placement.ReasonResource, placement.ReasonHold:
 				default:

@@ -19,7 +19,7 @@ type rowSet struct {
 // it is small anyway. Below half of that it becomes a list again.
 const denseShare = 32
 
-func (x *Index) longestList() int { return max(x.limits.denseSet, len(x.nodes)/denseShare) }
+func (x *Index) longestList() int { return max(x.thresholds.denseSet, len(x.nodes)/denseShare) }
 
 // add puts in a row that is no member. longest is how many members a list may
 // have.

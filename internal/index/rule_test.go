@@ -13,7 +13,7 @@ import (
 // different cells, and the first to join wins.
 func TestTiesAcrossCells(t *testing.T) {
 	for _, first := range []bool{false, true} {
-		w := newWorld(Config{}, tinyLimits())
+		w := newWorld(Config{}, tinyThresholds())
 		wide := placement.Resources{CPU: 32, Memory: 8}
 		tall := placement.Resources{CPU: 8, Memory: 32}
 		if first {
@@ -39,7 +39,7 @@ func TestTiesAcrossCells(t *testing.T) {
 // TestQuestionsBeforeNodes: what is compiled while there is no node is as good
 // as what is compiled later.
 func TestQuestionsBeforeNodes(t *testing.T) {
-	w := newWorld(Config{}, tinyLimits())
+	w := newWorld(Config{}, tinyThresholds())
 	r := placement.Request{ID: "r", Preferences: placement.Preferences{}.
 		Prefer(placement.Exists("zone"), 5).Require(placement.NotExists("rack"))}
 	for range 3 {
@@ -54,7 +54,7 @@ func TestQuestionsBeforeNodes(t *testing.T) {
 // TestMinDomains: while fewer domains exist than the rule needs, the smallest
 // count is 0, so that two filled domains take no more.
 func TestMinDomains(t *testing.T) {
-	w := newWorld(Config{}, tinyLimits())
+	w := newWorld(Config{}, tinyThresholds())
 	for i := range 2 {
 		w.add(placement.Node{ID: strconv.Itoa(i), Capacity: placement.Resources{CPU: 9}, Labels: map[string]string{"zone": strconv.Itoa(i)}})
 	}
@@ -75,7 +75,7 @@ func TestMinDomains(t *testing.T) {
 // TestAffinityLevels has terms in the key of the order and others walked level
 // by level: nodes of equal soft score are to be found in either.
 func TestAffinityLevels(t *testing.T) {
-	w := newWorld(Config{}, tinyLimits())
+	w := newWorld(Config{}, tinyThresholds())
 	for i := range 24 {
 		n := placement.Node{
 			ID: strconv.Itoa(i), Capacity: placement.Resources{CPU: int64(40 - i), Memory: 8},

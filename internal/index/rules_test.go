@@ -178,7 +178,7 @@ func TestKnownClassesAllocateNothing(t *testing.T) {
 func TestForgottenClassesComeBack(t *testing.T) {
 	for _, asked := range []bool{false, true} {
 		t.Run(fmt.Sprint("asked for again ", asked), func(t *testing.T) {
-			x := newIndex(Config{}, tinyLimits())
+			x := newIndex(Config{}, tinyThresholds())
 			r := placement.Request{ID: "r", Group: "kept"}
 			stale := x.Class(&r)
 			others := func() {

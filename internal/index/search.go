@@ -52,7 +52,7 @@ func (s *search) first() (Row, bool) {
 	use, own := x.ordering(p)
 	s.order = use
 	done := s.spanAll() && s.walkAll()
-	if spent := s.budget() - s.visits; own != nil && spent > x.limits.listNodes {
+	if spent := s.budget() - s.visits; own != nil && spent > x.thresholds.listNodes {
 		own.wasted += spent
 	}
 	if done {
@@ -70,9 +70,9 @@ func (s *search) first() (Row, bool) {
 // one that only compares packed words is fast, one that scores nodes is not.
 func (s *search) budget() int {
 	if s.p.packing() {
-		return len(s.x.nodes)/8 + s.x.limits.walkNodes
+		return len(s.x.nodes)/8 + s.x.thresholds.walkNodes
 	}
-	return 4*len(s.x.nodes) + s.x.limits.walkNodes
+	return 4*len(s.x.nodes) + s.x.thresholds.walkNodes
 }
 
 // try compares a node with the best so far, if the query fits there.
@@ -89,7 +89,7 @@ func (s *search) try(row Row) {
 // list looks at the nodes that one of the hard rules leaves over, if these are
 // few. It reports whether it did.
 func (s *search) list() bool {
-	if s.p.compiled.eligible.n <= s.x.limits.listNodes {
+	if s.p.compiled.eligible.n <= s.x.thresholds.listNodes {
 		for row := range s.p.eligible.each {
 			s.try(row)
 		}
@@ -97,7 +97,7 @@ func (s *search) list() bool {
 	}
 	for i := range s.p.tests {
 		test := &s.p.tests[i]
-		if test.low == 0 || s.x.members(test.counter) > s.x.limits.listNodes {
+		if test.low == 0 || s.x.members(test.counter) > s.x.thresholds.listNodes {
 			continue
 		}
 		for domain := range test.counter.domains.each {
@@ -111,7 +111,7 @@ func (s *search) list() bool {
 // members returns how many nodes are in domains with a count, or some number
 // above listNodes.
 func (x *Index) members(k *counter) int {
-	if k.topology.key == "" || k.domains.nonzero > x.limits.listNodes {
+	if k.topology.key == "" || k.domains.nonzero > x.thresholds.listNodes {
 		return k.domains.nonzero
 	}
 	members := 0

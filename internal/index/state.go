@@ -1,11 +1,11 @@
 package index
 
-// State says whether a node takes work.
-type State uint8
+// NodeState says whether a node takes work.
+type NodeState uint8
 
 // The states of a node. Only Ready nodes take work.
 const (
-	Ready State = iota
+	Ready NodeState = iota
 	Cordoned
 	Lost
 	Unreported
@@ -13,7 +13,7 @@ const (
 )
 
 // String returns the state's name in lower case.
-func (s State) String() string {
+func (s NodeState) String() string {
 	switch s {
 	case Ready:
 		return "ready"

@@ -148,10 +148,10 @@ func (x *Index) moveDomain(row Row, t *topology, after *placement.Node) {
 // moveCount moves what a counter counts from one domain to another.
 func (x *Index) moveCount(k *counter, from, to, count int32) {
 	if from != noDomain {
-		k.domains.add(from, -count, len(k.topology.names), x.limits.denseDomains)
+		k.domains.add(from, -count, len(k.topology.names), x.thresholds.denseDomains)
 	}
 	if to != noDomain {
-		k.domains.add(to, count, len(k.topology.names), x.limits.denseDomains)
+		k.domains.add(to, count, len(k.topology.names), x.thresholds.denseDomains)
 	}
 }
 

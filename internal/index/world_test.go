@@ -18,13 +18,13 @@ type world struct {
 	known   []placement.Request // some that were drawn before
 }
 
-func newWorld(cfg Config, limits limits) *world {
+func newWorld(cfg Config, limits thresholds) *world {
 	return &world{x: newIndex(cfg, limits), m: newModel(cfg)}
 }
 
-// tinyLimits make structures change their form all the time.
-func tinyLimits() limits {
-	return limits{
+// tinyThresholds make structures change their form all the time.
+func tinyThresholds() thresholds {
+	return thresholds{
 		gridNodes: 2, gridBlock: 2, gridCost: 0, orders: 4, grids: 3, parts: 4,
 		listNodes: 1, walkNodes: 1000, denseSet: 1, denseDomains: 1,
 		unusedClasses: 2, builtSets: 5, profiles: 50, changeLog: 4,

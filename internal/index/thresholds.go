@@ -1,8 +1,8 @@
 package index
 
-// limits are the sizes at which structures change their form. They change what
+// thresholds are the sizes at which structures change their form. They change what
 // a decision costs, never what it is; tests make them tiny.
-type limits struct {
+type thresholds struct {
 	// gridNodes is the number of nodes from which a grid pays.
 	gridNodes int
 	// gridBlock is how many entries a block of a grid holds.
@@ -38,8 +38,8 @@ type limits struct {
 	changeLog int
 }
 
-func defaultLimits() limits {
-	return limits{
+func defaultThresholds() thresholds {
+	return thresholds{
 		gridNodes: 512, gridBlock: 64, gridCost: 16, orders: 32, grids: 6, parts: 64,
 		listNodes: 256, walkNodes: 1024, denseSet: 64, denseDomains: 256,
 		unusedClasses: 256, builtSets: 128, profiles: 1 << 14, changeLog: 4096,

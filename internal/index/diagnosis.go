@@ -35,8 +35,8 @@ type Part struct {
 	Value int64
 }
 
-// Verdict is all that the index can say about one node for a query.
-type Verdict struct {
+// Diagnosis is all that the index can say about one node for a query.
+type Diagnosis struct {
 	// Failures in filter order; none means that the query fits.
 	Failures []Failure
 	// Terms and Parts are the score that the node has, or would have without
@@ -52,26 +52,26 @@ type Verdict struct {
 	Gradient int64
 }
 
-// Verdict says which rules the node fails, all of them, and how it scores.
-func (x *Index) Verdict(q *Query, row Row) Verdict { return x.verdict(x.prepare(q), row) }
+// Diagnose says which rules the node fails, all of them, and how it scores.
+func (x *Index) Diagnose(q *Query, row Row) Diagnosis { return x.diagnose(x.prepare(q), row) }
 
-func (x *Index) verdict(p *probe, row Row) Verdict {
+func (x *Index) diagnose(p *probe, row Row) Diagnosis {
 	var failures []Failure
 	for _, f := range x.filters(p) {
 		if shortfall, fails := f.fails(x, row); fails {
 			failures = append(failures, Failure{x.valued(f.reason, p, row), shortfall})
 		}
 	}
-	verdict := Verdict{Failures: failures, Terms: x.terms(p, row)}
+	d := Diagnosis{Failures: failures, Terms: x.terms(p, row)}
 	for i := range p.soft {
 		test := &p.soft[i]
-		verdict.Parts = append(verdict.Parts, Part{test.part, test.index, test.weight, test.value(row)})
+		d.Parts = append(d.Parts, Part{test.part, test.index, test.weight, test.value(row)})
 	}
-	verdict.Group = p.compiled.groupOn(row)
+	d.Group = p.compiled.groupOn(row)
 	if p.strategy == placement.LeastFragmentation && len(failures) == 0 {
-		verdict.Gradient = x.gradient(p, row)
+		d.Gradient = x.gradient(p, row)
 	}
-	return verdict
+	return d
 }
 
 // valued names the value for which a node fails a constraint also where a survey of
