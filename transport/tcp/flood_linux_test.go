@@ -45,12 +45,12 @@ func TestLoopbackFloodKeepsNoMemberElsewhereOut(t *testing.T) {
 		hello := good().Append(nil)
 		_, err := member.Write(append(hello, wire.Append(nil, wire.Data, []byte("in"))...))
 		require.NoError(t, err)
-		verdict, err := wire.ReadVerdict(member)
+		reply, err := wire.ReadReply(member)
 		if err != nil && time.Since(start) > second {
 			continue
 		}
 		require.NoError(t, err)
-		require.Equal(t, wire.Accepted, verdict)
+		require.Equal(t, wire.Accepted, reply)
 		break
 	}
 	require.Equal(t, arrival{"b", "in"}, <-arrivals)

@@ -106,7 +106,7 @@ func (l *link) connect(ctx context.Context) (raw, conn net.Conn, err error) {
 }
 
 // introduce says hello on conn, within TLS where it is configured, and waits
-// for the verdict. It returns the connection to use, on which every read and
+// for the reply. It returns the connection to use, on which every read and
 // write sets a deadline of its own.
 func (l *link) introduce(ctx context.Context, conn net.Conn) (net.Conn, error) {
 	if err := conn.SetDeadline(time.Now().Add(introduceTimeout)); err != nil {
@@ -123,12 +123,12 @@ func (l *link) introduce(ctx context.Context, conn net.Conn) (net.Conn, error) {
 	if _, err := conn.Write(hello.Append(nil)); err != nil {
 		return nil, err
 	}
-	verdict, err := wire.ReadVerdict(conn)
+	reply, err := wire.ReadReply(conn)
 	if err != nil {
 		return nil, fmt.Errorf("tcp: no answer to the introduction: %w", err)
 	}
-	if verdict != wire.Accepted {
-		return nil, fmt.Errorf("tcp: %q refused the connection: %v", l.peer.Name, verdict)
+	if reply != wire.Accepted {
+		return nil, fmt.Errorf("tcp: %q refused the connection: %v", l.peer.Name, reply)
 	}
 	return conn, nil
 }

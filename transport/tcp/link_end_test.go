@@ -13,7 +13,7 @@ import (
 )
 
 // answered accepts a connection and answers its hello.
-func answered(t *testing.T, l net.Listener, with wire.Verdict) net.Conn {
+func answered(t *testing.T, l net.Listener, with wire.Reply) net.Conn {
 	t.Helper()
 	conn, err := l.Accept()
 	require.NoError(t, err)

@@ -187,14 +187,14 @@ func (n *pipeNet) connectToA(t *testing.T) net.Conn {
 	return conn
 }
 
-// introduce says hello on conn and returns the verdict.
-func introduce(t *testing.T, conn net.Conn, hello wire.Hello) wire.Verdict {
+// introduce says hello on conn and returns the reply.
+func introduce(t *testing.T, conn net.Conn, hello wire.Hello) wire.Reply {
 	t.Helper()
 	_, err := conn.Write(hello.Append(nil))
 	require.NoError(t, err)
-	verdict, err := wire.ReadVerdict(conn)
+	reply, err := wire.ReadReply(conn)
 	require.NoError(t, err)
-	return verdict
+	return reply
 }
 
 // requireClosed checks that the other side closes conn after exactly d.

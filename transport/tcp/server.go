@@ -125,21 +125,21 @@ func (s *server) introduce(ctx context.Context, raw net.Conn) (*inboundConn, *ui
 		return nil, &refused.Handshake
 	}
 	var in *inboundConn
-	verdict, reason := wire.RefusedVersion, &refused.Version
+	reply, reason := wire.RefusedVersion, &refused.Version
 	if err == nil {
-		in, verdict, reason = s.judge(conn, hello)
+		in, reply, reason = s.judge(conn, hello)
 	}
 	if in != nil && !in.slot.acquire(ctx, raw, deadline) {
-		in, verdict, reason = nil, wire.RefusedBusy, &refused.Busy
+		in, reply, reason = nil, wire.RefusedBusy, &refused.Busy
 	}
-	if err := write(conn, verdict.Append(nil)); err != nil && reason == nil {
+	if err := write(conn, reply.Append(nil)); err != nil && reason == nil {
 		reason = &refused.Handshake
 	}
 	return in, reason
 }
 
 // judge answers a hello that is well formed.
-func (s *server) judge(conn net.Conn, hello wire.Hello) (*inboundConn, wire.Verdict, *uint64) {
+func (s *server) judge(conn net.Conn, hello wire.Hello) (*inboundConn, wire.Reply, *uint64) {
 	refused := &s.t.refused
 	// The sender proves its name first: any other answer would tell a stranger
 	// which cluster and which member are here.

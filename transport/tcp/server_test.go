@@ -30,10 +30,10 @@ func TestRefusedIntroductions(t *testing.T) {
 	version := good().Append(nil)
 	binary.BigEndian.PutUint16(version[4:], wire.Version+1)
 	tests := []struct {
-		name    string
-		hello   []byte
-		verdict wire.Verdict
-		want    transport.Refused
+		name  string
+		hello []byte
+		reply wire.Reply
+		want  transport.Refused
 	}{
 		{"another version", version, wire.RefusedVersion, transport.Refused{Version: 1}},
 		{
@@ -70,9 +70,9 @@ func TestRefusedIntroductions(t *testing.T) {
 				arrivals, _ := serve(t, a)
 				conn := n.connectToA(t)
 				go func() { _, _ = conn.Write(tt.hello) }()
-				verdict, err := wire.ReadVerdict(conn)
+				reply, err := wire.ReadReply(conn)
 				require.NoError(t, err)
-				require.Equal(t, tt.verdict, verdict)
+				require.Equal(t, tt.reply, reply)
 				requireClosed(t, conn, 0)
 				synctest.Wait()
 				require.Equal(t, tt.want, a.Stats().Refused)
@@ -269,9 +269,9 @@ func TestStuckHandlerBoundsConnections(t *testing.T) {
 			requireClosed(t, conn, 0)
 		}
 		start := time.Now()
-		verdict, err := wire.ReadVerdict(waiting)
+		reply, err := wire.ReadReply(waiting)
 		require.NoError(t, err)
-		require.Equal(t, wire.RefusedBusy, verdict, "the wait has an end too")
+		require.Equal(t, wire.RefusedBusy, reply, "the wait has an end too")
 		require.Equal(t, 2*second, time.Since(start))
 		synctest.Wait()
 		require.Equal(t, uint64(101), a.Stats().Refused.Busy)
@@ -294,9 +294,9 @@ func TestRemovedPeerGetsNoSlot(t *testing.T) {
 		synctest.Wait()
 		require.NoError(t, a.RemovePeer("b"))
 		close(stuck)
-		verdict, err := wire.ReadVerdict(waiting)
+		reply, err := wire.ReadReply(waiting)
 		require.NoError(t, err)
-		require.Equal(t, wire.RefusedBusy, verdict)
+		require.Equal(t, wire.RefusedBusy, reply)
 		requireClosed(t, waiting, 0)
 	})
 }

@@ -112,8 +112,8 @@ func TestTLSRefusals(t *testing.T) {
 			tt.client.RootCAs, tt.client.ServerName = ca.Pool(), "a"
 			conn := tls.Client(n.connectToA(t), tt.client)
 			_, _ = conn.Write(good().Append(nil))
-			verdict, err := wire.ReadVerdict(conn)
-			require.True(t, err != nil || verdict != wire.Accepted, tt.name)
+			reply, err := wire.ReadReply(conn)
+			require.True(t, err != nil || reply != wire.Accepted, tt.name)
 			synctest.Wait()
 			require.Equal(t, tt.want, a.Stats().Refused, tt.name)
 			require.Empty(t, drain(arrivals), tt.name)
@@ -312,7 +312,7 @@ func TestTLSHostMayCheckMore(t *testing.T) {
 				refused = a.Stats().Refused.Certificate
 				stranger := tls.Client(n.connectToA(t), &tls.Config{RootCAs: ca.Pool(), ServerName: "a"})
 				_, _ = stranger.Write(good().Append(nil))
-				_, err := wire.ReadVerdict(stranger)
+				_, err := wire.ReadReply(stranger)
 				require.Error(t, err)
 				synctest.Wait()
 				require.Equal(t, refused+1, a.Stats().Refused.Certificate)

@@ -14,12 +14,12 @@ type Queue struct {
 	limit int
 	age   time.Duration
 	n     int
-	lanes map[string]*lane
-	// first to last are the lanes in the order of their turns, all those in
-	// lanes. One whose frames have expired leaves when its turn comes.
-	first, last *lane
-	// spare are lanes for reuse, and buffers are those of frames that are gone.
-	spare   *lane
+	flows map[string]*flow
+	// first to last are the flows in the order of their turns, all those in
+	// flows. One whose frames have expired leaves when its turn comes.
+	first, last *flow
+	// spare are flows for reuse, and buffers are those of frames that are gone.
+	spare   *flow
 	buffers [][]byte
 	drops   Drops
 }
@@ -33,21 +33,21 @@ type Drops struct {
 // New returns a queue that holds at most limit frames under each key, each for
 // at most age.
 func New(limit int, age time.Duration) *Queue {
-	return &Queue{limit: limit, age: age, lanes: map[string]*lane{}}
+	return &Queue{limit: limit, age: age, flows: map[string]*flow{}}
 }
 
 // Push adds a copy of frame under key.
 func (q *Queue) Push(now time.Time, key string, frame []byte) {
-	l := q.lanes[key]
-	if l == nil {
-		l = q.begin(key)
+	f := q.flows[key]
+	if f == nil {
+		f = q.begin(key)
 	}
-	q.expire(l, now)
-	if l.n == q.limit {
-		q.drop(l)
+	q.expire(f, now)
+	if f.n == q.limit {
+		q.drop(f)
 		q.drops.Full++
 	}
-	l.push(entry{append(q.buffer(), frame...), now})
+	f.push(queued{append(q.buffer(), frame...), now})
 	q.n++
 }
 
@@ -56,9 +56,9 @@ func (q *Queue) Push(now time.Time, key string, frame []byte) {
 // call of a method of q.
 func (q *Queue) Front(now time.Time) (key string, frame []byte, ok bool) {
 	for q.first != nil {
-		l := q.first
-		if q.expire(l, now); l.n > 0 {
-			return l.key, l.ring[l.head].frame, true
+		f := q.first
+		if q.expire(f, now); f.n > 0 {
+			return f.key, f.ring[f.head].frame, true
 		}
 		q.end(q.leave())
 	}
@@ -68,13 +68,13 @@ func (q *Queue) Front(now time.Time) (key string, frame []byte, ok bool) {
 // Pop removes the frame that Front has just returned. The turn goes to the next
 // key.
 func (q *Queue) Pop() {
-	l := q.leave()
-	q.drop(l)
-	if l.n == 0 {
-		q.end(l)
+	f := q.leave()
+	q.drop(f)
+	if f.n == 0 {
+		q.end(f)
 		return
 	}
-	q.join(l)
+	q.join(f)
 }
 
 // Len returns the number of frames that wait.
@@ -83,8 +83,8 @@ func (q *Queue) Len() int { return q.n }
 // Expire drops what has waited for too long under any key. It looks at all
 // keys that have frames.
 func (q *Queue) Expire(now time.Time) {
-	for l := q.first; l != nil; l = l.next {
-		q.expire(l, now)
+	for f := q.first; f != nil; f = f.next {
+		q.expire(f, now)
 	}
 }
 
@@ -92,7 +92,7 @@ func (q *Queue) Expire(now time.Time) {
 // there were. The drops stay counted.
 func (q *Queue) Clear() int {
 	n := q.n
-	*q = Queue{limit: q.limit, age: q.age, lanes: map[string]*lane{}, drops: q.drops}
+	*q = Queue{limit: q.limit, age: q.age, flows: map[string]*flow{}, drops: q.drops}
 	return n
 }
 

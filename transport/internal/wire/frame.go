@@ -10,12 +10,12 @@ import (
 	"slices"
 )
 
-// A Kind says what a frame is for.
-type Kind byte
+// A FrameKind says what a frame is for.
+type FrameKind byte
 
 const (
 	// Data carries a frame of the host.
-	Data Kind = iota
+	Data FrameKind = iota
 	// Ping asks for a Pong with the same payload.
 	Ping
 	// Pong answers a Ping.
@@ -42,7 +42,7 @@ var (
 )
 
 // Append appends the frame of the given kind and payload to dst.
-func Append(dst []byte, kind Kind, payload []byte) []byte {
+func Append(dst []byte, kind FrameKind, payload []byte) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, uint32(1+len(payload)))
 	at := len(dst)
 	dst = append(dst, 0, 0, 0, 0, byte(kind))
@@ -70,7 +70,7 @@ func NewReader(r io.Reader, limit int) *Reader {
 // error is io.EOF at the end of the stream, io.ErrUnexpectedEOF within a
 // frame, [ErrTooLong] or [ErrBroken], or that of the stream; after an error
 // the reader is of no use.
-func (r *Reader) Next() (Kind, []byte, error) {
+func (r *Reader) Next() (FrameKind, []byte, error) {
 	header, err := r.r.Peek(headerSize)
 	if err != nil {
 		if errors.Is(err, io.EOF) && len(header) > 0 {
@@ -96,7 +96,7 @@ func (r *Reader) Next() (Kind, []byte, error) {
 	if got := checksum(r.buf); got != sum {
 		return 0, nil, fmt.Errorf("%w: checksum %08x, announced %08x", ErrBroken, got, sum)
 	}
-	kind := Kind(r.buf[0])
+	kind := FrameKind(r.buf[0])
 	if kind > Pong {
 		return 0, nil, fmt.Errorf("%w: kind %d", ErrBroken, kind)
 	}

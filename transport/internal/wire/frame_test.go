@@ -17,7 +17,7 @@ const limit = 1 << 10
 func TestFramesRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		payloads := rapid.SliceOf(rapid.SliceOfN(rapid.Byte(), 0, limit)).Draw(t, "payloads")
-		kinds := rapid.SliceOfN(rapid.SampledFrom([]wire.Kind{wire.Data, wire.Ping, wire.Pong}),
+		kinds := rapid.SliceOfN(rapid.SampledFrom([]wire.FrameKind{wire.Data, wire.Ping, wire.Pong}),
 			len(payloads), len(payloads)).Draw(t, "kinds")
 		var stream []byte
 		for i, p := range payloads {

@@ -31,20 +31,20 @@ const (
 )
 
 // ErrVersion means that the other side speaks another protocol version. See
-// [VersionError].
+// [ProtocolVersionError].
 var ErrVersion = errors.New("transport: unknown protocol version")
 
-// A VersionError says which version the other side speaks. It unwraps to
+// A ProtocolVersionError says which version the other side speaks. It unwraps to
 // [ErrVersion].
-type VersionError struct{ Version uint16 }
+type ProtocolVersionError struct{ Version uint16 }
 
 // Error implements error.
-func (e *VersionError) Error() string {
+func (e *ProtocolVersionError) Error() string {
 	return fmt.Sprintf("%v: %d, this side speaks %d", ErrVersion, e.Version, Version)
 }
 
 // Unwrap returns [ErrVersion].
-func (e *VersionError) Unwrap() error { return ErrVersion }
+func (e *ProtocolVersionError) Unwrap() error { return ErrVersion }
 
 // A Hello is what the side that connects says first.
 type Hello struct {
@@ -105,7 +105,7 @@ func readPreamble(r io.Reader, buf []byte) error {
 		return fmt.Errorf("%w: no introduction", ErrBroken)
 	}
 	if v := binary.BigEndian.Uint16(buf[len(magic):]); v != Version {
-		return &VersionError{Version: v}
+		return &ProtocolVersionError{Version: v}
 	}
 	return nil
 }
@@ -134,12 +134,12 @@ func parseNames(b []byte) (Hello, error) {
 	return Hello{Cluster: names[0], From: names[1], To: names[2]}, nil
 }
 
-// A Verdict answers a hello.
-type Verdict byte
+// A Reply answers a hello.
+type Reply byte
 
-// Verdicts; all but Accepted are refusals.
+// Replies; all but Accepted are refusals.
 const (
-	Accepted Verdict = iota
+	Accepted Reply = iota
 	RefusedVersion
 	RefusedCluster
 	RefusedReceiver
@@ -147,21 +147,21 @@ const (
 	RefusedBusy
 )
 
-// String says the verdict in words.
-func (v Verdict) String() string {
+// String says the reply in words.
+func (r Reply) String() string {
 	names := [...]string{"accepted", "unknown version", "other cluster", "other receiver", "unknown sender", "busy"}
-	if int(v) < len(names) {
-		return names[v]
+	if int(r) < len(names) {
+		return names[r]
 	}
-	return fmt.Sprintf("verdict %d", byte(v))
+	return fmt.Sprintf("reply %d", byte(r))
 }
 
-// Append appends the reply with the verdict v to dst.
-func (v Verdict) Append(dst []byte) []byte { return append(appendPreamble(dst), byte(v)) }
+// Append appends the reply to dst.
+func (r Reply) Append(dst []byte) []byte { return append(appendPreamble(dst), byte(r)) }
 
-// ReadVerdict reads a reply and not a byte more. The error is [ErrBroken],
+// ReadReply reads a reply and not a byte more. The error is [ErrBroken],
 // [ErrVersion], or that of the stream.
-func ReadVerdict(r io.Reader) (Verdict, error) {
+func ReadReply(r io.Reader) (Reply, error) {
 	var buf [preambleSize + 1]byte
 	if err := readPreamble(r, buf[:preambleSize]); err != nil {
 		return 0, err
@@ -169,5 +169,5 @@ func ReadVerdict(r io.Reader) (Verdict, error) {
 	if err := readFull(r, buf[preambleSize:]); err != nil {
 		return 0, err
 	}
-	return Verdict(buf[preambleSize]), nil
+	return Reply(buf[preambleSize]), nil
 }

@@ -69,29 +69,29 @@ func TestBadHellos(t *testing.T) {
 
 func TestVersionErrorSaysWhich(t *testing.T) {
 	_, err := wire.ReadHello(strings.NewReader("cnst\x01\x02"))
-	var version *wire.VersionError
+	var version *wire.ProtocolVersionError
 	require.ErrorAs(t, err, &version)
 	require.Equal(t, uint16(0x0102), version.Version)
 	require.ErrorContains(t, err, "258")
 }
 
-func TestVerdicts(t *testing.T) {
+func TestReplies(t *testing.T) {
 	seen := map[string]bool{}
 	for v := wire.Accepted; v <= wire.RefusedBusy+1; v++ {
-		got, err := wire.ReadVerdict(bytes.NewReader(v.Append(nil)))
+		got, err := wire.ReadReply(bytes.NewReader(v.Append(nil)))
 		require.NoError(t, err)
 		require.Equal(t, v, got)
-		require.False(t, seen[v.String()], "each verdict has its own words")
+		require.False(t, seen[v.String()], "each reply has its own words")
 		seen[v.String()] = true
 	}
-	_, err := wire.ReadVerdict(strings.NewReader("cnst\x00\x01"))
+	_, err := wire.ReadReply(strings.NewReader("cnst\x00\x01"))
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
-	_, err = wire.ReadVerdict(strings.NewReader("HTTP/1.1 400"))
+	_, err = wire.ReadReply(strings.NewReader("HTTP/1.1 400"))
 	require.ErrorIs(t, err, wire.ErrBroken)
 }
 
 // Whatever the bytes, a hello is refused with one of the documented errors or
-// encodes to the bytes that were read; the same for a verdict.
+// encodes to the bytes that were read; the same for a reply.
 func FuzzHello(f *testing.F) {
 	f.Add(wire.Hello{Cluster: "prod", From: "a", To: "b"}.Append(nil))
 	f.Add(wire.RefusedBusy.Append(nil))
@@ -108,7 +108,7 @@ func FuzzHello(f *testing.F) {
 		}
 		hello, err := wire.ReadHello(bytes.NewReader(stream))
 		check(hello.Append(nil), err)
-		verdict, err := wire.ReadVerdict(bytes.NewReader(stream))
-		check(verdict.Append(nil), err)
+		reply, err := wire.ReadReply(bytes.NewReader(stream))
+		check(reply.Append(nil), err)
 	})
 }
