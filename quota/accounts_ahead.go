@@ -21,7 +21,7 @@ type ahead struct {
 }
 
 // change counts a span, or with sign -1 no longer.
-func (h *ahead) change(s *span, sign int64) {
+func (h *ahead) change(s *timed, sign int64) {
 	for d, amount := range s.amounts {
 		if amount == 0 {
 			continue
@@ -38,7 +38,7 @@ func (h *ahead) change(s *span, sign int64) {
 	h.spans += int(sign)
 }
 
-func shift(line *skyline.Skyline, s *span, amount int64) {
+func shift(line *skyline.Skyline, s *timed, amount int64) {
 	if !s.inForce() {
 		line.Change(s.from, amount)
 	}
@@ -96,7 +96,7 @@ func (acc *account) allPeaks() vector {
 
 // look counts a span at acc and all above it, or with sign -1 no longer, but for
 // what is used now. O(log n) in the spans of each, per dimension.
-func (a *Accounts) look(acc *account, s *span, sign int64) {
+func (a *Accounts) look(acc *account, s *timed, sign int64) {
 	if !s.bounded() {
 		return
 	}

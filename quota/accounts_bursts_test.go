@@ -99,11 +99,11 @@ func TestBurstWithOtherTimes(t *testing.T) {
 // location or the monotonic part of the time that was given.
 func TestStateKeepsPlainTimes(t *testing.T) {
 	at := time.Now()
-	state := func(now time.Time) quota.State {
+	state := func(now time.Time) quota.AccountsSnapshot {
 		var a quota.Accounts
 		create(t, &a, now, bursting("ns", time.Minute, 0))
 		addTo(t, &a, now, "ns", placement.Resources{CPU: 2})
-		return a.State()
+		return a.Snapshot()
 	}
 	plain := state(at.Round(0).UTC())
 	require.Equal(t, plain, state(at.In(time.FixedZone("east", 3600))))

@@ -153,12 +153,12 @@ func (a *Accounts) earliest(now time.Time, acc *account, g *growth, refused []Vi
 }
 
 // fresh returns the span of a growth that is no more than a new charge.
-func (g *growth) fresh() (*span, bool) {
+func (g *growth) fresh() (*timed, bool) {
 	switch {
 	case len(g.parts) == 0 && slices.Min(g.delta[:]) >= 0:
-		return &span{amounts: g.delta, from: -skyline.Forever, to: skyline.Forever}, true
+		return &timed{amounts: g.delta, from: -skyline.Forever, to: skyline.Forever}, true
 	case len(g.parts) == 1 && g.parts[0].sign > 0:
-		return &g.parts[0].span, true
+		return &g.parts[0].timed, true
 	default:
 		return nil, false
 	}
@@ -166,7 +166,7 @@ func (g *growth) fresh() (*span, bool) {
 
 // fitsFrom returns from if amounts fit from there on for a length of time, and
 // else the next start that may be better. It reports false if there is none.
-func (a *Accounts) fitsFrom(acc *account, s *span, from, length int64, mode Mode) (int64, bool) {
+func (a *Accounts) fitsFrom(acc *account, s *timed, from, length int64, mode Mode) (int64, bool) {
 	to := int64(skyline.Forever)
 	if length != skyline.Forever {
 		to = from + length
@@ -258,7 +258,7 @@ func (a *Accounts) CheckExchange(now time.Time, exchange Exchange) (Verdict, err
 
 // grow adds a charge of acc to a growth, or with sign -1 takes it away.
 func (a *Accounts) grow(g *growth, acc *account, t *Timed, sign int64) error {
-	s, err := a.span(t)
+	s, err := a.timed(t)
 	if err != nil || t.Amounts.IsZero() {
 		return err
 	}
@@ -343,7 +343,7 @@ func (a *Accounts) forceOver(now time.Time, ns string, from, to *Timed, charges 
 	if err := errors.Join(a.grow(&g, acc, from, -1), a.grow(&g, acc, to, 1)); err != nil {
 		return nil, err
 	}
-	was, _ := a.span(from) // it was for the growth
+	was, _ := a.timed(from) // it was for the growth
 	if charges <= 0 && !acc.coversSpan(&was) {
 		return nil, &NotChargedError{Namespace: ns}
 	}
@@ -358,7 +358,7 @@ func (a *Accounts) forceOver(now time.Time, ns string, from, to *Timed, charges 
 
 // coversSpan reports whether acc may have been charged a span. What begins later
 // is known of all descendants together alone.
-func (acc *account) coversSpan(s *span) bool {
+func (acc *account) coversSpan(s *timed) bool {
 	if acc.charges == 0 {
 		return false
 	}
@@ -371,8 +371,8 @@ func (acc *account) coversSpan(s *span) bool {
 // enter carries out a change that was checked, and counts charges more.
 func (a *Accounts) enter(now time.Time, ns string, from, to *Timed, charges int) *account {
 	acc := a.open(ns, a.find(ns))
-	was, _ := a.span(from) // both were for the growth
-	is, _ := a.span(to)
+	was, _ := a.timed(from) // both were for the growth
+	is, _ := a.timed(to)
 	var delta vector
 	for d := range delta {
 		if was.inForce() {

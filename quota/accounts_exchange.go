@@ -35,7 +35,7 @@ type growth struct {
 
 // part is what an account is charged more, or with sign -1 less.
 type part struct {
-	span
+	timed
 	by   *account
 	sign int64
 }
@@ -49,7 +49,7 @@ type stretch struct {
 // give adds what a namespace gives back.
 func (a *Accounts) give(g *growth, ns string, t *Timed) error {
 	by := a.find(ns)
-	s, err := a.span(t)
+	s, err := a.timed(t)
 	if err != nil {
 		return err
 	}

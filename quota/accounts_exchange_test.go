@@ -52,10 +52,10 @@ func TestExchange(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			before := a.State()
+			before := a.Snapshot()
 			verdict, err := a.CheckExchange(now.Add(time.Hour), exchange(milli(tt.grows*core), tt.freed...))
 			require.NoError(t, err)
-			require.Equal(t, before, a.State())
+			require.Equal(t, before, a.Snapshot())
 			require.Equal(t, tt.refuses == "", verdict.Allowed())
 			if tt.refuses != "" {
 				require.Equal(t, tt.refuses, verdict.Violations[0].Namespace)

@@ -12,10 +12,10 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
-// State is a snapshot of Accounts as plain data. The same charges and specs
-// give the same State, and the same JSON. What is ahead is not in it: Restore
+// AccountsSnapshot is a copy of Accounts as plain data. The same charges and specs
+// give the same snapshot, and the same JSON. What is ahead is not in it: Restore
 // gets that from the charges.
-type State struct {
+type AccountsSnapshot struct {
 	// Specs by namespace.
 	Specs []Spec `json:"specs,omitempty"`
 	// Accounts by namespace: those that are charged and those above Soft.
@@ -35,11 +35,11 @@ type AccountState struct {
 	Since map[placement.ResourceName]time.Time `json:"since,omitempty"`
 }
 
-// State returns a snapshot that shares nothing with the accounts. RequireQuota is
+// Snapshot returns a snapshot that shares nothing with the accounts. RequireQuota is
 // configuration and not part of it. It takes time and memory in proportion to
 // the namespaces and their limits, and not to charges.
-func (a *Accounts) State() State {
-	state := State{Specs: slices.Collect(a.Specs())}
+func (a *Accounts) Snapshot() AccountsSnapshot {
+	state := AccountsSnapshot{Specs: slices.Collect(a.Specs())}
 	for ns := range a.Namespaces() {
 		if one := a.Account(ns); one.Charges > 0 || one.Since != nil {
 			state.Accounts = append(state.Accounts, one)
@@ -82,7 +82,7 @@ func (a *Accounts) since(acc *account) map[placement.ResourceName]time.Time {
 // known time or are Reserved; nil is none. It fails with ErrInvalid, and changes
 // nothing, if the state contradicts itself. It takes time in proportion to the
 // state and the charges.
-func (a *Accounts) Restore(state State, charges iter.Seq2[string, Timed]) error {
+func (a *Accounts) Restore(state AccountsSnapshot, charges iter.Seq2[string, Timed]) error {
 	restored := Accounts{RequireQuota: a.RequireQuota}
 	restored.init()
 	if err := restored.createAll(time.Time{}, state.Specs); err != nil {
@@ -116,7 +116,7 @@ func (a *Accounts) Restore(state State, charges iter.Seq2[string, Timed]) error 
 // restoreAhead enters what is ahead of a charge that is counted already.
 func (a *Accounts) restoreAhead(ns string, t *Timed) error {
 	acc, g := a.find(ns), growth{ns: ns}
-	s, err := a.span(t)
+	s, err := a.timed(t)
 	if err != nil || !s.bounded() {
 		return err
 	}

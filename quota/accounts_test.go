@@ -117,7 +117,7 @@ func TestReplaceOnlyWhatIsCharged(t *testing.T) {
 		_, err := a.Add(now, "ns", milli(amount))
 		require.NoError(t, err)
 	}
-	before := a.State()
+	before := a.Snapshot()
 	_, err := a.Replace(now, "ns", milli(5), milli(6))
 	require.ErrorIs(t, err, quota.ErrExceeded, "what is charged, to more than can be counted")
 	require.NoError(t, a.Remove("ns", milli(math.MaxInt64-5)))
@@ -125,7 +125,7 @@ func TestReplaceOnlyWhatIsCharged(t *testing.T) {
 	require.ErrorIs(t, err, quota.ErrNotCharged, "more than is charged")
 	_, err = a.Add(now, "ns", milli(math.MaxInt64-5))
 	require.NoError(t, err)
-	require.Equal(t, before, a.State())
+	require.Equal(t, before, a.Snapshot())
 }
 
 func TestRemoveOnlyWhatIsCharged(t *testing.T) {
@@ -136,7 +136,7 @@ func TestRemoveOnlyWhatIsCharged(t *testing.T) {
 	require.NoError(t, err)
 	_, err = a.Charge(now, "team", milli(3*core), quota.MayBurst)
 	require.NoError(t, err)
-	before := a.State()
+	before := a.Snapshot()
 	tests := []struct {
 		name    string
 		ns      string
@@ -153,7 +153,7 @@ func TestRemoveOnlyWhatIsCharged(t *testing.T) {
 			require.ErrorIs(t, a.Remove(tt.ns, tt.amounts), quota.ErrNotCharged)
 			_, err := a.Replace(now, "nobody", tt.amounts, placement.Amounts{})
 			require.ErrorIs(t, err, quota.ErrNotCharged)
-			require.Equal(t, before, a.State())
+			require.Equal(t, before, a.Snapshot())
 		})
 	}
 	require.ErrorIs(t, a.Remove("team", milli(-1)), quota.ErrInvalid)
@@ -164,11 +164,11 @@ func TestAddNeverOverflows(t *testing.T) {
 	a, now := newAccounts(t)
 	_, err := a.Add(now, "org", placement.Amounts{Resources: placement.Resources{Memory: math.MaxInt64}})
 	require.NoError(t, err)
-	before := a.State()
+	before := a.Snapshot()
 	_, err = a.Add(now, "team", placement.Amounts{Resources: placement.Resources{Memory: 1}})
 	violation := requireRefused(t, err, placement.NameMemory, quota.Hard)
 	require.Equal(t, "org", violation.Namespace)
-	require.Equal(t, before, a.State())
+	require.Equal(t, before, a.Snapshot())
 }
 
 // TestForgottenNamespace: what comes back starts from nothing.
@@ -198,7 +198,7 @@ func TestChecksOfSpecs(t *testing.T) {
 	a, now := newAccounts(t)
 	_, err := a.Charge(now, "team", milli(core), quota.MayBurst)
 	require.NoError(t, err)
-	before := a.State()
+	before := a.Snapshot()
 	for spec := range a.Specs() {
 		require.Equal(t, "org", spec.Namespace)
 		break
@@ -213,7 +213,7 @@ func TestChecksOfSpecs(t *testing.T) {
 	}
 	for _, spec := range specs {
 		create, update, del := a.CheckCreate(spec), a.CheckUpdate(spec), a.CheckDelete(spec.Namespace)
-		require.Equal(t, before, a.State())
+		require.Equal(t, before, a.Snapshot())
 		trial := func() *quota.Accounts {
 			var trial quota.Accounts
 			require.NoError(t, trial.Restore(before, nil))
@@ -256,7 +256,7 @@ func TestStateIsStable(t *testing.T) {
 	require.NoError(t, err)
 	_, err = a.Add(now, "free", placement.Amounts{})
 	require.NoError(t, err)
-	data, err := json.Marshal(a.State())
+	data, err := json.Marshal(a.Snapshot())
 	require.NoError(t, err)
 	require.Equal(t, `{"specs":[{"namespace":"org"},`+
 		`{"namespace":"team","limits":{"cpu":{"soft":10000,"burstPercent":200,"burstFor":60000000000}},"parent":"org"}],`+
@@ -264,11 +264,11 @@ func TestStateIsStable(t *testing.T) {
 		`{"namespace":"team","charges":1,"used":{"resources":{"cpu":11000,"x":1},"instances":1},"since":{"cpu":"2026-01-02T03:04:05Z"}}]}`,
 		string(data))
 
-	var state quota.State
+	var state quota.AccountsSnapshot
 	require.NoError(t, json.Unmarshal(data, &state))
 	var restored quota.Accounts
 	require.NoError(t, restored.Restore(state, nil))
-	require.Equal(t, a.State(), restored.State())
+	require.Equal(t, a.Snapshot(), restored.Snapshot())
 	require.Equal(t, a.Usage(now, "org"), restored.Usage(now, "org"))
 	end, ok := restored.NextDeadline()
 	require.True(t, ok)
@@ -279,19 +279,19 @@ func TestAccountsRestoreRefusesContradictions(t *testing.T) {
 	a, now := newAccounts(t)
 	_, err := a.Charge(now, "team", milli(core), quota.MayBurst)
 	require.NoError(t, err)
-	before := a.State()
+	before := a.Snapshot()
 	tests := []struct {
 		name  string
-		state quota.State
+		state quota.AccountsSnapshot
 	}{
-		{"negative count", quota.State{Accounts: []quota.AccountState{{Namespace: "x", Charges: -1}}}},
-		{"usage of no charge", quota.State{Accounts: []quota.AccountState{{Namespace: "x", Used: milli(1)}}}},
-		{"account twice", quota.State{Accounts: []quota.AccountState{
+		{"negative count", quota.AccountsSnapshot{Accounts: []quota.AccountState{{Namespace: "x", Charges: -1}}}},
+		{"usage of no charge", quota.AccountsSnapshot{Accounts: []quota.AccountState{{Namespace: "x", Used: milli(1)}}}},
+		{"account twice", quota.AccountsSnapshot{Accounts: []quota.AccountState{
 			{Namespace: "x", Charges: 1, Used: milli(1)}, {Namespace: "x", Charges: 1, Used: milli(1)},
 		}}},
-		{"negative usage", quota.State{Accounts: []quota.AccountState{{Namespace: "x", Charges: 1, Used: milli(-1)}}}},
-		{"neither spec nor charge", quota.State{Accounts: []quota.AccountState{{Namespace: "x"}}}},
-		{"more than can be counted", quota.State{
+		{"negative usage", quota.AccountsSnapshot{Accounts: []quota.AccountState{{Namespace: "x", Charges: 1, Used: milli(-1)}}}},
+		{"neither spec nor charge", quota.AccountsSnapshot{Accounts: []quota.AccountState{{Namespace: "x"}}}},
+		{"more than can be counted", quota.AccountsSnapshot{
 			Specs: []quota.Spec{{Namespace: "p"}, {Namespace: "x", Parent: "p"}},
 			Accounts: []quota.AccountState{
 				{Namespace: "p", Charges: 1, Used: milli(math.MaxInt64)}, {Namespace: "x", Charges: 1, Used: milli(1)},
@@ -301,7 +301,7 @@ func TestAccountsRestoreRefusesContradictions(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			require.ErrorIs(t, a.Restore(tt.state, nil), quota.ErrInvalid)
-			require.Equal(t, before, a.State())
+			require.Equal(t, before, a.Snapshot())
 		})
 	}
 }

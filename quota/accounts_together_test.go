@@ -29,10 +29,10 @@ func TestCheckAllIsAddOfEach(t *testing.T) {
 			charges = append(charges, quota.Charge{Namespace: drawNamespace(t), Amounts: drawAmounts(t)})
 		}
 		var entered quota.Accounts
-		require.NoError(t, entered.Restore(a.State(), nil))
-		before := a.State()
+		require.NoError(t, entered.Restore(a.Snapshot(), nil))
+		before := a.Snapshot()
 		got := a.CheckAll(now, list(charges...))
-		require.Equal(t, before, a.State(), "a check changes nothing")
+		require.Equal(t, before, a.Snapshot(), "a check changes nothing")
 		var want error
 		for _, c := range charges {
 			if _, want = entered.Add(now, c.Namespace, c.Amounts); want != nil {

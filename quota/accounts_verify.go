@@ -29,7 +29,7 @@ func (a *Accounts) Verify(charges iter.Seq2[string, Timed]) error {
 			errs = append(errs, &DriftError{Namespace: ns, Charged: 1})
 			continue
 		}
-		s, err := a.span(&t)
+		s, err := a.timed(&t)
 		if err != nil {
 			return err
 		}

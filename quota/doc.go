@@ -114,7 +114,7 @@
 // # Determinism
 //
 // [Accounts] read no clock. The same calls with the same times give the same
-// results, and [State] is the same byte for byte in JSON. Independent charges
+// results, and [AccountsSnapshot] is the same byte for byte in JSON. Independent charges
 // may come in any order. All amounts are integers. Ceilings are computed in 128
 // bits and rounded down. No sum overflows: a charge that would not fit an int64 is
 // refused.

@@ -62,7 +62,7 @@ func used(l *quota.Ledger, ns string, name placement.ResourceName) int64 {
 }
 
 // requireRefused checks that a charge was refused for one reason alone.
-func requireRefused(t *testing.T, err error, name placement.ResourceName, reason quota.Reason) quota.Violation {
+func requireRefused(t *testing.T, err error, name placement.ResourceName, reason quota.ViolationReason) quota.Violation {
 	t.Helper()
 	require.ErrorIs(t, err, quota.ErrExceeded)
 	var exceeded *quota.ExceededError

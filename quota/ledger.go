@@ -316,7 +316,7 @@ type Snapshot struct {
 	// Time up to which charges have begun and ended; zero if that never mattered.
 	Time time.Time `json:"time,omitzero"`
 	// State of its accounts.
-	State State `json:"state"`
+	State AccountsSnapshot `json:"state"`
 	// Charges by namespace and ID.
 	Charges []Charge `json:"charges,omitempty"`
 }
@@ -326,7 +326,7 @@ type Snapshot struct {
 // is released.
 func (l *Ledger) Snapshot() Snapshot {
 	l.lock()
-	snapshot := Snapshot{Version: l.book.version, Time: l.book.timeOfCharges(), State: l.book.State(), Charges: l.book.all()}
+	snapshot := Snapshot{Version: l.book.version, Time: l.book.timeOfCharges(), State: l.book.Snapshot(), Charges: l.book.all()}
 	l.unlock()
 	slices.SortFunc(snapshot.Charges, compareCharges)
 	for i := range snapshot.Charges {

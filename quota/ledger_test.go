@@ -291,7 +291,7 @@ func TestRestoreRefusesContradictions(t *testing.T) {
 		{"charge without a namespace", func(s *quota.Snapshot) { s.Charges[0].Namespace = "" }},
 		{"charge without an id", func(s *quota.Snapshot) { s.Charges[0].ID = "" }},
 		{"state of a missing parent alone", func(s *quota.Snapshot) {
-			*s = quota.Snapshot{State: quota.State{Specs: []quota.Spec{{Namespace: "x", Parent: "nowhere"}}}}
+			*s = quota.Snapshot{State: quota.AccountsSnapshot{Specs: []quota.Spec{{Namespace: "x", Parent: "nowhere"}}}}
 		}},
 		{"charge of another namespace", func(s *quota.Snapshot) { s.Charges[0].Namespace = "b" }},
 		{"charge to nobody", func(s *quota.Snapshot) { s.Charges[0].Namespace = "nobody" }},
@@ -364,12 +364,12 @@ func FuzzRestore(f *testing.F) {
 }
 
 func TestReasonText(t *testing.T) {
-	texts := map[quota.Reason]string{
+	texts := map[quota.ViolationReason]string{
 		quota.Hard: "hard", quota.NeverFits: "never fits", quota.BurstExpired: "burst expired", quota.Undeclared: "undeclared", 9: "Reason(9)",
 	}
 	for _, reason := range slices.Sorted(maps.Keys(texts)) {
 		require.Equal(t, texts[reason], reason.String())
-		var same quota.Reason
+		var same quota.ViolationReason
 		if err := same.UnmarshalText([]byte(reason.String())); reason == 9 {
 			require.EqualError(t, err, `placement: invalid reason "Reason(9)": unknown`)
 		} else {

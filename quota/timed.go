@@ -40,23 +40,23 @@ func (t *Timed) validate() error {
 	return nil
 }
 
-// span is a Timed ready to be counted. What counts already is from -Forever.
-type span struct {
+// timed is a Timed ready to be counted. What counts already is from -Forever.
+type timed struct {
 	amounts  vector
 	from, to int64
 	reserved bool
 }
 
-func (s *span) inForce() bool { return s.from == -skyline.Forever }
+func (s *timed) inForce() bool { return s.from == -skyline.Forever }
 
 // bounded reports whether anything is to be noted but what is used.
-func (s *span) bounded() bool {
+func (s *timed) bounded() bool {
 	return (!s.inForce() || s.to != skyline.Forever || s.reserved) && s.amounts != vector{}
 }
 
-// span returns t as a span. It comes after find.
-func (a *Accounts) span(t *Timed) (span, error) {
-	s := span{from: -skyline.Forever, to: skyline.Forever, reserved: t.Reserved}
+// timed returns t ready to be counted. It comes after find.
+func (a *Accounts) timed(t *Timed) (timed, error) {
+	s := timed{from: -skyline.Forever, to: skyline.Forever, reserved: t.Reserved}
 	if !t.From.IsZero() {
 		s.from = skyline.Nanos(t.From)
 	}

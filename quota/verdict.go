@@ -89,12 +89,12 @@ func (v Verdict) WaitingHelps() bool {
 	})
 }
 
-// Reason is why a namespace refuses.
-type Reason uint8
+// ViolationReason is why a namespace refuses.
+type ViolationReason uint8
 
 const (
 	// Hard means that usage would rise above the ceiling.
-	Hard Reason = iota + 1
+	Hard ViolationReason = iota + 1
 	// NeverFits means that the charge alone is above the ceiling.
 	NeverFits
 	// BurstExpired means that usage has been above Soft for too long to grow.
@@ -111,7 +111,7 @@ const (
 )
 
 // String returns the reason as in "burst expired".
-func (r Reason) String() string {
+func (r ViolationReason) String() string {
 	switch r {
 	case Hard:
 		return "hard"
@@ -133,10 +133,10 @@ func (r Reason) String() string {
 }
 
 // MarshalText returns the text of String.
-func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+func (r ViolationReason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
 // UnmarshalText reads the text of String.
-func (r *Reason) UnmarshalText(text []byte) error {
+func (r *ViolationReason) UnmarshalText(text []byte) error {
 	for known := Hard; known <= TooLong; known++ {
 		if known.String() == string(text) {
 			*r = known
@@ -154,7 +154,7 @@ type Violation struct {
 	Resource placement.ResourceName `json:"resource,omitempty"`
 	// Reason of the refusal. The amounts below are zero for Undeclared,
 	// TooFarAhead and TooLong.
-	Reason Reason `json:"reason"`
+	Reason ViolationReason `json:"reason"`
 	// At is the first instant at which it does not fit; zero is now.
 	At time.Time `json:"at,omitzero"`
 	// Requested is the amount by which usage would grow.

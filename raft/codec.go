@@ -112,10 +112,10 @@ func (m *Message) UnmarshalBinary(b []byte) error {
 		return fmt.Errorf("%w: message version %d", ErrMalformed, v)
 	}
 	var t Message
-	t.Kind = Kind(d.byte())
+	t.Kind = MessageKind(d.byte())
 	flags := d.byte()
 	t.Granted, t.Abstains = flags&flagGranted != 0, flags&flagAbstains != 0
-	t.Reason = Reason(d.byte())
+	t.Reason = RefusalReason(d.byte())
 	copy(t.StoreID[:], d.bytes(len(t.StoreID)))
 	t.Incarnation = d.uint64()
 	t.Boot = d.uint64()

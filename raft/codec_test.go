@@ -61,7 +61,7 @@ func anyConfiguration() *rapid.Generator[Configuration] {
 func anyMessage() *rapid.Generator[Message] {
 	return rapid.Custom(func(t *rapid.T) Message {
 		return Message{
-			Kind:    Kind(rapid.IntRange(0, int(Refusal)+1).Draw(t, "kind")),
+			Kind:    MessageKind(rapid.IntRange(0, int(Refusal)+1).Draw(t, "kind")),
 			Cluster: rapid.SampledFrom([]string{"test", "other"}).Draw(t, "cluster"),
 			From:    anyName().Draw(t, "from"), To: anyName().Draw(t, "to"),
 			StoreID:     anyStoreID().Draw(t, "store"),
@@ -72,7 +72,7 @@ func anyMessage() *rapid.Generator[Message] {
 			Asker:       anyNumber().Draw(t, "asker"),
 			Granted:     rapid.Bool().Draw(t, "granted"),
 			Abstains:    rapid.Bool().Draw(t, "abstains"),
-			Reason:      Reason(rapid.IntRange(0, int(lastReason)+1).Draw(t, "reason")),
+			Reason:      RefusalReason(rapid.IntRange(0, int(lastReason)+1).Draw(t, "reason")),
 			Promise:     time.Duration(rapid.Int64Range(0, math.MaxInt64).Draw(t, "promise")),
 			Transfer:    anyNumber().Draw(t, "transfer"),
 			Level:       rapid.Uint32().Draw(t, "level"),
@@ -290,16 +290,16 @@ func TestKindAndRoleNames(t *testing.T) {
 	for k := PreVoteRequest; k <= Refusal; k++ {
 		require.NotContains(t, k.String(), "Kind")
 	}
-	require.Equal(t, "Kind(99)", Kind(99).String())
+	require.Equal(t, "MessageKind(99)", MessageKind(99).String())
 	for r := Follower; r <= Leader; r++ {
 		require.NotContains(t, r.String(), "Role")
 	}
 	require.Equal(t, "Role(9)", Role(9).String())
-	reasons := make(map[string]Reason)
+	reasons := make(map[string]RefusalReason)
 	for r := RefusedWiped; r <= lastReason; r++ {
 		require.NotContains(t, r.String(), "Reason")
 		reasons[r.String()] = r
 	}
 	require.Len(t, reasons, int(lastReason))
-	require.Equal(t, "Reason(9)", Reason(9).String())
+	require.Equal(t, "RefusalReason(9)", RefusalReason(9).String())
 }

@@ -72,7 +72,7 @@ func TestConfigMistakes(t *testing.T) {
 			if tt.want != nil {
 				require.ErrorContains(t, err, tt.text)
 			}
-			_, again := StartState(cfg, Record{}, testStore("A"))
+			_, again := StartState(cfg, StoredState{}, testStore("A"))
 			require.Equal(t, err == nil, again == nil)
 		})
 	}
@@ -87,7 +87,7 @@ func TestConfigMistakesAreReportedAtOnce(t *testing.T) {
 
 func TestNewCoreRefuses(t *testing.T) {
 	cfg := testConfig("A", voters(3)...)
-	state, err := StartState(cfg, Record{}, testStore("A"))
+	state, err := StartState(cfg, StoredState{}, testStore("A"))
 	require.NoError(t, err)
 	_, err = NewCore(cfg, state, 1, 0)
 	require.ErrorContains(t, err, "Rand")

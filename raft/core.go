@@ -63,7 +63,7 @@ type Effects struct {
 	// call of the Core; what is in it may be kept.
 	Messages []Message
 	// Refused is set when a member says why it drops this node's messages.
-	Refused Reason
+	Refused RefusalReason
 }
 
 // Core is the election of one node as a pure state machine: messages and time
@@ -338,7 +338,7 @@ func (c *Core) resetElection() {
 }
 
 // message returns a message with what every kind carries (rule 8).
-func (c *Core) message(kind Kind, to string) Message {
+func (c *Core) message(kind MessageKind, to string) Message {
 	return Message{
 		Kind: kind, Cluster: c.cfg.Cluster, From: c.cfg.ID, To: to,
 		StoreID: c.hard.StoreID, Incarnation: c.hard.Incarnation, Boot: c.boot,
@@ -351,7 +351,7 @@ func (c *Core) message(kind Kind, to string) Message {
 func (c *Core) send(m Message) { c.out.Messages = append(c.out.Messages, m) }
 
 // answer replies to a request, echoing which one of which process it was.
-func (c *Core) answer(m *Message, kind Kind, granted bool) {
+func (c *Core) answer(m *Message, kind MessageKind, granted bool) {
 	a := c.message(kind, m.From)
 	a.Sequence, a.Asker, a.Granted = m.Sequence, m.Boot, granted
 	a.Abstains = kind == HeartbeatAnswer && c.abstains

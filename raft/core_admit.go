@@ -106,10 +106,12 @@ func (m *Message) mayLackTerm() bool {
 
 // isRequest reports whether a message of this kind may carry a configuration and
 // asks for a promise.
-func (k Kind) isRequest() bool { return k == PreVoteRequest || k == VoteRequest || k == Heartbeat }
+func (k MessageKind) isRequest() bool {
+	return k == PreVoteRequest || k == VoteRequest || k == Heartbeat
+}
 
 // isAnswer reports whether a message of this kind is about one of the receiver's.
-func (k Kind) isAnswer() bool {
+func (k MessageKind) isAnswer() bool {
 	return k == PreVoteAnswer || k == VoteAnswer || k == HeartbeatAnswer || k == Refusal
 }
 
@@ -138,7 +140,7 @@ func (c *Core) refuseRemoved(m *Message) {
 // refuse tells the sender why it is ignored. Nothing comes of a lost refusal, or
 // of one that is not about this process (rule 8); the next message is refused
 // again.
-func (c *Core) refuse(m *Message, reason Reason) {
+func (c *Core) refuse(m *Message, reason RefusalReason) {
 	r := c.message(Refusal, m.From)
 	r.Sequence, r.Asker, r.Reason = m.Sequence, m.Boot, reason
 	c.send(r)

@@ -43,7 +43,7 @@ type server struct {
 	c    *cluster
 	cfg  Config
 	core *Core
-	disk Record
+	disk StoredState
 	boot uint64
 
 	up      bool
@@ -63,7 +63,7 @@ type server struct {
 	drift       int64
 
 	led     uint64 // the reign published to the application, 0 if none
-	refused Reason
+	refused RefusalReason
 }
 
 type event struct {
@@ -155,7 +155,7 @@ func (s *server) startAs(fresh StoreID) {
 	s.c.t.Helper()
 	state, err := StartState(s.cfg, s.disk, fresh)
 	require.NoError(s.c.t, err)
-	s.disk = Record{State: state, Found: true}
+	s.disk = StoredState{State: state, Found: true}
 	s.boot++
 	s.since, s.base = s.c.now, 0
 	s.core, err = NewCore(s.cfg, state, s.boot, s.local())
@@ -473,7 +473,7 @@ func (c *cluster) isolateAll(ids string) {
 }
 
 // sentSince returns the messages of a kind sent after the first n of all.
-func (c *cluster) sentSince(n int, kind Kind) []Message {
+func (c *cluster) sentSince(n int, kind MessageKind) []Message {
 	var found []Message
 	for _, m := range c.sent[n:] {
 		if m.Kind == kind {

@@ -9,7 +9,7 @@ import (
 // reborn restarts a solo from what it has saved.
 func (s *solo) reborn() *solo {
 	s.t.Helper()
-	found := Record{State: s.last.State, Found: true}
+	found := StoredState{State: s.last.State, Found: true}
 	require.True(s.t, s.last.Save)
 	state, err := StartState(s.cfg, found, StoreID{})
 	require.NoError(s.t, err)
@@ -91,7 +91,7 @@ func TestWipedStore(t *testing.T) {
 
 	// The disk is lost and the node joins with an empty one.
 	b.crash()
-	b.disk, b.cfg.Start = Record{}, Join()
+	b.disk, b.cfg.Start = StoredState{}, Join()
 	delete(c.oracle.terms, "B")
 	b.startAs(testStore("B2"))
 	c.server("C").crash()
@@ -157,33 +157,33 @@ func TestStartState(t *testing.T) {
 	join.Start, resume.Start = Join(), Resume()
 	fresh := testStore("A")
 
-	_, err := StartState(resume, Record{}, fresh)
+	_, err := StartState(resume, StoredState{}, fresh)
 	require.ErrorIs(t, err, ErrNoState)
-	_, err = StartState(join, Record{}, StoreID{})
+	_, err = StartState(join, StoredState{}, StoreID{})
 	require.ErrorIs(t, err, ErrConfig)
 
-	state, err := StartState(join, Record{}, fresh)
+	state, err := StartState(join, StoredState{}, fresh)
 	require.NoError(t, err)
 	require.Equal(t, HardState{Identity: Identity{"test", "A", fresh, 1}}, state)
-	again, err := StartState(resume, Record{State: state, Found: true}, StoreID{})
+	again, err := StartState(resume, StoredState{State: state, Found: true}, StoreID{})
 	require.NoError(t, err)
 	require.Equal(t, HardState{Identity: Identity{"test", "A", fresh, 2}}, again)
 
 	bootstrap.Start = Bootstrap(41, voters(3)...)
-	state, err = StartState(bootstrap, Record{}, fresh)
+	state, err = StartState(bootstrap, StoredState{}, fresh)
 	require.NoError(t, err)
 	require.EqualValues(t, 41, state.Term, "the first leader's term is 42")
 	require.Len(t, state.Configuration.Members, 3)
 
 	// A node that joined in vain keeps its term.
 	later := HardState{Identity: Identity{"test", "A", fresh, 1}, Term: 50}
-	later, err = StartState(bootstrap, Record{State: later, Found: true}, fresh)
+	later, err = StartState(bootstrap, StoredState{State: later, Found: true}, fresh)
 	require.NoError(t, err)
 	require.EqualValues(t, 50, later.Term)
 
 	// A stored configuration wins over flags.
 	bootstrap.Start = Bootstrap(99, voters(5)...)
-	state, err = StartState(bootstrap, Record{State: state, Found: true}, fresh)
+	state, err = StartState(bootstrap, StoredState{State: state, Found: true}, fresh)
 	require.NoError(t, err)
 	require.EqualValues(t, 41, state.Term)
 	require.Len(t, state.Configuration.Members, 3)
@@ -191,7 +191,7 @@ func TestStartState(t *testing.T) {
 	for _, other := range []Config{
 		{ID: "B", Cluster: "test"}, {ID: "A", Cluster: "other"},
 	} {
-		_, err = StartState(other, Record{State: state, Found: true}, fresh)
+		_, err = StartState(other, StoredState{State: state, Found: true}, fresh)
 		require.ErrorIs(t, err, ErrForeign)
 	}
 }

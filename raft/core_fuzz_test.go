@@ -17,7 +17,7 @@ func checkAnyHistory(t *rapid.T) {
 		cfg.Start = Join()
 	}
 	cfg.Rand = rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0)
-	state, err := StartState(cfg, Record{}, testStore("A"))
+	state, err := StartState(cfg, StoredState{}, testStore("A"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func checkAnyHistory(t *rapid.T) {
 func likelyMessage(c *Core) *rapid.Generator[Message] {
 	return rapid.Custom(func(t *rapid.T) Message {
 		id := rapid.SampledFrom([]string{"B", "C", "L"}).Draw(t, "from")
-		m := c.message(Kind(rapid.IntRange(1, int(Refusal)).Draw(t, "kind")), "A")
+		m := c.message(MessageKind(rapid.IntRange(1, int(Refusal)).Draw(t, "kind")), "A")
 		m.From, m.StoreID, m.Incarnation, m.Boot = id, testStore(id), 1, 1
 		m.Term += rapid.Uint64Range(0, 2).Draw(t, "term")
 		m.Sequence = c.sequence - rapid.Uint64Range(0, 2).Draw(t, "ago")

@@ -10,11 +10,11 @@ import (
 
 // twoProcesses returns a node that has heard a process of B, then a later one of
 // the same store, and a maker of further requests of each, by incarnation.
-func twoProcesses(t *testing.T) (s *solo, speak func(incarnation uint64) Reason) {
+func twoProcesses(t *testing.T) (s *solo, speak func(incarnation uint64) RefusalReason) {
 	t.Helper()
 	s = newSolo(t, 3)
 	var sequence [4]uint64
-	speak = func(incarnation uint64) Reason {
+	speak = func(incarnation uint64) RefusalReason {
 		t.Helper()
 		m := s.from("B", Heartbeat, 1)
 		sequence[incarnation]++

@@ -329,7 +329,7 @@ func TestPromiseIsNeverLowered(t *testing.T) {
 func TestReignIgnoresRequests(t *testing.T) {
 	s := newSolo(t, 3)
 	s.win()
-	for _, kind := range []Kind{PreVoteRequest, VoteRequest} {
+	for _, kind := range []MessageKind{PreVoteRequest, VoteRequest} {
 		s.unchanged(s.from("B", kind, 9))
 		require.Empty(t, s.last.Messages, "%v", kind)
 	}

@@ -12,7 +12,7 @@ import (
 // begin anew.
 func (s *server) wipe() {
 	s.crash()
-	s.disk, s.cfg.Start = Record{}, Join()
+	s.disk, s.cfg.Start = StoredState{}, Join()
 	delete(s.c.oracle.terms, s.cfg.ID)
 }
 
@@ -100,7 +100,7 @@ func TestOnlyAnswersToTheQuestionCount(t *testing.T) {
 		{"an earlier term", func(m *Message) { m.Term-- }},
 	}
 	kinds := []struct {
-		kind  Kind
+		kind  MessageKind
 		ready func(s *solo)
 		won   func(s *solo) bool
 	}{
@@ -183,7 +183,7 @@ func TestJoinedStoreDoesNotVoteForItsPredecessors(t *testing.T) {
 			}
 			first, err := NewConfiguration(members...)
 			require.NoError(t, err)
-			for _, kind := range []Kind{PreVoteRequest, VoteRequest} {
+			for _, kind := range []MessageKind{PreVoteRequest, VoteRequest} {
 				m := s.from("B", kind, 1)
 				m.Configuration, m.ConfigurationID, m.Digest = first, first.ConfigurationID, first.Digest()
 				require.Equal(t, tt.granted, s.asked(m))

@@ -27,7 +27,7 @@ func newSolo(t *testing.T, n int) *solo {
 func newSoloOf(t *testing.T, cfg Config) *solo {
 	t.Helper()
 	cfg.Rand = rand.NewPCG(1, 1)
-	state, err := StartState(cfg, Record{}, testStore(cfg.ID))
+	state, err := StartState(cfg, StoredState{}, testStore(cfg.ID))
 	require.NoError(t, err)
 	c, err := NewCore(cfg, state, 1, 0)
 	require.NoError(t, err)
@@ -37,7 +37,7 @@ func newSoloOf(t *testing.T, cfg Config) *solo {
 
 // from returns a message of a member as that member would send it, with this
 // core's configuration.
-func (s *solo) from(id string, kind Kind, term uint64) Message {
+func (s *solo) from(id string, kind MessageKind, term uint64) Message {
 	m := Message{
 		Kind: kind, Cluster: "test", From: id, To: s.ID(),
 		StoreID: testStore(id), Incarnation: 1, Boot: 1, Term: term, Level: Level,
@@ -70,7 +70,7 @@ func (s *solo) wait(d time.Duration) Effects {
 }
 
 // sent returns the messages of the latest call, of a kind.
-func (s *solo) sent(kind Kind) []Message {
+func (s *solo) sent(kind MessageKind) []Message {
 	var found []Message
 	for _, m := range s.last.Messages {
 		if m.Kind == kind {
@@ -114,7 +114,7 @@ func (s *solo) win() {
 }
 
 // answerAll grants the current question in the name of as many as it takes.
-func (s *solo) answerAll(kind Kind, term uint64) {
+func (s *solo) answerAll(kind MessageKind, term uint64) {
 	role := s.Role()
 	for _, m := range s.hard.Configuration.Members {
 		if m.Voter && m.ID != s.ID() && s.Role() == role {

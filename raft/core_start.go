@@ -9,7 +9,7 @@ import "fmt"
 //
 // It fails with ErrConfig, with ErrNoState if there is nothing to resume, and
 // with ErrForeign if the state is another node's.
-func StartState(cfg Config, found Record, fresh StoreID) (HardState, error) {
+func StartState(cfg Config, found StoredState, fresh StoreID) (HardState, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
 		return HardState{}, err
@@ -17,12 +17,12 @@ func StartState(cfg Config, found Record, fresh StoreID) (HardState, error) {
 	state := found.State.Clone()
 	switch {
 	case found.Found && (state.Cluster != cfg.Cluster || state.Node != cfg.ID):
-		return HardState{}, &StateError{
+		return HardState{}, &StoreError{
 			Reason: ErrForeign,
 			Detail: fmt.Sprintf("it is of node %q in cluster %q", state.Node, state.Cluster),
 		}
 	case !found.Found && cfg.Start.mode == startResume:
-		return HardState{}, &StateError{Reason: ErrNoState}
+		return HardState{}, &StoreError{Reason: ErrNoState}
 	case !found.Found && fresh == StoreID{}:
 		return HardState{}, fmt.Errorf("%w: a store identity of zero", ErrConfig)
 	case !found.Found:

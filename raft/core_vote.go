@@ -148,7 +148,7 @@ func (c *Core) put() {
 }
 
 // request sends the question to the voters that have not answered it.
-func (c *Core) request(kind Kind, term uint64) {
+func (c *Core) request(kind MessageKind, term uint64) {
 	answered := c.campaign.granted | c.campaign.refused
 	for i, to := range c.hard.Configuration.Members {
 		if !to.Voter || answered.has(i) {

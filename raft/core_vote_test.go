@@ -255,7 +255,7 @@ func TestHeartbeatOfLowerTerm(t *testing.T) {
 }
 
 func TestAnswersCarryTheHigherTerm(t *testing.T) {
-	for _, kind := range []Kind{PreVoteAnswer, VoteAnswer, HeartbeatAnswer} {
+	for _, kind := range []MessageKind{PreVoteAnswer, VoteAnswer, HeartbeatAnswer} {
 		for _, be := range []func(*solo){
 			func(*solo) {}, (*solo).campaignNow, (*solo).win,
 			func(s *solo) { s.step(s.from("C", Heartbeat, 1)) },
@@ -311,7 +311,7 @@ func TestNonsenseIsDroppedAndCounted(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			for _, kind := range []Kind{VoteRequest, Heartbeat} {
+			for _, kind := range []MessageKind{VoteRequest, Heartbeat} {
 				s := newSolo(t, 3)
 				m := s.from("B", kind, 5)
 				tt.bend(&m)

@@ -138,8 +138,8 @@ func (e *NotLeaderError) Error() string {
 // Unwrap returns ErrNotLeader.
 func (e *NotLeaderError) Unwrap() error { return ErrNotLeader }
 
-// StateError carries what is wrong with a stored state. It unwraps to Reason.
-type StateError struct {
+// StoreError carries what is wrong with a stored state. It unwraps to Reason.
+type StoreError struct {
 	// Path is the state file, empty if the store is not a file.
 	Path string
 	// Reason is ErrNoState, ErrCorrupt, ErrForeign, ErrStale or ErrLocked.
@@ -149,7 +149,7 @@ type StateError struct {
 }
 
 // Error implements error.
-func (e *StateError) Error() string {
+func (e *StoreError) Error() string {
 	text := e.Reason.Error()
 	if e.Path != "" {
 		text += fmt.Sprintf(": file %q", e.Path)
@@ -161,4 +161,4 @@ func (e *StateError) Error() string {
 }
 
 // Unwrap returns the reason.
-func (e *StateError) Unwrap() error { return e.Reason }
+func (e *StoreError) Unwrap() error { return e.Reason }

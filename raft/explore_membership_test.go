@@ -38,7 +38,7 @@ func newCouncil(t *testing.T, off faults) *council {
 		cfg := testConfig(m.ID, members...)
 		cfg.Rand = zeros{}
 		cfg.ElectionTimeoutMin, cfg.ElectionTimeoutMax = 1<<20, 1<<21
-		state, err := StartState(cfg, Record{}, m.StoreID)
+		state, err := StartState(cfg, StoredState{}, m.StoreID)
 		require.NoError(t, err)
 		w.cores[i], err = NewCore(cfg, state, 1, 0)
 		require.NoError(t, err)

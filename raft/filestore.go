@@ -75,21 +75,21 @@ func (s *FileStore) validate() error {
 // with ErrStale if the file holds an older record than the last one saved,
 // because it was restored from a backup: as far as Path + ".lock", which is told
 // of each Save, is still there to say so.
-func (s *FileStore) Open() (Record, error) {
+func (s *FileStore) Open() (StoredState, error) {
 	if err := s.validate(); err != nil {
-		return Record{}, err
+		return StoredState{}, err
 	}
 	if s.lock != nil {
-		return Record{}, &StateError{Path: s.Path, Reason: ErrLocked, Detail: "this store is open already"}
+		return StoredState{}, &StoreError{Path: s.Path, Reason: ErrLocked, Detail: "this store is open already"}
 	}
 	lock, err := s.disk().Create(s.lockPath(), false)
 	if err != nil {
-		return Record{}, s.cannot("lock", err)
+		return StoredState{}, s.cannot("lock", err)
 	}
 	file, record, sequence, err := s.load(lock)
 	if err != nil {
 		_ = lock.Close()
-		return Record{}, err
+		return StoredState{}, err
 	}
 	s.lock, s.file, s.last, s.failed, s.synced = lock, file, sequence, nil, false
 	return record, nil
@@ -97,13 +97,13 @@ func (s *FileStore) Open() (Record, error) {
 
 // load opens the file and reads the record and its sequence. file is nil if there
 // is none.
-func (s *FileStore) load(lock stateFile) (file stateFile, record Record, sequence uint64, err error) {
+func (s *FileStore) load(lock stateFile) (file stateFile, record StoredState, sequence uint64, err error) {
 	file, err = s.disk().Open(s.Path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, Record{}, 0, nil
+		return nil, StoredState{}, 0, nil
 	}
 	if err != nil {
-		return nil, Record{}, 0, s.cannot("open", err)
+		return nil, StoredState{}, 0, s.cannot("open", err)
 	}
 	record, sequence, err = s.read(file)
 	if marked := readMark(lock); err == nil && marked > sequence {
@@ -111,19 +111,19 @@ func (s *FileStore) load(lock stateFile) (file stateFile, record Record, sequenc
 	}
 	if err != nil {
 		_ = file.Close()
-		return nil, Record{}, 0, err
+		return nil, StoredState{}, 0, err
 	}
 	return file, record, sequence, nil
 }
 
 // read returns what the file holds.
-func (s *FileStore) read(file stateFile) (Record, uint64, error) {
+func (s *FileStore) read(file stateFile) (StoredState, uint64, error) {
 	content := make([]byte, stateFileSize)
 	if n, err := file.ReadAt(content, 0); n < len(content) {
 		if errors.Is(err, io.EOF) {
-			return Record{}, 0, s.unusable(ErrCorrupt, fmt.Errorf("%d bytes of %d", n, len(content)))
+			return StoredState{}, 0, s.unusable(ErrCorrupt, fmt.Errorf("%d bytes of %d", n, len(content)))
 		}
-		return Record{}, 0, s.cannot("read", err)
+		return StoredState{}, 0, s.cannot("read", err)
 	}
 	newest, damage, err := newestSlot(content)
 	if err != nil {
@@ -131,23 +131,23 @@ func (s *FileStore) read(file stateFile) (Record, uint64, error) {
 		if errors.Is(err, errSlotVersion) {
 			reason = ErrForeign
 		}
-		return Record{}, 0, s.unusable(reason, err)
+		return StoredState{}, 0, s.unusable(reason, err)
 	}
-	record := Record{Found: true, Damage: damage}
+	record := StoredState{Found: true, Damage: damage}
 	if err := record.State.UnmarshalBinary(newest.payload); err != nil {
-		return Record{}, 0, s.unusable(ErrCorrupt, err)
+		return StoredState{}, 0, s.unusable(ErrCorrupt, err)
 	}
 	return record, newest.sequence, nil
 }
 
 func (s *FileStore) unusable(reason, detail error) error {
-	return &StateError{Path: s.Path, Reason: reason, Detail: detail.Error()}
+	return &StoreError{Path: s.Path, Reason: reason, Detail: detail.Error()}
 }
 
 // cannot says what the disk has refused.
 func (s *FileStore) cannot(verb string, err error) error {
 	if errors.Is(err, ErrLocked) {
-		return &StateError{Path: s.Path, Reason: ErrLocked}
+		return &StoreError{Path: s.Path, Reason: ErrLocked}
 	}
 	return fmt.Errorf("raft: %s state file: %w", verb, err)
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // openFileStore opens a store on a real file.
-func openFileStore(t *testing.T, path string) (*FileStore, Record) {
+func openFileStore(t *testing.T, path string) (*FileStore, StoredState) {
 	t.Helper()
 	s := &FileStore{Path: path}
 	record, err := s.Open()

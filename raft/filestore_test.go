@@ -24,7 +24,7 @@ func stateNumber(n uint64) HardState {
 	}
 }
 
-func openStore(t require.TestingT, d *fakeDisk) (*FileStore, Record) {
+func openStore(t require.TestingT, d *fakeDisk) (*FileStore, StoredState) {
 	s := &FileStore{Path: "dir/raft", fs: d}
 	record, err := s.Open()
 	require.NoError(t, err)
@@ -197,7 +197,7 @@ func TestFileStoreRefusesUnusableFiles(t *testing.T) {
 			_, err := s.Open()
 			require.ErrorIs(t, err, tt.want)
 			require.ErrorContains(t, err, tt.detail)
-			var state *StateError
+			var state *StoreError
 			require.ErrorAs(t, err, &state)
 			require.Equal(t, "dir/raft", state.Path)
 			require.Zero(t, d.steps, "a refusal changes nothing")
@@ -319,7 +319,7 @@ func TestFileStoreLock(t *testing.T) {
 	require.NoError(t, err)
 	_, err = second.Open()
 	require.ErrorIs(t, err, ErrLocked)
-	var refused *StateError
+	var refused *StoreError
 	require.ErrorAs(t, err, &refused)
 	require.Equal(t, path, refused.Path)
 	_, err = first.Open()

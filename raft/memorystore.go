@@ -14,17 +14,17 @@ import (
 type MemoryStore struct {
 	mu     sync.Mutex
 	open   bool
-	record Record
+	record StoredState
 }
 
 var _ Store = (*MemoryStore)(nil)
 
 // Open implements Store.
-func (s *MemoryStore) Open() (Record, error) {
+func (s *MemoryStore) Open() (StoredState, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.open {
-		return Record{}, &StateError{Reason: ErrLocked}
+		return StoredState{}, &StoreError{Reason: ErrLocked}
 	}
 	s.open = true
 	record := s.record
@@ -39,7 +39,7 @@ func (s *MemoryStore) Save(state HardState) error {
 	if !s.open {
 		return errors.New("raft: save to a store that is not open")
 	}
-	s.record = Record{State: state.Clone(), Found: true}
+	s.record = StoredState{State: state.Clone(), Found: true}
 	return nil
 }
 

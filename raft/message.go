@@ -10,13 +10,13 @@ import (
 // (rule 11).
 const termLimit = math.MaxUint64
 
-// Kind says what a message is.
-type Kind uint8
+// MessageKind says what a message is.
+type MessageKind uint8
 
 // The kinds of messages. Their numbers are part of the wire format.
 const (
 	// PreVoteRequest asks whether a campaign for Term could succeed.
-	PreVoteRequest Kind = iota + 1
+	PreVoteRequest MessageKind = iota + 1
 	// PreVoteAnswer answers it; Term is the answering node's own.
 	PreVoteAnswer
 	// VoteRequest asks for the vote of Term.
@@ -34,7 +34,7 @@ const (
 )
 
 // String returns the kind's name.
-func (k Kind) String() string {
+func (k MessageKind) String() string {
 	switch k {
 	case PreVoteRequest:
 		return "PreVoteRequest"
@@ -53,17 +53,17 @@ func (k Kind) String() string {
 	case Refusal:
 		return "Refusal"
 	default:
-		return fmt.Sprintf("Kind(%d)", uint8(k))
+		return fmt.Sprintf("MessageKind(%d)", uint8(k))
 	}
 }
 
-// Reason says why a member is refused.
-type Reason uint8
+// RefusalReason says why a member is refused.
+type RefusalReason uint8
 
 // The reasons of a Refusal.
 const (
 	// RefusedWiped says that another store is bound to the member's name.
-	RefusedWiped Reason = iota + 1
+	RefusedWiped RefusalReason = iota + 1
 	// RefusedTwin says that two processes speak under the member's name.
 	RefusedTwin
 	// RefusedConfiguration says that the member was started with other founding
@@ -81,7 +81,7 @@ const (
 )
 
 // String returns the reason for people.
-func (r Reason) String() string {
+func (r RefusalReason) String() string {
 	switch r {
 	case 0:
 		return "none"
@@ -96,7 +96,7 @@ func (r Reason) String() string {
 	case RefusedRestored:
 		return "the state was put back from a backup"
 	default:
-		return fmt.Sprintf("Reason(%d)", uint8(r))
+		return fmt.Sprintf("RefusalReason(%d)", uint8(r))
 	}
 }
 
@@ -113,7 +113,7 @@ func (p Position) before(o Position) bool {
 // Message is what members send each other (rule 8). A field that a kind does
 // not use is zero.
 type Message struct {
-	Kind Kind
+	Kind MessageKind
 	// Cluster, From and To say whose message this is.
 	Cluster, From, To string
 	// StoreID, Incarnation and Boot say which store and which process sent it
@@ -136,7 +136,7 @@ type Message struct {
 	// election, so that nobody hands over to it.
 	Abstains bool
 	// Reason is set in a Refusal.
-	Reason Reason
+	Reason RefusalReason
 	// Promise is how long the sender of a vote request or heartbeat asks the
 	// receiver to elect nobody else (rule 4), at most MaxPromise.
 	Promise time.Duration

@@ -175,7 +175,7 @@ func TestLogOfDroppedMessages(t *testing.T) {
 		name string
 		edit func(cfg *raft.Config)
 		want string
-		told raft.Reason // what the others say
+		told raft.RefusalReason // what the others say
 	}{
 		{"founders disagree", func(cfg *raft.Config) {
 			cfg.Start = raft.Bootstrap(0, raft.Member{ID: "a", Voter: true}, raft.Member{ID: "b", Voter: true, Data: cfg.ID})

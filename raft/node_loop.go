@@ -28,7 +28,7 @@ type loop struct {
 	askedAt    time.Duration            // when it was asked last
 	unwell     bool                     // what it has said then
 	abstains   Abstention               // why the core does not stand, 0: it does
-	refusedFor Reason                   // why another member refused this node
+	refusedFor RefusalReason            // why another member refused this node
 	refusedAt  time.Duration            // when it last did
 	warned     map[string]time.Duration // when which dropped messages were last logged
 	traffic    Traffic
@@ -216,7 +216,7 @@ func (l *loop) abandon(cause error) error {
 }
 
 // refused notes that another member drops this node's messages.
-func (l *loop) refused(why Reason) {
+func (l *loop) refused(why RefusalReason) {
 	if l.refusal() != why {
 		l.log(slog.LevelWarn, "raft: another member refuses this node", "reason", why.String())
 	}
@@ -224,7 +224,7 @@ func (l *loop) refused(why Reason) {
 }
 
 // refusal returns why this node was refused lately.
-func (l *loop) refusal() Reason {
+func (l *loop) refusal() RefusalReason {
 	if l.node.now()-l.refusedAt > l.node.cfg.ElectionTimeoutMax {
 		return 0
 	}

@@ -77,8 +77,8 @@ func (n *Node) run(ctx context.Context) (err error) {
 }
 
 // openStore opens the store. If that comes back too late, it closes it again.
-func (n *Node) openStore() (Record, error) {
-	var record Record
+func (n *Node) openStore() (StoredState, error) {
+	var record StoredState
 	opened := begin(func() (err error) {
 		record, err = n.cfg.Store.Open()
 		return err
@@ -91,7 +91,7 @@ func (n *Node) openStore() (Record, error) {
 				_ = n.cfg.Store.Close()
 			}
 		}()
-		return Record{}, err
+		return StoredState{}, err
 	}
 	return record, err
 }
@@ -106,7 +106,7 @@ func (n *Node) closeStore() error {
 
 // main makes what the store holds durable as a new incarnation, and then serves
 // the transport and runs.
-func (l *loop) main(serving context.Context, record Record) (err error) {
+func (l *loop) main(serving context.Context, record StoredState) (err error) {
 	n := l.node
 	if record.Damage != nil {
 		l.log(slog.LevelWarn, "raft: repairing a damaged copy of the state", "error", record.Damage)

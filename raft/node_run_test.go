@@ -22,7 +22,7 @@ type ailing struct {
 	damage, close error
 }
 
-func (s *ailing) Open() (raft.Record, error) {
+func (s *ailing) Open() (raft.StoredState, error) {
 	record, err := s.MemoryStore.Open()
 	record.Damage = s.damage
 	return record, err

@@ -25,7 +25,7 @@ type sickStore struct {
 
 var errSick = errors.New("the disk is sick")
 
-func (s *sickStore) Open() (raft.Record, error) {
+func (s *sickStore) Open() (raft.StoredState, error) {
 	s.open.Store(true)
 	return s.MemoryStore.Open()
 }

@@ -21,7 +21,7 @@ type hook struct {
 	closed atomic.Int32
 }
 
-func (h *hook) Open() (raft.Record, error) { h.meet("Store.Open"); return h.MemoryStore.Open() }
+func (h *hook) Open() (raft.StoredState, error) { h.meet("Store.Open"); return h.MemoryStore.Open() }
 
 func (h *hook) Save(s raft.HardState) error { h.meet("Store.Save"); return h.MemoryStore.Save(s) }
 

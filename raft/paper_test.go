@@ -83,7 +83,7 @@ func TestFigure2_VoteIsGrantedOnceAndToAnUpToDateLog(t *testing.T) {
 // currentTerm = T, convert to follower". Rule 1: a vote request does so only
 // while no promise runs; rule 6: a pre-vote request never does.
 func TestFigure2_HigherTermConvertsToFollower(t *testing.T) {
-	for _, kind := range []Kind{VoteRequest, VoteAnswer, PreVoteAnswer, Heartbeat, HeartbeatAnswer} {
+	for _, kind := range []MessageKind{VoteRequest, VoteAnswer, PreVoteAnswer, Heartbeat, HeartbeatAnswer} {
 		s := newSolo(t, 3)
 		s.campaignNow()
 		if kind == VoteRequest {
@@ -99,7 +99,7 @@ func TestFigure2_HigherTermConvertsToFollower(t *testing.T) {
 // Followers, "Respond to RPCs from candidates and leaders".
 func TestFigure2_FollowersRespond(t *testing.T) {
 	s := newSolo(t, 3)
-	for _, kind := range []Kind{PreVoteRequest, VoteRequest, Heartbeat} {
+	for _, kind := range []MessageKind{PreVoteRequest, VoteRequest, Heartbeat} {
 		s.step(s.from("B", kind, 1))
 		require.Len(t, s.sent(kind+1), 1)
 	}
@@ -109,7 +109,7 @@ func TestFigure2_FollowersRespond(t *testing.T) {
 // from current leader or granting vote to candidate: convert to candidate".
 // Rule 6: after a pre-vote.
 func TestFigure2_ElectionTimeoutConvertsToCandidate(t *testing.T) {
-	for _, kind := range []Kind{Heartbeat, VoteRequest} {
+	for _, kind := range []MessageKind{Heartbeat, VoteRequest} {
 		s := newSolo(t, 3)
 		s.electionAt = s.now + ms
 		s.step(s.from("B", kind, 1))

@@ -214,7 +214,7 @@ func TestSimulationNegativeControls(t *testing.T) {
 			}
 			for off.Seed = range 10_000 {
 				_, err := off.Run()
-				if broken, found := errors.AsType[*sim.Violation](err); found {
+				if broken, found := errors.AsType[*sim.OracleError](err); found {
 					t.Log(err)
 					require.Contains(t, tt.oracles, broken.Oracle)
 					return

@@ -27,7 +27,7 @@ type Status struct {
 	// Refused says why another member lately refused this node's messages, 0 if
 	// none did; the reasons say what mends them. A node that sends nothing, such as
 	// one that does not vote and hears no leader, is not refused either.
-	Refused Reason
+	Refused RefusalReason
 	// Abstains says why this node does not stand for election for now, as of when
 	// it last could have; 0 if it does, or if Configuration does not let it. It ends,
 	// without a call, as soon as the reason does.
@@ -98,7 +98,7 @@ type statusKey struct {
 	leader        string
 	leading       bool
 	configuration ConfigurationID
-	refused       Reason
+	refused       RefusalReason
 	abstains      Abstention
 	unreleased    int
 	stopped       bool

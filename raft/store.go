@@ -14,7 +14,7 @@ type Store interface {
 	// or ErrForeign if there is a record that cannot be used; it never returns
 	// an older record than the last one saved, but fails with ErrStale if it
 	// finds only such a one. After an error the store is closed and unchanged.
-	Open() (Record, error)
+	Open() (StoredState, error)
 
 	// Save replaces the record, all of it or nothing, and returns once that is
 	// durable. It must not keep or change what the state refers to. After an
@@ -26,8 +26,8 @@ type Store interface {
 	Close() error
 }
 
-// Record is what Store.Open finds.
-type Record struct {
+// StoredState is what Store.Open finds.
+type StoredState struct {
 	// State is the last record saved; the zero value if Found is false.
 	State HardState
 	// Found reports whether anything was ever saved.

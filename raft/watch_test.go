@@ -173,7 +173,7 @@ func TestWatchTellsChangesOnly(t *testing.T) {
 			leader  string
 			leading bool
 			id      raft.ConfigurationID
-			refused raft.Reason
+			refused raft.RefusalReason
 			stopped bool
 		}
 		last := visible{term: math.MaxUint64}

@@ -123,7 +123,7 @@ func TestBoundsOnReservations(t *testing.T) {
 	tests := []struct {
 		name   string
 		spec   reservation.Spec
-		reason quota.Reason
+		reason quota.ViolationReason
 	}{
 		{"too far ahead", hourly(c, "x", 1, 2*time.Hour+1), quota.TooFarAhead},
 		{"too much at one time", hourly(c, "x", 9, time.Hour), quota.ReservedShare},

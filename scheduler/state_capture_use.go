@@ -44,7 +44,7 @@ func values[T any](records iter.Seq[*T]) []T {
 
 // quotas returns the state of the accounts, and the versions of specs in their
 // order.
-func (c *capture) quotas() (state quota.State, versions []uint64) {
+func (c *capture) quotas() (state quota.AccountsSnapshot, versions []uint64) {
 	for account := range c.accounts.all() {
 		if account.declared {
 			state.Specs = append(state.Specs, account.info.Spec)

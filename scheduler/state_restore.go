@@ -20,7 +20,7 @@ type restorer struct {
 	node    *node // the latest, on which instances come
 	classes []*index.Class
 
-	quotas quota.State
+	quotas quota.AccountsSnapshot
 	plan   reservation.Snapshot
 }
 

@@ -13,7 +13,7 @@ type coreServer struct {
 	cfg     raft.Config
 	seed    uint64
 	boots   uint64
-	disk    raft.Record
+	disk    raft.StoredState
 	core    *raft.Core
 	effects raft.Effects
 	pending bool
@@ -37,7 +37,7 @@ func (s *coreServer) start(now time.Duration) error {
 	if err != nil {
 		return err
 	}
-	s.disk = raft.Record{State: state, Found: true}
+	s.disk = raft.StoredState{State: state, Found: true}
 	s.pending = false
 	s.core, err = raft.NewCore(s.cfg, state, s.boots, now)
 	return err

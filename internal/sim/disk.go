@@ -9,7 +9,7 @@ import (
 // disk keeps one node's record as the two-slot state file does: whatever cuts a
 // save short, afterwards the record is the old one or the new one.
 type disk struct {
-	record  raft.Record
+	record  raft.StoredState
 	writing raft.HardState // while busy
 	busy    bool           // also when the process that saves has given up
 	freeAt  time.Duration  // when busy ends
@@ -35,7 +35,7 @@ func (d *disk) runs(save int) bool { return d.busy && d.saves == save }
 // was not cut short.
 func (d *disk) end(written bool) {
 	if written {
-		d.record = raft.Record{State: d.writing, Found: true}
+		d.record = raft.StoredState{State: d.writing, Found: true}
 	}
 	d.busy = false
 }

@@ -32,7 +32,7 @@
 // # Determinism
 //
 // The same trial takes the same steps: its report, with the hash of everything
-// that happened, is the same bit for bit. A broken oracle comes as a [Violation]
+// that happened, is the same bit for bit. A broken oracle comes as an [OracleError]
 // that names the seed; running that trial again with a transcript shows how it
 // came about. TestSimulation in package raft does that for CONSTELLATION_SEED.
 //

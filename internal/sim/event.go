@@ -15,7 +15,7 @@ type event struct {
 
 	run func()
 	// If run is nil, the message reaches the node.
-	node    *node
+	node    *member
 	message raft.Message
 }
 

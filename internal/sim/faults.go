@@ -127,7 +127,7 @@ func (c *chaos) happens(f Fault, who string) {
 func (c *chaos) length() time.Duration { return c.between(20*time.Millisecond, time.Second) }
 
 // injectInto brings a fault to one node.
-func (c *chaos) injectInto(n *node, f Fault) {
+func (c *chaos) injectInto(n *member, f Fault) {
 	if n.core == nil || n.paused {
 		return
 	}
@@ -158,7 +158,7 @@ func (c *chaos) injectInto(n *node, f Fault) {
 }
 
 // restart begins another process after one has ended.
-func (c *chaos) restart(n *node) {
+func (c *chaos) restart(n *member) {
 	downtime := time.Duration(0)
 	if c.chance(50) {
 		downtime = c.length()
@@ -168,7 +168,7 @@ func (c *chaos) restart(n *node) {
 
 // injectIntoNetwork brings a fault to the network. Undoing one may mend what
 // another has cut as well.
-func (c *chaos) injectIntoNetwork(n *node, f Fault) {
+func (c *chaos) injectIntoNetwork(n *member, f Fault) {
 	switch f {
 	case OneWayCut:
 		to := c.other(n)
@@ -207,7 +207,7 @@ func (c *chaos) injectIntoNetwork(n *node, f Fault) {
 }
 
 // ask has somebody ask for something. It happens if it is not refused.
-func (c *chaos) ask(n *node, f Fault) {
+func (c *chaos) ask(n *member, f Fault) {
 	leader := c.Leader()
 	if f == Campaign {
 		c.request(n, f, "", (*raft.Core).Campaign)
@@ -253,7 +253,7 @@ func (c *chaos) ask(n *node, f Fault) {
 type request = func(core *raft.Core, now time.Duration) (raft.Effects, error)
 
 // request calls a core and counts what it does not refuse.
-func (c *chaos) request(n *node, f Fault, whom string, call request) {
+func (c *chaos) request(n *member, f Fault, whom string, call request) {
 	who := n.cfg.ID
 	if whom != "" {
 		who += " for " + whom
@@ -262,7 +262,7 @@ func (c *chaos) request(n *node, f Fault, whom string, call request) {
 }
 
 // other draws a node that is not n.
-func (c *chaos) other(n *node) string {
+func (c *chaos) other(n *member) string {
 	i := c.random.IntN(len(c.nodes) - 1)
 	if i >= n.index {
 		i++

@@ -27,7 +27,7 @@ func (w *World) Rejoin(id string) {
 }
 
 // send hands a message to the network.
-func (w *World) send(from *node, m *raft.Message) {
+func (w *World) send(from *member, m *raft.Message) {
 	w.oracle.sent(from, m)
 	w.transcript.sent(w.now, m)
 	w.counts.Messages++

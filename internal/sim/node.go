@@ -8,9 +8,9 @@ import (
 	"github.com/rads-project/constellation/raft"
 )
 
-// node is one member: a disk, and at most one process, which carries out the
+// member is a disk, and at most one process, which carries out the
 // effects of its core as raft's shell does.
-type node struct {
+type member struct {
 	world *World
 	index int
 	// witness is whether it began as one, and so whether its replacement is one.
@@ -40,8 +40,8 @@ type node struct {
 	leaving  uint64        // the term handed over before the process ends, or 0
 }
 
-func newNode(w *World, index int, start raft.Start) *node {
-	n := &node{world: w, index: index, store: raft.StoreID{byte(index + 1)}, cfg: raft.Config{
+func newNode(w *World, index int, start raft.Start) *member {
+	n := &member{world: w, index: index, store: raft.StoreID{byte(index + 1)}, cfg: raft.Config{
 		ID: nodeID(index), Cluster: "sim", Start: start,
 		ElectionTimeoutMin: 150 * time.Millisecond,
 		ElectionTimeoutMax: 300 * time.Millisecond,
@@ -54,7 +54,7 @@ func newNode(w *World, index int, start raft.Start) *node {
 }
 
 // start begins a process, once the disk is free.
-func (n *node) start() {
+func (n *member) start() {
 	w := n.world
 	switch {
 	case n.up || n.wiped:
@@ -79,7 +79,7 @@ func (n *node) start() {
 }
 
 // begin runs the core from what is durable now.
-func (n *node) begin(state raft.HardState) {
+func (n *member) begin(state raft.HardState) {
 	w := n.world
 	n.cfg.Rand = rand.NewPCG(w.cfg.Seed, n.boot<<8|uint64(n.index)+1)
 	core, err := raft.NewCore(n.cfg, state, w.random.Uint64(), n.local(w.now))
@@ -96,7 +96,7 @@ func (n *node) begin(state raft.HardState) {
 }
 
 // drift makes the clock run at another rate.
-func (n *node) drift() {
+func (n *member) drift() {
 	n.expire()
 	n.setRate(n.world.now, n.world.rate())
 	n.deadline = -1
@@ -104,10 +104,10 @@ func (n *node) drift() {
 }
 
 // free reports whether the core can be stepped.
-func (n *node) free() bool { return n.core != nil && !n.paused && !n.saving }
+func (n *member) free() bool { return n.core != nil && !n.paused && !n.saving }
 
 // arm notes when the core's deadline comes.
-func (n *node) arm() {
+func (n *member) arm() {
 	if n.core == nil || n.core.Deadline() == n.deadline {
 		return
 	}
@@ -117,10 +117,10 @@ func (n *node) arm() {
 	}
 }
 
-func (n *node) tick() { n.perform(n.core.Tick(n.local(n.world.now))) }
+func (n *member) tick() { n.perform(n.core.Tick(n.local(n.world.now))) }
 
 // receive takes a message, now or when the process is free.
-func (n *node) receive(e *event) {
+func (n *member) receive(e *event) {
 	switch {
 	case n.core == nil:
 		n.world.events.done(e)
@@ -131,7 +131,7 @@ func (n *node) receive(e *event) {
 	}
 }
 
-func (n *node) take(e *event) {
+func (n *member) take(e *event) {
 	if e.run != nil {
 		e.run()
 	} else {
@@ -141,7 +141,7 @@ func (n *node) take(e *event) {
 }
 
 // drain takes what has been waiting.
-func (n *node) drain() {
+func (n *member) drain() {
 	for n.free() && len(n.inbox) > 0 {
 		e := n.inbox[0]
 		n.inbox = slices.Delete(n.inbox, 0, 1)
@@ -150,7 +150,7 @@ func (n *node) drain() {
 }
 
 // whenFree does something within the process, now or when it is free.
-func (n *node) whenFree(run func()) {
+func (n *member) whenFree(run func()) {
 	switch {
 	case n.core == nil:
 	case n.free():
@@ -164,7 +164,7 @@ func (n *node) whenFree(run func()) {
 
 // try calls the core for something that it may refuse. done, if not nil, is
 // called if it does not.
-func (n *node) try(call func(c *raft.Core, now time.Duration) (raft.Effects, error), done func()) {
+func (n *member) try(call func(c *raft.Core, now time.Duration) (raft.Effects, error), done func()) {
 	n.whenFree(func() {
 		effects, err := call(n.core, n.local(n.world.now))
 		n.perform(effects)
@@ -176,7 +176,7 @@ func (n *node) try(call func(c *raft.Core, now time.Duration) (raft.Effects, err
 
 // perform carries out effects in the order of rule 12: losses, save, gains,
 // messages.
-func (n *node) perform(effects raft.Effects) {
+func (n *member) perform(effects raft.Effects) {
 	w := n.world
 	w.oracle.stepped(n)
 	if effects.Lost != 0 {
@@ -201,7 +201,7 @@ func (n *node) perform(effects raft.Effects) {
 }
 
 // finish does what had to wait for the save, and what follows from it.
-func (n *node) finish(effects raft.Effects) {
+func (n *member) finish(effects raft.Effects) {
 	w := n.world
 	if effects.Led != 0 {
 		n.lead(effects.Led)
@@ -218,7 +218,7 @@ func (n *node) finish(effects raft.Effects) {
 	}
 }
 
-func (n *node) sendAll(messages []raft.Message) {
+func (n *member) sendAll(messages []raft.Message) {
 	for i := range messages {
 		n.world.send(n, &messages[i])
 	}
@@ -226,7 +226,7 @@ func (n *node) sendAll(messages []raft.Message) {
 
 // save writes a state to the disk and calls done when that is durable and the
 // process runs. Something else may happen to the process first.
-func (n *node) save(state raft.HardState, done func()) {
+func (n *member) save(state raft.HardState, done func()) {
 	w, boot := n.world, n.boot
 	takes := w.between(w.cfg.SaveMin, w.cfg.SaveMax)
 	if w.now < n.disk.slowUntil {
@@ -276,7 +276,7 @@ func (n *node) save(state raft.HardState, done func()) {
 }
 
 // saved goes on after a save, once the process runs.
-func (n *node) saved(done func()) {
+func (n *member) saved(done func()) {
 	if n.paused {
 		n.finished = done
 		return
@@ -285,13 +285,13 @@ func (n *node) saved(done func()) {
 }
 
 // pause stops the process without telling it.
-func (n *node) pause() {
+func (n *member) pause() {
 	n.world.transcript.write(n.world.now, "%s is paused", n.cfg.ID)
 	n.paused = true
 }
 
 // resume lets a paused process go on. All that it missed comes at once.
-func (n *node) resume() {
+func (n *member) resume() {
 	if !n.paused {
 		return
 	}
@@ -305,7 +305,7 @@ func (n *node) resume() {
 }
 
 // leave ends the process in good order: a leader hands over first.
-func (n *node) leave() {
+func (n *member) leave() {
 	w := n.world
 	term := n.core.Term()
 	effects, _ := n.core.Resign(n.local(w.now))
@@ -325,7 +325,7 @@ func (n *node) leave() {
 }
 
 // crash ends the process at once. A save that it cuts short may have been done.
-func (n *node) crash() {
+func (n *member) crash() {
 	if !n.up {
 		return
 	}
@@ -338,7 +338,7 @@ func (n *node) crash() {
 }
 
 // exit ends the process.
-func (n *node) exit() {
+func (n *member) exit() {
 	if !n.up {
 		return
 	}

@@ -8,9 +8,9 @@ import (
 	"github.com/rads-project/constellation/raft"
 )
 
-// Violation says which oracle broke. Running the same trial again leads to it
+// OracleError says which oracle broke. Running the same trial again leads to it
 // again.
-type Violation struct {
+type OracleError struct {
 	Seed uint64
 	// Mix is the name of the trial's mix, empty outside trials.
 	Mix string
@@ -21,7 +21,7 @@ type Violation struct {
 }
 
 // Error implements error.
-func (v *Violation) Error() string {
+func (v *OracleError) Error() string {
 	return fmt.Sprintf("sim: %s is broken under seed %d (%s) at %v: %s", v.Oracle, v.Seed, v.Mix, v.At, v.Detail)
 }
 
@@ -55,13 +55,13 @@ func (o *oracle) breaks(oracle, format string, args ...any) {
 	if w.err != nil {
 		return
 	}
-	v := &Violation{Seed: w.cfg.Seed, Oracle: oracle, At: w.now, Detail: fmt.Sprintf(format, args...)}
+	v := &OracleError{Seed: w.cfg.Seed, Oracle: oracle, At: w.now, Detail: fmt.Sprintf(format, args...)}
 	w.transcript.write(w.now, "%s: %s", v.Oracle, v.Detail)
 	w.err = v
 }
 
 // started checks a core that begins.
-func (o *oracle) started(n *node) {
+func (o *oracle) started(n *member) {
 	p := &o.past[n.index]
 	if term := n.core.Term(); term < p.durable {
 		o.breaks("O2", "%s restarts in term %d after %d", n.cfg.ID, term, p.durable)
@@ -70,7 +70,7 @@ func (o *oracle) started(n *node) {
 }
 
 // saved checks a record that has become durable.
-func (o *oracle) saved(n *node) {
+func (o *oracle) saved(n *member) {
 	p := &o.past[n.index]
 	if term := n.disk.record.State.Term; term < p.durable {
 		o.breaks("O2", "%s saves term %d after %d", n.cfg.ID, term, p.durable)
@@ -81,14 +81,14 @@ func (o *oracle) saved(n *node) {
 // wiped forgets the terms of a node whose disk is lost, but not its votes for
 // others. One for itself counts only in the process that has asked with it, and
 // that is gone.
-func (o *oracle) wiped(n *node) {
+func (o *oracle) wiped(n *member) {
 	p := &o.past[n.index]
 	p.durable = 0
 	maps.DeleteFunc(p.grants, func(_ uint64, candidate string) bool { return candidate == n.cfg.ID })
 }
 
 // stepped checks a core that has just been called.
-func (o *oracle) stepped(n *node) {
+func (o *oracle) stepped(n *member) {
 	p := &o.past[n.index]
 	term := n.core.Term()
 	if term < p.term {
@@ -109,7 +109,7 @@ func (o *oracle) stepped(n *node) {
 }
 
 // sent checks a message as it leaves.
-func (o *oracle) sent(n *node, m *raft.Message) {
+func (o *oracle) sent(n *member, m *raft.Message) {
 	disk := &n.disk.record.State
 	if m.Kind != raft.PreVoteRequest && (disk.Term < m.Term || disk.Configuration.Compare(m.ConfigurationID) < 0) {
 		o.breaks("O4", "%s sends %v of term %d and configuration %v with term %d and configuration %v on disk",
@@ -128,7 +128,7 @@ func (o *oracle) sent(n *node, m *raft.Message) {
 }
 
 // granted checks a vote that others are told of.
-func (o *oracle) granted(n *node, term uint64, candidate string) {
+func (o *oracle) granted(n *member, term uint64, candidate string) {
 	if disk := &n.disk.record.State; disk.Term == term && disk.Vote != candidate {
 		o.breaks("O4", "%s votes for %s in term %d with %q on disk", n.cfg.ID, candidate, term, disk.Vote)
 	}
@@ -140,7 +140,7 @@ func (o *oracle) granted(n *node, term uint64, candidate string) {
 }
 
 // led checks a reign that begins.
-func (o *oracle) led(n *node, term uint64) {
+func (o *oracle) led(n *member, term uint64) {
 	if n.led != 0 {
 		o.breaks("O7", "%s leads term %d before it has lost %d", n.cfg.ID, term, n.led)
 	}
@@ -151,14 +151,14 @@ func (o *oracle) led(n *node, term uint64) {
 }
 
 // lost checks a reign that ends.
-func (o *oracle) lost(n *node, term uint64) {
+func (o *oracle) lost(n *member, term uint64) {
 	if n.led != 0 && n.led != term {
 		o.breaks("O7", "%s loses term %d while leading %d", n.cfg.ID, term, n.led)
 	}
 }
 
 // bound checks that a process would keep silent for long enough if it began now.
-func (o *oracle) bound(n *node) {
+func (o *oracle) bound(n *member) {
 	until, _ := n.core.PromisedUntil()
 	silence := max(n.cfg.ElectionTimeoutMin, n.disk.record.State.LongestPromise)
 	if left := until - n.local(o.world.now); left > silence {
@@ -168,7 +168,7 @@ func (o *oracle) bound(n *node) {
 
 // check looks at a node after a step. Two reigns can begin to overlap only in a
 // step of one of the two, for otherwise a reign can only end.
-func (o *oracle) check(n *node) {
+func (o *oracle) check(n *member) {
 	o.bound(n)
 	end, running := n.core.Reign()
 	reigns := n.reigns()

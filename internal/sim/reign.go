@@ -16,7 +16,7 @@ type Reign struct {
 }
 
 // lead tells the application that it may act.
-func (n *node) lead(term uint64) {
+func (n *member) lead(term uint64) {
 	w := n.world
 	end, running := n.core.Reign()
 	if !running {
@@ -31,17 +31,17 @@ func (n *node) lead(term uint64) {
 }
 
 // reigns reports whether the application may act at this instant.
-func (n *node) reigns() bool { return n.led != 0 && n.local(n.world.now) < n.leaseEnd }
+func (n *member) reigns() bool { return n.led != 0 && n.local(n.world.now) < n.leaseEnd }
 
 // expire ends a reign whose lease is over, as its timer does (rule 7).
-func (n *node) expire() {
+func (n *member) expire() {
 	if n.led != 0 && !n.reigns() {
 		n.endReign()
 	}
 }
 
 // endReign tells the application that it must not act any more.
-func (n *node) endReign() {
+func (n *member) endReign() {
 	if n.led == 0 {
 		return
 	}
@@ -59,7 +59,7 @@ func (n *node) endReign() {
 // agrees passes the core's lease on to the reign that the application knows, and
 // reports whether both run or neither. If only the core's runs, the watchdog or
 // the reign's own timer was first.
-func (n *node) agrees() bool {
+func (n *member) agrees() bool {
 	n.expire()
 	end, running := n.core.Reign()
 	if running && n.led != 0 {

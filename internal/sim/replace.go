@@ -45,12 +45,12 @@ func (c *chaos) echo() {
 // impaired reports whether a node has no disk, or an older one than others have
 // heard of. One at a time is enough for a majority to be left.
 func (c *chaos) impaired() bool {
-	return slices.ContainsFunc(c.nodes, func(n *node) bool { return n.wiped || n.restored })
+	return slices.ContainsFunc(c.nodes, func(n *member) bool { return n.wiped || n.restored })
 }
 
 // spareable reports whether the others can do without a node, under whatever
 // configuration any of them has.
-func (c *chaos) spareable(n *node) bool {
+func (c *chaos) spareable(n *member) bool {
 	if c.impaired() || n.disk.busy && !n.up || !n.disk.record.Found {
 		return false
 	}
@@ -77,14 +77,14 @@ func leadable(configuration raft.Configuration, without string) bool {
 
 // replace loses a node's disk and has somebody bring up another in its place, as
 // raft's documentation says: remove the member, add it, and then start it.
-func (c *chaos) replace(n *node) {
+func (c *chaos) replace(n *member) {
 	if !c.spareable(n) {
 		return
 	}
 	c.happens(Replace, n.cfg.ID)
 	n.wiped = true
 	n.crash()
-	n.disk.record, n.disk.writing = raft.Record{}, raft.HardState{}
+	n.disk.record, n.disk.writing = raft.StoredState{}, raft.HardState{}
 	n.store[1]++
 	n.cfg.Start = raft.Join()
 	c.oracle.wiped(n)
@@ -92,7 +92,7 @@ func (c *chaos) replace(n *node) {
 }
 
 // operate does the next step of a replacement, until the node can start.
-func (c *chaos) operate(n *node) {
+func (c *chaos) operate(n *member) {
 	if !n.wiped {
 		return
 	}
@@ -117,7 +117,7 @@ func (c *chaos) operate(n *node) {
 }
 
 // promote has a leader make a replaced node a voter again, in so many attempts.
-func (c *chaos) promote(n *node, store raft.StoreID, attempts int) {
+func (c *chaos) promote(n *member, store raft.StoreID, attempts int) {
 	if attempts == 0 || n.store != store || n.wiped {
 		return
 	}
@@ -137,7 +137,7 @@ func (c *chaos) promote(n *node, store raft.StoreID, attempts int) {
 // restore puts an older record in the place of a node's: of a backup made when
 // everything but the incarnation was as it is now, because what rests on more
 // than that cannot be had from a backup. It is mended some time later.
-func (c *chaos) restore(n *node) {
+func (c *chaos) restore(n *member) {
 	if !c.spareable(n) || n.disk.record.State.Incarnation < 2 {
 		return
 	}
@@ -152,7 +152,7 @@ func (c *chaos) restore(n *node) {
 }
 
 // mend ends what restore began.
-func (c *chaos) mend(n *node) {
+func (c *chaos) mend(n *member) {
 	if !n.restored {
 		return
 	}

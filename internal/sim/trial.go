@@ -21,22 +21,22 @@ type Trial struct {
 	Transcript     bool
 }
 
-// Report is what a trial leaves behind.
-type Report struct {
+// Result is what a trial leaves behind.
+type Result struct {
 	Hash       uint64
 	Counts     Counts
 	Transcript []string
 }
 
-// Run carries out the trial. An error is a *Violation, but for a trial that
+// Run carries out the trial. An error is a *OracleError, but for a trial that
 // cannot begin.
-func (t Trial) Run() (Report, error) {
+func (t Trial) Run() (Result, error) {
 	cfg := t.Mix.config(t.Seed)
 	cfg.Prepare, cfg.SendBeforeSave = t.Prepare, t.SendBeforeSave
 	cfg.MayOverlap, cfg.Transcript = t.MayOverlap, t.Transcript
 	w, err := New(cfg)
 	if err != nil {
-		return Report{}, err
+		return Result{}, err
 	}
 	c := &chaos{World: w, mix: t.Mix}
 	w.ended = c.restart
@@ -47,10 +47,10 @@ func (t Trial) Run() (Report, error) {
 		w.Settle()
 	}
 	w.counts.Simulated = w.now
-	if v, broken := errors.AsType[*Violation](w.err); broken {
+	if v, broken := errors.AsType[*OracleError](w.err); broken {
 		v.Mix = t.Mix.Name
 	}
-	return Report{Hash: w.Hash(), Counts: w.counts, Transcript: w.transcript.lines}, w.err
+	return Result{Hash: w.Hash(), Counts: w.counts, Transcript: w.transcript.lines}, w.err
 }
 
 // Settle checks O9 in a world without faults in which a majority of the voters

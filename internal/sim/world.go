@@ -51,7 +51,7 @@ type Config struct {
 type World struct {
 	cfg        Config
 	now        time.Duration // true time
-	nodes      []*node
+	nodes      []*member
 	random     *rand.Rand
 	network    *faultnet.Model
 	arrivals   []time.Duration                   // of the message being sent, reused
@@ -62,7 +62,7 @@ type World struct {
 	reigns     []Reign
 	transcript transcript
 	err        error
-	ended      func(*node) // told when a process has ended, if not nil
+	ended      func(*member) // told when a process has ended, if not nil
 	kept       []raft.Message
 }
 
@@ -107,7 +107,7 @@ func New(cfg Config) (*World, error) {
 func nodeID(i int) string { return string(rune('A' + i)) }
 
 // node returns the node of that name, which must exist.
-func (w *World) node(id string) *node { return w.nodes[id[0]-'A'] }
+func (w *World) node(id string) *member { return w.nodes[id[0]-'A'] }
 
 // after schedules something.
 func (w *World) after(d time.Duration, run func()) { w.events.add(w.now + d).run = run }
@@ -161,7 +161,7 @@ func (w *World) step(limit time.Duration) bool {
 }
 
 // nextTimer returns the node whose deadline comes first, and when that is.
-func (w *World) nextTimer() (first *node, at time.Duration) {
+func (w *World) nextTimer() (first *member, at time.Duration) {
 	at = raft.Never
 	for _, n := range w.nodes {
 		if n.due < at && n.free() {
@@ -192,7 +192,7 @@ func (w *World) RunUntil(d time.Duration, done func() bool) bool {
 	return true
 }
 
-// Err returns the first broken oracle, as a *Violation, or nil.
+// Err returns the first broken oracle, as a *OracleError, or nil.
 func (w *World) Err() error { return w.err }
 
 // Now returns the true time since the world began.

@@ -115,84 +115,84 @@ func TestTranscriptTellsWhatHappened(t *testing.T) {
 // The oracles notice what a good core never does, so each is shown something
 // made up.
 func TestOraclesNotice(t *testing.T) {
-	heartbeat := func(n *node) raft.Message {
+	heartbeat := func(n *member) raft.Message {
 		return raft.Message{Kind: raft.Heartbeat, From: n.cfg.ID, To: "B", Term: n.core.Term()}
 	}
 	tests := []struct {
 		oracle string
-		happen func(w *World, leader, follower *node)
+		happen func(w *World, leader, follower *member)
 	}{
-		{"O1", func(w *World, leader, _ *node) {
+		{"O1", func(w *World, leader, _ *member) {
 			w.oracle.leaders[leader.core.Term()] = "Z"
 			w.oracle.stepped(leader)
 		}},
-		{"O2", func(w *World, leader, _ *node) {
+		{"O2", func(w *World, leader, _ *member) {
 			w.oracle.past[leader.index].term = leader.core.Term() + 1
 			w.oracle.stepped(leader)
 		}},
-		{"O2", func(w *World, leader, _ *node) {
+		{"O2", func(w *World, leader, _ *member) {
 			w.oracle.past[leader.index].durable = leader.core.Term() + 1
 			w.oracle.saved(leader)
 		}},
-		{"O2", func(w *World, leader, _ *node) {
+		{"O2", func(w *World, leader, _ *member) {
 			w.oracle.past[leader.index].durable = leader.core.Term() + 1
 			w.oracle.started(leader)
 		}},
-		{"O3", func(w *World, _, follower *node) {
+		{"O3", func(w *World, _, follower *member) {
 			follower.disk.record.State.Term++
 			w.oracle.granted(follower, 100, "A")
 			w.oracle.granted(follower, 100, "B")
 		}},
-		{"O4", func(w *World, leader, _ *node) {
+		{"O4", func(w *World, leader, _ *member) {
 			m := heartbeat(leader)
 			m.Term++
 			w.oracle.sent(leader, &m)
 		}},
-		{"O4", func(w *World, leader, _ *node) {
+		{"O4", func(w *World, leader, _ *member) {
 			m := heartbeat(leader)
 			m.ConfigurationID.Term = 100
 			w.oracle.sent(leader, &m)
 		}},
-		{"O4", func(w *World, _, follower *node) {
+		{"O4", func(w *World, _, follower *member) {
 			follower.disk.record.State.Vote = "Z"
 			w.oracle.granted(follower, follower.core.Term(), "A")
 		}},
-		{"O5", func(w *World, _, follower *node) {
+		{"O5", func(w *World, _, follower *member) {
 			m := heartbeat(follower)
 			w.oracle.sent(follower, &m)
 		}},
-		{"O5", func(w *World, leader, follower *node) {
+		{"O5", func(w *World, leader, follower *member) {
 			m := heartbeat(leader)
 			w.oracle.sent(follower, &m)
 		}},
-		{"O6", func(w *World, leader, follower *node) {
+		{"O6", func(w *World, leader, follower *member) {
 			follower.led, follower.leaseEnd = 100, raft.Never
 			w.oracle.check(leader)
 		}},
-		{"O7", func(w *World, leader, _ *node) { w.oracle.led(leader, 100) }},
-		{"O7", func(w *World, _, follower *node) { w.oracle.led(follower, follower.core.Term()) }},
-		{"O7", func(w *World, leader, _ *node) { w.oracle.lost(leader, 100) }},
-		{"O8", func(w *World, leader, _ *node) {
+		{"O7", func(w *World, leader, _ *member) { w.oracle.led(leader, 100) }},
+		{"O7", func(w *World, _, follower *member) { w.oracle.led(follower, follower.core.Term()) }},
+		{"O7", func(w *World, leader, _ *member) { w.oracle.lost(leader, 100) }},
+		{"O8", func(w *World, leader, _ *member) {
 			leader.led = 0
 			w.oracle.check(leader)
 		}},
-		{"O8", func(w *World, _, follower *node) {
+		{"O8", func(w *World, _, follower *member) {
 			follower.led, follower.leaseEnd = 100, raft.Never
 			w.oracle.check(follower)
 		}},
-		{"O10", func(w *World, _, follower *node) {
+		{"O10", func(w *World, _, follower *member) {
 			follower.cfg.ElectionTimeoutMin, follower.disk.record.State.LongestPromise = ms, ms
 			w.oracle.bound(follower)
 		}},
-		{"O11", func(w *World, leader, _ *node) {
+		{"O11", func(w *World, leader, _ *member) {
 			leader.core.Configuration().Members[leader.index].Witness = true
 			w.oracle.stepped(leader)
 		}},
-		{"O9", func(w *World, leader, _ *node) {
+		{"O9", func(w *World, leader, _ *member) {
 			w.Isolate(leader.cfg.ID)
 			w.Settle()
 		}},
-		{"O9", func(w *World, _, _ *node) {
+		{"O9", func(w *World, _, _ *member) {
 			for _, n := range w.nodes {
 				n.crash()
 			}
@@ -204,7 +204,7 @@ func TestOraclesNotice(t *testing.T) {
 			w := quiet(t, 3)
 			leader := w.node(w.Leader())
 			tt.happen(w, leader, w.nodes[(leader.index+1)%3])
-			var broken *Violation
+			var broken *OracleError
 			require.ErrorAs(t, w.Err(), &broken)
 			require.Equal(t, tt.oracle, broken.Oracle, broken.Error())
 			require.Equal(t, uint64(7), broken.Seed)

@@ -237,7 +237,7 @@ func (c *Cluster) Wipe(id string) {
 
 // Cut lets no frame from one node reach the other; the way back stays open.
 // Frames under way are lost, too.
-func (c *Cluster) Cut(from, to string) { c.network.setCut(true, link{from, to}) }
+func (c *Cluster) Cut(from, to string) { c.network.setCut(true, ends{from, to}) }
 
 // Isolate cuts a node off from all others, both ways.
 func (c *Cluster) Isolate(id string) { c.Partition([]string{id}) }
@@ -254,11 +254,11 @@ func (c *Cluster) Partition(groups ...[]string) {
 			side[id] = i + 1
 		}
 	}
-	var links []link
+	var links []ends
 	for _, from := range ids {
 		for _, to := range ids {
 			if side[from] != side[to] {
-				links = append(links, link{from, to})
+				links = append(links, ends{from, to})
 			}
 		}
 	}

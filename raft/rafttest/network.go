@@ -20,14 +20,14 @@ type network struct {
 
 	mu        sync.Mutex
 	endpoints map[string]*endpoint
-	cut       map[link]bool
+	cut       map[ends]bool
 }
 
-// link is one direction between two nodes.
-type link struct{ from, to string }
+// ends are those of a link, which is one direction between two nodes.
+type ends struct{ from, to string }
 
 func newNetwork(latency time.Duration) *network {
-	return &network{latency: latency, endpoints: make(map[string]*endpoint), cut: make(map[link]bool)}
+	return &network{latency: latency, endpoints: make(map[string]*endpoint), cut: make(map[ends]bool)}
 }
 
 // attach returns a new endpoint for a node, in place of the one it had.
@@ -40,7 +40,7 @@ func (w *network) attach(id string) *endpoint {
 }
 
 // route returns where a frame goes, nil if the link is cut.
-func (w *network) route(l link) (*endpoint, error) {
+func (w *network) route(l ends) (*endpoint, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	to := w.endpoints[l.to]
@@ -54,7 +54,7 @@ func (w *network) route(l link) (*endpoint, error) {
 }
 
 // setCut cuts or mends links.
-func (w *network) setCut(cut bool, links ...link) {
+func (w *network) setCut(cut bool, links ...ends) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, l := range links {
@@ -82,7 +82,7 @@ type endpoint struct {
 
 // Send implements raft.Transport.
 func (e *endpoint) Send(to string, frame []byte) error {
-	l := link{e.id, to}
+	l := ends{e.id, to}
 	peer, err := e.network.route(l)
 	if err != nil || peer == nil || e.isDown() {
 		return err

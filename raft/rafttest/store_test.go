@@ -66,7 +66,7 @@ func sharing(breakIt func(*brokenStore)) func() func() raft.Store {
 	}
 }
 
-func (s *brokenStore) Open() (raft.Record, error) {
+func (s *brokenStore) Open() (raft.StoredState, error) {
 	if s.unlocked {
 		_ = s.Close()
 	}

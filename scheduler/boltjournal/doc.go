@@ -63,7 +63,7 @@
 // damaged is a [CorruptError] that names the place; nothing is skipped, repaired
 // or written then. So is a file that has become shorter while it is open, and a
 // page that the disk does not give: neither ends the process. A file of a later
-// format is a [VersionError].
+// format is a [FormatVersionError].
 //
 // # Concurrency
 //

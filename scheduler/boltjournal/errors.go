@@ -12,7 +12,7 @@ var (
 	ErrLocked = errors.New("boltjournal: locked by another process")
 	// ErrCorrupt: the file is damaged. See CorruptError.
 	ErrCorrupt = errors.New("boltjournal: corrupt")
-	// ErrVersion: the file is of a later format. See VersionError.
+	// ErrVersion: the file is of a later format. See FormatVersionError.
 	ErrVersion = errors.New("boltjournal: unknown format version")
 	// ErrClosed: the journal has been closed.
 	ErrClosed = errors.New("boltjournal: closed")
@@ -43,8 +43,8 @@ func (e *CorruptError) Error() string {
 // Unwrap returns ErrCorrupt.
 func (e *CorruptError) Unwrap() error { return ErrCorrupt }
 
-// VersionError says which version a file has. It unwraps to ErrVersion.
-type VersionError struct {
+// FormatVersionError says which version a file has. It unwraps to ErrVersion.
+type FormatVersionError struct {
 	// Path of the file.
 	Path string
 	// Version of the file, and the latest one Supported.
@@ -53,12 +53,12 @@ type VersionError struct {
 
 // Error returns "boltjournal: PATH has format version V, this library reads up
 // to S".
-func (e *VersionError) Error() string {
+func (e *FormatVersionError) Error() string {
 	return fmt.Sprintf("boltjournal: %s has format version %d, this library reads up to %d", e.Path, e.Version, e.Supported)
 }
 
 // Unwrap returns ErrVersion.
-func (e *VersionError) Unwrap() error { return ErrVersion }
+func (e *FormatVersionError) Unwrap() error { return ErrVersion }
 
 // OrderError refuses an entry that would leave a gap or repeat one, or a part of a
 // snapshot that does not follow; nothing has been appended. It unwraps to

@@ -216,7 +216,7 @@ func (j *Journal) head(tx *bolt.Tx) (head, error) {
 	h, version, reason := decodeHead(tx.Bucket([]byte(headBucket)).Get([]byte(headKey)))
 	switch {
 	case version > formatVersion:
-		return head{}, &VersionError{j.file.path, version, formatVersion}
+		return head{}, &FormatVersionError{j.file.path, version, formatVersion}
 	case reason != "":
 		return head{}, &CorruptError{j.file.path, "head", reason}
 	}

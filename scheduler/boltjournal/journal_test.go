@@ -178,10 +178,10 @@ func TestFutureVersionIsRefused(t *testing.T) {
 	require.NoError(t, err)
 
 	_, err = Open(dir, Config{})
-	var version *VersionError
+	var version *FormatVersionError
 	require.ErrorAs(t, err, &version)
 	require.ErrorIs(t, err, ErrVersion)
-	require.Equal(t, VersionError{filepath.Join(dir, fileName), 2, 1}, *version)
+	require.Equal(t, FormatVersionError{filepath.Join(dir, fileName), 2, 1}, *version)
 	after, err := os.ReadFile(filepath.Join(dir, fileName))
 	require.NoError(t, err)
 	require.Equal(t, before, after)

@@ -20,7 +20,7 @@ const (
 
 // Open opens the journal in a directory, and makes both if they are not
 // there. It locks both and reads the whole file: a CorruptError says what is
-// damaged, a VersionError that a later version of this package wrote it, an
+// damaged, a FormatVersionError that a later version of this package wrote it, an
 // ExposedError that everybody may write it, and ErrLocked that another process
 // has it open. It changes nothing then. It takes time in proportion to the
 // length of the file.

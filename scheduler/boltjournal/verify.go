@@ -84,7 +84,7 @@ func (v *verifier) checkHead(l leaf) error {
 	h, version, reason := decodeHead(l.value)
 	switch {
 	case version > formatVersion:
-		return &VersionError{v.file.Name(), version, formatVersion}
+		return &FormatVersionError{v.file.Name(), version, formatVersion}
 	case reason != "" || string(l.key) != headKey:
 		return v.corrupt("head on "+l.place, "%s", reason)
 	case h.transaction != v.transaction:
