@@ -176,7 +176,7 @@ func (p *Plan) trackClaim(r *reservationEntry, c Claim, sign int) {
 	entry := &claimEntry{r: r, due: due{id: c.ID}}
 	p.claims[c.ID] = entry
 	if !c.Until.IsZero() && !c.Overstayed {
-		p.setDue(&entry.due, nanos(c.Until), rankLeave)
+		p.setDue(&entry.due, nanos(c.Until), dueLeave)
 	}
 }
 
@@ -312,7 +312,7 @@ func (p *Plan) arrive(s Stay) {
 	p.stays[s.ID] = g
 	p.countStay(g, 1)
 	if !s.Window.End.IsZero() && !s.Overstayed {
-		p.setDue(&g.due, s.Window.end(), rankLeave)
+		p.setDue(&g.due, s.Window.end(), dueLeave)
 	}
 	if !s.Yield {
 		return

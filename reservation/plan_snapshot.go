@@ -281,7 +281,7 @@ func (p *Plan) announce(c *PlanChange) {
 func (p *Plan) announceDue(due *due) {
 	entry, stands := p.claims[due.id]
 	switch {
-	case due.rank != rankLeave:
+	case due.rank != dueLeave:
 		p.before.reservation(due.id)
 	case stands:
 		p.before.reservation(entry.r.Spec.ID)

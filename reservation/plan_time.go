@@ -41,16 +41,16 @@ func (p *Plan) fire(until int64) {
 		}
 		p.now = max(p.now, due.at)
 		p.announceDue(due)
-		if due.rank == rankLeave {
+		if due.rank == dueLeave {
 			p.overstay(due.id)
 			continue
 		}
 		switch r := p.reservations[due.id]; due.rank {
-		case rankEnd:
+		case dueEnd:
 			p.end(r)
-		case rankGrace:
+		case dueGrace:
 			p.endGrace(r)
-		case rankNotice:
+		case dueNotice:
 			p.notice(r)
 			p.schedule(r)
 		default:
@@ -121,13 +121,13 @@ func (p *Plan) schedule(r *reservationEntry) {
 	p.noteClaimable(r)
 	switch start := nanos(r.Params.Start); {
 	case r.Phase == Pending && r.Spec.Notice > 0 && !r.Noticed:
-		p.setDue(&r.due, subNanos(start, r.Spec.Notice), rankNotice)
+		p.setDue(&r.due, subNanos(start, r.Spec.Notice), dueNotice)
 	case r.Phase == Pending:
-		p.setDue(&r.due, start, rankStart)
+		p.setDue(&r.due, start, dueStart)
 	case r.Phase == Active:
-		p.setDue(&r.due, nanos(r.Params.End), rankEnd)
+		p.setDue(&r.due, nanos(r.Params.End), dueEnd)
 	case r.Phase == Expiring:
-		p.setDue(&r.due, nanos(r.window().End), rankGrace)
+		p.setDue(&r.due, nanos(r.window().End), dueGrace)
 	default:
 		p.deadlines.Remove(&r.due)
 	}
@@ -223,23 +223,23 @@ func (p *Plan) overstay(instance string) {
 	})
 }
 
-// rank orders deadlines of one instant: what frees capacity comes before what
+// dueKind orders deadlines of one instant: what frees capacity comes before what
 // needs it.
-type rank int8
+type dueKind int8
 
 const (
-	rankEnd    rank = iota // of a reservation
-	rankGrace              // of one that evicts
-	rankLeave              // of a stay
-	rankNotice             // before a start
-	rankStart              // of a reservation
+	dueEnd    dueKind = iota // of a reservation
+	dueGrace                 // of one that evicts
+	dueLeave                 // of a stay
+	dueNotice                // before a start
+	dueStart                 // of a reservation
 )
 
 // due is the next thing that time does to a reservation or a stay.
 type due struct {
 	deadline.Place
 	at   int64
-	rank rank
+	rank dueKind
 	id   string
 }
 
@@ -250,7 +250,7 @@ func (d *due) Before(other *due) bool {
 
 // setDue gives what is due, which may be among the deadlines or not, its time
 // and rank.
-func (p *Plan) setDue(d *due, at int64, r rank) {
+func (p *Plan) setDue(d *due, at int64, r dueKind) {
 	d.at, d.rank = at, r
 	p.deadlines.Set(d)
 }

@@ -274,7 +274,7 @@ func TestFollowerForgetsASnapshotThatIsNotCompleted(t *testing.T) {
 	s := open(t, Config{Journal: source})
 	addNodes(t, s, testNode("n1", 4))
 	var first Record
-	w := partWriter{next: part{seq: s.Version()}, emit: func(r Record) error { first = r; return nil }}
+	w := partWriter{next: snapshotPart{seq: s.Version()}, emit: func(r Record) error { first = r; return nil }}
 	require.NoError(t, w.put(itemHead, &headItem{Seq: s.Version(), Joins: 9}))
 	require.NoError(t, w.flush(RecordSnapshotPart))
 	place(t, s, testRequest("a", 1))

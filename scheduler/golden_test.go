@@ -245,7 +245,7 @@ func streamOf(tb testing.TB, books []byte) []byte {
 	var stream []byte
 	for r, err := range ReadSnapshot(bytes.NewReader(books)) {
 		require.NoError(tb, err)
-		var p part
+		var p snapshotPart
 		require.NoError(tb, codec.Read(new(codec.Coder), messageIn(tb, r), &p, partFields))
 		stream = append(stream, p.piece...)
 	}
@@ -260,7 +260,7 @@ func FuzzSnapshot(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stream []byte, seq uint64) {
 		cfg := Config{RememberReleased: 4}
 		p := replayer{cfg: cfg, st: newState(cfg)}
-		data := codec.Write(&p.coder, nil, &part{seq: seq, piece: stream}, partFields)
+		data := codec.Write(&p.coder, nil, &snapshotPart{seq: seq, piece: stream}, partFields)
 		if err := p.replay(sealed(seq, RecordSnapshot, data)); err != nil {
 			require.ErrorIs(t, err, ErrFormat)
 			return

@@ -209,7 +209,7 @@ func recordOf(e *entry) Record {
 // snapshotOf returns the only part of a snapshot with these items after the head.
 func snapshotOf(seq uint64, items ...snapshotItem) Record {
 	var all []Record
-	w := partWriter{next: part{seq: seq}, emit: func(r Record) error { all = append(all, r); return nil }}
+	w := partWriter{next: snapshotPart{seq: seq}, emit: func(r Record) error { all = append(all, r); return nil }}
 	_ = w.put(itemHead, &headItem{Seq: seq, Joins: 9})
 	for _, item := range items {
 		switch item.(type) {

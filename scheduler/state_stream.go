@@ -92,7 +92,7 @@ type snapshotWriter struct {
 
 func newSnapshotWriter(c *capture, emit func(Record) error) *snapshotWriter {
 	return &snapshotWriter{
-		partWriter: partWriter{emit: emit, next: part{seq: c.head.Seq}},
+		partWriter: partWriter{emit: emit, next: snapshotPart{seq: c.head.Seq}},
 		classes:    make(map[*index.Class]int),
 	}
 }

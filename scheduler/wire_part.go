@@ -10,15 +10,15 @@ import (
 // of a megabyte take it, with what they add.
 const partBytes = 512 << 10
 
-// part is a part of a snapshot: a piece of the stream of items, cut anywhere.
-type part struct {
+// snapshotPart is a piece of the stream of items of a snapshot, cut anywhere.
+type snapshotPart struct {
 	seq    uint64
 	number int
 	before uint32 // the checksum of the part before: of this one, and of no other
 	piece  []byte
 }
 
-func partFields(c *codec.Coder, p *part) {
+func partFields(c *codec.Coder, p *snapshotPart) {
 	codec.Int(c, 1, &p.seq)
 	codec.Int(c, 2, &p.number)
 	codec.Int(c, 3, &p.before)
@@ -30,7 +30,7 @@ func partFields(c *codec.Coder, p *part) {
 type partWriter struct {
 	emit  func(Record) error
 	coder codec.Coder
-	next  part
+	next  snapshotPart
 	data  []byte
 	item  snapshotItem // the latest
 }
@@ -64,9 +64,9 @@ func (w *partWriter) flush(kind RecordKind) error {
 // partReader puts the parts of one snapshot together again.
 type partReader struct {
 	coder codec.Coder
-	next  part     // that is to come, without its piece
-	rest  []byte   // of an item that is not all there yet
-	last  itemKind // 0 before the first item
+	next  snapshotPart // that is to come, without its piece
+	rest  []byte       // of an item that is not all there yet
+	last  itemKind     // 0 before the first item
 	items snapshotItems
 	item  snapshotItem // the latest
 }
@@ -113,7 +113,7 @@ func (p *partReader) record(data []byte) (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
-	var got part
+	var got snapshotPart
 	if err := codec.Read(&p.coder, message, &got, partFields); err != nil || r.Kind == RecordEntry {
 		return Record{}, &FormatError{Reason: "no part of a snapshot"}
 	}
@@ -122,24 +122,24 @@ func (p *partReader) record(data []byte) (Record, error) {
 }
 
 // unpack returns a part that is the next, and expects the one after it.
-func (p *partReader) unpack(r Record) (got part, err error) {
+func (p *partReader) unpack(r Record) (got snapshotPart, err error) {
 	message, err := unseal(r)
 	if err != nil {
-		return part{}, err
+		return snapshotPart{}, err
 	}
 	if err := codec.Read(&p.coder, message, &got, partFields); err != nil {
-		return part{}, &FormatError{r.Seq, err.Error()}
+		return snapshotPart{}, &FormatError{r.Seq, err.Error()}
 	}
 	if p.next.number == 0 {
 		p.next.seq = r.Seq
 	}
 	switch {
 	case got.seq != r.Seq || got.number != r.Part:
-		return part{}, &FormatError{r.Seq, fmt.Sprintf("holds part %d of snapshot %d", got.number, got.seq)}
+		return snapshotPart{}, &FormatError{r.Seq, fmt.Sprintf("holds part %d of snapshot %d", got.number, got.seq)}
 	case got.seq != p.next.seq || got.number != p.next.number:
-		return part{}, &FormatError{r.Seq, fmt.Sprintf("comes where part %d of snapshot %d should", p.next.number, p.next.seq)}
+		return snapshotPart{}, &FormatError{r.Seq, fmt.Sprintf("comes where part %d of snapshot %d should", p.next.number, p.next.seq)}
 	case got.before != p.next.before:
-		return part{}, &FormatError{r.Seq, fmt.Sprintf("part %d follows part %d of another snapshot", got.number, got.number-1)}
+		return snapshotPart{}, &FormatError{r.Seq, fmt.Sprintf("part %d follows part %d of another snapshot", got.number, got.number-1)}
 	}
 	p.next.number++
 	p.next.before = sealOf(r.Data)

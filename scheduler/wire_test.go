@@ -180,10 +180,10 @@ func unexportedFields(t *testing.T) map[string]map[int]string {
 	add(d, "After so many changes of the entry", "signed number", &derivedEvent{after: 1})
 	add(d, "Time", "time", &derivedEvent{time: time.Unix(1, 0)})
 	add(d, "Change", "Change", &derivedEvent{change: new(Overstayed)})
-	add(p, "Seq", "number", &part{seq: 1})
-	add(p, "Number", "signed number", &part{number: 1})
-	add(p, "Before, the checksum of the part before", "number", &part{before: 1})
-	add(p, "Piece of the stream", "bytes", &part{piece: []byte{1}})
+	add(p, "Seq", "number", &snapshotPart{seq: 1})
+	add(p, "Number", "signed number", &snapshotPart{number: 1})
+	add(p, "Before, the checksum of the part before", "number", &snapshotPart{before: 1})
+	add(p, "Piece of the stream", "bytes", &snapshotPart{piece: []byte{1}})
 	return rows
 }
 

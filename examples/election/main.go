@@ -88,7 +88,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	case flags.NFlag() == 0:
 		return demo(ctx, newPrinter(out))
 	}
-	c, err := o.cluster()
+	c, err := o.membership()
 	if err != nil {
 		return usageError{err}
 	}

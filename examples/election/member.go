@@ -24,7 +24,7 @@ type service struct {
 }
 
 // member runs one member of a cluster until ctx ends.
-func member(ctx context.Context, o options, c cluster, out *printer) error {
+func member(ctx context.Context, o options, c membership, out *printer) error {
 	store, err := o.store()
 	if err != nil {
 		return err

@@ -37,16 +37,16 @@ func (o *options) register(flags *flag.FlagSet) {
 	flags.StringVar(&o.registerAt, "register", "", "`address`, or path of a socket, of a register that the leader writes to (default: none)")
 }
 
-// cluster is what the options say about the members.
-type cluster struct {
+// membership is what the options say about the members.
+type membership struct {
 	id      string
 	members []raft.Member
 	others  map[string]string // addresses by name
 }
 
-// cluster checks all options but the contents of files, and reports everything
+// membership checks all options but the contents of files, and reports everything
 // that is wrong.
-func (o *options) cluster() (cluster, error) {
+func (o *options) membership() (membership, error) {
 	var errs []error
 	for _, required := range []struct{ name, value string }{
 		{"-listen", o.listen}, {"-peers", o.peers}, {"-data", o.data},
@@ -66,7 +66,7 @@ func (o *options) cluster() (cluster, error) {
 	if given := o.secure(); given && (o.tlsCert == "" || o.tlsKey == "" || o.tlsCA == "") {
 		errs = append(errs, errors.New("-tls-cert, -tls-key and -tls-ca go together"))
 	}
-	c := cluster{id: o.id, others: make(map[string]string)}
+	c := membership{id: o.id, others: make(map[string]string)}
 	if o.peers != "" {
 		errs = append(errs, c.parse(o.peers, o.listen))
 	}
@@ -75,7 +75,7 @@ func (o *options) cluster() (cluster, error) {
 
 // parse takes in the members. If this one's name is not known yet, it is the one
 // that listens there.
-func (c *cluster) parse(peers, listen string) error {
+func (c *membership) parse(peers, listen string) error {
 	for entry := range strings.SplitSeq(peers, ",") {
 		name, address, found := strings.Cut(entry, "=")
 		if !found {

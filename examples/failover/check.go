@@ -14,7 +14,7 @@ import (
 // check compares what the clients were told with what the journal holds, and
 // returns a line that sums it up. Every problem is an error of its own.
 func check(ctx context.Context, journal scheduler.Journal, told map[string]scheduler.Decision) (string, error) {
-	h, err := readHistory(ctx, journal)
+	h, err := readContents(ctx, journal)
 	if err != nil {
 		return "", err
 	}
@@ -47,26 +47,26 @@ func check(ctx context.Context, journal scheduler.Journal, told map[string]sched
 	return fmt.Sprintf("checked: %d tasks acknowledged, %d placed, each once, in %d reigns", len(told), len(placed), h.reigns), errors.Join(problems...)
 }
 
-// history is what the entries of a journal tell, one by one.
-type history struct {
+// journalContents is what the entries of a journal tell, one by one.
+type journalContents struct {
 	placed    map[string]int // how often, by task
 	reigns    int            // tokens that wrote
 	backwards error          // a token that wrote after a higher one
 }
 
-// readHistory reads the entries as they are shown to people, so that the check
+// readContents reads the entries as they are shown to people, so that the check
 // does not rest on the scheduler alone.
-func readHistory(ctx context.Context, journal scheduler.Journal) (history, error) {
+func readContents(ctx context.Context, journal scheduler.Journal) (journalContents, error) {
 	var shown bytes.Buffer
 	if err := scheduler.WriteJSON(&shown, journal.Records(ctx)); err != nil {
-		return history{}, err
+		return journalContents{}, err
 	}
-	return historyOf(&shown)
+	return contentsOf(&shown)
 }
 
-// historyOf reads entries, each a JSON object.
-func historyOf(shown io.Reader) (history, error) {
-	h := history{placed: make(map[string]int)}
+// contentsOf reads entries, each a JSON object.
+func contentsOf(shown io.Reader) (journalContents, error) {
+	h := journalContents{placed: make(map[string]int)}
 	entries := json.NewDecoder(shown)
 	var last uint64
 	for {
@@ -81,7 +81,7 @@ func historyOf(shown io.Reader) (history, error) {
 		if err := entries.Decode(&entry); errors.Is(err, io.EOF) {
 			return h, nil
 		} else if err != nil {
-			return history{}, err
+			return journalContents{}, err
 		}
 		switch {
 		case entry.Token > last:

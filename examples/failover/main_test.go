@@ -90,7 +90,7 @@ func TestHistoryCountsPlacementsAndReigns(t *testing.T) {
 	for i, token := range []uint64{1, 2, 2, 1} {
 		fmt.Fprintf(&shown, `{"entry":%d,"token":%d,"changes":[{"kind":"placed","data":{"request":{"id":"x"}}}]}`+"\n", i+1, token)
 	}
-	h, err := historyOf(strings.NewReader(shown.String()))
+	h, err := contentsOf(strings.NewReader(shown.String()))
 	require.NoError(t, err)
 	require.Equal(t, 4, h.placed["x"])
 	require.Equal(t, 2, h.reigns)

@@ -91,8 +91,8 @@ func Ints[T integer](c *Coder, field int, list *[]T) {
 	c.next()
 }
 
-// pair is an element of a map.
-type pair[K ~string, V any] struct {
+// mapEntry is an element of a map.
+type mapEntry[K ~string, V any] struct {
 	key   K
 	value V
 }
@@ -102,8 +102,8 @@ func Map[K ~string, V any](c *Coder, field int, m *map[K]V, value func(*Coder, i
 	if c.reading && !c.is(field, delimited) || !c.reading && len(*m) == 0 {
 		return
 	}
-	var p pair[K, V]
-	describe := func(c *Coder, p *pair[K, V]) {
+	var p mapEntry[K, V]
+	describe := func(c *Coder, p *mapEntry[K, V]) {
 		Name(c, 1, &p.key)
 		value(c, 2, &p.value)
 	}
@@ -126,7 +126,7 @@ func Map[K ~string, V any](c *Coder, field int, m *map[K]V, value func(*Coder, i
 	*m = make(map[K]V, n)
 	for i := range n {
 		before := p.key
-		p = pair[K, V]{}
+		p = mapEntry[K, V]{}
 		Element(c, field, &p, describe)
 		if i > 0 && p.key <= before {
 			c.Fail("keys that do not ascend")

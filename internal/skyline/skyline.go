@@ -10,16 +10,16 @@ import "iter"
 // subtrees instead of all steps. Priorities are a hash of the time: the shape of
 // the tree depends only on the steps in it, never on the order of calls.
 type Skyline struct {
-	root *step
+	root *breakpoint
 	// Visited, if not nil, counts the steps that calls look at, so that tests
 	// can bound it.
 	Visited *int
 }
 
-// step is where the amount changes. Steps of 0 are not kept.
-type step struct {
+// breakpoint is where the amount changes. Steps of 0 are not kept.
+type breakpoint struct {
 	at, delta   int64
-	left, right *step
+	left, right *breakpoint
 	// sum is the rise over the whole subtree, top the highest and low the lowest
 	// that it gets above where it begins, at least and at most 0.
 	sum, top, low int64
@@ -113,13 +113,13 @@ func (s *Skyline) visit() {
 	}
 }
 
-func (s *Skyline) add(n *step, at, delta int64) *step {
+func (s *Skyline) add(n *breakpoint, at, delta int64) *breakpoint {
 	s.visit()
 	switch {
 	case delta == 0:
 		return n
 	case n == nil:
-		return &step{at: at, delta: delta, sum: delta, top: max(delta, 0), low: min(delta, 0)}
+		return &breakpoint{at: at, delta: delta, sum: delta, top: max(delta, 0), low: min(delta, 0)}
 	case at < n.at:
 		n.left = s.add(n.left, at, delta)
 		if n.left != nil && n.left.above(n) {
@@ -147,7 +147,7 @@ func (s *Skyline) add(n *step, at, delta int64) *step {
 }
 
 // join returns one tree of two, all of whose steps lie in this order.
-func (s *Skyline) join(early, late *step) *step {
+func (s *Skyline) join(early, late *breakpoint) *breakpoint {
 	s.visit()
 	switch {
 	case early == nil:
@@ -169,7 +169,7 @@ func (s *Skyline) join(early, late *step) *step {
 // before the subtree. Bounds that the subtree lies inside of are widened to
 // -Forever and Forever on the way down, and a subtree inside both is not
 // entered.
-func (s *Skyline) peak(n *step, from, to, base int64) int64 {
+func (s *Skyline) peak(n *breakpoint, from, to, base int64) int64 {
 	s.visit()
 	switch {
 	case n == nil:
@@ -188,7 +188,7 @@ func (s *Skyline) peak(n *step, from, to, base int64) int64 {
 
 // rise returns the first step of a subtree after from that leads above an amount.
 // A subtree after from that does not get there is not entered.
-func (s *Skyline) rise(n *step, from, base, amount int64) (int64, bool) {
+func (s *Skyline) rise(n *breakpoint, from, base, amount int64) (int64, bool) {
 	s.visit()
 	if n == nil || base+n.top <= amount {
 		return 0, false
@@ -208,7 +208,7 @@ func (s *Skyline) rise(n *step, from, base, amount int64) (int64, bool) {
 
 // fall returns the first step of a subtree after from that leads to at most an
 // amount.
-func (s *Skyline) fall(n *step, from, base, amount int64) (int64, bool) {
+func (s *Skyline) fall(n *breakpoint, from, base, amount int64) (int64, bool) {
 	s.visit()
 	if n == nil || base+n.low > amount {
 		return 0, false
@@ -229,7 +229,7 @@ func (s *Skyline) fall(n *step, from, base, amount int64) (int64, bool) {
 // last returns the last step of a subtree that leads above an amount. It goes one
 // way down: a subtree that begins below the amount is entered only if it gets
 // above it.
-func (s *Skyline) last(n *step, base, amount int64) (int64, bool) {
+func (s *Skyline) last(n *breakpoint, base, amount int64) (int64, bool) {
 	s.visit()
 	if n == nil || base+n.top <= amount {
 		return 0, false
@@ -246,14 +246,14 @@ func (s *Skyline) last(n *step, base, amount int64) (int64, bool) {
 
 // after returns the amount from the step on, where base is the one just before
 // the subtree.
-func (n *step) after(base int64) int64 {
+func (n *breakpoint) after(base int64) int64 {
 	if n.left != nil {
 		base += n.left.sum
 	}
 	return base + n.delta
 }
 
-func (n *step) above(other *step) bool { return hash(n.at) > hash(other.at) }
+func (n *breakpoint) above(other *breakpoint) bool { return hash(n.at) > hash(other.at) }
 
 // hash is the finalizer of SplitMix64, a bijection: no two instants tie.
 func hash(at int64) uint64 {
@@ -263,7 +263,7 @@ func hash(at int64) uint64 {
 	return x ^ x>>31
 }
 
-func (n *step) refresh() {
+func (n *breakpoint) refresh() {
 	n.sum, n.top, n.low = n.delta, 0, 0
 	if n.left != nil {
 		n.sum, n.top, n.low = n.left.sum+n.delta, n.left.top, n.left.low
@@ -275,7 +275,7 @@ func (n *step) refresh() {
 	}
 }
 
-func (n *step) steps(from int64, yield func(int64, int64) bool) bool {
+func (n *breakpoint) steps(from int64, yield func(int64, int64) bool) bool {
 	if n == nil {
 		return true
 	}

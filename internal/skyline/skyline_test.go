@@ -132,8 +132,8 @@ func TestSkylineIsShallow(t *testing.T) {
 	for i := range int64(10_000) {
 		line.Add(i, i+100, 1)
 	}
-	var depth func(s *step) int
-	depth = func(s *step) int {
+	var depth func(s *breakpoint) int
+	depth = func(s *breakpoint) int {
 		if s == nil {
 			return 0
 		}
