@@ -54,7 +54,7 @@ func (x *Index) searchGradients(p *probe) (Row, bool) {
 	if p.nowhere {
 		return 0, false
 	}
-	if c := x.newClassSearch(s); p.softSets() && c.all() {
+	if x.newClassSearch(s).all() {
 		x.stats.Gradients++
 		return s.best, s.found
 	}
@@ -151,6 +151,10 @@ func (c *classSearch) all() bool {
 	}
 	eligible, asks, need := p.eligible, p.asks, p.need
 	defer func() { p.eligible, p.asks, p.need = eligible, asks, need }()
+	if !p.softSets() {
+		p.eligible = x.favourites(p)
+		return p.eligible.count() == 0 || c.walkClasses()
+	}
 	score := int64(0)
 	for _, level := range x.setLevels(p) {
 		if c.found && level.score < score {
