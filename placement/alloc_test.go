@@ -29,6 +29,7 @@ func ruledRequest() placement.Request {
 	r.Preferences = placement.Use(placement.Spread).
 		Require(placement.In("region", "us-east-1", "us-east-2"), placement.Version("kernel", ">= 5.4, < 7")).
 		Prefer(placement.Or(placement.Equal("disk", "ssd"), placement.Not(placement.Less("cores", 8))), 50).
+		PreferScaled("price", -20).
 		TolerateEqual("dedicated", "web").
 		Near(placement.Repel(placement.Equal("app", "web")).Within("rack").Among("team-backend")).
 		Across(placement.EvenlyOver("zone", 1), placement.ShareOver("region", map[string]int{"us-east-1": 60}, 10))

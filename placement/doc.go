@@ -186,6 +186,7 @@
 //	strategy Spread        0 to W·2²⁰  100        R = K, but W·2²⁰ − K over the GPU  Kubernetes LeastAllocated
 //	                                              and custom dimensions not asked
 //	preferred constraint   0 or 2²⁰    ±1 to 100  2²⁰ where it holds                 Kubernetes NodeAffinity, Nomad affinity
+//	scaled label           0 to 2²⁰    ±1 to 100  ⌊number · 2²⁰ / 1000⌋              Kubernetes extender, Score plugin
 //	weighted affinity      0 or 2²⁰    1 to 100   2²⁰ where the domain has a match   Kubernetes InterPodAffinity
 //	weighted anti-affinity 0 or 2²⁰    −1 to −100 2²⁰ where the domain has a match   Kubernetes InterPodAffinity
 //	PreferNoSchedule       0 or 2²⁰    −100       2²⁰ where one is not tolerated     Kubernetes TaintToleration
@@ -195,6 +196,11 @@
 // where c is the count of the domain, cmin the smallest count of any, and
 // excess what the domain would have, with the new instance, above
 // ⌈percent · instances / 100⌉. A node without the label earns 0.
+//
+// A [ScaledLabel] is how a program brings in what only it knows, as price, measured
+// load, temperature or the distance of data: it keeps a label of each node at an
+// integer from 0 to 1000, and the requests that care say what the number is worth.
+// Any other value counts as 0; Explain of package scheduler tells it.
 //
 // A weight therefore has a meaning: a rule of weight w outweighs w per cent of
 // the whole scale of the strategy, and one of weight 100 outweighs the
@@ -230,6 +236,8 @@
 //	  several nodeSelectorTerms              Or(And(…), And(…))
 //	  matchFields metadata.name              a label, or Scheduler.Allocate
 //	nodeAffinity, preferred, weight: 50    Prefer(…, 50)
+//	extender or plugin that scores nodes   PreferScaled(label, weight), of a label that the program keeps at
+//	                                       0 to 1000. Nothing of the program runs while a decision is made
 //	podAffinity, required                  Near(Attract(selector).Within(topologyKey)). Terms are judged
 //	                                       one by one: no pod needs to match all of them
 //	podAntiAffinity, required              Near(Repel(selector).Within(topologyKey))
@@ -307,6 +315,8 @@
 //	                                       Near(Attract(Equal("job", id)).Within("rack")), in requests that
 //	                                       have the label job themselves
 //	--prefer=fast                          Prefer(Exists("fast"), 100)
+//	Weight=10 of a node                    Use(Affinity).PreferScaled("weight", -1), of a label: the least weight
+//	                                       comes before all else, as with Slurm
 //	--nodelist=a, --exclude=a              Require(In("host", "a")), NotIn, of a label that nodes are given.
 //	                                       Slurm may add nodes to a list that is too short; this adds none
 //	--ntasks=8                             eight requests, each placed by itself. For all or none, a reservation
@@ -334,6 +344,8 @@
 //	  binpack.cpu: 5                         Config.Weights of package scheduler, for BinPack and Spread
 //	nodeorder: most-, leastrequested       Use(BinPack), Use(Spread). A request has one of them, not a sum
 //	  nodeaffinity, podaffinity weight       the weight of each rule: Prefer(…, weight), .Weighing(weight)
+//	usage plugin                           PreferScaled("usage", -weight), Require(Less("usage", 800)), of a label
+//	                                       that the program keeps
 //	predicates plugin                      Require, tolerations, Ports and the like. None can be switched off
 //	volcano.sh/gpu-number: 2               Resources{GPU: 2 * Device}
 //	volcano.sh/gpu-memory: 4096            Resources{GPU: 250} where devices have 16 GiB: a share of one device,

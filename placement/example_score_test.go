@@ -65,6 +65,19 @@ func ExampleScore() {
 	// 458 416 583
 }
 
+// A label that is no number of the scale counts as 0.
+func ExampleScaledNumber() {
+	for _, price := range []string{"1000", "250", "0.25", "-1"} {
+		number, ok := placement.ScaledNumber(price)
+		fmt.Println(price, "→", placement.ScaledShare(number), ok)
+	}
+	// Output:
+	// 1000 → 1048576 true
+	// 250 → 262144 true
+	// 0.25 → 0 false
+	// -1 → 0 false
+}
+
 func ExampleScale_BinPack() {
 	total := placement.Resources{CPU: 64, GPU: 4 * placement.Device}
 	scale := placement.Scale{Weights: map[placement.ResourceName]int64{placement.NameGPU: 3}}.With(total)

@@ -17,7 +17,7 @@ const (
 	// taint, and of what a constraint compares a label with.
 	MaxValueBytes = 1024
 	// MaxRules is the largest number of rules of a request: each condition on
-	// a label, toleration, affinity term and spread rule is one. Conditions
+	// a label, scaled label, toleration, affinity term and spread rule is one. Conditions
 	// inside And, Or, Not and selectors count as well. It is also the largest
 	// number of conditions in one Constraint and of taints on a node.
 	MaxRules = 256
@@ -117,13 +117,17 @@ func (e *extent) taints(taints []Taint) {
 
 func (e *extent) preferences(p *Preferences) {
 	e.parts += 2
-	e.list(len(p.Required) + len(p.Preferred) + len(p.Tolerations) + len(p.Affinity) + len(p.Spread))
+	e.list(p.listed())
 	for i := range p.Required {
 		e.constraint(&p.Required[i])
 	}
 	for i := range p.Preferred {
 		e.constraint(&p.Preferred[i].Constraint)
 		e.parts += 2
+	}
+	for i := range p.Scaled {
+		e.text(p.Scaled[i].Label)
+		e.parts++
 	}
 	for i := range p.Tolerations {
 		t := &p.Tolerations[i]

@@ -75,6 +75,7 @@ func limited() []struct {
 		{"constraint values", value, rules(func(n int) p { return p{}.Prefer(placement.In("k", "a", long(n)), 1) }), "preferences.preferred[0].constraint"},
 		{"version range", value, rules(func(n int) p { return p{}.Require(placement.Version("k", "> "+strings.Repeat("1", n-2))) }), "preferences.required[0]"},
 		{"pattern", value, rules(func(n int) p { return p{}.Require(placement.Matches("k", long(n))) }), "preferences.required[0]"},
+		{"scaled label", id, rules(func(n int) p { return p{}.PreferScaled(long(n), 1) }), "preferences.scaled[0].label"},
 		{"toleration key", id, rules(func(n int) p { return p{}.TolerateExists(long(n)) }), "preferences.tolerations[0].key"},
 		{"toleration value", value, rules(func(n int) p { return p{}.TolerateEqual("k", long(n)) }), "preferences.tolerations[0].value"},
 		{"affinity namespace", id, rules(func(n int) p { return p{}.Near(placement.Attract(placement.Exists("k")).Among(long(n))) }), "preferences.affinity[0].namespaces[0]"},
@@ -265,6 +266,11 @@ func TestEveryPartCountsForTheLength(t *testing.T) {
 				r.Preferences = r.Preferences.Prefer(c, 1)
 			}
 		}},
+		{"scaled", func(r *placement.Request, _ *placement.Node) {
+			for _, label := range texts(60) {
+				r.Preferences = r.Preferences.PreferScaled("some label "+label, -100)
+			}
+		}},
 		{"tolerations", func(r *placement.Request, _ *placement.Node) {
 			r.Preferences.Tolerations = slices.Repeat([]placement.Toleration{placement.TolerateEqual("k", "v")}, 200)
 		}},
@@ -320,7 +326,7 @@ func TestErrorsStayShort(t *testing.T) {
 		ID: long, Namespace: long, Group: long, Labels: map[string]string{long: long}, Ports: make([]placement.Port, 1<<20),
 		Resources: placement.Resources{Custom: map[string]int64{long: -1}},
 		Preferences: placement.Use(99).Require(placement.Equal(long, long), placement.Matches("k", long), placement.Version("k", long)).
-			TolerateEqual(long, long).Near(placement.Attract(placement.Exists("k")).Within(long).Among(long)).
+			PreferScaled(long, 1).TolerateEqual(long, long).Near(placement.Attract(placement.Exists("k")).Within(long).Among(long)).
 			Across(placement.ShareOver(long, map[string]int{long: 1000}, 1)),
 	}
 	node := placement.Node{

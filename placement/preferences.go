@@ -6,8 +6,8 @@ import "slices"
 const MaxWeight = 100
 
 // MaxSoftTerms is how many soft rules a request may have: preferred
-// constraints, weighted affinity terms and soft spread rules together, and
-// one place kept for PreferNoSchedule taints.
+// constraints, scaled labels, weighted affinity terms and soft spread rules
+// together, and one place kept for PreferNoSchedule taints.
 const MaxSoftTerms = 64
 
 // Preferences are the rules of a request. The zero value allows every node and
@@ -21,6 +21,8 @@ type Preferences struct {
 	Required []Constraint `json:"required,omitempty"`
 	// Preferred constraints on node labels, with weights.
 	Preferred []Preference `json:"preferred,omitempty"`
+	// Scaled are node labels that hold numbers, with weights.
+	Scaled []ScaledLabel `json:"scaled,omitempty"`
 	// Tolerations of node taints.
 	Tolerations []Toleration `json:"tolerations,omitempty"`
 	// Affinity to other instances, checked in this order.
@@ -50,6 +52,13 @@ func (p Preferences) Require(constraints ...Constraint) Preferences {
 // Prefer adds a preferred constraint; a negative weight avoids.
 func (p Preferences) Prefer(constraint Constraint, weight int) Preferences {
 	p.Preferred = appended(p.Preferred, []Preference{{constraint, weight}})
+	return p
+}
+
+// PreferScaled adds a scaled label: the nodes are preferred by the number from 0 to
+// MaxScaled that their label holds; a negative weight prefers small numbers.
+func (p Preferences) PreferScaled(label string, weight int) Preferences {
+	p.Scaled = appended(p.Scaled, []ScaledLabel{{label, weight}})
 	return p
 }
 
@@ -92,6 +101,7 @@ func (p Preferences) Equal(other Preferences) bool {
 	return p.Strategy == other.Strategy &&
 		slices.EqualFunc(p.Required, other.Required, Constraint.Equal) &&
 		slices.EqualFunc(p.Preferred, other.Preferred, Preference.equal) &&
+		slices.Equal(p.Scaled, other.Scaled) &&
 		slices.Equal(p.Tolerations, other.Tolerations) &&
 		slices.EqualFunc(p.Affinity, other.Affinity, AffinityTerm.Equal) &&
 		slices.EqualFunc(p.Spread, other.Spread, SpreadRule.Equal)
@@ -106,6 +116,7 @@ func (p Preference) equal(other Preference) bool {
 func (p Preferences) Clone() Preferences {
 	p.Required = cloneSlice(p.Required)
 	p.Preferred = cloneSlice(p.Preferred)
+	p.Scaled = cloneSlice(p.Scaled)
 	p.Tolerations = cloneSlice(p.Tolerations)
 	p.Affinity = cloneSlice(p.Affinity)
 	for i := range p.Affinity {
@@ -143,6 +154,9 @@ func (p *Preferences) validateRules() error {
 	for i := range p.Preferred {
 		found.addAt("preferred", i, p.Preferred[i].validate())
 	}
+	for i := range p.Scaled {
+		found.addAt("scaled", i, p.Scaled[i].validate())
+	}
 	for i := range p.Tolerations {
 		found.addAt("tolerations", i, p.Tolerations[i].Validate())
 	}
@@ -158,9 +172,14 @@ func (p *Preferences) validateRules() error {
 	return found.join()
 }
 
+// listed returns how many elements the lists of rules have.
+func (p *Preferences) listed() int {
+	return len(p.Required) + len(p.Preferred) + len(p.Scaled) + len(p.Tolerations) + len(p.Affinity) + len(p.Spread)
+}
+
 // rules returns the number that MaxRules bounds, or some number above MaxRules.
 func (p *Preferences) rules() int {
-	rules := len(p.Required) + len(p.Preferred) + len(p.Tolerations) + len(p.Affinity) + len(p.Spread)
+	rules := p.listed()
 	if rules > MaxRules {
 		return rules
 	}
@@ -180,7 +199,7 @@ func (p *Preferences) rules() int {
 }
 
 func (p *Preferences) softRules() int {
-	soft := len(p.Preferred)
+	soft := len(p.Preferred) + len(p.Scaled)
 	for i := range p.Affinity {
 		if !p.Affinity[i].Required() {
 			soft++
@@ -197,8 +216,13 @@ func (p *Preferences) softRules() int {
 func (p Preference) validate() error {
 	var found mistakes
 	found.addWithin("constraint", p.Constraint.Validate())
-	if p.Weight == 0 || p.Weight > MaxWeight || p.Weight < -MaxWeight {
-		found.addAmount("weight", int64(p.Weight), "want 1 to 100, or -1 to -100 to avoid")
-	}
+	found.checkSignedWeight(p.Weight)
 	return found.join()
+}
+
+// checkSignedWeight reports what cannot be the weight of a rule that may avoid.
+func (m *mistakes) checkSignedWeight(weight int) {
+	if weight == 0 || weight > MaxWeight || weight < -MaxWeight {
+		m.addAmount("weight", int64(weight), "want 1 to 100, or -1 to -100 to avoid")
+	}
 }

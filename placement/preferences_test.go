@@ -14,6 +14,7 @@ func TestPreferencesBuilderEqualsLiteral(t *testing.T) {
 	built := placement.Use(placement.Affinity).
 		Require(placement.Exists("a")).
 		Prefer(placement.Exists("b"), -5).
+		PreferScaled("price", -10).
 		TolerateEqual("k", "v").
 		TolerateExists("").
 		Near(placement.Attract(placement.Exists("c")).Within("zone")).
@@ -22,6 +23,7 @@ func TestPreferencesBuilderEqualsLiteral(t *testing.T) {
 		Strategy:    placement.Affinity,
 		Required:    []placement.Constraint{placement.Exists("a")},
 		Preferred:   []placement.Preference{{Constraint: placement.Exists("b"), Weight: -5}},
+		Scaled:      []placement.ScaledLabel{{Label: "price", Weight: -10}},
 		Tolerations: []placement.Toleration{{Key: "k", Value: "v"}, {Exists: true}},
 		Affinity:    []placement.AffinityTerm{{Selector: placement.Exists("c"), Topology: "zone"}},
 		Spread:      []placement.SpreadRule{{Topology: "zone", MaxSkew: 1}},
@@ -41,10 +43,10 @@ func TestPreferencesBuilderLeavesItsReceiverAlone(t *testing.T) {
 func TestPreferencesValidate(t *testing.T) {
 	soft := func(n int) placement.Preferences {
 		var p placement.Preferences
-		for range n - 2 {
+		for range n - 3 {
 			p = p.Prefer(placement.Exists("a"), 1)
 		}
-		return p.Near(placement.Repel(placement.Constraint{}).Weighing(1), placement.Repel(placement.Constraint{})).
+		return p.PreferScaled("b", 1).Near(placement.Repel(placement.Constraint{}).Weighing(1), placement.Repel(placement.Constraint{})).
 			Across(placement.EvenlyOver("zone", 1).Weighing(1), placement.AtMostPer("zone", 1))
 	}
 	tests := []struct {
@@ -60,6 +62,10 @@ func TestPreferencesValidate(t *testing.T) {
 		{
 			"weights", placement.Preferences{}.Prefer(placement.Exists("a"), 0).Prefer(placement.Exists("a"), 101).Prefer(placement.Exists("a"), -101),
 			[]string{"preferred[0].weight", "preferred[1].weight", "preferred[2].weight"},
+		},
+		{
+			"scaled labels", placement.Preferences{}.PreferScaled("a", 1).PreferScaled("", -100).PreferScaled("b", 0).PreferScaled("c", 101).PreferScaled("", -101),
+			[]string{"scaled[1].label", "scaled[2].weight", "scaled[3].weight", "scaled[4].label", "scaled[4].weight"},
 		},
 		{
 			"one of each", placement.Use(200).

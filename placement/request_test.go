@@ -100,6 +100,8 @@ func TestRequestEqual(t *testing.T) {
 		"required":    func(r *placement.Request) { slices.Reverse(r.Preferences.Required) },
 		"preferred":   func(r *placement.Request) { r.Preferences.Preferred[0].Weight++ },
 		"constraint":  func(r *placement.Request) { r.Preferences.Preferred[0].Constraint = placement.Exists("a") },
+		"scaled":      func(r *placement.Request) { r.Preferences.Scaled[0].Weight++ },
+		"label":       func(r *placement.Request) { r.Preferences.Scaled[0].Label = "other" },
 		"tolerations": func(r *placement.Request) { r.Preferences.Tolerations[0].Seconds++ },
 		"affinity":    func(r *placement.Request) { r.Preferences.Affinity[0].Namespaces[0] = "other" },
 		"spread":      func(r *placement.Request) { r.Preferences.Spread[1].Targets["us-east-1"]++ },
@@ -135,6 +137,9 @@ func genPreferences() *rapid.Generator[placement.Preferences] {
 			Tolerate(rapid.SliceOfN(genToleration(), 0, 2).Draw(t, "tolerations")...)
 		if rapid.Bool().Draw(t, "prefers") {
 			p = p.Prefer(genConstraint(2).Draw(t, "preferred"), rapid.SampledFrom([]int{-100, -1, 1, 100}).Draw(t, "weight"))
+		}
+		if rapid.Bool().Draw(t, "scales") {
+			p = p.PreferScaled("x"+genWord().Draw(t, "label"), rapid.SampledFrom([]int{-100, -1, 1, 100}).Draw(t, "weight"))
 		}
 		if rapid.Bool().Draw(t, "attracts") {
 			p = p.Near(placement.Attract(genConstraint(2).Draw(t, "selector")).Within(genWord().Draw(t, "topology")))

@@ -227,6 +227,9 @@ func firstFitOnly(p placement.Preferences, spread bool) error {
 	if len(p.Preferred) > 0 {
 		errs = append(errs, invalid("preferences.preferred", p.Preferred[0].Constraint, "a book keeps no soft rules"))
 	}
+	if len(p.Scaled) > 0 {
+		errs = append(errs, invalid("preferences.scaled", p.Scaled[0].Label, "a book keeps no soft rules"))
+	}
 	if len(p.Affinity) > 0 {
 		errs = append(errs, invalid("preferences.affinity", p.Affinity[0].Selector, "a book knows no labels of instances"))
 	}

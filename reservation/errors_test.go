@@ -163,6 +163,7 @@ func TestBookRefusesRulesThatItCanNotKeep(t *testing.T) {
 	tests := []placement.Preferences{
 		placement.Use(placement.Spread),
 		placement.Preferences{}.Prefer(placement.Exists("ssd"), 5),
+		placement.Preferences{}.PreferScaled("load", 5),
 		placement.Preferences{}.Near(placement.Repel(placement.Exists("noisy"))),
 		placement.Preferences{}.Across(placement.EvenlyOver("zone", 1).Weighing(5)),
 	}

@@ -34,6 +34,8 @@ func TestDominance(t *testing.T) {
 	}{
 		{"preferred constraint", nothing, func(w int) placement.Preferences { return p.Prefer(placement.Equal("host", "x"), w) }, 0, placement.Unit},
 		{"avoided constraint", nothing, func(w int) placement.Preferences { return p.Prefer(placement.Equal("host", "y"), -w) }, 0, placement.Unit},
+		{"scaled label", nothing, func(w int) placement.Preferences { return p.PreferScaled("gain", w) }, 0, placement.ScaledShare(7)},
+		{"avoided scaled label", nothing, func(w int) placement.Preferences { return p.PreferScaled("load", -w) }, 0, placement.ScaledShare(300)},
 		{"weighted attraction", match("x"), func(w int) placement.Preferences { return p.Near(placement.Attract(app).Weighing(w)) }, 0, placement.Unit},
 		{"weighted repulsion", match("y"), func(w int) placement.Preferences { return p.Near(placement.Repel(app).Weighing(w)) }, 0, placement.Unit},
 		{"PreferNoSchedule", func(t *testing.T, s *Scheduler) {
@@ -59,10 +61,10 @@ func TestDominance(t *testing.T) {
 				t.Run(fmt.Sprint(tt.term, strategy, weight), func(t *testing.T) {
 					decide := func(fill int64) string {
 						s := newTestScheduler(t, Config{})
-						labels := map[string]string{"host": "x", "only-x": ""}
+						labels := map[string]string{"host": "x", "only-x": "", "gain": "7"}
 						for _, id := range []string{"x", "y"} {
 							addNodes(t, s, placement.Node{ID: id, Capacity: placement.Resources{CPU: placement.Unit}, Labels: labels})
-							labels = map[string]string{"host": "y"}
+							labels = map[string]string{"host": "y", "load": "300"}
 						}
 						tt.build(t, s)
 						filled := map[placement.Strategy]string{placement.BinPack: "y", placement.Spread: "x"}[strategy]

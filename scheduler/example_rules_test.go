@@ -109,6 +109,33 @@ func ExampleScheduler_Place_preferred() {
 	// <nil>
 }
 
+// The program measures how busy its machines are, and says so in a label. A request
+// that cares goes where it is quiet, unless the strategy speaks for another node by
+// more than the weight is worth.
+func ExampleScheduler_Place_scaled() {
+	ctx := context.Background()
+	s := cluster(scheduler.Config{})
+	for node, load := range map[string]string{"n1": "850", "n2": "120", "n3": "high"} {
+		must(s.SetLabel(ctx, node, "load", load))
+	}
+	req := cores("a", 1)
+	req.Preferences = placement.Use(placement.BinPack).PreferScaled("load", -60)
+	for _, node := range []string{"n1", "n2", "n3"} {
+		v, err := s.ExplainNode(ctx, req, node)
+		must(err)
+		term := v.Soft[0]
+		fmt.Printf("%s: %s %d × %d %q\n", node, term.Rule, term.Weight, term.Value, term.Unread)
+	}
+	d, err := s.Place(ctx, req)
+	must(err)
+	fmt.Println(d.NodeID)
+	// Output:
+	// n1: scaled load -60 × 891289 ""
+	// n2: scaled load -60 × 125829 ""
+	// n3: scaled load -60 × 0 "high"
+	// n2
+}
+
 // Half as many cores again are promised as there are.
 func ExampleScheduler_AddNode_overcommit() {
 	ctx := context.Background()

@@ -121,7 +121,7 @@ type Failure struct {
 }
 
 // SoftTerm is the value of one soft rule on one node: preferred constraints
-// first, then taints, affinity, anti-affinity and spread rules.
+// first, then scaled labels, taints, affinity, anti-affinity and spread rules.
 type SoftTerm struct {
 	// Rule as text, for people.
 	Rule string `json:"rule"`
@@ -129,6 +129,9 @@ type SoftTerm struct {
 	Weight int64 `json:"weight"`
 	// Value t from 0 to placement.Unit.
 	Value int64 `json:"value"`
+	// Unread is the value of the node's label if a scaled label cannot read it, and
+	// Value is 0 therefore: it is no integer from 0 to placement.MaxScaled.
+	Unread string `json:"unread,omitempty"`
 }
 
 // Explain says where the request could go now and why not elsewhere, whether or
@@ -235,9 +238,20 @@ func (st *state) verdict(now time.Time, q *index.Query, n *node, found *index.Di
 	v.Fits, v.Score, v.Terms = true, terms.Normalized(), terms
 	v.Group, v.Fragmentation = found.Group, found.Gradient
 	for _, part := range found.Parts {
-		v.Soft = append(v.Soft, SoftTerm{Rule: softRule(q, part), Weight: part.Weight, Value: part.Value})
+		v.Soft = append(v.Soft, softTerm(q, n, part))
 	}
 	return v
+}
+
+func softTerm(q *index.Query, n *node, part index.Part) SoftTerm {
+	term := SoftTerm{Rule: softRule(q, part), Weight: part.Weight, Value: part.Value}
+	if part.Kind == index.PartScaled {
+		value, _ := n.Label(q.Class.Request().Preferences.Scaled[part.Index].Label)
+		if _, ok := placement.ScaledNumber(value); !ok {
+			term.Unread = value
+		}
+	}
+	return term
 }
 
 // softRule names the rule behind a part of the score.
@@ -246,6 +260,8 @@ func softRule(q *index.Query, part index.Part) string {
 	switch part.Kind {
 	case index.PartPreferred:
 		return rules.Preferred[part.Index].Constraint.String()
+	case index.PartScaled:
+		return "scaled " + rules.Scaled[part.Index].Label
 	case index.PartAffinity:
 		term := rules.Affinity[part.Index]
 		verb, whom := "near ", "any"

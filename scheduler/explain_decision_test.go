@@ -21,6 +21,7 @@ func drawCluster(t *rapid.T) *Scheduler {
 		n := zoned(fmt.Sprint("n", i), rapid.SampledFrom([]string{"a", "b"}).Draw(t, "zone"))
 		n.Capacity.CPU = rapid.Int64Range(1, 4).Draw(t, "cores") * placement.Core
 		n.Devices.Count = rapid.IntRange(0, 2).Draw(t, "devices")
+		n.Labels["load"] = rapid.SampledFrom([]string{"0", "499", "1000", "high"}).Draw(t, "load")
 		n.MaxInstances = rapid.SampledFrom([]int64{0, 0, 1, 2}).Draw(t, "cap")
 		if rapid.IntRange(0, 3).Draw(t, "tainted") == 0 {
 			effect := rapid.SampledFrom([]placement.Effect{placement.PreferNoSchedule, placement.NoSchedule}).Draw(t, "effect")
@@ -56,6 +57,7 @@ func propertyExplanation(t *rapid.T) {
 	req.ID = "new"
 	req.Preferences = req.Preferences.
 		Prefer(placement.Equal("zone", "a"), rapid.SampledFrom([]int{-100, -3, 7, 100}).Draw(t, "weight")).
+		PreferScaled("load", rapid.SampledFrom([]int{-100, -3, 7, 100}).Draw(t, "scaled")).
 		Near(placement.Attract(placement.Equal("app", "x")).Within("zone").Weighing(9)).
 		Across(
 			placement.EvenlyOver("zone", 1).Counting(placement.Equal("app", "x")).Weighing(5),
@@ -133,22 +135,28 @@ func TestSoftRulesHaveNames(t *testing.T) {
 	s := newTestScheduler(t, Config{})
 	n := zoned("n1", "a")
 	n.Taints = []placement.Taint{{Key: "k", Effect: placement.PreferNoSchedule}}
+	n.Labels["load"], n.Labels["heat"] = "250", "12.5"
 	addNodes(t, s, n)
 	req := testRequest("a", 1)
 	req.Preferences = placement.Use(placement.BinPack).
 		Prefer(placement.Exists("rack"), -4).
+		PreferScaled("load", -50).PreferScaled("heat", 8).PreferScaled("price", 9).
 		Near(placement.Repel(placement.Constraint{}).Weighing(2), placement.Attract(placement.Equal("app", "x")).Within("zone").Weighing(3)).
 		Across(placement.ShareOver("zone", map[string]int{"a": 50}, 6), placement.EvenlyOver("", 1).Weighing(7))
 	v, err := s.ExplainNode(t.Context(), req, "n1")
 	require.NoError(t, err)
 	require.Equal(t, []SoftTerm{
-		{"rack exists", -4, 0},
-		{"PreferNoSchedule taint", -100, placement.Unit},
-		{"near app = x over zone", 3, 0},
-		{"apart from any over nodes", -2, 0},
-		{"shares over zone", 6, placement.Unit},
-		{"spread over nodes", 7, placement.Unit},
+		{Rule: "rack exists", Weight: -4},
+		{Rule: "scaled load", Weight: -50, Value: placement.Unit / 4},
+		{Rule: "scaled heat", Weight: 8, Unread: "12.5"},
+		{Rule: "scaled price", Weight: 9},
+		{Rule: "PreferNoSchedule taint", Weight: -100, Value: placement.Unit},
+		{Rule: "near app = x over zone", Weight: 3},
+		{Rule: "apart from any over nodes", Weight: -2},
+		{Rule: "shares over zone", Weight: 6, Value: placement.Unit},
+		{Rule: "spread over nodes", Weight: 7, Value: placement.Unit},
 	}, v.Soft)
+	requireTermsAddUp(t, v)
 }
 
 // TestExplainPlacedRequest asks why an instance runs where it does.

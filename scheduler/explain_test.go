@@ -235,7 +235,9 @@ func TestExplainShowsEveryTermOfTheScore(t *testing.T) {
 	require.Equal(t, 2, e.Fit)
 	require.Equal(t, "n2", e.Candidates[0].NodeID)
 	require.Equal(t, []SoftTerm{
-		{"zone = b", 10, placement.Unit}, {"near app = x over zone", 5, 0}, {"spread over zone", 3, placement.Unit},
+		{Rule: "zone = b", Weight: 10, Value: placement.Unit},
+		{Rule: "near app = x over zone", Weight: 5},
+		{Rule: "spread over zone", Weight: 3, Value: placement.Unit},
 	}, e.Candidates[0].Soft)
 	for _, c := range e.Candidates {
 		var soft int64

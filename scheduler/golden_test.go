@@ -57,6 +57,7 @@ func goldenHistory(t *testing.T, s *Scheduler, c *clock) {
 		Preferences: placement.Use(placement.Spread).
 			Require(placement.And(placement.In("zone", "a", "b"), placement.Not(placement.Exists("old"))), placement.Version("kernel", ">= 5.4, < 7"), placement.SemVer("kernel", "> 6.1.0-rc.1")).
 			Prefer(placement.Matches("zone", "^a"), 30).
+			PreferScaled("load", -40).
 			TolerateEqual("dedicated", "gpu").
 			Tolerate(placement.TolerateExists("bad").OnlyFor(placement.NoExecute).AtMost(30)).
 			Near(placement.Repel(placement.Equal("app", "db")), placement.Attract(placement.Exists("app")).Within("zone").Among("ml", "web").Weighing(10)).

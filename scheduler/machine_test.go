@@ -106,6 +106,8 @@ func drawRequest(t *rapid.T) placement.Request {
 			rule = rule.Counting(placement.Equal("app", "x"))
 		}
 		req.Preferences = req.Preferences.Across(rule)
+	case 6:
+		req.Preferences = req.Preferences.PreferScaled("load", -50)
 	}
 	return req
 }
@@ -140,7 +142,10 @@ func describeNode(t *rapid.T) placement.Node {
 		n.ReservedPorts, n.DynamicPorts = drawPorts(t), placement.PortRange{First: 80, Last: 83}
 	}
 	n.MaxInstances = rapid.SampledFrom([]int64{0, 0, 1, 2, 3}).Draw(t, "instances")
-	n.Labels = map[string]string{"zone": rapid.SampledFrom([]string{"a", "b"}).Draw(t, "zone")}
+	n.Labels = map[string]string{
+		"zone": rapid.SampledFrom([]string{"a", "b"}).Draw(t, "zone"),
+		"load": rapid.SampledFrom([]string{"0", "700", "701", "heavy"}).Draw(t, "load"),
+	}
 	return n
 }
 

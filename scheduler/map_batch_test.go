@@ -94,6 +94,11 @@ func slurmNodeRules() map[string][]mapCase {
 			{nodes: nodes, running: []mapRun{on("b", "job=7")}, request: ruled(oneRack, "job=7"), fits: []string{"b", "c"}},
 		},
 		"--prefer=fast": {preferring},
+		"Weight=10 of a node": {{
+			nodes:   []placement.Node{marked("a", "weight=12"), marked("b", "weight=11"), marked("c", "weight=10")},
+			running: []mapRun{on("a", ""), on("b", ""), on("b", "")},
+			request: ruled(placement.Use(placement.Affinity).PreferScaled("weight", -1), ""), fits: []string{"a", "b", "c"}, chosen: "c",
+		}},
 		"--nodelist=a, --exclude=a": {
 			required(p.Require(placement.In("host", "a")), "a"),
 			required(p.Require(placement.NotIn("host", "a")), "b", "c", "d"),
@@ -208,6 +213,10 @@ func volcanoPlugins() map[string][]mapCase {
 		"binpack plugin": {{
 			nodes: []placement.Node{cpu, memory}, running: filled,
 			request: one, fits: []string{"cpu", "memory"}, chosen: "memory",
+		}},
+		"usage plugin": {{
+			nodes:   []placement.Node{marked("a", "usage=800"), marked("b", "usage=799"), marked("c", "usage=20")},
+			request: ruled(p.PreferScaled("usage", -10).Require(placement.Less("usage", 800)), ""), fits: []string{"b", "c"}, chosen: "c",
 		}},
 		"binpack.cpu: 5": {{
 			nodes: []placement.Node{cpu, memory}, request: one, fits: []string{"cpu", "memory"},

@@ -122,6 +122,13 @@ func kubernetesNodeRules() map[string][]mapCase {
 			nodes: nodes, request: ruled(p.Prefer(placement.Equal("disktype", "hdd"), 50), ""),
 			fits: []string{"a", "b", "c"}, chosen: "c",
 		}},
+		"extender or plugin that scores nodes": {{
+			nodes:   []placement.Node{marked("a", "price=700"), marked("b", "price=300"), marked("c", "price=301")},
+			request: ruled(p.PreferScaled("price", -50), ""), fits: []string{"a", "b", "c"}, chosen: "b",
+		}, {
+			nodes:   []placement.Node{marked("a", ""), marked("b", "score=10"), marked("c", "score=1000.0")},
+			request: ruled(p.PreferScaled("score", 1), ""), fits: []string{"a", "b", "c"}, chosen: "b",
+		}},
 		"MostAllocated, LeastAllocated": {{
 			nodes: nodes, running: []mapRun{on("b", "")},
 			request: ruled(placement.Use(placement.BinPack), ""), fits: []string{"a", "b", "c"}, chosen: "b",

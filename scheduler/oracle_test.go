@@ -3,6 +3,7 @@ package scheduler
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -190,6 +191,11 @@ func (o *onlooker) rank(n sighting, most map[placement.ResourceName]int64, req p
 			soft += int64(p.Weight) * unit
 		}
 	}
+	for _, l := range req.Preferences.Scaled {
+		if number, err := strconv.Atoi(n.Labels[l.Label]); err == nil && number >= 0 && number <= 1000 {
+			soft += int64(l.Weight) * (int64(number) * unit / 1000)
+		}
+	}
 	if slices.ContainsFunc(n.Taints, func(t placement.Taint) bool {
 		return t.Effect == placement.PreferNoSchedule && !tolerates(req, t)
 	}) {
@@ -248,6 +254,9 @@ func drawRuled(t *rapid.T, id string) placement.Request {
 	if some("prefer") {
 		req.Preferences = req.Preferences.Prefer(zone(), rapid.SampledFrom([]int{-100, -10, 1, 30, 100}).Draw(t, "weight"))
 	}
+	if some("scale") {
+		req.Preferences = req.Preferences.PreferScaled("load", rapid.SampledFrom([]int{-100, -10, 1, 30, 100}).Draw(t, "scaled"))
+	}
 	if some("tolerate") {
 		req.Preferences = req.Preferences.TolerateExists(rapid.SampledFrom([]string{"k", "l"}).Draw(t, "key"))
 	}
@@ -280,6 +289,7 @@ func changeNodes(t *rapid.T, s *Scheduler) {
 		_, _ = s.RemoveNode(ctx, id)
 	case 5:
 		_ = s.SetLabel(ctx, id, "zone", rapid.SampledFrom([]string{"a", "b"}).Draw(t, "zone"))
+		_ = s.SetLabel(ctx, id, "load", rapid.SampledFrom([]string{"0", "1", "500", "1000", "1001", "-3", "x"}).Draw(t, "load"))
 	case 6:
 		_ = s.RemoveLabel(ctx, id, "zone")
 	case 7:

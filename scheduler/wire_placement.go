@@ -92,6 +92,7 @@ func preferencesFields(c *codec.Coder, p *placement.Preferences) {
 	codec.List(c, 4, &p.Tolerations, tolerationFields)
 	codec.List(c, 5, &p.Affinity, affinityFields)
 	codec.List(c, 6, &p.Spread, spreadFields)
+	codec.List(c, 7, &p.Scaled, scaledFields)
 }
 
 // constraintFields has the text form, which reads back as the same constraint.
@@ -116,6 +117,11 @@ func constraintFields(c *codec.Coder, k *placement.Constraint) {
 func preferenceFields(c *codec.Coder, p *placement.Preference) {
 	codec.Message(c, 1, &p.Constraint, constraintFields)
 	codec.Int(c, 2, &p.Weight)
+}
+
+func scaledFields(c *codec.Coder, l *placement.ScaledLabel) {
+	codec.Name(c, 1, &l.Label)
+	codec.Int(c, 2, &l.Weight)
 }
 
 func tolerationFields(c *codec.Coder, t *placement.Toleration) {

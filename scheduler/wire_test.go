@@ -66,6 +66,7 @@ func messages() []message {
 		described("placement.Resources", resourcesFields), described("placement.Ratio", ratioFields),
 		described("placement.Taint", taintFields), described("placement.Request", requestFields),
 		described("placement.Preferences", preferencesFields), described("placement.Preference", preferenceFields),
+		described("placement.ScaledLabel", scaledFields),
 		described("placement.Toleration", tolerationFields), described("placement.AffinityTerm", affinityFields),
 		described("placement.SpreadRule", spreadFields),
 

@@ -75,6 +75,7 @@ func newStandOf(nodes int, rules string, instances int) *stand {
 			Labels: map[string]string{
 				"zone": strconv.Itoa(i % 3), "rack": strconv.Itoa(i / 40), "arch": pickOf(s.random, "amd64", "arm64"),
 				"disk": pickOf(s.random, "ssd", "ssd", "hdd"), "host": "n" + strconv.Itoa(i),
+				"load": strconv.Itoa(i * 7919 % 1001),
 			},
 		}.Canonical()
 		if i%100 == 7 {
@@ -83,7 +84,8 @@ func newStandOf(nodes int, rules string, instances int) *stand {
 		s.rows = append(s.rows, s.x.Add(&n, uint64(i)))
 		s.plain = append(s.plain, plainNode{&n, n.Allocatable()})
 	}
-	if rules == "fragmentation" || rules == "gradients" {
+	switch rules {
+	case "fragmentation", "gradients", "scaled gradients":
 		s.x.SetWorkload([]WorkloadClass{{Resources: placement.Resources{CPU: placement.Core, GPU: placement.Device}, Count: 1}})
 	}
 	for range instances {
@@ -132,6 +134,12 @@ func (s *stand) request(rules string) placement.Request {
 			Near(placement.Repel(placement.Equal("app", r.Group))).Across(placement.EvenlyOver("zone", 2))
 	case "prefer":
 		r.Preferences = placement.Preferences{}.Prefer(placement.Equal("disk", "hdd"), 50).Prefer(placement.Equal("zone", "2"), -10)
+	case "scaled":
+		r.Preferences = placement.Preferences{}.PreferScaled("load", -50)
+	case "scaled first":
+		r.Preferences = placement.Use(placement.Affinity).PreferScaled("load", 1).Prefer(placement.Equal("disk", "ssd"), 3)
+	case "scaled spreading":
+		r.Preferences = placement.Use(placement.Spread).PreferScaled("load", -50)
 	case "taint":
 		r.Preferences = placement.Preferences{}.TolerateExists("")
 	case "ports":
@@ -162,11 +170,14 @@ func (s *stand) request(rules string) placement.Request {
 			Near(placement.Attract(placement.Equal("app", r.Group)).Within("zone").Weighing(30))
 	case "random":
 		r.Preferences = placement.Use(placement.Random)
-	case "fragmentation", "gradients":
+	case "fragmentation", "gradients", "scaled gradients":
 		r.Resources = placement.Resources{
 			CPU: pickOf[int64](s.random, 1, 2, 4, 8) * placement.Core, Memory: pickOf[int64](s.random, 1, 4, 16) * placement.GiB,
 		}
 		r.Preferences = placement.Use(placement.LeastFragmentation)
+		if rules == "scaled gradients" {
+			r.Preferences = r.Preferences.PreferScaled("load", -50)
+		}
 		if rules == "gradients" {
 			r.Preferences = r.Preferences.Require(placement.Equal("disk", "ssd")).
 				Prefer(placement.Equal("zone", "1"), 50).Prefer(placement.Equal("arch", "arm64"), -20).

@@ -1,6 +1,7 @@
 package index
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/stretchr/testify/require"
@@ -305,6 +306,7 @@ func (w *world) checkInvariants(t require.TestingT) {
 			}
 		}
 		require.Equal(t, n, set.n)
+		w.checkScale(t, set)
 	}
 	for _, topology := range x.topologies {
 		for _, k := range topology.users {
@@ -328,6 +330,22 @@ func (w *world) checkInvariants(t require.TestingT) {
 		require.Zero(t, c.refs)
 	}
 	require.Equal(t, unused, x.classes.unused)
+}
+
+// checkScale reads the numbers of a scaled label again.
+func (w *world) checkScale(t require.TestingT, set *nodeSet) {
+	values := map[int64]bool{}
+	for row := range w.x.nodes {
+		if set.kind == scaled {
+			require.Equal(t, scaledOf(w.x.nodes[row].spec, set.label), set.scale.rows[row])
+		}
+		if value := set.value(Row(row)); value > 0 {
+			values[value] = true
+		}
+	}
+	if set.kind == scaled {
+		require.ElementsMatch(t, slices.Collect(maps.Keys(values)), slices.Collect(set.values))
+	}
 }
 
 // checkGradients computes F of every class that a node is of.

@@ -10,7 +10,8 @@ type compiledRules struct {
 	described   *nodeSet     // for MinDomains; nil if no rule has any
 	hard        []domainRule // affinity, then anti-affinity, then spread rules
 	soft        []domainRule
-	labels      []labelTerm
+	preferred   []labelTerm
+	scaled      []labelTerm
 	group       *counter // of strategy Spread, for a request with a group
 	low         int64    // bounds of G, PreferNoSchedule apart
 	high        int64
@@ -33,7 +34,7 @@ type domainRule struct {
 	others  int64                 // percentage of domains without a target
 }
 
-// labelTerm is a preferred constraint.
+// labelTerm is a preferred constraint or a scaled label.
 type labelTerm struct {
 	set    *nodeSet
 	weight int64
@@ -54,13 +55,20 @@ func (x *Index) compiledOf(c *Class) *compiledRules {
 func (x *Index) compileRules(c *Class) *compiledRules {
 	preferences := &c.request.Preferences
 	p := &compiledRules{
-		eligible:    x.sets.acquire(eligible, preferences.Required, preferences.Tolerations),
-		unpreferred: x.sets.acquire(unpreferred, nil, preferences.Tolerations),
+		eligible: x.sets.acquire(setRules{
+			kind: eligible, required: preferences.Required, tolerations: preferences.Tolerations,
+		}),
+		unpreferred: x.sets.acquire(setRules{kind: unpreferred, tolerations: preferences.Tolerations}),
 	}
 	for i, preference := range preferences.Preferred {
-		set := x.sets.acquire(preferred, []placement.Constraint{preferences.Preferred[i].Constraint}, nil)
-		p.labels = append(p.labels, labelTerm{set, int64(preference.Weight)})
+		set := x.sets.acquire(setRules{kind: preferred, required: []placement.Constraint{preferences.Preferred[i].Constraint}})
+		p.preferred = append(p.preferred, labelTerm{set, int64(preference.Weight)})
 		p.bound(int64(preference.Weight))
+	}
+	for _, label := range preferences.Scaled {
+		set := x.sets.acquire(setRules{kind: scaled, label: label.Label})
+		p.scaled = append(p.scaled, labelTerm{set, int64(label.Weight)})
+		p.bound(int64(label.Weight))
 	}
 	for _, repel := range []bool{false, true} {
 		for i, term := range preferences.Affinity {
@@ -72,7 +80,9 @@ func (x *Index) compileRules(c *Class) *compiledRules {
 	for i := range preferences.Spread {
 		rule := &preferences.Spread[i]
 		if rule.MinDomains > 0 && p.described == nil {
-			p.described = x.sets.acquire(described, preferences.Required, preferences.Tolerations)
+			p.described = x.sets.acquire(setRules{
+				kind: described, required: preferences.Required, tolerations: preferences.Tolerations,
+			})
 		}
 		p.add(x.spreadRule(c, i, rule), rule.Hard())
 	}
@@ -133,8 +143,10 @@ func (x *Index) discard(c *Class) {
 	if p.described != nil {
 		x.sets.resign(p.described)
 	}
-	for _, term := range p.labels {
-		x.sets.resign(term.set)
+	for _, terms := range [][]labelTerm{p.preferred, p.scaled} {
+		for _, term := range terms {
+			x.sets.resign(term.set)
+		}
 	}
 	for _, rules := range [][]domainRule{p.hard, p.soft} {
 		for _, rule := range rules {

@@ -16,6 +16,8 @@ type PartKind uint8
 const (
 	// PartPreferred is a preferred constraint.
 	PartPreferred PartKind = iota + 1
+	// PartScaled is a scaled label.
+	PartScaled
 	// PartTaint is an untolerated PreferNoSchedule taint.
 	PartTaint
 	// PartAffinity is a weighted affinity term.
@@ -27,7 +29,7 @@ const (
 // Part is one soft term of the score.
 type Part struct {
 	Kind PartKind
-	// Index is the rule's place in Preferences.Preferred, Affinity or Spread.
+	// Index is the rule's place in Preferences.Preferred, Scaled, Affinity or Spread.
 	Index int
 	// Weight of the rule, negative to avoid.
 	Weight int64

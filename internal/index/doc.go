@@ -40,7 +40,8 @@
 //     bits. Required constraints and tolerations compile to AND, OR and NOT
 //     over them, n/64 steps each; a set is then patched node by node when
 //     labels, taints or states change. Rules on labels cost one bit test per
-//     node looked at.
+//     node looked at. The set of a scaled label has the nodes with a number above 0,
+//     and two bytes per node for the number (scale.go).
 //   - Counters (counter.go, selector_target.go, topology.go, domain_counts.go).
 //     How many instances that a rule looks at run in each domain: shared by all
 //     rules that look at the same, changed in constant time when an instance
@@ -104,8 +105,10 @@
 // score each, and then costs the scan more. That happens while a rule set has no
 // order of its own yet, or to rules on more than 64 domains whose best domains are
 // full, since the fullest nodes that have room come first whatever the rules are. Soft
-// rules with more than 64 different sums, and LeastFragmentation with soft rules
-// on domains or more than six others, always scan.
+// rules with more than 64 different sums always scan, those apart that the key of an
+// order holds. LeastFragmentation with soft rules on domains, scaled labels or more
+// than six others looks at every node for the greatest soft score, and then walks the
+// classes of the nodes that have it.
 //
 // # Determinism
 //

@@ -66,6 +66,9 @@ func drawNode(d dice, id string) placement.Node {
 		n.Labels["n"] = pick(d, "1.2.0-rc", "1.2.0.1-x", "none", "", "2x")
 	}
 	if d.one(2) {
+		n.Labels["load"] = drawLoad(d)
+	}
+	if d.one(2) {
 		n.Devices.Count = int(d.from(1, 3))
 		n.Devices.Model = pick(d, "", "A", "B")
 		for i := range n.Devices.Count {
@@ -89,6 +92,15 @@ func drawNode(d dice, id string) placement.Node {
 		}
 	}
 	return n
+}
+
+// drawLoad draws the value of a scaled label, now and then one that is no number of
+// the scale.
+func drawLoad(d dice) string {
+	if d.one(3) {
+		return pick(d, "-1", "1001", "9223372036854775808", "0.5", "", "x", "+7", "007")
+	}
+	return strconv.FormatInt(pick(d, 0, 1, 500, 999, 1000, d.from(0, 1000)), 10)
 }
 
 // drawPorts draws each of a few ports one time in so many.
@@ -233,6 +245,9 @@ func drawRules(d dice) placement.Preferences {
 			weight = -weight
 		}
 		p = p.Prefer(drawConstraint(d, "zone", "rack", "n"), weight)
+	}
+	for range d.few() {
+		p = p.PreferScaled(pick(d, "load", "load", "n", placement.LabelGPUModel), pick(d, -100, -1, 1, 30, 100))
 	}
 	for range d.few() {
 		p = p.Tolerate(drawToleration(d))

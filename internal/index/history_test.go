@@ -1,6 +1,7 @@
 package index
 
 import (
+	"maps"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -29,6 +30,15 @@ func runHistory(t *rapid.T) {
 	t.Repeat(map[string]func(*rapid.T){
 		"add":    h.addNode,
 		"update": func(t *rapid.T) { h.update(h.node(t), drawNode(drawDice(t), "")) },
+		"load": func(t *rapid.T) {
+			n := h.node(t)
+			labels := map[string]string{}
+			maps.Copy(labels, n.spec.Labels)
+			labels["load"] = drawLoad(drawDice(t))
+			spec := n.spec
+			spec.Labels = labels
+			h.update(n, spec)
+		},
 		"state": func(t *rapid.T) {
 			n := h.node(t)
 			n.state = rapid.SampledFrom([]NodeState{Ready, Cordoned, Lost, Unreported}).Draw(t, "state")

@@ -3,8 +3,6 @@ package index
 import (
 	"cmp"
 	"slices"
-
-	"github.com/rads-project/constellation/placement"
 )
 
 // maxLevels bounds the levels that are walked one by one.
@@ -20,13 +18,14 @@ func (s *search) spanAll() bool {
 	s.apart = true
 	for i := range s.p.soft {
 		test := &s.p.soft[i]
-		test.folded = test.rule == nil && slices.Contains(s.order.terms, labelTerm{test.set, test.weight})
+		test.folded = s.order.holds(test)
 		if test.folded {
 			continue
 		}
 		s.soft = true
 		s.apart = s.apart && test.rule != nil && test.rule.counter.topology == s.order.topology
 		if !s.spanLevels(test) {
+			s.excess = test
 			return false
 		}
 	}
@@ -57,8 +56,12 @@ func (s *search) spanLevels(test *softTest) bool {
 		for row := range test.set.bits.each {
 			s.try(row)
 		}
-	} else {
-		add(placement.Unit)
+		return s.span(test.weight, values[:n])
+	}
+	for value := range test.set.values {
+		if !add(value) {
+			return false
+		}
 	}
 	return s.span(test.weight, values[:n])
 }

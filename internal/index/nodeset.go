@@ -11,20 +11,28 @@ import (
 // from the log of nodes that were described again.
 //
 // Invariant: brought up to seen, bits holds exactly the present nodes for
-// which the rules hold, and n their number.
+// which the rules hold, and n their number; scale holds the numbers of a scaled
+// label.
 type nodeSet struct {
-	kind        setKind
-	required    []placement.Constraint
-	tolerations []placement.Toleration
-	rules       string // as a ruleWriter writes them
-	users       int
+	setRules
+	rules string // as a ruleWriter writes them
+	users int
 
 	bits   bitset // nil while not built
 	n      int
+	scale  labelScale
 	seen   uint64
 	used   uint64 // when it was last asked for
 	edit   uint64 // counts changes of bits
 	exists []existence
+}
+
+// setRules are what a set is defined by.
+type setRules struct {
+	kind        setKind
+	required    []placement.Constraint
+	tolerations []placement.Toleration
+	label       string // of kind scaled
 }
 
 type setKind uint8
@@ -39,6 +47,8 @@ const (
 	unpreferred
 	// described: those that would be eligible if they were ready.
 	described
+	// scaled: nodes whose label holds a number above 0; see scale.go.
+	scaled
 )
 
 // existence counts the nodes of a set per domain of a topology: the domains
@@ -64,11 +74,11 @@ type setCache struct {
 func (s *setCache) init() { s.known = make(map[string]*nodeSet) }
 
 // acquire returns the set of these rules for one more user.
-func (s *setCache) acquire(kind setKind, required []placement.Constraint, tolerations []placement.Toleration) *nodeSet {
-	rules := s.writer.nodeSet(kind, required, tolerations)
+func (s *setCache) acquire(of setRules) *nodeSet {
+	rules := s.writer.nodeSet(&of)
 	set := s.known[string(rules)]
 	if set == nil {
-		set = &nodeSet{kind: kind, required: required, tolerations: tolerations, rules: string(rules)}
+		set = &nodeSet{setRules: of, rules: string(rules)}
 		s.known[set.rules] = set
 	}
 	set.users++
@@ -104,6 +114,9 @@ func (x *Index) current(set *nodeSet) *nodeSet {
 		return set
 	}
 	set.bits = set.bits.resized(words(len(x.nodes)))
+	if set.kind == scaled {
+		set.scale.resize(len(x.nodes))
+	}
 	for _, row := range pending {
 		if in := x.belongs(set, row); in != set.bits.has(row) {
 			set.bits.put(row, in)
@@ -113,6 +126,9 @@ func (x *Index) current(set *nodeSet) *nodeSet {
 			} else {
 				set.n--
 			}
+		}
+		if set.kind == scaled {
+			set.scale.put(row, scaledOf(x.nodes[row].spec, set.label))
 		}
 	}
 	set.seen = x.nodeLog.end()
@@ -130,7 +146,7 @@ func (s *setCache) evict(most int) {
 			oldest = i
 		}
 	}
-	s.built[oldest].bits, s.built[oldest].exists = nil, nil
+	s.built[oldest].bits, s.built[oldest].exists, s.built[oldest].scale = nil, nil, labelScale{}
 	s.built = slices.Delete(s.built, oldest, oldest+1)
 }
 
@@ -165,6 +181,9 @@ func (x *Index) compile(set *nodeSet) {
 			}
 		})
 	}
+	if set.kind == scaled {
+		x.compileScale(set)
+	}
 	set.n = set.bits.count()
 	set.edit++
 	set.seen = x.nodeLog.end()
@@ -179,6 +198,9 @@ func (x *Index) belongs(set *nodeSet, row Row) bool {
 	list := x.taints.lists[n.taints]
 	if set.kind == unpreferred {
 		return list.unpreferred(set.tolerations)
+	}
+	if set.kind == scaled {
+		return scaledOf(n.spec, set.label) > 0
 	}
 	if set.kind == eligible && n.state != Ready {
 		return false

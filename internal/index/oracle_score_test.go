@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/big"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/rads-project/constellation/placement"
 )
@@ -92,6 +94,9 @@ func (m *model) parts(r *placement.Request, n *modelNode) []Part {
 	for i, preference := range r.Preferences.Preferred {
 		parts = append(parts, Part{PartPreferred, i, int64(preference.Weight), value(n.meets(preference.Constraint))})
 	}
+	for i, label := range r.Preferences.Scaled {
+		parts = append(parts, Part{PartScaled, i, int64(label.Weight), n.scaled(label.Label)})
+	}
 	if m.avoided(r) {
 		parts = append(parts, Part{PartTaint, 0, -100, value(n.unpreferred(r))})
 	}
@@ -124,6 +129,17 @@ func (m *model) parts(r *placement.Request, n *modelNode) []Part {
 		parts = append(parts, Part{PartSpread, i, int64(rule.Weight), t})
 	}
 	return parts
+}
+
+// scaled is the value of a scaled label.
+func (n *modelNode) scaled(key string) int64 {
+	text, _ := n.spec.Label(key)
+	for number := range 1001 {
+		if strings.TrimLeft(strings.TrimPrefix(text, "+"), "0") == strconv.Itoa(number) {
+			return int64(number) << 20 / 1000
+		}
+	}
+	return 0
 }
 
 func (n *modelNode) unpreferred(r *placement.Request) bool {

@@ -40,6 +40,11 @@ func (o *ordering) equal(other *ordering) bool {
 		o.topology == other.topology && slices.Equal(o.terms, other.terms)
 }
 
+// holds reports whether a soft term is in the key of the order.
+func (o *ordering) holds(test *softTest) bool {
+	return test.rule == nil && slices.Contains(o.terms, labelTerm{test.set, test.weight})
+}
+
 // partOf returns the number of the part of an order's grid that a node lies in.
 func (x *Index) partOf(o *ordering, row Row) int32 {
 	switch {
@@ -52,27 +57,24 @@ func (x *Index) partOf(o *ordering, row Row) int32 {
 	}
 }
 
-// softScale is above every strategy term: R is at most
-// (maxDimensions + placement.MaxDevices)·64·2²⁰.
-const softScale = 1 << 40
-
 // orderKey returns the place of a node in the order, the smaller the earlier:
-// 100·(P − R) − W·G, or for lexical orders P − R − 2⁴⁰·G/2²⁰, where P is boundOf
+// 100·(P − R) − W·G, or for lexical orders P − R − lexicalStep·G, where P is boundOf
 // the dimensions that count as in BinPack. It depends on the scale of the cluster
 // where there are soft terms alone.
 func (x *Index) orderKey(o *ordering, row Row) int64 {
 	behind := x.behind(o.packs, row)
 	soft := int64(0)
 	for _, term := range o.terms {
-		if term.set.bits.has(row) {
-			soft += term.weight
-		}
+		soft += term.weight * term.set.value(row)
 	}
 	if o.lexical {
-		return behind - softScale*soft
+		return behind - x.lexicalStep()*soft
 	}
-	return 100*behind - x.bound*soft
+	return 100*behind - x.bound/placement.Unit*soft
 }
+
+// lexicalStep is above every difference of strategy terms.
+func (x *Index) lexicalStep() int64 { return x.bound + 1 }
 
 // ordering returns the order to search in: the query's own if that has a grid,
 // else a plain one. own is where waste is noted, nil if the plain one is as
@@ -115,9 +117,14 @@ func (x *Index) divider(p *probe) *topology {
 }
 
 // foldable returns the soft terms that an order can hold: those on labels and
-// taints that more than a few nodes satisfy. The result is scratch.
+// taints that more than a few nodes satisfy. A lexical order holds none where its
+// keys might be too large for an int64, which takes W times the sum of the weights
+// to be above four million. The result is scratch.
 func (x *Index) foldable(p *probe) []labelTerm {
 	terms := x.scratchTerms[:0]
+	if p.strategy == placement.Affinity && p.high-p.low > noKey/2/x.lexicalStep() {
+		return terms
+	}
 	for i := range p.soft {
 		if test := &p.soft[i]; test.rule == nil && test.set.n > x.thresholds.listNodes {
 			terms = append(terms, labelTerm{test.set, test.weight})

@@ -47,10 +47,11 @@ func (w *ruleWriter) request(r *placement.Request) []byte {
 }
 
 // nodeSet writes what a set of nodes is defined by.
-func (w *ruleWriter) nodeSet(kind setKind, required []placement.Constraint, tolerations []placement.Toleration) []byte {
-	w.b = append(w.b[:0], byte(kind))
-	w.constraints(required)
-	w.tolerations(tolerations)
+func (w *ruleWriter) nodeSet(of *setRules) []byte {
+	w.b = append(w.b[:0], byte(of.kind))
+	w.constraints(of.required)
+	w.tolerations(of.tolerations)
+	w.text(of.label)
 	return w.b
 }
 
@@ -74,6 +75,11 @@ func (w *ruleWriter) preferences(p *placement.Preferences) {
 	for i := range p.Preferred {
 		w.constraint(&p.Preferred[i].Constraint)
 		w.number(int64(p.Preferred[i].Weight))
+	}
+	w.number(int64(len(p.Scaled)))
+	for i := range p.Scaled {
+		w.text(p.Scaled[i].Label)
+		w.number(int64(p.Scaled[i].Weight))
 	}
 	w.tolerations(p.Tolerations)
 	w.number(int64(len(p.Affinity)))

@@ -22,6 +22,7 @@ func everyRule() placement.Request {
 			Preferred: []placement.Preference{
 				{Constraint: placement.Equal("k", "a"), Weight: 1},
 			},
+			Scaled:      []placement.ScaledLabel{{Label: "load", Weight: 1}},
 			Tolerations: []placement.Toleration{{Key: "k", Value: "v", Exists: true, Effect: placement.NoExecute, Seconds: 1}},
 			Affinity: []placement.AffinityTerm{{
 				Selector: placement.Equal("app", "x"), Namespaces: []string{"a", "b"}, Topology: "zone", Repel: true, Weight: 1,
@@ -144,6 +145,8 @@ func TestNeighboursAreToldApart(t *testing.T) {
 		{Preferences: placement.Preferences{}.Require(placement.Equal("k", "a\x00"))},
 		{Preferences: placement.Preferences{}.TolerateExists("k").TolerateEqual("l", "")},
 		{Preferences: placement.Preferences{}.TolerateEqual("k", "l").TolerateExists("")},
+		{Preferences: placement.Preferences{}.PreferScaled("k", 1).PreferScaled("l", 1)},
+		{Preferences: placement.Preferences{}.PreferScaled("k", 1).Prefer(placement.Exists("l"), 1)},
 	} {
 		c := x.Class(&r)
 		require.False(t, known[c], "%+v", r)

@@ -17,9 +17,10 @@ type search struct {
 	soft   bool  // there are terms that are not folded
 	apart  bool  // all of these are about the domains that divide the grid
 
-	levels      []int64 // soft scores to walk, greatest first
-	groupCounts []int32 // instances of the group that nodes have, fewest first
-	ranks       []int32 // scratch of spanDomains
+	levels      []int64   // soft scores to walk, greatest first
+	excess      *softTest // with which they became too many to walk
+	groupCounts []int32   // instances of the group that nodes have, fewest first
+	ranks       []int32   // scratch of spanDomains
 }
 
 // newSearch begins a search in the scratch of the index. It is valid until the
@@ -52,7 +53,11 @@ func (s *search) first() (Row, bool) {
 	use, own := x.ordering(p)
 	s.order = use
 	done := s.spanAll() && s.walkAll()
-	if spent := s.budget() - s.visits; own != nil && spent > x.thresholds.listNodes {
+	spent := s.budget() - s.visits
+	if own != nil && s.excess != nil && own.holds(s.excess) {
+		spent = s.budget() // the scan that comes now and that its own order would save
+	}
+	if own != nil && spent > x.thresholds.listNodes {
 		own.wasted += spent
 	}
 	if done {

@@ -102,12 +102,12 @@ func (x *Index) countGPUs(was, is int64) bool {
 
 func devices(gpu int64) int64 { return (gpu + placement.Device - 1) / placement.Device }
 
-// rescale computes W·2²⁰, and takes their grids from the orders whose keys weigh
-// soft terms by it.
+// rescale computes W·2²⁰, and takes their grids from the orders with soft terms,
+// whose keys weigh them by it.
 func (x *Index) rescale() {
 	x.bound = x.boundOf(x.allDimensions())
 	for _, o := range x.orders {
-		if len(o.terms) > 0 && !o.lexical {
+		if len(o.terms) > 0 {
 			o.grid = nil
 		}
 	}

@@ -16,9 +16,13 @@ type softTest struct {
 
 // prepareSoft looks up what the soft terms need.
 func (x *Index) prepareSoft(p *probe) {
-	for i, term := range p.compiled.labels {
+	for i, term := range p.compiled.preferred {
 		set := x.current(term.set)
 		p.soft = append(p.soft, softTest{weight: term.weight, set: set, part: PartPreferred, index: i})
+	}
+	for i, term := range p.compiled.scaled {
+		set := x.current(term.set)
+		p.soft = append(p.soft, softTest{weight: term.weight, set: set, part: PartScaled, index: i})
 	}
 	if x.taints.soft > 0 {
 		if set := x.current(p.compiled.unpreferred); set.n > 0 {
@@ -91,10 +95,7 @@ func (t *softTest) wanted(percent int64) int64 {
 // value returns t of a soft term on a node, from 0 to placement.Unit.
 func (t *softTest) value(row Row) int64 {
 	if t.rule == nil {
-		if t.set.bits.has(row) {
-			return placement.Unit
-		}
-		return 0
+		return t.set.value(row)
 	}
 	domain := t.rule.counter.topology.of(row)
 	if domain == noDomain {

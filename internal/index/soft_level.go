@@ -8,9 +8,10 @@ import (
 // maxSoftSets bounds the soft terms whose combinations are tried one by one.
 const maxSoftSets = 6
 
-// softSets reports whether the soft terms are few and none is about domains.
+// softSets reports whether the soft terms are few and each holds for a node or not.
 func (p *probe) softSets() bool {
-	return len(p.soft) <= maxSoftSets && !slices.ContainsFunc(p.soft, func(t softTest) bool { return t.rule != nil })
+	return len(p.soft) <= maxSoftSets &&
+		!slices.ContainsFunc(p.soft, func(t softTest) bool { return t.rule != nil || t.set.kind == scaled })
 }
 
 // setLevel is a combination of soft terms, by their places, and its score.

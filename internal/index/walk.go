@@ -70,11 +70,7 @@ func (s *search) keyLimit() int64 {
 func (s *search) lexicalLimit() int64 {
 	behind := s.rank[0] - s.level // of the soft score, to be made up for
 	if s.order.lexical {
-		terms := behind / placement.Unit // rounded down: no more than needed
-		if behind%placement.Unit < 0 {
-			terms--
-		}
-		return s.x.bound - softScale*terms
+		return s.x.bound - s.rank[1] - s.x.lexicalStep()*behind
 	}
 	switch {
 	case behind < 0:

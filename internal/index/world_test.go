@@ -27,7 +27,7 @@ func tinyThresholds() thresholds {
 	return thresholds{
 		gridNodes: 2, gridBlock: 2, gridCost: 0, orders: 4, grids: 3, parts: 4,
 		listNodes: 1, walkNodes: 1000, denseSet: 1, denseDomains: 1,
-		unusedClasses: 2, builtSets: 5, profiles: 50, changeLog: 4,
+		unusedClasses: 2, builtSets: 7, profiles: 50, changeLog: 4,
 	}
 }
 
