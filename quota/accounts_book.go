@@ -263,7 +263,7 @@ func (b *book) importOne(now time.Time, charge Charge) (bool, error) {
 	}
 	t := charge.timed()
 	if before, exists := acc.charged(charge.ID); exists {
-		if !before.same(&t) {
+		if !before.Equal(t) {
 			return false, &ConflictError{Namespace: charge.Namespace, ID: charge.ID, Charged: before.Amounts.Clone()}
 		}
 		return false, nil

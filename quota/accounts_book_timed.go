@@ -100,7 +100,7 @@ func (b *book) chargeOver(now time.Time, ns, id string, t *Timed) (Verdict, erro
 	}
 	acc := b.find(ns)
 	if before, exists := acc.charged(id); exists {
-		if !before.same(t) {
+		if !before.Equal(*t) {
 			return Verdict{}, &ConflictError{Namespace: ns, ID: id, Charged: before.Amounts.Clone()}
 		}
 		return Verdict{}, nil

@@ -24,8 +24,8 @@ type levelCheck struct {
 	now            time.Time
 	at             int64 // now
 	growth, target int64
+	reserved       int64 // the part of growth that is
 	mode           Mode
-	reserved       bool
 }
 
 // checkLevel asks one account, and returns in which dimensions it would burst
@@ -39,11 +39,11 @@ func (a *Accounts) checkLevel(now time.Time, acc *account, g *growth, mode Mode)
 	at := skyline.Nanos(now)
 	for _, s := range g.stretches(one[:0], acc, at) {
 		for d, name := range a.names {
-			growth := s.delta[d]
-			if denied.has(d) || growth <= acc.room[d] && (growth <= 0 || acc.ahead == nil && !g.reserved) {
+			growth, reserved := s.delta[d], s.reserved[d]
+			if denied.has(d) || growth <= acc.room[d] && reserved <= 0 && (growth <= 0 || acc.ahead == nil) {
 				continue
 			}
-			c := levelCheck{acc, d, now, at, growth, g.target[d], mode, g.reserved}
+			c := levelCheck{acc, d, now, at, growth, g.target[d], reserved, mode}
 			if violation, refused := c.refuses(&s); refused {
 				violation.Namespace, violation.Resource = cmp.Or(acc.name, g.ns), name // vacant has no name
 				violations = append(violations, violation)
@@ -59,11 +59,11 @@ func (a *Accounts) checkLevel(now time.Time, acc *account, g *growth, mode Mode)
 // refuses reports whether usage must not grow over a stretch, and why from when
 // on.
 func (c *levelCheck) refuses(s *stretch) (Violation, bool) {
-	if c.growth <= 0 {
+	if c.growth <= 0 && c.reserved <= 0 {
 		return Violation{}, false
 	}
 	m := c.acc.meter(c.d)
-	if s.from == c.at && c.mode != forced && m.expired(c.now) {
+	if c.growth > 0 && s.from == c.at && c.mode != forced && m.expired(c.now) {
 		return m.violation(c.growth, c.target, c.mode, true), true
 	}
 	var flat skyline.Skyline
@@ -71,14 +71,18 @@ func (c *levelCheck) refuses(s *stretch) (Violation, bool) {
 	if h := c.acc.ahead; h != nil {
 		line, reserved, held = &h.lines[c.d], &h.reserved[c.d], h.held[c.d]
 	}
-	first, refused := line.FirstAbove(s.from, s.to, spare(m.top(c.mode), m.used, c.growth))
-	if c.reserved && c.mode != forced {
+	var first int64
+	refused := false
+	if c.growth > 0 {
+		first, refused = line.FirstAbove(s.from, s.to, spare(m.top(c.mode), m.used, c.growth))
+	}
+	if c.reserved > 0 && c.mode != forced {
 		most := c.acc.share(c.d)
-		if at, over := reserved.FirstAbove(s.from, s.to, spare(most, held, c.growth)); over && (!refused || at < first) {
+		if at, over := reserved.FirstAbove(s.from, s.to, spare(most, held, c.reserved)); over && (!refused || at < first) {
 			held += reserved.Peak(at, at+1)
 			return Violation{
-				Reason: ReservedShare, At: c.instant(at), Requested: c.growth, Used: held, Soft: m.soft, Ceiling: most,
-				Shortfall: missing(held, c.growth, most),
+				Reason: ReservedShare, At: c.instant(at), Requested: c.reserved, Used: held, Soft: m.soft, Ceiling: most,
+				Shortfall: missing(held, c.reserved, most),
 			}, true
 		}
 	}
@@ -250,7 +254,7 @@ func (a *Accounts) CheckExchange(now time.Time, exchange Exchange) (Verdict, err
 			return Verdict{}, err
 		}
 		if exchange.To[i].Reserved {
-			g.reserved, mode = true, SoftOnly
+			mode = SoftOnly
 		}
 	}
 	return a.checkLevels(now, acc, &g, mode), nil

@@ -29,8 +29,6 @@ type growth struct {
 	parts []part
 	// target is the greatest charge that it leads to, in each dimension.
 	target vector
-	// reserved says that what grows is to be reserved.
-	reserved bool
 }
 
 // part is what an account is charged more, or with sign -1 less.
@@ -44,6 +42,16 @@ type part struct {
 type stretch struct {
 	from, to int64
 	delta    vector
+	reserved vector // the part of delta that is reserved
+}
+
+func (s *stretch) add(p *part) {
+	for d, amount := range p.amounts {
+		s.delta[d] += p.sign * amount
+		if p.reserved {
+			s.reserved[d] += p.sign * amount
+		}
+	}
 }
 
 // give adds what a namespace gives back.
@@ -70,7 +78,7 @@ func (a *Accounts) give(g *growth, ns string, t *Timed) error {
 // evenly, in order.
 func (g *growth) stretches(into []stretch, acc *account, now int64) []stretch {
 	if len(g.parts) == 0 {
-		return append(into, stretch{now, skyline.Forever, g.delta})
+		return append(into, stretch{from: now, to: skyline.Forever, delta: g.delta})
 	}
 	cuts := []int64{now, skyline.Forever}
 	for i := range g.parts {
@@ -83,12 +91,10 @@ func (g *growth) stretches(into []stretch, acc *account, now int64) []stretch {
 	slices.Sort(cuts)
 	cuts = slices.Compact(cuts)
 	for i, from := range cuts[:len(cuts)-1] {
-		s := stretch{from, cuts[i+1], g.delta}
+		s := stretch{from: from, to: cuts[i+1], delta: g.delta}
 		for j := range g.parts {
 			if p := &g.parts[j]; p.from <= from && from < p.to && p.by.within(acc) {
-				for d, amount := range p.amounts {
-					s.delta[d] += p.sign * amount
-				}
+				s.add(p)
 			}
 		}
 		into = append(into, s)

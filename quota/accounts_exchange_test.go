@@ -79,3 +79,29 @@ func TestExchange(t *testing.T) {
 	_, err = a.CheckExchange(now, exchange(milli(-1)))
 	require.ErrorIs(t, err, quota.ErrInvalid)
 }
+
+// TestReservedTakesTheShareOfWhatItReplaces: what gives way to a reservation and was
+// not reserved itself leaves no more that may be.
+func TestReservedTakesTheShareOfWhatItReplaces(t *testing.T) {
+	now := newClock().Now()
+	var a quota.Accounts
+	_, err := a.Create(now, quota.Spec{
+		Namespace: "ns", Limits: limits{placement.NameCPU: {Soft: 8}}, Reservations: quota.Reservations{Percent: 50},
+	})
+	require.NoError(t, err)
+	running := quota.Timed{Amounts: milli(6), Until: now.Add(time.Hour)}
+	_, err = a.ChargeOver(now, "ns", running)
+	require.NoError(t, err)
+	for _, tt := range []struct {
+		cpu     int64
+		refuses bool
+	}{{4, false}, {5, true}, {7, true}} {
+		held := quota.Timed{Amounts: milli(tt.cpu), Until: running.Until, Reserved: true}
+		verdict, err := a.CheckExchange(now, quota.Exchange{Namespace: "ns", From: []quota.Timed{running}, To: []quota.Timed{held}})
+		require.NoError(t, err)
+		require.Equal(t, tt.refuses, !verdict.Allowed(), tt.cpu)
+		if tt.refuses {
+			require.Equal(t, quota.ReservedShare, verdict.Violations[0].Reason)
+		}
+	}
+}

@@ -27,7 +27,8 @@ type Timed struct {
 // bounded reports whether t is more than amounts that count from now on.
 func (t *Timed) bounded() bool { return !t.From.IsZero() || !t.Until.IsZero() || t.Reserved }
 
-func (t *Timed) same(other *Timed) bool {
+// Equal reports whether both charge the same over the same time.
+func (t Timed) Equal(other Timed) bool {
 	return t.Amounts.Equal(other.Amounts) && t.From.Equal(other.From) && t.Until.Equal(other.Until) && t.Reserved == other.Reserved
 }
 
