@@ -225,5 +225,6 @@
 // namespace has to pay for now; it changes with changes and events that name
 // the reservation, and setting the charge of a reservation's ID to Plan.Owes
 // after each is all that a host has to do. A claim converts what is held, so
-// it changes nothing there; its Excess is the claimant's.
+// it changes nothing there; its Excess is the claimant's. A host whose quota looks
+// ahead charges what Reservation.OwesOver and OwesBeyond say.
 package reservation

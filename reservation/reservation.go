@@ -184,6 +184,19 @@ func (r *Reservation) OwesOver() Window {
 	}
 }
 
+// OwesBeyond yields what the reservation's namespace has to pay for beyond the time
+// of OwesOver: the held part of each claim that has said that it will be there for
+// longer, over the rest of its time. O(slots and claims).
+func (r *Reservation) OwesBeyond() iter.Seq2[Window, placement.Amounts] {
+	return func(yield func(Window, placement.Amounts) bool) {
+		for c := range r.Claims() {
+			if h, outstays := r.outstay("", &c); outstays && !yield(h.Window, c.Held) {
+				return
+			}
+		}
+	}
+}
+
 // holding reports whether the slots hold capacity.
 func (r *Reservation) holding() bool { return r.Phase == Pending || r.Phase == Active }
 

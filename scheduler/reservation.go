@@ -44,7 +44,8 @@ func (s *Scheduler) Reserve(ctx context.Context, spec reservation.Spec) (reserva
 // In the dimensions of the slot's shape it takes from the slot, and never more
 // than is left there; other dimensions come from the node. The reservation's
 // namespace pays for what the slot covers, the instance's namespace for the
-// rest. It is idempotent: the same request under the same ID returns the
+// rest; of an instance whose Duration outlasts the reservation also for the time
+// after it, for which its quota may refuse the instance. It is idempotent: the same request under the same ID returns the
 // existing decision.
 //
 // It takes O(s log s) in the slots of the reservation and a look at each of its
@@ -59,7 +60,8 @@ func (s *Scheduler) Reserve(ctx context.Context, spec reservation.Spec) (reserva
 // to leave and the answer is reservation.ErrWaiting: the slot is kept, and the same
 // request has it once they have been released. Unclaim gives that up.
 //
-// Errors: those of Place and of reservation.Plan.Claim.
+// Errors: those of Place and of reservation.Plan.Claim; the quota.ExceededError may
+// be about either namespace.
 func (s *Scheduler) PlaceFromReservation(ctx context.Context, id string, req placement.Request) (Decision, error) {
 	if err := req.Validate(); err != nil {
 		return Decision{}, err

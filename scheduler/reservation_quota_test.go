@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -134,4 +135,58 @@ func TestReserveWithoutRoomAndQuota(t *testing.T) {
 	_, err := s.Reserve(t.Context(), holding("r", 2, 1))
 	require.ErrorIs(t, err, reservation.ErrRefused)
 	require.NotErrorIs(t, err, quota.ErrExceeded)
+}
+
+// TestClaimThatOutlastsItsReservationIsCountedAhead: until it says that it will be
+// gone, on the account of the reservation, in the way of what begins after it.
+func TestClaimThatOutlastsItsReservationIsCountedAhead(t *testing.T) {
+	c, journal := newClock(), new(MemoryJournal)
+	s := open(t, Config{Journal: journal, Now: c.Now})
+	addNodes(t, s, testNode("n1", 64))
+	createQuota(t, s, cpuQuota("org", 8))
+	for _, ns := range []string{"ns", "guests"} {
+		createQuota(t, s, quota.Spec{Namespace: ns, Parent: "org"})
+	}
+	shared := holding("r", 6, 1)
+	shared.Owners = []string{"ns", "guests"}
+	reserve(t, s, shared)
+	claim := onlyCPU("a", 4)
+	claim.Namespace, claim.Duration = "guests", 2*time.Hour
+	_, err := s.PlaceFromReservation(t.Context(), "r", claim)
+	require.NoError(t, err)
+	end := c.Now().Add(time.Hour)
+	require.EqualValues(t, 6*placement.Core, usedOver(t, s, c.Now(), time.Hour))
+	require.EqualValues(t, 4*placement.Core, usedOver(t, s, end, time.Hour))
+	require.Zero(t, usedOver(t, s, end.Add(time.Hour), time.Hour))
+
+	var exceeded *quota.ExceededError
+	_, err = s.Reserve(t.Context(), hourly(c, "next", 5, time.Hour))
+	require.ErrorAs(t, err, &exceeded)
+	require.Equal(t, end, exceeded.Verdict.Violations[0].At)
+	require.Equal(t, end.Add(time.Hour), exceeded.Verdict.Earliest())
+	reserve(t, s, hourly(c, "next", 3, time.Hour))
+	longer := onlyCPU("b", 2)
+	longer.Namespace, longer.Duration = "guests", time.Hour+1
+	_, err = s.PlaceFromReservation(t.Context(), "r", longer)
+	require.ErrorAs(t, err, &exceeded)
+	require.Equal(t, end, exceeded.Verdict.Violations[0].At)
+	longer.Duration = time.Hour
+	_, err = s.PlaceFromReservation(t.Context(), "r", longer)
+	require.NoError(t, err)
+	require.NoError(t, s.VerifyQuota(t.Context()))
+	before := snapshot(t, s)
+	s = open(t, Config{Journal: journal, Now: c.Now})
+	require.Equal(t, before, snapshot(t, s))
+
+	_, err = s.Extend(t.Context(), "r", c.Now().Add(80*time.Minute))
+	require.ErrorAs(t, err, &exceeded)
+	require.NoError(t, s.ReleaseReservation(t.Context(), "next", false))
+	_, err = s.Extend(t.Context(), "r", c.Now().Add(80*time.Minute))
+	require.NoError(t, err)
+	require.EqualValues(t, 6*placement.Core, usedOver(t, s, end, 20*time.Minute))
+	require.EqualValues(t, 4*placement.Core, usedOver(t, s, end.Add(20*time.Minute), 40*time.Minute))
+	require.NoError(t, s.VerifyQuota(t.Context()))
+	require.NoError(t, s.Release(t.Context(), "a"))
+	require.Zero(t, usedOver(t, s, end.Add(20*time.Minute), 40*time.Minute))
+	require.NoError(t, s.VerifyQuota(t.Context()))
 }

@@ -69,8 +69,10 @@ func (c *capture) charges() iter.Seq2[string, quota.Timed] {
 			}
 		}
 		for r := range c.reservations.all() {
-			if owes := bill(r); !owes.Amounts.IsZero() && !yield(r.Spec.Namespace, owes) {
-				return
+			for owes := range bills(r) {
+				if !yield(r.Spec.Namespace, owes) {
+					return
+				}
 			}
 		}
 	}

@@ -155,8 +155,10 @@ func (st *state) charges() iter.Seq2[string, quota.Timed] {
 			}
 		}
 		for r := range st.plan.Reservations() {
-			if owes := bill(&r); !owes.Amounts.IsZero() && !yield(r.Spec.Namespace, owes) {
-				return
+			for owes := range bills(&r) {
+				if !yield(r.Spec.Namespace, owes) {
+					return
+				}
 			}
 		}
 	}
@@ -190,16 +192,41 @@ func (st *state) tellOver(noted overLimit, out *outcome) {
 
 func (st *state) verifyQuota() error { return st.quota.Verify(st.charges()) }
 
-// reservationCharge is what a reservation charges its namespace.
+// reservationCharge is what a reservation charges its namespace, and beyond its
+// window.
 type reservationCharge struct {
 	namespace string
 	quota.Timed
+	beyond []quota.Timed
 }
 
 // bill returns what a reservation owes, and over which time.
 func bill(r *reservation.Reservation) quota.Timed {
 	w := r.OwesOver()
 	return quota.Timed{Amounts: r.Owes(), From: w.Start, Until: w.End, Reserved: true}
+}
+
+// laterBills returns what a reservation owes after its window, for claims that last
+// for longer.
+func laterBills(r *reservation.Reservation) (all []quota.Timed) {
+	for w, held := range r.OwesBeyond() {
+		all = append(all, quota.Timed{Amounts: held, From: w.Start, Until: w.End})
+	}
+	return all
+}
+
+// bills yields all that a reservation owes.
+func bills(r *reservation.Reservation) iter.Seq[quota.Timed] {
+	return func(yield func(quota.Timed) bool) {
+		if owes := bill(r); owes.Amounts.IsZero() || !yield(owes) {
+			return // Only slots that are paid for have claims.
+		}
+		for _, owes := range laterBills(r) {
+			if !yield(owes) {
+				return
+			}
+		}
+	}
 }
 
 // charged brings the charge of a reservation to what it owes from now on. A
@@ -210,25 +237,45 @@ func (st *state) charged(id, namespace string) {
 	if paying {
 		namespace = paid.namespace
 	}
-	var owes quota.Timed
+	owes := reservationCharge{namespace: namespace}
 	if r, known := st.plan.Reservation(id); known {
-		owes = bill(&r)
+		owes.Timed, owes.beyond = bill(&r), laterBills(&r)
 	}
-	switch owing := !owes.Amounts.IsZero(); {
+	owing := !owes.Amounts.IsZero()
+	if !paying && !owing {
+		return
+	}
+	accounts := st.editQuota(namespace)
+	for _, t := range paid.without(&owes) {
+		must("what a reservation has paid can be refunded", accounts.RemoveOver(namespace, t))
+	}
+	switch {
 	case paying && owing:
-		_, err := st.editQuota(namespace).ReplaceOver(st.now, namespace, paid.Timed, owes)
+		_, err := accounts.ReplaceOver(st.now, namespace, paid.Timed, owes.Timed)
 		must("what a reservation owes can be charged in place of what it has paid", err)
 	case paying:
-		must("what a reservation has paid can be refunded", st.editQuota(namespace).RemoveOver(namespace, paid.Timed))
+		must("what a reservation has paid can be refunded", accounts.RemoveOver(namespace, paid.Timed))
 		delete(st.payments, id)
 		return
-	case owing:
-		_, err := st.editQuota(namespace).AddOver(st.now, namespace, owes)
-		must("what a reservation owes can be charged", err)
 	default:
-		return
+		_, err := accounts.AddOver(st.now, namespace, owes.Timed)
+		must("what a reservation owes can be charged", err)
 	}
-	st.payments[id] = reservationCharge{namespace, owes}
+	for _, t := range owes.without(&paid) {
+		_, err := accounts.AddOver(st.now, namespace, t)
+		must("what a reservation owes can be charged", err)
+	}
+	st.payments[id] = owes
+}
+
+// without returns what c charges beyond the window, and in its place other does not.
+func (c *reservationCharge) without(other *reservationCharge) (all []quota.Timed) {
+	for i, t := range c.beyond {
+		if i >= len(other.beyond) || !t.Equal(other.beyond[i]) {
+			all = append(all, t)
+		}
+	}
+	return all
 }
 
 // affordable asks the quota for what changes of the plan would make a
@@ -243,8 +290,9 @@ func (st *state) affordable(now time.Time, changes []reservation.PlanChange, err
 	for _, c := range changes {
 		if r := c.Reservation; r != nil && !r.Spec.Maintenance {
 			exchange.Namespace = r.Spec.Namespace
-			exchange.From = append(exchange.From, st.payments[r.Spec.ID].Timed)
-			exchange.To = append(exchange.To, bill(r))
+			paid := st.payments[r.Spec.ID]
+			exchange.From = append(append(exchange.From, paid.Timed), paid.beyond...)
+			exchange.To = append(append(exchange.To, bill(r)), laterBills(r)...)
 		}
 	}
 	if len(exchange.To) == 0 {
@@ -284,6 +332,26 @@ func (st *state) affordsAll(now time.Time, spec *reservation.Spec, w reservation
 	}
 	verdict, err := st.quota.CheckOver(now, spec.Namespace, all)
 	return st.exceeded(spec.Namespace, verdict, err)
+}
+
+// affordsClaim asks the quota of the claimant for what a claim takes beyond its slot,
+// and that of the reservation for what the slot covers of one that lasts for longer
+// than the reservation. Both have no dimension in common.
+func (st *state) affordsClaim(now time.Time, r *reservation.Reservation, claim *reservation.Claim) error {
+	verdict, err := st.quota.CheckOver(now, claim.Namespace, quota.Timed{Amounts: claim.Excess, Until: claim.Until})
+	if err := st.exceeded(claim.Namespace, verdict, err); err != nil {
+		return err
+	}
+	alone := reservation.Reservation{
+		Spec: r.Spec, Params: r.Params, Phase: r.Phase, Slots: []reservation.Slot{{Claims: []reservation.Claim{*claim}}},
+	}
+	for _, longer := range laterBills(&alone) {
+		verdict, err := st.quota.CheckOver(now, r.Spec.Namespace, longer)
+		if err := st.exceeded(r.Spec.Namespace, verdict, err); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // freed yields what namespaces get back for the slots that are lost by changes

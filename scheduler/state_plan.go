@@ -8,7 +8,6 @@ import (
 
 	"github.com/rads-project/constellation/internal/index"
 	"github.com/rads-project/constellation/placement"
-	"github.com/rads-project/constellation/quota"
 	"github.com/rads-project/constellation/reservation"
 )
 
@@ -185,11 +184,10 @@ func (st *state) findClaim(now time.Time, id string, req *placement.Request) (ca
 		return candidate{asks: changes}, err
 	}
 	claim := &changes[0]
-	verdict, err := st.quota.CheckOver(now, req.Namespace, quota.Timed{Amounts: claim.Claim.Excess, Until: leaving(now, req.Duration)})
-	if err := st.exceeded(req.Namespace, verdict, err); err != nil {
+	r, _ := st.plan.Reservation(claim.ID)
+	if err := st.affordsClaim(now, &r, claim.Claim); err != nil {
 		return candidate{}, err
 	}
-	r, _ := st.plan.Reservation(id)
 	n := st.nodes[r.Slots[claim.Slot].Node]
 	terms := st.index.Diagnose(&q, n.row).Terms
 	return candidate{

@@ -213,7 +213,7 @@ func (st *state) restorePlan(wire reservation.Snapshot) error {
 	st.plan = reservation.Restore(wire)
 	for r := range st.plan.Reservations() {
 		if owes := bill(&r); !owes.Amounts.IsZero() {
-			st.payments[r.Spec.ID] = reservationCharge{r.Spec.Namespace, owes}
+			st.payments[r.Spec.ID] = reservationCharge{r.Spec.Namespace, owes, laterBills(&r)}
 		}
 		for claim := range r.Claims() {
 			st.allocations[claim.ID].covered = &paidByReservation{claim.Held, r.Spec.ID}
