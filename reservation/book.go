@@ -205,12 +205,12 @@ func (b *Book) Claim(reservation string, req placement.Request) (node string, c 
 			known, ok := b.nodes.byID[node]
 			return ok && known.meets(&req.Preferences)
 		})
-		for _, change := range changes {
-			if change.Kind != Fill {
-				break
+		if i := len(changes) - 1; err == nil && i >= 0 {
+			fill := changes[i]
+			c, node = fill.Claim.clone(), b.plan.reservations[fill.ID].Slots[fill.Slot].Node
+			if i > 0 {
+				node = changes[0].Node // The slot moves.
 			}
-			c = change.Claim.clone()
-			node = b.plan.reservations[change.ID].Slots[change.Slot].Node
 		}
 		if err == nil && len(changes) == 0 {
 			r := b.plan.claims[req.ID].r

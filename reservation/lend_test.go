@@ -208,3 +208,43 @@ func TestClaimThatWaitsTakesAnotherSlot(t *testing.T) {
 	require.NoError(t, d.Remove("y"))
 	require.NoError(t, d.claim("lent", "k", 8), "nothing is kept for i any more")
 }
+
+// TestLentSlotMovesRatherThanAskAnybodyToLeave: where another node has room for all of
+// it, and the claim may stand there.
+func TestLentSlotMovesRatherThanAskAnybodyToLeave(t *testing.T) {
+	d := newDesk(t, node("n2", 8), node("n3", 8))
+	d.reserve(lending("lent", 8))
+	d.place(yielding("y", 8))
+	d.place(request("firm", 1)) // on n2
+	d.Sweep()
+	move := request("i", 4)
+	move.Resources.Memory = placement.GiB
+	at, claim, err := d.Claim("lent", move)
+	require.NoError(t, err)
+	require.Equal(t, "n3", at)
+	require.Equal(t, placement.GiB, int(claim.Excess.Resources.Memory))
+	events := d.Sweep()
+	require.Equal(t, []reservation.EventKind{reservation.SlotMoved}, kindsOf(events))
+	require.Equal(t, []string{"y"}, events[0].Because)
+	r := d.lookup("lent")
+	require.Equal(t, "n3", r.Slots[0].Node)
+	require.NoError(t, d.claim("lent", "j", 4))
+	at, _, err = d.Claim("lent", move)
+	require.NoError(t, err)
+	require.Equal(t, "n3", at)
+
+	d = newDesk(t, node("n2", 8))
+	d.reserve(lending("lent", 4))
+	d.place(yielding("y", 8))
+	huge := request("i", 4)
+	huge.Resources.Memory = 33 * placement.GiB // no node has that
+	before := d.Snapshot()
+	_, _, err = d.Claim("lent", huge)
+	require.ErrorIs(t, err, reservation.ErrRefused)
+	require.Equal(t, before, d.Snapshot())
+	picky := request("j", 4)
+	picky.Preferences = picky.Preferences.Require(placement.Equal("zone", "a"))
+	_, _, err = d.Claim("lent", picky)
+	require.ErrorIs(t, err, reservation.ErrRefused)
+	require.NotErrorIs(t, err, reservation.ErrWaiting)
+}

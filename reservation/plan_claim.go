@@ -16,22 +16,25 @@ import (
 // reservation's window ends. The node must really have all of it: on one that
 // shrank, or on which more runs than was thought, a slot is a promise and no
 // proof. An instance whose Duration outlasts the window needs room on the node for
-// that too, as beside the reservation. No changes mean that the same instance is already there with the same
-// amounts, whatever has become of the reservation since. The request's
-// Preferences and Ports are the host's business.
+// that too, as beside the reservation. No changes mean that the same instance is
+// already there with the same amounts, whatever has become of the reservation since.
+// The request's Preferences and Ports are the host's business.
 //
 // Where instances that yield stand in a lent slot, a claim that finds room beside
 // them and all that is held for others is granted at once, and whoever is in the
-// way of the rest of the slot is asked to leave. One that does not is ErrWaiting and comes with changes, which
-// are to be applied: they ask those in the way to leave within the Notice, and
-// keep the slot for the instance. It is the one refusal that changes something.
+// way of the rest of the slot is asked to leave. Else the slot moves, if another node
+// has room for all of it: the changes are a Move and then the Fill. One that finds no
+// such room is ErrWaiting and comes with changes, which are to be applied: they ask
+// those in the way to leave within the Notice, and keep the slot for the instance. It
+// is the one refusal that changes something.
 // The same claim again is the same refusal until they have gone, or the slot has
 // moved to where there is room, and then has the slot; Unclaim gives it up.
 //
 // It takes O(s log s) in the slots of the reservation and looks at each of its
 // claims, and once at the node of each slot that it tries: most often the first.
 // Other reservations, nodes and instances do not matter but for O(log h) in the
-// holds of that node.
+// holds of that node. Only where instances are in the way that yield it looks at the
+// nodes, O(log h) each, until one has room for the slot.
 //
 // Errors: ErrInvalid, ErrNotFound, StateError, OwnerError, ErrConflict,
 // ShortError.
@@ -73,6 +76,7 @@ func (p *Plan) Claim(nodes Nodes, id string, req placement.Request, allows func(
 func (p *Plan) claimSlot(nodes Nodes, r *reservationEntry, req *placement.Request, until time.Time, allows func(node string) bool) ([]PlanChange, error) {
 	id, short := r.Spec.ID, &ShortError{ID: r.Spec.ID, Asked: req.Resources}
 	var recall []PlanChange
+	var lent slotRef // the slot that would be recalled
 	for _, i := range r.byUse(req.ID) {
 		slot := &r.Slots[i]
 		switch {
@@ -88,13 +92,51 @@ func (p *Plan) claimSlot(nodes Nodes, r *reservationEntry, req *placement.Reques
 			return []PlanChange{{Kind: Fill, ID: id, Slot: i, Claim: &c.claim}}, nil
 		}
 		if recall == nil && len(c.asks) > 0 {
+			lent = c.ref
 			recall = append(c.asks, PlanChange{Kind: Recall, ID: id, Slot: i, Instance: req.ID, Because: c.awaits})
+		}
+	}
+	if recall != nil {
+		move := PlanChange{Kind: Move, ID: id, Slot: lent.slot, Because: recall[len(recall)-1].Because}
+		if claim := p.claimElsewhere(nodes, &move, req, until, allows); claim != nil {
+			return []PlanChange{move, {Kind: Fill, ID: id, Slot: lent.slot, Claim: claim}}, nil
 		}
 	}
 	if slot := r.recalledFor(req.ID); slot >= 0 && len(r.Slots[slot].Awaits) > 0 {
 		recall = nil // They have been asked.
 	}
 	return recall, short
+}
+
+// claimElsewhere decides on an instance in a slot that moves to where nobody has to
+// leave for it, and completes the move. It returns nil if there is no such place.
+func (p *Plan) claimElsewhere(nodes Nodes, move *PlanChange, req *placement.Request, until time.Time, allows func(node string) bool) *Claim {
+	t, ref := p.try(nodes), slotRef{p.reservations[move.ID], move.Slot}
+	defer t.undo(0)
+	t.evict(ref)
+	slot := ref.at()
+	defer func(node string, devices []int) { slot.Node, slot.Devices = node, devices }(slot.Node, slot.Devices)
+	want := t.wantAnother(ref.r)
+	want.kind = firm // beside everybody
+	for node, room := range nodes.For(&want) {
+		slot.Node, slot.Devices = node, nil
+		h := ref.r.slotHold(slot)
+		devices, ok := p.fit(&room, &h, p.spanOf(h.Window, firm))
+		if !ok {
+			continue
+		}
+		slot.Devices = devices
+		mark := len(t.done)
+		t.put(ref.r.slotHold(slot))
+		c := &claiming{plan: p, nodes: nodes, ref: ref, strategy: req.Preferences.Strategy}
+		c.claim.Until = until
+		if c.fits(req, allows, new(ShortError)) {
+			move.Node, move.Devices = node, devices
+			return &c.claim
+		}
+		t.undo(mark)
+	}
+	return nil
 }
 
 // lastDue returns when the last of some instances that were asked to leave has to

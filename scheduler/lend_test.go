@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/rads-project/constellation/quota"
 	"github.com/rads-project/constellation/reservation"
 )
 
@@ -84,4 +85,35 @@ func TestYieldingInstanceGrowsIntoALentSlot(t *testing.T) {
 	require.NoError(t, err)
 	_, err = s.Resize(t.Context(), "batch", onlyCPU("", 9).Resources)
 	require.ErrorIs(t, err, ErrUnschedulable)
+}
+
+// TestLentSlotMovesRatherThanAskAnybodyToLeave: the claim stands at once, and a
+// refusal by quota moves nothing.
+func TestLentSlotMovesRatherThanAskAnybodyToLeave(t *testing.T) {
+	c, journal := newClock(), new(MemoryJournal)
+	cfg := Config{Journal: journal, Now: c.Now}
+	s := open(t, cfg)
+	addNodes(t, s, testNode("n1", 8), testNode("n2", 16))
+	createQuota(t, s, cpuQuota("ns", 12))
+	lent := holding("lent", 8, 1)
+	lent.Lend = true
+	reserve(t, s, lent)
+	batch := onlyCPU("batch", 8)
+	batch.Yield, batch.Namespace = true, "batch"
+	allocate(t, s, "n1", batch)
+	web := onlyCPU("web", 8)
+	web.Duration = 2 * time.Hour
+	reserve(t, s, hourly(c, "next", 5, time.Hour))
+	before := snapshot(t, s)
+	_, err := s.PlaceFromReservation(t.Context(), "lent", web)
+	require.ErrorIs(t, err, quota.ErrExceeded)
+	require.Equal(t, before, snapshot(t, s))
+
+	web.Duration = 0
+	d, err := s.PlaceFromReservation(t.Context(), "lent", web)
+	require.NoError(t, err)
+	require.Equal(t, "n2", d.NodeID)
+	stay, _ := s.state.plan.Stay("batch")
+	require.False(t, stay.Told)
+	require.Equal(t, snapshot(t, s), snapshot(t, open(t, cfg)))
 }

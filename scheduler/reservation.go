@@ -49,15 +49,17 @@ func (s *Scheduler) Reserve(ctx context.Context, spec reservation.Spec) (reserva
 // existing decision.
 //
 // It takes O(s log s) in the slots of the reservation and a look at each of its
-// claims, whatever else there is; the commit costs what that of Place does.
+// claims, whatever else there is; the commit costs what that of Place does. A slot
+// that moves costs a look at the nodes, as in Reserve. Without an ID it takes that for
+// each active reservation of which the namespace is an owner.
 //
 // Without an ID it goes to the active reservation of which its namespace is an owner
 // and that ends soonest; if that has no room at once to the next, and at last to any
 // node, as Place does. So it never fails where Place would not. Only where that fails
 // too, one that can have room once others have left asks them to.
 //
-// Where instances that yield are in the way in a slot that is lent, they are asked
-// to leave and the answer is reservation.ErrWaiting: the slot is kept, and the same
+// Where instances that yield are in the way in a slot that is lent, the slot moves to
+// a node that has room for it. If none has, they are asked to leave and the answer is reservation.ErrWaiting: the slot is kept, and the same
 // request has it once they have been released. Unclaim gives that up.
 //
 // Errors: those of Place and of reservation.Plan.Claim; the quota.ExceededError may
@@ -72,6 +74,10 @@ func (s *Scheduler) PlaceFromReservation(ctx context.Context, id string, req pla
 	var d Decision
 	s.scratch.request = req
 	to, err := s.state.findReserved(s.now, id, &s.scratch.request)
+	if err == nil && len(to.asks) > 0 { // The slot moves, and has the instance then.
+		s.commitLocked(&PlanChanged{Changes: to.asks})
+		to, err = s.state.findReserved(s.now, id, &s.scratch.request)
+	}
 	switch {
 	case err != nil:
 		if len(to.asks) > 0 {

@@ -183,10 +183,13 @@ func (st *state) findClaim(now time.Time, id string, req *placement.Request) (ca
 	if err != nil {
 		return candidate{asks: changes}, err
 	}
-	claim := &changes[0]
+	claim := &changes[len(changes)-1]
 	r, _ := st.plan.Reservation(claim.ID)
 	if err := st.affordsClaim(now, &r, claim.Claim); err != nil {
 		return candidate{}, err
+	}
+	if moves := changes[:len(changes)-1]; len(moves) > 0 {
+		return candidate{asks: moves}, nil
 	}
 	n := st.nodes[r.Slots[claim.Slot].Node]
 	terms := st.index.Diagnose(&q, n.row).Terms
