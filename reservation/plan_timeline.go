@@ -143,6 +143,20 @@ func (p *Plan) ClosedDuring(node string, w Window) bool {
 	return !p.timelines[node].takes(p.span(w))
 }
 
+// ClosedNodes returns the nodes that are to be closed at any time of a window,
+// sorted. It looks at each node that anything is counted on, O(log m) in the
+// maintenance of each.
+func (p *Plan) ClosedNodes(w Window) []string {
+	var closed []string
+	for node, g := range p.timelines {
+		if !g.takes(p.span(w)) {
+			closed = append(closed, node)
+		}
+	}
+	slices.Sort(closed)
+	return closed
+}
+
 // unused returns what instances leave of a lane at this moment, below zero if
 // they use more than there is. What is only promised does not count.
 func (g *nodeTimeline) unused(room *Room, of lane) int64 {

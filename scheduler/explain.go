@@ -18,7 +18,8 @@ type Explanation struct {
 	// ID of the request and Version of the state that was looked at.
 	ID      string `json:"id"`
 	Version uint64 `json:"version"`
-	// Total nodes, and how many of them fit.
+	// Total nodes, and how many of them fit. One that is to be closed for maintenance
+	// before the request's Duration is over does not.
 	Total int `json:"total"`
 	Fit   int `json:"fit"`
 	// First counts nodes by the rule that they fail first, in filter order.
@@ -143,7 +144,8 @@ type SoftTerm struct {
 //
 // It looks at every rule on every node, 64 nodes at a time. It takes time in
 // proportion to the rules of the request times the nodes over 64, and to the
-// nodes with too little of some amount. The search for whom to preempt looks at
+// nodes with too little of some amount; of a request with a Duration or Yield also to
+// those on which something is reserved. The search for whom to preempt looks at
 // 4096 instances at most.
 func (s *view) Explain(ctx context.Context, req placement.Request) (Explanation, error) {
 	var e Explanation
@@ -173,8 +175,7 @@ func (s *view) ExplainNode(ctx context.Context, req placement.Request, nodeID st
 		n, err := st.node(nodeID)
 		if err == nil {
 			st.withoutOwn(st.made(&req, q), func() {
-				found := st.index.Diagnose(q, n.row)
-				v = st.verdict(s.now, q, n, &found)
+				v = st.nodeVerdict(s.now, q, n)
 			})
 		}
 		return err
@@ -198,7 +199,7 @@ func (s *view) explain(ctx context.Context, req *placement.Request, look func(*s
 
 // nodeVerdict says why the query fits on a node or does not.
 func (st *state) nodeVerdict(now time.Time, q *index.Query, n *node) NodeVerdict {
-	found := st.index.Diagnose(q, n.row)
+	found := st.failures(now, q, n)
 	return st.verdict(now, q, n, &found)
 }
 
@@ -218,10 +219,6 @@ func (v NodeVerdict) amounts() []Failure {
 func (st *state) verdict(now time.Time, q *index.Query, n *node, found *index.Diagnosis) NodeVerdict {
 	v := NodeVerdict{NodeID: n.ID}
 	terms := found.Terms
-	if len(found.Failures) == 0 && st.interrupted(now, q.Class.Request(), n) {
-		v.Failures = []Failure{{Reason: interruption()}}
-		return v
-	}
 	if len(found.Failures) > 0 {
 		to, fits := st.backfilled(now, q, n)
 		if !fits {
@@ -291,7 +288,17 @@ func over(topology string) string {
 }
 
 func (st *state) explain(now time.Time, q *index.Query) Explanation {
+	closing := st.closing(now, q.Class.Request())
 	e := Explanation{ID: q.ID, Version: st.seq, Total: len(st.nodes)}
+	st.asClosed(closing, func() { e.survey(st, now, q) })
+	for _, n := range st.candidates(now, q, closing) {
+		e.Candidates = append(e.Candidates, st.nodeVerdict(now, q, n))
+	}
+	return e
+}
+
+// survey says on how many nodes a query fits, and why not on the others.
+func (e *Explanation) survey(st *state, now time.Time, q *index.Query) {
 	var backfilled []index.Row
 	for to := range st.backfills(now, q) {
 		backfilled = append(backfilled, to.Row)
@@ -307,30 +314,35 @@ func (st *state) explain(now time.Time, q *index.Query) Explanation {
 		}
 		e.Nearest = append(e.Nearest, miss)
 	}
-	if e.Fit == 0 {
-		e.Causes = st.causes(q, &survey)
-		e.Help = st.help(q, &survey)
-		if e.Help.Waiting != "" {
-			e.Help.Frees = st.nodeVerdict(now, q, st.nodes[e.Help.Waiting]).amounts()
-		}
-		if e.Total > 0 {
-			nearest := st.nodeVerdict(now, q, st.byRow[survey.Nearest])
-			e.NearestMiss = &nearest
-		}
+	if e.Fit > 0 {
+		return
 	}
-	for _, n := range st.candidates(now, q) {
-		e.Candidates = append(e.Candidates, st.nodeVerdict(now, q, n))
+	e.Causes = st.causes(q, &survey)
+	e.Help = st.help(q, &survey)
+	if e.Help.Waiting != "" {
+		found := st.index.Diagnose(q, st.nodes[e.Help.Waiting].row)
+		e.Help.Frees = st.verdict(now, q, st.nodes[e.Help.Waiting], &found).amounts()
 	}
-	return e
+	if e.Total > 0 {
+		found := st.index.Diagnose(q, survey.Nearest)
+		nearest := st.verdict(now, q, st.byRow[survey.Nearest], &found)
+		e.NearestMiss = &nearest
+	}
 }
 
-// candidates returns the best nodes for a query, the best first.
-func (st *state) candidates(now time.Time, q *index.Query) []*node {
+// candidates returns the best nodes for a query, the best first, without those on
+// which it would be interrupted.
+func (st *state) candidates(now time.Time, q *index.Query, closing []*node) []*node {
 	var spots []*candidate
-	if best, ok := st.index.Best(q); ok {
+	best, ok := st.index.Best(q)
+	if ok && slices.Contains(closing, st.byRow[best.Row]) {
+		best, ok = st.uninterrupted(now, q)
+	}
+	if ok {
 		spots = append(spots, &candidate{Choice: best})
-		for _, choice := range st.index.Top(q, explainedCandidates) {
-			if choice.Row != best.Row { // Random has drawn the best from anywhere.
+		for _, choice := range st.index.Top(q, explainedCandidates+len(closing)) {
+			// Random has drawn the best from anywhere.
+			if choice.Row != best.Row && !slices.Contains(closing, st.byRow[choice.Row]) {
 				spots = append(spots, &candidate{Choice: choice})
 			}
 		}

@@ -14,7 +14,7 @@ import (
 	"github.com/rads-project/constellation/reservation"
 )
 
-// drawCluster draws a cluster with holds, cordons and instances on it.
+// drawCluster draws a cluster with holds, cordons, maintenance and instances on it.
 func drawCluster(t *rapid.T) *Scheduler {
 	s := newTestScheduler(t, Config{Seed: rapid.Uint64().Draw(t, "seed"), Now: newClock().Now})
 	for i := range rapid.IntRange(1, 8).Draw(t, "nodes") {
@@ -41,6 +41,12 @@ func drawCluster(t *rapid.T) *Scheduler {
 	}
 	for range rapid.IntRange(0, 8).Draw(t, "instances") {
 		_, _ = s.Place(t.Context(), drawRequest(t))
+	}
+	for i := range rapid.IntRange(0, 3).Draw(t, "maintenance") {
+		_, _ = s.Reserve(t.Context(), reservation.Spec{
+			ID: fmt.Sprint("repair", i), Node: fmt.Sprint("n", rapid.IntRange(0, 2).Draw(t, "closes")), Maintenance: true,
+			Start: s.now.Add(rapid.SampledFrom([]time.Duration{0, 30 * time.Second}).Draw(t, "in")), Duration: time.Hour,
+		})
 	}
 	return s
 }

@@ -116,3 +116,24 @@ func TestNodeThatIsRemovedKeepsItsMaintenance(t *testing.T) {
 	_, err = again.Place(t.Context(), onlyCPU("a", 1))
 	require.ErrorIs(t, err, ErrUnschedulable)
 }
+
+// TestExplainKnowsOfMaintenanceToCome: what would be interrupted does not fit, as
+// Place has it, and what does not say when it leaves does until notice is given.
+func TestExplainKnowsOfMaintenanceToCome(t *testing.T) {
+	c := newClock()
+	s := newTestScheduler(t, Config{Now: c.Now})
+	addNodes(t, s, testNode("n1", 8), testNode("n2", 1))
+	reserve(t, s, closes(c))
+	long, endless := onlyCPU("long", 4), onlyCPU("endless", 4)
+	long.Duration = 2 * time.Hour
+	e, err := s.Explain(t.Context(), endless)
+	require.NoError(t, err)
+	require.Equal(t, 1, e.Fit)
+	e, err = s.Explain(t.Context(), long)
+	require.NoError(t, err)
+	require.Zero(t, e.Fit)
+	require.Empty(t, e.Candidates)
+	require.Equal(t, "0 of 2 nodes fit: 1 is closed for maintenance, 1 lacks cpu (nearest n2 lacks 3); would help: another node like n1", e.String())
+	require.Equal(t, "n1", e.NearestMiss.NodeID)
+	require.Equal(t, []Failure{{Reason: interruption()}}, e.NearestMiss.Failures)
+}

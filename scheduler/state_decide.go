@@ -104,9 +104,8 @@ func (st *state) choose(now time.Time, req *placement.Request, q *index.Query, o
 		return st.chooseOn(now, q, on)
 	}
 	choice, ok := st.index.Best(q)
-	interrupted := 0
 	if ok && st.interrupted(now, req, st.byRow[choice.Row]) {
-		choice, interrupted, ok = st.uninterrupted(now, q)
+		choice, ok = st.uninterrupted(now, q)
 	}
 	if _, bounded := ownWindow(now, req); bounded && len(st.reserved) > 0 {
 		var ordinary *candidate
@@ -118,72 +117,33 @@ func (st *state) choose(now time.Time, req *placement.Request, q *index.Query, o
 		}
 	}
 	if !ok {
-		return candidate{}, st.unschedulable(q, interrupted)
+		return candidate{}, st.unschedulable(now, q)
 	}
 	return candidate{Choice: choice}, nil
 }
 
-// interrupted reports whether a node is to be closed for maintenance before a
-// request that says when it leaves will have left.
-func (st *state) interrupted(now time.Time, req *placement.Request, n *node) bool {
-	w, bounded := ownWindow(now, req)
-	return bounded && !req.Yield && st.plan.ClosedDuring(n.ID, w)
-}
-
-// uninterrupted returns the best of those nodes on which a query fits and that stay
-// open for as long, and how many do not. It looks at every node.
-func (st *state) uninterrupted(now time.Time, q *index.Query) (best index.Choice, interrupted int, ok bool) {
-	for row := range st.index.Ranked(q) {
-		terms, fits := st.index.Evaluate(q, row, nil)
-		switch {
-		case !fits:
-		case st.interrupted(now, q.Class.Request(), st.byRow[row]):
-			interrupted++
-		default:
-			return index.Choice{Row: row, Terms: terms}, interrupted, true
-		}
-	}
-	return index.Choice{}, interrupted, false
-}
-
-// interruption is why a node does not take what maintenance would interrupt.
-func interruption() placement.Reason {
-	return placement.Reason{Kind: placement.ReasonState, Detail: index.Closed.String()}
-}
-
 func (st *state) chooseOn(now time.Time, q *index.Query, on *node) (candidate, error) {
-	if terms, ok := st.index.Evaluate(q, on.row, nil); ok && st.interrupted(now, q.Class.Request(), on) {
-		return candidate{}, &UnschedulableError{
-			ID: q.ID, Version: st.seq, Total: 1, Reasons: []ReasonCount{{interruption(), 1}},
-		}
-	} else if ok {
+	interrupted := st.interrupted(now, q.Class.Request(), on)
+	if terms, ok := st.index.Evaluate(q, on.row, nil); ok && !interrupted {
 		return candidate{Choice: index.Choice{Row: on.row, Terms: terms}}, nil
 	}
 	if to, ok := st.backfilled(now, q, on); ok {
 		return *to, nil
 	}
-	failures := st.index.Diagnose(q, on.row).Failures
+	failures := st.failures(now, q, on).Failures
 	return candidate{}, &UnschedulableError{
 		ID: q.ID, Version: st.seq, Total: 1, Reasons: []ReasonCount{{failures[0].Reason, 1}},
 	}
 }
 
-// unschedulable is the refusal of a query. On so many nodes it would fit, but not be
-// able to stay.
-func (st *state) unschedulable(q *index.Query, interrupted int) error {
+// unschedulable is the refusal of a query.
+func (st *state) unschedulable(now time.Time, q *index.Query) error {
 	e := &UnschedulableError{ID: q.ID, Version: st.seq, Total: len(st.nodes)}
-	for _, count := range st.index.Count(q) {
-		e.Reasons = append(e.Reasons, ReasonCount(count))
-	}
-	if interrupted > 0 {
-		i, found := slices.BinarySearchFunc(e.Reasons, interruption(), func(c ReasonCount, r placement.Reason) int {
-			return placement.CompareReasons(c.Reason, r)
-		})
-		if !found {
-			e.Reasons = slices.Insert(e.Reasons, i, ReasonCount{Reason: interruption()})
+	st.asClosed(st.closing(now, q.Class.Request()), func() {
+		for _, count := range st.index.Count(q) {
+			e.Reasons = append(e.Reasons, ReasonCount(count))
 		}
-		e.Reasons[i].Nodes += interrupted
-	}
+	})
 	return e
 }
 

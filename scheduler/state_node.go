@@ -139,10 +139,10 @@ func (record *nodeRecord) indexState() index.NodeState {
 		return index.Lost
 	case record.unreported:
 		return index.Unreported
+	case record.closed: // uncordoning it would not help
+		return index.Closed
 	case record.cordoned:
 		return index.Cordoned
-	case record.closed:
-		return index.Closed
 	default:
 		return index.Ready
 	}
