@@ -347,6 +347,12 @@ func (p *Plan) fit(room *Room, h *hold, s span) ([]int, bool) {
 	if gpu == 0 {
 		return nil, true
 	}
+	if s.kind == yielding && h.Devices == nil {
+		// On what is lent it would be in the way of whoever claims that.
+		if devices, ok := placement.ChooseDevices(g.devicesLeft(room, span{from: s.from, to: s.to}, p.now), gpu, h.Strategy); ok {
+			return devices, true
+		}
+	}
 	devices, ok := placement.ChooseDevices(g.devicesLeft(room, s, p.now), gpu, h.Strategy, h.Devices...)
 	if !ok || h.Devices != nil && !slices.Equal(devices, h.Devices) {
 		return nil, false

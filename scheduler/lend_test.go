@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/rads-project/constellation/placement"
 	"github.com/rads-project/constellation/quota"
 	"github.com/rads-project/constellation/reservation"
 )
@@ -116,4 +117,23 @@ func TestLentSlotMovesRatherThanAskAnybodyToLeave(t *testing.T) {
 	stay, _ := s.state.plan.Stay("batch")
 	require.False(t, stay.Told)
 	require.Equal(t, snapshot(t, s), snapshot(t, open(t, cfg)))
+}
+
+// TestYieldingInstanceSparesLentDevices: of two GPUs, neither of which is free for
+// ever, it takes the one that nobody can claim yet.
+func TestYieldingInstanceSparesLentDevices(t *testing.T) {
+	c := newClock()
+	s := newTestScheduler(t, Config{Now: c.Now})
+	addNodes(t, s, gpuNode("n1", 2))
+	for i, id := range []string{"lent", "later"} {
+		spec := holding(id, 0, 1)
+		spec.Shape = placement.Resources{GPU: placement.Device}
+		spec.Lend, spec.Start = i == 0, c.Now().Add(time.Duration(i)*time.Hour)
+		spec.Duration = 2 * time.Hour
+		reserve(t, s, spec)
+	}
+	guest := placement.Request{ID: "guest", Yield: true, Resources: placement.Resources{GPU: placement.Device}}
+	require.Equal(t, []int{1}, place(t, s, guest).Devices)
+	guest.ID = "another"
+	require.Equal(t, []int{0}, place(t, s, guest).Devices)
 }

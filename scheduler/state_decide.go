@@ -60,9 +60,24 @@ func (st *state) find(now time.Time, req *placement.Request, nodeID string) (can
 	if exceeded := st.admits(now, req); exceeded != nil || err != nil {
 		return candidate{}, both(err, exceeded)
 	}
-	to.class, to.devices, to.generation = q.Class, st.index.Devices(q, to.Row, to.held), generation
+	to.class, to.devices, to.generation = q.Class, st.devicesFor(q, &to), generation
 	to.ports = st.index.DynamicPorts(q, to.Row)
 	return to, nil
+}
+
+// devicesFor chooses the GPUs for a query on its place. One that yields takes those that
+// are lent only if others do not do: it would be in the way of whoever claims them.
+func (st *state) devicesFor(q *index.Query, to *candidate) []uint16 {
+	if to.held != nil && q.Resources.GPU > 0 && q.Class.Request().Yield {
+		w := st.fromNow()
+		w.End = w.Start.Add(1)
+		held := st.held(st.byRow[to.Row], w)
+		spared := st.index.Devices(q, to.Row, &held)
+		if len(spared) > 0 && int64(len(spared)) >= q.Resources.GPU/placement.Device {
+			return spared
+		}
+	}
+	return st.index.Devices(q, to.Row, to.held)
 }
 
 // identify looks the request's ID up: it returns the allocation that exists
