@@ -20,9 +20,14 @@ type timedCharge struct {
 	asked, counted Timed
 }
 
-// Before orders by time, namespace and ID.
+// Before orders by time, then what begins before what ends, so that a burst goes on
+// over an instant at which one charge takes the place of another; then by namespace
+// and ID.
 func (c *timedCharge) Before(other *timedCharge) bool {
-	return cmp.Or(c.due.Compare(other.due), cmp.Compare(c.ns, other.ns), cmp.Compare(c.id, other.id)) < 0
+	return cmp.Or(
+		c.due.Compare(other.due), -c.counted.From.Compare(other.counted.From),
+		cmp.Compare(c.ns, other.ns), cmp.Compare(c.id, other.id),
+	) < 0
 }
 
 // at returns what of t counts at an instant: what has begun counts already, and

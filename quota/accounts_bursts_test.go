@@ -109,3 +109,23 @@ func TestStateKeepsPlainTimes(t *testing.T) {
 	require.Equal(t, plain, state(at.In(time.FixedZone("east", 3600))))
 	require.Equal(t, at.Round(0).UTC(), plain.Accounts[0].Since[placement.NameCPU])
 }
+
+// TestBurstGoesOnWhereOneReservationFollowsAnother: usage is above Soft at every
+// instant, whatever the order in which charges end and begin.
+func TestBurstGoesOnWhereOneReservationFollowsAnother(t *testing.T) {
+	for _, ids := range [][2]string{{"a", "b"}, {"b", "a"}} {
+		ledger, c := newLedger(t, limits{placement.NameCPU: {Soft: 8, BurstPercent: 150, BurstFor: 90 * time.Minute}})
+		begin := c.Now()
+		for hour, id := range ids {
+			_, err := ledger.ChargeOver("ns", id, quota.Timed{
+				Amounts: milli(8), From: begin.Add(time.Duration(hour) * time.Hour), Until: begin.Add(time.Duration(hour+1) * time.Hour), Reserved: true,
+			})
+			require.NoError(t, err)
+		}
+		charge(t, ledger, "x", milli(4))
+		c.advance(time.Hour)
+		require.Equal(t, begin, ledger.Usage("ns")[1].Since)
+		c.advance(30 * time.Minute)
+		require.Len(t, ledger.Sweep(), 1)
+	}
+}

@@ -19,6 +19,7 @@ type booking struct {
 	amount      int64
 	from, until int // until 0 is not known
 	reserved    bool
+	asked       quota.Timed
 }
 
 // overMachine runs a ledger against a model that looks at every instant.
@@ -30,6 +31,7 @@ type overMachine struct {
 	parent map[string]string
 	spec   map[string]quota.Spec
 	all    map[string]booking
+	since  map[string]int // when the usage of a namespace rose above Soft
 }
 
 // horizon is after all that is known: what counts then counts for ever.
@@ -39,6 +41,7 @@ func newOverMachine(t *rapid.T) *overMachine {
 	clock := newClock()
 	m := &overMachine{
 		clock: clock, start: clock.Now(), parent: map[string]string{}, spec: map[string]quota.Spec{}, all: map[string]booking{},
+		since: map[string]int{},
 	}
 	l, err := quota.New(quota.Config{Now: clock.Now})
 	require.NoError(t, err)
@@ -54,10 +57,11 @@ func newOverMachine(t *rapid.T) *overMachine {
 func drawOverSpec(t *rapid.T, ns string) quota.Spec {
 	spec := quota.Spec{Namespace: ns}
 	if rapid.Bool().Draw(t, "limited") {
-		spec.Limits = limits{placement.NameCPU: {
-			Soft:         rapid.Int64Range(0, 12).Draw(t, "soft"),
-			BurstPercent: rapid.SampledFrom([]int{0, 150}).Draw(t, "burst"),
-		}}
+		limit := quota.Limit{Soft: rapid.Int64Range(0, 12).Draw(t, "soft")}
+		if rapid.Bool().Draw(t, "bursts") {
+			limit.BurstPercent, limit.BurstFor = 150, time.Duration(rapid.IntRange(0, 4).Draw(t, "for"))*time.Second
+		}
+		spec.Limits = limits{placement.NameCPU: limit}
 	}
 	if rapid.Bool().Draw(t, "bounds") {
 		spec.Reservations.Percent = rapid.SampledFrom([]int{0, 50}).Draw(t, "percent")
@@ -92,6 +96,37 @@ func (m *overMachine) used(ns string, at int, reservedOnly bool) (sum int64) {
 	}
 	return sum
 }
+
+// watchBursts notes which namespaces are above Soft now.
+func (m *overMachine) watchBursts() {
+	for ns, spec := range m.spec {
+		limit, limited := spec.Limits[placement.NameCPU]
+		if !limited || m.used(ns, m.now, false) <= limit.Soft {
+			delete(m.since, ns)
+		} else if _, above := m.since[ns]; !above {
+			m.since[ns] = m.now
+		}
+	}
+}
+
+// expired reports whether b would grow now what has been above Soft for too long.
+func (m *overMachine) expired(b booking) bool {
+	was, there := m.all[b.id]
+	if !m.counts(b, m.now) || b.amount == 0 || there && b.amount <= was.amount {
+		return false
+	}
+	for _, ns := range m.line(b.ns) {
+		limit := m.spec[ns].Limits[placement.NameCPU]
+		since, above := m.since[ns]
+		if above && limit.Ceiling() > limit.Soft && limit.BurstFor > 0 && time.Duration(m.now-since)*time.Second >= limit.BurstFor {
+			return true
+		}
+	}
+	return false
+}
+
+// admits reports whether b is to be charged.
+func (m *overMachine) admits(b booking) bool { return m.fits(b) && !m.expired(b) }
 
 // fits reports whether b fits at every instant, but for what is in its place.
 func (m *overMachine) fits(b booking) bool {
@@ -170,12 +205,13 @@ func (m *overMachine) charge(t *rapid.T) {
 	if rapid.Bool().Draw(t, "ends") {
 		b.until = b.from + rapid.IntRange(1, 9).Draw(t, "length")
 	}
-	if _, there := m.all[b.id]; there {
+	if was, there := m.all[b.id]; there {
+		m.chargeAgain(t, was)
 		return
 	}
-	timed := m.timed(b)
-	_, err := m.ledger.ChargeOver(b.ns, b.id, timed)
-	if m.fits(b) && (!b.reserved || m.bookable(b)) {
+	b.asked = m.timed(b)
+	_, err := m.ledger.ChargeOver(b.ns, b.id, b.asked)
+	if m.admits(b) && (!b.reserved || m.bookable(b)) {
 		require.NoError(t, err)
 		m.all[b.id] = b
 		return
@@ -186,6 +222,19 @@ func (m *overMachine) charge(t *rapid.T) {
 		m.requireInstant(t, b, exceeded.Verdict)
 		m.requireEarliest(t, b, exceeded.Verdict.Earliest())
 	}
+}
+
+// chargeAgain makes a call again whose answer got lost: it changes nothing, whatever
+// has become of the limits and of the time, and another call in its place is refused.
+func (m *overMachine) chargeAgain(t *rapid.T, b booking) {
+	before := m.ledger.Snapshot()
+	_, err := m.ledger.ChargeOver(b.ns, b.id, b.asked)
+	require.NoError(t, err)
+	other := b.asked
+	other.Reserved = !other.Reserved
+	_, err = m.ledger.ChargeOver(b.ns, b.id, other)
+	require.ErrorIs(t, err, quota.ErrConflict)
+	require.Equal(t, before, m.ledger.Snapshot())
 }
 
 // requireInstant checks that the refusal names the first instant at which the
@@ -213,6 +262,7 @@ func (m *overMachine) requireInstant(t *rapid.T, b booking, verdict quota.Verdic
 // requireEarliest checks that a named earliest start works and nothing before it
 // does; an instant that is not on a second behaves like the second before.
 func (m *overMachine) requireEarliest(t *rapid.T, b booking, earliest time.Time) {
+	t.Helper()
 	length := b.until - b.from
 	works := func(from int) bool {
 		moved := b
@@ -279,11 +329,12 @@ func (m *overMachine) resize(t *rapid.T) {
 	}
 	b.amount = rapid.Int64Range(0, 9).Draw(t, "to")
 	_, err := m.ledger.Resize(b.ns, b.id, placement.Amounts{Resources: placement.Resources{CPU: b.amount}})
-	if !m.fitsGrown(b) {
+	if !m.fitsGrown(b) || m.expired(b) {
 		require.ErrorIs(t, err, quota.ErrExceeded)
 		return
 	}
 	require.NoError(t, err)
+	b.asked.Amounts.Resources.CPU = b.amount
 	m.all[b.id] = b
 }
 
@@ -307,11 +358,14 @@ func (m *overMachine) pass(t *rapid.T) {
 		return
 	}
 	m.clock.advance(time.Duration(seconds) * time.Second)
-	m.now += seconds
-	for id, b := range m.all {
-		if b.reserved && b.until != 0 && b.until <= m.now {
-			delete(m.all, id)
+	for range seconds {
+		m.now++
+		for id, b := range m.all {
+			if b.reserved && b.until != 0 && b.until <= m.now {
+				delete(m.all, id)
+			}
 		}
+		m.watchBursts()
 	}
 	if rapid.Bool().Draw(t, "sweep") {
 		m.ledger.Sweep()
@@ -329,8 +383,20 @@ func (m *overMachine) restore(t *rapid.T) {
 	m.ledger = restored
 }
 
-// check compares usage at every instant.
+// check compares usage at every instant, and since when it is above Soft.
 func (m *overMachine) check(t *rapid.T) {
+	m.watchBursts()
+	for ns := range m.spec {
+		var since time.Time
+		if second, above := m.since[ns]; above {
+			since = m.at(second)
+		}
+		for _, row := range m.ledger.Usage(ns) {
+			if row.Resource == placement.NameCPU {
+				require.Equal(t, since, row.Since, ns)
+			}
+		}
+	}
 	for _, ns := range []string{"org", "team", "web", "free"} {
 		for at := m.now; at < horizon; at += 1 + (at-m.now)/4 {
 			require.Equal(t, m.used(ns, at, false), cpuOf(m.ledger.UsageOver(ns, m.at(at), m.at(at+1))), "%s at %d", ns, at)
@@ -349,9 +415,9 @@ func cpuOf(rows []quota.Usage) int64 {
 	return 0
 }
 
-// TestOverTimeHistories runs random histories of charges now and later, releases,
-// resizes, new limits and parents, restarts and passing time against a model that
-// knows every instant.
+// TestOverTimeHistories runs random histories of charges now and later, some of them
+// made again, releases, resizes, bursts that end, new limits and parents, restarts and
+// passing time against a model that knows every instant.
 func TestOverTimeHistories(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := newOverMachine(t)

@@ -169,3 +169,22 @@ func TestClaimKeepsItsReservationPaying(t *testing.T) {
 	require.EqualValues(t, 8*placement.Core, quotaUsed(t, s, "ns"))
 	require.NoError(t, s.VerifyQuota(t.Context()))
 }
+
+// TestBurstGoesOnWhereOneReservationFollowsAnother: usage is above Soft at every
+// instant.
+func TestBurstGoesOnWhereOneReservationFollowsAnother(t *testing.T) {
+	c := newClock()
+	s := newTestScheduler(t, Config{Now: c.Now})
+	addNodes(t, s, testNode("n1", 64))
+	spec := cpuQuota("ns", 8)
+	spec.Limits[placement.NameCPU] = quota.Limit{Soft: 8 * placement.Core, BurstPercent: 150, BurstFor: 90 * time.Minute}
+	createQuota(t, s, spec)
+	begin := c.Now()
+	reserve(t, s, holding("a", 8, 1))
+	reserve(t, s, hourly(c, "b", 8, time.Hour))
+	place(t, s, onlyCPU("x", 4))
+	c.advance(time.Hour)
+	rows, err := s.QuotaUsage(t.Context(), "ns")
+	require.NoError(t, err)
+	require.Equal(t, begin, rows[1].Since)
+}

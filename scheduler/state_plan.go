@@ -41,6 +41,13 @@ func (st *state) applyPlan(changes []reservation.PlanChange, out *outcome) {
 // follow does what events of the plan make necessary.
 func (st *state) follow(events []reservation.Event, out *outcome) {
 	for _, e := range events {
+		if e.Kind == reservation.Started {
+			// Before anything ends: a burst goes on over an instant at which one takes
+			// the place of another.
+			st.charged(e.Reservation, e.Namespace)
+		}
+	}
+	for _, e := range events {
 		if e.Kind == reservation.SlotMoved || e.Kind == reservation.SlotLost {
 			for _, id := range e.Instances {
 				st.uncover(st.allocations[id])
