@@ -119,7 +119,7 @@ func (a *Accounts) simple(acc *account, delta *vector) bool {
 				return false
 			}
 		}
-		if acc.ahead != nil && !acc.ahead.admits(delta[:n], room) {
+		if acc.ahead != nil && !acc.ahead.admits(delta[:n], room, acc.soft[:n]) {
 			return false
 		}
 	}

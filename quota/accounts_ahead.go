@@ -1,6 +1,8 @@
 package quota
 
 import (
+	"math"
+
 	"github.com/rads-project/constellation/internal/skyline"
 )
 
@@ -17,7 +19,10 @@ type ahead struct {
 	// it what lines is to usage.
 	held     vector
 	reserved [maxDimensions]skyline.Skyline
-	spans    int // that are counted here
+	// later sums up what begins later, whenever that is. With what is used now it
+	// fits an int64, so that whatever stays for longer than it said can be counted.
+	later vector
+	spans int // that are counted here
 }
 
 // change counts a span, or with sign -1 no longer.
@@ -28,6 +33,9 @@ func (h *ahead) change(s *timed, sign int64) {
 		}
 		amount *= sign
 		shift(&h.lines[d], s, amount)
+		if !s.inForce() {
+			h.later[d] += amount
+		}
 		if s.reserved {
 			shift(&h.reserved[d], s, amount)
 			if s.inForce() {
@@ -58,16 +66,17 @@ func (h *ahead) add(other *ahead, sign int64) {
 		merge(&h.lines[d], &other.lines[d])
 		merge(&h.reserved[d], &other.reserved[d])
 		h.held[d] += sign * other.held[d]
+		h.later[d] += sign * other.later[d]
 	}
 	h.spans += int(sign) * other.spans
 }
 
 // admits reports whether a growth by amounts from now on, for ever, stays within
-// room, which is what is left of Soft now, at all times to come. A constant number
-// of steps per dimension.
-func (h *ahead) admits(growth, room []int64) bool {
+// soft at all times to come, of which room is left now. A constant number of steps
+// per dimension.
+func (h *ahead) admits(growth, room, soft []int64) bool {
 	for d, amount := range growth {
-		if amount > 0 && amount > room[d]-h.lines[d].Highest() {
+		if amount > 0 && (amount > room[d]-h.lines[d].Highest() || amount > math.MaxInt64-soft[d]+room[d]-h.later[d]) {
 			return false
 		}
 	}
@@ -83,15 +92,15 @@ func (acc *account) peak(d int, from, to int64) int64 {
 	return acc.ahead.lines[d].Peak(from, to)
 }
 
-// allPeaks returns the greatest usage of all times, now included.
-func (acc *account) allPeaks() vector {
-	peaks := acc.allUsed()
+// total returns all that is charged, whenever it counts. It fits an int64.
+func (acc *account) total() vector {
+	total := acc.allUsed()
 	if acc.ahead != nil {
-		for d := range peaks {
-			peaks[d] += acc.ahead.lines[d].Highest()
+		for d := range total {
+			total[d] += acc.ahead.later[d]
 		}
 	}
-	return peaks
+	return total
 }
 
 // look counts a span at acc and all above it, or with sign -1 no longer, but for

@@ -36,6 +36,9 @@ func (a *Accounts) checkLevel(now time.Time, acc *account, g *growth, mode Mode)
 		bursting, denied dimensionSet
 		one              [1]stretch
 	)
+	if violations = a.checkTotal(acc, g); len(violations) > 0 {
+		return violations, 0
+	}
 	at := skyline.Nanos(now)
 	for _, s := range g.stretches(one[:0], acc, at) {
 		for d, name := range a.names {
@@ -54,6 +57,36 @@ func (a *Accounts) checkLevel(now time.Time, acc *account, g *growth, mode Mode)
 		}
 	}
 	return violations, bursting
+}
+
+// checkTotal refuses what would charge more than can be counted, whenever it counts.
+// Without anything ahead that is for checkLevel.
+func (a *Accounts) checkTotal(acc *account, g *growth) (violations []Violation) {
+	if len(g.parts) == 0 && acc.ahead == nil {
+		return nil
+	}
+	total := acc.total()
+	for d, name := range a.names {
+		left := math.MaxInt64 - total[d] - min(0, g.delta[d])
+		for i := range g.parts {
+			if p := &g.parts[i]; p.sign < 0 && p.by.within(acc) {
+				left += min(p.amounts[d], math.MaxInt64-left)
+			}
+		}
+		growth := max(0, g.delta[d])
+		for i := 0; growth <= left && i < len(g.parts); i++ {
+			if p := &g.parts[i]; p.sign > 0 && p.by.within(acc) {
+				left, growth = left-growth, p.amounts[d]
+			}
+		}
+		if growth > left {
+			violations = append(violations, Violation{
+				Namespace: cmp.Or(acc.name, g.ns), Resource: name, Reason: Hard, Requested: growth, Used: math.MaxInt64 - left,
+				Soft: acc.soft[d], Ceiling: math.MaxInt64, Shortfall: growth - left,
+			})
+		}
+	}
+	return violations
 }
 
 // refuses reports whether usage must not grow over a stretch, and why from when
@@ -132,7 +165,10 @@ const maxRises = 1000
 // charge without an end.
 func (a *Accounts) earliest(now time.Time, acc *account, g *growth, refused []Violation, mode Mode) time.Time {
 	s, starts := g.fresh()
-	if !starts || mode == forced || slices.ContainsFunc(refused, func(v Violation) bool { return v.Reason == NeverFits || v.Reason == Undeclared }) {
+	never := func(v Violation) bool {
+		return v.Reason == NeverFits || v.Reason == Undeclared || v.Ceiling == math.MaxInt64
+	}
+	if !starts || mode == forced || slices.ContainsFunc(refused, never) {
 		return time.Time{}
 	}
 	from := max(skyline.Nanos(now), s.from)

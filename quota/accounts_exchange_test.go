@@ -105,3 +105,28 @@ func TestReservedTakesTheShareOfWhatItReplaces(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatStaysForLongerCanBeCounted: nothing is admitted beside which a charge that
+// is not released at its end could not count any more.
+func TestWhatStaysForLongerCanBeCounted(t *testing.T) {
+	now := newClock().Now()
+	var a quota.Accounts
+	end := now.Add(time.Hour)
+	running := quota.Timed{Amounts: milli(1000), Until: end}
+	_, err := a.ChargeOver(now, "ns", running)
+	require.NoError(t, err)
+	later := quota.Timed{Amounts: milli(math.MaxInt64 - 999), From: end}
+	_, err = a.ChargeOver(now, "ns", later)
+	requireRefused(t, err, placement.NameCPU, quota.Hard)
+	_, err = a.AddOver(now, "ns", later)
+	require.ErrorIs(t, err, quota.ErrExceeded)
+	later.Amounts.Resources.CPU--
+	_, err = a.ChargeOver(now, "ns", later)
+	require.NoError(t, err)
+	_, err = a.Charge(now, "ns", milli(1), quota.MayBurst)
+	require.ErrorIs(t, err, quota.ErrExceeded)
+	endless := running
+	endless.Until = time.Time{}
+	_, err = a.ReplaceOver(end, "ns", running, endless)
+	require.NoError(t, err)
+}

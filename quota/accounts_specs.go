@@ -249,14 +249,14 @@ func (a *Accounts) countable(acc, parent *account, fallback bool) bool {
 	var undeclared vector
 	if fallback {
 		for other := range a.walk() {
-			if other.spec == nil && other != acc && !undeclared.grow(other.allPeaks()) {
+			if other.spec == nil && other != acc && !undeclared.grow(other.total()) {
 				return false
 			}
 		}
 	}
 	for ; parent != nil; parent = parent.parent {
-		sum := parent.allPeaks()
-		if !acc.parent.within(parent) && !sum.grow(acc.allPeaks()) ||
+		sum := parent.total()
+		if !acc.parent.within(parent) && !sum.grow(acc.total()) ||
 			!a.vacant.parent.within(parent) && !sum.grow(undeclared) {
 			return false
 		}

@@ -44,7 +44,7 @@ func (t *together) add(ns string, amounts *placement.Amounts) error {
 		name := cmp.Or(acc.name, ns) // vacant has no name
 		used := t.used[name]
 		if used == nil {
-			all := acc.allPeaks()
+			all := acc.total()
 			used = &all
 			t.used[name] = used
 		}
