@@ -1,12 +1,16 @@
-// Reservation tells how capacity is promised for a launch in an hour and what
-// may use it until then, on a book of two nodes. The time is passed in: the
-// whole morning runs in a moment and always in the same way.
+// Reservation tells two stories. In the first capacity is promised for a launch in an
+// hour, on a book of two nodes, and others use it until then. In the second two teams
+// share a limit for a week, on a scheduler: they book days, lend what is idle, close a
+// node for an evening and repeat a window over the change of the clocks. The time is
+// passed in: both run in a moment and always in the same way.
 //
 //	go run ./examples/reservation
 //	go run ./examples/reservation -svg timeline.svg
+//	go run ./examples/reservation -week
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -14,8 +18,15 @@ import (
 
 func main() {
 	svg := flag.String("svg", "", "also draw the timeline to this file")
+	week := flag.Bool("week", false, "tell the week of two teams")
 	flag.Parse()
-	text, err := run(*svg)
+	var text string
+	var err error
+	if *week {
+		text, err = runWeek(context.Background())
+	} else {
+		text, err = run(*svg)
+	}
 	fmt.Print(text)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

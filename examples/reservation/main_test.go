@@ -16,13 +16,7 @@ func TestStory(t *testing.T) {
 	svg := filepath.Join(t.TempDir(), "timeline.svg")
 	text, err := run(svg)
 	require.NoError(t, err)
-	golden := filepath.Join("testdata", "story.txt")
-	if *update {
-		require.NoError(t, os.WriteFile(golden, []byte(text), 0o600))
-	}
-	want, err := os.ReadFile(golden)
-	require.NoError(t, err)
-	require.Equal(t, string(want), text)
+	requireGolden(t, "story.txt", text)
 
 	drawing, err := os.ReadFile(svg)
 	require.NoError(t, err)
@@ -31,4 +25,21 @@ func TestStory(t *testing.T) {
 	}
 	require.NoError(t, xml.Unmarshal(drawing, &well))
 	require.Len(t, well.Bars, 1+9, "the background and nine bars")
+}
+
+func TestWeek(t *testing.T) {
+	text, err := runWeek(t.Context())
+	require.NoError(t, err, text)
+	requireGolden(t, "week.txt", text)
+}
+
+func requireGolden(t *testing.T, name, text string) {
+	t.Helper()
+	golden := filepath.Join("testdata", name)
+	if *update {
+		require.NoError(t, os.WriteFile(golden, []byte(text), 0o600))
+	}
+	want, err := os.ReadFile(golden)
+	require.NoError(t, err)
+	require.Equal(t, string(want), text)
 }

@@ -23,7 +23,9 @@ func at(hour, minute int) time.Time { return time.Date(2030, 1, 7, hour, minute,
 func cores(n int64) placement.Resources { return placement.Resources{CPU: n * placement.Core} }
 
 func newStory() (*story, error) {
-	s := &story{now: at(8, 0), timeline: timeline{from: at(8, 0), to: at(12, 0)}}
+	s := &story{now: at(8, 0), timeline: timeline{
+		from: at(8, 0), to: at(12, 0), step: time.Hour, cell: 5 * time.Minute, layout: "15:04",
+	}}
 	book, err := reservation.New(reservation.Config{Now: func() time.Time { return s.now }})
 	if err != nil {
 		return nil, err

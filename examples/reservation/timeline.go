@@ -23,10 +23,13 @@ type bar struct {
 	from, to    time.Time
 }
 
-// timeline collects bars, in the order in which they began.
+// timeline collects bars, in the order in which they began. As text it has a label
+// at each step, and a character for each cell.
 type timeline struct {
-	from, to time.Time
-	bars     []bar
+	from, to   time.Time
+	step, cell time.Duration
+	layout     string // of labels
+	bars       []bar
 }
 
 // hold draws what a reservation holds, replacing what it held before.
@@ -82,27 +85,23 @@ func (t *timeline) rows() [][]bar {
 	return rows
 }
 
-// cell is the time that one character stands for.
-const cell = 5 * time.Minute
-
 // text returns the timeline as text.
 func (t *timeline) text() string {
 	var b strings.Builder
-	perHour := int(time.Hour / cell)
 	fmt.Fprintf(&b, "%-13s", "")
-	for hour := t.from; hour.Before(t.to); hour = hour.Add(time.Hour) {
-		fmt.Fprintf(&b, "%-*s", perHour, "|"+clock(hour))
+	for at := t.from; at.Before(t.to); at = at.Add(t.step) {
+		fmt.Fprintf(&b, "%-*s", int(t.step/t.cell), "|"+at.Format(t.layout))
 	}
 	fmt.Fprintln(&b)
 	for _, row := range t.rows() {
-		line := []rune(strings.Repeat(" ", int(t.to.Sub(t.from)/cell)))
+		line := []rune(strings.Repeat(" ", int(t.to.Sub(t.from)/t.cell)))
 		for _, bar := range row {
-			for i := int(bar.from.Sub(t.from) / cell); i < int(bar.to.Sub(t.from)/cell); i++ {
+			for i := int(bar.from.Sub(t.from) / t.cell); i < min(len(line), int(bar.to.Sub(t.from)/t.cell)); i++ {
 				line[i] = []rune("░█▒")[bar.kind]
 			}
 		}
 		fmt.Fprintf(&b, "%-3s %-8s %s\n", row[0].node, row[0].label, strings.TrimRight("|"+string(line), " "))
 	}
-	fmt.Fprintln(&b, "\n░ held   █ running   ▒ overstayed   one character is", cell)
+	fmt.Fprintln(&b, "\n░ held   █ running   ▒ overstayed   one character is", t.cell)
 	return b.String()
 }
