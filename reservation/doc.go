@@ -90,16 +90,16 @@
 //
 // # Words of others
 //
-//	Slurm      ReservationName, Users/Accounts   Spec.ID, Owners
-//	Slurm      Flags=DAILY, WEEKLY               Repeat
-//	Slurm      Flags=MAINT                       Maintenance
-//	Slurm      PURGE_COMP, a released reservation Release
-//	Slurm      backfill by time limits           an instance with a Duration
-//	Rayon      a reservation over time           Start and Duration or End
-//	Rayon      unused capacity, lent until used  Lend, and instances with Yield
-//	Kubernetes cordon and drain                  Maintenance, with events in place of evictions
-//	Kubernetes ResourceClaim of named devices    a slot with its GPUs
-//	Kueue      preemption by priority            Priority, of slots without instances
+//	Slurm       ReservationName, Users or Accounts  Spec.ID, Owners
+//	Slurm       Flags=DAILY, WEEKLY                 Repeat
+//	Slurm       Flags=MAINT                         Maintenance
+//	Slurm       scontrol delete, unless in use      Release, without force
+//	Slurm       backfill by time limits             an instance with a Duration
+//	Rayon       a reservation over time             Start and Duration or End
+//	Rayon       unused capacity, lent until used    Lend, and instances with Yield
+//	Kubernetes  cordon and drain                    Maintenance, with events in place of evictions
+//	Kubernetes  ResourceClaim of named devices      a slot with its GPUs
+//	Kueue       preemption by priority              Priority, of slots without instances
 //
 // # Driving a Book
 //
