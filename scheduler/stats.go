@@ -33,8 +33,9 @@ type SearchStats struct {
 	// Walks are decisions found by walking a grid, Lists those found by
 	// looking at a few nodes that the rules leave over.
 	Walks, Lists uint64
-	// Grids is how many grids were built.
-	Grids uint64
+	// Grids is how many grids were built, in Slices pieces of work that did not
+	// bring one up to date, and Dropped how many made room for others.
+	Grids, Slices, Dropped uint64
 	// Gradients are decisions of LeastFragmentation, found by classes of nodes
 	// with the same free GPUs and the same use for the typical work, of which
 	// Measured were looked at.
@@ -54,6 +55,9 @@ type SearchStats struct {
 	// Nodes, Classes of requests with the same rules (of which Live have
 	// instances) and Counters of instances by domain.
 	Nodes, Classes, Live, Counters int
+	// Whole is how many grids there are, Building how many more are being built,
+	// and GridBytes about how much memory all of them take.
+	Whole, Building, GridBytes int
 	// Unkeyed are the counters and anti-affinities that every class of their
 	// namespaces is compared with when it comes, and when a required
 	// anti-affinity comes or goes, because their selectors also choose instances
@@ -62,7 +66,7 @@ type SearchStats struct {
 }
 
 // Stats returns counters and sizes. It never waits for the journal and takes
-// constant time.
+// time in proportion to the grids, of which there are at most some hundred.
 func (s *view) Stats() Stats {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

@@ -357,14 +357,24 @@ func (w *world) checkGradients(t require.TestingT) {
 	}
 }
 
-// places yields every cell of a grid.
-func (g *grid) places(yield func(gridPlace) bool) {
+// places yields the number of every part and cell of a grid.
+func (g *grid) places(yield func(part, cell int32) bool) {
 	for part := range g.parts {
 		for number := range g.parts[part].cells {
-			if !yield(gridPlace{part: int32(part), cell: int32(number)}) {
+			if !yield(int32(part), int32(number)) {
 				return
 			}
 		}
+	}
+}
+
+// refresh brings the sets of an order up to date.
+func (x *Index) refresh(o *ordering) {
+	if o.set != nil {
+		x.current(o.set)
+	}
+	for _, term := range o.terms {
+		x.current(term.set)
 	}
 }
 
@@ -377,27 +387,27 @@ func (w *world) checkGrids(t require.TestingT) {
 		w.x.refresh(o)
 		w.x.upToDate(o)
 		g, entries := o.grid, 0
-		for place := range g.places {
-			number := place.cell
-			c := &g.parts[place.part].cells[number]
+		for part, number := range g.places {
+			c := &g.parts[part].cells[number]
 			low := int64(noKey)
 			var last gridEntry
 			for b := range c.blocks {
-				at := &c.blocks[b]
+				at := &g.blocks[c.blocks[b].number]
+				require.Equal(t, [2]int32{part, number}, [2]int32{at.part, at.cell})
 				require.NotEmpty(t, at.entries)
 				require.LessOrEqual(t, len(at.entries), w.x.thresholds.gridBlock)
-				require.Equal(t, topOf(at.entries), at.top)
+				require.Equal(t, topOf(at.entries), c.blocks[b].top)
 				for i, e := range at.entries {
 					entries++
 					require.True(t, w.x.present.has(e.row) && o.has(e.row))
-					require.Equal(t, gridPlace{e.key, place.part, number}, g.at[e.row])
+					require.Equal(t, c.blocks[b].number+1, g.at[e.row])
 					require.Equal(t, w.x.orderKey(o, e.row), e.key)
-					require.Equal(t, w.x.partOf(o, e.row), place.part)
+					require.Equal(t, w.x.partOf(o, e.row), part)
 					require.Equal(t, w.x.packed[e.row], e.packed)
 					require.Equal(t, c.corner, corner(e.packed))
 					require.Zero(t, misses(c.corner, e.packed))
 					if b > 0 || i > 0 {
-						require.Negative(t, w.x.compareEntry(last, e.key, w.x.nodes[e.row].join))
+						require.Negative(t, w.x.compareEntry(&last, e.key, w.x.nodes[e.row].join))
 					} else {
 						low = e.key
 					}
@@ -405,7 +415,7 @@ func (w *world) checkGrids(t require.TestingT) {
 				}
 			}
 			require.Equal(t, low, c.low)
-			known, ok := g.parts[place.part].known[c.corner]
+			known, ok := g.parts[part].known[c.corner]
 			require.Equal(t, len(c.blocks) > 0, ok && known == number)
 		}
 		require.Equal(t, g.n, entries)

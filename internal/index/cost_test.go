@@ -180,8 +180,8 @@ func TestRuleSetsCostTheSame(t *testing.T) {
 	}
 }
 
-// BenchmarkRuleSets places by a new rule set beside 16,000 others.
-func BenchmarkRuleSets(b *testing.B) {
+// BenchmarkNewRuleSet places by a new rule set beside 16,000 others.
+func BenchmarkNewRuleSet(b *testing.B) {
 	for _, by := range []struct {
 		name string
 		vary func(int, *placement.Request)

@@ -1,10 +1,6 @@
 package index
 
-import (
-	"cmp"
-	"math"
-	"slices"
-)
+import "slices"
 
 // grid keeps the nodes of an order so that the first one with room is found
 // without looking at the rest.
@@ -17,15 +13,23 @@ import (
 // near the front. The order of a rule on domains has cells of its own for each
 // domain, so that only those are walked that the rule leaves.
 //
-// Invariant, brought up to date: every node of the order's set is in exactly
-// one cell, that of its domain and packed word, with its current key and word;
-// no block is empty; every block's top is the lane by lane maximum of its
-// entries.
+// Invariant, once it is whole: every node of the order's set is in exactly
+// one cell, that of its domain and packed word, with its key and word as they
+// were when what bookLog holds up to seen had happened; no block of a cell is
+// empty; every block's top is the lane by lane maximum of its entries. How a
+// grid becomes whole is told in grid_build.go.
 type grid struct {
-	parts []gridPart
-	at    []gridPlace // by row
-	n     int         // entries
-	seen  uint64      // position in Index.bookLog
+	parts  []gridPart
+	blocks []block // by number
+	spare  []int32 // numbers of blocks without entries
+	at     []int32 // by row: the number of its block plus one, 0 for none
+	seen   uint64  // position in Index.bookLog
+	number uint64  // no two grids have the same
+	build  gridBuild
+
+	n     int    // entries
+	room  int    // entries for which blocks have memory
+	moves uint64 // counts entries that came into a block
 }
 
 // gridPart is the cells of one domain, or all of them.
@@ -35,21 +39,24 @@ type gridPart struct {
 	spare []int32          // numbers of cells without nodes
 }
 
-type gridPlace struct {
-	key  int64
-	part int32
-	cell int32 // -1 for none
-}
-
 type cell struct {
-	corner uint64 // the greatest packed word that lies in the cell
-	low    int64  // the key of the first entry; noKey if there is none
-	blocks []block
+	corner uint64     // the greatest packed word that lies in the cell
+	low    int64      // the key of the first entry; noKey if there is none
+	blocks []blockRef // in the order of their entries
 }
 
+// blockRef is a block of a cell with its top: the greatest of each lane.
+type blockRef struct {
+	top    uint64
+	number int32
+}
+
+// block is some entries of a cell, one after the other. moved is the value that
+// grid.moves had when an entry came last.
 type block struct {
-	top     uint64
-	entries []gridEntry
+	entries    []gridEntry
+	part, cell int32
+	moved      uint64
 }
 
 type gridEntry struct {
@@ -59,28 +66,23 @@ type gridEntry struct {
 }
 
 // noKey is above every key.
-const noKey = math.MaxInt64
+const noKey = 1<<63 - 1
 
-// newGrid sorts the nodes of an order into a grid.
-func (x *Index) newGrid(o *ordering) *grid {
-	g := &grid{at: make([]gridPlace, len(x.nodes), cap(x.nodes)), seen: x.bookLog.end()}
-	var rows []Row
-	for _, row := range x.byJoin {
-		g.at[row].key = x.orderKey(o, row)
-		if o.has(row) {
-			rows = append(rows, row)
-		}
+// Bytes of what a grid consists of.
+const (
+	rowBytes   = 4
+	entryBytes = 24
+	blockBytes = 40 + 16 + 8 // with its reference and what slices keep to grow
+	cellBytes  = 40 + 24     // with its number
+)
+
+// bytes returns about how much memory the grid takes.
+func (g *grid) bytes() int {
+	size := rowBytes*len(g.at) + entryBytes*g.room + blockBytes*len(g.blocks)
+	for i := range g.parts {
+		size += cellBytes * len(g.parts[i].cells)
 	}
-	for row := range g.at {
-		g.at[row].cell = -1
-	}
-	// In the order of keys every insertion is at the end.
-	slices.SortStableFunc(rows, func(a, b Row) int { return cmp.Compare(g.at[a].key, g.at[b].key) })
-	for _, row := range rows {
-		g.insert(x, row, x.partOf(o, row), g.at[row].key)
-	}
-	x.stats.Grids++
-	return g
+	return size
 }
 
 // corner returns the greatest word of the same magnitude in every lane.
@@ -89,66 +91,69 @@ func corner(packed uint64) uint64 {
 	return packed | mantissas
 }
 
-// repair brings the grid up to date with what changed since it was used last.
-// It reports false if that is no longer known.
-func (g *grid) repair(x *Index, o *ordering) bool {
-	changed, ok := x.bookLog.since(g.seen)
-	if !ok {
+// update brings a node's entry up to date. It reports whether there was anything
+// to do.
+func (g *grid) update(x *Index, o *ordering, row Row) bool {
+	in := o.has(row) && x.present.has(row)
+	number := g.at[row] - 1
+	if !in && number < 0 {
 		return false
 	}
-	for len(g.at) < len(x.nodes) {
-		g.at = append(g.at, gridPlace{cell: -1})
-	}
-	for _, row := range changed {
-		g.update(x, o, row)
-	}
-	g.seen = x.bookLog.end()
-	return true
-}
-
-// update brings a node's entry up to date.
-func (g *grid) update(x *Index, o *ordering, row Row) {
-	place := g.at[row]
-	in := o.has(row) && x.present.has(row)
 	key, part := int64(0), int32(0)
 	if in {
 		key, part = x.orderKey(o, row), x.partOf(o, row)
 	}
-	if place.cell >= 0 {
-		c := &g.parts[place.part].cells[place.cell]
-		b, i := g.find(x, c, place.key, row)
-		if in && place.part == part && place.key == key && c.blocks[b].entries[i].packed == x.packed[row] {
-			return
+	if number >= 0 {
+		b := &g.blocks[number]
+		e := &b.entries[b.indexOf(row)]
+		if in && b.part == part && e.key == key && e.packed == x.packed[row] {
+			return false
 		}
-		g.remove(place, b, i)
-		g.at[row].cell = -1
+		g.remove(x, row)
 	}
 	if in {
 		g.insert(x, row, part, key)
 	}
+	return true
 }
 
-// find returns where a node is, or would be, in a cell.
-func (g *grid) find(x *Index, c *cell, key int64, row Row) (b, i int) {
-	join := x.nodes[row].join
-	b, _ = slices.BinarySearchFunc(c.blocks, key, func(b block, key int64) int {
-		return x.compareEntry(b.entries[len(b.entries)-1], key, join)
+func (b *block) indexOf(row Row) int {
+	for i := range b.entries {
+		if b.entries[i].row == row {
+			return i
+		}
+	}
+	return -1
+}
+
+// find returns where a node is, or would be, in a cell: in which of its blocks,
+// and where in there.
+func (g *grid) find(x *Index, c *cell, key int64, join uint64) (b, i int) {
+	b, _ = slices.BinarySearchFunc(c.blocks, key, func(ref blockRef, key int64) int {
+		entries := g.blocks[ref.number].entries
+		return x.compareEntry(&entries[len(entries)-1], key, join)
 	})
 	if b == len(c.blocks) {
 		if b == 0 {
 			return 0, 0
 		}
 		b--
-		return b, len(c.blocks[b].entries)
+		return b, len(g.blocks[c.blocks[b].number].entries)
 	}
-	i, _ = slices.BinarySearchFunc(c.blocks[b].entries, key, func(e gridEntry, key int64) int {
-		return x.compareEntry(e, key, join)
-	})
-	return b, i
+	entries := g.blocks[c.blocks[b].number].entries
+	low, high := 0, len(entries)
+	for low < high {
+		if i = (low + high) / 2; x.compareEntry(&entries[i], key, join) < 0 {
+			low = i + 1
+		} else {
+			high = i
+		}
+	}
+	return b, low
 }
 
 // compareEntry orders an entry against a key and a join number.
-func (x *Index) compareEntry(e gridEntry, key int64, join uint64) int {
+func (x *Index) compareEntry(e *gridEntry, key int64, join uint64) int {
 	switch {
 	case e.key < key:
 		return -1
@@ -169,69 +174,110 @@ func (g *grid) insert(x *Index, row Row, part int32, key int64) {
 		g.parts = append(g.parts, gridPart{known: make(map[uint64]int32)})
 	}
 	packed := x.packed[row]
-	number := g.parts[part].cellOf(corner(packed))
+	number, fresh := g.parts[part].cellOf(corner(packed))
 	c := &g.parts[part].cells[number]
-	g.at[row] = gridPlace{key, part, number}
+	if fresh {
+		c.blocks = append(c.blocks, blockRef{number: g.newBlock(part, number)})
+	}
+	b, i := 0, 0
+	if !fresh {
+		b, i = g.place(x, c, key, x.nodes[row].join)
+	}
+	ref := &c.blocks[b]
+	at := &g.blocks[ref.number]
+	g.room -= cap(at.entries)
+	at.entries = slices.Insert(at.entries, i, gridEntry{packed, key, row})
+	g.room += cap(at.entries)
+	ref.top = maxLanes(ref.top, packed)
+	c.low = g.blocks[c.blocks[0].number].entries[0].key
+	g.at[row] = ref.number + 1
 	g.n++
-	entry := gridEntry{packed, key, row}
-	if len(c.blocks) == 0 {
-		c.blocks = append(c.blocks, block{top: packed, entries: []gridEntry{entry}})
-		c.low = key
-		return
+	g.moves++
+	at.moved = g.moves
+}
+
+// place returns where an entry that comes has its place in a cell, in a block with
+// room for it.
+func (g *grid) place(x *Index, c *cell, key int64, join uint64) (b, i int) {
+	b, i = g.find(x, c, key, join)
+	if length := len(g.blocks[c.blocks[b].number].entries); length == x.thresholds.gridBlock {
+		g.split(c, b, i == length)
+		b, i = g.find(x, c, key, join)
 	}
-	b, i := g.find(x, c, key, row)
-	if at := &c.blocks[b]; len(at.entries) == x.thresholds.gridBlock {
-		c.split(b, i == len(at.entries))
-		b, i = g.find(x, c, key, row)
+	return b, i
+}
+
+// newBlock returns the number of a block without entries for a cell.
+func (g *grid) newBlock(part, cell int32) int32 {
+	number := int32(len(g.blocks))
+	if last := len(g.spare) - 1; last >= 0 {
+		number = g.spare[last]
+		g.spare = g.spare[:last]
+	} else {
+		g.blocks = append(g.blocks, block{})
 	}
-	at := &c.blocks[b]
-	at.entries = slices.Insert(at.entries, i, entry)
-	at.top = maxLanes(at.top, packed)
-	c.low = c.blocks[0].entries[0].key
+	b := &g.blocks[number]
+	b.part, b.cell = part, cell
+	return number
 }
 
 // split makes room in a full block: by halves, or by a new block if the entry
 // to come is after its end, so that sorted arrivals fill blocks.
-func (c *cell) split(b int, atEnd bool) {
-	entries := c.blocks[b].entries
-	half := len(entries) / 2
+func (g *grid) split(c *cell, b int, atEnd bool) {
+	first := &g.blocks[c.blocks[b].number]
+	number := g.newBlock(first.part, first.cell)
+	first, second := &g.blocks[c.blocks[b].number], &g.blocks[number]
+	half := len(first.entries) / 2
 	if atEnd {
-		half = len(entries) - 1
+		half = len(first.entries) - 1
 	}
-	second := slices.Clone(entries[half:])
-	c.blocks[b].entries = entries[:half]
-	c.blocks[b].top = topOf(entries[:half])
-	c.blocks = slices.Insert(c.blocks, b+1, block{topOf(second), second})
+	g.room -= cap(second.entries)
+	second.entries = append(second.entries[:0], first.entries[half:]...)
+	g.room += cap(second.entries)
+	first.entries = first.entries[:half]
+	for i := range second.entries {
+		g.at[second.entries[i].row] = number + 1
+	}
+	g.moves++
+	second.moved = g.moves
+	c.blocks[b].top = topOf(first.entries)
+	c.blocks = slices.Insert(c.blocks, b+1, blockRef{topOf(second.entries), number})
 }
 
-func (g *grid) remove(place gridPlace, b, i int) {
-	part := &g.parts[place.part]
-	c := &part.cells[place.cell]
-	at := &c.blocks[b]
-	packed := at.entries[i].packed
+// remove takes out a node, whose join number must still be known.
+func (g *grid) remove(x *Index, row Row) {
+	number := g.at[row] - 1
+	at := &g.blocks[number]
+	i := at.indexOf(row)
+	e := at.entries[i]
+	part := &g.parts[at.part]
+	c := &part.cells[at.cell]
+	b, _ := g.find(x, c, e.key, x.nodes[row].join)
+	g.at[row] = 0
 	g.n--
 	at.entries = slices.Delete(at.entries, i, i+1)
 	switch {
 	case len(at.entries) == 0:
 		c.blocks = slices.Delete(c.blocks, b, b+1)
-	case reaches(packed, at.top):
-		at.top = topOf(at.entries)
+		g.spare = append(g.spare, number)
+	case reaches(e.packed, c.blocks[b].top):
+		c.blocks[b].top = topOf(at.entries)
 	}
 	if len(c.blocks) > 0 {
-		c.low = c.blocks[0].entries[0].key
+		c.low = g.blocks[c.blocks[0].number].entries[0].key
 		return
 	}
 	c.low = noKey
 	delete(part.known, c.corner)
-	part.spare = append(part.spare, place.cell)
+	part.spare = append(part.spare, at.cell)
 }
 
-// cellOf returns the number of the cell with this corner, a new one if need be.
-func (g *gridPart) cellOf(corner uint64) int32 {
+// cellOf returns the number of the cell with this corner, a fresh one if need be.
+func (g *gridPart) cellOf(corner uint64) (number int32, fresh bool) {
 	if number, ok := g.known[corner]; ok {
-		return number
+		return number, false
 	}
-	number := int32(len(g.cells))
+	number = int32(len(g.cells))
 	if last := len(g.spare) - 1; last >= 0 {
 		number = g.spare[last]
 		g.spare = g.spare[:last]
@@ -240,7 +286,7 @@ func (g *gridPart) cellOf(corner uint64) int32 {
 		g.cells = append(g.cells, cell{corner: corner, low: noKey})
 	}
 	g.known[corner] = number
-	return number
+	return number, true
 }
 
 // maxLanes returns the greater of each lane of two packed words.

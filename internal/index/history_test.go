@@ -22,6 +22,8 @@ func runHistory(t *rapid.T) {
 	if rapid.Bool().Draw(t, "tiny") {
 		limits = tinyThresholds()
 		limits.walkNodes = rapid.SampledFrom([]int{2, 1000}).Draw(t, "walk")
+		limits.slice = rapid.SampledFrom([]int{3, 1000}).Draw(t, "slice")
+		limits.scanSlice = rapid.SampledFrom([]int{5, 1000}).Draw(t, "scanSlice")
 	}
 	h := history{world: newWorld(drawConfig(drawDice(t)), limits)}
 	for range rapid.IntRange(0, 12).Draw(t, "nodes") {

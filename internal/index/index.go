@@ -74,7 +74,9 @@ type Index struct {
 	running    map[Row][]*Class // of the instances that joined, each once
 	counters   counterTable
 
-	orders       []*ordering // most recently used first; see ordering.go
+	orders       []*ordering // see ordering.go
+	searches     uint64      // counts searches
+	grids        uint64      // counts grids that were begun
 	bookLog      changeLog   // nodes whose amounts or description changed
 	scratchTerms []labelTerm
 

@@ -252,8 +252,10 @@ func TestMemory(t *testing.T) {
 		x.Add(&specs[i], uint64(i))
 	}
 	r := placement.Request{ID: "r", Resources: placement.Resources{CPU: 1}}
-	_, ok := x.Best(&Query{Class: x.Class(&r), Resources: &r.Resources})
-	require.True(t, ok)
+	for x.Stats().Whole == 0 {
+		_, ok := x.Best(&Query{Class: x.Class(&r), Resources: &r.Resources})
+		require.True(t, ok)
+	}
 	perNode := (heap() - before) / nodes
 	t.Logf("%d bytes per node", perNode)
 	require.LessOrEqual(t, perNode, uint64(250))

@@ -149,18 +149,9 @@ func (x *Index) SetState(row Row, state NodeState) {
 // forgetNode takes a node that goes out of every grid, while its join number is
 // there to find it by.
 func (x *Index) forgetNode(row Row) {
-	x.changed(row)
 	for _, o := range x.orders {
-		if o.grid == nil {
-			continue
-		}
-		if o.abandoned() {
-			o.grid = nil
-			continue
-		}
-		x.refresh(o)
-		if !o.grid.repair(x, o) {
-			o.grid = nil
+		if g := o.grid; g != nil && int(row) < len(g.at) && g.at[row] > 0 {
+			g.remove(x, row)
 		}
 	}
 }

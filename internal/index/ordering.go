@@ -1,6 +1,7 @@
 package index
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/rads-project/constellation/placement"
@@ -15,7 +16,13 @@ import (
 // Spread's for each set of scarce dimensions that are not asked. Every search
 // can use one of them, testing its rules node by node. An ordering of its own for
 // a rule set finds its node without such tests; it gets a grid when searches
-// with these rules have wasted as much time as building the grid takes.
+// with these rules have wasted as much time as building the grid takes. Until that
+// is whole they go on with the plain one.
+//
+// All grids together take so many bytes per node. Where there is no more room, the
+// grid goes that was used least recently, if it was of no use while searches
+// without one wasted as much as it costs: rule sets that take turns keep what they
+// have, and the others use the plain order.
 type ordering struct {
 	packs   dimensionSet
 	lexical bool        // soft terms before all else, as strategy Affinity wants
@@ -24,8 +31,10 @@ type ordering struct {
 	terms   []labelTerm // soft terms that count
 	// topology by whose domains the grid is divided, nil for none.
 	topology *topology
-	grid     *grid
-	wasted   int // nodes looked at in vain
+	grid     *grid  // nil for none
+	used     uint64 // the search that used it last
+	wasted   int    // nodes looked at in vain since the search of that number
+	since    uint64
 }
 
 // dimensionSet has one bit per registered dimension.
@@ -76,10 +85,39 @@ func (x *Index) orderKey(o *ordering, row Row) int64 {
 // lexicalStep is above every difference of strategy terms.
 func (x *Index) lexicalStep() int64 { return x.bound + 1 }
 
-// ordering returns the order to search in: the query's own if that has a grid,
-// else a plain one. own is where waste is noted, nil if the plain one is as
-// good.
-func (x *Index) ordering(p *probe) (use, own *ordering) {
+// ordering returns the order to search in: the query's own if that has a whole
+// grid, else a plain one, or nil if that has none yet either. own is where waste is
+// noted, nil if the plain one is as good. It works on what is not whole, no longer
+// than the search takes that has this budget.
+func (x *Index) ordering(p *probe, budget int) (use, own *ordering) {
+	own = x.ownOrder(p)
+	whole := own != nil && own.grid != nil && own.grid.build.whole
+	if whole && x.advance(own, nil, x.thresholds.slice) {
+		return own, own
+	}
+	plain := x.remember(&ordering{packs: p.packs})
+	if plain.grid == nil {
+		x.begin(plain, nil)
+	}
+	if plain.grid == nil || !x.advance(plain, nil, min(budget, x.thresholds.scanSlice)) {
+		plain.wasted += budget
+		return nil, own
+	}
+	if own == nil || whole {
+		return plain, own
+	}
+	if own.grid == nil && own.wasted > x.gridCost(own) {
+		x.begin(own, plain.grid)
+	}
+	if own.grid != nil && x.advance(own, plain.grid, x.thresholds.slice) {
+		return own, own
+	}
+	return plain, own
+}
+
+// ownOrder returns the order of the query's rules, nil if it would not be better
+// than the plain one.
+func (x *Index) ownOrder(p *probe) *ordering {
 	terms := x.foldable(p)
 	wanted := ordering{
 		packs: p.packs, terms: terms, topology: x.divider(p),
@@ -88,16 +126,10 @@ func (x *Index) ordering(p *probe) (use, own *ordering) {
 	if p.compiled.eligible.n < len(x.byJoin)-len(x.byJoin)/8 {
 		wanted.set = p.compiled.eligible
 	}
-	if wanted.set != nil || len(terms) > 0 || wanted.topology != nil {
-		own = x.remember(&wanted)
-		if own.grid != nil || own.wasted > x.thresholds.gridCost*p.compiled.eligible.n {
-			x.upToDate(own)
-			return own, own
-		}
+	if wanted.set == nil && len(terms) == 0 && wanted.topology == nil {
+		return nil
 	}
-	plain := x.remember(&ordering{packs: p.packs})
-	x.upToDate(plain)
-	return plain, own
+	return x.remember(&wanted)
 }
 
 // divider returns the topology of the first rule on domains that is not about
@@ -134,40 +166,24 @@ func (x *Index) foldable(p *probe) []labelTerm {
 	return terms
 }
 
-// remember returns the order that equals o, and moves it to the front.
+// remember returns the order that equals o.
 func (x *Index) remember(o *ordering) *ordering {
-	for i, known := range x.orders {
+	for _, known := range x.orders {
 		if known.equal(o) {
-			copy(x.orders[1:i+1], x.orders[:i])
-			x.orders[0] = known
+			known.used = x.searches
 			return known
 		}
 	}
 	kept := *o
 	kept.terms = slices.Clone(o.terms)
+	kept.used, kept.since = x.searches, x.searches
+	x.orders = slices.DeleteFunc(x.orders, (*ordering).abandoned)
 	if len(x.orders) == x.thresholds.orders {
-		x.orders = x.orders[:x.thresholds.orders-1]
+		oldest := slices.MinFunc(x.orders, func(a, b *ordering) int { return cmp.Compare(a.used, b.used) })
+		x.orders = without(x.orders, oldest)
 	}
-	x.orders = slices.Insert(x.orders, 0, &kept)
+	x.orders = append(x.orders, &kept)
 	return &kept
-}
-
-// upToDate repairs the grid of an order or builds it. The sets of the order
-// must be up to date.
-func (x *Index) upToDate(o *ordering) {
-	if o.grid == nil || !o.grid.repair(x, o) {
-		x.build(o)
-	}
-}
-
-// refresh brings the sets of an order up to date.
-func (x *Index) refresh(o *ordering) {
-	if o.set != nil {
-		x.current(o.set)
-	}
-	for _, term := range o.terms {
-		x.current(term.set)
-	}
 }
 
 // abandoned reports whether no rule uses a set of the order any more.
@@ -176,18 +192,7 @@ func (o *ordering) abandoned() bool {
 		slices.ContainsFunc(o.terms, func(term labelTerm) bool { return term.set.users == 0 })
 }
 
-// build gives an order a new grid; the one that was used least recently goes.
-func (x *Index) build(o *ordering) {
-	o.grid = nil
-	grids := 0
-	for _, other := range x.orders {
-		if other.grid == nil {
-			continue
-		}
-		if grids++; grids == x.thresholds.grids {
-			other.grid, other.wasted = nil, 0
-		}
-	}
-	o.grid = x.newGrid(o)
-	o.wasted = 0
+// dropGrid takes the grid of an order away.
+func (x *Index) dropGrid(o *ordering) {
+	o.grid, o.wasted, o.since = nil, 0, x.searches
 }

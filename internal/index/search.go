@@ -26,6 +26,7 @@ type search struct {
 // newSearch begins a search in the scratch of the index. It is valid until the
 // next one.
 func (x *Index) newSearch(p *probe) *search {
+	x.searches++
 	s := &x.search
 	*s = search{x: x, p: p, levels: s.levels[:0], groupCounts: s.groupCounts[:0], ranks: s.ranks[:0]}
 	s.visits = s.budget()
@@ -40,7 +41,8 @@ func (x *Index) newSearch(p *probe) *search {
 //     of one level differ in R alone, so the first one that fits in the order
 //     of a grid is the best of its level, and no level needs a look whose soft
 //     score cannot make up for what the best so far is ahead.
-//   - When the walks take longer than a scan would, it scans.
+//   - When the walks take longer than a scan would, or no grid is whole yet, it
+//     scans.
 func (s *search) first() (Row, bool) {
 	x, p := s.x, s.p
 	if p.nowhere {
@@ -50,9 +52,9 @@ func (s *search) first() (Row, bool) {
 		x.stats.Lists++
 		return s.best, s.found
 	}
-	use, own := x.ordering(p)
+	use, own := x.ordering(p, s.budget())
 	s.order = use
-	done := s.spanAll() && s.walkAll()
+	done := use != nil && s.spanAll() && s.walkAll()
 	spent := s.budget() - s.visits
 	if own != nil && s.excess != nil && own.holds(s.excess) {
 		spent = s.budget() // the scan that comes now and that its own order would save

@@ -7,8 +7,9 @@ type Stats struct {
 	// Walks are decisions found by walking a grid, Lists those found by
 	// looking at a few nodes that the rules leave over.
 	Walks, Lists uint64
-	// Grids is how many grids were built.
-	Grids uint64
+	// Grids is how many grids were built, in Slices pieces of work that did not
+	// bring one up to date, and Dropped how many made room for others.
+	Grids, Slices, Dropped uint64
 	// Gradients are decisions of LeastFragmentation, found by classes of nodes, of
 	// which Measured were looked at.
 	Gradients, Measured uint64
@@ -25,6 +26,9 @@ type Stats struct {
 
 	// Nodes, Classes (of which Live have instances) and Counters in the index.
 	Nodes, Classes, Live, Counters int
+	// Whole is how many grids there are, Building how many more are being built,
+	// and GridBytes about how much memory all of them take.
+	Whole, Building, GridBytes int
 	// Unkeyed are the counters and anti-affinities that every class of their
 	// namespaces is compared with when it comes, and when a required
 	// anti-affinity comes or goes, because their selectors also choose instances
@@ -38,6 +42,16 @@ func (x *Index) Stats() Stats {
 	s.Nodes = len(x.byJoin)
 	s.Classes, s.Live = len(x.classes.known), len(x.classes.alive)
 	s.Counters = len(x.counters.known)
+	for _, o := range x.orders {
+		switch {
+		case o.grid == nil:
+		case o.grid.build.whole:
+			s.Whole++
+		default:
+			s.Building++
+		}
+	}
+	s.GridBytes = x.gridBytes()
 	s.Compared = x.counters.selectors.compared + x.counters.holders.compared
 	s.Unkeyed = x.counters.selectors.unkeyed + x.counters.holders.unkeyed
 	return s

@@ -10,9 +10,13 @@ type thresholds struct {
 	// gridCost is what it costs to put one node into a grid, in nodes that a
 	// search looks at.
 	gridCost int
-	// orders is how many orders are remembered, grids how many of them have a
-	// grid: at least two.
-	orders, grids int
+	// slice and scanSlice are how much work a decision does at most to build a
+	// grid or to bring it up to date: when another grid serves meanwhile, and
+	// when it looks at every node anyway; see grid_build.go.
+	slice, scanSlice int
+	// orders is how many orders are remembered, gridBytes how many bytes per node
+	// their grids take together.
+	orders, gridBytes int
 	// parts is how many domains a grid is divided by.
 	parts int
 	// listNodes is how many nodes a search looks at one by one rather than
@@ -40,7 +44,8 @@ type thresholds struct {
 
 func defaultThresholds() thresholds {
 	return thresholds{
-		gridNodes: 512, gridBlock: 64, gridCost: 16, orders: 32, grids: 6, parts: 64,
+		gridNodes: 512, gridBlock: 64, gridCost: 16, slice: 1 << 12, scanSlice: 1 << 16,
+		orders: 256, gridBytes: 512, parts: 64,
 		listNodes: 256, walkNodes: 1024, denseSet: 64, denseDomains: 256,
 		unusedClasses: 256, builtSets: 128, profiles: 1 << 14, changeLog: 4096,
 	}

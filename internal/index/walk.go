@@ -145,14 +145,15 @@ func (s *search) walkPart(cells []cell, limit int64) (int64, bool) {
 // a block or an entry without room costs one, and an entry with room, whose rules
 // are looked at too, about as much as four. It gives up when there are none left.
 func (s *search) walkCell(c *cell, limit int64) (Row, int64, bool) {
+	blocks := s.order.grid.blocks
 	for b := range c.blocks {
-		at := &c.blocks[b]
 		s.visits--
-		if misses(at.top, s.p.need) != 0 {
+		if misses(c.blocks[b].top, s.p.need) != 0 {
 			continue
 		}
-		for i := range at.entries {
-			e := &at.entries[i]
+		entries := blocks[c.blocks[b].number].entries
+		for i := range entries {
+			e := &entries[i]
 			if e.key > limit {
 				return 0, 0, false
 			}
