@@ -36,6 +36,9 @@ type SearchStats struct {
 	// Grids is how many grids were built, in Slices pieces of work that did not
 	// bring one up to date, and Dropped how many made room for others.
 	Grids, Slices, Dropped uint64
+	// Shut is how many blocks of nodes searches passed over since rules over single
+	// nodes keep the request from all that have room there.
+	Shut uint64
 	// Gradients are decisions of LeastFragmentation, found by classes of nodes
 	// with the same free GPUs and the same use for the typical work, of which
 	// Measured were looked at.
@@ -58,6 +61,8 @@ type SearchStats struct {
 	// Whole is how many grids there are, Building how many more are being built,
 	// and GridBytes about how much memory all of them take.
 	Whole, Building, GridBytes int
+	// Tops is for how many rule sets blocks of nodes are known that keep them out.
+	Tops int
 	// Unkeyed are the counters and anti-affinities that every class of their
 	// namespaces is compared with when it comes, and when a required
 	// anti-affinity comes or goes, because their selectors also choose instances

@@ -293,6 +293,7 @@ func (w *world) checkInvariants(t require.TestingT) {
 		require.True(t, x.present.has(Row(row)) || x.key[row] == 0)
 	}
 	w.checkGrids(t)
+	w.checkBars(t)
 	w.checkGradients(t)
 	for i, set := range x.sets.built {
 		require.False(t, slices.Contains(x.sets.built[:i], set))

@@ -18,6 +18,12 @@ type compiledRules struct {
 
 	repellers []*counter // holders that keep the class out
 	edit      uint64     // of counterTable that repellers are of
+
+	// For searches, see bar.go: tops is nil for none, barred counts nodes looked at
+	// while there are none, and rules of an overlay are thought.
+	tops    *barredTops
+	barred  int
+	thought bool
 }
 
 // domainRule is a rule on the instances in a node's domain.
@@ -138,6 +144,9 @@ func (x *Index) discard(c *Class) {
 		return
 	}
 	c.compiled = nil
+	if p.tops != nil {
+		x.dropTops(p.tops)
+	}
 	x.sets.resign(p.eligible)
 	x.sets.resign(p.unpreferred)
 	if p.described != nil {

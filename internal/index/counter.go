@@ -19,6 +19,7 @@ type counter struct {
 	topology *topology
 	domains  domainCounts
 	all      int64
+	bars     []*bar   // of single nodes, see bar.go
 	users    int      // compiled rules or joined classes that use it
 	original *counter // of a copy that an overlay made
 	dead     bool     // nobody uses it; classes forget it when they meet it
@@ -133,6 +134,9 @@ func (x *Index) count(k *counter, row Row, delta int32) {
 	k.all += int64(delta)
 	if domain := k.topology.of(row); domain != noDomain {
 		k.domains.add(domain, delta, x.size(k.topology), x.thresholds.denseDomains)
+		if len(k.bars) > 0 {
+			x.putBars(k, Row(domain))
+		}
 	}
 }
 

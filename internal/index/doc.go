@@ -63,6 +63,12 @@
 //     about 30 µs, while decisions go on with the plain order. The grid of a
 //     plain order is built in slices that take as long as the scan of the decisions
 //     that have none yet. So does a grid that was not used for long catch up.
+//   - Bars (bar.go). Anti-affinity by host, at most k per node and strategy Spread
+//     keep a request from just the nodes where its search begins, since its
+//     replicas run there. Rules that have cost as many looks as there are blocks
+//     get one bit per node that says so, kept up by what joins and leaves, and
+//     per block the greatest of each lane of the nodes that it leaves: a search
+//     passes over the blocks of replicas as if they were full.
 //   - Overlays (overlay.go, without.go). What if instances were there, or were
 //     not: a query thinks instances of its class on nodes, and FitsWithout leaves
 //     some of a node out of account. Both only read.

@@ -29,7 +29,7 @@ type grid struct {
 
 	n     int    // entries
 	room  int    // entries for which blocks have memory
-	moves uint64 // counts entries that came into a block
+	moves uint64 // counts blocks that were made or split
 }
 
 // gridPart is the cells of one domain, or all of them.
@@ -51,8 +51,8 @@ type blockRef struct {
 	number int32
 }
 
-// block is some entries of a cell, one after the other. moved is the value that
-// grid.moves had when an entry came last.
+// block is some entries of a cell, one after the other. moved is the value of
+// grid.moves when it was made, or made by a split.
 type block struct {
 	entries    []gridEntry
 	part, cell int32
@@ -192,8 +192,6 @@ func (g *grid) insert(x *Index, row Row, part int32, key int64) {
 	c.low = g.blocks[c.blocks[0].number].entries[0].key
 	g.at[row] = ref.number + 1
 	g.n++
-	g.moves++
-	at.moved = g.moves
 }
 
 // place returns where an entry that comes has its place in a cell, in a block with
@@ -217,7 +215,8 @@ func (g *grid) newBlock(part, cell int32) int32 {
 		g.blocks = append(g.blocks, block{})
 	}
 	b := &g.blocks[number]
-	b.part, b.cell = part, cell
+	g.moves++
+	b.part, b.cell, b.moved = part, cell, g.moves
 	return number
 }
 
@@ -238,8 +237,6 @@ func (g *grid) split(c *cell, b int, atEnd bool) {
 	for i := range second.entries {
 		g.at[second.entries[i].row] = number + 1
 	}
-	g.moves++
-	second.moved = g.moves
 	c.blocks[b].top = topOf(first.entries)
 	c.blocks = slices.Insert(c.blocks, b+1, blockRef{topOf(second.entries), number})
 }

@@ -119,7 +119,7 @@ func TestNoDecisionBuildsAGrid(t *testing.T) {
 	limits := s.x.thresholds
 	plain := s.x.Stats()
 	require.Equal(t, 1, plain.Whole)
-	require.GreaterOrEqual(t, int(plain.Slices), nodes*limits.gridCost/(nodes/8+limits.walkNodes))
+	require.GreaterOrEqual(t, int(plain.Slices), nodes*limits.gridCost/limits.slice)
 	i := 0
 	for ; s.x.Stats().Whole < sets+1; i++ {
 		s.turn(i, sets)

@@ -77,7 +77,8 @@ type Index struct {
 	orders       []*ordering // see ordering.go
 	searches     uint64      // counts searches
 	grids        uint64      // counts grids that were begun
-	bookLog      changeLog   // nodes whose amounts or description changed
+	tops         []*barredTops
+	bookLog      changeLog // nodes whose amounts or description changed
 	scratchTerms []labelTerm
 
 	fragmentation fragmentation

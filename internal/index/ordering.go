@@ -99,7 +99,7 @@ func (x *Index) ordering(p *probe, budget int) (use, own *ordering) {
 	if plain.grid == nil {
 		x.begin(plain, nil)
 	}
-	if plain.grid == nil || !x.advance(plain, nil, min(budget, x.thresholds.scanSlice)) {
+	if plain.grid == nil || !x.advance(plain, nil, min(max(budget, x.thresholds.slice), x.thresholds.scanSlice)) {
 		plain.wasted += budget
 		return nil, own
 	}

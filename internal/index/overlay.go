@@ -28,6 +28,7 @@ func (x *Index) rulesOf(q *Query) *compiledRules {
 	if !o.serves(x, q) {
 		o = &overlay{x: x, class: q.Class, version: x.version, rules: *rules, copies: make(map[string]*counter)}
 		o.rules.hard, o.rules.soft = o.domainRules(rules.hard), o.domainRules(rules.soft)
+		o.rules.tops, o.rules.thought = nil, true
 		o.rules.repellers = o.repellers(rules.repellers)
 		if rules.group != nil {
 			o.rules.group = o.counter(rules.group)
@@ -89,7 +90,7 @@ func (o *overlay) counter(k *counter) *counter {
 	}
 	copied := *k
 	copied.original = k
-	copied.domains = k.domains.clone()
+	copied.domains, copied.bars = k.domains.clone(), nil
 	o.copies[k.rules] = &copied
 	return &copied
 }

@@ -17,6 +17,12 @@ type search struct {
 	soft   bool  // there are terms that are not folded
 	apart  bool  // all of these are about the domains that divide the grid
 
+	// What keeps the query from single nodes: under lists all, bars those that count
+	// for the nodes at hand, tops is nil for none; see bar.go.
+	under, bars []barring
+	tops        *barredTops
+	barred      int // nodes looked at that a bar holds
+
 	levels      []int64   // soft scores to walk, greatest first
 	excess      *softTest // with which they became too many to walk
 	groupCounts []int32   // instances of the group that nodes have, fewest first
@@ -28,7 +34,7 @@ type search struct {
 func (x *Index) newSearch(p *probe) *search {
 	x.searches++
 	s := &x.search
-	*s = search{x: x, p: p, levels: s.levels[:0], groupCounts: s.groupCounts[:0], ranks: s.ranks[:0]}
+	*s = search{x: x, p: p, levels: s.levels[:0], groupCounts: s.groupCounts[:0], ranks: s.ranks[:0], under: s.under[:0]}
 	s.visits = s.budget()
 	return s
 }
@@ -54,7 +60,12 @@ func (s *search) first() (Row, bool) {
 	}
 	use, own := x.ordering(p, s.budget())
 	s.order = use
-	done := use != nil && s.spanAll() && s.walkAll()
+	done := false
+	if use != nil {
+		s.useBars()
+		done = s.spanAll() && s.walkAll()
+		s.noteBarred()
+	}
 	spent := s.budget() - s.visits
 	if own != nil && s.excess != nil && own.holds(s.excess) {
 		spent = s.budget() // the scan that comes now and that its own order would save

@@ -19,7 +19,9 @@ func (s *search) walkAll() bool {
 	}
 	for ranked := false; ; ranked = true {
 		for _, count := range s.groupCounts {
-			s.group = count
+			if s.group = count; count != s.under[len(s.under)-1].most {
+				s.leaveFewest()
+			}
 			if !s.walkLevels() {
 				return false
 			}
@@ -145,13 +147,13 @@ func (s *search) walkPart(cells []cell, limit int64) (int64, bool) {
 // a block or an entry without room costs one, and an entry with room, whose rules
 // are looked at too, about as much as four. It gives up when there are none left.
 func (s *search) walkCell(c *cell, limit int64) (Row, int64, bool) {
-	blocks := s.order.grid.blocks
 	for b := range c.blocks {
+		number := c.blocks[b].number
 		s.visits--
-		if misses(c.blocks[b].top, s.p.need) != 0 {
+		if misses(c.blocks[b].top, s.p.need) != 0 || s.tops != nil && !s.passes(number) {
 			continue
 		}
-		entries := blocks[c.blocks[b].number].entries
+		barred, entries := s.barred, s.order.grid.blocks[number].entries
 		for i := range entries {
 			e := &entries[i]
 			if e.key > limit {
@@ -159,6 +161,11 @@ func (s *search) walkCell(c *cell, limit int64) (Row, int64, bool) {
 			}
 			if misses(e.packed, s.p.need) != 0 || !s.p.eligible.has(e.row) || s.x.full.has(e.row) {
 				s.visits--
+				continue
+			}
+			if len(s.bars) > 0 && s.isBarred(e.row) {
+				s.barred++
+				s.visits -= s.barCost()
 				continue
 			}
 			s.visits -= 4
@@ -170,6 +177,9 @@ func (s *search) walkCell(c *cell, limit int64) (Row, int64, bool) {
 				continue
 			}
 			return e.row, e.key, true
+		}
+		if s.tops != nil && s.barred > barred {
+			s.learn(number)
 		}
 	}
 	return 0, 0, false
