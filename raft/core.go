@@ -319,16 +319,19 @@ func (c *Core) follow() {
 
 // resetElection draws the instant at which this node gives its leader up unless
 // it hears from it: a timeout from now, but not before its promise is over. A
-// voter campaigns then, or shows its configuration if it does not stand (rule 17),
-// and does so again for as long as there is no leader; a member that does not vote
+// member campaigns then, or shows its configuration if it does not stand (rule 17),
+// and does so again for as long as there is no leader; a store that is not named
 // waits for the next leader (rule 6). The window moves back by its own length per
 // step of priority (rule 10).
 func (c *Core) resetElection() {
 	priority := 0
 	switch {
-	case c.isVoter():
+	case c.faults.followForever && !c.isElectable():
+		c.electionAt = Never
+		return
+	case c.self >= 0:
 		priority = c.hard.Configuration.Members[c.self].Priority
-	case !c.following || c.faults.followForever:
+	case !c.following:
 		c.electionAt = Never
 		return
 	}

@@ -47,14 +47,14 @@ func (c *Core) stays(old int, next Member) bool {
 // sent that names it. Rule 17: no campaign goes on under it, because it comes
 // with a heartbeat or a refusal, which end them, or from this node as the leader.
 func (c *Core) install(next Configuration) {
-	wasVoter := c.isVoter()
+	wasNamed := c.self >= 0
 	c.configure(next)
 	c.dirty = true
 	switch {
 	case c.role == Leader:
 		c.reign.installed = c.sequence + 1
 		c.peers[c.self].confirmed = true // Durable before anybody can answer.
-	case wasVoter != c.isVoter():
+	case wasNamed != (c.self >= 0):
 		c.resetElection()
 	}
 }

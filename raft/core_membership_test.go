@@ -48,7 +48,7 @@ func TestWhoCampaigns(t *testing.T) {
 				s.install(next)
 			}
 			s.resetElection()
-			require.Equal(t, tt.err == nil, s.electionAt != Never)
+			require.Equal(t, s.self >= 0, s.electionAt != Never)
 			_, err := s.Campaign(s.now)
 			require.ErrorIs(t, err, tt.err)
 			require.Equal(t, tt.err == nil, s.Role() != Follower)
@@ -356,18 +356,18 @@ func (s *solo) heartbeatWith(next Configuration) Message {
 }
 
 // A member campaigns from when it learns that it is a voter, and no longer.
-func TestElectionTimeoutFollowsTheVote(t *testing.T) {
+func TestCampaignFollowsTheVote(t *testing.T) {
 	s := newSoloOf(t, testConfig("A", Member{ID: "A"}, Member{ID: "B", Voter: true}))
 	next := s.hard.Configuration.Clone()
 	next.Version, next.Members[0].Voter = 2, true
 	require.True(t, s.asked(s.heartbeatWith(next)))
-	require.NotEqual(t, Never, s.electionAt)
+	require.True(t, s.standsAt(s.electionAt))
 	next = next.Clone()
 	next.Version, next.Members[0].Voter = 3, false
 	require.True(t, s.asked(s.heartbeatWith(next)))
 	s.now = s.electionAt
 	s.wait(0)
-	require.Equal(t, Never, s.electionAt)
+	require.Equal(t, Follower, s.Role())
 	require.Zero(t, s.Counters().PreCampaigns)
 
 	next = next.Clone()

@@ -194,7 +194,7 @@ func TestJoinedStoreDoesNotVoteForItsPredecessors(t *testing.T) {
 
 // Rule 19: a member that was away while the leader's disk was replaced would
 // refuse it as wiped, and asks for the newer bindings instead. One that does not
-// vote has no other way to learn of them.
+// vote would learn of them only once it shows the bindings that it has (rule 17).
 func TestMemberThatWasAwayFollowsReplacedLeader(t *testing.T) {
 	follows := func(off bool) bool {
 		c := newCluster(t, 3)
@@ -214,7 +214,7 @@ func TestMemberThatWasAwayFollowsReplacedLeader(t *testing.T) {
 		c.runUntil(time.Second, c.server("B").reigns)
 		c.run(300 * ms)
 		away.start()
-		away.core.faults.keepOldBindings = off
+		away.core.faults.keepOldBindings, away.core.faults.hideConfiguration = off, off
 		c.run(3 * time.Second)
 		return away.core.Leader() == "B"
 	}

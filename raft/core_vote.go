@@ -84,11 +84,11 @@ func (c *Core) preCampaign() {
 }
 
 // showConfiguration asks for pre-votes that this node makes no use of. Rule 17: a
-// voter that does not stand may be the only one alive that knows the newest
+// member that does not stand may be the only one alive that knows the newest
 // configuration, and who may lead may not even know that it is a voter.
 func (c *Core) showConfiguration() {
 	stands := c.isElectable() && !c.abstains
-	if !c.isVoter() || stands || c.hard.Term+1 >= termLimit || c.faults.hideConfiguration {
+	if c.self < 0 || stands || c.hard.Term+1 >= termLimit || c.faults.hideConfiguration {
 		return
 	}
 	c.sequence++

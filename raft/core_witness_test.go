@@ -199,6 +199,30 @@ func TestPromotedMemberLearnsOfIt(t *testing.T) {
 	require.Empty(t, led(true), "this test can fail")
 }
 
+// Rule 17: A has made the voter D a listener, shown that to D alone, and dies. B and
+// C count D, which does not vote for them, and win without it once it has shown
+// them that it is no voter.
+func TestDemotedMemberShowsThatItIs(t *testing.T) {
+	led := func(off bool) string {
+		c := newClusterOf(t, 1, voters(4)...)
+		c.electThat("A")
+		c.run(300 * ms)
+		d := c.server("D")
+		d.core.faults.hideConfiguration = off
+		c.cut("AD", "BC", false)
+		c.changeMember(func(l *Core) change { return func(now tick) (Effects, error) { return l.Demote(now, "D") } })
+		require.False(t, d.core.isVoter())
+		require.True(t, c.server("B").core.hard.Configuration.Members[3].Voter)
+		c.server("A").crash()
+		c.heal()
+		c.run(20 * 300 * ms)
+		return c.ledBy()
+	}
+	require.Contains(t, "BC", led(false))
+	require.NotEmpty(t, led(false))
+	require.Empty(t, led(true), "this test can fail")
+}
+
 // What a pre-vote shows is taken in by who is free, in whatever role but a
 // leader's, and with it the term in which it was made, which may be ahead of the
 // receiver's.

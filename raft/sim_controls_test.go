@@ -25,6 +25,7 @@ func Controls() []Control {
 		{"rule 18: quorum before a change", func(c *Core) { c.faults.reconfigUnconfirmed = true }},
 		{"rule 19: hear unknown candidates", func(c *Core) { c.faults.dropUnknownCandidates = true }},
 		{"rule 19: ask for newer bindings", func(c *Core) { c.faults.keepOldBindings = true }},
+		{"rule 17: who does not stand shows its configuration", func(c *Core) { c.faults.hideConfiguration = true }},
 		{"rule 8: answers count for who has asked", func(c *Core) { c.faults.countStrayAnswers = true }},
 		{"rule 15: bind the store that answers", func(c *Core) { c.faults.bindLateStores = true }},
 		{"rule 16: no vote before the own store is named", func(c *Core) { c.faults.voteUnnamed = true }},

@@ -188,6 +188,7 @@ func TestSimulationNegativeControls(t *testing.T) {
 		{"rule 18: quorum before a change", "reforms", []string{"O1", "O6", "O7"}},
 		{"rule 19: hear unknown candidates", "membership", []string{"O9"}},
 		{"rule 19: ask for newer bindings", "replacements", []string{"O9"}},
+		{"rule 17: who does not stand shows its configuration", "witnesses", []string{"O9"}},
 		{"rule 8: answers count for who has asked", "replacements", []string{"O1", "O3"}},
 		{"rule 15: bind the store that answers", "replacements", []string{"O9"}},
 		{"rule 16: no vote before the own store is named", "replacements", []string{"O3"}},
