@@ -55,13 +55,13 @@ func placementCosts() []costedCall {
 		}},
 		{name: "Release", do: release, undo: place},
 		{name: "Resize", do: resize(200), undo: resize(100)},
-		{name: "Explain", grows: []string{"nodes"}, do: func(ctx context.Context, s *Scheduler) error {
+		{name: "Explain", grows: []string{"nodes", "dimensions"}, do: func(ctx context.Context, s *Scheduler) error {
 			req := growthRequest("x")
 			req.Resources.CPU = math.MaxInt64
 			_, err := s.Explain(ctx, req)
 			return err
 		}},
-		{name: "ExplainNode", do: func(ctx context.Context, s *Scheduler) error {
+		{name: "ExplainNode", grows: []string{"dimensions"}, do: func(ctx context.Context, s *Scheduler) error {
 			_, err := s.ExplainNode(ctx, growthRequest("x"), "quiet")
 			return err
 		}},
@@ -158,7 +158,7 @@ func reservationCosts() []costedCall {
 func readingCosts() []costedCall {
 	return []costedCall{
 		{name: "Node", do: func(ctx context.Context, s *Scheduler) error { _, err := s.Node(ctx, "quiet"); return err }},
-		{name: "Nodes", grows: []string{"nodes"}, do: func(ctx context.Context, s *Scheduler) error { _, err := s.Nodes(ctx); return err }},
+		{name: "Nodes", grows: []string{"nodes", "dimensions"}, do: func(ctx context.Context, s *Scheduler) error { _, err := s.Nodes(ctx); return err }},
 		{name: "Allocation", do: func(ctx context.Context, s *Scheduler) error { _, err := s.Allocation(ctx, "base"); return err }},
 		{name: "Allocations", grows: allInstances(), do: func(ctx context.Context, s *Scheduler) error { _, err := s.Allocations(ctx); return err }},
 		{name: "Quota", do: func(ctx context.Context, s *Scheduler) error { _, err := s.Quota(ctx, "base"); return err }},
@@ -183,7 +183,7 @@ func readingCosts() []costedCall {
 		{name: "Sweep", do: func(ctx context.Context, s *Scheduler) error { _, err := s.Sweep(ctx); return err }},
 		{name: "Wait", do: func(ctx context.Context, s *Scheduler) error { return s.Wait(ctx, 0) }},
 		{name: "Stats", do: func(_ context.Context, s *Scheduler) error { _ = s.Stats(); return nil }},
-		{name: "Scale", do: func(_ context.Context, s *Scheduler) error { _ = s.Scale(); return nil }},
+		{name: "Scale", grows: []string{"dimensions"}, do: func(_ context.Context, s *Scheduler) error { _ = s.Scale(); return nil }},
 		{name: "NextDeadline", do: func(_ context.Context, s *Scheduler) error { _, _ = s.NextDeadline(); return nil }},
 		{name: "Watch", do: func(ctx context.Context, s *Scheduler) error {
 			ended, end := context.WithCancel(ctx)
@@ -198,16 +198,16 @@ func readingCosts() []costedCall {
 
 // TestCallsGrowOnlyWithWhatTheirCommentsName makes every call on a small and on a
 // large cluster, and counts the records that it reads, the classes that the index
-// looks at and the words that it allocates. What a comment does not name must not
+// looks at and the words that it allocates, beside watchers that wait as well. What a comment does not name must not
 // matter, and what it names as read as a whole must.
 func TestCallsGrowOnlyWithWhatTheirCommentsName(t *testing.T) {
 	const small, large = 40, 640
-	for _, thing := range allThings() {
+	for _, thing := range append(allThings(), "watchers", "dimensions") {
 		few, many := costedCluster(t, thing, small), costedCluster(t, thing, large)
 		for _, call := range costedCalls() {
 			before, after := work(t, few, call), work(t, many, call)
 			if slices.Contains(call.grows, thing) {
-				if len(call.grows) > 1 {
+				if slices.Contains(call.grows, "instances") {
 					require.Greater(t, after, before+large-small, "%s reads all %s", call.name, thing)
 				}
 				continue
@@ -227,10 +227,27 @@ func costedCluster(t *testing.T, thing string, size int) *Scheduler {
 	spec.Node = "base"
 	reserve(t, s, spec)
 	createQuota(t, s, cpuQuota("base", 1000))
+	if thing == "dimensions" {
+		addDimensions(t, s, size/20) // there cannot be as many
+		return s
+	}
 	for i := range size {
 		require.NoError(t, growing()[thing](ctx, s, i))
 	}
 	return s
+}
+
+// addDimensions brings up dimensions, each on a node of its own, and as many nodes
+// however few they are.
+func addDimensions(t *testing.T, s *Scheduler, dimensions int) {
+	t.Helper()
+	for i := range placement.MaxDimensions - 5 {
+		thing := "nodes"
+		if i < dimensions {
+			thing = "dimensions"
+		}
+		require.NoError(t, growing()[thing](t.Context(), s, i))
+	}
 }
 
 // work returns the least that a call does in some runs: now and then a table grows,

@@ -142,11 +142,11 @@ type SoftTerm struct {
 // reserved capacity is not removed for this.) A different request under the ID
 // of a placed one is explained like any other.
 //
-// It looks at every rule on every node, 64 nodes at a time. It takes time in
-// proportion to the rules of the request times the nodes over 64, and to the
-// nodes with too little of some amount; of a request with a Duration or Yield also to
-// those on which something is reserved. The search for whom to preempt looks at
-// 4096 instances at most.
+// It looks at every rule and dimension on every node, 64 nodes at a time. It takes
+// time in proportion to the rules of the request and the dimensions, times the
+// nodes over 64, and to the nodes with too little of some amount; of a request with
+// a Duration or Yield also to those on which something is reserved. The search for
+// whom to preempt looks at 4096 instances at most.
 func (s *view) Explain(ctx context.Context, req placement.Request) (Explanation, error) {
 	var e Explanation
 	err := s.explain(ctx, &req, func(st *state, q *index.Query) error {
@@ -167,8 +167,8 @@ func (s *view) Explain(ctx context.Context, req placement.Request) (Explanation,
 
 // ExplainNode says which rules one node fails for the request, all of them, or
 // how it scores, as Explain does. An unknown node is ErrNotFound. It takes time
-// in proportion to the rules of the request, and to the domains in which these
-// count something.
+// in proportion to the rules of the request and the dimensions, and to the domains
+// in which these count something.
 func (s *view) ExplainNode(ctx context.Context, req placement.Request, nodeID string) (NodeVerdict, error) {
 	var v NodeVerdict
 	err := s.explain(ctx, &req, func(st *state, q *index.Query) error {

@@ -210,8 +210,8 @@ func (s *view) Node(ctx context.Context, nodeID string) (info NodeInfo, err erro
 }
 
 // Nodes returns all nodes by ID, as of one instant. Decisions go on meanwhile.
-// It takes time and memory in proportion to the nodes, O(n log n) to sort them,
-// however many instances there are.
+// It takes time and memory in proportion to the nodes and what dimensions they
+// have, O(n log n) to sort them, however many instances there are.
 func (s *view) Nodes(ctx context.Context) ([]NodeInfo, error) {
 	c, err := s.captured(ctx, parts{infos: true})
 	if err != nil {

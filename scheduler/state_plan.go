@@ -177,15 +177,7 @@ func (st *state) findClaim(now time.Time, id string, req *placement.Request) (ca
 		return candidate{existing: existing}, nil
 	}
 	changes, err := st.plan.Claim(&planNodes{st: st}, id, *req, func(node string) bool {
-		for _, f := range st.index.Diagnose(&q, st.nodes[node].row).Failures {
-			switch f.Reason.Kind {
-			case placement.ReasonInstances, placement.ReasonResource, placement.ReasonHold:
-				// The plan has its own count of these.
-			default:
-				return false
-			}
-		}
-		return true
+		return st.index.MeetsPorts(&q, st.nodes[node].row) // The plan has its own count of amounts.
 	})
 	if err != nil {
 		return candidate{asks: changes}, err
@@ -199,7 +191,7 @@ func (st *state) findClaim(now time.Time, id string, req *placement.Request) (ca
 		return candidate{asks: moves}, nil
 	}
 	n := st.nodes[r.Slots[claim.Slot].Node]
-	terms := st.index.Diagnose(&q, n.row).Terms
+	terms, _ := st.index.Evaluate(&q, n.row, nil)
 	return candidate{
 		Choice: index.Choice{Row: n.row, Terms: terms},
 		class:  q.Class, devices: packed(claim.Claim.Devices), ports: st.index.DynamicPorts(&q, n.row),

@@ -11,7 +11,7 @@ import "github.com/rads-project/constellation/placement"
 //	fitsExactly                                  x           x
 //	holdsAmounts                                 x
 //	admits                                                   x
-//	meets                x                                   x
+//	meets, MeetsPorts    x                                   x
 //	Evaluate             x       x            other holds    x
 //	FitsWithout          x       x            other use      x
 //
@@ -66,6 +66,10 @@ func (x *Index) admits(p *probe, row Row) bool {
 
 // Fits reports whether the query fits on the node.
 func (x *Index) Fits(q *Query, row Row) bool { return x.fits(x.prepareFilters(q), row) }
+
+// MeetsPorts reports whether a node passes all rules of the query but those on amounts
+// and on the number of instances.
+func (x *Index) MeetsPorts(q *Query, row Row) bool { return x.meets(x.prepareFilters(q), row) }
 
 // Evaluate reports whether the query fits on the node and how it scores there,
 // with other held amounts in place of the node's own; nil means its own.
