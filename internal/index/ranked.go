@@ -3,6 +3,7 @@ package index
 import (
 	"container/heap"
 	"iter"
+	"slices"
 
 	"github.com/rads-project/constellation/placement"
 )
@@ -55,6 +56,35 @@ func (x *Index) Overheld(row Row) bool {
 		}
 	}
 	return n.hold.instances > 0 && n.spec.MaxInstances > 0 && n.instances > n.spec.MaxInstances-n.hold.instances
+}
+
+// Top returns the first k nodes in the order of the query's strategy; for
+// Random in join order among those of the greatest soft score. It looks at
+// every node, and keeps no more than a few times k.
+func (x *Index) Top(q *Query, k int) []Choice {
+	p := x.prepare(q)
+	k = max(k, 0)
+	var all []ranked
+	keep := func() {
+		slices.SortFunc(all, func(a, b ranked) int {
+			if x.before(a.row, a.rank, b.row, b.rank) {
+				return -1
+			}
+			return 1
+		})
+		all = all[:min(k, len(all))]
+	}
+	for row := range x.candidates(p).each {
+		if all = append(all, ranked{row, x.rankOf(p, row)}); len(all) >= 4*k+64 {
+			keep()
+		}
+	}
+	keep()
+	choices := make([]Choice, len(all))
+	for i, r := range all {
+		choices[i] = Choice{Row: r.row, Terms: x.terms(p, r.row)}
+	}
+	return choices
 }
 
 // prepareRules makes the query ready without its amounts and ports.

@@ -1,5 +1,40 @@
 package index
 
+import "github.com/rads-project/constellation/placement"
+
+// Best returns the first node in the order of the query's strategy among those
+// that fit: the one that looking at every node finds.
+func (x *Index) Best(q *Query) (Choice, bool) {
+	p := x.prepare(q)
+	row, ok := x.bestRow(p)
+	if !ok {
+		return Choice{}, false
+	}
+	return Choice{Row: row, Terms: x.terms(p, row)}, true
+}
+
+func (x *Index) bestRow(p *probe) (Row, bool) {
+	switch {
+	case p.strategy == placement.Random:
+		return x.draw(p)
+	case x.cfg.Engine == Auto && p.strategy == placement.LeastFragmentation:
+		return x.searchGradients(p)
+	case x.cfg.Engine == Auto && len(x.byJoin) >= x.thresholds.gridNodes:
+		return x.newSearch(p).first()
+	case p.packing():
+		x.stats.Scans++
+		return x.scanPacked(p)
+	default:
+		x.stats.Scans++
+		return x.scan(p)
+	}
+}
+
+// packing reports whether the order of the query is by key alone.
+func (p *probe) packing() bool {
+	return len(p.soft) == 0 && (p.strategy == placement.BinPack || p.strategy == placement.Affinity)
+}
+
 // search is one search for the first node in the order of a query's strategy. Its
 // lists are kept for the next one, so that searching allocates nothing.
 type search struct {
