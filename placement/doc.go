@@ -51,7 +51,8 @@
 //	licence=3                      custom, whole numbers
 //
 // [ParseResources] and [ParseQuantity] read these forms exactly, and what
-// [Resources.String] writes reads back to the same value.
+// [Resources.String] writes reads back to the same value. JSON has numbers in base
+// units and takes the text of an amount beside them: {"cpu":4000,"memory":"8GiB"}.
 //
 // The allocatable amount of a node is Capacity minus Reserved, times the [Ratio] in
 // Overcommit if there is one. GPUs are devices: a node has a Count of one Model, visible

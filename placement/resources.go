@@ -357,22 +357,45 @@ func (r Resources) MarshalJSON() ([]byte, error) {
 	return append(out, '}'), nil
 }
 
-// UnmarshalJSON decodes what MarshalJSON encodes and validates it. null
-// changes nothing.
+// UnmarshalJSON decodes what MarshalJSON encodes and validates it. An amount may
+// also be a text that ParseQuantity reads: {"cpu":"1.5","memory":"8GiB"}. All
+// mistakes are reported at once. null changes nothing.
 func (r *Resources) UnmarshalJSON(data []byte) error {
-	var amounts map[ResourceName]int64
+	var amounts map[ResourceName]json.RawMessage
 	if err := json.Unmarshal(data, &amounts); err != nil || amounts == nil {
 		return err
 	}
-	var decoded Resources
-	for name, amount := range amounts {
+	var (
+		decoded Resources
+		found   mistakes
+	)
+	for _, name := range slices.SortedFunc(maps.Keys(amounts), CompareNames) {
+		amount, err := decodeQuantity(name, amounts[name])
+		found.addPart(err)
 		decoded.set(name, amount)
 	}
-	if err := decoded.Validate(); err != nil {
-		return err
+	found.addPart(decoded.Validate())
+	if found.any() {
+		return found.join()
 	}
 	*r = decoded.dropZeros()
 	return nil
+}
+
+// decodeQuantity reads an amount in base units, or as text.
+func decodeQuantity(name ResourceName, data []byte) (int64, error) {
+	if data[0] == '"' {
+		var text string
+		if err := json.Unmarshal(data, &text); err != nil {
+			return 0, err
+		}
+		return ParseQuantity(name, text)
+	}
+	var amount int64
+	if err := json.Unmarshal(data, &amount); err != nil {
+		return 0, invalid(string(name), string(data), "want an integer, or text with a unit")
+	}
+	return amount, nil
 }
 
 // CompareNames orders dimensions as Resources.All yields them.

@@ -190,9 +190,11 @@ func TestResourcesJSON(t *testing.T) {
 		{name: "instances", text: `{"instances":0}`, fields: []string{"custom"}},
 		{name: "capitals", text: `{"CPU":4000}`, fields: []string{"custom"}},
 		{name: "malformed name with a zero", text: `{"a b":0}`, fields: []string{"custom"}},
-		{name: "fraction", text: `{"cpu":1.5}`, bad: true},
-		{name: "too large", text: `{"cpu":9223372036854775808}`, bad: true},
-		{name: "text", text: `{"cpu":"4"}`, bad: true},
+		{name: "fraction", text: `{"cpu":1.5}`, fields: []string{"cpu"}},
+		{name: "too large", text: `{"cpu":9223372036854775808}`, fields: []string{"cpu"}},
+		{name: "unknown units", text: `{"cpu":"4GiB","memory":"8Gi","x":"1m","disk":"-1"}`, fields: []string{"cpu", "memory", "disk", "x"}},
+		{name: "neither number nor text", text: `{"cpu":true,"x":[1],"gpu":{}}`, fields: []string{"cpu", "gpu", "x"}},
+		{name: "text under a reserved name", text: `{"instances":"1"}`, fields: []string{"custom"}},
 		{name: "list", text: `[]`, bad: true},
 	}
 	for _, tt := range tests {
@@ -214,6 +216,15 @@ func TestResourcesJSON(t *testing.T) {
 			require.Equal(t, tt.text, string(encoded))
 		})
 	}
+	t.Run("text beside numbers", func(t *testing.T) {
+		var got r
+		text := `{"cpu":"1.5","memory":"8GiB","disk":3,"network":"10Gbps","gpu":"250m","licence":"6","tape":7}`
+		require.NoError(t, json.Unmarshal([]byte(text), &got))
+		require.Equal(t, r{
+			CPU: 1500, Memory: 8 * placement.GiB, Disk: 3, Network: 10 * placement.Gbps, GPU: 250,
+			Custom: map[string]int64{"licence": 6, "tape": 7},
+		}, got)
+	})
 	t.Run("null changes nothing", func(t *testing.T) {
 		got := r{Disk: 99}
 		require.NoError(t, json.Unmarshal([]byte("null"), &got))
@@ -284,6 +295,16 @@ func TestResourcesStable(t *testing.T) {
 		var decoded placement.Resources
 		require.NoError(t, json.Unmarshal(encoded, &decoded))
 		require.True(t, decoded.Equal(r))
+
+		texts := map[placement.ResourceName]string{}
+		for name, amount := range r.All() {
+			texts[name] = placement.FormatQuantity(name, amount)
+		}
+		encoded, err = json.Marshal(texts)
+		require.NoError(t, err)
+		decoded = placement.Resources{}
+		require.NoError(t, json.Unmarshal(encoded, &decoded))
+		require.True(t, decoded.Equal(r), "%s", encoded)
 	})
 }
 
