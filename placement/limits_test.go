@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -184,6 +185,89 @@ func TestEveryTextIsBounded(t *testing.T) {
 		require.ErrorContains(t, node.Validate(), "(1025 bytes)", path)
 	})
 	require.Greater(t, tried, 25)
+}
+
+// swell calls try for every list, map and constraint inside v with many elements in
+// it, each as long as it may well be and different from the others.
+func swell(v reflect.Value, path string, try func(path string)) {
+	const many = 2000
+	if v.Type() == reflect.TypeFor[placement.Constraint]() {
+		var values []string
+		for i := range many {
+			values = append(values, fmt.Sprintf("%0100d", i))
+		}
+		v.Set(reflect.ValueOf(placement.In("k", values...)))
+		try(path)
+		v.SetZero()
+		return
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			swell(v.Field(i), path+"."+v.Type().Field(i).Name, try)
+		}
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), many, many))
+		for i := range many {
+			fill(v.Index(i), i)
+		}
+		try(path)
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		swell(v.Index(0), path+"[0]", try)
+		v.SetZero()
+	case reflect.Map:
+		v.Set(reflect.MakeMap(v.Type()))
+		for i := range many {
+			key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+			fill(key, i)
+			fill(value, i)
+			v.SetMapIndex(key, value)
+		}
+		try(path)
+		v.SetZero()
+	default:
+	}
+}
+
+// fill writes something into v that differs for every i and may be valid.
+func fill(v reflect.Value, i int) {
+	switch {
+	case v.Type() == reflect.TypeFor[placement.Constraint]():
+		v.Set(reflect.ValueOf(placement.Equal("k", fmt.Sprintf("%0100d", i))))
+	case v.Type() == reflect.TypeFor[placement.Effect]():
+		v.SetString(string(placement.NoSchedule))
+	case v.Kind() == reflect.String:
+		v.SetString(fmt.Sprintf("%050d", i))
+	case v.Kind() == reflect.Struct:
+		for j := range v.NumField() {
+			fill(v.Field(j), i)
+		}
+	case v.CanInt():
+		v.SetInt(int64(i%100) + 1)
+	case v.CanUint() && v.Type() == reflect.TypeFor[uint16]():
+		v.SetUint(uint64(i) + 1)
+	default:
+	}
+}
+
+// TestEveryListIsBounded finds by reflection what may grow without bound: a list, a
+// map or a constraint of which neither the number nor the length as JSON is looked at.
+func TestEveryListIsBounded(t *testing.T) {
+	bounds := regexp.MustCompile(`longer than 65536 bytes as JSON|more than \d+ (rules|ports|conditions|soft rules|custom dimensions|taints)|want at most 1024`)
+	tried := 0
+	var (
+		request placement.Request
+		node    placement.Node
+	)
+	swell(reflect.ValueOf(&request).Elem(), "Request", func(path string) {
+		tried++
+		require.Regexp(t, bounds, request.Validate(), path)
+	})
+	swell(reflect.ValueOf(&node).Elem(), "Node", func(path string) {
+		tried++
+		require.Regexp(t, bounds, node.Validate(), path)
+	})
+	require.Greater(t, tried, 20)
 }
 
 // encodedLength returns how long a value is as JSON.
