@@ -4,36 +4,48 @@
 //
 // Most programs need three types: a [Node], a [Request] and its [Preferences].
 //
-//	node := placement.Node{
-//		ID:       "n1",
-//		Capacity: placement.Resources{CPU: 32 * placement.Core, Memory: 128 * placement.GiB},
-//		Labels:   map[string]string{"region": "us-east-1", "disk": "ssd"},
+//	package main
+//
+//	import (
+//		"errors"
+//		"fmt"
+//		"log"
+//
+//		"github.com/rads-project/constellation/placement"
+//	)
+//
+//	func main() {
+//		node := placement.Node{
+//			ID:       "n1",
+//			Capacity: placement.Resources{CPU: 32 * placement.Core, Memory: 128 * placement.GiB},
+//			Labels:   map[string]string{"region": "us-east-1", "disk": "ssd", "price": "250"},
+//		}
+//		request := placement.Request{
+//			ID: "web-1", Namespace: "team-backend", Group: "web",
+//			Resources: placement.Resources{CPU: 4 * placement.Core, Memory: 8 * placement.GiB},
+//			Preferences: placement.Use(placement.BinPack).
+//				Require(placement.In("region", "us-east-1", "us-east-2")).
+//				Prefer(placement.Equal("disk", "ssd"), 50).
+//				PreferScaled("price", -30).
+//				Across(placement.EvenlyOver("zone", 1)).
+//				TolerateExists("dedicated"),
+//		}
+//		if err := errors.Join(node.Validate(), request.Validate()); err != nil {
+//			log.Fatal(err)
+//		}
+//		fmt.Println(request.Resources.FitsIn(node.Allocatable()))
+//		fmt.Println(node.Meets(request.Preferences.Required[0]))
 //	}
-//	request := placement.Request{
-//		ID: "web-1", Namespace: "team-backend", Group: "web",
-//		Resources: placement.Resources{CPU: 4 * placement.Core, Memory: 8 * placement.GiB},
-//		Preferences: placement.Use(placement.BinPack).
-//			Require(placement.In("region", "us-east-1", "us-east-2")).
-//			Prefer(placement.Equal("disk", "ssd"), 50).
-//			TolerateExists("dedicated"),
-//	}
+//
+// AddNode and Place of package scheduler take both, and decide.
 //
 // Everything here is a plain value, written as a literal or decoded from JSON.
 // Validate reports every mistake in it at once. Each is an [InvalidError] with
 // the path of the field, and unwraps to [ErrInvalid].
 //
-// # Limits
-//
-// Validate bounds what a request or a node holds. This bounds the memory and the
-// time that each costs, whoever sends it:
-//
-//	IDs, names and keys                    256 bytes    [MaxIDBytes]
-//	values of labels, taints, constraints  1 KiB        [MaxValueBytes]
-//	rules of a request, taints of a node   256          [MaxRules]
-//	ports of a request                     1,024        [MaxPorts]
-//	a request or a node, as JSON           64 KiB       [MaxEncodedBytes]
-//
-// The text of an error shows 256 bytes of a longer value.
+// The sections say what may be asked for, first how much and then where; what it is
+// called in other schedulers; how nodes are refused and ordered. The end is for those
+// who build on the package: its limits and what it promises.
 //
 // # Resources
 //
@@ -146,77 +158,6 @@
 // uncordoned, tolerated node that meets the required constraints has the label; for
 // the number that Needing asks, a domain also counts whose nodes are all cordoned,
 // lost or unreported. Hard rules refuse nodes without the label.
-//
-// # Refusal
-//
-// A node that fails several rules is counted under the first in filter order:
-// its state, taints, required constraints in their order, instances, ports,
-// CPU, memory, disk, network, GPU, custom dimensions by name, affinity,
-// anti-affinity, spread, and last what reservations hold. A [Reason] names such a
-// rule and [CompareReasons] puts reasons in that order.
-//
-// # Score
-//
-// Feasible nodes are ordered by S = 100·R + W·G, the greatest first, then by
-// who joined first. R is the term of the strategy and G the sum of the soft
-// terms; all are integers, and none depends on which nodes are feasible, so
-// that one index serves every request. 2²⁰ is [Unit].
-//
-// Each node is measured by its own size, as Kubernetes and Nomad do, and each GPU
-// by itself: a free GPU is worth as much as all of a node's CPU and memory.
-//
-//	q  ⌊max(0, free) · 2²⁰ / allocatable⌋ of a dimension, free before placement, 0
-//	   where the node has none; FreeShare
-//	D  ⌊max(0, free) · 2²⁰ / 1000⌋, the free GPUs; FreeDevices
-//	w  2 for GPUs, 1 for others; DefaultWeight and Scale.Weights
-//	K  Σ w·q + w·D over every dimension, asked for or not
-//	W  Σ w + w · the most GPUs of one node, over the dimensions that present nodes
-//	   have: K is at most W·2²⁰; Scale
-//
-// All dimensions count, asked or not, so that work without GPUs keeps off nodes
-// with many free ones. Nothing of the score outlasts the nodes that it is of: a
-// node that comes and goes leaves the order of the others as it was. W matters
-// where a soft term is weighed against R, and to no order without one. What shares
-// cost: where all requests are large and nodes differ, more is left over on the
-// large nodes than a fit by absolute amounts would leave.
-//
-// The terms:
-//
-//	term                   range       weight     formula                            source
-//	strategy BinPack       0 to W·2²⁰  100        R = W·2²⁰ − K                      best fit; Kubernetes MostAllocated
-//	strategy Spread        0 to W·2²⁰  100        R = K, but W·2²⁰ − K over the GPU  Kubernetes LeastAllocated
-//	                                              and custom dimensions not asked
-//	preferred constraint   0 or 2²⁰    ±1 to 100  2²⁰ where it holds                 Kubernetes NodeAffinity, Nomad affinity
-//	scaled label           0 to 2²⁰    ±1 to 100  ⌊number · 2²⁰ / 1000⌋              Kubernetes extender, Score plugin
-//	weighted affinity      0 or 2²⁰    1 to 100   2²⁰ where the domain has a match   Kubernetes InterPodAffinity
-//	weighted anti-affinity 0 or 2²⁰    −1 to −100 2²⁰ where the domain has a match   Kubernetes InterPodAffinity
-//	PreferNoSchedule       0 or 2²⁰    −100       2²⁰ where one is not tolerated     Kubernetes TaintToleration
-//	soft MaxSkew           0 to 2²⁰    1 to 100   ⌊2²⁰ / (1 + c − cmin)⌋             Kubernetes ScheduleAnyway
-//	target percentage      0 to 2²⁰    1 to 100   ⌊2²⁰ / (1 + excess)⌋               Nomad spread
-//
-// where c is the count of the domain, cmin the smallest count of any, and
-// excess what the domain would have, with the new instance, above
-// ⌈percent · instances / 100⌉. A node without the label earns 0.
-//
-// A [ScaledLabel] is how a program brings in what only it knows, as price, measured
-// load, temperature or the distance of data: it keeps a label of each node at an
-// integer from 0 to 1000, and the requests that care say what the number is worth.
-// Any other value counts as 0; Explain of package scheduler tells it.
-//
-// A weight therefore has a meaning: a rule of weight w outweighs w per cent of
-// the whole scale of the strategy, and one of weight 100 outweighs the
-// strategy entirely. [Score] computes S, [Terms.Normalized] shows it between
-// its bounds as 0 to 1000 for people, and [ScoreBinPack] and [ScoreSpread]
-// show R so.
-//
-// The strategies differ in what they compare:
-//
-//	BinPack             S, R of BinPack
-//	Spread              the fewest instances of the namespace and group, then S, R of Spread
-//	Random              G, then a draw among the best
-//	Affinity            G, then R of BinPack
-//	LeastFragmentation  G, then the loss of use of the free GPUs for the typical mix in
-//	                    steps of 0.04 of a GPU, rounded up, then −K
 //
 // # Spellings elsewhere
 //
@@ -356,6 +297,90 @@
 //	task-topology-anti-affinity: "ps"      Near(Repel(Equal("task", "ps")).Weighing(weight))
 //	minAvailable: 3                        a reservation of three slots (Reserve of package scheduler): all of
 //	                                       them or none
+//
+// # Refusal
+//
+// A node that fails several rules is counted under the first in filter order:
+// its state, taints, required constraints in their order, instances, ports,
+// CPU, memory, disk, network, GPU, custom dimensions by name, affinity,
+// anti-affinity, spread, and last what reservations hold. A [Reason] names such a
+// rule and [CompareReasons] puts reasons in that order.
+//
+// # Score
+//
+// Feasible nodes are ordered by S = 100·R + W·G, the greatest first, then by
+// who joined first. R is the term of the strategy and G the sum of the soft
+// terms; all are integers, and none depends on which nodes are feasible, so
+// that one index serves every request. 2²⁰ is [Unit].
+//
+// Each node is measured by its own size, as Kubernetes and Nomad do, and each GPU
+// by itself: a free GPU is worth as much as all of a node's CPU and memory.
+//
+//	q  ⌊max(0, free) · 2²⁰ / allocatable⌋ of a dimension, free before placement, 0
+//	   where the node has none; FreeShare
+//	D  ⌊max(0, free) · 2²⁰ / 1000⌋, the free GPUs; FreeDevices
+//	w  2 for GPUs, 1 for others; DefaultWeight and Scale.Weights
+//	K  Σ w·q + w·D over every dimension, asked for or not
+//	W  Σ w + w · the most GPUs of one node, over the dimensions that present nodes
+//	   have: K is at most W·2²⁰; Scale
+//
+// All dimensions count, asked or not, so that work without GPUs keeps off nodes
+// with many free ones. Nothing of the score outlasts the nodes that it is of: a
+// node that comes and goes leaves the order of the others as it was. W matters
+// where a soft term is weighed against R, and to no order without one. What shares
+// cost: where all requests are large and nodes differ, more is left over on the
+// large nodes than a fit by absolute amounts would leave.
+//
+// The terms:
+//
+//	term                   range       weight     formula                            source
+//	strategy BinPack       0 to W·2²⁰  100        R = W·2²⁰ − K                      best fit; Kubernetes MostAllocated
+//	strategy Spread        0 to W·2²⁰  100        R = K, but W·2²⁰ − K over the GPU  Kubernetes LeastAllocated
+//	                                              and custom dimensions not asked
+//	preferred constraint   0 or 2²⁰    ±1 to 100  2²⁰ where it holds                 Kubernetes NodeAffinity, Nomad affinity
+//	scaled label           0 to 2²⁰    ±1 to 100  ⌊number · 2²⁰ / 1000⌋              Kubernetes extender, Score plugin
+//	weighted affinity      0 or 2²⁰    1 to 100   2²⁰ where the domain has a match   Kubernetes InterPodAffinity
+//	weighted anti-affinity 0 or 2²⁰    −1 to −100 2²⁰ where the domain has a match   Kubernetes InterPodAffinity
+//	PreferNoSchedule       0 or 2²⁰    −100       2²⁰ where one is not tolerated     Kubernetes TaintToleration
+//	soft MaxSkew           0 to 2²⁰    1 to 100   ⌊2²⁰ / (1 + c − cmin)⌋             Kubernetes ScheduleAnyway
+//	target percentage      0 to 2²⁰    1 to 100   ⌊2²⁰ / (1 + excess)⌋               Nomad spread
+//
+// where c is the count of the domain, cmin the smallest count of any, and
+// excess what the domain would have, with the new instance, above
+// ⌈percent · instances / 100⌉. A node without the label earns 0.
+//
+// A [ScaledLabel] is how a program brings in what only it knows, as price, measured
+// load, temperature or the distance of data: it keeps a label of each node at an
+// integer from 0 to 1000, and the requests that care say what the number is worth.
+// Any other value counts as 0; Explain of package scheduler tells it.
+//
+// A weight therefore has a meaning: a rule of weight w outweighs w per cent of
+// the whole scale of the strategy, and one of weight 100 outweighs the
+// strategy entirely. [Score] computes S, [Terms.Normalized] shows it between
+// its bounds as 0 to 1000 for people, and [ScoreBinPack] and [ScoreSpread]
+// show R so.
+//
+// The strategies differ in what they compare:
+//
+//	BinPack             S, R of BinPack
+//	Spread              the fewest instances of the namespace and group, then S, R of Spread
+//	Random              G, then a draw among the best
+//	Affinity            G, then R of BinPack
+//	LeastFragmentation  G, then the loss of use of the free GPUs for the typical mix in
+//	                    steps of 0.04 of a GPU, rounded up, then −K
+//
+// # Limits
+//
+// Validate bounds what a request or a node holds. This bounds the memory and the
+// time that each costs, whoever sends it:
+//
+//	IDs, names and keys                    256 bytes    [MaxIDBytes]
+//	values of labels, taints, constraints  1 KiB        [MaxValueBytes]
+//	rules of a request, taints of a node   256          [MaxRules]
+//	ports of a request                     1,024        [MaxPorts]
+//	a request or a node, as JSON           64 KiB       [MaxEncodedBytes]
+//
+// The text of an error shows 256 bytes of a longer value.
 //
 // # Concurrency
 //

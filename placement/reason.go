@@ -12,8 +12,11 @@ import (
 //     Validate; internal/index/rules.go writes the field, or a test fails;
 //   - internal/index/filter.go: a rule with mark and fails, and its place in
 //     Index.filters, from which refusals, verdicts and surveys come; curable in
-//     survey.go says what would help; admits in fit.go is the fast path, and the
-//     random histories of the package hold both to the oracle of its tests;
+//     survey.go says what would help;
+//   - internal/index/fit.go: fits is the fast path, which asks the same of one node.
+//     The table above it has every way to ask, each of which is to know the rule or
+//     to leave it out on purpose; FitsWithout is in without.go. The random histories
+//     of the package hold all of them to the oracle of its tests;
 //   - scheduler/refusal.go: the words of predicate;
 //   - reservation/book_nodes.go: meets, for books without a scheduler;
 //   - TestEveryFilterFailsInItsOrder of package scheduler fails until the kind is

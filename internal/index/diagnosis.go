@@ -9,6 +9,18 @@ type Failure struct {
 	Shortfall int64
 }
 
+// To add a kind of soft rule:
+//
+//   - here, its PartKind;
+//   - the field of Preferences that asks for it, as one that refuses nodes has it (see
+//     placement.ReasonKind); Preferences.softRules counts it;
+//   - compiled_rules.go: what it compiles to, and the bounds of G;
+//   - soft.go: its value on a node, in prepareSoft and softTest.value; level.go: which
+//     values nodes have; ordering.go: whether an order can hold it;
+//   - scheduler/explain.go: its words, in softRule;
+//   - reservation/book_nodes.go: firstFitOnly refuses it;
+//   - TestDominance and TestSoftRulesHaveNames of package scheduler: a case.
+
 // PartKind is the sort of rule that a Part of the score comes from.
 type PartKind uint8
 
