@@ -239,8 +239,8 @@ func fill(v reflect.Value, i int) {
 	case v.Kind() == reflect.String:
 		v.SetString(fmt.Sprintf("%050d", i))
 	case v.Kind() == reflect.Struct:
-		for j := range v.NumField() {
-			fill(v.Field(j), i)
+		for _, field := range v.Fields() {
+			fill(field, i)
 		}
 	case v.CanInt():
 		v.SetInt(int64(i%100) + 1)
