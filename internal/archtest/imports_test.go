@@ -21,7 +21,10 @@ func importTable() map[string][]string {
 
 		"scheduler":             {"placement", "quota", "reservation", "internal/codec", "internal/deadline", "internal/statetime", "internal/index"},
 		"scheduler/boltjournal": {"scheduler"},
-		"scheduler/journaltest": {"scheduler"},
+		"scheduler/etcdjournal": {"placement", "scheduler", "scheduler/lease"},
+		"scheduler/journaltest": {"scheduler", "scheduler/lease"},
+		"scheduler/lease":       {"placement"},
+		"scheduler/sqljournal":  {"placement", "scheduler", "scheduler/lease"},
 
 		"raft":          {"internal/faultnet"},
 		"raft/cluster":  {"raft", "transport/tcp"},

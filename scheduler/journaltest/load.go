@@ -16,6 +16,9 @@ import (
 func loadChecks() []check {
 	return []check{
 		{"TenMegabytes", "A batch of ten megabytes is made durable as one.", func(r *rig) error {
+			if r.cfg.Light {
+				return errUnsupported
+			}
 			var batch []scheduler.Record
 			for seq := range uint64(r.cfg.MaxBatch >> 16) {
 				batch = append(batch, scheduler.Record{Seq: seq + 1, Kind: scheduler.RecordEntry, Data: long(1<<16, seq)})
@@ -38,6 +41,9 @@ const (
 )
 
 func manyRecords(r *rig) error {
+	if r.cfg.Light {
+		return errUnsupported
+	}
 	if err := r.acquire(1); err != nil {
 		return err
 	}

@@ -34,6 +34,9 @@ type Config struct {
 	// MaxBatch is the length in bytes of the longest batch that the journal takes,
 	// and at least MaxRecord. Zero is 10 MiB.
 	MaxBatch int
+	// Light leaves out what writes tens of megabytes, for a journal that is checked a
+	// second time, under other settings.
+	Light bool
 	// Rounds is how often hosts depose each other in TwoWriters. Zero is 200.
 	Rounds int
 	// TakeOver is the longest time that a host which is paused, killed or cut off
