@@ -81,13 +81,16 @@
 //     and compiled once; 256 unused classes are remembered, so that a stream of
 //     ever new rules keeps no memory. Looking up a known class allocates nothing, nor
 //     does deciding.
-//   - Classes of nodes (fragmentation.go, gradient.go, soft_level.go).
+//   - Classes of nodes (fragmentation.go, shelf.go, gradient.go, soft_level.go).
 //     LeastFragmentation is not linear: no order of nodes serves all requests. But
 //     ΔF is the same on nodes with as much left on their GPUs and the same use for
-//     the typical work, and of such classes a cluster has few. A search computes ΔF
-//     once per class, and walks the classes of the least in a grid that is divided
-//     by them. It costs the same for a shape that was never asked for before, and
-//     grows with the classes, not with the nodes: 30 to 130 on the openb trace.
+//     the typical work, and of such classes a cluster has few. They stand on shelves
+//     by which GPUs a request may take there, in an order in which a lower bound of
+//     ΔF grows. A search goes through them from the least bound on, and walks those
+//     of the least ΔF in a grid that is divided by classes. It costs the same for a
+//     shape that was never asked for before, and grows with the classes of the least
+//     ΔF, not with the nodes. A request without GPUs looks at the fullest node first:
+//     where nothing is lost, that is all.
 //   - Draws (draw.go). Random takes a node out of the join order by a hash and
 //     looks whether the request fits; after 16 misses it draws among those of
 //     which a scan says so.

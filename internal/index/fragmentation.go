@@ -54,13 +54,16 @@ type fragmentation struct {
 	states   interned[gpuState]
 	profiles interned[profile]
 	classes  interned[gpuClass]
-	lists    [][]int32 // classes by state
-	used     []int32   // states with classes
+	shelves  []shelf // by profile
+	sweepAt  int     // how many classes there are at the next sweep
 
-	after gpuState // scratch
-	lefts []uint16 // scratch
-	ranks []uint16 // scratch
-	text  []byte   // scratch
+	before  gpuState // scratch
+	after   gpuState // scratch
+	offered []int64  // scratch
+	loss    []int64  // scratch
+	lefts   []uint16 // scratch
+	ranks   []uint16 // scratch
+	text    []byte   // scratch
 }
 
 // workKind is a WorkloadClass made ready.
@@ -93,6 +96,7 @@ type gpuState struct {
 	idle        int64
 	most, whole int64
 	worth       []int64 // by fragmentation.asks: what such a kind can use, if it runs
+	classes     int     // that are of this state
 }
 
 // profile is which kinds run on a node by all but GPUs.
@@ -181,7 +185,7 @@ func (x *Index) SetWorkload(kinds []WorkloadClass) {
 // or a dimension has changed, or when there are too many.
 func (x *Index) forgetFragmentation() {
 	f := &x.fragmentation
-	f.ready, f.bounds, f.lists, f.used = false, nil, nil, nil
+	f.ready, f.bounds, f.shelves, f.sweepAt = false, nil, nil, 0
 	f.states, f.profiles, f.classes = interned[gpuState]{}, interned[profile]{}, interned[gpuClass]{}
 	x.orders = slices.DeleteFunc(x.orders, func(o *ordering) bool { return o.classes })
 }
@@ -221,37 +225,8 @@ func (x *Index) classOf(row Row) int32 {
 		return n
 	}
 	f.classes.all[n] = gpuClass{state, profile, f.lost(&f.states.all[state], profile)}
-	for len(f.lists) <= int(state) {
-		f.lists = append(f.lists, nil)
-	}
-	if len(f.lists[state]) == 0 {
-		f.used = append(f.used, state)
-	}
-	f.lists[state] = append(f.lists[state], n)
+	f.shelve(n)
 	return n
-}
-
-// dropClasses forgets the classes without nodes of the state that stands at a place
-// in used, given which have some, and the state if all are. It reports whether the
-// state stays.
-func (f *fragmentation) dropClasses(at int, alive func(int32) bool) bool {
-	state := f.used[at]
-	list := f.lists[state][:0]
-	for _, class := range f.lists[state] {
-		if alive(class) {
-			list = append(list, class)
-		} else {
-			f.classes.forget(class)
-		}
-	}
-	f.lists[state] = list
-	if len(list) > 0 {
-		return true
-	}
-	f.states.forget(state)
-	f.used[at] = f.used[len(f.used)-1]
-	f.used = f.used[:len(f.used)-1]
-	return false
 }
 
 func append32(text []byte, n int32) []byte {
@@ -282,7 +257,7 @@ func (f *fragmentation) state(left []uint16) int32 {
 	}
 	n, known := f.states.number(f.text)
 	if !known {
-		f.states.all[n] = gpuState{left: slices.Clone(left), worth: make([]int64, len(f.asks))}
+		f.states.all[n] = gpuState{left: slices.Clone(left)}
 		f.value(&f.states.all[n])
 	}
 	return n
@@ -298,6 +273,7 @@ func (f *fragmentation) value(s *gpuState) {
 			s.whole++
 		}
 	}
+	s.worth = slices.Grow(s.worth[:0], len(f.asks))[:len(f.asks)]
 	for i, ask := range f.asks {
 		s.worth[i] = 0
 		if gpuMissing(ask, s.most, s.whole) > 0 {
@@ -319,7 +295,6 @@ func (f *fragmentation) stateAfter(s *gpuState, gpu int64) *gpuState {
 	}
 	after := &f.after
 	after.left = append(after.left[:0], s.left...)
-	after.worth = append(after.worth[:0], s.worth...)
 	if gpu < placement.Device {
 		i, _ := slices.BinarySearch(after.left, uint16(gpu))
 		rest := after.left[i] - uint16(gpu)
