@@ -248,3 +248,21 @@ func TestLentSlotMovesRatherThanAskAnybodyToLeave(t *testing.T) {
 	require.ErrorIs(t, err, reservation.ErrRefused)
 	require.NotErrorIs(t, err, reservation.ErrWaiting)
 }
+
+// Of several slots that could be had once others have left, the first in the order
+// of filling is asked for, and nobody leaves for another.
+func TestClaimAsksForTheFirstSlotOfThoseThatAreLent(t *testing.T) {
+	d := newDesk(t, node("n2", 8))
+	s := lending("lent", 8)
+	s.Count = 2
+	d.reserve(s)
+	d.place(yielding("first", 8))
+	d.place(yielding("second", 8))
+	require.ErrorIs(t, d.short("lent", "i", 8), reservation.ErrWaiting)
+	lent, err := d.Reservation("lent")
+	require.NoError(t, err)
+	require.Equal(t, "i", lent.Slots[0].Recalled)
+	require.Len(t, lent.Slots[0].Awaits, 1)
+	require.Empty(t, lent.Slots[1].Recalled)
+	require.Empty(t, lent.Slots[1].Awaits)
+}
