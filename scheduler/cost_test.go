@@ -161,6 +161,7 @@ func readingCosts() []costedCall {
 		{name: "Nodes", grows: []string{"nodes", "dimensions"}, do: func(ctx context.Context, s *Scheduler) error { _, err := s.Nodes(ctx); return err }},
 		{name: "Allocation", do: func(ctx context.Context, s *Scheduler) error { _, err := s.Allocation(ctx, "base"); return err }},
 		{name: "Allocations", grows: allInstances(), do: func(ctx context.Context, s *Scheduler) error { _, err := s.Allocations(ctx); return err }},
+		{name: "AllocationsOn", do: func(ctx context.Context, s *Scheduler) error { _, err := s.AllocationsOn(ctx, "quiet"); return err }},
 		{name: "Quota", do: func(ctx context.Context, s *Scheduler) error { _, err := s.Quota(ctx, "base"); return err }},
 		{name: "QuotaUsageOver", do: func(ctx context.Context, s *Scheduler) error {
 			_, err := s.QuotaUsageOver(ctx, "base", time.Time{}, time.Time{})

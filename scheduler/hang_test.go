@@ -32,14 +32,15 @@ func hanging() map[string]func(context.Context, *scheduler.Scheduler) error {
 		"ExplainNode": func(ctx context.Context, s *scheduler.Scheduler) error {
 			return failed(s.ExplainNode(ctx, one("b"), "n1"))
 		},
-		"Node":         func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Node(ctx, "n1")) },
-		"Nodes":        func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Nodes(ctx)) },
-		"Allocation":   func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Allocation(ctx, "a")) },
-		"Allocations":  func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Allocations(ctx)) },
-		"Reservation":  func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Reservation(ctx, "r")) },
-		"Reservations": func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Reservations(ctx)) },
-		"Quota":        func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Quota(ctx, "")) },
-		"Quotas":       func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Quotas(ctx)) },
+		"Node":          func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Node(ctx, "n1")) },
+		"Nodes":         func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Nodes(ctx)) },
+		"Allocation":    func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Allocation(ctx, "a")) },
+		"Allocations":   func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Allocations(ctx)) },
+		"AllocationsOn": func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.AllocationsOn(ctx, "n1")) },
+		"Reservation":   func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Reservation(ctx, "r")) },
+		"Reservations":  func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Reservations(ctx)) },
+		"Quota":         func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Quota(ctx, "")) },
+		"Quotas":        func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Quotas(ctx)) },
 		"QuotaUsageOver": func(ctx context.Context, s *scheduler.Scheduler) error {
 			return failed(s.QuotaUsageOver(ctx, "", time.Time{}, time.Time{}))
 		},

@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -52,6 +53,29 @@ func TestReplacedInstanceIsStale(t *testing.T) {
 	a, err := s.Allocation(t.Context(), "a")
 	require.NoError(t, err)
 	require.Equal(t, "n2", a.NodeID)
+}
+
+func TestAllocationsOnANode(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, testNode("n1", 4), testNode("n2", 8))
+	for _, id := range []string{"b", "a"} {
+		allocate(t, s, "n1", testRequest(id, 1))
+	}
+	require.NoError(t, s.MarkLost(t.Context(), "n1"))
+	allocate(t, s, "n2", testRequest("a", 1))
+	require.NoError(t, s.MarkReady(t.Context(), "n1"))
+	allocate(t, s, "n1", testRequest("c", 1))
+	for _, node := range []string{"n1", "n2"} {
+		got, err := s.AllocationsOn(t.Context(), node)
+		require.NoError(t, err)
+		require.Equal(t, slices.DeleteFunc(listed(t, s.Allocations), func(a Allocation) bool { return a.NodeID != node }), got)
+	}
+	addNodes(t, s, testNode("n3", 4))
+	got, err := s.AllocationsOn(t.Context(), "n3")
+	require.NoError(t, err)
+	require.Empty(t, got)
+	_, err = s.AllocationsOn(t.Context(), "n4")
+	require.ErrorIs(t, err, ErrNotFound)
 }
 
 func TestRemovedNodeReturnsWhatRan(t *testing.T) {

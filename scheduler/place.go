@@ -166,6 +166,33 @@ func (s *view) Allocations(ctx context.Context) ([]Allocation, error) {
 	return infos, nil
 }
 
+// AllocationsOn returns what is on the books of a node by ID and generation, lost
+// and stale generations included, and ErrNotFound if there is no such node. It
+// takes time and memory in proportion to the instances on the node, O(n log n) to
+// sort them.
+func (s *view) AllocationsOn(ctx context.Context, nodeID string) ([]Allocation, error) {
+	var copies []allocation
+	err := s.look(ctx, func(st *state) error {
+		n, err := st.node(nodeID)
+		if err != nil {
+			return err
+		}
+		for a := n.first; a != nil; a = a.next {
+			copies = append(copies, *a)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(copies, func(a, b allocation) int { return compareAllocations(&a, &b) })
+	infos := make([]Allocation, len(copies))
+	for i := range copies {
+		infos[i] = copies[i].info(nodeID)
+	}
+	return infos, nil
+}
+
 // Resize changes the amounts of a running instance on its node. Only what grows
 // needs room; if there is none, it returns an UnschedulableError. GPUs stay: a
 // fraction remains on its device, and whole devices are given up from the last

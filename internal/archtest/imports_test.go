@@ -24,6 +24,7 @@ func importTable() map[string][]string {
 		"scheduler/etcdjournal": {"placement", "scheduler", "scheduler/lease"},
 		"scheduler/journaltest": {"scheduler", "scheduler/lease"},
 		"scheduler/lease":       {"placement"},
+		"scheduler/replica":     {"placement", "scheduler"},
 		"scheduler/sqljournal":  {"placement", "scheduler", "scheduler/lease"},
 
 		"raft":          {"internal/faultnet"},

@@ -30,6 +30,7 @@ func purePatterns() []string {
 		"reservation/plan*.go",
 		"scheduler/state*.go",
 		"scheduler/wire*.go",
+		"scheduler/replica/liveness_core*.go",
 		"raft/core*.go",
 		"raft/message*.go",
 		"raft/codec*.go",
