@@ -24,6 +24,7 @@ func places() []place {
 	return []place{
 		{"Europe/Berlin", "2026-03-29", "2026-10-25", "02:30", "03:00", "02:30", time.Hour},
 		{"America/New_York", "2026-03-08", "2026-11-01", "02:30", "03:00", "01:30", time.Hour},
+		{"Pacific/Auckland", "2026-09-27", "2026-04-05", "02:30", "03:00", "02:30", time.Hour},
 		{"Australia/Lord_Howe", "2026-10-04", "2026-04-05", "02:15", "02:30", "01:45", 30 * time.Minute},
 	}
 }
@@ -59,7 +60,7 @@ func (d *desk) windows(series string) []reservation.Window {
 	return all
 }
 
-// TestWindowsKeepTheTimeOfDay across both changes of the clocks, in three zones:
+// TestWindowsKeepTheTimeOfDay across both changes of the clocks, in four zones:
 // with an End both ends of a window do, with a Duration its length.
 func TestWindowsKeepTheTimeOfDay(t *testing.T) {
 	for _, p := range places() {
