@@ -95,10 +95,10 @@ func (b *book) decide(now reading, acc *account, g *growth, to *placement.Amount
 
 // checkCharge is Ledger.Check; a refusal is no error.
 func (b *book) checkCharge(now reading, ns string, amounts *placement.Amounts) (Verdict, error) {
-	if err := validateName("namespace", ns); err != nil {
-		return Verdict{}, errors.Join(err, amounts.Validate())
-	}
 	acc, g := b.find(ns), growth{ns: ns}
+	if acc == b.vacant && validateName("namespace", ns) != nil {
+		return Verdict{}, errors.Join(validateName("namespace", ns), amounts.Validate())
+	}
 	if err := b.tally(&g.delta, amounts, 1); err != nil {
 		return Verdict{}, err
 	}

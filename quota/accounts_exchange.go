@@ -21,11 +21,16 @@ type Exchange struct {
 	Freed iter.Seq2[string, Timed]
 }
 
-// growth is by how much the usage of a namespace is to grow: by delta from now
-// on, for ever, and by parts over their times, of which others give back some.
+// growth is by how much the usage of a namespace is to grow from now on, for ever.
 type growth struct {
 	ns    string
 	delta vector
+}
+
+// change is a growth, and what grows by parts over their times, of which others give
+// back some.
+type change struct {
+	growth
 	parts []part
 	// target is the greatest charge that it leads to, in each dimension.
 	target vector
@@ -55,7 +60,7 @@ func (s *stretch) add(p *part) {
 }
 
 // give adds what a namespace gives back.
-func (a *Accounts) give(g *growth, ns string, t *Timed) error {
+func (a *Accounts) give(g *change, ns string, t *Timed) error {
 	by := a.find(ns)
 	s, err := a.timed(t)
 	if err != nil {
@@ -76,7 +81,7 @@ func (a *Accounts) give(g *growth, ns string, t *Timed) error {
 
 // stretches appends the times from now on over which the usage of acc grows
 // evenly, in order.
-func (g *growth) stretches(into []stretch, acc *account, now int64) []stretch {
+func (g *change) stretches(into []stretch, acc *account, now int64) []stretch {
 	if len(g.parts) == 0 {
 		return append(into, stretch{from: now, to: skyline.Forever, delta: g.delta})
 	}
