@@ -65,7 +65,7 @@ func Tolerated(taint Taint, tolerations []Toleration) bool {
 // under a NoExecute taint, counted from the later of the instant it was
 // placed and the instant the taint was added: the least Seconds among the
 // tolerations that cover the taint, 0 if none covers it. It reports false if
-// the instance may stay for ever, because every covering toleration is
+// the instance may stay forever, because every covering toleration is
 // without limit or because the taint has another effect.
 func EvictionDelay(taint Taint, tolerations []Toleration) (time.Duration, bool) {
 	if taint.Effect != NoExecute {

@@ -71,7 +71,7 @@ func (h *ahead) add(other *ahead, sign int64) {
 	h.spans += int(sign) * other.spans
 }
 
-// admits reports whether a growth by amounts from now on, for ever, stays within
+// admits reports whether a growth by amounts from now on, forever, stays within
 // soft at all times to come, of which room is left now. A constant number of steps
 // per dimension.
 func (h *ahead) admits(growth, room, soft []int64) bool {

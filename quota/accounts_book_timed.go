@@ -31,7 +31,7 @@ func (c *timedCharge) Before(other *timedCharge) bool {
 }
 
 // at returns what of t counts at an instant: what has begun counts already, and
-// what has not left when it should have counts for ever.
+// what has not left when it should have counts forever.
 func (t Timed) at(now time.Time) Timed {
 	if !t.From.After(now) {
 		t.From = time.Time{}

@@ -235,7 +235,7 @@ func (a *Accounts) fitsFrom(acc *account, s *timed, from, length int64, mode Mod
 }
 
 // nextFit returns from if the line is at most spare over [from, to), else where
-// it falls to that after it first is not, or to stay for ever after it last is
+// it falls to that after it first is not, or to stay forever after it last is
 // not. It reports false if it never does.
 func nextFit(line *skyline.Skyline, from, to, spare int64) (int64, bool) {
 	over, rises := line.FirstAbove(from, to, spare)
@@ -256,7 +256,7 @@ func (a *Accounts) CheckOver(now time.Time, ns string, t Timed) (Verdict, error)
 		if err := a.tally(&g.delta, &t.Amounts, 1); err != nil {
 			return Verdict{}, err
 		}
-		// What fits for ever fits until its end.
+		// What fits forever fits until its end.
 		if t.Until.IsZero() || a.simple(acc, &g.delta) {
 			return a.check(now, acc, &g, &t.Amounts, MayBurst), nil
 		}
@@ -431,7 +431,7 @@ func (a *Accounts) enter(now time.Time, ns string, from, to *Timed, charges int)
 
 // UsageOver returns the most that a namespace will use at one time from one
 // instant to another, as far as is known, in the rows of Usage. A zero from is
-// now, and a zero until for ever. O(log n) in what is ahead, per dimension.
+// now, and a zero until forever. O(log n) in what is ahead, per dimension.
 func (a *Accounts) UsageOver(now time.Time, ns string, from, until time.Time) []Usage {
 	acc := a.find(ns)
 	begin, end := skyline.Nanos(now), int64(skyline.Forever)

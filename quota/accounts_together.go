@@ -14,7 +14,7 @@ import (
 // CheckAll returns the error of the first of several charges that Add would
 // refuse if it entered them one after another, and nil if it would refuse none.
 // Each comes with the namespace that it is for, and is taken to count from now on,
-// for ever. Nothing changes. It takes the time of as many checks.
+// forever. Nothing changes. It takes the time of as many checks.
 func (a *Accounts) CheckAll(now time.Time, charges iter.Seq2[string, Timed]) error {
 	t := together{accounts: a, now: now, used: map[string]*vector{}}
 	for ns, charge := range charges {

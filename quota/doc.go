@@ -74,7 +74,7 @@
 // every level, and is over at its end by itself. Another charge may use the
 // ceiling, and one that has not been released at its end counts on until it is. So
 // a limit of 8 lets 8 be reserved for each of two consecutive hours, and a charge
-// be made that ends before them. A charge without an end counts for ever: it has
+// be made that ends before them. A charge without an end counts forever: it has
 // to fit beside all that is reserved.
 //
 // A refusal names the first instant at which the charge does not fit, in each

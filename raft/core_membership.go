@@ -30,7 +30,7 @@ func (c *Core) configure(next Configuration) {
 // stays reports whether a member of the next configuration is the one that bears
 // its name now. Another may have taken the name since, and the configuration
 // without either may not have come here. What was heard of the first does not
-// count against the second, whose incarnations begin anew (rule 15 of
+// count against the second, whose incarnations begin again (rule 15 of
 // PROTOCOL.md).
 func (c *Core) stays(old int, next Member) bool {
 	switch bound := c.hard.Configuration.Members[old].StoreID; bound {

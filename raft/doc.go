@@ -79,7 +79,7 @@
 //   - To move a member to another address, call [Node.UpdateMember].
 //   - Never put a state back from a backup. Its node may vote twice in a term; those
 //     who have heard it later refuse it ([RefusedRestored]), but others cannot know.
-//   - To begin anew after losing a majority of the disks, remove the state that is
+//   - To begin again after losing a majority of the disks, remove the state that is
 //     left, which would win over [Bootstrap], and give that the highest token that
 //     the cluster's journal or any other target has seen.
 //

@@ -22,7 +22,7 @@ import (
 // fails instead of answering for a record that nobody would find again.
 //
 // The file is written in place, so that a node restarts on a full disk, where the
-// file system needs no room to overwrite. To begin anew, remove both files.
+// file system needs no room to overwrite. To begin again, remove both files.
 //
 // It is not safe for concurrent use; a node does not need it to be.
 type FileStore struct {

@@ -88,7 +88,7 @@ func (l *loop) handOver(to string, cause error, reply chan<- error) error {
 	now := l.node.now()
 	l.handover = &handover{
 		to: to, term: l.reign.term, reply: reply,
-		deadline: now + min(l.node.cfg.ReleaseTimeout, math.MaxInt64-now), // for ever, if asked
+		deadline: now + min(l.node.cfg.ReleaseTimeout, math.MaxInt64-now), // forever, if asked
 	}
 	return nil
 }

@@ -131,7 +131,7 @@
 // It is also a standby: [Follower.Promote] acquires the journal, reads what has been
 // appended since, and returns the scheduler that goes on from there, whatever the
 // size of the state. A scheduler that was fenced or has failed is thrown away, and
-// its host follows anew. Package scheduler/replica does all of that.
+// its host follows again. Package scheduler/replica does all of that.
 //
 // # Quota
 //

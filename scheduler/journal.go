@@ -63,7 +63,7 @@ type Journal interface {
 	// nothing of records but copies.
 	//
 	// The parts of a snapshot come in their order, in calls of their own or with
-	// other records; those of two snapshots never alternate. Part 0 begins one anew:
+	// other records; those of two snapshots never alternate. Part 0 begins one again:
 	// parts of before that were never completed are void.
 	Append(ctx context.Context, token uint64, records []Record) error
 }
@@ -79,7 +79,7 @@ type FollowableJournal interface {
 	//
 	// Where a snapshot has replaced entries that the caller lacks, Follow yields that
 	// snapshot instead, part by part, and then the entries after it: the caller begins
-	// anew with what is in it. If a newer one replaces it meanwhile, that begins with
+	// again with what is in it. If a newer one replaces it meanwhile, that begins with
 	// Part 0, and the parts of the one before, which are not complete, are void. A
 	// caller that lacks nothing is spared the snapshots: one that is yielded always
 	// has a greater Seq than all before. So after 0 it yields what Records does.

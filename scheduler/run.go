@@ -54,7 +54,7 @@ func (s *Scheduler) sweepInTime(ctx context.Context) error {
 // the timer does, the timer comes early.
 const shortestSweep = time.Millisecond
 
-// untilDeadline returns for how long nothing falls due, and false for ever.
+// untilDeadline returns for how long nothing falls due, and false forever.
 func (s *Scheduler) untilDeadline() (time.Duration, bool) {
 	reading := s.reading()
 	s.mu.RLock()

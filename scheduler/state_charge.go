@@ -14,7 +14,7 @@ import (
 // A running instance is a charge of its namespace; there is no other record of
 // it. Lost and stale instances charge nobody. An instance with a Duration counts
 // until that is over, and once it has overstayed until it is released; another
-// counts for ever.
+// counts forever.
 
 // admits asks the quota of the request's namespace.
 func (st *state) admits(now time.Time, req *placement.Request) error {
@@ -231,7 +231,7 @@ func bills(r *reservation.Reservation) iter.Seq[quota.Timed] {
 
 // charged brings the charge of a reservation to what it owes from now on. A
 // namespace is given where it may be the first charge. O(slots and claims of it),
-// for what it owes is summed up anew.
+// for what it owes is summed up again.
 func (st *state) charged(id, namespace string) {
 	paid, paying := st.payments[id]
 	if paying {

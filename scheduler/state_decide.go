@@ -167,7 +167,7 @@ func (st *state) query(req *placement.Request) index.Query {
 }
 
 // ownWindow returns over which window a request needs room, and false if it
-// needs it for ever: a request with a Duration until that is over, one that
+// needs it forever: a request with a Duration until that is over, one that
 // yields just now.
 func ownWindow(now time.Time, req *placement.Request) (reservation.Window, bool) {
 	switch {

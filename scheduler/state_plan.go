@@ -311,7 +311,7 @@ func (g *planNodes) Room(id string) (reservation.Room, bool) {
 // now: the plan knows until when. The slots that the reservation has already
 // count for its spread and affinity rules like instances.
 //
-// The best node with room for ever, which most often will do, costs what a
+// The best node with room forever, which most often will do, costs what a
 // placement costs. Those after it cost a look at every node.
 func (g *planNodes) For(want *reservation.Want) iter.Seq2[string, reservation.Room] {
 	return func(yield func(string, reservation.Room) bool) {

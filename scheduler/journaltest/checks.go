@@ -214,7 +214,7 @@ func unfinishedSnapshot(r *rig) error {
 	if err := r.holdsAfterRestart(append(next, entry(5))...); err != nil {
 		return err
 	}
-	// One that is whole begins anew as well.
+	// One that is whole begins again as well.
 	return errors.Join(r.acquire(3), r.append(3, parts(5, 2)[0]), r.append(3, snapshot(5)), r.holdsAfterRestart(snapshot(5)))
 }
 

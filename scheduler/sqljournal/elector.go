@@ -149,7 +149,7 @@ func (s leaseStore) take(ctx context.Context, row leaseRow, holder string) (leas
 	if row.holder == holder { // an attempt whose answer was lost
 		return s.Renew(attempt, g)
 	}
-	// A row that was deleted must not let the tokens begin anew.
+	// A row that was deleted must not let the tokens begin again.
 	g.Token = uint64(max(row.token+1, s.e.seen.Load()+1, row.now))
 	set := []any{s.e.cfg.Name, int64(g.Token), holder, append([]byte{}, s.e.cfg.Data...), g.For.Microseconds()}
 	statement := `INSERT INTO constellation_leases (name, token, holder, data, expires)
