@@ -97,16 +97,30 @@ func (s *view) commitLocked(c decided) *outcome {
 // applyLocked applies an entry at the present, and has its events told if anybody
 // listens. It returns them if the caller wants them.
 func (s *view) applyLocked(wanted bool, changes ...decided) []Event {
-	defer s.signalLocked()
+	e, out := s.beginLocked(wanted, changes...)
+	return s.endLocked(e, out, s.state.commit(e, out), wanted)
+}
+
+// beginLocked returns an entry to be applied at the present, and where to tell
+// what comes of it.
+func (s *view) beginLocked(wanted bool, changes ...decided) (*entry, *outcome) {
 	e := &s.scratch.entry
 	if s.cfg.Journal != nil {
 		*e = entry{} // whose changes are kept
 	}
 	*e = entry{seq: s.state.seq + 1, time: s.now, token: s.token, changes: append(e.changes[:0], changes...)}
-	out, before := &s.scratch.outcome, len(s.outbox.events)
+	out := &s.scratch.outcome
 	*out = outcome{telling: wanted || s.listeningLocked(), events: s.outbox.events}
+	return e, out
+}
+
+// endLocked has the events of an entry told that was applied, if anybody listens. It
+// returns them if the caller wants them.
+func (s *view) endLocked(e *entry, out *outcome, err error, wanted bool) []Event {
+	defer s.signalLocked()
 	defer func() { out.events = nil }()
-	if err := s.state.commit(e, out); err != nil {
+	before := len(s.outbox.events)
+	if err != nil {
 		clear(out.events[before:])
 		s.breakLocked(e, err)
 		return nil

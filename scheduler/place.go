@@ -54,20 +54,16 @@ func (s *view) decide(ctx context.Context, asked *placement.Request, nodeID stri
 	req := &s.scratch.request
 	*req = *asked // which does not escape then
 	var d Decision
-	to, err := s.state.find(s.now, req, nodeID)
+	to, err := s.state.find(s.now, req, s.state.query(req), nodeID)
 	switch {
 	case err != nil:
 	case to.existing != nil:
 		d = to.existing.decision()
-	case commit:
-		d = s.placeLocked(req, to)
 	default:
-		d = Decision{
-			ID: req.ID, NodeID: s.state.byRow[to.Row].ID, Devices: deviceList(to.devices), Score: to.Terms.Normalized(),
-			Ports: slices.Clone(to.class.Request().Ports), DynamicPorts: to.ports,
-			Reason:     reasonFor(req),
-			Generation: to.generation, Version: s.state.seq, Token: s.token,
+		if commit {
+			s.placeLocked(req, &to)
 		}
+		d = s.decisionLocked(req, &to)
 	}
 	if err := s.unlockAndWait(ctx, err); err != nil {
 		return Decision{}, err
@@ -76,18 +72,23 @@ func (s *view) decide(ctx context.Context, asked *placement.Request, nodeID stri
 }
 
 // placeLocked commits a request to its place.
-func (s *view) placeLocked(req *placement.Request, to candidate) Decision {
+func (s *view) placeLocked(req *placement.Request, to *candidate) {
 	placed := &s.scratch.placed
 	if s.listeningLocked() { // and the change outlives the call
 		placed = new(Placed)
 	}
-	*placed = Placed{
-		ID: req.ID, Resources: req.Resources.Clone(), NodeID: s.state.byRow[to.Row].ID, Devices: to.devices,
-		DynamicPorts: to.ports, Score: to.Terms.Normalized(), Generation: to.generation, Claim: to.claim,
-		rules: to.class.Request(), class: to.class,
-	}
+	*placed = s.state.placed(req, to)
 	s.commitLocked(placed)
-	return s.state.allocations[req.ID].decision()
+}
+
+// decisionLocked tells where a request has been committed to, or would be.
+func (s *view) decisionLocked(req *placement.Request, to *candidate) Decision {
+	return Decision{
+		ID: req.ID, NodeID: s.state.byRow[to.Row].ID, Devices: deviceList(to.devices), Score: to.Terms.Normalized(),
+		Ports: slices.Clone(to.class.Request().Ports), DynamicPorts: slices.Clone(to.ports),
+		Reason:     reasonFor(req),
+		Generation: to.generation, Version: s.state.seq, Token: s.token,
+	}
 }
 
 // Release says that the instance is gone and frees what it used, whether it was

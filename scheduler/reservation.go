@@ -86,7 +86,8 @@ func (s *Scheduler) PlaceFromReservation(ctx context.Context, id string, req pla
 	case to.existing != nil:
 		d = to.existing.decision()
 	default:
-		d = s.placeLocked(&s.scratch.request, to)
+		s.placeLocked(&s.scratch.request, &to)
+		d = s.decisionLocked(&s.scratch.request, &to)
 	}
 	if err := s.unlockAndWait(ctx, err); err != nil {
 		return Decision{}, err

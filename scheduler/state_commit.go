@@ -65,10 +65,21 @@ func (st *state) commit(e *entry, out *outcome) (err error) {
 	for _, c := range e.changes {
 		st.step(c, out)
 	}
-	for c := next.decide(out); c != nil; c = next.decide(out) {
-		e.changes = append(e.changes, c)
-		st.step(c, out)
+	next.carryOut(e, out)
+	return nil
+}
+
+// commitPlaced adds a placement to an entry, with all that it makes necessary, and
+// applies that: what commit does with an entry of it alone.
+func (st *state) commitPlaced(e *entry, out *outcome, c *Placed) (err error) {
+	defer st.recoverBroken(&err)
+	if len(e.changes) == 0 {
+		st.begin(e, out)
 	}
+	e.changes = append(e.changes, c)
+	st.step(c, out)
+	next := consequences{st: st}
+	next.carryOut(e, out)
 	return nil
 }
 
@@ -170,6 +181,15 @@ func (st *state) consequences(e *entry) consequences {
 		next.poor[id] = st.canRegain(id, 1) == 0
 	}
 	return next
+}
+
+// carryOut adds all that the changes so far make necessary to the entry and applies
+// it.
+func (next *consequences) carryOut(e *entry, out *outcome) {
+	for c := next.decide(out); c != nil; c = next.decide(out) {
+		e.changes = append(e.changes, c)
+		next.st.step(c, out)
+	}
 }
 
 // decide returns what the changes so far make necessary next, and nil when

@@ -32,9 +32,9 @@ type candidate struct {
 	asks       []reservation.PlanChange // of a claim that has to wait: nothing else is set
 }
 
-// find decides where the request goes: to the node of that ID, or if it is
-// empty to the best one.
-func (st *state) find(now time.Time, req *placement.Request, nodeID string) (candidate, error) {
+// find decides where the request of a query goes: to the node of that ID, or if it
+// is empty to the best one.
+func (st *state) find(now time.Time, req *placement.Request, asked index.Query, nodeID string) (candidate, error) {
 	var on *node
 	if nodeID != "" {
 		var err error
@@ -42,7 +42,7 @@ func (st *state) find(now time.Time, req *placement.Request, nodeID string) (can
 			return candidate{}, err
 		}
 	}
-	st.asked = st.query(req) // kept, since the index makes it escape
+	st.asked = asked // kept, since the index makes it escape
 	q := &st.asked
 	generation, existing, err := st.identify(req, q)
 	switch {
@@ -78,6 +78,15 @@ func (st *state) devicesFor(q *index.Query, to *candidate) []uint16 {
 		}
 	}
 	return st.index.Devices(q, to.Row, to.held)
+}
+
+// placed is the change that puts a request where it goes.
+func (st *state) placed(req *placement.Request, to *candidate) Placed {
+	return Placed{
+		ID: req.ID, Resources: req.Resources.Clone(), NodeID: st.byRow[to.Row].ID, Devices: to.devices,
+		DynamicPorts: to.ports, Score: to.Terms.Normalized(), Generation: to.generation, Claim: to.claim,
+		rules: to.class.Request(), class: to.class,
+	}
 }
 
 // identify looks the request's ID up: it returns the allocation that exists

@@ -223,7 +223,7 @@ func (st *state) findReserved(now time.Time, id string, req *placement.Request) 
 			waiting, refused = to, err
 		}
 	}
-	to, err := st.find(now, req, "")
+	to, err := st.find(now, req, q, "")
 	if err == nil {
 		return to, nil
 	}
