@@ -57,6 +57,12 @@ func benchmarkInstances(nodes int) int {
 func benchmarkCluster(b *testing.B, nodes int, cfg Config) *Scheduler {
 	b.Helper()
 	s := newTestScheduler(b, cfg)
+	fillBenchmark(b, s, nodes)
+	return s
+}
+
+func fillBenchmark(b *testing.B, s *Scheduler, nodes int) {
+	b.Helper()
 	perNode := benchmarkInstances(nodes)
 	for i := range nodes {
 		if err := s.AddNode(b.Context(), benchmarkNode(i)); err != nil {
@@ -68,7 +74,6 @@ func benchmarkCluster(b *testing.B, nodes int, cfg Config) *Scheduler {
 			}
 		}
 	}
-	return s
 }
 
 const benchmarkIDs = 16_384

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"context"
+	"errors"
 	"io"
 	"math"
 	"reflect"
@@ -49,6 +50,10 @@ func placementCosts() []costedCall {
 			return err
 		}},
 		{name: "Place", grows: []string{"nodes"}, do: place, undo: release},
+		{name: "PlaceAll", grows: []string{"nodes"}, undo: release, do: func(ctx context.Context, s *Scheduler) error {
+			results, err := s.PlaceAll(ctx, growthRequest("x"))
+			return errors.Join(err, results[0].Err)
+		}},
 		{name: "Allocate", undo: release, do: func(ctx context.Context, s *Scheduler) error {
 			_, err := s.Allocate(ctx, "quiet", growthRequest("x"))
 			return err
@@ -297,6 +302,7 @@ func TestEveryCallIsCosted(t *testing.T) {
 		"ResizeReservation":  "is UpdateReservation, as Extend is",
 		"Token":              "returns a field",
 		"UpdateReservation":  "is what Extend calls",
+		"Prepare":            "reads no state",
 		"Version":            "returns a field",
 	}
 	for _, call := range costedCalls() {

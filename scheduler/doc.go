@@ -43,7 +43,9 @@
 //
 // The decision is exact: it is the node that an exhaustive scan would choose,
 // no matter which index structure found it. [Scheduler.Place] decides and commits
-// in one step; [Scheduler.Schedule] only decides; [Scheduler.Allocate] commits on a
+// in one step, [Scheduler.PlaceAll] for many requests in one entry;
+// [Scheduler.Prepare] checks a request once of which many are placed.
+// [Scheduler.Schedule] only decides; [Scheduler.Allocate] commits on a
 // node of the caller's choice after the same checks.
 //
 // # Identity

@@ -75,7 +75,7 @@ func neverWaiting() map[string]func(*scheduler.Scheduler) {
 func changing() []string {
 	return []string{
 		"AddNode", "UpdateNode", "RemoveNode", "AdoptNode", "Cordon", "Uncordon", "MarkLost", "MarkReady",
-		"SetLabel", "RemoveLabel", "AddTaint", "RemoveTaint", "Place", "Allocate", "Release", "ReleaseGeneration",
+		"SetLabel", "RemoveLabel", "AddTaint", "RemoveTaint", "Place", "PlaceAll", "Prepare", "Allocate", "Release", "ReleaseGeneration",
 		"Resize", "CreateQuota", "UpdateQuota", "DeleteQuota", "Reserve", "PlaceFromReservation", "Unclaim",
 		"Extend", "ResizeReservation", "UpdateReservation", "ReleaseReservation", "SetWorkload",
 	}

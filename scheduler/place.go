@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/rads-project/constellation/internal/index"
 	"github.com/rads-project/constellation/placement"
 )
 
@@ -51,24 +52,28 @@ func (s *view) decide(ctx context.Context, asked *placement.Request, nodeID stri
 	if err := s.enter(ctx); err != nil {
 		return Decision{}, err
 	}
-	req := &s.scratch.request
-	*req = *asked // which does not escape then
-	var d Decision
-	to, err := s.state.find(s.now, req, s.state.query(req), nodeID)
-	switch {
-	case err != nil:
-	case to.existing != nil:
-		d = to.existing.decision()
-	default:
-		if commit {
-			s.placeLocked(req, &to)
-		}
-		d = s.decisionLocked(req, &to)
-	}
+	s.scratch.request = *asked // which does not escape then
+	d, err := s.decideLocked(s.state.query(&s.scratch.request), nodeID, commit)
 	if err := s.unlockAndWait(ctx, err); err != nil {
 		return Decision{}, err
 	}
 	return d, nil
+}
+
+// decideLocked decides on the query of the request in the scratch.
+func (s *view) decideLocked(q index.Query, nodeID string, commit bool) (Decision, error) {
+	req := &s.scratch.request
+	to, err := s.state.find(s.now, req, q, nodeID)
+	switch {
+	case err != nil:
+		return Decision{}, err
+	case to.existing != nil:
+		return to.existing.decision(), nil
+	}
+	if commit {
+		s.placeLocked(req, &to)
+	}
+	return s.decisionLocked(req, &to), nil
 }
 
 // placeLocked commits a request to its place.

@@ -33,6 +33,7 @@ type state struct {
 	capturing   [2]*capture // those under way; see parts.place
 	captures    uint64      // begun so far
 	visited     int         // records that were read for more than a decision, ever
+	around      int         // nodes that decisions have looked at one by one, ever, outside of the index
 
 	quota         quota.Accounts
 	quotaVersions map[string]uint64 // of specs, by namespace

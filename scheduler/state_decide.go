@@ -172,8 +172,16 @@ func (st *state) unschedulable(now time.Time, q *index.Query) error {
 }
 
 func (st *state) query(req *placement.Request) index.Query {
-	return index.Query{Class: st.index.Class(req), Resources: &req.Resources, ID: req.ID, Seq: st.seq}
+	return st.queryOf(req, st.index.Class(req))
 }
+
+// queryOf is query for a request whose class is known.
+func (st *state) queryOf(req *placement.Request, class *index.Class) index.Query {
+	return index.Query{Class: class, Resources: &req.Resources, ID: req.ID, Seq: st.seq}
+}
+
+// looked returns how many nodes decisions have looked at one by one, ever.
+func (st *state) looked() int { return st.index.Passes()*len(st.nodes) + st.around }
 
 // ownWindow returns over which window a request needs room, and false if it
 // needs it forever: a request with a Duration until that is over, one that
@@ -215,6 +223,7 @@ func (st *state) backfill(now time.Time, q *index.Query, best *candidate) *candi
 // ever, because capacity is held, but fits over its own window, by join.
 func (st *state) backfills(now time.Time, q *index.Query) iter.Seq[*candidate] {
 	return func(yield func(*candidate) bool) {
+		st.around += len(st.reserved)
 		for _, n := range slices.SortedFunc(maps.Keys(st.reserved), byJoin) {
 			if to, ok := st.backfilled(now, q, n); ok && !yield(to) {
 				return

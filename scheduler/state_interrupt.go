@@ -21,6 +21,7 @@ func (st *state) interrupted(now time.Time, req *placement.Request, n *node) boo
 // uninterrupted returns the best of those nodes on which a query fits and that stay
 // open for as long. It looks at every node.
 func (st *state) uninterrupted(now time.Time, q *index.Query) (index.Choice, bool) {
+	st.around += len(st.nodes)
 	for row := range st.index.Ranked(q) {
 		terms, fits := st.index.Evaluate(q, row, nil)
 		if fits && !st.interrupted(now, q.Class.Request(), st.byRow[row]) {

@@ -33,6 +33,8 @@ type SearchStats struct {
 	// Walks are decisions found by walking a grid, Lists those found by
 	// looking at a few nodes that the rules leave over.
 	Walks, Lists uint64
+	// Repeats are those that the node of the last decision answered.
+	Repeats uint64
 	// Grids is how many grids were built, in Slices pieces of work that did not
 	// bring one up to date, and Dropped how many made room for others.
 	Grids, Slices, Dropped uint64

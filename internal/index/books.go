@@ -32,6 +32,7 @@ func (x *Index) Vacate(row Row, c *Class, r *placement.Resources, taken Taken) {
 }
 
 func (x *Index) book(row Row, c *Class, r *placement.Resources, taken Taken, sign int64) {
+	continues := x.continues(row, sign)
 	if len(r.Custom) > 0 {
 		x.use(r, int32(sign))
 	}
@@ -52,6 +53,9 @@ func (x *Index) book(row Row, c *Class, r *placement.Resources, taken Taken, sig
 	x.claimPorts(row, c, taken.Ports, int32(sign))
 	x.nodes[row].instances += sign
 	x.changed(row)
+	if continues {
+		x.repeat.version = x.version
+	}
 }
 
 // spend takes an amount, which may be negative, from what the node has to

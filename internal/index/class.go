@@ -68,17 +68,29 @@ func (x *Index) Class(req *placement.Request) *Class {
 	t := &x.classes
 	rules := t.writer.request(req)
 	if c := t.known[string(rules)]; c != nil {
-		if c.refs == 0 {
-			c.unlink()
-			c.link(&t.idle)
-		}
-		return c
+		return x.Known(c)
 	}
 	shared := *req
 	shared.ID, shared.Resources = "", placement.Resources{}
 	c := &Class{request: shared.Clone(), rules: string(rules)}
 	slices.SortFunc(c.request.Ports, placement.Port.Compare)
 	x.learn(c)
+	return c
+}
+
+// Known returns the class of the same rules that is known now: the class itself,
+// unless it was forgotten since Class returned it. It takes constant time for a class
+// that is known.
+func (x *Index) Known(c *Class) *Class {
+	if !c.known {
+		if again := x.classes.known[c.rules]; again != nil {
+			return again
+		}
+		x.learn(c)
+	} else if c.refs == 0 {
+		c.unlink()
+		c.link(&x.classes.idle)
+	}
 	return c
 }
 
@@ -119,14 +131,7 @@ func (x *Index) forget(c *Class) {
 // it was forgotten since Class returned it, and asked for again, that is the one
 // that is known now.
 func (x *Index) Retain(c *Class) *Class {
-	if !c.known {
-		if again := x.classes.known[c.rules]; again != nil {
-			c = again
-		} else {
-			x.learn(c)
-		}
-	}
-	if c.refs == 0 {
+	if c = x.Known(c); c.refs == 0 {
 		c.unlink()
 		x.classes.unused--
 	}

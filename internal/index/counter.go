@@ -208,6 +208,7 @@ func (x *Index) Leave(row Row, c *Class) {
 }
 
 func (x *Index) joined(row Row, c *Class, delta int32) {
+	continues := x.continues(row, int64(delta))
 	c.counted = slices.DeleteFunc(c.counted, func(k *counter) bool { return k.dead })
 	for _, k := range c.counted {
 		x.count(k, row, delta)
@@ -216,4 +217,7 @@ func (x *Index) joined(row Row, c *Class, delta int32) {
 		x.count(k, row, delta)
 	}
 	x.version++
+	if continues {
+		x.repeat.version = x.version
+	}
 }

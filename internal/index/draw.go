@@ -20,8 +20,12 @@ func (x *Index) draw(p *probe) (Row, bool) {
 	}
 	for attempt := range uint64(drawAttempts) {
 		row := x.byJoin[x.random(p.query, attempt, len(x.byJoin))]
-		if fit != nil && fit.has(row) || fit == nil && x.fits(p, row) {
+		if fit == nil && x.fits(p, row) {
 			x.stats.Draws++
+			return row, true
+		}
+		if fit != nil && fit.has(row) {
+			x.stats.Scans++
 			return row, true
 		}
 	}

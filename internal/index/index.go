@@ -90,6 +90,7 @@ type Index struct {
 	probe  probe
 	left   bitset // candidates of the scan that runs
 	search search // the last; scratch
+	repeat repeat
 	stats  Stats
 }
 

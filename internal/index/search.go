@@ -6,9 +6,13 @@ import "github.com/rads-project/constellation/placement"
 // that fit: the one that looking at every node finds.
 func (x *Index) Best(q *Query) (Choice, bool) {
 	p := x.prepare(q)
-	row, ok := x.bestRow(p)
-	if !ok {
+	row, ok := x.again(p)
+	if ok {
+		x.stats.Repeats++
+	} else if row, ok = x.bestRow(p); !ok {
 		return Choice{}, false
+	} else if x.cfg.Engine == Auto && len(q.Joined) == 0 {
+		x.keepAnswer(p, row)
 	}
 	return Choice{Row: row, Terms: x.terms(p, row)}, true
 }

@@ -7,6 +7,8 @@ type Stats struct {
 	// Walks are decisions found by walking a grid, Lists those found by
 	// looking at a few nodes that the rules leave over.
 	Walks, Lists uint64
+	// Repeats are those that the node of the last decision answered.
+	Repeats uint64
 	// Grids is how many grids were built, in Slices pieces of work that did not
 	// bring one up to date, and Dropped how many made room for others.
 	Grids, Slices, Dropped uint64
@@ -61,6 +63,9 @@ func (x *Index) Stats() Stats {
 	s.Unkeyed = x.counters.selectors.unkeyed + x.counters.holders.unkeyed
 	return s
 }
+
+// Passes counts how often a decision or a refusal looked at every node.
+func (x *Index) Passes() int { return int(x.stats.Scans + x.stats.Counts) }
 
 // Version counts what was done to the index: while it stays, answers stay. It
 // takes constant time.
