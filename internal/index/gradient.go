@@ -75,7 +75,7 @@ type classSearch struct {
 	from     []stepRange // by profile
 	asks     []ask       // of the steps
 	gpu      int64       // asked
-	plain    *grid       // of all nodes, if no GPUs are asked
+	plain    ordering    // of all nodes, if no GPUs are asked
 	cursors  []cursor
 	heap     nextSteps
 
@@ -166,7 +166,7 @@ func (c *classSearch) all() bool {
 	if c.gpu == 0 {
 		plain := x.remember(&ordering{packs: p.packs})
 		x.upToDate(plain)
-		c.plain = plain.grid
+		c.plain = *plain // its grid may have to make room for that of the classes
 	}
 	c.order = x.remember(&ordering{packs: p.packs, classes: true})
 	x.upToDate(c.order)
@@ -205,8 +205,11 @@ func (c *classSearch) level() bool {
 // gradient is nowhere less than zero. It reports true if none comes before that one:
 // since nothing is lost there, or since there is none.
 func (c *classSearch) losesNothing() bool {
-	for i := range c.plain.parts {
-		if row, ok := c.firstOf(c.plain.parts[i].cells, noKey-1); ok {
+	classes := c.order
+	c.order = &c.plain
+	defer func() { c.order = classes }()
+	for i := range c.plain.grid.parts {
+		if row, ok := c.firstOf(c.plain.grid.parts[i].cells, noKey-1); ok {
 			gradient := c.x.gradient(c.p, row)
 			c.compare(row, gradient)
 			return gradient == 0
