@@ -143,6 +143,24 @@ func TestBarsAreExact(t *testing.T) {
 	}
 }
 
+// TestSpreadLooksBeyondTheFewest places where only nodes that have some of the group
+// already have room, again and again.
+func TestSpreadLooksBeyondTheFewest(t *testing.T) {
+	limits := tinyThresholds()
+	limits.slice, limits.scanSlice, limits.topBytes = 1000, 1000, 1000
+	w := newWorld(Config{}, limits)
+	for i := range 40 {
+		w.add(placement.Node{ID: strconv.Itoa(i), Capacity: placement.Resources{CPU: int64(1 + i%2*1000)}})
+	}
+	for i := range 200 {
+		r := placement.Request{ID: strconv.Itoa(i), Resources: placement.Resources{CPU: 5}}
+		apart(&r, "spread", "s")
+		w.place(t, r)
+	}
+	require.Zero(t, w.x.Stats().Scans)
+	require.Equal(t, 1, w.x.Stats().Tops)
+}
+
 // checkBars compares the bars and tops with what they derive from.
 func (w *world) checkBars(t require.TestingT) {
 	users := map[*bar]int{}
