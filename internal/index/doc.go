@@ -33,7 +33,8 @@
 //   - Packed words (lane.go). Six lanes of small floats in 64 bits say with
 //     one comparison that a request does not fit; those that pass are checked
 //     exactly. The scan (scan.go) compares words and keys without a branch per
-//     node, 1.5 ns each. It serves clusters below 512 nodes and is what a
+//     node, 1.5 ns each. It serves clusters below 512 nodes, or below 128
+//     where it has to score them, and is what a
 //     search falls back to, counted in [Stats].
 //   - Sets of nodes (nodeset.go, label.go, taint.go). The nodes of every label
 //     value, and of every distinct list of taints, are kept as short lists or

@@ -23,7 +23,7 @@ func (x *Index) bestRow(p *probe) (Row, bool) {
 		return x.draw(p)
 	case x.cfg.Engine == Auto && p.strategy == placement.LeastFragmentation:
 		return x.searchGradients(p)
-	case x.cfg.Engine == Auto && len(x.byJoin) >= x.thresholds.gridNodes:
+	case x.cfg.Engine == Auto && x.gridPays(p):
 		return x.newSearch(p).first()
 	case p.packing():
 		x.stats.Scans++
@@ -123,6 +123,22 @@ func (s *search) first() (Row, bool) {
 	return x.scan(p)
 }
 
+// gridPays reports whether a search takes less time than a scan: one that scores nodes
+// costs four times as much per node as one that compares words.
+func (x *Index) gridPays(p *probe) bool {
+	if p.packing() {
+		return len(x.byJoin) >= x.thresholds.gridNodes
+	}
+	return 4*len(x.byJoin) >= x.thresholds.gridNodes
+}
+
+// listPays reports whether looking at so many nodes one by one takes less time than a
+// grid, or than a scan of packed words where that is as good.
+func (s *search) listPays(nodes int) bool {
+	return nodes <= s.x.thresholds.listNodes &&
+		(!s.p.packing() || 4*nodes <= (len(s.x.nodes)+s.x.thresholds.gridNodes)/8)
+}
+
 // budget returns how many nodes a search may look at before a scan is cheaper:
 // one that only compares packed words is fast, one that scores nodes is not.
 func (s *search) budget() int {
@@ -146,7 +162,7 @@ func (s *search) try(row Row) {
 // list looks at the nodes that one of the hard rules leaves over, if these are
 // few. It reports whether it did.
 func (s *search) list() bool {
-	if s.p.compiled.eligible.n <= s.x.thresholds.listNodes {
+	if s.listPays(s.p.compiled.eligible.n) {
 		for row := range s.p.eligible.each {
 			s.try(row)
 		}

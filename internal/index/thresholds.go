@@ -3,7 +3,8 @@ package index
 // thresholds are the sizes at which structures change their form. They change what
 // a decision costs, never what it is; tests make them tiny.
 type thresholds struct {
-	// gridNodes is the number of nodes from which a grid pays.
+	// gridNodes is the number of nodes from which a grid pays for a search whose
+	// scan compares packed words; see gridPays.
 	gridNodes int
 	// gridBlock is how many entries a block of a grid holds.
 	gridBlock int
