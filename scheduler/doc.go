@@ -119,9 +119,10 @@
 // the scheduler ends, whichever is first. examples/failover does so.
 //
 // scheduler/boltjournal keeps the journal in a directory of one host,
-// [MemoryJournal] in this process, for tests. A journal in a database that a
-// service already has takes three short methods: see examples/journals for SQL,
-// etcd and hashicorp/raft, and scheduler/journaltest for the suite that tests them.
+// scheduler/sqljournal in PostgreSQL or SQLite, scheduler/etcdjournal in etcd, and
+// [MemoryJournal] in this process, for tests. The two that replicas share can elect
+// the leader too. A journal in another store takes three short methods: see
+// examples/journals, and scheduler/journaltest for the suite that tests them.
 //
 // # Following
 //

@@ -1,59 +1,24 @@
 package main
 
 import (
-	"net/url"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/raft"
 	"github.com/stretchr/testify/require"
-	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.etcd.io/etcd/server/v3/embed"
-	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
 
-	"github.com/rads-project/constellation/placement"
 	"github.com/rads-project/constellation/scheduler"
 	"github.com/rads-project/constellation/scheduler/journaltest"
 )
 
 func TestRun(t *testing.T) { require.NoError(t, run(t.Context())) }
 
-func TestSQL(t *testing.T) {
-	journaltest.Run(t, journaltest.Config{Shared: true, New: func(tb testing.TB) func() scheduler.Journal {
+func TestFile(t *testing.T) {
+	journaltest.Run(t, journaltest.Config{Light: true, Rounds: 50, New: func(tb testing.TB) func() scheduler.Journal {
 		tb.Helper()
-		path := filepath.Join(tb.TempDir(), "journal.db")
-		return func() scheduler.Journal {
-			db, err := openSQLite(path)
-			require.NoError(tb, err)
-			tb.Cleanup(func() { require.NoError(tb, db.Close()) })
-			return sqlJournal{db}
-		}
-	}})
-}
-
-// etcd runs a server in this process and returns a client of it.
-func etcd(t *testing.T) *clientv3.Client {
-	t.Helper()
-	cfg := embed.NewConfig()
-	cfg.Dir, cfg.LogLevel, cfg.UnsafeNoFsync = t.TempDir(), "panic", true
-	cfg.MaxRequestBytes = 16 << 20
-	anyPort := []url.URL{{Scheme: "http", Host: "127.0.0.1:0"}}
-	cfg.ListenClientUrls, cfg.ListenPeerUrls = anyPort, anyPort
-	server, err := embed.StartEtcd(cfg)
-	require.NoError(t, err)
-	t.Cleanup(server.Close)
-	<-server.Server.ReadyNotify()
-	return v3client.New(server.Server)
-}
-
-func TestEtcd(t *testing.T) {
-	client := etcd(t)
-	journaltest.Run(t, journaltest.Config{Shared: true, New: func(tb testing.TB) func() scheduler.Journal {
-		tb.Helper()
-		journal, err := newEtcdJournal(tb.Context(), client, tb.Name()+"/")
-		require.NoError(tb, err)
-		return func() scheduler.Journal { return journal }
+		path := filepath.Join(tb.TempDir(), "journal")
+		return func() scheduler.Journal { return &fileJournal{path: path} }
 	}})
 }
 
@@ -170,46 +135,4 @@ func TestRaftMachineRestores(t *testing.T) {
 		parts = append(parts, r)
 	}
 	require.Equal(t, []scheduler.Record{first, last}, parts)
-}
-
-// TestSnapshotsMakeRoom looks into the stores: what a snapshot replaces is
-// gone, not only skipped.
-func TestSnapshotsMakeRoom(t *testing.T) {
-	db, err := openSQLite(filepath.Join(t.TempDir(), "journal.db"))
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	client := etcd(t)
-	inEtcd, err := newEtcdJournal(t.Context(), client, "room/")
-	require.NoError(t, err)
-	tests := []struct {
-		name    string
-		journal scheduler.Journal
-		count   func() (int, error)
-	}{
-		{"sql", sqlJournal{db}, func() (n int, err error) {
-			err = db.QueryRowContext(t.Context(), `SELECT COUNT(*) FROM records`).Scan(&n)
-			return n, err
-		}},
-		{"etcd", inEtcd, func() (int, error) {
-			found, err := client.Get(t.Context(), "room/", clientv3.WithPrefix(), clientv3.WithCountOnly())
-			return int(found.Count) - 2, err // but for the token and the head
-		}},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			s, err := scheduler.Open(t.Context(), scheduler.Config{Journal: test.journal})
-			require.NoError(t, err)
-			for range 3 {
-				for _, id := range []string{"n1", "n2", "n3"} {
-					require.NoError(t, s.AddNode(t.Context(), placement.Node{ID: id, Capacity: placement.Resources{CPU: 1}}))
-					_, err := s.RemoveNode(t.Context(), id)
-					require.NoError(t, err)
-				}
-				require.NoError(t, s.Checkpoint(t.Context()))
-				n, err := test.count()
-				require.NoError(t, err)
-				require.Equal(t, 1, n)
-			}
-		})
-	}
 }

@@ -1,19 +1,16 @@
-// Journals shows how to keep a scheduler's journal in what a service already
-// has: a SQL database (sql.go), etcd (etcd.go), hashicorp/raft (raft.go). Each
-// passes the conformance suite in its test, against the real thing. The
-// program runs a scheduler on SQLite, restarts it, and fences the old one off.
+// Journals shows how to keep a scheduler's journal in a store of your own: in a file
+// (own.go), and in hashicorp/raft (raft.go). Each passes the conformance suite in its
+// test. The program runs a scheduler on the file, opens a second one on it, and
+// shows that the first is fenced off.
 package main
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log"
 	"os"
 	"path/filepath"
-
-	_ "modernc.org/sqlite" // registers the driver "sqlite"
 
 	"github.com/rads-project/constellation/placement"
 	"github.com/rads-project/constellation/scheduler"
@@ -31,25 +28,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	db, err := openSQLite(filepath.Join(dir, "scheduler.db"))
-	if err != nil {
-		return err
-	}
-	defer func() { _ = db.Close() }()
-	return story(ctx, sqlJournal{db})
-}
-
-// openSQLite opens a database whose transactions lock it from their start and
-// are synced at their end.
-func openSQLite(path string) (*sql.DB, error) {
-	db, err := sql.Open("sqlite", path+"?_txlock=immediate&_pragma=busy_timeout(60000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)")
-	if err != nil {
-		return nil, err
-	}
-	if _, err := db.Exec(sqlSchema); err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	return db, nil
+	return story(ctx, &fileJournal{path: filepath.Join(dir, "journal")})
 }
 
 // story places under one reign, and goes on under the next.

@@ -19,8 +19,8 @@
 // that holds it, however it ends. A second process gets [ErrLocked], or waits
 // for [Config.LockWait]. A process that is paused (a debugger, SIGSTOP, a frozen
 // container) keeps the lock and blocks its successor until it goes on or is
-// killed. Where a successor must not wait, or runs on another host, use a journal
-// on a shared store: the examples in examples/journals show how. Do not put the
+// killed. Where a successor must not wait, or runs on another host, use
+// scheduler/sqljournal on PostgreSQL, or scheduler/etcdjournal. Do not put the
 // directory on a network file system whose locks end at the host.
 //
 // The directory is locked as well, where the system can lock one (not Windows,
