@@ -13,6 +13,8 @@
 //   - layout: what lies at the top level, and one doc.go per package.
 //   - weight: what a program links because it imports package scheduler.
 //   - readme: every Go block of a README is code that the tests run.
+//   - snippet: Go code in the package comments of the root module compiles, as far
+//     as it is whole, and its programs print what they should.
 //   - guarantee: every test that the README names stands where it says.
 //
 // Each rule is a function from sources to complaints, so that a second test

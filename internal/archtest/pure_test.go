@@ -174,17 +174,22 @@ func goCommand(t *testing.T, args ...string) []string {
 	return strings.Split(strings.TrimSpace(string(out)), "\n")
 }
 
-// typeCheck resolves the names in sources, the files of one package.
-func typeCheck(t *testing.T, sources []source, exported map[string]string) *types.Info {
-	t.Helper()
-	fset := sources[0].fset
-	config := types.Config{Importer: importer.ForCompiler(fset, "gc", func(name string) (io.ReadCloser, error) {
+// importerOf returns what reads the compiled form of packages.
+func importerOf(fset *token.FileSet, exported map[string]string) types.Importer {
+	return importer.ForCompiler(fset, "gc", func(name string) (io.ReadCloser, error) {
 		file, ok := exported[name]
 		if !ok {
 			return nil, errors.New("it does not compile")
 		}
 		return os.Open(file)
-	})}
+	})
+}
+
+// typeCheck resolves the names in sources, the files of one package.
+func typeCheck(t *testing.T, sources []source, exported map[string]string) *types.Info {
+	t.Helper()
+	fset := sources[0].fset
+	config := types.Config{Importer: importerOf(fset, exported)}
 	info := &types.Info{Defs: map[*ast.Ident]types.Object{}, Uses: map[*ast.Ident]types.Object{}}
 	var files []*ast.File
 	for _, s := range sources {
