@@ -477,6 +477,19 @@ func TestTheSameClaimAgainIsTheSameClaim(t *testing.T) {
 	require.ErrorIs(t, d.claim("r", "j", 3), reservation.ErrState)
 }
 
+// TestAClaimOfAnotherNamespaceIsAnotherClaim, although the ID and the amounts are
+// the same and both may claim.
+func TestAClaimOfAnotherNamespaceIsAnotherClaim(t *testing.T) {
+	d := newDesk(t)
+	s := spec("r", 8)
+	s.Owners = []string{"team", "friend"}
+	d.reserve(s)
+	require.NoError(t, d.claim("r", "i", 3))
+	other := request("i", 3)
+	other.Namespace = "friend"
+	d.unchanged(reservation.ErrConflict, func() error { _, _, err := d.Claim("r", other); return err })
+}
+
 func TestCyclesLeaveNothingBehind(t *testing.T) {
 	cycles := 100_000
 	if testing.Short() {

@@ -249,6 +249,23 @@ func TestLentSlotMovesRatherThanAskAnybodyToLeave(t *testing.T) {
 	require.NotErrorIs(t, err, reservation.ErrWaiting)
 }
 
+// TestNobodyIsAskedToLeaveForAClaimThatOutstays: others hold the node after the
+// reservation, so the instance would have no room there even if nobody else stood in
+// the slot.
+func TestNobodyIsAskedToLeaveForAClaimThatOutstays(t *testing.T) {
+	d := newDesk(t)
+	d.reserve(lending("lent", 8))
+	d.reserve(d.during("next", 8, 60, 120))
+	d.place(yielding("y", 8))
+	d.unchanged(reservation.ErrRefused, func() error {
+		_, _, err := d.Claim("lent", lasting("too long", 4, 61))
+		require.NotErrorIs(t, err, reservation.ErrWaiting)
+		return err
+	})
+	_, _, err := d.Claim("lent", lasting("as long", 4, 60))
+	require.ErrorIs(t, err, reservation.ErrWaiting)
+}
+
 // Of several slots that could be had once others have left, the first in the order
 // of filling is asked for, and nobody leaves for another.
 func TestClaimAsksForTheFirstSlotOfThoseThatAreLent(t *testing.T) {

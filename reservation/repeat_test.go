@@ -236,6 +236,21 @@ func TestRepeatingReservationIsUsedUnderOneID(t *testing.T) {
 	d.reserve(d.daily("ci", 1)) // The ID is free again.
 }
 
+// TestALateClaimIsFoundInTheWindowBefore: the instance has outlived its window, and
+// the ID of the reservation means the next one by then.
+func TestALateClaimIsFoundInTheWindowBefore(t *testing.T) {
+	d := newDesk(t)
+	d.reserve(d.daily("ci", 4))
+	require.NoError(t, d.claim("ci", "i", 4))
+	d.at(24 * 3600)
+	before := d.Snapshot()
+	require.NoError(t, d.claim("ci", "i", 4), "the same claim")
+	require.Equal(t, before, d.Snapshot())
+	_, window, _ := d.claimOf("i")
+	require.Equal(t, "ci@2030-01-01", window)
+	d.unchanged(reservation.ErrConflict, func() error { return d.claim("ci", "i", 3) })
+}
+
 func (d *desk) claimOf(instance string) (reservation.Claim, string, bool) {
 	for r := range d.Reservations() {
 		for c := range r.Claims() {
@@ -271,6 +286,19 @@ func TestRepeatingReservationIsChangedAsOne(t *testing.T) {
 	require.Equal(t, reservation.Ended, d.state("ci"), "i is there yet")
 	require.NoError(t, d.Remove("i"))
 	d.unchanged(reservation.ErrState, func() error { return d.Release("ci", true) })
+}
+
+// TestWindowsGrowBesideInstancesOfTheWindowBefore: one that has said that it outlasts
+// its window is in the way of the next.
+func TestWindowsGrowBesideInstancesOfTheWindowBefore(t *testing.T) {
+	d := newDesk(t)
+	d.reserve(d.daily("ci", 4))
+	_, _, err := d.Claim("ci", lasting("i", 4, 24*3600+30))
+	require.NoError(t, err)
+	d.unchanged(reservation.ErrRefused, func() error { _, err := d.Resize("ci", cores(5), 0); return err })
+	require.NoError(t, d.Remove("i"))
+	_, err = d.Resize("ci", cores(5), 0)
+	require.NoError(t, err)
 }
 
 func TestRepeatingReservationSurvivesASnapshot(t *testing.T) {
