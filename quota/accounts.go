@@ -191,9 +191,7 @@ func (a *Accounts) force(now time.Time, ns string, from, to *placement.Amounts, 
 	if err := a.step(&g.delta, from, to); err != nil {
 		return nil, err
 	}
-	var was vector
-	_ = a.tally(&was, from, 1) // it was for the growth
-	if charges <= 0 && !acc.covers(&was, charges < 0) {
+	if charges <= 0 && !a.covered(acc, from, charges < 0) {
 		return nil, &NotChargedError{Namespace: ns}
 	}
 	if verdict := a.check(now, acc, &g, to, forced); !verdict.Allowed() {
@@ -205,6 +203,13 @@ func (a *Accounts) force(now time.Time, ns string, from, to *placement.Amounts, 
 	over := a.overAbove(now, acc)
 	a.close(acc)
 	return over, nil
+}
+
+// covered reports whether acc holds what is given back, which was tallied before.
+func (a *Accounts) covered(acc *account, from *placement.Amounts, goes bool) bool {
+	var was vector
+	_ = a.tally(&was, from, 1)
+	return acc.covers(&was, goes)
 }
 
 // check asks acc, which find has found, and all above it. g is the growth on

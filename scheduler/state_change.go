@@ -249,6 +249,7 @@ type Placed struct {
 
 	rules *placement.Request // whose ID and Resources are those of any request
 	class *index.Class       // of the rules, where the decision knows it already
+	node  *node              // of NodeID, likewise, until the change is applied
 }
 
 // Request returns the request that was placed. What it points to is shared with

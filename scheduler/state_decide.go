@@ -82,10 +82,11 @@ func (st *state) devicesFor(q *index.Query, to *candidate) []uint16 {
 
 // placed is the change that puts a request where it goes.
 func (st *state) placed(req *placement.Request, to *candidate) Placed {
+	n := st.byRow[to.Row]
 	return Placed{
-		ID: req.ID, Resources: req.Resources.Clone(), NodeID: st.byRow[to.Row].ID, Devices: to.devices,
+		ID: req.ID, Resources: req.Resources.Clone(), NodeID: n.ID, Devices: to.devices,
 		DynamicPorts: to.ports, Score: to.Terms.Normalized(), Generation: to.generation, Claim: to.claim,
-		rules: to.class.Request(), class: to.class,
+		rules: to.class.Request(), class: to.class, node: n,
 	}
 }
 

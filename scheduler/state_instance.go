@@ -237,10 +237,14 @@ func (c *Placed) apply(st *state, out *outcome) { st.place(c, out) }
 // place enters a new instance and returns what its namespace uses too much of
 // then, which is nothing unless nobody asked the quota.
 func (st *state) place(c *Placed, out *outcome) []quota.Usage {
-	class := c.class
+	class, on := c.class, c.node
 	if class == nil {
 		class = st.index.Class(c.rules)
 	}
+	if on == nil {
+		on = st.nodes[c.NodeID]
+	}
+	c.node = nil // since who listens keeps the change
 	a := &allocation{
 		id: c.ID, class: class, resources: c.Resources.Clone(),
 		placed: st.now, generation: c.Generation, version: st.seq, token: st.token, score: uint16(c.Score),
@@ -253,7 +257,7 @@ func (st *state) place(c *Placed, out *outcome) []quota.Usage {
 		st.replaced++
 	}
 	st.allocations[a.id] = a
-	st.addToNode(a, st.nodes[c.NodeID])
+	st.addToNode(a, on)
 	if c.Claim != nil {
 		a.covered = &paidByReservation{c.Claim.Claim.Held.Clone(), c.Claim.ID}
 	}
