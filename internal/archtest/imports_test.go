@@ -93,7 +93,7 @@ func importFault(s source, imported string, sources []source) string {
 	ours := within(imported, modulePath)
 	to := strings.TrimPrefix(imported, modulePath+"/")
 	switch {
-	case ours && !sameOrRootModule(s, to, sources):
+	case ours && !within(s.dir(), "examples") && !sameOrRootModule(s, to, sources):
 		return "it belongs to another nested module"
 	case s.test():
 		return ""
@@ -142,6 +142,7 @@ func TestImportRules(t *testing.T) {
 		{"the root folder is no package", "placement/node.go", "", modulePath, "not in the import table of placement"},
 		{"tests may import what they like", "placement/node_test.go", "", ours + "scheduler", ""},
 		{"but no nested module", "scheduler/open_test.go", "", ours + "scheduler/boltjournal", "it belongs to another nested module"},
+		{"but an example may", "examples/a/main.go", "examples/a", ours + "scheduler/boltjournal", ""},
 		{"nested imports root", "scheduler/boltjournal/journal.go", "scheduler/boltjournal", ours + "scheduler", ""},
 		{"nested has its own packages", "scheduler/boltjournal/x_test.go", "scheduler/boltjournal", ours + "scheduler/boltjournal", ""},
 		{"unplaced package", "helpers/x.go", "", "fmt", "package helpers is not in the import table"},

@@ -27,8 +27,8 @@ type loss struct {
 	at   time.Time
 }
 
-// perMinute is the time over which losses are counted.
-const perMinute = time.Minute
+// lossWindow is the time over which losses are counted against the limit.
+const lossWindow = time.Minute
 
 // verdict is what a look comes to.
 type verdict struct {
@@ -99,7 +99,7 @@ func (w *watch) look(now time.Time) verdict {
 		}
 	}
 	w.saved = now
-	w.lost = slices.DeleteFunc(w.lost, func(l loss) bool { return now.Sub(l.at) >= perMinute })
+	w.lost = slices.DeleteFunc(w.lost, func(l loss) bool { return now.Sub(l.at) >= lossWindow })
 	silent := w.silent(now)
 	sure := slices.DeleteFunc(slices.Clone(silent), func(id string) bool { return !w.given[id] })
 	switch unsure := len(silent) - len(sure); {
