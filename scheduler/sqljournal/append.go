@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/rads-project/constellation/scheduler"
@@ -53,6 +54,9 @@ func (j *Journal) rows(ctx context.Context, records []scheduler.Record) ([]row, 
 		open    *openSnapshot
 	)
 	for _, r := range records {
+		if r.Seq > math.MaxInt64 {
+			return nil, fmt.Errorf("sqljournal: Seq %d is more than an integer of SQL holds", r.Seq)
+		}
 		if r.Kind == scheduler.RecordEntry {
 			entries = append(entries, r)
 			continue

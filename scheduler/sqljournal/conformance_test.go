@@ -118,12 +118,17 @@ func TestPostgreSQL(t *testing.T) {
 		{"conformance", conformance},
 		{"conformance behind a pooler", behindAPooler},
 		{"elector", electorOnPostgreSQL},
-		{"tokens grow for ever", func(t *testing.T, s server) { tokensGrowForEver(t, PostgreSQL, "pgx", s.dsn()) }},
+		{"tokens grow for ever", tokensGrowOnPostgreSQL},
 		{"unsafe settings are refused", refusesUnsafeSettings},
 		{"a transaction keeps others out", transactionKeepsOthersOut},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, s) })
 	}
+}
+
+func tokensGrowOnPostgreSQL(t *testing.T, s server) {
+	t.Helper()
+	tokensGrowForEver(t, PostgreSQL, "pgx", s.dsn())
 }
 
 func conformance(t *testing.T, s server) {

@@ -8,7 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/rads-project/constellation/placement"
@@ -42,8 +42,10 @@ const (
 type Elector struct {
 	*lease.Elector
 	database
-	cfg  ElectorConfig
-	seen atomic.Int64 // the highest token that it knows of
+	cfg ElectorConfig
+
+	mu   sync.Mutex
+	seen int64 // the highest token that it knows of
 }
 
 // NewElector returns an Elector, and makes the tables if the database lacks them.
@@ -106,9 +108,22 @@ func (e *Elector) look(ctx context.Context) (leaseRow, error) {
 	}
 	row.found, row.token, row.holder = token.Valid, token.Int64, holder.String
 	row.left = time.Duration(expires.Int64-row.now) * time.Microsecond
-	for seen := e.seen.Load(); row.token > seen && !e.seen.CompareAndSwap(seen, row.token); seen = e.seen.Load() {
-	}
+	e.saw(row.token)
 	return row, nil
+}
+
+// saw notes a token.
+func (e *Elector) saw(token int64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.seen = max(e.seen, token)
+}
+
+// next returns a token that is greater than one and all that were seen.
+func (e *Elector) next(token int64) int64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return max(token, e.seen) + 1
 }
 
 // leaseStore is the row as lease.Elector uses it. Each change is one statement.
@@ -150,7 +165,7 @@ func (s leaseStore) take(ctx context.Context, row leaseRow, holder string) (leas
 		return s.Renew(attempt, g)
 	}
 	// A row that was deleted must not let the tokens begin again.
-	g.Token = uint64(max(row.token+1, s.e.seen.Load()+1, row.now))
+	g.Token = uint64(max(s.e.next(row.token), row.now))
 	set := []any{s.e.cfg.Name, int64(g.Token), holder, append([]byte{}, s.e.cfg.Data...), g.For.Microseconds()}
 	statement := `INSERT INTO constellation_leases (name, token, holder, data, expires)
 		VALUES ($1, $2, $3, $4, ` + s.e.dialect.clock() + ` + $5) ON CONFLICT (name) DO NOTHING`

@@ -91,7 +91,7 @@ func (d database) prepare(ctx context.Context, volatile bool) error {
 		return err
 	}
 	// Of hosts that make them at once PostgreSQL lets all but one fail.
-	for _, statement := range strings.Split(d.dialect.Schema(), ";") {
+	for statement := range strings.SplitSeq(d.dialect.Schema(), ";") {
 		if _, err = d.db.ExecContext(ctx, statement); err != nil {
 			break
 		}

@@ -45,7 +45,7 @@ func ordinary(tb testing.TB, dirs ...string) *syscall.SysProcAttr {
 // shortDir returns a folder whose name leaves room for that of a socket.
 func shortDir(tb testing.TB) string {
 	tb.Helper()
-	dir, err := os.MkdirTemp("/tmp", "sj")
+	dir, err := os.MkdirTemp("/tmp", "sj") //nolint:usetesting // the name of a test is too long for a socket
 	require.NoError(tb, err)
 	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
 	return dir

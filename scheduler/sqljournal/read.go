@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"time"
 
 	"github.com/rads-project/constellation/scheduler"
@@ -168,7 +169,8 @@ func yieldBatch(batch []byte, after int64, yield yieldFunc) (int64, error) {
 // longer: see Config.PollMin. It holds no transaction between two statements.
 func (j *Journal) Follow(ctx context.Context, after uint64) iter.Seq2[scheduler.Record, error] {
 	return func(yield func(scheduler.Record, error) bool) {
-		if err := j.follow(ctx, int64(after), yield); !errors.Is(err, errStopped) {
+		// No journal goes beyond what an integer of SQL holds.
+		if err := j.follow(ctx, int64(min(after, math.MaxInt64)), yield); !errors.Is(err, errStopped) {
 			yield(scheduler.Record{}, fmt.Errorf("sqljournal: follow: %w", err))
 		}
 	}
