@@ -2,6 +2,7 @@ package reservation_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -90,6 +91,24 @@ func TestPastReservationsAreRemembered(t *testing.T) {
 	require.ErrorAs(t, d.claim("low", "i", 1), &wrong)
 	require.Equal(t, reservation.Ended, wrong.State)
 	require.ErrorIs(t, d.claim("never", "i", 1), reservation.ErrNotFound)
+}
+
+// TestTheLatest1024AreRemembered, by a book and by one that goes on from its snapshot.
+func TestTheLatest1024AreRemembered(t *testing.T) {
+	d := newDesk(t)
+	for range 1025 {
+		require.NoError(t, d.Release(d.reserve(spec("", 1)).Spec.ID, false))
+	}
+	snapshot := d.Snapshot()
+	require.Len(t, snapshot.Past, 1024)
+	restored, err := reservation.New(reservation.Config{Now: func() time.Time { return d.clock }, Snapshot: &snapshot})
+	require.NoError(t, err)
+	for _, book := range []*reservation.Book{d.Book, restored} {
+		_, err := book.Reservation("reservation-1")
+		require.ErrorIs(t, err, reservation.ErrNotFound)
+		_, err = book.Reservation("reservation-2")
+		require.ErrorIs(t, err, reservation.ErrState)
+	}
 }
 
 func TestDisplacesOnlyWhatOverlaps(t *testing.T) {

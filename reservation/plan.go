@@ -310,13 +310,16 @@ func (p *Plan) remember(id string, state State) {
 	p.past = append(p.past, PastReservation{id, state})
 }
 
+// latest returns the past reservations that are remembered, the oldest first.
+func (p *Plan) latest() []PastReservation { return p.past[max(0, len(p.past)-remembered):] }
+
 // live returns a reservation, or the error that says why action cannot be
 // done: it is over or was never there.
 func (p *Plan) live(id, action string) (*reservationEntry, error) {
 	if r, ok := p.current(id); ok {
 		return r, nil
 	}
-	for _, past := range slices.Backward(p.past) {
+	for _, past := range slices.Backward(p.latest()) {
 		if past.ID == id {
 			return nil, &StateError{ID: id, State: past.State, Action: action}
 		}

@@ -45,7 +45,7 @@ func (p *Plan) Outline() Snapshot {
 		Created:   p.created,
 		Series:    p.allSeries(),
 		Unsettled: slices.Sorted(maps.Keys(p.unsettled)),
-		Past:      slices.Clone(p.past[max(0, len(p.past)-remembered):]),
+		Past:      slices.Clone(p.latest()),
 	}
 }
 
