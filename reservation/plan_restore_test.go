@@ -21,6 +21,9 @@ func TestHostileSnapshots(t *testing.T) {
 	d.reserve(whole)
 	require.NoError(t, d.claim("a", "i", 1))
 	d.reserve(d.during("b", 2, 90, 120))
+	closed := d.during("m", 0, 200, 300)
+	closed.Shape, closed.Count, closed.Node, closed.Maintenance = placement.Resources{}, 0, "n1", true
+	d.reserve(closed)
 	stay := lasting("s", 1, 60)
 	_, err := d.Place(stay)
 	require.NoError(t, err)
@@ -56,6 +59,14 @@ func TestHostileSnapshots(t *testing.T) {
 		{"stay nowhere", func(s *snapshot) { s.Stays[0].Node = "" }, "snapshot.stays[s].node"},
 		{"negative stay", func(s *snapshot) { s.Stays[0].Load.Resources.CPU = -1 }, "snapshot.stays[s].load"},
 		{"device of a stay", func(s *snapshot) { s.Stays[0].Devices = []int{0} }, "snapshot.stays[s].devices"},
+		{"slot missing", func(s *snapshot) { s.Reservations[1].Slots = nil }, "snapshot.reservations[b].slots"},
+		{"maintenance of nothing", func(s *snapshot) { s.Reservations[2].Slots = nil }, "snapshot.reservations[m].slots"},
+		{"maintenance elsewhere", func(s *snapshot) { s.Reservations[2].Slots[0].Node = "n2" }, "snapshot.reservations[m].slots"},
+		{"end before the start", func(s *snapshot) {
+			s.Reservations[1].Params.End = s.Reservations[1].Params.Start.Add(-1)
+		}, "snapshot.reservations[b].end"},
+		{"end at the start", func(s *snapshot) { s.Reservations[1].Params.End = s.Reservations[1].Params.Start }, "snapshot.reservations[b].end"},
+		{"stay that ends before it came", func(s *snapshot) { s.Stays[0].Window.End = s.Stays[0].Window.Start.Add(-1) }, "snapshot.stays[s].window.end"},
 		{"unsettled stranger", func(s *snapshot) { s.Unsettled = []string{"x"} }, "snapshot.unsettled"},
 	}
 	for _, test := range tests {

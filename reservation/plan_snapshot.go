@@ -148,8 +148,8 @@ func (v *validation) reservation(r *Reservation) {
 	if err := errors.Join(r.Spec.validateRules(), r.Spec.validateSize(r.Params.Shape, r.Params.Count)); err != nil {
 		v.errs = append(v.errs, err)
 	}
-	if len(r.Slots) > MaxCount {
-		v.refuse(field+".slots", len(r.Slots), "want at most 10000")
+	v.window(field, r.Params.Start, r.Params.End, r.holding())
+	if !v.size(field, r) {
 		return
 	}
 	for i := range r.Slots {
@@ -172,6 +172,30 @@ func (v *validation) reservation(r *Reservation) {
 			v.claim(&slot.Claims[j])
 		}
 	}
+}
+
+// window refuses one that ends before it starts, or if it is not over at its start.
+func (v *validation) window(field string, start, end time.Time, goesOn bool) {
+	if nanos(end) < nanos(start) || goesOn && nanos(end) == nanos(start) {
+		v.refuse(field+".end", end, "want an end after the start")
+	}
+}
+
+// size reports whether a reservation has as many slots as its phase wants, and
+// maintenance only its node.
+func (v *validation) size(field string, r *Reservation) bool {
+	closes := func() bool {
+		return r.holding() && len(r.Slots) == 1 && r.Slots[0].Node == r.Spec.Node && len(r.Slots[0].Claims)+len(r.Slots[0].Awaits) == 0
+	}
+	switch count := len(r.Slots); {
+	case r.Spec.Maintenance && !closes():
+		v.refuse(field+".slots", count, "want the node that is closed, and nothing else")
+	case !r.Spec.Maintenance && (count > MaxCount || r.holding() && count != r.Params.Count):
+		v.refuse(field+".slots", count, "want as many as the count")
+	default:
+		return true
+	}
+	return false
 }
 
 func (v *validation) recall(field string, r *Reservation, slot *Slot) {
@@ -205,6 +229,9 @@ func (v *validation) stay(s *Stay) {
 		v.refuse(field+".load", s.Load.Resources, "want one instance of amounts of at least 0")
 	}
 	v.devices(field, s.Load.Resources.GPU, s.Devices)
+	if !s.Window.End.IsZero() {
+		v.window(field+".window", s.Window.Start, s.Window.End, true)
+	}
 }
 
 func (v *validation) instance(field, id string) {
