@@ -32,6 +32,7 @@ type machine struct {
 	last     time.Time                    // of the last event
 	withRoom []string                     // nodes on which room came up in this step
 	waiting  map[string]placement.Request // claims that wait
+	seen     map[string]Reservation       // after the step before
 }
 
 func machineNodes() []string { return []string{"n1", "n2", "n3"} }
@@ -40,6 +41,7 @@ func newMachine() *machine {
 	m := &machine{
 		plan: NewPlan(), replica: NewPlan(), rooms: map[string]Room{}, lost: map[string]bool{}, shrunk: map[string]bool{},
 		ledger: map[string]placement.Amounts{}, told: map[string]bool{}, waiting: map[string]placement.Request{},
+		seen: map[string]Reservation{},
 	}
 	for i, id := range machineNodes() {
 		m.rooms[id] = Room{
@@ -509,6 +511,7 @@ func (m *machine) Check(t *rapid.T) {
 	owed := map[string]placement.Amounts{}
 	for r := range m.plan.Reservations() {
 		m.checkReservation(t, &r)
+		m.checkVersion(t, &r)
 		if o := r.Owes(); !o.IsZero() {
 			owed[r.Spec.ID] = o
 		}
@@ -554,6 +557,19 @@ func (m *machine) checkReservation(t *rapid.T, r *Reservation) {
 				require.Subset(t, slot.Devices, c.Devices)
 			}
 		}
+	}
+}
+
+// checkVersion checks that the version grows with every change.
+func (m *machine) checkVersion(t *rapid.T, r *Reservation) {
+	before, known := m.seen[r.Spec.ID]
+	m.seen[r.Spec.ID] = *r
+	if !known {
+		return
+	}
+	require.GreaterOrEqual(t, r.Version, before.Version)
+	if r.Version == before.Version {
+		require.Equal(t, before, *r, "changed under the same version")
 	}
 }
 

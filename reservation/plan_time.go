@@ -84,6 +84,7 @@ func (p *Plan) start(r *reservationEntry) {
 // notice asks those to leave that yield, or all if the node is closed.
 func (p *Plan) notice(r *reservationEntry) {
 	r.Noticed = true
+	r.Version++
 	if !r.Spec.Maintenance {
 		p.emit(Event{Kind: Noticed, Due: r.Params.Start}, r)
 		p.markUnsettled(r)
@@ -207,6 +208,7 @@ func (p *Plan) overstay(instance string) {
 		slot, i := entry.r.find(instance)
 		at := &entry.r.Slots[slot]
 		at.Claims[i].Overstayed = true
+		entry.r.Version++
 		if !entry.r.holding() {
 			p.timelines[at.Node].obstacles++
 		}
