@@ -190,8 +190,8 @@ func (b *Book) reservationAfter(id *string, decision func() ([]PlanChange, error
 }
 
 // Claim puts an instance into a slot of a reservation and returns the node.
-// The same instance with the same amounts again is the same claim. It costs what
-// Plan.Claim does. ErrWaiting says that instances were asked to leave for it, or
+// The same instance with the same amounts again is the same claim; one that its
+// slot has left behind, on a lost node, is ErrConflict. It costs what Plan.Claim does. ErrWaiting says that instances were asked to leave for it, or
 // are leaving: the slot is kept, and the same claim succeeds once they have gone.
 //
 // Errors: ErrInvalid, ErrNotFound, StateError, OwnerError, ErrConflict,
@@ -363,21 +363,23 @@ func (b *Book) Reservations() iter.Seq[Reservation] {
 
 // Free returns what is left of a node for an instance over a window: what is
 // allocatable, less what is used and less the peak of all that the book counts
-// there. O(log h) in the holds of the node.
+// there, and of GPUs the unused ones; nothing if the node takes no more instances.
+// O(log h) in the holds of the node.
 func (b *Book) Free(node string, w Window) (free placement.Resources, err error) {
 	err = b.decide(func() ([]PlanChange, error) {
 		room, ok := b.nodes.Room(node)
 		if !ok {
 			return nil, placement.NotFound(placement.KindNode, node)
 		}
-		free = b.plan.free(node, &room, &placement.Amounts{Resources: room.Allocatable}, b.plan.span(w))
+		free = b.plan.free(node, &room, &placement.Amounts{Resources: room.Allocatable, Instances: 1}, b.plan.span(w))
 		return nil, nil
 	})
 	return free, err
 }
 
-// Snapshot returns the state of the book as it is now. Nodes are not part of
-// it: the host sets them again. O(everything in it), with the book locked.
+// Snapshot returns the state of the book as it is now. Neither nodes nor events
+// that wait for Sweep are part of it: the host sets nodes again, and calls Sweep
+// first if it wants all events. O(everything in it), with the book locked.
 func (b *Book) Snapshot() Snapshot {
 	now := b.now()
 	b.mu.Lock()

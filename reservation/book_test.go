@@ -490,6 +490,34 @@ func TestAClaimOfAnotherNamespaceIsAnotherClaim(t *testing.T) {
 	d.unchanged(reservation.ErrConflict, func() error { _, _, err := d.Claim("r", other); return err })
 }
 
+// TestAClaimThatWasLeftBehindIsAConflict: its slot is on another node now.
+func TestAClaimThatWasLeftBehindIsAConflict(t *testing.T) {
+	d := newDesk(t, node("n2", 8))
+	d.reserve(spec("r", 8))
+	require.NoError(t, d.claim("r", "i", 8))
+	require.NoError(t, d.RemoveNode("n1"))
+	d.unchanged(reservation.ErrConflict, func() error { return d.claim("r", "i", 8) })
+	require.NoError(t, d.claim("r", "j", 8))
+}
+
+// TestNothingIsFreeOnAFullNode: nothing is left for an instance where the cap is
+// reached, and of a GPU that is used in part.
+func TestNothingIsFreeOnAFullNode(t *testing.T) {
+	d := newDesk(t)
+	full := node("n1", 8)
+	full.MaxInstances, full.Devices.Count = 2, 2
+	require.NoError(t, d.SetNode(full))
+	fraction := request("i", 1)
+	fraction.Resources.GPU = placement.Device / 2
+	d.place(fraction)
+	free, err := d.Free("n1", reservation.Window{Start: d.clock})
+	require.NoError(t, err)
+	require.Equal(t, cores(7).CPU, free.CPU)
+	require.Equal(t, int64(placement.Device), free.GPU)
+	d.place(request("j", 1))
+	require.Zero(t, d.freeNow("n1"))
+}
+
 func TestCyclesLeaveNothingBehind(t *testing.T) {
 	cycles := 100_000
 	if testing.Short() {

@@ -39,12 +39,12 @@
 //
 // # When promises break
 //
-// Running instances and claims are never oversubscribed; only promises can be
+// No decision lets instances use more of a node than it has; only promises can be
 // broken. A claim is checked against what instances use on the node at that
 // moment, so that a node which shrank, or on which more runs than was thought,
-// takes no more than it has.
+// takes nothing more.
 //
-// A slot leaves its node only when it cannot stay:
+// A slot leaves its node only for one of these reasons:
 //
 //   - Its node is lost, shrinks or fills up by instances that nobody asked
 //     about. Slots with instances in them stay on a node that shrinks until the
@@ -55,6 +55,8 @@
 //     its Duration (overstayed), or one that was placed with Yield and was asked
 //     to leave. Where several reservations begin at once, the one of the highest
 //     priority decides first.
+//   - Maintenance closes the node.
+//   - It is lent, and moves to where its first claim need not wait.
 //
 // It goes to another node if there is room. If there is none, it waits on its
 // node for an instance that is leaving: it keeps everybody else off, and cannot
@@ -69,8 +71,9 @@
 // A reservation with Lend lets instances that yield stand in slots that nobody has
 // claimed. A claim has its slot at once if there is room beside them and all that is
 // held for others, and those in the way of the rest of it are asked to leave. If not,
-// the claim is ErrWaiting: it names whom it waits for and until when, the slot is kept
-// for it, and the same claim succeeds once they have gone.
+// the slot moves to a node with room for all of it. If there is none, the claim is
+// ErrWaiting: it names whom it waits for and until when, the slot is kept for it, and
+// the same claim succeeds once they have gone.
 //
 // # Maintenance
 //
@@ -165,9 +168,10 @@
 // # What it does not do
 //
 // It starts, stops and moves no instances; it says when one should have gone.
-// It keeps no quota and no journal. It does not move slots to make room, except
-// by displacement. Preferences are for Nodes to interpret; those of a Book keep
-// required constraints, taints and hard spread rules and refuse all others.
+// It keeps no quota and no journal. It does not move slots of equal or higher
+// priority to make room for others, nor any slot with instances. Preferences are for
+// Nodes to interpret; those of a Book keep required constraints, taints and hard
+// spread rules and refuse all others.
 //
 // # Plan and its host
 //

@@ -13,8 +13,8 @@ import (
 // in Reserve, and surplus ones are given back, lost ones first, then those that
 // wait, then the last ones without instances. A slot that grows keeps
 // its GPUs and gets more. Lost slots are looked for under the new parameters. Start
-// can be changed before it has come; an End that has passed ends the reservation
-// now. Of a reservation that repeats, shape and count change in all windows that are
+// can be changed before it has come; an End that has passed ends a reservation that
+// has begun. Of a reservation that repeats, shape and count change in all windows that are
 // not over, and start and end window by window under their own IDs. A failed update
 // leaves everything exactly as it was.
 //
@@ -264,8 +264,8 @@ func (s *Slot) preferredDevices() []int {
 }
 
 // Release decides that a reservation ends now, or all windows of one that repeats.
-// If instances stand in it that
-// takes force; they are then handled according to its AtEnd.
+// If instances stand in it that takes force; they are then handled according to its
+// AtEnd.
 //
 // It takes O(c log c) in the claims of the reservation; see Apply.
 //

@@ -48,7 +48,7 @@ func (p Period) length() time.Duration { return time.Duration(p.days()) * 24 * t
 type Repeat struct {
 	// Every day or week.
 	Every Period `json:"every"`
-	// Until is when the last window has begun: none begins then or later.
+	// No window begins at Until or later.
 	Until time.Time `json:"until"`
 	// Location is the name of a place in the IANA time zone database, such as
 	// Europe/Berlin; empty is UTC. The machine that decides has to know it.
