@@ -155,6 +155,33 @@ func TestRandomIsUniform(t *testing.T) {
 	}
 }
 
+// TestDrawsDifferBySeedRequestAndState: each of them alone leads to other nodes, and
+// the same ones to the same.
+func TestDrawsDifferBySeedRequestAndState(t *testing.T) {
+	draw := func(seed uint64, id string, seq uint64) string {
+		w := newWorld(Config{Seed: seed}, defaultThresholds())
+		for i := range 60 {
+			w.add(placement.Node{ID: strconv.Itoa(i), Capacity: placement.Resources{CPU: 1}})
+		}
+		r := placement.Request{ID: id, Preferences: placement.Use(placement.Random)}
+		choice, ok := w.x.Best(&Query{Class: w.x.Class(&r), Resources: &r.Resources, ID: r.ID, Seq: seq})
+		require.True(t, ok)
+		return w.m.at(choice.Row).spec.ID
+	}
+	for name, other := range map[string]func(i int) string{
+		"seed":    func(i int) string { return draw(uint64(i), "r", 7) },
+		"request": func(i int) string { return draw(1, id("r", uint64(i)), 7) },
+		"state":   func(i int) string { return draw(1, "r", uint64(i)) },
+	} {
+		drawn := map[string]bool{}
+		for i := range 20 {
+			require.Equal(t, other(i), other(i), name)
+			drawn[other(i)] = true
+		}
+		require.Greater(t, len(drawn), 10, name)
+	}
+}
+
 func TestBestAllocatesNothing(t *testing.T) {
 	for _, rules := range []string{"none", "spreading", "label", "zone", "anti", "prefer", "fragmentation"} {
 		for _, nodes := range []int{100, 2000} {
