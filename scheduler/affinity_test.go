@@ -192,4 +192,67 @@ func TestFirstOfItsGroup(t *testing.T) {
 	stranger.Labels = nil
 	require.NoError(t, s.Release(t.Context(), "first"))
 	require.Empty(t, fits(t, s, stranger), "not for one that does not match its own term")
+	allocate(t, s, "unlabelled", labelled("apart", map[string]string{"app": "x"}))
+	require.Empty(t, fits(t, s, together("second")), "not the first: one that matches runs, though in no domain")
+}
+
+// TestOnlyWhatRunsCountsInRules: instances of lost nodes, generations that were
+// replaced, and slots of reservations attract and repel nobody and count in no
+// spread, also after a restart; instances in slots do.
+func TestOnlyWhatRunsCountsInRules(t *testing.T) {
+	ctx := t.Context()
+	j := new(MemoryJournal)
+	c := newClock()
+	s := open(t, Config{Journal: j, Now: c.Now})
+	addNodes(t, s, zoned("a", "A"), zoned("b", "B"))
+	load := testRequest("load", 32) // so that only the count of the group may lead to b
+	load.Group = ""
+	allocate(t, s, "b", load)
+	db := labelled("db", map[string]string{"app": "db"})
+	db.Group = "foo"
+	db.Preferences = placement.Preferences{}.Near(placement.Repel(placement.Equal("app", "web")))
+	rules := map[string]placement.Request{
+		"attraction": ruled(placement.Preferences{}.Near(placement.Attract(placement.Equal("app", "db"))), ""),
+		"repulsion":  ruled(placement.Preferences{}.Near(placement.Repel(placement.Equal("app", "db"))), ""),
+		"symmetry":   ruled(placement.Preferences{}, "app=web"),
+		"spread":     spreading(placement.AtMostPer("", 1)),
+	}
+	expect := func(when string, attraction, others []string) {
+		t.Helper()
+		for range 2 {
+			for name, req := range rules {
+				want := others
+				if name == "attraction" {
+					want = attraction
+				}
+				require.Equal(t, want, fits(t, s, req), "%s, %s", name, when)
+			}
+			preferring := spreading()
+			preferring.Preferences = placement.Use(placement.Spread)
+			d, err := s.Schedule(ctx, preferring)
+			require.NoError(t, err)
+			require.Equal(t, others[0], d.NodeID, "strategy spread, %s", when)
+			require.NoError(t, s.Checkpoint(ctx))
+			s = open(t, Config{Journal: j, Now: c.Now})
+		}
+	}
+	both := []string{"a", "b"}
+	spec := holding("r", 1, 1)
+	spec.Node, spec.Preferences = "a", db.Preferences
+	reserve(t, s, spec)
+	expect("a slot", nil, both)
+	claimed := db
+	claimed.ID, claimed.Resources = "claimed", placement.Resources{CPU: placement.Core}
+	_, err := s.PlaceFromReservation(ctx, "r", claimed)
+	require.NoError(t, err)
+	expect("an instance in a slot", []string{"a"}, []string{"b"})
+	require.NoError(t, s.Release(ctx, "claimed"))
+	require.NoError(t, s.ReleaseReservation(ctx, "r", false))
+
+	allocate(t, s, "a", db)
+	require.NoError(t, s.MarkLost(ctx, "a"))
+	expect("a lost instance", nil, []string{"b"})
+	allocate(t, s, "b", db)
+	require.NoError(t, s.MarkReady(ctx, "a"))
+	expect("a replaced generation on a", []string{"b"}, []string{"a"})
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/quota"
 	"github.com/rads-project/constellation/reservation"
 )
 
@@ -68,6 +69,51 @@ func TestDimensionsAreGivenBack(t *testing.T) {
 	}
 	reopened()
 	require.NotContains(t, snapshot(t, s), "fpga")
+}
+
+// TestQuotaAloneKeepsItsDimension has a limit of a dimension that nothing else has,
+// while ever new ones come and go. It holds once a node gives some, and no more than
+// 32 are limited at once.
+func TestQuotaAloneKeepsItsDimension(t *testing.T) {
+	ctx := t.Context()
+	j := new(MemoryJournal)
+	s := open(t, Config{Journal: j})
+	spec := quota.Spec{Namespace: "ns", Limits: map[placement.ResourceName]quota.Limit{"licence": {Soft: 2}}}
+	createQuota(t, s, spec)
+	for i := range 3 * placement.MaxDimensions {
+		name := placement.ResourceName(fmt.Sprint("fpga-", i))
+		n := testNode("passing", 8)
+		n.Capacity = n.Capacity.With(name, 4)
+		addNodes(t, s, n)
+		req := testRequest("a", 1)
+		req.Resources = req.Resources.With(name, 1)
+		place(t, s, req)
+		require.NoError(t, s.Release(ctx, "a"))
+		_, err := s.RemoveNode(ctx, "passing")
+		require.NoError(t, err)
+		if i%32 == 7 {
+			require.NoError(t, s.Checkpoint(ctx))
+			s = open(t, Config{Journal: j})
+		}
+	}
+	n := testNode("n", 8)
+	n.Capacity = n.Capacity.With("licence", 9)
+	addNodes(t, s, n)
+	req := testRequest("a", 1)
+	req.Resources = req.Resources.With("licence", 2)
+	place(t, s, req)
+	req.ID = "b"
+	_, err := s.Place(ctx, req)
+	require.ErrorIs(t, err, quota.ErrExceeded)
+
+	many := quota.Spec{Namespace: "other", Limits: map[placement.ResourceName]quota.Limit{}}
+	for i := range placement.MaxDimensions - 5 {
+		many.Limits[placement.ResourceName(fmt.Sprint("x-", i))] = quota.Limit{}
+	}
+	_, err = s.CreateQuota(ctx, many)
+	require.ErrorIs(t, err, quota.ErrInvalid)
+	delete(many.Limits, "x-0")
+	createQuota(t, s, many)
 }
 
 // TestDimensionsAtOnce has 32 custom dimensions on as many nodes. Another one has

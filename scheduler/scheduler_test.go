@@ -23,6 +23,45 @@ func TestPlaceTakesTheFullestThatFits(t *testing.T) {
 	require.Equal(t, []string{"3 lack cpu"}, refusals(t, err))
 }
 
+// TestTiesGoToWhoJoinedFirst: an update keeps a node's place, a node that was removed
+// comes last, and a restart changes nothing, with a snapshot or without.
+func TestTiesGoToWhoJoinedFirst(t *testing.T) {
+	ctx := t.Context()
+	j := new(MemoryJournal)
+	s := open(t, Config{Journal: j})
+	first := func(want string) {
+		t.Helper()
+		for _, snapshots := range []bool{false, true} {
+			for _, strategy := range []placement.Strategy{placement.BinPack, placement.Spread, placement.Affinity, placement.LeastFragmentation} {
+				req := testRequest("a", 1)
+				req.Preferences = placement.Use(strategy).Prefer(placement.Exists("nothing"), 1)
+				d, err := s.Schedule(ctx, req)
+				require.NoError(t, err)
+				require.Equal(t, want, d.NodeID, "%s", strategy)
+			}
+			if snapshots {
+				require.NoError(t, s.Checkpoint(ctx))
+			}
+			s = open(t, Config{Journal: j})
+		}
+	}
+	addNodes(t, s, testNode("n2", 4), testNode("n1", 4), testNode("n3", 4))
+	first("n2")
+	updated := testNode("n2", 4)
+	updated.Labels = map[string]string{"zone": "a"}
+	_, err := s.UpdateNode(ctx, updated)
+	require.NoError(t, err)
+	first("n2")
+	_, err = s.RemoveNode(ctx, "n2")
+	require.NoError(t, err)
+	first("n1")
+	addNodes(t, s, testNode("n2", 4))
+	first("n1")
+	_, err = s.RemoveNode(ctx, "n1")
+	require.NoError(t, err)
+	first("n3")
+}
+
 func TestScheduleChangesNothing(t *testing.T) {
 	s := newTestScheduler(t, Config{})
 	addNodes(t, s, testNode("n1", 4))

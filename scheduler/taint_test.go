@@ -219,6 +219,32 @@ func TestPlacedUnderATaint(t *testing.T) {
 	require.Empty(t, due(t, s))
 }
 
+// TestEvictionIsToldOnceInAllReigns: not again after a restart, be it from a snapshot
+// or from the entries, and what is to come is told by the next reign.
+func TestEvictionIsToldOnceInAllReigns(t *testing.T) {
+	for _, snapshots := range []bool{false, true} {
+		c := newClock()
+		j := new(MemoryJournal)
+		s := open(t, Config{Journal: j, Now: c.Now})
+		addNodes(t, s, testNode("n1", 4))
+		for id, seconds := range map[string]int64{"a": 10, "b": 20} {
+			req := testRequest(id, 1)
+			req.Preferences = req.Preferences.Tolerate(placement.TolerateExists("k").AtMost(seconds))
+			place(t, s, req)
+		}
+		require.NoError(t, s.AddTaint(t.Context(), "n1", noExecute("k")))
+		for _, want := range [][]string{{"evict a for k"}, {"evict b for k"}, nil} {
+			c.advance(10 * time.Second)
+			require.Equal(t, want, due(t, s))
+			if snapshots {
+				require.NoError(t, s.Checkpoint(t.Context()))
+			}
+			s = open(t, Config{Journal: j, Now: c.Now})
+			require.Empty(t, due(t, s))
+		}
+	}
+}
+
 func noExecute(key string) placement.Taint {
 	return placement.Taint{Key: key, Effect: placement.NoExecute}
 }
