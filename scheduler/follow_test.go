@@ -67,8 +67,12 @@ func TestNothingFallsDueOnAFollower(t *testing.T) {
 		return a.Overstayed
 	}
 	require.False(t, overstayed())
+	_, err := f.CheckQuota(t.Context(), "ns", placement.Resources{}) // which depends on the time
+	require.NoError(t, err)
+	require.False(t, overstayed())
 	require.Equal(t, c.Now().Add(-time.Hour), f.Position().Time)
-	_, err := s.Sweep(t.Context())
+	require.Equal(t, s.Version(), f.Version())
+	_, err = s.Sweep(t.Context())
 	require.NoError(t, err)
 	catchUp(t, f)
 	require.True(t, overstayed())
