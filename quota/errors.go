@@ -115,7 +115,8 @@ const (
 type InUseError struct {
 	// Namespace of the spec.
 	Namespace string
-	// By is what uses it, the first that applies in the order above.
+	// By is what uses it. If several do, it is the first in the order of their
+	// constants.
 	By User
 	// Count of the users.
 	Count int

@@ -23,8 +23,10 @@ type Config struct {
 	// passes, or their wall clock if they have none.
 	//
 	// Now is called without a lock held, and only where time matters: by New,
-	// Create, Update, Usage, Sweep and Import, and by a Charge, Check or Resize
-	// that would leave usage above Soft while any limit admits a burst.
+	// Create, Update, Usage, Sweep, Import and the calls over a time, and by a
+	// Charge, Check or Resize that would leave usage above Soft while any limit
+	// admits a burst. While any charge begins or ends at a known time, other calls
+	// call it too.
 	Now func() time.Time
 	// RequireQuota refuses charges to a namespace that has no spec while there
 	// is no default.
