@@ -71,10 +71,11 @@ func (s *FileStore) validate() error {
 	return nil
 }
 
-// Open implements Store. It reads the file and changes nothing. It also fails
-// with ErrStale if the file holds an older record than the last one saved,
-// because it was restored from a backup: as far as Path + ".lock", which is told
-// of each Save, is still there to say so.
+// Open implements Store. It reads the file and does not change it. It locks Path +
+// ".lock", and creates that if it is missing. Open also fails with ErrStale if the
+// file holds an older record than the last one saved, because it was restored from
+// a backup: as far as Path + ".lock", which is told of each Save, is still there to
+// say so.
 func (s *FileStore) Open() (StoredState, error) {
 	if err := s.validate(); err != nil {
 		return StoredState{}, err
