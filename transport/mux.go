@@ -46,7 +46,8 @@ type Mux struct {
 	refused MuxRefused
 }
 
-// MuxStats is a snapshot of the counters of a [Mux]. They never decrease.
+// MuxStats is a snapshot of the counters of a [Mux]. Those of Refused never
+// decrease; those of a group begin anew each time that it joins.
 type MuxStats struct {
 	// Groups has an entry for each group that runs here, by name.
 	Groups []GroupStats
