@@ -131,10 +131,11 @@ type RefusedError struct {
 	Short   placement.ResourceName
 	// Holders are what the Plan counts on Node while there is no room.
 	Holders []Holder
-	// Earliest is the first start at which all would find room for as long,
-	// as things stand; zero if there is none, or if the call was about a
-	// fixed start or more than one window. Rules that keep slots apart are tried at up to a thousand
-	// starts at which there is room enough; zero if they forbid all of those.
+	// Earliest is the first start at which all would find room for as long, as
+	// things stand; zero if there is none, or if the call was about a fixed start
+	// or more than one window. Rules that keep slots apart are tried at up to a
+	// thousand starts at which there is room enough; it is zero if they forbid all
+	// of these.
 	Earliest time.Time
 }
 
