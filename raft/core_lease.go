@@ -97,6 +97,10 @@ func (c *Core) beat() {
 
 // onHeartbeat is AppendEntries of the Raft paper without entries.
 func (c *Core) onHeartbeat(m *Message) {
+	if c.precedesOwner(m.Configuration) {
+		c.counters.Dropped.Late++
+		return
+	}
 	if m.Term < c.hard.Term {
 		c.answer(m, HeartbeatAnswer, false)
 		return

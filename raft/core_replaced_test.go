@@ -192,6 +192,44 @@ func TestJoinedStoreDoesNotVoteForItsPredecessors(t *testing.T) {
 	}
 }
 
+// Rule 16: bindings may be lost with the leader that made them, so that a later
+// configuration binds nobody to a name that an earlier one has bound. A store that
+// has joined under that name does not take it for a founder's: it neither takes the
+// configuration in nor votes by it, from whatever message it hears of it.
+func TestJoinedStoreIsNoFounder(t *testing.T) {
+	for _, off := range []bool{false, true} {
+		for _, kind := range []MessageKind{Heartbeat, PreVoteRequest, VoteRequest} {
+			for _, knows := range []bool{false, true} {
+				cfg := testConfig("A")
+				cfg.Start = Join()
+				s := newSoloOf(t, cfg)
+				s.faults.voteUnnamed = off
+				bound, err := NewConfiguration(voters(3)...)
+				require.NoError(t, err)
+				later := bound.Clone()
+				bound.Members[0].StoreID = testStore("X")
+				bound.Term, later.Term = 1, 3
+				if knows {
+					require.True(t, s.asked(s.heartbeatWith(bound)))
+					s.wait(time.Second)
+				}
+				m := s.from("C", kind, 5)
+				m.Configuration, m.ConfigurationID, m.Digest = later, later.ConfigurationID, later.Digest()
+				before := s.hard.Configuration
+				s.step(m)
+				granted := false
+				for _, kind := range []MessageKind{HeartbeatAnswer, PreVoteAnswer, VoteAnswer} {
+					for _, a := range s.sent(kind) {
+						granted = granted || a.Granted
+					}
+				}
+				require.Equal(t, off, granted, "%v, knows %t", kind, knows)
+				require.Equal(t, granted && (kind == Heartbeat || knows && kind == PreVoteRequest), !before.Equal(s.hard.Configuration))
+			}
+		}
+	}
+}
+
 // Rule 19: a member that was away while the leader's disk was replaced would
 // refuse it as wiped, and asks for the newer bindings instead. One that does not
 // vote would learn of them only once it shows the bindings that it has (rule 17).

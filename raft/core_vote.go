@@ -222,9 +222,12 @@ func (c *Core) grant(m *Message) {
 
 // takeIn makes a newer configuration this node's own, which ends its campaign, and
 // with it the term in which it was made. A node that knows none waits for a
-// leader's: to it any looks newer (see mayVote).
+// leader's: to it any looks newer.
 func (c *Core) takeIn(o Configuration) {
-	if !c.isNewer(o) || c.hard.Configuration.IsZero() || c.role == Leader || c.faults.hideConfiguration {
+	switch {
+	case !c.isNewer(o) || c.precedesOwner(o) || c.hard.Configuration.IsZero():
+		return
+	case c.role == Leader || c.faults.hideConfiguration:
 		return
 	}
 	if o.Term > c.hard.Term {
@@ -250,18 +253,22 @@ func (c *Core) eligible(m *Message) bool {
 // mayVote reports whether this very store is named, in the candidate's
 // configuration if that is newer, else in its own. Rule 15: a wiped store is
 // not, and a store that has just joined waits until it is (rule 16). A voter
-// that knows itself as a listener only may have been promoted since. To one that
-// knows no configuration any looks newer, also one from before its name had
-// another owner, whose vote of this term may be lost: so that it must name this
-// very store, as one that promotes it does.
+// that knows itself as a listener only may have been promoted since.
 func (c *Core) mayVote(m *Message) bool {
 	if c.isNewer(m.Configuration) {
 		if me, found := m.Configuration.Member(c.cfg.ID); found {
-			joins := c.hard.Configuration.IsZero() && !c.faults.voteUnnamed
-			return me.StoreID == c.hard.StoreID || !joins && me.StoreID == StoreID{}
+			return c.owns(me) && !c.precedesOwner(m.Configuration)
 		}
 	}
 	return c.self >= 0
+}
+
+// precedesOwner reports whether a configuration is from before this node's name had
+// another owner, whose vote may be lost. Rule 16: only a founder votes before its
+// store is bound, and a founder is named from the beginning.
+func (c *Core) precedesOwner(o Configuration) bool {
+	me, found := o.Member(c.cfg.ID)
+	return c.self < 0 && found && me.Voter && me.StoreID == StoreID{} && !c.faults.voteUnnamed
 }
 
 // onVoteAnswer counts an answer to the running campaign. Rules 6 and 8: the
