@@ -111,6 +111,7 @@ func (m *raftMachine) append(token uint64, records []scheduler.Record) error {
 		case scheduler.RecordSnapshot:
 			complete = append(append(complete, m.parts[:min(r.Part, len(m.parts))]...), r)
 			m.parts = nil
+		case scheduler.RecordCurrent: // told by Follow, and never appended
 		}
 	}
 	return journal.Append(context.Background(), token, complete)
