@@ -36,6 +36,17 @@ func (x *Index) book(row Row, c *Class, r *placement.Resources, taken Taken, sig
 	if len(r.Custom) > 0 {
 		x.use(r, int32(sign))
 	}
+	x.bookAmounts(row, r, taken.Devices, sign)
+	x.claimPorts(row, c, taken.Ports, int32(sign))
+	x.changed(row)
+	if continues {
+		x.repeat.version = x.version
+	}
+}
+
+// bookAmounts puts the amounts of an instance on the books of a node and counts it
+// there, or with sign -1 takes it out.
+func (x *Index) bookAmounts(row Row, r *placement.Resources, devices []uint16, sign int64) {
 	for i, amount := range [...]int64{r.CPU, r.Memory, r.Disk, r.Network} {
 		if amount != 0 {
 			x.spend(row, x.register(resourceName(i)), sign*amount)
@@ -46,16 +57,11 @@ func (x *Index) book(row Row, c *Class, r *placement.Resources, taken Taken, sig
 			x.spend(row, x.register(placement.ResourceName(name)), sign*amount)
 		}
 	}
-	if len(taken.Devices) > 0 {
+	if len(devices) > 0 {
 		x.register(placement.NameGPU)
-		x.useGPUs(row, taken.Devices, sign*min(r.GPU, placement.Device))
+		x.useGPUs(row, devices, sign*min(r.GPU, placement.Device))
 	}
-	x.claimPorts(row, c, taken.Ports, int32(sign))
 	x.nodes[row].instances += sign
-	x.changed(row)
-	if continues {
-		x.repeat.version = x.version
-	}
 }
 
 // spend takes an amount, which may be negative, from what the node has to
