@@ -15,8 +15,9 @@ import (
 //     survey.go says what would help;
 //   - internal/index/fit.go: fits is the fast path, which asks the same of one node.
 //     The table above it has every way to ask, each of which is to know the rule or
-//     to leave it out on purpose; FitsWithout is in without.go. The random histories
-//     of the package hold all of them to the oracle of its tests;
+//     to leave it out on purpose; FitsWithout is in without.go, and own.go takes what
+//     goes with an instance out of account. The random histories of the package hold
+//     all of them to the oracle of its tests;
 //   - scheduler/refusal.go: the words of predicate;
 //   - reservation/book_nodes.go: meets, for books without a scheduler;
 //   - TestEveryFilterFailsInItsOrder of package scheduler fails until the kind is

@@ -252,9 +252,9 @@
 // A call goes down and never up again: validate, lock, decide, commit one entry,
 // unlock, wait until it is durable. The files with the prefix state_ are the pure
 // core: they take the time as an argument, hold no lock and start nothing. What
-// decides there changes nothing, not even for a moment (but Explain takes the own
-// instance of a placed request off the index while it looks); commit alone changes the
-// state, and a replay applies the same entries to the same bytes. The other files
+// decides there changes nothing, not even for a moment (but the index is shown nodes
+// as closed that maintenance would close while a request runs); commit alone changes
+// the state, and a replay applies the same entries to the same bytes. The other files
 // are the shell: one mutex, the journal, hooks, waiters and watchers. The mutex is
 // not held while the journal is written or a hook runs; what is copied under it for
 // lists and snapshots is copied 64 records at a time, and a change copies first

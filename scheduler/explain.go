@@ -151,7 +151,8 @@ func (s *view) Explain(ctx context.Context, req placement.Request) (Explanation,
 	var e Explanation
 	err := s.explain(ctx, &req, func(st *state, q *index.Query) error {
 		made := st.made(&req, q)
-		st.withoutOwn(made, func() { e = st.explain(s.now, q) })
+		st.leaveOut(made, q)
+		e = st.explain(s.now, q)
 		if made != nil {
 			return nil
 		}
@@ -174,9 +175,8 @@ func (s *view) ExplainNode(ctx context.Context, req placement.Request, nodeID st
 	err := s.explain(ctx, &req, func(st *state, q *index.Query) error {
 		n, err := st.node(nodeID)
 		if err == nil {
-			st.withoutOwn(st.made(&req, q), func() {
-				v = st.nodeVerdict(s.now, q, n)
-			})
+			st.leaveOut(st.made(&req, q), q)
+			v = st.nodeVerdict(s.now, q, n)
 		}
 		return err
 	})

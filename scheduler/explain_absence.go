@@ -32,16 +32,15 @@ func (st *state) made(req *placement.Request, q *index.Query) *allocation {
 	return a
 }
 
-// withoutOwn calls look with the instance that a request has made taken out of the
-// index, if there is one, and puts it back, which restores the index exactly.
-func (st *state) withoutOwn(made *allocation, look func()) {
-	if made == nil || !st.leavesRoom(made) {
-		look()
-		return
+// leaveOut makes a query leave the instance that its request has made out of account,
+// if there is one.
+func (st *state) leaveOut(made *allocation, q *index.Query) {
+	if made != nil && st.leavesRoom(made) {
+		q.Own = &index.Own{Row: made.node.row, Absent: made.absent()}
 	}
-	st.index.Leave(made.node.row, made.class)
-	st.index.Vacate(made.node.row, made.class, &made.resources, made.taken())
-	look()
-	st.index.Occupy(made.node.row, made.class, &made.resources, made.taken())
-	st.index.Join(made.node.row, made.class)
+}
+
+// absent is the instance as the index leaves it out of account.
+func (a *allocation) absent() index.Absent {
+	return index.Absent{Class: a.class, Resources: &a.resources, Taken: a.taken()}
 }

@@ -97,6 +97,9 @@ func (b *causeBuilder) build() {
 	case placement.ReasonInstances:
 		n := b.st.byRow[b.row]
 		b.Count, b.Limit = b.st.index.Instances(b.row), n.MaxInstances
+		if b.q.Own != nil && b.q.Own.Row == b.row {
+			b.Count--
+		}
 	case placement.ReasonPort:
 		b.find(b.row, func(a *allocation) bool { return a.hasPort(b.Reason.Detail) })
 	case placement.ReasonResource:
@@ -217,6 +220,9 @@ func (b *causeBuilder) findInDomain(match func(*allocation) bool) {
 func (b *causeBuilder) find(row index.Row, match func(*allocation) bool) bool {
 	n := b.st.byRow[row]
 	for a := n.first; a != nil; a = a.next {
+		if b.q.Own != nil && a.id == b.q.ID {
+			continue
+		}
 		if *b.looks--; *b.looks < 0 {
 			return true
 		}

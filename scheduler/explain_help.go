@@ -127,7 +127,7 @@ func (st *state) victimsOn(survey *index.Survey, n *node, priority int32, looks 
 	fits := func(gone []*allocation) bool {
 		absent := make([]index.Absent, len(gone))
 		for i, a := range gone {
-			absent[i] = index.Absent{Class: a.class, Resources: &a.resources, Taken: a.taken()}
+			absent[i] = a.absent()
 		}
 		return len(gone) > 0 && st.index.FitsWithout(survey, n.row, absent)
 	}

@@ -15,7 +15,8 @@ func TestDecisionsChangeNothingInBetween(t *testing.T) {
 	ctx := t.Context()
 	s := newTestScheduler(t, Config{Now: newClock().Now})
 	addNodes(t, s, zoned("n1", "a"), zoned("n2", "b"), gpuNode("n3", 2))
-	place(t, s, testRequest("a", 4))
+	ran := testRequest("a", 4)
+	place(t, s, ran)
 	allocate(t, s, "n3", gpuRequest("g", placement.Device))
 	reserve(t, s, holding("r", 8, 1))
 	createQuota(t, s, cpuQuota("small", 1))
@@ -30,13 +31,15 @@ func TestDecisionsChangeNothingInBetween(t *testing.T) {
 	fits, small, large := testRequest("new", 1), testRequest("small", 2), testRequest("large", 4096)
 	small.Namespace = "small"
 	decisions := map[string]func() error{
-		"Schedule":         func() error { _, err := s.Schedule(ctx, fits); return err },
-		"Place, refused":   func() error { _, err := s.Place(ctx, large); return refusedOnly(err) },
-		"Place, no quota":  func() error { _, err := s.Place(ctx, small); return refusedOnly(err) },
-		"Explain":          func() error { _, err := s.Explain(ctx, large); return err },
-		"ExplainNode":      func() error { _, err := s.ExplainNode(ctx, large, "n1"); return err },
-		"Reserve, refused": func() error { _, err := s.Reserve(ctx, spread); return refusedOnly(err) },
-		"Resize, refused":  func() error { _, err := s.Resize(ctx, "a", large.Resources); return refusedOnly(err) },
+		"Schedule":            func() error { _, err := s.Schedule(ctx, fits); return err },
+		"Place, refused":      func() error { _, err := s.Place(ctx, large); return refusedOnly(err) },
+		"Place, no quota":     func() error { _, err := s.Place(ctx, small); return refusedOnly(err) },
+		"Explain":             func() error { _, err := s.Explain(ctx, large); return err },
+		"ExplainNode":         func() error { _, err := s.ExplainNode(ctx, large, "n1"); return err },
+		"Explain, placed":     func() error { _, err := s.Explain(ctx, ran); return err },
+		"ExplainNode, placed": func() error { _, err := s.ExplainNode(ctx, ran, "n1"); return err },
+		"Reserve, refused":    func() error { _, err := s.Reserve(ctx, spread); return refusedOnly(err) },
+		"Resize, refused":     func() error { _, err := s.Resize(ctx, "a", large.Resources); return refusedOnly(err) },
 		"AdoptNode, refused": func() error {
 			_, err := s.AdoptNode(ctx, zoned("n9", "a"), []Report{{Request: huge}, {Request: again}})
 			return refusedOnly(err)

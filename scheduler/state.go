@@ -12,8 +12,7 @@ import (
 )
 
 // state is the pure core: everything a snapshot holds, and the index over it.
-// Its decide methods look and change nothing; apply alone changes it. One exception
-// puts back what it takes: see withoutOwn.
+// Its decide methods look and change nothing; apply alone changes it.
 type state struct {
 	seq   uint64
 	now   time.Time

@@ -54,7 +54,7 @@ func (m *countMemo) store(q *Query, version uint64, counts []ReasonCount) {
 // what is counted by the rules on domains, unless the same was asked since the
 // last change. The result is shared and must not be changed.
 func (x *Index) Count(q *Query) []ReasonCount {
-	remembers := len(q.Joined) == 0
+	remembers := !q.thinks()
 	if counts, ok := x.memo.find(q, x.version); ok && remembers {
 		x.stats.Recalls++
 		return counts

@@ -83,7 +83,8 @@ func (x *Index) diagnose(p *probe, row Row) Diagnosis {
 	}
 	d.Group = p.compiled.groupOn(row)
 	if p.strategy == placement.LeastFragmentation && len(failures) == 0 {
-		d.Gradient = x.gradient(p, row)
+		books, at := x.books(p, row)
+		d.Gradient = books.gradient(p, at)
 	}
 	return d
 }

@@ -70,9 +70,9 @@
 //     get one bit per node that says so, kept up by what joins and leaves, and
 //     per block the greatest of each lane of the nodes that it leaves: a search
 //     passes over the blocks of replicas as if they were full.
-//   - Overlays (overlay.go, without.go). What if instances were there, or were
-//     not: a query thinks instances of its class on nodes, and FitsWithout leaves
-//     some of a node out of account. Both only read.
+//   - Overlays (overlay.go, own.go, without.go). What if instances were there, or were
+//     not: a query thinks instances of its class on nodes, or one of them gone, and
+//     FitsWithout leaves some of a node out of account. All of them only read.
 //   - Levels (level.go, walk.go). A level is a soft score that nodes may have,
 //     those terms apart that the key of an order holds; the word means nothing
 //     else in this package. There are few. They are walked from the greatest,

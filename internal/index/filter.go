@@ -31,6 +31,12 @@ type rule interface {
 func (x *Index) filters(p *probe) []filter {
 	var all []filter
 	add := func(reason placement.Reason, r rule) { all = append(all, filter{reason, r}) }
+	addBooks := func(reason placement.Reason, r rule) {
+		if p.alone != nil {
+			r = booksRule{r, p}
+		}
+		add(reason, r)
+	}
 	for _, state := range []NodeState{Cordoned, Lost, Unreported, Closed} {
 		add(placement.Reason{Kind: placement.ReasonState, Detail: state.String()}, stateRule(state))
 	}
@@ -44,7 +50,7 @@ func (x *Index) filters(p *probe) []filter {
 			add(constraintReason(i, c, value.text), unreadableRule{c, value})
 		}
 	}
-	add(placement.Reason{Kind: placement.ReasonInstances}, instancesRule{})
+	addBooks(placement.Reason{Kind: placement.ReasonInstances}, instancesRule{})
 	for _, test := range p.ports {
 		add(portReason(test.port.String(), 0), portRule{test})
 		if test.reserved != nil {
@@ -55,14 +61,14 @@ func (x *Index) filters(p *probe) []filter {
 		add(portReason("dynamic", 0), dynamicPortRule{p})
 	}
 	for _, a := range p.asks {
-		add(placement.Reason{Kind: placement.ReasonResource, Name: a.name}, resourceRule{a, false})
-		add(placement.Reason{Kind: placement.ReasonHold, Name: a.name}, holdRule(a))
+		addBooks(placement.Reason{Kind: placement.ReasonResource, Name: a.name}, resourceRule{a, false})
+		addBooks(placement.Reason{Kind: placement.ReasonHold, Name: a.name}, holdRule(a))
 	}
 	for d := range x.dims {
 		name := x.dims[d].name
 		if name != "" && !slices.ContainsFunc(p.asks, func(a ask) bool { return a.dim == d }) {
 			reason := placement.Reason{Kind: placement.ReasonResource, Name: name, Detail: placement.Overused}
-			add(reason, resourceRule{ask{name: name, dim: d}, true})
+			addBooks(reason, resourceRule{ask{name: name, dim: d}, true})
 		}
 	}
 	domains := make(map[placement.Reason]domainTests)

@@ -26,6 +26,7 @@ func (x *Index) fits(p *probe, row Row) bool {
 // hasRoom reports whether a node takes another instance and has the amounts,
 // which must be of dimensions that exist.
 func (x *Index) hasRoom(p *probe, row Row) bool {
+	x, row = x.books(p, row)
 	return !x.full.has(row) && misses(x.packed[row], p.need) == 0 && x.holdsAmounts(p, row)
 }
 
@@ -79,7 +80,9 @@ func (x *Index) Evaluate(q *Query, row Row, held *Hold) (placement.Terms, bool) 
 	if held == nil {
 		return terms, x.fits(p, row)
 	}
-	ok := p.eligible.has(row) && !x.overused.has(row) && !x.nodes[row].fullBeside(held.Instances) && !p.nowhere && x.admits(p, row)
+	ok := p.eligible.has(row) && !p.nowhere && x.admits(p, row)
+	x, row = x.books(p, row)
+	ok = ok && !x.overused.has(row) && !x.nodes[row].fullBeside(held.Instances)
 	for _, a := range p.asks {
 		ok = ok && x.missing(row, a, held) <= 0
 	}

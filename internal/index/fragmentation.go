@@ -181,6 +181,11 @@ func (x *Index) SetWorkload(kinds []WorkloadClass) {
 	x.version++
 }
 
+// unmeasured returns the measure of the same mix without states, profiles and classes.
+func (f *fragmentation) unmeasured() fragmentation {
+	return fragmentation{mixed: f.mixed, kinds: f.kinds, unit: f.unit, asks: f.asks, models: f.models, total: f.total}
+}
+
 // forgetFragmentation lets states, profiles and classes begin anew, after the mix
 // or a dimension has changed, or when there are too many.
 func (x *Index) forgetFragmentation() {

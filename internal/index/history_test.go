@@ -57,8 +57,9 @@ func runHistory(t *rapid.T) {
 			n, i := h.instance(t)
 			h.setCounts(n, i, rapid.Bool().Draw(t, "counts"))
 		},
-		"hold": func(t *rapid.T) { h.setHeld(h.node(t), drawHeld(drawDice(t))) },
-		"drop": func(*rapid.T) { h.x.DropUnused() },
+		"leave out": h.leaveOut,
+		"hold":      func(t *rapid.T) { h.setHeld(h.node(t), drawHeld(drawDice(t))) },
+		"drop":      func(*rapid.T) { h.x.DropUnused() },
 		"mix": func(t *rapid.T) {
 			h.m.mix = drawMix(drawDice(t))
 			h.x.SetWorkload(h.m.mix)

@@ -6,13 +6,15 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
-// overlay makes the rules of a query that thinks instances of its class on nodes:
-// the counters that would count them are replaced by copies that do. The query
-// keeps it, and it grows with the list of them.
+// overlay makes the rules of a query that thinks instances of its class on nodes, or
+// one of them gone: the counters that would count them are replaced by copies that
+// do. The query keeps it, and it grows with the list of them.
 type overlay struct {
 	x       *Index
 	class   *Class
 	version uint64 // of the index
+	own     *Own   // the instance that is not counted
+	alone   *Index // the amounts of its node
 	joined  []Row  // the instances that are counted
 	rules   compiledRules
 	copies  map[string]*counter // by what they count
@@ -21,7 +23,7 @@ type overlay struct {
 // rulesOf returns the compiled rules of a query, with what it thinks on nodes.
 func (x *Index) rulesOf(q *Query) *compiledRules {
 	rules := x.compiledOf(q.Class)
-	if len(q.Joined) == 0 {
+	if !q.thinks() {
 		return rules
 	}
 	o := q.overlay
@@ -32,6 +34,12 @@ func (x *Index) rulesOf(q *Query) *compiledRules {
 		o.rules.repellers = o.repellers(rules.repellers)
 		if rules.group != nil {
 			o.rules.group = o.counter(rules.group)
+		}
+		if o.own = q.Own; o.own != nil {
+			o.alone = x.without(o.own)
+			for _, k := range o.copies {
+				x.count(k, o.own.Row, -1)
+			}
 		}
 		q.overlay = o
 	}
@@ -44,10 +52,13 @@ func (x *Index) rulesOf(q *Query) *compiledRules {
 	return &o.rules
 }
 
+// thinks reports whether a query is about something else than what is there.
+func (q *Query) thinks() bool { return len(q.Joined) > 0 || q.Own != nil }
+
 // serves reports whether an overlay is of the present and counts no instances but
 // the first of those that the query has now.
 func (o *overlay) serves(x *Index, q *Query) bool {
-	return o != nil && o.class == q.Class && o.version == x.version &&
+	return o != nil && o.class == q.Class && o.version == x.version && o.own == q.Own &&
 		len(o.joined) <= len(q.Joined) && slices.Equal(o.joined, q.Joined[:len(o.joined)])
 }
 
@@ -95,9 +106,13 @@ func (o *overlay) counter(k *counter) *counter {
 	return &copied
 }
 
-// joinedOn returns how many instances a query thinks on a node.
+// joinedOn returns how many more instances of its class a query thinks on a node than
+// there are.
 func (q *Query) joinedOn(row Row) int32 {
 	n := int32(0)
+	if q.Own != nil && q.Own.Row == row {
+		n--
+	}
 	for _, joined := range q.Joined {
 		if joined == row {
 			n++

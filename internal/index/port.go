@@ -132,6 +132,7 @@ func dynamicNumbers(n *placement.Node) func(yield func(uint16) bool) {
 type portTest struct {
 	port                     placement.Port
 	fixed, dynamic, reserved *domainCounts
+	own                      *Own // is left out of account; nil for none
 }
 
 // preparePorts looks up who has the ports that the query claims.
@@ -139,7 +140,7 @@ func (x *Index) preparePorts(p *probe) {
 	request := &p.query.Class.request
 	p.dynamic = request.DynamicPorts
 	for _, port := range request.Ports {
-		test := portTest{port, x.ports.fixed[port], x.ports.dynamic[port.Number], x.ports.reserved[port]}
+		test := portTest{port, x.ports.fixed[port], x.ports.dynamic[port.Number], x.ports.reserved[port], p.query.Own}
 		if test.fixed != nil || test.dynamic != nil || test.reserved != nil {
 			p.ports = append(p.ports, test)
 		}
@@ -153,6 +154,9 @@ func (t *portTest) taken(row Row) int32 {
 		if counts != nil {
 			count += counts.at(int32(row))
 		}
+	}
+	if t.own != nil && t.own.Row == row {
+		count -= t.own.claims(t.port)
 	}
 	return count
 }
@@ -173,6 +177,9 @@ func (x *Index) givesPorts(p *probe, row Row) bool {
 // dynamicLeft returns how many dynamic ports a node has for the query beside those
 // that the query claims itself.
 func (x *Index) dynamicLeft(p *probe, row Row) int {
+	if p.ownOn(row) != nil {
+		return x.dynamicLeftWithout(p, row, nil)
+	}
 	n := &x.nodes[row]
 	left := int(n.dynamicFree)
 	for number := range p.query.Class.numbers {
@@ -221,12 +228,7 @@ func (x *Index) givesPortsWithout(p *probe, row Row, gone []Absent) bool {
 		test := &p.ports[i]
 		taken := test.taken(row)
 		for j := range gone {
-			if slices.Contains(gone[j].Class.request.Ports, test.port) {
-				taken--
-			}
-			if slices.Contains(gone[j].Ports, test.port.Number) {
-				taken--
-			}
+			taken -= gone[j].claims(test.port)
 		}
 		if taken > 0 || test.reserves(row) {
 			return false
@@ -237,6 +239,7 @@ func (x *Index) givesPortsWithout(p *probe, row Row, gone []Absent) bool {
 
 func (x *Index) dynamicLeftWithout(p *probe, row Row, gone []Absent) int {
 	freed := make(map[uint16]int32)
+	gone = p.withOwn(row, gone)
 	for i := range gone {
 		for _, port := range gone[i].Class.request.Ports {
 			freed[port.Number]++
@@ -293,7 +296,7 @@ func (r portRule) mark(_ *Index, _, fail bitset) (from, to int) {
 	for _, counts := range [...]*domainCounts{r.fixed, r.dynamic} {
 		if counts != nil {
 			for row := range counts.each {
-				fail.set(Row(row))
+				fail.put(Row(row), r.taken(Row(row)) > 0)
 			}
 		}
 	}

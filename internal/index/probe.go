@@ -15,8 +15,14 @@ type Query struct {
 	// and to the domains in which the rules on domains count something; a
 	// list that has grown since the query was last asked costs what is new.
 	Joined []Row
+	// Own is an instance of Class that is thought to have gone from its node, nil for
+	// none: the query is answered as if Leave and Vacate had been called, but
+	// nothing changes. That costs what Joined costs, and Best looks at every node.
+	// Devices and DynamicPorts, which are for queries that are carried out, do not
+	// leave it out.
+	Own *Own
 
-	overlay *overlay // of Joined, once asked for
+	overlay *overlay // of Joined and Own, once asked for
 }
 
 // probe is a query made ready to be asked of many nodes: what its rules say
@@ -25,6 +31,7 @@ type Query struct {
 type probe struct {
 	query    *Query
 	compiled *compiledRules
+	alone    *Index // the amounts of the node of query.Own; nil without one
 	strategy placement.Strategy
 	asks     []ask
 	need     uint64 // packed word of asks
@@ -92,6 +99,9 @@ func (x *Index) prepareFilters(q *Query) *probe {
 		asks: x.asksOf(q.Resources, p.asks[:0]), ports: p.ports[:0],
 		tests: p.tests[:0], soft: p.soft[:0], low: rules.low, high: rules.high,
 		eligible: x.current(rules.eligible).bits,
+	}
+	if q.Own != nil {
+		p.alone = q.overlay.alone
 	}
 	p.need = x.need(p.asks)
 	for _, a := range p.asks {

@@ -32,6 +32,7 @@ func (r rank) above(other rank) bool {
 
 // strategyTerm returns R of a node.
 func (x *Index) strategyTerm(p *probe, row Row) int64 {
+	x, row = x.books(p, row)
 	return p.packed - x.behind(p.packs, row)
 }
 
@@ -53,6 +54,7 @@ func (x *Index) rankOf(p *probe, row Row) rank {
 	case placement.Affinity:
 		return rank{soft, x.strategyTerm(p, row)}
 	case placement.LeastFragmentation:
+		x, row = x.books(p, row)
 		return rank{soft, -x.gradient(p, row), -x.key[row]}
 	case placement.Random:
 		return rank{soft}

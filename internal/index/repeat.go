@@ -19,7 +19,7 @@ type repeat struct {
 // Rules about instances would have to be looked at on all nodes again.
 func (x *Index) again(p *probe) (Row, bool) {
 	r := &x.repeat
-	same := r.version == x.version && r.class == p.query.Class && p.packing() && len(p.tests) == 0 &&
+	same := p.alone == nil && r.version == x.version && r.class == p.query.Class && p.packing() && len(p.tests) == 0 &&
 		slices.Equal(r.asks, p.asks) && x.fits(p, r.row)
 	return r.row, same
 }

@@ -24,6 +24,9 @@ func (x *Index) candidates(p *probe) bitset {
 		}
 		x.left[w] = word
 	}
+	if p.alone != nil {
+		x.left.put(p.query.Own.Row, x.fits(p, p.query.Own.Row))
+	}
 	return x.left
 }
 

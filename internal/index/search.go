@@ -11,7 +11,7 @@ func (x *Index) Best(q *Query) (Choice, bool) {
 		x.stats.Repeats++
 	} else if row, ok = x.bestRow(p); !ok {
 		return Choice{}, false
-	} else if x.cfg.Engine == Auto && len(q.Joined) == 0 {
+	} else if x.cfg.Engine == Auto && !q.thinks() {
 		x.keepAnswer(p, row)
 	}
 	return Choice{Row: row, Terms: x.terms(p, row)}, true
@@ -21,6 +21,9 @@ func (x *Index) bestRow(p *probe) (Row, bool) {
 	switch {
 	case p.strategy == placement.Random:
 		return x.draw(p)
+	case p.alone != nil:
+		x.stats.Scans++
+		return x.scan(p)
 	case x.cfg.Engine == Auto && p.strategy == placement.LeastFragmentation:
 		return x.searchGradients(p)
 	case x.cfg.Engine == Auto && x.gridPays(p):

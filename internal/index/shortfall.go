@@ -26,12 +26,16 @@ type amountFilter struct {
 // amountFilter makes a filter on an amount ready to be asked of many nodes.
 func (x *Index) amountFilter(f *filter) amountFilter {
 	a := amountFilter{filter: f, asked: 1}
-	switch r := f.rule.(type) {
+	rule, thought := f.rule, false
+	if books, ok := rule.(booksRule); ok {
+		rule, thought = books.rule, true
+	}
+	switch r := rule.(type) {
 	case holdRule:
 		a.asked = r.amount
 	case resourceRule:
 		a.asked = max(r.amount, 1)
-		if r.dim >= 0 && r.name != placement.NameGPU && !r.overused {
+		if r.dim >= 0 && r.name != placement.NameGPU && !r.overused && !thought {
 			a.column = x.free[r.dim]
 		}
 	}

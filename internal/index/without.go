@@ -20,7 +20,7 @@ type Absent struct {
 // GPUs if some are used by them.
 func (x *Index) FitsWithout(s *Survey, row Row, gone []Absent) bool {
 	p := s.probe
-	if p.nowhere || !p.eligible.has(row) || !x.hasRoomWithout(p, row, gone) {
+	if p.nowhere || !p.eligible.has(row) || !x.hasRoomWithout(p, row, p.withOwn(row, gone)) {
 		return false
 	}
 	if !x.givesPortsWithout(p, row, gone) {
