@@ -137,6 +137,24 @@ func TestReserveWithoutRoomAndQuota(t *testing.T) {
 	require.NotErrorIs(t, err, quota.ErrExceeded)
 }
 
+// What is still there after the end of its reservation counts, and not towards the
+// share that may be reserved.
+func TestWhatOutstaysIsNotReserved(t *testing.T) {
+	c := newClock()
+	s := newTestScheduler(t, Config{Now: c.Now})
+	addNodes(t, s, testNode("n1", 64))
+	half := cpuQuota("ns", 8)
+	half.Reservations.Percent = 50
+	createQuota(t, s, half)
+	reserve(t, s, holding("r", 4, 1))
+	_, err := s.PlaceFromReservation(t.Context(), "r", onlyCPU("a", 4))
+	require.NoError(t, err)
+	c.advance(time.Hour)
+	require.EqualValues(t, 4*placement.Core, usedOver(t, s, c.Now(), time.Hour))
+	reserve(t, s, hourly(c, "next", 4, 0))
+	require.NoError(t, s.VerifyQuota(t.Context()))
+}
+
 // TestClaimThatOutlastsItsReservationIsCountedAhead: until it says that it will be
 // gone, on the account of the reservation, in the way of what begins after it.
 func TestClaimThatOutlastsItsReservationIsCountedAhead(t *testing.T) {

@@ -200,10 +200,11 @@ type reservationCharge struct {
 	beyond []quota.Timed
 }
 
-// bill returns what a reservation owes, and over which time.
+// bill returns what a reservation owes, and over which time. What is still there
+// after its end is not reserved any more.
 func bill(r *reservation.Reservation) quota.Timed {
 	w := r.OwesOver()
-	return quota.Timed{Amounts: r.Owes(), From: w.Start, Until: w.End, Reserved: true}
+	return quota.Timed{Amounts: r.Owes(), From: w.Start, Until: w.End, Reserved: r.Phase != reservation.Ended}
 }
 
 // laterBills returns what a reservation owes after its window, for claims that last
