@@ -77,10 +77,11 @@ func startPostgres(tb testing.TB) server {
 }
 
 // runServer runs a server in a folder until the test ends, or its process does
-// without having come to that.
+// without having come to that. PostgreSQL waits for its clients unless it gets
+// SIGQUIT, and pgbouncer only knows SIGTERM.
 func runServer(tb testing.TB, dir, program string, args ...string) {
 	tb.Helper()
-	run := exec.Command("/bin/sh", append([]string{"-c", `"$0" "$@" & cat; kill -QUIT $!; wait`, program}, args...)...)
+	run := exec.Command("/bin/sh", append([]string{"-c", `"$0" "$@" & cat; kill -QUIT $!; kill $!; wait`, program}, args...)...)
 	run.SysProcAttr, run.Dir = ordinary(tb, dir), dir
 	alive, err := run.StdinPipe()
 	require.NoError(tb, err)
