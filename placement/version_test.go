@@ -90,7 +90,10 @@ func FuzzVersion(f *testing.F) {
 	for _, seed := range [][2]string{{"535.129.03", "535"}, {"5.4.0-150-generic", "5.4"}, {"v1..2", "1."}, {"00", "0.0.0"}} {
 		f.Add(seed[0], seed[1])
 	}
-	f.Fuzz(func(t *testing.T, a, b string) { checkAgainstNumbers(t, a, b) })
+	f.Fuzz(func(t *testing.T, a, b string) {
+		const longest = placement.MaxValueBytes - len(">= ")
+		checkAgainstNumbers(t, a, b[:min(len(b), longest)])
+	})
 }
 
 // checkAgainstNumbers reads versions by a pattern, and compares their numbers.
@@ -105,12 +108,15 @@ func checkAgainstNumbers(t require.TestingT, a, b string) {
 		}
 		return list
 	}
+	b = strings.TrimSpace(b)
 	as, bs := numbers(a), numbers(b)
 	require.Equal(t, len(as) > 0, placement.Version("k", ">= 0").MatchValue(a, true), "%q", a)
 	require.Equal(t, len(as) > 0, placement.Version("k", ">= 0").Reads(a), "%q", a)
 	bound := pattern.FindString(b)
-	whole := bound == strings.TrimSpace(b) && bound != ""
-	require.Equal(t, whole, placement.Version("k", "= "+b).Validate() == nil, "%q", b)
+	if !strings.Contains(b, ",") { // one range
+		whole := bound == b && bound != ""
+		require.Equal(t, whole, placement.Version("k", "= "+b).Validate() == nil, "%q", b)
+	}
 	if len(as) == 0 || bound == "" {
 		return
 	}
@@ -142,7 +148,9 @@ func FuzzVersionRange(f *testing.F) {
 		rule := placement.Version("k", versions)
 		if err := rule.Validate(); err != nil {
 			require.ErrorIs(t, err, placement.ErrInvalid)
-			require.False(t, rule.MatchValue("1.0.0", true))
+			if len(versions) <= placement.MaxValueBytes { // or it is only too long
+				require.False(t, rule.MatchValue("1.0.0", true))
+			}
 			return
 		}
 		requireStable(t, rule)

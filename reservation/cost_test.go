@@ -182,10 +182,12 @@ func TestCosts(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			base := few.work(test.call)
+			// How often a map grows depends on its seed.
+			slack := 12 + base/8
 			for kind, many := range kinds {
-				most := base + 12
+				most := base + slack
 				if slices.Contains(strings.Fields(test.grows), kind) {
-					most = 8*base + 12
+					most = 8*base + slack
 				}
 				require.LessOrEqual(t, many.work(test.call), most, "eight times as many %s", kind)
 			}

@@ -34,6 +34,7 @@ func TestRunSweepsWhenSomethingFallsDue(t *testing.T) {
 			synctest.Wait()
 		}
 		time.Sleep(2 * time.Hour)
+		synctest.Wait()
 		require.Equal(t, []time.Time{start.Add(time.Minute), start.Add(time.Hour)}, due)
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -96,7 +97,16 @@ type replicas struct {
 // journal is a journal in memory that fails or hangs when a test says so.
 type journal struct {
 	scheduler.MemoryJournal
-	before func(ctx context.Context, call string) error
+	mu   sync.Mutex
+	fail func(ctx context.Context, call string) error
+}
+
+// before has a function called before each write, which fails as it does. None
+// fails if it is nil.
+func (j *journal) before(fail func(ctx context.Context, call string) error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.fail = fail
 }
 
 func (j *journal) Acquire(ctx context.Context, token uint64) error {
@@ -114,10 +124,13 @@ func (j *journal) Append(ctx context.Context, token uint64, records []scheduler.
 }
 
 func (j *journal) step(ctx context.Context, call string) error {
-	if j.before == nil {
+	j.mu.Lock()
+	fail := j.fail
+	j.mu.Unlock()
+	if fail == nil {
 		return nil
 	}
-	return j.before(ctx, call)
+	return fail(ctx, call)
 }
 
 // start runs replicas until the test ends. edit changes the configuration of each.
@@ -140,8 +153,9 @@ func start(t *testing.T, edit func(id string, cfg *replica.Config)) *replicas {
 		}
 		r, err := replica.New(cfg)
 		require.NoError(t, err)
-		s.all[id], s.ended[id] = r, make(chan error, 1)
-		go func() { s.ended[id] <- r.Run(ctx) }()
+		ended := make(chan error, 1)
+		s.all[id], s.ended[id] = r, ended
+		go func() { ended <- r.Run(ctx) }()
 	}
 	return s
 }
@@ -209,4 +223,7 @@ func get(t *testing.T, h http.Handler, path string, header ...string) *httptest.
 }
 
 // settle lets everything happen that happens within a second.
-func settle() { time.Sleep(time.Second) }
+func settle() {
+	time.Sleep(time.Second)
+	synctest.Wait()
+}

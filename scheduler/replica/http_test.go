@@ -99,10 +99,9 @@ func TestStatusIsGoodOnlyWhereItCanBeServed(t *testing.T) {
 		journal := &unread{wait: make(chan error)}
 		s := start(t, func(id string, cfg *replica.Config) {
 			if id == "c" {
-				cfg.Journal = journal // is never read
+				journal.Journal, cfg.Journal = cfg.Journal, journal // is never read
 			}
 		})
-		journal.set(s.journal)
 		statuses := func() map[string]answers {
 			got := make(map[string]answers)
 			for id, r := range s.all {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,6 +41,7 @@ func beats(t *testing.T, s *scheduler.Scheduler, l *replica.Liveness, d time.Dur
 	t.Helper()
 	for range d / (5 * time.Second) {
 		time.Sleep(5 * time.Second)
+		synctest.Wait()
 		for i := from; i < 10; i++ {
 			_, err := l.Beat(t.Context(), s, fmt.Sprint("n", i))
 			require.NoError(t, err)
@@ -124,10 +126,12 @@ func TestTooManySilentNodesCallForAPerson(t *testing.T) {
 // The process is paused while all workers send heartbeats that nobody hears.
 func TestAPausedWatcherMarksNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		jump := time.Duration(0)
-		s, l, logged := watched(t, replica.LivenessConfig{MaxLostPercent: 100, Now: func() time.Time { return time.Now().Add(jump) }})
+		var jump atomic.Int64
+		s, l, logged := watched(t, replica.LivenessConfig{MaxLostPercent: 100, Now: func() time.Time {
+			return time.Now().Add(time.Duration(jump.Load()))
+		}})
 		beats(t, s, l, time.Minute, 0)
-		jump = 5 * time.Minute
+		jump.Store(int64(5 * time.Minute))
 		beats(t, s, l, time.Minute, 0)
 		require.Zero(t, l.Stats().Lost)
 		require.Equal(t, 1, l.Stats().Pauses)

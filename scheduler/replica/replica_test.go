@@ -75,7 +75,7 @@ func TestJournalThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, nil)
 		tried := 0
-		s.journal.before = func(context.Context, string) error { tried++; return errors.New("connection lost") }
+		s.journal.before(func(context.Context, string) error { tried++; return errors.New("connection lost") })
 		for range 600 {
 			s.elect("a")
 			time.Sleep(100 * time.Millisecond)
@@ -84,7 +84,7 @@ func TestJournalThatFails(t *testing.T) {
 		}
 		require.Greater(t, tried, 5)
 		require.Less(t, tried, 20, "in a minute, with pauses of up to 10 s")
-		s.journal.before = nil
+		s.journal.before(nil)
 		time.Sleep(10 * time.Second)
 		s.elect("a")
 		settle()
@@ -99,18 +99,18 @@ func TestJournalThatHangsForOneReplica(t *testing.T) {
 		s.elect("a")
 		settle()
 		addNode(t, s.leads(t, "a"), "n1")
-		s.journal.before = func(ctx context.Context, call string) error {
+		s.journal.before(func(ctx context.Context, call string) error {
 			if call == "append" {
 				<-ctx.Done()
 				return ctx.Err()
 			}
 			return nil
-		}
+		})
 		ctx, leave := context.WithTimeout(t.Context(), time.Second)
 		defer leave()
 		_, err := s.leads(t, "a").Place(ctx, request("x"))
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		s.journal.before = nil
+		s.journal.before(nil)
 		s.elect("b")
 		settle()
 		place(t, s.leads(t, "b"), "x")
@@ -124,10 +124,9 @@ func TestElectedBeforeTheJournalIsRead(t *testing.T) {
 		slow := &unread{wait: make(chan error)}
 		s := start(t, func(id string, cfg *replica.Config) {
 			if id == "a" {
-				cfg.Journal = slow
+				slow.Journal, cfg.Journal = cfg.Journal, slow
 			}
 		})
-		slow.set(&s.journal.MemoryJournal)
 		s.elect("a")
 		settle()
 		_, leads := s.all["a"].Leader()
@@ -153,8 +152,6 @@ type unread struct {
 	scheduler.Journal
 	wait chan error
 }
-
-func (j *unread) set(to scheduler.Journal) { j.Journal = to }
 
 func (j *unread) Records(ctx context.Context) iter.Seq2[scheduler.Record, error] {
 	return func(yield func(scheduler.Record, error) bool) {
