@@ -75,7 +75,10 @@ func (e *Elector) WhileLeader(ctx context.Context, fn func(ctx context.Context, 
 func (e *Elector) acquire(ctx context.Context) (Grant, error) {
 	for {
 		g, err := e.cfg.Store.Acquire(ctx)
-		if err == nil || ctx.Err() != nil {
+		switch {
+		case err == nil: // even if ctx has ended: the work sees that, and the lease is released
+			return g, nil
+		case ctx.Err() != nil:
 			return g, errors.Join(err, ctx.Err())
 		}
 		e.cfg.Logger.Warn("lease: the store could not be asked", "error", err)

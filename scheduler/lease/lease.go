@@ -71,8 +71,14 @@ func (r *reign) extend(g Grant) time.Time {
 // monotonic one may stand still while the machine is suspended, and the other may
 // be set back.
 func (r *reign) valid() bool {
-	until, now := *r.until.Load(), time.Now()
-	return now.Before(until) && now.Round(0).Before(until.Round(0))
+	now := time.Now()
+	return r.validBy(now, now.Round(0))
+}
+
+// validBy is valid at a reading of the monotonic clock, and one of the other.
+func (r *reign) validBy(monotonic, wall time.Time) bool {
+	until := *r.until.Load()
+	return monotonic.Before(until) && wall.Before(until.Round(0))
 }
 
 // Leads reports whether the reign that ctx comes from, under WhileLeader, goes on
