@@ -3,8 +3,11 @@ package replica_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -25,6 +28,22 @@ type election struct {
 	paused  map[string]bool // who is not told that its reign has ended
 	over    error           // why there are no more elections
 	changed chan struct{}
+
+	returned []returned // of each reign
+}
+
+// returned is what the work of a reign has returned.
+type returned struct {
+	id    string
+	token uint64
+	err   error
+}
+
+// ends returns what the reigns that have ended have returned.
+func (e *election) ends() []returned {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.returned)
 }
 
 func newElection() *election {
@@ -77,6 +96,7 @@ func (m member) WhileLeader(ctx context.Context, fn func(ctx context.Context, to
 		watching.Go(func() { _, _ = m.reigns(reign, false); end() })
 		err = fn(reign, token)
 		over := reign.Err() != nil
+		m.set(func() { m.returned = append(m.returned, returned{m.id, token, err}) })
 		end()
 		watching.Wait()
 		if !over {
@@ -92,6 +112,27 @@ type replicas struct {
 	journal *journal
 	all     map[string]*replica.Replica
 	ended   map[string]chan error
+	end     context.CancelFunc // of all
+	logged  *log
+}
+
+// log is what replicas have logged, as text.
+type log struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// count returns how often something was logged.
+func (l *log) count(what string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), what)
 }
 
 // journal is a journal in memory that fails or hangs when a test says so.
@@ -137,17 +178,18 @@ func (j *journal) step(ctx context.Context, call string) error {
 func start(t *testing.T, edit func(id string, cfg *replica.Config)) *replicas {
 	t.Helper()
 	s := &replicas{
-		election: newElection(), journal: new(journal),
+		election: newElection(), journal: new(journal), logged: new(log),
 		all: make(map[string]*replica.Replica), ended: make(map[string]chan error),
 	}
 	ctx, end := context.WithCancel(t.Context())
 	t.Cleanup(end)
+	s.end = end
 	for _, id := range []string{"a", "b", "c"} {
 		cfg := replica.Config{Elector: member{s.election, id}, Journal: s.journal, Leader: func() (string, bool) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			return "http://" + s.leader, s.leader != "" && s.leader != id
-		}}
+		}, Logger: slog.New(slog.NewTextHandler(s.logged, nil))}
 		if edit != nil {
 			edit(id, &cfg)
 		}

@@ -3,7 +3,6 @@ package replica
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math"
 	"net/http"
@@ -102,7 +101,7 @@ func New(cfg Config) (*Replica, error) {
 		return nil, err
 	}
 	if cfg.Leads == nil {
-		cfg.Leads = func(ctx context.Context) bool { return ctx.Err() == nil }
+		cfg.Leads = func(context.Context) bool { return true } // as far as its context says
 	}
 	if cfg.Leader == nil {
 		cfg.Leader = func() (string, bool) { return "", false }
@@ -157,7 +156,7 @@ func (r *Replica) elect(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return nil
 		case !returned || !errors.Is(err, failed):
-			return fmt.Errorf("replica: the elector has ended: %w", err)
+			return errors.Join(errElectorEnded, err)
 		}
 		if failed != nil {
 			r.cfg.Logger.Warn("replica: a reign has failed", "error", failed)
@@ -165,6 +164,8 @@ func (r *Replica) elect(ctx context.Context) error {
 		pause.sleep(ctx)
 	}
 }
+
+var errElectorEnded = errors.New("replica: the elector has ended")
 
 // lead is one reign. It returns once nothing of it is left.
 func (r *Replica) lead(ctx context.Context, token uint64) error {
@@ -212,7 +213,7 @@ func (r *Replica) ready(ctx context.Context) (*scheduler.Follower, error) {
 		f, failed, changed := r.view, r.failed, r.changed
 		r.mu.Unlock()
 		switch {
-		case f != nil && follows(f):
+		case f != nil && f.Stats().Closed == nil: // nor is it of a reign that has ended
 			return f, nil
 		case failed != nil:
 			return nil, failed
@@ -224,8 +225,6 @@ func (r *Replica) ready(ctx context.Context) (*scheduler.Follower, error) {
 		}
 	}
 }
-
-func follows(f *scheduler.Follower) bool { return !f.Position().Promoted && f.Stats().Closed == nil }
 
 // follow keeps a follower up to date, and follows anew after each reign. It fails
 // only if the configuration is wrong.

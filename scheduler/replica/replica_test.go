@@ -32,12 +32,20 @@ func TestReplicasTakeTurns(t *testing.T) {
 			for other, r := range s.all {
 				_, leads := r.Leader()
 				require.Equal(t, other == id, leads, other)
+				require.Equal(t, leads, r.View().Position().Promoted, "%s shows what it decides", other)
 				all, err := r.View().Allocations(t.Context())
 				require.NoError(t, err)
 				require.Len(t, all, placed, "%s shows what %s has placed", other, id)
 				require.NoError(t, r.Healthy())
 			}
 		}
+		s.end()
+		for _, ended := range s.ended {
+			require.NoError(t, <-ended)
+		}
+		require.Zero(t, s.logged.count("level=WARN"), "all that is in order")
+		require.Equal(t, 5, s.logged.count(`msg="replica: leading" `))
+		require.Equal(t, 5, s.logged.count("leading no more"))
 	})
 }
 
