@@ -129,7 +129,7 @@ func TestBarsAreExact(t *testing.T) {
 			}
 			w.disturb(d)
 			if n := w.m.nodes[d.IntN(len(w.m.nodes))]; len(n.instances) > 0 && d.one(3) {
-				w.setCounts(n, d.IntN(len(n.instances)), d.one(2))
+				w.setCounts(n, d.IntN(len(n.instances)), d.one(2), d.one(3))
 			}
 			tops = max(tops, w.x.Stats().Tops)
 			if round%100 == 99 {

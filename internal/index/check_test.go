@@ -130,7 +130,7 @@ func (w *world) checkWithout(t require.TestingT, s *Survey, r *placement.Request
 	var gone []Absent
 	for j, instance := range instances {
 		if instance.counts && (i+j)%(1+i%3) == 0 {
-			gone = append(gone, Absent{w.x.Class(&instance.request), &instance.request.Resources, instance.Taken})
+			gone = append(gone, w.absent(instance))
 			continue
 		}
 		n.instances = append(n.instances, instance)
@@ -249,7 +249,7 @@ func (w *world) rebuilt() (*Index, map[Row]Row) {
 			x.Retain(c)
 			x.Occupy(row, c, &instance.request.Resources, instance.Taken)
 			if instance.counts {
-				x.Join(row, c)
+				x.enters(row, c, instance)
 			}
 		}
 	}
@@ -316,13 +316,16 @@ func (w *world) checkInvariants(t require.TestingT) {
 	}
 	for row, classes := range x.running {
 		for i, c := range classes {
-			require.Positive(t, c.places[row])
+			require.Positive(t, c.places[row]+c.leaving[row])
 			require.NotContains(t, classes[:i], c)
 		}
 	}
 	for c := range x.classes.alive {
-		for row := range c.places {
-			require.Contains(t, x.running[row], c)
+		for _, counts := range []map[Row]int32{c.places, c.leaving} {
+			for row, count := range counts {
+				require.Positive(t, count)
+				require.Contains(t, x.running[row], c)
+			}
 		}
 	}
 	unused := 0
@@ -433,7 +436,7 @@ func (w *world) checkCounter(t require.TestingT, k *counter) {
 	all := int64(0)
 	for _, n := range w.m.nodes {
 		for _, instance := range n.instances {
-			if !instance.counts || !k.countsInstance(&instance.request) {
+			if !instance.counts || instance.leaves && !k.of.countsLeaving() || !k.countsInstance(&instance.request) {
 				continue
 			}
 			all++

@@ -21,9 +21,11 @@ type Class struct {
 	known   bool // in the table
 	// Neighbours in the list of unused classes.
 	newer, older *Class
-	// places counts the instances that joined, by node; counted are the
-	// counters that count them, keeps those that hold their anti-affinities.
+	// places counts the instances that joined, by node, and leaving those that
+	// are being stopped; counted are the counters that count them, keeps those
+	// that hold their anti-affinities.
 	places  map[Row]int32
+	leaving map[Row]int32 // nil until one is
 	counted []*counter
 	keeps   []*counter
 
@@ -152,8 +154,8 @@ func (x *Index) Release(c *Class) {
 	}
 }
 
-// AnyBelow reports whether anything of a lower priority runs, in time proportional
-// to the number of different priorities.
+// AnyBelow reports whether anything of a lower priority runs or leaves, in time
+// proportional to the number of different priorities.
 func (x *Index) AnyBelow(priority int32) bool {
 	for lower := range x.classes.priorities {
 		if lower < priority {
@@ -163,8 +165,8 @@ func (x *Index) AnyBelow(priority int32) bool {
 	return false
 }
 
-// RunsBelow reports whether anything of a lower priority runs on the node, in time
-// proportional to the classes there.
+// RunsBelow reports whether anything of a lower priority runs on the node and is not
+// leaving, in time proportional to the classes there.
 func (x *Index) RunsBelow(row Row, priority int32) bool {
 	return slices.ContainsFunc(x.running[row], func(c *Class) bool {
 		return c.places[row] > 0 && c.request.Priority < priority
@@ -173,7 +175,6 @@ func (x *Index) RunsBelow(row Row, priority int32) bool {
 
 // activate enters a class whose first instance joins.
 func (t *classTable) activate(c *Class) {
-	c.places = make(map[Row]int32)
 	t.alive[c] = struct{}{}
 	t.priorities[c.request.Priority]++
 	addClass(t.groups, pair{c.request.Namespace, c.request.Group}, c)
@@ -189,7 +190,7 @@ func (t *classTable) activate(c *Class) {
 
 // deactivate takes out a class whose last instance left.
 func (t *classTable) deactivate(c *Class) {
-	c.places = nil
+	c.places, c.leaving = nil, nil
 	delete(t.alive, c)
 	if t.priorities[c.request.Priority]--; t.priorities[c.request.Priority] == 0 {
 		delete(t.priorities, c.request.Priority)

@@ -99,7 +99,11 @@ func (x *Index) compileRules(c *Class) *compiledRules {
 }
 
 func (x *Index) affinityRule(c *Class, i int, term placement.AffinityTerm) domainRule {
-	k := x.acquire(c.affinityTarget(term, ofSelector), term.Topology)
+	kind := ofSelector
+	if term.Repel && term.Required() {
+		kind = ofRepelled
+	}
+	k := x.acquire(c.affinityTarget(term, kind), term.Topology)
 	rule := domainRule{kind: placement.ReasonAffinity, index: i, counter: k, repel: term.Repel, weight: int64(term.Weight)}
 	if term.Repel {
 		rule.kind, rule.weight = placement.ReasonAntiAffinity, -rule.weight

@@ -50,7 +50,7 @@ func (t *counterTable) enter(k *counter) {
 	switch k.of.kind {
 	case ofGroup:
 		t.groups[k.of.pair()] = append(t.groups[k.of.pair()], k)
-	case ofSelector:
+	case ofSelector, ofRepelled:
 		t.selectors.add(k)
 	case ofHolders:
 		t.holders.add(k)
@@ -68,7 +68,7 @@ func (t *counterTable) leave(k *counter) {
 		} else {
 			delete(t.groups, k.of.pair())
 		}
-	case ofSelector:
+	case ofSelector, ofRepelled:
 		t.selectors.remove(k)
 	case ofHolders:
 		t.holders.remove(k)
@@ -107,6 +107,11 @@ func (x *Index) acquire(s selectorTarget, topologyKey string) *counter {
 		c.counted = append(c.counted, k)
 		for row, count := range c.places {
 			x.count(k, row, count)
+		}
+		if s.countsLeaving() {
+			for row, count := range c.leaving {
+				x.count(k, row, count)
+			}
 		}
 	}
 	return k
@@ -163,7 +168,43 @@ func (k *counter) reason() placement.Reason {
 // count the class, and once more to those that it is compared with if no other
 // instance of the class runs.
 func (x *Index) Join(row Row, c *Class) {
-	if len(c.places) == 0 {
+	x.enter(row, c)
+	if c.places == nil {
+		c.places = make(map[Row]int32)
+	}
+	c.places[row]++
+	x.joined(row, c, 1, false)
+}
+
+// Leave undoes Join. The last instance of the class on the node costs a look
+// at the classes there.
+func (x *Index) Leave(row Row, c *Class) {
+	x.joined(row, c, -1, false)
+	lower(c.places, row)
+	x.exit(row, c)
+}
+
+// JoinLeaving is Join of an instance that is being stopped: it counts for required
+// anti-affinity alone.
+func (x *Index) JoinLeaving(row Row, c *Class) {
+	x.enter(row, c)
+	if c.leaving == nil {
+		c.leaving = make(map[Row]int32)
+	}
+	c.leaving[row]++
+	x.joined(row, c, 1, true)
+}
+
+// LeaveLeaving undoes JoinLeaving.
+func (x *Index) LeaveLeaving(row Row, c *Class) {
+	x.joined(row, c, -1, true)
+	lower(c.leaving, row)
+	x.exit(row, c)
+}
+
+// enter makes a class known where an instance of it is about to be counted.
+func (x *Index) enter(row Row, c *Class) {
+	if len(c.places)+len(c.leaving) == 0 {
 		x.Retain(c)
 		x.classes.activate(c)
 		c.counted = x.counters.covering(c)
@@ -173,10 +214,40 @@ func (x *Index) Join(row Row, c *Class) {
 			}
 		}
 	}
-	if c.places[row]++; c.places[row] == 1 {
+	if c.places[row]+c.leaving[row] == 0 {
 		x.running[row] = append(x.running[row], c)
 	}
-	x.joined(row, c, 1)
+}
+
+// exit undoes enter where an instance is not counted any more.
+func (x *Index) exit(row Row, c *Class) {
+	if c.places[row]+c.leaving[row] == 0 {
+		x.running[row] = without(x.running[row], c)
+	}
+	if len(c.places)+len(c.leaving) > 0 {
+		return
+	}
+	for _, k := range c.keeps {
+		x.resign(k)
+	}
+	c.counted, c.keeps = nil, nil
+	x.classes.deactivate(c)
+	x.Release(c)
+}
+
+func lower(counts map[Row]int32, row Row) {
+	if counts[row]--; counts[row] == 0 {
+		delete(counts, row)
+	}
+}
+
+// countedOn returns how many instances of a class a counter that covers it counts on
+// a node.
+func (c *Class) countedOn(k *counter, row Row) int32 {
+	if k.of.countsLeaving() {
+		return c.places[row] + c.leaving[row]
+	}
+	return c.places[row]
 }
 
 // keep adds holders to those of a class, each once.
@@ -188,30 +259,13 @@ func (x *Index) keep(c *Class, k *counter) {
 	c.keeps = append(c.keeps, k)
 }
 
-// Leave undoes Join. The last instance of the class on the node costs a look
-// at the classes there.
-func (x *Index) Leave(row Row, c *Class) {
-	x.joined(row, c, -1)
-	if c.places[row]--; c.places[row] == 0 {
-		delete(c.places, row)
-		x.running[row] = without(x.running[row], c)
-	}
-	if len(c.places) > 0 {
-		return
-	}
-	for _, k := range c.keeps {
-		x.resign(k)
-	}
-	c.counted, c.keeps = nil, nil
-	x.classes.deactivate(c)
-	x.Release(c)
-}
-
-func (x *Index) joined(row Row, c *Class, delta int32) {
+func (x *Index) joined(row Row, c *Class, delta int32, leaving bool) {
 	continues := x.continues(row, int64(delta))
 	c.counted = slices.DeleteFunc(c.counted, func(k *counter) bool { return k.dead })
 	for _, k := range c.counted {
-		x.count(k, row, delta)
+		if !leaving || k.of.countsLeaving() {
+			x.count(k, row, delta)
+		}
 	}
 	for _, k := range c.keeps {
 		x.count(k, row, delta)

@@ -55,7 +55,7 @@ func runHistory(t *rapid.T) {
 		},
 		"lose": func(t *rapid.T) {
 			n, i := h.instance(t)
-			h.setCounts(n, i, rapid.Bool().Draw(t, "counts"))
+			h.setCounts(n, i, rapid.Bool().Draw(t, "counts"), rapid.Bool().Draw(t, "leaves"))
 		},
 		"leave out": h.leaveOut,
 		"hold":      func(t *rapid.T) { h.setHeld(h.node(t), drawHeld(drawDice(t))) },

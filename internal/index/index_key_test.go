@@ -117,10 +117,11 @@ func TestCountersAreShared(t *testing.T) {
 		x.compiledOf(x.Class(&placement.Request{ID: "r", Namespace: "ns", Preferences: placement.Preferences{}.Near(terms...)}))
 		return x.Stats().Counters
 	}
-	require.Equal(t, 1, counters(placement.Attract(app), placement.Repel(app), placement.AffinityTerm{Selector: app, Namespaces: []string{"ns"}}))
-	require.Equal(t, 2, counters(placement.Attract(app).Within("zone")))
-	require.Equal(t, 3, counters(placement.AffinityTerm{Selector: app, Namespaces: []string{"other", "ns"}}))
-	require.Equal(t, 3, counters(placement.AffinityTerm{Selector: app, Namespaces: []string{"ns", "other", "ns"}}))
+	require.Equal(t, 1, counters(placement.Attract(app), placement.Repel(app).Weighing(5), placement.AffinityTerm{Selector: app, Namespaces: []string{"ns"}}))
+	require.Equal(t, 2, counters(placement.Repel(app)), "which counts what leaves as well")
+	require.Equal(t, 3, counters(placement.Attract(app).Within("zone")))
+	require.Equal(t, 4, counters(placement.AffinityTerm{Selector: app, Namespaces: []string{"other", "ns"}}))
+	require.Equal(t, 4, counters(placement.AffinityTerm{Selector: app, Namespaces: []string{"ns", "other", "ns"}}))
 }
 
 // TestNewRepellerIsHeeded asks where a request goes before and after an

@@ -105,7 +105,7 @@ func (m *model) parts(r *placement.Request, n *modelNode) []Part {
 			if term.Weight == 0 || term.Repel != repel {
 				continue
 			}
-			counts, _ := m.domains(term.Topology, func(other *placement.Request) bool { return selects(term, r, other) })
+			counts, _ := m.domains(term.Topology, false, func(other *placement.Request) bool { return selects(term, r, other) })
 			domain, ok := n.domainOf(term.Topology)
 			weight := int64(term.Weight)
 			if repel {
@@ -162,7 +162,7 @@ func (m *model) group(r *placement.Request, n *modelNode) int64 {
 		return 0
 	}
 	for _, instance := range n.instances {
-		if instance.counts && instance.request.Namespace == r.Namespace && instance.request.Group == r.Group {
+		if instance.counts && !instance.leaves && instance.request.Namespace == r.Namespace && instance.request.Group == r.Group {
 			count++
 		}
 	}

@@ -32,6 +32,7 @@ type modelInstance struct {
 	request placement.Request
 	Taken
 	counts bool // joined
+	leaves bool // and as one that is being stopped
 }
 
 func newModel(cfg Config) *model {
@@ -163,11 +164,12 @@ func (n *modelNode) domainOf(key string) (string, bool) {
 
 // domains counts the instances that a rule looks at, by domain; all counts
 // those on nodes without one too.
-func (m *model) domains(key string, looksAt func(*placement.Request) bool) (counts map[string]int64, all int64) {
+// Those that leave are there for required anti-affinity alone.
+func (m *model) domains(key string, repelled bool, looksAt func(*placement.Request) bool) (counts map[string]int64, all int64) {
 	counts = map[string]int64{}
 	for _, n := range m.nodes {
 		for _, instance := range n.instances {
-			if !instance.counts || !looksAt(&instance.request) {
+			if !instance.counts || instance.leaves && !repelled || !looksAt(&instance.request) {
 				continue
 			}
 			all++
@@ -257,7 +259,7 @@ func (m *model) spreading(rule placement.SpreadRule, r *placement.Request) sprea
 		}
 	}
 	var s spreading
-	s.counts, _ = m.domains(rule.Topology, func(other *placement.Request) bool { return spreadOver(rule, r, other) })
+	s.counts, _ = m.domains(rule.Topology, false, func(other *placement.Request) bool { return spreadOver(rule, r, other) })
 	for _, count := range s.counts {
 		s.total += count
 	}
@@ -373,7 +375,7 @@ func (m *model) ruleFailures(r *placement.Request, n *modelNode) []Failure {
 		if term.Weight != 0 {
 			continue
 		}
-		counts, all := m.domains(term.Topology, func(other *placement.Request) bool { return selects(term, r, other) })
+		counts, all := m.domains(term.Topology, term.Repel, func(other *placement.Request) bool { return selects(term, r, other) })
 		domain, ok := n.domainOf(term.Topology)
 		first := all == 0 && selects(term, r, r)
 		switch {

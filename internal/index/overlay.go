@@ -38,7 +38,9 @@ func (x *Index) rulesOf(q *Query) *compiledRules {
 		if o.own = q.Own; o.own != nil {
 			o.alone = x.without(o.own)
 			for _, k := range o.copies {
-				x.count(k, o.own.Row, -1)
+				if o.own.countedBy(k) {
+					x.count(k, o.own.Row, -1)
+				}
 			}
 		}
 		q.overlay = o
@@ -107,10 +109,10 @@ func (o *overlay) counter(k *counter) *counter {
 }
 
 // joinedOn returns how many more instances of its class a query thinks on a node than
-// there are.
-func (q *Query) joinedOn(row Row) int32 {
+// a counter has of those that are there.
+func (q *Query) joinedOn(k *counter, row Row) int32 {
 	n := int32(0)
-	if q.Own != nil && q.Own.Row == row {
+	if q.Own != nil && q.Own.Row == row && q.Own.countedBy(k) {
 		n--
 	}
 	for _, joined := range q.Joined {

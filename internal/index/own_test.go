@@ -37,7 +37,7 @@ func (w *world) ownAnswers(q *Query, held *Hold) ownAnswers {
 		})
 		for i, instance := range others {
 			if instance.counts && i%2 == 0 {
-				gone = append(gone, Absent{w.x.Class(&instance.request), &instance.request.Resources, instance.Taken})
+				gone = append(gone, w.absent(instance))
 			}
 		}
 		a.Leaves = append(a.Leaves, w.x.FitsWithout(&s, n.row, gone))
@@ -52,20 +52,20 @@ func (w *world) checkOwn(t require.TestingT, n *modelNode, i int, held *Hold) {
 	q := w.query(r)
 	w.x.Retain(q.Class)
 	before, version := w.ownAnswers(q, held), w.x.Version()
-	q.Own = &Own{n.row, Absent{q.Class, &r.Resources, instance.Taken}}
+	q.Own = &Own{n.row, w.absent(instance)}
 	got := w.ownAnswers(q, held)
 	q.Own = nil
 	require.Equal(t, before, w.ownAnswers(q, held), "nothing has changed")
 	require.Equal(t, version, w.x.Version(), "not even for a moment")
 
-	w.x.Leave(n.row, q.Class)
+	w.x.exits(n.row, q.Class, instance)
 	w.x.Vacate(n.row, q.Class, &r.Resources, instance.Taken)
 	instances := n.instances
 	n.instances = append(append([]*modelInstance(nil), instances[:i]...), instances[i+1:]...)
 	gone := w.ownAnswers(q, held)
 	n.instances = instances
 	w.x.Occupy(n.row, q.Class, &r.Resources, instance.Taken)
-	w.x.Join(n.row, q.Class)
+	w.x.enters(n.row, q.Class, instance)
 	w.x.Release(q.Class)
 	require.Equal(t, gone, got, "%v gone from %v", r, n.spec)
 }

@@ -21,6 +21,9 @@ const (
 	ofGroup targetKind = iota
 	// ofSelector counts the instances of the namespaces that it selects.
 	ofSelector
+	// ofRepelled counts the instances that a required anti-affinity keeps away
+	// from: those that it selects, also while they leave.
+	ofRepelled
 	// ofHolders counts the instances that have the selector as a required
 	// anti-affinity: they keep out what it selects.
 	ofHolders
@@ -37,6 +40,11 @@ func (s selectorTarget) covers(c *Class) bool {
 	}
 	return s.selector.Match(c.request.Labels)
 }
+
+// countsLeaving reports whether instances that are being stopped are counted: they
+// are still there for required anti-affinity, of theirs and of others, and for
+// nothing else.
+func (s selectorTarget) countsLeaving() bool { return s.kind == ofRepelled || s.kind == ofHolders }
 
 // pair is a label or a group of a namespace.
 type pair [2]string

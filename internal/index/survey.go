@@ -262,11 +262,11 @@ func (x *Index) emptied(p *probe, row Row) bool {
 		on := int32(0)
 		for _, c := range x.running[row] {
 			if c.counts(k) {
-				on += c.places[row]
+				on += c.countedOn(k, row)
 			}
 		}
 		if k.original != nil {
-			on += p.query.joinedOn(row)
+			on += p.query.joinedOn(k, row)
 		}
 		return on
 	})

@@ -137,7 +137,7 @@ func (x *Index) moveDomain(row Row, t *topology, after *placement.Node) {
 		for _, list := range [][]*counter{c.counted, c.keeps} {
 			for _, k := range list {
 				if k.topology == t {
-					x.moveCount(k, was, is, c.places[row])
+					x.moveCount(k, was, is, c.countedOn(k, row))
 				}
 			}
 		}

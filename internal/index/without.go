@@ -12,7 +12,13 @@ type Absent struct {
 	Class     *Class
 	Resources *placement.Resources
 	Taken
+	// Leaving says that it is being stopped, and joined as such.
+	Leaving bool
 }
+
+// countedBy reports whether the state of an instance lets a counter that covers it
+// count it.
+func (a *Absent) countedBy(k *counter) bool { return !a.Leaving || k.of.countsLeaving() }
 
 // FitsWithout reports whether the query that was surveyed would fit on a node
 // without some of the instances that are there. It changes nothing, and takes time
@@ -29,7 +35,7 @@ func (x *Index) FitsWithout(s *Survey, row Row, gone []Absent) bool {
 	return p.passesWithout(row, func(k *counter) int32 {
 		on := int32(0)
 		for i := range gone {
-			if gone[i].Class.counts(k) {
+			if gone[i].countedBy(k) && gone[i].Class.counts(k) {
 				on++
 			}
 		}

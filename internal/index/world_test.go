@@ -69,32 +69,53 @@ func (w *world) occupy(n *modelNode, r placement.Request, taken Taken) {
 	w.x.Retain(c)
 	w.x.Occupy(n.row, c, &r.Resources, taken)
 	w.x.Join(n.row, c)
-	n.instances = append(n.instances, &modelInstance{r, taken, true})
+	n.instances = append(n.instances, &modelInstance{request: r, Taken: taken, counts: true})
 }
 
 func (w *world) vacate(n *modelNode, i int) {
 	instance := n.instances[i]
 	c := w.x.Class(&instance.request)
 	if instance.counts {
-		w.x.Leave(n.row, c)
+		w.x.exits(n.row, c, instance)
 	}
 	w.x.Vacate(n.row, c, &instance.request.Resources, instance.Taken)
 	w.x.Release(c)
 	n.instances = slices.Delete(n.instances, i, i+1)
 }
 
-// setCounts lets an instance join or leave.
-func (w *world) setCounts(n *modelNode, i int, counts bool) {
+// setCounts lets an instance be lost or come back, and be stopped or go on.
+func (w *world) setCounts(n *modelNode, i int, counts, leaves bool) {
 	instance := n.instances[i]
-	if instance.counts == counts {
-		return
+	c := w.x.Class(&instance.request)
+	w.x.Retain(c)
+	if instance.counts {
+		w.x.exits(n.row, c, instance)
 	}
-	instance.counts = counts
-	if c := w.x.Class(&instance.request); counts {
-		w.x.Join(n.row, c)
+	if instance.counts, instance.leaves = counts, leaves; counts {
+		w.x.enters(n.row, c, instance)
+	}
+	w.x.Release(c)
+}
+
+// enters and exits join an instance as what it is, and undo that.
+func (x *Index) enters(row Row, c *Class, instance *modelInstance) {
+	if instance.leaves {
+		x.JoinLeaving(row, c)
 	} else {
-		w.x.Leave(n.row, c)
+		x.Join(row, c)
 	}
+}
+
+func (x *Index) exits(row Row, c *Class, instance *modelInstance) {
+	if instance.leaves {
+		x.LeaveLeaving(row, c)
+	} else {
+		x.Leave(row, c)
+	}
+}
+
+func (w *world) absent(instance *modelInstance) Absent {
+	return Absent{w.x.Class(&instance.request), &instance.request.Resources, instance.Taken, instance.leaves}
 }
 
 func (w *world) setHeld(n *modelNode, held Hold) {
