@@ -256,3 +256,40 @@ func TestOnlyWhatRunsCountsInRules(t *testing.T) {
 	require.NoError(t, s.MarkReady(ctx, "a"))
 	expect("a replaced generation on a", []string{"b"}, []string{"a"})
 }
+
+// TestWhatLeavesCountsInRequiredAntiAffinityAlone: for all other rules it has gone,
+// also after a restart; once it stays it counts again.
+func TestWhatLeavesCountsInRequiredAntiAffinityAlone(t *testing.T) {
+	ctx := t.Context()
+	j, c := new(MemoryJournal), newClock()
+	s := open(t, Config{Journal: j, Now: c.Now})
+	addNodes(t, s, zoned("a", "A"), zoned("b", "B"))
+	load := testRequest("load", 32) // so that only what counts on a may lead to b
+	load.Group = ""
+	db := labelled("db", map[string]string{"app": "db"})
+	db.Group = "foo"
+	db.Preferences = placement.Preferences{}.Near(placement.Repel(placement.Equal("app", "web")))
+	allocate(t, s, "a", load)
+	allocate(t, s, "a", db)
+	app := placement.Equal("app", "db")
+	prefers := func(p placement.Preferences) placement.Request { return ruled(p, "") }
+	expect := func(when string, attraction, counted []string, best string) {
+		t.Helper()
+		for range 2 {
+			require.Equal(t, attraction, fits(t, s, ruled(placement.Preferences{}.Near(placement.Attract(app)), "")), "attraction, %s", when)
+			require.Equal(t, counted, fits(t, s, spreading(placement.AtMostPer("", 1))), "spread, %s", when)
+			require.Equal(t, []string{"b"}, fits(t, s, ruled(placement.Preferences{}.Near(placement.Repel(app)), "")), "anti-affinity, %s", when)
+			require.Equal(t, []string{"b"}, fits(t, s, ruled(placement.Preferences{}, "app=web")), "its own, %s", when)
+			d, err := s.Schedule(ctx, prefers(placement.Use(placement.BinPack).Near(placement.Repel(app).Weighing(100))))
+			require.NoError(t, err)
+			require.Equal(t, best, d.NodeID, "weighted anti-affinity, %s", when)
+			require.NoError(t, s.Checkpoint(ctx))
+			s = open(t, Config{Journal: j, Now: c.Now})
+		}
+	}
+	expect("before", []string{"a"}, []string{"b"}, "b")
+	require.NoError(t, s.Leave(ctx, "db"))
+	expect("leaving", nil, []string{"a", "b"}, "a")
+	require.NoError(t, s.Stay(ctx, "db"))
+	expect("staying", []string{"a"}, []string{"b"}, "b")
+}

@@ -44,6 +44,8 @@ func placementCosts() []costedCall {
 			return err
 		}
 	}
+	leave := func(ctx context.Context, s *Scheduler) error { return s.Leave(ctx, "base") }
+	stay := func(ctx context.Context, s *Scheduler) error { return s.Stay(ctx, "base") }
 	return []costedCall{
 		{name: "Schedule", grows: []string{"nodes"}, do: func(ctx context.Context, s *Scheduler) error {
 			_, err := s.Schedule(ctx, growthRequest("x"))
@@ -60,6 +62,8 @@ func placementCosts() []costedCall {
 		}},
 		{name: "Release", do: release, undo: place},
 		{name: "Resize", do: resize(200), undo: resize(100)},
+		{name: "Leave", do: leave, undo: stay},
+		{name: "Stay", do: stay, undo: leave},
 		{name: "Explain", grows: []string{"nodes", "dimensions"}, do: func(ctx context.Context, s *Scheduler) error {
 			req := growthRequest("x")
 			req.Resources.CPU = math.MaxInt64

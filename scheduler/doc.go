@@ -148,6 +148,13 @@
 // [ErrNotFound], [ErrConflict], [ErrInUse] and [ErrInvalid] are the values of
 // package placement, which packages quota and reservation return too.
 //
+// # Changes of what runs
+//
+// [Scheduler.Resize] gives an instance other amounts where it is. [Scheduler.Leave]
+// says that it is being stopped: it holds what it has until it is released, and
+// counts for newcomers in required anti-affinity alone, as if it had gone already.
+// [Scheduler.Stay] takes that back.
+//
 // # Reservations
 //
 // [Scheduler.Reserve] holds capacity on concrete nodes, now or from a later

@@ -107,6 +107,8 @@ func instanceCalls() []func(context.Context, *caller) {
 		},
 		func(ctx context.Context, c *caller) { c.log(c.s.Release(ctx, c.id())) },
 		func(ctx context.Context, c *caller) { c.log(c.s.ReleaseGeneration(ctx, c.id(), 1)) },
+		func(ctx context.Context, c *caller) { c.log(c.s.Leave(ctx, c.id())) },
+		func(ctx context.Context, c *caller) { c.log(c.s.Stay(ctx, c.id())) },
 		func(ctx context.Context, c *caller) {
 			d, err := c.s.Resize(ctx, c.id(), placement.Resources{CPU: 700, Custom: map[string]int64{"x": 2}})
 			c.log(d, err)

@@ -42,5 +42,5 @@ func (st *state) leaveOut(made *allocation, q *index.Query) {
 
 // absent is the instance as the index leaves it out of account.
 func (a *allocation) absent() index.Absent {
-	return index.Absent{Class: a.class, Resources: &a.resources, Taken: a.taken()}
+	return index.Absent{Class: a.class, Resources: &a.resources, Taken: a.taken(), Leaving: a.leaving}
 }

@@ -25,7 +25,9 @@ type Cause struct {
 	// for its namespace, which Other is. At is the node that it runs on.
 	Instance string `json:"instance,omitempty"`
 	At       string `json:"at,omitempty"`
-	Other    string `json:"other,omitempty"`
+	// Leaving reports that Instance is being stopped.
+	Leaving bool   `json:"leaving,omitempty"`
+	Other   string `json:"other,omitempty"`
 	// Value is what the node has under the label key of a constraint.
 	Value string `json:"value,omitempty"`
 	// Absent reports that this node has nothing of the dimension, or not the label,
@@ -170,6 +172,9 @@ func (b *causeBuilder) affinity(term placement.AffinityTerm) {
 	for _, row := range b.st.index.ByJoin() {
 		if b.find(row, func(a *allocation) bool {
 			labels := a.class.Request().Labels
+			if a.state != running || a.leaving {
+				return false
+			}
 			if other == "" && term.Selector.Match(labels) {
 				b.Instance, b.At, other = a.id, a.node.ID, a.namespace()
 			}
@@ -184,13 +189,18 @@ func (b *causeBuilder) affinity(term placement.AffinityTerm) {
 func (b *causeBuilder) antiAffinity(term placement.AffinityTerm) {
 	own := b.q.Class.Request().Namespace
 	b.selects(term, own)
-	b.findInDomain(func(a *allocation) bool { return term.Matches(own, a.namespace(), a.class.Request().Labels) })
+	b.findInDomain(func(a *allocation) bool {
+		return a.joined() && term.Matches(own, a.namespace(), a.class.Request().Labels)
+	})
 }
 
 // othersAntiAffinity names an instance of the domain that keeps the request away.
 func (b *causeBuilder) othersAntiAffinity() {
 	req := b.q.Class.Request()
 	b.findInDomain(func(a *allocation) bool {
+		if !a.joined() {
+			return false
+		}
 		for _, term := range a.class.Request().Preferences.Affinity {
 			if term.Repel && term.Required() && term.Topology == b.Reason.Detail && term.Matches(a.namespace(), req.Namespace, req.Labels) {
 				b.selects(term, a.namespace())
@@ -215,7 +225,7 @@ func (b *causeBuilder) findInDomain(match func(*allocation) bool) {
 	b.st.index.InDomain(b.row, b.Reason.Detail, func(row index.Row) bool { return !b.find(row, match) })
 }
 
-// find names the first instance on a node that counts and matches. It reports
+// find names the first instance on a node that matches. It reports
 // whether the search is over.
 func (b *causeBuilder) find(row index.Row, match func(*allocation) bool) bool {
 	n := b.st.byRow[row]
@@ -226,8 +236,8 @@ func (b *causeBuilder) find(row index.Row, match func(*allocation) bool) bool {
 		if *b.looks--; *b.looks < 0 {
 			return true
 		}
-		if a.state == running && match(a) {
-			b.Instance, b.At = a.id, n.ID
+		if match(a) {
+			b.Instance, b.At, b.Leaving = a.id, n.ID, a.leaving && a.state != lost
 			return true
 		}
 	}

@@ -108,7 +108,7 @@ func (v *victims) dearest() int32 {
 
 // victimsOn returns which instances of lower priority have to go from a node so that
 // the request that was surveyed fits there: the least important, of these the
-// latest, and none that may stay. It looks at as many instances as may be looked
+// latest, and none that may stay or is leaving already. It looks at as many instances as may be looked
 // at, and finds none if they are not enough.
 func (st *state) victimsOn(survey *index.Survey, n *node, priority int32, looks *int) victims {
 	var lower []*allocation
@@ -116,7 +116,7 @@ func (st *state) victimsOn(survey *index.Survey, n *node, priority int32, looks 
 		if *looks--; *looks < 0 {
 			return victims{}
 		}
-		if a.state == running && a.class.Request().Priority < priority && st.leavesRoom(a) {
+		if a.state == running && !a.leaving && a.class.Request().Priority < priority && st.leavesRoom(a) {
 			lower = append(lower, a)
 		}
 	}

@@ -104,7 +104,7 @@ func (c *Cause) remark(nearest string) string {
 		if c.Instance == "" {
 			return nearest
 		}
-		return c.Instance + " on " + c.At
+		return c.who()
 	case placement.ReasonResource:
 		return c.amount(nearest)
 	case placement.ReasonHold:
@@ -116,7 +116,7 @@ func (c *Cause) remark(nearest string) string {
 		case c.Instance == "":
 			return "nothing is " + c.whom()
 		}
-		return fmt.Sprintf("%s on %s is %s", c.Instance, c.At, c.whom())
+		return fmt.Sprintf("%s is %s", c.who(), c.whom())
 	case placement.ReasonAntiAffinity:
 		return c.apart()
 	case placement.ReasonSpread:
@@ -184,14 +184,22 @@ func (c *Cause) whom() string {
 	}
 }
 
+// who names the instance.
+func (c *Cause) who() string {
+	if c.Leaving {
+		return c.Instance + " (leaving) on " + c.At
+	}
+	return c.Instance + " on " + c.At
+}
+
 func (c *Cause) apart() string {
 	switch {
 	case c.Instance == "":
 		return ""
 	case c.Reason.Index < 0:
-		return fmt.Sprintf("%s on %s keeps away from %s", c.Instance, c.At, c.whom())
+		return fmt.Sprintf("%s keeps away from %s", c.who(), c.whom())
 	default:
-		return fmt.Sprintf("%s on %s is %s", c.Instance, c.At, c.whom())
+		return fmt.Sprintf("%s is %s", c.who(), c.whom())
 	}
 }
 

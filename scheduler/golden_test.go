@@ -76,6 +76,9 @@ func goldenHistory(t *testing.T, s *Scheduler, c *clock) {
 	_, err = s.Sweep(ctx)
 	require.NoError(t, err)
 	require.NoError(t, s.MarkReady(ctx, "n1"))
+	require.NoError(t, s.Leave(ctx, "web-1"))
+	require.NoError(t, s.Stay(ctx, "web-1"))
+	require.NoError(t, s.Leave(ctx, "web-1"))
 	require.NoError(t, s.Release(ctx, "web-1"))
 	goldenReservations(t, s, c)
 	require.NoError(t, s.SetWorkload(ctx, []WorkloadClass{
@@ -86,6 +89,7 @@ func goldenHistory(t *testing.T, s *Scheduler, c *clock) {
 	require.NoError(t, err)
 	_, err = s.RemoveNode(ctx, "n2")
 	require.NoError(t, err)
+	require.NoError(t, s.Leave(ctx, "adopted"))
 }
 
 func goldenReservations(t *testing.T, s *Scheduler, c *clock) {

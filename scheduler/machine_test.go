@@ -420,6 +420,7 @@ func machineActions(t *rapid.T) {
 		"claim":   m.claim,
 		"unclaim": m.unclaim,
 		"release": m.release,
+		"leave":   m.leave,
 		"resize":  m.resize,
 		"adopt":   m.adoptNode,
 		"mix":     m.setMix,

@@ -3,6 +3,8 @@ package scheduler
 import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/rads-project/constellation/reservation"
 )
 
 // mirror knows of a scheduler only what its hooks tell: what a host that keeps
@@ -55,6 +57,16 @@ func (m *mirror) tell(e Event) {
 		for _, r := range c.Instances {
 			m.enter(r.Request.ID, r.Generation, mirrorInstance{c.Node.ID, r.Request.Resources.CPU, Running})
 		}
+	case *LeavingChanged:
+		m.mark(mirrorKey{c.ID, c.Generation}, map[bool]AllocationState{true: Leaving, false: Running}[c.Leaving])
+	case *EvictionDue:
+		key, _ := m.current(c.ID)
+		m.mark(key, Leaving)
+	case *ReservationEvent:
+		if c.Kind == reservation.EvictionDue {
+			key, _ := m.current(c.Instance)
+			m.mark(key, Leaving)
+		}
 	case *Released:
 		delete(m.instances, mirrorKey{c.ID, c.Generation})
 	case *Resized:
@@ -68,10 +80,14 @@ func (m *mirror) tell(e Event) {
 			delete(m.instances, key)
 			return
 		}
-		on := m.instances[key]
-		on.state = c.State
-		m.instances[key] = on
+		m.mark(key, c.State)
 	}
+}
+
+func (m *mirror) mark(key mirrorKey, state AllocationState) {
+	on := m.instances[key]
+	on.state = state
+	m.instances[key] = on
 }
 
 // check asserts that the mirror shows what the scheduler has.

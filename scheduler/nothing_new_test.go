@@ -51,6 +51,8 @@ func TestCallsThatSayNothingNewChangeNothing(t *testing.T) {
 			_, err := s.AdoptNode(ctx, node, []scheduler.Report{{Request: grown}, {Request: claim}})
 			return err
 		}},
+		{"Leave", func() error { return s.Leave(ctx, "web") }},
+		{"Stay", func() error { return s.Stay(ctx, "web") }},
 		{"Cordon", func() error { return s.Cordon(ctx, "n1") }},
 		{"Uncordon", func() error { return s.Uncordon(ctx, "n1") }},
 		{"MarkLost", func() error { return s.MarkLost(ctx, "n1") }},

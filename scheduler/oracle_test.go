@@ -362,6 +362,8 @@ func TestDecisionsAreWhatAnOnlookerFinds(t *testing.T) {
 			"place":   fresh,
 			"place2":  fresh,
 			"outage":  func(t *rapid.T) { o.outage(t, s) },
+			"leave":   func(t *rapid.T) { _ = s.Leave(t.Context(), some(t)) },
+			"stay":    func(t *rapid.T) { _ = s.Stay(t.Context(), some(t)) },
 			"release": func(t *rapid.T) { _ = s.Release(t.Context(), some(t)) },
 			"resize": func(t *rapid.T) {
 				_, _ = s.Resize(t.Context(), some(t), placement.Resources{

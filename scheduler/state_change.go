@@ -58,6 +58,7 @@ const (
 	kindQuotaDeleted    changeKind = 11
 	kindPlanChanged     changeKind = 12
 	kindWorkloadChanged changeKind = 13
+	kindLeavingChanged  changeKind = 14
 
 	// Derived kinds are not among the changes that an entry applies.
 	firstDerivedKind   changeKind = 200
@@ -98,6 +99,8 @@ func (k changeKind) String() string {
 		return "plan-changed"
 	case kindWorkloadChanged:
 		return "mix-changed"
+	case kindLeavingChanged:
+		return "leaving-changed"
 	case kindInstanceMarked:
 		return "instance-marked"
 	case kindEvictionDue:
@@ -145,6 +148,8 @@ func newChange(kind changeKind) decided {
 		return new(PlanChanged)
 	case kindWorkloadChanged:
 		return new(WorkloadChanged)
+	case kindLeavingChanged:
+		return new(LeavingChanged)
 	default:
 		return nil
 	}
@@ -354,6 +359,15 @@ type WorkloadChanged struct {
 	Mix []WorkloadClass `json:"mix,omitempty"`
 }
 
+// LeavingChanged is the Change of Leave and Stay.
+type LeavingChanged struct {
+	// ID and Generation of the instance.
+	ID         string `json:"id"`
+	Generation uint64 `json:"generation"`
+	// Leaving says that it is being stopped, false that it stays after all.
+	Leaving bool `json:"leaving,omitempty"`
+}
+
 // ReservationEvent is a derived Change: what became of a reservation.
 type ReservationEvent struct {
 	reservation.Event
@@ -371,8 +385,8 @@ type InstanceMarked struct {
 }
 
 // EvictionDue is a derived Change: the instance has stayed under a NoExecute
-// taint as long as it tolerates it, and should be stopped and released. It is
-// delivered once, and again if the node is lost and comes back.
+// taint as long as it tolerates it, is Leaving from now on, and should be stopped
+// and released. It is delivered once, and again if the node is lost and comes back.
 type EvictionDue struct {
 	// ID of the instance, and the node that it is on.
 	ID     string `json:"id"`
@@ -404,6 +418,7 @@ func (*QuotaUpdated) changeKind() changeKind     { return kindQuotaUpdated }
 func (*QuotaDeleted) changeKind() changeKind     { return kindQuotaDeleted }
 func (*PlanChanged) changeKind() changeKind      { return kindPlanChanged }
 func (*WorkloadChanged) changeKind() changeKind  { return kindWorkloadChanged }
+func (*LeavingChanged) changeKind() changeKind   { return kindLeavingChanged }
 func (*ReservationEvent) changeKind() changeKind { return kindReservation }
 func (*QuotaOver) changeKind() changeKind        { return kindQuotaOver }
 func (*BurstExpired) changeKind() changeKind     { return kindBurstExpired }

@@ -73,13 +73,15 @@ func (st *state) cancelEviction(a *allocation) {
 	}
 }
 
-// evict tells of the earliest eviction, which is due.
+// evict tells of the earliest eviction, which is due. The instance leaves from then
+// on.
 func (st *state) evict(out *outcome) {
 	due, _ := st.evictions.First()
 	st.evictions.Remove(due)
 	a := due.allocation
 	st.edit(a.node)
 	a.version = st.seq
+	st.setLeaving(a, true, out)
 	taint, _, _ := a.evictingTaint()
 	out.emit(&EvictionDue{ID: a.id, NodeID: a.node.ID, Taint: taint})
 }

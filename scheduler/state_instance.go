@@ -18,6 +18,10 @@ type AllocationState string
 const (
 	// Running: the instance counts everywhere.
 	Running AllocationState = "running"
+	// Leaving: it is being stopped; see Scheduler.Leave. It holds capacity, ports
+	// and required anti-affinity, and its quota unless a newer generation took
+	// that over, and counts in no spread, no other affinity and no target.
+	Leaving AllocationState = "leaving"
 	// Lost: its node was marked lost; it holds capacity there, but no quota,
 	// and counts in no affinity or spread.
 	Lost AllocationState = "lost"
@@ -77,6 +81,7 @@ type allocation struct {
 	eviction   *eviction
 	score      uint16
 	state      allocationState
+	leaving    bool // is being stopped; of a stale one since Move has put another in its place
 	overstayed bool
 }
 
@@ -102,11 +107,13 @@ const (
 	stale
 )
 
-func (s allocationState) public() AllocationState {
-	switch s {
-	case lost:
+func (a *allocation) publicState() AllocationState {
+	switch {
+	case a.state == lost:
 		return Lost
-	case stale:
+	case a.leaving:
+		return Leaving
+	case a.state == stale:
 		return Stale
 	default:
 		return Running
@@ -174,7 +181,7 @@ func (a *allocation) info(nodeID string) Allocation {
 	info := Allocation{
 		Request: a.request().Clone(), NodeID: nodeID, Devices: deviceList(a.taken().Devices), Score: int(a.score),
 		DynamicPorts: slices.Clone(a.taken().Ports),
-		State:        a.state.public(), Generation: a.generation, Version: a.version, Token: a.token,
+		State:        a.publicState(), Generation: a.generation, Version: a.version, Token: a.token,
 		Placed: a.placed, Overstayed: a.overstayed,
 	}
 	if a.eviction != nil {
@@ -252,7 +259,7 @@ func (st *state) place(c *Placed, out *outcome) []quota.Usage {
 	a.take(slices.Clone(c.Devices), slices.Clone(c.DynamicPorts))
 	if old := st.allocations[a.id]; old != nil {
 		st.edit(old.node)
-		old.state, old.version = stale, st.seq
+		old.state, old.leaving, old.version = stale, false, st.seq
 		st.stale[a.id] = append(st.stale[a.id], old)
 		st.replaced++
 	}
@@ -275,9 +282,7 @@ func (st *state) addToNode(a *allocation, n *node) {
 	st.edit(n).link(a)
 	a.class = st.index.Retain(a.class)
 	st.index.Occupy(n.row, a.class, &a.resources, a.taken())
-	if a.state == running {
-		st.index.Join(n.row, a.class)
-	}
+	st.join(a)
 	if len(n.Taints) > 0 {
 		st.timeEviction(a)
 	}
@@ -303,8 +308,8 @@ func (st *state) release(a *allocation, out *outcome) {
 	if a.state == running {
 		st.refund(a)
 		st.leave(a, out)
-		st.index.Leave(a.node.row, a.class)
 	}
+	st.unjoin(a)
 	st.index.Vacate(a.node.row, a.class, &a.resources, a.taken())
 	st.index.Release(a.class)
 	st.cancelEviction(a)

@@ -305,26 +305,29 @@ func (c *NodeMarked) apply(st *state, out *outcome) {
 	over := make(overLimit)
 	for _, a := range n.allocations() {
 		over.note(st.markInstance(a, n.lost, out))
-		out.emit(&InstanceMarked{ID: a.id, Generation: a.generation, NodeID: n.ID, State: a.state.public()})
+		out.emit(&InstanceMarked{ID: a.id, Generation: a.generation, NodeID: n.ID, State: a.publicState()})
 	}
 	st.tellOver(over, out)
 }
 
 // markInstance loses a running instance with its node, or takes a lost one
-// back and returns what its namespace uses too much of then. A stale one stays
-// stale.
+// back and returns what its namespace uses too much of then. One that was leaving
+// goes on to. A stale one stays stale, and leaves no more: nobody can stop it.
 func (st *state) markInstance(a *allocation, isLost bool, out *outcome) []quota.Usage {
 	switch {
 	case isLost && a.state == running:
 		st.refund(a)
 		a.covered = nil
 		st.leave(a, out)
+		st.unjoin(a)
 		a.state, a.version = lost, st.seq
-		st.index.Leave(a.node.row, a.class)
 		st.cancelEviction(a)
+	case isLost && a.state == stale && a.leaving:
+		st.unjoin(a)
+		a.leaving, a.version = false, st.seq
 	case !isLost && a.state == lost:
 		a.state, a.version = running, st.seq
-		st.index.Join(a.node.row, a.class)
+		st.join(a)
 		over := st.charge(a) // first, since it may have overstayed
 		st.stay(a, time.Time{}, out)
 		st.timeEviction(a)

@@ -59,6 +59,9 @@ func (st *state) follow(events []reservation.Event, out *outcome) {
 			if e.Kind == reservation.Overstayed || e.Kind == reservation.EvictionDue {
 				st.overstay(a)
 			}
+			if e.Kind == reservation.EvictionDue && a.state == running {
+				st.setLeaving(a, true, out)
+			}
 		}
 		if e.Reservation != "" {
 			st.charged(e.Reservation, e.Namespace)

@@ -89,7 +89,8 @@ func (i *classItem) restore(r *restorer) error {
 func (i *instanceItem) restore(r *restorer) error {
 	st := r.st
 	switch {
-	case r.node == nil || i.Class < 0 || i.Class >= len(r.classes) || i.State > stale:
+	case r.node == nil || i.Class < 0 || i.Class >= len(r.classes) || i.State > stale,
+		i.State == stale && i.Leaving && r.node.lost:
 		return fmt.Errorf("allocation %q points nowhere", i.ID)
 	case r.node.last != nil && (r.node.last.id > i.ID || r.node.last.id == i.ID && r.node.last.generation >= i.Generation):
 		return fmt.Errorf("allocation %q is not in the order of IDs", i.ID)
@@ -103,7 +104,7 @@ func (i *instanceItem) restore(r *restorer) error {
 	a := &allocation{
 		id: i.ID, class: r.classes[i.Class], resources: i.Resources,
 		placed: i.Placed, generation: i.Generation, version: i.Version, token: i.Token, score: i.Score,
-		state: i.State, overstayed: i.Overstayed,
+		state: i.State, leaving: i.Leaving, overstayed: i.Overstayed,
 	}
 	a.setRare(rarity{index.Taken{Devices: i.Devices, Ports: i.Ports}, i.Asked})
 	if a.state == stale {

@@ -110,6 +110,12 @@ func (c *PlanChanged) fields(m *codec.Coder) { codec.List(m, 1, &c.Changes, plan
 
 func (c *WorkloadChanged) fields(m *codec.Coder) { codec.List(m, 1, &c.Mix, workloadFields) }
 
+func (c *LeavingChanged) fields(m *codec.Coder) {
+	codec.Text(m, 1, &c.ID)
+	codec.Int(m, 2, &c.Generation)
+	codec.Bool(m, 3, &c.Leaving)
+}
+
 func (c *InstanceMarked) fields(m *codec.Coder) {
 	codec.Text(m, 1, &c.ID)
 	codec.Int(m, 2, &c.Generation)

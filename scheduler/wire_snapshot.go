@@ -212,6 +212,7 @@ type instanceItem struct {
 	State      allocationState      `json:"state,omitempty"`
 	Overstayed bool                 `json:"overstayed,omitempty"`
 	Ports      []uint16             `json:"dynamicPorts,omitempty"`
+	Leaving    bool                 `json:"leaving,omitempty"`
 }
 
 func (i *instanceItem) fields(c *codec.Coder) {
@@ -228,6 +229,7 @@ func (i *instanceItem) fields(c *codec.Coder) {
 	codec.Int(c, 11, &i.State)
 	codec.Bool(c, 12, &i.Overstayed)
 	codec.Ints(c, 13, &i.Ports)
+	codec.Bool(c, 14, &i.Leaving)
 }
 
 // quotaItem is a quota and the version of its spec.
