@@ -156,3 +156,30 @@ func TestHealthTellsHowOldTheViewIs(t *testing.T) {
 		require.GreaterOrEqual(t, health.AgeMS, int64(120_000))
 	})
 }
+
+// The leader sees from where a request comes that was passed on.
+func TestForwardTellsWhereARequestComesFrom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, hosts := serving(t, nil)
+		s.elect("b")
+		settle()
+		var got http.Header
+		hosts["b"] = http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) { got = req.Header })
+		require.Equal(t, http.StatusOK, get(t, hosts["a"], "/v1/x").Code)
+		require.Equal(t, "192.0.2.1", got.Get("X-Forwarded-For"))
+		require.Equal(t, "example.com", got.Get("X-Forwarded-Host"))
+		require.Equal(t, "1", got.Get(replica.ForwardedHeader))
+	})
+}
+
+func TestForwardToAnAddressThatIsNoURL(t *testing.T) {
+	for _, address := range []string{"10.0.0.2", "://", ""} {
+		synctest.Test(t, func(t *testing.T) {
+			_, hosts := serving(t, func(_ string, cfg *replica.Config) {
+				cfg.Leader = func() (string, bool) { return address, true }
+			})
+			settle()
+			require.Equal(t, http.StatusServiceUnavailable, get(t, hosts["a"], "/v1/x").Code)
+		})
+	}
+}

@@ -82,8 +82,12 @@ func (c LivenessConfig) interval() time.Duration { return max(c.TTL/10, time.Mil
 // the time: by either clock, of which the one may stand still while the machine is
 // suspended, and the other may be set.
 func (w *watch) late(now time.Time) bool {
-	passed, shown := now.Sub(w.saved), now.Round(0).Sub(w.saved.Round(0))
-	return passed < 0 || max(passed, shown) > 2*w.cfg.interval()
+	return w.cfg.late(now.Sub(w.saved), now.Round(0).Sub(w.saved.Round(0)))
+}
+
+// late is the same by what has passed on the monotonic clock, and on the other.
+func (c LivenessConfig) late(passed, shown time.Duration) bool {
+	return passed < 0 || max(passed, shown) > 2*c.interval()
 }
 
 // look judges the nodes. Whoever it says is lost is judged no more until it is

@@ -112,6 +112,8 @@ func TestTooManySilentNodesCallForAPerson(t *testing.T) {
 		halt := l.Stats().Halt
 		require.Equal(t, []string{"n0", "n1", "n2", "n3", "n4"}, halt.Silent)
 		require.Equal(t, 2, halt.Limit)
+		halt.Silent[0] = "mine" // what Stats has returned is the caller's
+		require.Equal(t, "n0", l.Stats().Halt.Silent[0])
 		require.Equal(t, 1, strings.Count(logged.String(), "level=ERROR"), "loudly, and once")
 		require.Len(t, l.GiveUp(), 5)
 		beats(t, s, l, 5*time.Second, 5)
