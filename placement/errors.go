@@ -75,12 +75,12 @@ func Conflict(kind Kind, id, reason string) error {
 type InvalidError struct {
 	// Field is the path of the value, for example "resources.cpu" or
 	// "preferences.required[2]"; empty for the value validated itself.
-	Field string
+	Field string `json:"field,omitempty"`
 	// Value is the offending value as text; empty for one that is missing or
 	// is not written as text.
-	Value string
+	Value string `json:"value,omitempty"`
 	// Reason completes "Field Value: …".
-	Reason string
+	Reason string `json:"reason"`
 }
 
 // Error returns "placement: invalid FIELD "VALUE": REASON", without what is

@@ -45,11 +45,11 @@ func FreeDevices(free int64) int64 { return min(max(0, free), MaxDevices*Device)
 // measured by its own size.
 type Scale struct {
 	// Dimensions, GPUs apart, that some node gives, each once; no other counts.
-	Dimensions []ResourceName
+	Dimensions []ResourceName `json:"dimensions,omitempty"`
 	// Devices is the greatest number of GPUs of one node, 0 to MaxDevices.
-	Devices int
+	Devices int `json:"devices,omitempty"`
 	// Weights from 1 to 64 of dimensions; missing ones are DefaultWeight.
-	Weights map[ResourceName]int64
+	Weights map[ResourceName]int64 `json:"weights,omitempty"`
 }
 
 // With returns the scale of the cluster with one more node, which gives what

@@ -39,12 +39,12 @@ var (
 // ExceededError is a charge that was refused.
 type ExceededError struct {
 	// Namespace that was to be charged.
-	Namespace string
+	Namespace string `json:"namespace"`
 	// Verdict lists every violation.
-	Verdict Verdict
+	Verdict Verdict `json:"verdict"`
 	// Version of the ledger at the refusal: Ledger.Wait takes it to wait for the
 	// next change. Accounts leave it 0.
-	Version uint64
+	Version uint64 `json:"version"`
 }
 
 // Error names every violation, and the earliest start if one is known.
@@ -65,9 +65,10 @@ func (e *ExceededError) Unwrap() error { return ErrExceeded }
 // ConflictError is another charge under the same ID.
 type ConflictError struct {
 	// Namespace and ID of the charge.
-	Namespace, ID string
+	Namespace string `json:"namespace"`
+	ID        string `json:"id"`
 	// Charged is what is charged under that ID.
-	Charged placement.Amounts
+	Charged placement.Amounts `json:"charged"`
 }
 
 // Error says what exists already.
@@ -81,9 +82,9 @@ func (e *ConflictError) Unwrap() error { return ErrConflict }
 // NotChargedError is a charge that does not exist.
 type NotChargedError struct {
 	// Namespace that was said to be charged.
-	Namespace string
+	Namespace string `json:"namespace"`
 	// ID of the charge; Accounts do not know it and leave it empty.
-	ID string
+	ID string `json:"id"`
 }
 
 // Error names the charge.
@@ -114,15 +115,15 @@ const (
 // InUseError is a spec that cannot be deleted.
 type InUseError struct {
 	// Namespace of the spec.
-	Namespace string
+	Namespace string `json:"namespace"`
 	// By is what uses it. If several do, it is the first in the order of their
 	// constants.
-	By User
+	By User `json:"by"`
 	// Count of the users.
-	Count int
+	Count int `json:"count"`
 	// IDs of the first three users in order: charges or namespaces. Accounts
 	// do not know the IDs of charges and leave them out.
-	IDs []string
+	IDs []string `json:"ids,omitempty"`
 }
 
 // Error says what uses the spec.
@@ -153,14 +154,15 @@ func invalid(field, value, reason string) error {
 // in this package, or that Accounts were charged for more or less than exists.
 type DriftError struct {
 	// Namespace whose usage is wrong.
-	Namespace string
+	Namespace string `json:"namespace"`
 	// Resource in which it is; empty if the number of charges is.
-	Resource placement.ResourceName
+	Resource placement.ResourceName `json:"resource,omitempty"`
 	// At is the instant at which it is, zero for now.
-	At time.Time
+	At time.Time `json:"at,omitzero"`
 	// Used is the usage that is kept, Charged the sum of the charges; at another
 	// instant, by how much more it is then.
-	Used, Charged int64
+	Used    int64 `json:"used"`
+	Charged int64 `json:"charged"`
 }
 
 // Error compares both.

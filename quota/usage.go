@@ -17,6 +17,7 @@ type Usage struct {
 	// Used is the sum of the charges to the namespace and its descendants.
 	Used int64 `json:"used"`
 	// Soft and Ceiling are the bounds of the limit, math.MaxInt64 without one.
+	// In JSON they are absent without one.
 	Soft    int64 `json:"soft"`
 	Ceiling int64 `json:"ceiling"`
 	// Since is when Used rose above Soft; zero while it is not.

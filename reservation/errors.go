@@ -48,10 +48,10 @@ func invalid(field string, value any, reason string) error {
 // call.
 type StateError struct {
 	// ID of the reservation, and the state that it is in.
-	ID    string
-	State State
+	ID    string `json:"id"`
+	State State  `json:"state"`
 	// Action is what was asked, for example "claim".
-	Action string
+	Action string `json:"action"`
 }
 
 // Error names the reservation, its state and the action.
@@ -65,10 +65,10 @@ func (e *StateError) Unwrap() error { return ErrState }
 // OwnerError says who may claim from a reservation instead.
 type OwnerError struct {
 	// ID of the reservation.
-	ID string
+	ID string `json:"id"`
 	// Namespace that asked, and Owners, who may.
-	Namespace string
-	Owners    []string
+	Namespace string   `json:"namespace"`
+	Owners    []string `json:"owners,omitempty"`
 }
 
 // Error names the reservation, who asked and who may.
@@ -83,8 +83,8 @@ func (e *OwnerError) Unwrap() error { return ErrNotOwner }
 // smaller size.
 type InUseError struct {
 	// ID of the reservation, and the instances that stand in it, sorted.
-	ID        string
-	Instances []string
+	ID        string   `json:"id"`
+	Instances []string `json:"instances,omitempty"`
 }
 
 // Error names the reservation and the instances.
@@ -98,9 +98,10 @@ func (e *InUseError) Unwrap() error { return ErrInUse }
 // VersionError says which version an update was made for and which there is.
 type VersionError struct {
 	// ID of the reservation.
-	ID string
+	ID string `json:"id"`
 	// Want is the version that the update was for, Has the one that there is.
-	Want, Has uint64
+	Want uint64 `json:"want"`
+	Has  uint64 `json:"has"`
 }
 
 // Error names both versions.
@@ -114,29 +115,30 @@ func (e *VersionError) Unwrap() error { return ErrVersion }
 // RefusedError says why a hold does not fit.
 type RefusedError struct {
 	// Window for which room was sought.
-	Window Window
+	Window Window `json:"window"`
 	// Shape of one slot or instance.
-	Shape placement.Resources
+	Shape placement.Resources `json:"shape,omitzero"`
 	// Date of the window, in its own place, of a reservation that repeats.
-	Date string
+	Date string `json:"date,omitempty"`
 	// Missing is how many of Count slots found no room.
-	Missing, Count int
+	Missing int `json:"missing"`
+	Count   int `json:"count"`
 	// Node came nearest, Largest is the part of the shape that one slot would
 	// find there over the whole window: the largest single fit. Short is the
 	// dimension of which it has the least, as a share of what is asked, or
 	// placement.NameInstances if it takes no more of these. All are empty if no
 	// node meets the rules.
-	Node    string
-	Largest placement.Resources
-	Short   placement.ResourceName
+	Node    string                 `json:"node,omitempty"`
+	Largest placement.Resources    `json:"largest,omitzero"`
+	Short   placement.ResourceName `json:"short,omitempty"`
 	// Holders are what the Plan counts on Node while there is no room.
-	Holders []Holder
+	Holders []Holder `json:"holders,omitempty"`
 	// Earliest is the first start at which all would find room for as long, as
 	// things stand; zero if there is none, or if the call was about a fixed start
 	// or more than one window. Rules that keep slots apart are tried at up to a
 	// thousand starts at which there is room enough; it is zero if they forbid all
 	// of these.
-	Earliest time.Time
+	Earliest time.Time `json:"earliest,omitzero"`
 }
 
 // Error tells the whole story in one line.
@@ -173,40 +175,40 @@ func (e *RefusedError) Unwrap() error { return ErrRefused }
 // have gone, unless something else happens.
 type ShortError struct {
 	// ID of the reservation, and what the claim asked.
-	ID    string
-	Asked placement.Resources
+	ID    string              `json:"id"`
+	Asked placement.Resources `json:"asked,omitzero"`
 	// Left is what the slot with most left still has for claims. A claim
 	// never takes more than that in a dimension of the shape. Of GPUs it is
 	// the most on one if a fraction was asked for, else the untouched ones.
-	Left placement.Resources
+	Left placement.Resources `json:"left,omitzero"`
 	// Short is the dimension of which that slot has too little, or if slots
 	// have enough, a node that was tried; empty if only rules or instances that
 	// are leaving were in the way.
-	Short placement.ResourceName
+	Short placement.ResourceName `json:"short,omitempty"`
 	// Rules is how many slots had enough left on a node that the instance's
 	// own rules exclude.
-	Rules int
+	Rules int `json:"rules"`
 	// Used is how many slots had enough left on a node that does not have it:
 	// instances use too much there, since it shrank or more runs than was
 	// thought.
-	Used int
+	Used int `json:"used"`
 	// Excess is how many slots had enough left on a node without room for
 	// what the instance asks beyond the shape's dimensions.
-	Excess int
+	Excess int `json:"excess"`
 	// Outstays is how many slots had enough left on a node that others hold at
 	// a time when the instance would still be there, after the reservation.
-	Outstays int
+	Outstays int `json:"outstays"`
 	// Waiting is how many slots wait for instances that should have left or have
 	// been asked to, Awaits are these, sorted, and Due is by when the last of
 	// those that were asked has to be gone; zero if none was.
-	Waiting int
-	Awaits  []string
-	Due     time.Time
+	Waiting int       `json:"waiting"`
+	Awaits  []string  `json:"awaits,omitempty"`
+	Due     time.Time `json:"due,omitzero"`
 	// Closed is how many slots had enough left on a node that is or will be closed
 	// for maintenance while the instance would be there.
-	Closed int
+	Closed int `json:"closed"`
 	// Kept is how many slots others were asked to leave for another claim.
-	Kept int
+	Kept int `json:"kept"`
 }
 
 // await adds instances that a slot waits for.

@@ -48,7 +48,10 @@ var (
 )
 
 // ReleasedError names the released allocation. It unwraps to ErrReleased.
-type ReleasedError struct{ ID string }
+type ReleasedError struct {
+	// ID of the allocation.
+	ID string `json:"id"`
+}
 
 // Error returns "scheduler: allocation ID was released".
 func (e *ReleasedError) Error() string {
@@ -106,7 +109,8 @@ func (e *InvariantError) Unwrap() []error { return []error{ErrInvariant, e.Cause
 // unwraps to ErrFenced.
 type FencedError struct {
 	// Token that was refused, and the Highest that the journal has seen.
-	Token, Highest uint64
+	Token   uint64 `json:"token"`
+	Highest uint64 `json:"highest"`
 }
 
 // Error returns "scheduler: token T is fenced by token H".
@@ -121,9 +125,9 @@ func (e *FencedError) Unwrap() error { return ErrFenced }
 // ErrFormat.
 type FormatError struct {
 	// Seq of the record, as the journal gave it.
-	Seq uint64
+	Seq uint64 `json:"seq"`
 	// Reason that it cannot be read, for people.
-	Reason string
+	Reason string `json:"reason"`
 }
 
 // Error returns "scheduler: record SEQ: REASON".

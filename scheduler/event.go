@@ -15,6 +15,15 @@ type Event struct {
 	Change Change
 }
 
+// Kind returns the name of the kind of Change, as JSON and logs have it: "placed",
+// "node-marked" and so on. It is empty without one.
+func (e Event) Kind() string {
+	if e.Change == nil {
+		return ""
+	}
+	return e.Change.changeKind().String()
+}
+
 // Hooks are called for every event, in order, after the change is durable. No
 // lock is held: a hook may call the scheduler, and the events of that follow
 // later. Everything that an event points to is shared by all listeners, and what

@@ -14,9 +14,9 @@ type QuotaInfo struct {
 	quota.Spec
 	// Usage in each dimension that is used or limited, in the order of
 	// placement.Amounts.All.
-	Usage []quota.Usage
+	Usage []quota.Usage `json:"usage,omitempty"`
 	// Version is the sequence number of the last change of the spec.
-	Version uint64
+	Version uint64 `json:"version"`
 }
 
 // CreateQuota declares the quota of a namespace. What is running in it already

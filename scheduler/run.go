@@ -70,11 +70,12 @@ type CheckpointStats struct {
 	// Entries were appended since the last checkpoint, with so many Bytes. A
 	// follower that was promoted does not know of checkpoints that it did not have
 	// to read, and counts from the last one that it knows.
-	Entries, Bytes int64
+	Entries int64 `json:"entries"`
+	Bytes   int64 `json:"bytes"`
 	// Snapshot is how many bytes the last checkpoint has.
-	Snapshot int64
+	Snapshot int64 `json:"snapshot"`
 	// Failed is the error of the last checkpoint of Run; nil if it succeeded.
-	Failed error
+	Failed error `json:"-"` // see MarshalJSON
 }
 
 // leastCheckpoint is what has to be appended before a checkpoint is worth it,

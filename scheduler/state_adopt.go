@@ -27,21 +27,21 @@ const maxReported = 1 << 62
 // Adoption is the result of AdoptNode. All lists are of instance IDs, sorted.
 type Adoption struct {
 	// Adopted instances were unknown and are on the books now.
-	Adopted []string
+	Adopted []string `json:"adopted,omitempty"`
 	// Known instances were on the books of the node already.
-	Known []string
+	Known []string `json:"known,omitempty"`
 	// Conflicts run here but are on the books of another node, or with
 	// another request: the worker should stop them. They are never moved.
-	Conflicts []string
+	Conflicts []string `json:"conflicts,omitempty"`
 	// Released instances were released not long ago; see
 	// Config.RememberReleased. The worker should stop them.
-	Released []string
+	Released []string `json:"released,omitempty"`
 	// Missing instances are on the books of the node but were not reported.
 	// They stay there until they are released.
-	Missing []string
+	Missing []string `json:"missing,omitempty"`
 	// Over are the over-committed dimensions. That is allowed; nothing new is
 	// placed on the node until usage fits again.
-	Over []placement.ResourceName
+	Over []placement.ResourceName `json:"over,omitempty"`
 }
 
 // adopt decides on a report. It returns no change if nothing is new.

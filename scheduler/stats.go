@@ -7,69 +7,82 @@ import "time"
 type Stats struct {
 	// Version is the sequence number of the last change, Durable that of the
 	// last one that is durable. Without a journal they are the same.
-	Version, Durable uint64
+	Version uint64 `json:"version"`
+	Durable uint64 `json:"durable"`
 	// Appending is since when, by Config.Now, an append to the journal has been
 	// under way; zero if none is.
-	Appending time.Time
+	Appending time.Time `json:"appending,omitzero"`
 	// Waiting is how many calls wait until what they saw is durable.
-	Waiting int
+	Waiting int `json:"waiting"`
 	// Closed is why the scheduler has closed, nil while it has not. What is
 	// counted then may be lost from Durable on.
-	Closed error
+	Closed error `json:"-"` // see MarshalJSON
 	// Nodes and Allocations on the books; Stale are replaced generations
 	// among them that still hold capacity.
-	Nodes, Allocations, Stale int
+	Nodes       int `json:"nodes"`
+	Allocations int `json:"allocations"`
+	Stale       int `json:"stale"`
 	// Checkpoint tells how much a replay of the journal has to read.
-	Checkpoint CheckpointStats
+	Checkpoint CheckpointStats `json:"checkpoint"`
 	// Search tells how decisions were found.
-	Search SearchStats
+	Search SearchStats `json:"search"`
 }
 
 // SearchStats counts how decisions were found since New or Open, and tells how
 // large the structures are that find them.
 type SearchStats struct {
 	// Scans are decisions that looked at every node.
-	Scans uint64
+	Scans uint64 `json:"scans"`
 	// Walks are decisions found by walking a grid, Lists those found by
 	// looking at a few nodes that the rules leave over.
-	Walks, Lists uint64
+	Walks uint64 `json:"walks"`
+	Lists uint64 `json:"lists"`
 	// Repeats are those that the node of the last decision answered.
-	Repeats uint64
+	Repeats uint64 `json:"repeats"`
 	// Grids is how many grids were built, in Slices pieces of work that did not
 	// bring one up to date, and Dropped how many made room for others.
-	Grids, Slices, Dropped uint64
+	Grids   uint64 `json:"grids"`
+	Slices  uint64 `json:"slices"`
+	Dropped uint64 `json:"dropped"`
 	// Shut is how many blocks of nodes searches passed over since rules over single
 	// nodes keep the request from all that have room there.
-	Shut uint64
+	Shut uint64 `json:"shut"`
 	// Gradients are decisions of LeastFragmentation, found by classes of nodes
 	// with the same free GPUs and the same use for the typical work, of which
 	// Measured were looked at.
-	Gradients, Measured uint64
+	Gradients uint64 `json:"gradients"`
+	Measured  uint64 `json:"measured"`
 	// Draws are decisions of Random that a draw among all nodes found.
-	Draws uint64
+	Draws uint64 `json:"draws"`
 	// Counts are refusals whose nodes were counted; those answered from memory
 	// are Recalls.
-	Counts, Recalls uint64
+	Counts  uint64 `json:"counts"`
+	Recalls uint64 `json:"recalls"`
 	// Moved is how often a class of instances was looked at because a node
 	// that they run on came into another domain of a rule.
-	Moved uint64
+	Moved uint64 `json:"moved"`
 	// Compared is how often a class was compared with the selector of a
 	// counter or of an anti-affinity, since it might be what that looks at.
-	Compared uint64
+	Compared uint64 `json:"compared"`
 
 	// Nodes, Classes of requests with the same rules (of which Live have
 	// instances) and Counters of instances by domain.
-	Nodes, Classes, Live, Counters int
+	Nodes    int `json:"nodes"`
+	Classes  int `json:"classes"`
+	Live     int `json:"live"`
+	Counters int `json:"counters"`
 	// Whole is how many grids there are, Building how many more are being built,
 	// and GridBytes about how much memory all of them take.
-	Whole, Building, GridBytes int
+	Whole     int `json:"whole"`
+	Building  int `json:"building"`
+	GridBytes int `json:"gridBytes"`
 	// Tops is for how many rule sets blocks of nodes are known that keep them out.
-	Tops int
+	Tops int `json:"tops"`
 	// Unkeyed are the counters and anti-affinities that every class of their
 	// namespaces is compared with when it comes, and when a required
 	// anti-affinity comes or goes, because their selectors also choose instances
 	// without labels.
-	Unkeyed int
+	Unkeyed int `json:"unkeyed"`
 }
 
 // Stats returns counters and sizes. It never waits for the journal and takes
