@@ -55,9 +55,10 @@ type SearchStats struct {
 	// Draws are decisions of Random that a draw among all nodes found.
 	Draws uint64 `json:"draws"`
 	// Counts are refusals whose nodes were counted; those answered from memory
-	// are Recalls.
-	Counts  uint64 `json:"counts"`
-	Recalls uint64 `json:"recalls"`
+	// are Recalls, for which Rechecked nodes that had changed were looked at again.
+	Counts    uint64 `json:"counts"`
+	Recalls   uint64 `json:"recalls"`
+	Rechecked uint64 `json:"rechecked"`
 	// Moved is how often a class of instances was looked at because a node
 	// that they run on came into another domain of a rule.
 	Moved uint64 `json:"moved"`

@@ -30,6 +30,7 @@ type Class struct {
 	keeps   []*counter
 
 	compiled *compiledRules // nil until the first query
+	refusals map[amounts]*refusal
 }
 
 // Request returns the rules as a request without ID and Resources. It is
@@ -126,6 +127,9 @@ func (x *Index) forget(c *Class) {
 	c.known = false
 	t.unused--
 	delete(t.known, c.rules)
+	for _, r := range c.refusals {
+		x.dropRefusal(r)
+	}
 	x.discard(c)
 }
 

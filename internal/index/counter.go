@@ -19,6 +19,7 @@ type counter struct {
 	topology *topology
 	domains  domainCounts
 	all      int64
+	edit     uint64   // counts changes of domains and all
 	bars     []*bar   // of single nodes, see bar.go
 	users    int      // compiled rules or joined classes that use it
 	original *counter // of a copy that an overlay made
@@ -137,6 +138,7 @@ func without[T comparable](list []T, member T) []T {
 // count adds to what the counter counts on a node.
 func (x *Index) count(k *counter, row Row, delta int32) {
 	k.all += int64(delta)
+	k.edit++
 	if domain := k.topology.of(row); domain != noDomain {
 		k.domains.add(domain, delta, x.size(k.topology), x.thresholds.denseDomains)
 		if len(k.bars) > 0 {

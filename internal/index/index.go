@@ -86,12 +86,12 @@ type Index struct {
 	scratchLevels []setLevel
 	scratchSet    bitset
 
-	memo   countMemo
-	probe  probe
-	left   bitset // candidates of the scan that runs
-	search search // the last; scratch
-	repeat repeat
-	stats  Stats
+	refusals refusalMemory
+	probe    probe
+	left     bitset // candidates of the scan that runs
+	search   search // the last; scratch
+	repeat   repeat
+	stats    Stats
 }
 
 // New returns an empty index. The configuration must be valid.
@@ -112,6 +112,7 @@ func newIndex(cfg Config, limits thresholds) *Index {
 	x.ports.init()
 	x.sets.init()
 	x.classes.init()
+	x.refusals.init()
 	x.counters.init()
 	return x
 }

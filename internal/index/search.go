@@ -3,9 +3,13 @@ package index
 import "github.com/rads-project/constellation/placement"
 
 // Best returns the first node in the order of the query's strategy among those
-// that fit: the one that looking at every node finds.
+// that fit: the one that looking at every node finds. If it is known to be refused,
+// that takes the time of Count.
 func (x *Index) Best(q *Query) (Choice, bool) {
 	p := x.prepare(q)
+	if r := x.recall(p); r != nil && r.failing[0] == 0 {
+		return Choice{}, false
+	}
 	row, ok := x.again(p)
 	if ok {
 		x.stats.Repeats++

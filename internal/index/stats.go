@@ -20,8 +20,9 @@ type Stats struct {
 	Gradients, Measured uint64
 	// Draws are Random decisions that a draw among all nodes found.
 	Draws uint64
-	// Counts are refusals counted; those answered from memory are Recalls.
-	Counts, Recalls uint64
+	// Counts are refusals counted; those answered from memory are Recalls, for
+	// which Rechecked nodes that had changed were looked at again.
+	Counts, Recalls, Rechecked uint64
 	// Moved is how often a class of instances was looked at because a node
 	// that they run on came into another domain of a rule.
 	Moved uint64

@@ -20,6 +20,9 @@ type thresholds struct {
 	orders, gridBytes int
 	// topBytes is how many bytes per node the tops of all rules take; see bar.go.
 	topBytes int
+	// refusalBytes is how many bytes per node are remembered of refusals, at 0 none;
+	// see refusal.go.
+	refusalBytes int
 	// parts is how many domains a grid is divided by.
 	parts int
 	// listNodes is how many nodes a search looks at one by one rather than
@@ -48,7 +51,7 @@ type thresholds struct {
 func defaultThresholds() thresholds {
 	return thresholds{
 		gridNodes: 512, gridBlock: 64, gridCost: 16, slice: 1 << 12, scanSlice: 1 << 16,
-		orders: 256, gridBytes: 512, topBytes: 64, parts: 64,
+		orders: 256, gridBytes: 512, topBytes: 64, refusalBytes: 128, parts: 64,
 		listNodes: 256, walkNodes: 1024, denseSet: 64, denseDomains: 256,
 		unusedClasses: 256, builtSets: 128, profiles: 1 << 14, changeLog: 4096,
 	}

@@ -25,7 +25,7 @@ func newWorld(cfg Config, limits thresholds) *world {
 // tinyThresholds make structures change their form all the time.
 func tinyThresholds() thresholds {
 	return thresholds{
-		gridNodes: 2, gridBlock: 2, gridCost: 0, slice: 3, scanSlice: 5, orders: 4, gridBytes: 500, topBytes: 60, parts: 4,
+		gridNodes: 2, gridBlock: 2, gridCost: 0, slice: 3, scanSlice: 5, orders: 4, gridBytes: 500, topBytes: 60, refusalBytes: 4000, parts: 4,
 		listNodes: 1, walkNodes: 1000, denseSet: 1, denseDomains: 1,
 		unusedClasses: 2, builtSets: 7, profiles: 50, changeLog: 4,
 	}
