@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -56,15 +57,15 @@ func (j journal) above(t *testing.T, token uint64) reign {
 	}
 }
 
-// buildProgram compiles the program that the README shows, for addresses of this
-// machine and a folder below that in which it is started.
-func buildProgram(t *testing.T) string {
+// buildProgram compiles the program that the README shows, for the addresses on
+// this machine that it returns, and a folder below that in which it is started.
+func buildProgram(t *testing.T) (binary string, at map[string]string) {
 	t.Helper()
 	source, err := filepath.Abs("testdata/leader/main.go")
 	require.NoError(t, err)
 	text, err := os.ReadFile(source)
 	require.NoError(t, err)
-	at := freeAddresses(t, []string{"a", "b", "c"})
+	at = freeAddresses(t, []string{"a", "b", "c"})
 	here := strings.NewReplacer("10.0.0.1:7000", at["a"], "10.0.0.2:7000", at["b"], "10.0.0.3:7000", at["c"],
 		"/var/lib/orders", "state", "100 * time.Millisecond", "5 * time.Millisecond").Replace(string(text))
 	dir := t.TempDir()
@@ -73,10 +74,23 @@ func buildProgram(t *testing.T) string {
 	replaced, err := json.Marshal(map[string]map[string]string{"Replace": {source: changed}})
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(overlay, replaced, 0o600))
-	binary := filepath.Join(dir, "leader")
+	binary = filepath.Join(dir, "leader")
 	out, err := exec.CommandContext(t.Context(), "go", "build", "-overlay", overlay, "-o", binary, "./testdata/leader").CombinedOutput()
 	require.NoError(t, err, string(out))
-	return binary
+	return binary, at
+}
+
+// listening waits until a process takes connections: then it also takes signals.
+func listening(t *testing.T, address string) {
+	t.Helper()
+	for tick := time.NewTicker(5 * time.Millisecond); ; <-tick.C {
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
+		if err == nil {
+			require.NoError(t, conn.Close())
+			return
+		}
+		require.NoError(t, t.Context().Err())
+	}
 }
 
 // The program of the README in three processes: whoever leads is killed, told to
@@ -84,7 +98,7 @@ func buildProgram(t *testing.T) string {
 // finds that it does not lead any more before it does anything else, but for what it
 // was about to do.
 func TestProgram(t *testing.T) {
-	binary := buildProgram(t)
+	binary, at := buildProgram(t)
 	ca, err := testcert.NewAuthority(time.Now())
 	require.NoError(t, err)
 	folders, processes := make(map[string]string), make(map[string]*exec.Cmd)
@@ -121,7 +135,8 @@ func TestProgram(t *testing.T) {
 		}
 		last = next
 	}
-	for _, process := range processes {
+	for id, process := range processes {
+		listening(t, at[id])
 		require.NoError(t, process.Process.Signal(syscall.SIGTERM))
 	}
 	for _, process := range processes {
