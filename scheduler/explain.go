@@ -176,6 +176,7 @@ func (s *view) ExplainNode(ctx context.Context, req placement.Request, nodeID st
 		n, err := st.node(nodeID)
 		if err == nil {
 			st.leaveOut(st.made(&req, q), q)
+			q.Closed = st.closingOn(s.now, &req, n)
 			v = st.nodeVerdict(s.now, q, n)
 		}
 		return err
@@ -199,7 +200,7 @@ func (s *view) explain(ctx context.Context, req *placement.Request, look func(*s
 
 // nodeVerdict says why the query fits on a node or does not.
 func (st *state) nodeVerdict(now time.Time, q *index.Query, n *node) NodeVerdict {
-	found := st.failures(now, q, n)
+	found := st.index.Diagnose(q, n.row)
 	return st.verdict(now, q, n, &found)
 }
 
@@ -288,10 +289,10 @@ func over(topology string) string {
 }
 
 func (st *state) explain(now time.Time, q *index.Query) Explanation {
-	closing := st.closing(now, q.Class.Request())
+	q.Closed = st.closing(now, q.Class.Request())
 	e := Explanation{ID: q.ID, Version: st.seq, Total: len(st.nodes)}
-	st.asClosed(closing, func() { e.survey(st, now, q) })
-	for _, n := range st.candidates(now, q, closing) {
+	e.survey(st, now, q)
+	for _, n := range st.candidates(now, q) {
 		e.Candidates = append(e.Candidates, st.nodeVerdict(now, q, n))
 	}
 	return e
@@ -330,19 +331,14 @@ func (e *Explanation) survey(st *state, now time.Time, q *index.Query) {
 	}
 }
 
-// candidates returns the best nodes for a query, the best first, without those on
-// which it would be interrupted.
-func (st *state) candidates(now time.Time, q *index.Query, closing []*node) []*node {
+// candidates returns the best nodes for a query, the best first.
+func (st *state) candidates(now time.Time, q *index.Query) []*node {
 	var spots []*candidate
 	best, ok := st.index.Best(q)
-	if ok && slices.Contains(closing, st.byRow[best.Row]) {
-		best, ok = st.uninterrupted(now, q)
-	}
 	if ok {
 		spots = append(spots, &candidate{Choice: best})
-		for _, choice := range st.index.Top(q, explainedCandidates+len(closing)) {
-			// Random has drawn the best from anywhere.
-			if choice.Row != best.Row && !slices.Contains(closing, st.byRow[choice.Row]) {
+		for _, choice := range st.index.Top(q, explainedCandidates) {
+			if choice.Row != best.Row { // Random has drawn the best from anywhere
 				spots = append(spots, &candidate{Choice: choice})
 			}
 		}

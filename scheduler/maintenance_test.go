@@ -1,11 +1,13 @@
 package scheduler
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/rads-project/constellation/placement"
 	"github.com/rads-project/constellation/reservation"
 )
 
@@ -115,6 +117,47 @@ func TestNodeThatIsRemovedKeepsItsMaintenance(t *testing.T) {
 	require.Equal(t, snapshot(t, s), snapshot(t, again))
 	_, err = again.Place(t.Context(), onlyCPU("a", 1))
 	require.ErrorIs(t, err, ErrUnschedulable)
+}
+
+// TestExplainCountsTheDomainsThatPlaceCounts: a zone whose only node is to be closed
+// is still there for a spread rule, for a refusal and for its explanation.
+func TestExplainCountsTheDomainsThatPlaceCounts(t *testing.T) {
+	c := newClock()
+	s := newTestScheduler(t, Config{Now: c.Now})
+	addNodes(t, s, zoned("n1", "a"), zoned("n2", "b"))
+	reserve(t, s, closes(c))
+	long := labelled("long", map[string]string{"app": "x"})
+	long.Duration = 2 * time.Hour
+	long.Preferences = placement.Use(placement.BinPack).
+		Across(placement.EvenlyOver("zone", 1).Counting(placement.Equal("app", "x")))
+	ran := long
+	ran.ID = "ran"
+	require.Equal(t, "n2", place(t, s, ran).NodeID)
+	_, err := s.Place(t.Context(), long)
+	require.ErrorContains(t, err, "1 is closed for maintenance, 1 breaks spread over zone")
+	e, err := s.Explain(t.Context(), long)
+	require.NoError(t, err)
+	require.Zero(t, e.Fit)
+	v, err := s.ExplainNode(t.Context(), long, "n2")
+	require.NoError(t, err)
+	require.False(t, v.Fits)
+}
+
+// TestRandomDrawsAmongNodesThatStayOpen: the first in join order is not all that it
+// knows when it has drawn a node that would interrupt.
+func TestRandomDrawsAmongNodesThatStayOpen(t *testing.T) {
+	c := newClock()
+	s := newTestScheduler(t, Config{Now: c.Now})
+	addNodes(t, s, testNode("n1", 64), testNode("n2", 64), testNode("n3", 64))
+	reserve(t, s, closes(c))
+	on := make(map[string]int)
+	for i := range 60 {
+		req := onlyCPU(fmt.Sprint("r", i), 1)
+		req.Duration, req.Preferences = 2*time.Hour, placement.Use(placement.Random)
+		on[place(t, s, req).NodeID]++
+	}
+	require.Zero(t, on["n1"])
+	require.InDelta(t, 30, on["n2"], 8)
 }
 
 // TestExplainKnowsOfMaintenanceToCome: what would be interrupted does not fit, as

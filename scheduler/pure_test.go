@@ -3,6 +3,7 @@ package scheduler
 import (
 	"math"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -13,12 +14,14 @@ import (
 // is taken back, and no decision that is refused or only asked for makes one.
 func TestDecisionsChangeNothingInBetween(t *testing.T) {
 	ctx := t.Context()
-	s := newTestScheduler(t, Config{Now: newClock().Now})
+	c := newClock()
+	s := newTestScheduler(t, Config{Now: c.Now})
 	addNodes(t, s, zoned("n1", "a"), zoned("n2", "b"), gpuNode("n3", 2))
 	ran := testRequest("a", 4)
 	place(t, s, ran)
 	allocate(t, s, "n3", gpuRequest("g", placement.Device))
 	reserve(t, s, holding("r", 8, 1))
+	reserve(t, s, closes(c))
 	createQuota(t, s, cpuQuota("small", 1))
 	require.NoError(t, s.MarkLost(ctx, "n2"))
 	spread := holding("x", 8, 50)
@@ -30,10 +33,18 @@ func TestDecisionsChangeNothingInBetween(t *testing.T) {
 	again.ID = "again"
 	fits, small, large := testRequest("new", 1), testRequest("small", 2), testRequest("large", 4096)
 	small.Namespace = "small"
+	long, longer := testRequest("long", 1), large
+	long.Duration, longer.Duration = 2*time.Hour, 2*time.Hour // into the maintenance of n1
 	decisions := map[string]func() error{
 		"Schedule":            func() error { _, err := s.Schedule(ctx, fits); return err },
 		"Place, refused":      func() error { _, err := s.Place(ctx, large); return refusedOnly(err) },
 		"Place, no quota":     func() error { _, err := s.Place(ctx, small); return refusedOnly(err) },
+		"Schedule, long":      func() error { _, err := s.Schedule(ctx, long); return err },
+		"Place, longer":       func() error { _, err := s.Place(ctx, longer); return refusedOnly(err) },
+		"Allocate, closing":   func() error { _, err := s.Allocate(ctx, "n1", long); return refusedOnly(err) },
+		"Explain, long":       func() error { _, err := s.Explain(ctx, long); return err },
+		"Explain, longer":     func() error { _, err := s.Explain(ctx, longer); return err },
+		"ExplainNode, long":   func() error { _, err := s.ExplainNode(ctx, long, "n1"); return err },
 		"Explain":             func() error { _, err := s.Explain(ctx, large); return err },
 		"ExplainNode":         func() error { _, err := s.ExplainNode(ctx, large, "n1"); return err },
 		"Explain, placed":     func() error { _, err := s.Explain(ctx, ran); return err },

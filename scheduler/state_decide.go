@@ -130,7 +130,8 @@ func (st *state) choose(now time.Time, req *placement.Request, q *index.Query, o
 	}
 	choice, ok := st.index.Best(q)
 	if ok && st.interrupted(now, req, st.byRow[choice.Row]) {
-		choice, ok = st.uninterrupted(now, q)
+		q.Closed = st.closing(now, req)
+		choice, ok = st.index.Best(q)
 	}
 	if _, bounded := ownWindow(now, req); bounded && len(st.reserved) > 0 {
 		var ordinary *candidate
@@ -148,14 +149,14 @@ func (st *state) choose(now time.Time, req *placement.Request, q *index.Query, o
 }
 
 func (st *state) chooseOn(now time.Time, q *index.Query, on *node) (candidate, error) {
-	interrupted := st.interrupted(now, q.Class.Request(), on)
-	if terms, ok := st.index.Evaluate(q, on.row, nil); ok && !interrupted {
+	q.Closed = st.closingOn(now, q.Class.Request(), on)
+	if terms, ok := st.index.Evaluate(q, on.row, nil); ok {
 		return candidate{Choice: index.Choice{Row: on.row, Terms: terms}}, nil
 	}
 	if to, ok := st.backfilled(now, q, on); ok {
 		return *to, nil
 	}
-	failures := st.failures(now, q, on).Failures
+	failures := st.index.Diagnose(q, on.row).Failures
 	return candidate{}, &UnschedulableError{
 		ID: q.ID, Version: st.seq, Total: 1, Reasons: []ReasonCount{{failures[0].Reason, 1}},
 	}
@@ -164,11 +165,10 @@ func (st *state) chooseOn(now time.Time, q *index.Query, on *node) (candidate, e
 // unschedulable is the refusal of a query.
 func (st *state) unschedulable(now time.Time, q *index.Query) error {
 	e := &UnschedulableError{ID: q.ID, Version: st.seq, Total: len(st.nodes)}
-	st.asClosed(st.closing(now, q.Class.Request()), func() {
-		for _, count := range st.index.Count(q) {
-			e.Reasons = append(e.Reasons, ReasonCount(count))
-		}
-	})
+	q.Closed = st.closing(now, q.Class.Request())
+	for _, count := range st.index.Count(q) {
+		e.Reasons = append(e.Reasons, ReasonCount(count))
+	}
 	return e
 }
 

@@ -38,7 +38,7 @@ func (x *Index) filters(p *probe) []filter {
 		add(reason, r)
 	}
 	for _, state := range []NodeState{Cordoned, Lost, Unreported, Closed} {
-		add(placement.Reason{Kind: placement.ReasonState, Detail: state.String()}, stateRule(state))
+		add(placement.Reason{Kind: placement.ReasonState, Detail: state.String()}, stateRule{state, p.query})
 	}
 	for text, lists := range x.taints.refusals(p.query.Class.request.Preferences.Tolerations) {
 		add(placement.Reason{Kind: placement.ReasonTaint, Detail: text}, taintRule(lists))
@@ -82,21 +82,32 @@ func (x *Index) filters(p *probe) []filter {
 	return all
 }
 
-// stateRule refuses nodes in a state.
-type stateRule NodeState
+// stateRule refuses nodes in a state. Those that the query thinks closed are in that
+// one.
+type stateRule struct {
+	state NodeState
+	query *Query
+}
 
 func (r stateRule) mark(x *Index, among, fail bitset) (from, to int) {
 	for w, word := range among {
 		for rest := word &^ x.ready[w]; rest != 0; rest &= rest - 1 {
 			row := Row(w<<6 + bits.TrailingZeros64(rest))
-			fail.put(row, x.nodes[row].state == NodeState(r))
+			fail.put(row, x.nodes[row].state == r.state)
 		}
+	}
+	for _, row := range r.query.Closed {
+		fail.put(row, r.state == Closed)
 	}
 	return 0, len(fail)
 }
 
 func (r stateRule) fails(x *Index, row Row) (int64, bool) {
-	return 0, x.nodes[row].state == NodeState(r)
+	state := x.nodes[row].state
+	if slices.Contains(r.query.Closed, row) {
+		state = Closed
+	}
+	return 0, state == r.state
 }
 
 // taintRule refuses the nodes of the lists that have one taint.

@@ -58,6 +58,7 @@ func runHistory(t *rapid.T) {
 			h.setCounts(n, i, rapid.Bool().Draw(t, "counts"), rapid.Bool().Draw(t, "leaves"))
 		},
 		"leave out": h.leaveOut,
+		"close":     h.thinkClosed,
 		"hold":      func(t *rapid.T) { h.setHeld(h.node(t), drawHeld(drawDice(t))) },
 		"drop":      func(*rapid.T) { h.x.DropUnused() },
 		"mix": func(t *rapid.T) {

@@ -85,6 +85,7 @@ type Index struct {
 	classSearch   classSearch // the last; scratch
 	scratchLevels []setLevel
 	scratchSet    bitset
+	scratchOpen   bitset // eligible nodes of the last query, if it thinks some closed
 
 	refusals refusalMemory
 	probe    probe

@@ -23,7 +23,7 @@ type overlay struct {
 // rulesOf returns the compiled rules of a query, with what it thinks on nodes.
 func (x *Index) rulesOf(q *Query) *compiledRules {
 	rules := x.compiledOf(q.Class)
-	if !q.thinks() {
+	if len(q.Joined) == 0 && q.Own == nil {
 		return rules
 	}
 	o := q.overlay
@@ -55,7 +55,7 @@ func (x *Index) rulesOf(q *Query) *compiledRules {
 }
 
 // thinks reports whether a query is about something else than what is there.
-func (q *Query) thinks() bool { return len(q.Joined) > 0 || q.Own != nil }
+func (q *Query) thinks() bool { return len(q.Joined) > 0 || q.Own != nil || len(q.Closed) > 0 }
 
 // serves reports whether an overlay is of the present and counts no instances but
 // the first of those that the query has now.

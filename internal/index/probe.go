@@ -21,6 +21,11 @@ type Query struct {
 	// Devices and DynamicPorts, which are for queries that are carried out, do not
 	// leave it out.
 	Own *Own
+	// Closed are nodes that are thought closed for maintenance: the query is answered
+	// as if SetState had said so, but nothing changes, and their domains are still
+	// there for the rules on domains. That costs what it takes to copy a bit per
+	// node.
+	Closed []Row
 
 	overlay *overlay // of Joined and Own, once asked for
 }
@@ -103,6 +108,9 @@ func (x *Index) prepareFilters(q *Query) *probe {
 	if q.Own != nil {
 		p.alone = q.overlay.alone
 	}
+	if len(q.Closed) > 0 {
+		p.eligible = x.open(p.eligible, q.Closed)
+	}
 	p.need = x.need(p.asks)
 	for _, a := range p.asks {
 		p.nowhere = p.nowhere || a.dim < 0
@@ -113,6 +121,15 @@ func (x *Index) prepareFilters(q *Query) *probe {
 	}
 	x.prepareHard(p)
 	return p
+}
+
+// open returns a set of nodes without those that are thought closed, in scratch.
+func (x *Index) open(eligible bitset, closed []Row) bitset {
+	x.scratchOpen = append(x.scratchOpen[:0], eligible...)
+	for _, row := range closed {
+		x.scratchOpen.remove(row)
+	}
+	return x.scratchOpen
 }
 
 // spared returns the scarce dimensions, GPUs and custom ones, that are not
