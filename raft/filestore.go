@@ -153,8 +153,10 @@ func (s *FileStore) cannot(verb string, err error) error {
 	return fmt.Errorf("raft: %s state file: %w", verb, err)
 }
 
-// Save implements Store. It costs one sync of the file, and the first Save after
-// Open one more and one of the directory, whatever the number of members.
+// Save implements Store. It costs one sync of the file, whatever the number of
+// members. The first Save after Open also syncs the directory, and once more the
+// file if there was one. After a Save that has failed nothing is written any more:
+// each later one returns the same error, until the store is opened again.
 func (s *FileStore) Save(state HardState) error {
 	if s.lock == nil {
 		return errors.New("raft: save to a store that is not open")

@@ -18,6 +18,8 @@ type fakeDisk struct {
 	locked  map[*fakeFile]bool
 
 	steps  int
+	syncs  int // of files, among the steps
+	dirs   int // syncs of the directory, among the steps
 	failAt int  // the step that fails, 0: none
 	short  bool // a failing write leaves some of its bytes
 	forget bool // a failing sync drops the writes, though programs still see them
@@ -96,6 +98,7 @@ func (d *fakeDisk) Rename(from, to string) error {
 }
 
 func (d *fakeDisk) SyncDir(string) error {
+	d.dirs++
 	if d.step() {
 		return errFault
 	}
@@ -191,6 +194,7 @@ func (h *fakeHandle) WriteAt(b []byte, offset int64) (int, error) {
 
 // Sync that fails leaves the writes pending, or forgets them as Linux may do.
 func (h *fakeHandle) Sync() error {
+	h.disk.syncs++
 	if h.disk.step() {
 		if h.disk.forget {
 			h.pending = nil
