@@ -30,7 +30,7 @@ func (s *view) enter(ctx context.Context) error {
 
 // change runs one call that may change the state: decide looks and returns
 // what to change, or the refusal.
-func (s *Scheduler) change(ctx context.Context, decide func(*state) (decided, error)) error {
+func (s *calls) change(ctx context.Context, decide func(*state) (decided, error)) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}

@@ -62,7 +62,7 @@ func cloneMix(mix []WorkloadClass) []WorkloadClass {
 // the next decision of LeastFragmentation sorts every node by what is left on its
 // GPUs and which of the classes could run there. Later ones cost in proportion to how
 // many different ones of these there are.
-func (s *Scheduler) SetWorkload(ctx context.Context, mix []WorkloadClass) error {
+func (s *calls) SetWorkload(ctx context.Context, mix []WorkloadClass) error {
 	if err := validateMix(mix); err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ import (
 // the node. It does not depend on instances, services or namespaces. Each
 // reservation that lacks slots is tried on the node, and those with rules among
 // their slots on all nodes.
-func (s *Scheduler) AddNode(ctx context.Context, n placement.Node) error {
+func (s *calls) AddNode(ctx context.Context, n placement.Node) error {
 	return s.change(ctx, func(st *state) (decided, error) {
 		c, err := st.admitNew(n)
 		if err != nil {
@@ -39,7 +39,7 @@ func (s *Scheduler) AddNode(ctx context.Context, n placement.Node) error {
 // Changing a label that rules count by also takes time in proportion to the
 // services that run on the node. Reservations that lack slots are looked for as
 // in AddNode; a slot that has to leave the node costs a look at every node.
-func (s *Scheduler) UpdateNode(ctx context.Context, n placement.Node) ([]placement.ResourceName, error) {
+func (s *calls) UpdateNode(ctx context.Context, n placement.Node) ([]placement.ResourceName, error) {
 	var over []placement.ResourceName
 	if err := s.enter(ctx); err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func (s *Scheduler) UpdateNode(ctx context.Context, n placement.Node) ([]placeme
 // Config.RememberReleased. ErrNotFound says that there is no such node. It
 // takes time in proportion to what ran there; a slot that has to leave the node
 // costs a look at every node.
-func (s *Scheduler) RemoveNode(ctx context.Context, nodeID string) ([]Allocation, error) {
+func (s *calls) RemoveNode(ctx context.Context, nodeID string) ([]Allocation, error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
@@ -84,13 +84,13 @@ func (s *Scheduler) RemoveNode(ctx context.Context, nodeID string) ([]Allocation
 
 // Cordon keeps new work off a node. What runs there stays. Cordoning a cordoned
 // node changes nothing; an unknown one is ErrNotFound. It takes constant time.
-func (s *Scheduler) Cordon(ctx context.Context, nodeID string) error {
+func (s *calls) Cordon(ctx context.Context, nodeID string) error {
 	return s.mark(ctx, nodeID, MarkCordoned, func(n *node) bool { return n.cordoned })
 }
 
 // Uncordon undoes Cordon, with the same errors. It takes constant time;
 // reservations that lack slots are looked for as in AddNode.
-func (s *Scheduler) Uncordon(ctx context.Context, nodeID string) error {
+func (s *calls) Uncordon(ctx context.Context, nodeID string) error {
 	return s.mark(ctx, nodeID, MarkUncordoned, func(n *node) bool { return !n.cordoned })
 }
 
@@ -100,7 +100,7 @@ func (s *Scheduler) Uncordon(ctx context.Context, nodeID string) error {
 // Marking a lost node changes nothing; an unknown one is ErrNotFound. It takes
 // time in proportion to what runs there; a slot that has to leave the node
 // costs a look at every node.
-func (s *Scheduler) MarkLost(ctx context.Context, nodeID string) error {
+func (s *calls) MarkLost(ctx context.Context, nodeID string) error {
 	return s.mark(ctx, nodeID, MarkLost, func(n *node) bool { return n.lost })
 }
 
@@ -111,11 +111,11 @@ func (s *Scheduler) MarkLost(ctx context.Context, nodeID string) error {
 // one is ErrNotFound, and a quota.ExceededError says that a namespace would use
 // more than an int64 can count. It takes time in proportion to what is on the
 // books of the node; reservations that lack slots are looked for as in AddNode.
-func (s *Scheduler) MarkReady(ctx context.Context, nodeID string) error {
+func (s *calls) MarkReady(ctx context.Context, nodeID string) error {
 	return s.mark(ctx, nodeID, MarkReady, func(n *node) bool { return !n.lost })
 }
 
-func (s *Scheduler) mark(ctx context.Context, nodeID string, mark Mark, done func(*node) bool) error {
+func (s *calls) mark(ctx context.Context, nodeID string, mark Mark, done func(*node) bool) error {
 	return s.change(ctx, func(st *state) (decided, error) {
 		n, err := st.node(nodeID)
 		if err != nil || done(n) {
@@ -134,7 +134,7 @@ func (s *Scheduler) mark(ctx context.Context, nodeID string, mark Mark, done fun
 }
 
 // SetLabel sets a label of a node. Errors and cost are those of UpdateNode.
-func (s *Scheduler) SetLabel(ctx context.Context, nodeID, key, value string) error {
+func (s *calls) SetLabel(ctx context.Context, nodeID, key, value string) error {
 	return s.update(ctx, nodeID, func(n *node) (placement.Node, error) {
 		return n.relabel(key, value, false), nil
 	})
@@ -142,7 +142,7 @@ func (s *Scheduler) SetLabel(ctx context.Context, nodeID, key, value string) err
 
 // RemoveLabel removes a label of a node; ErrNotFound says that it had none. It
 // costs what UpdateNode does.
-func (s *Scheduler) RemoveLabel(ctx context.Context, nodeID, key string) error {
+func (s *calls) RemoveLabel(ctx context.Context, nodeID, key string) error {
 	return s.update(ctx, nodeID, func(n *node) (placement.Node, error) {
 		if _, ok := n.Labels[key]; !ok {
 			return placement.Node{}, placement.NotFound(placement.KindLabel, key)
@@ -155,7 +155,7 @@ func (s *Scheduler) RemoveLabel(ctx context.Context, nodeID, key string) error {
 // Running instances that do not tolerate a NoExecute taint become due for
 // eviction; other effects leave them alone. Errors and cost are those of
 // UpdateNode.
-func (s *Scheduler) AddTaint(ctx context.Context, nodeID string, t placement.Taint) error {
+func (s *calls) AddTaint(ctx context.Context, nodeID string, t placement.Taint) error {
 	return s.update(ctx, nodeID, func(n *node) (placement.Node, error) {
 		return n.retaint(t), nil
 	})
@@ -164,7 +164,7 @@ func (s *Scheduler) AddTaint(ctx context.Context, nodeID string, t placement.Tai
 // RemoveTaint removes the taint of this key and effect; ErrNotFound says that
 // there was none. Evictions that it caused and that are not due yet are
 // cancelled. It costs what UpdateNode does.
-func (s *Scheduler) RemoveTaint(ctx context.Context, nodeID, key string, effect placement.Effect) error {
+func (s *calls) RemoveTaint(ctx context.Context, nodeID, key string, effect placement.Effect) error {
 	return s.update(ctx, nodeID, func(n *node) (placement.Node, error) {
 		updated := n.untaint(key, effect)
 		if len(updated.Taints) == len(n.Taints) {
@@ -174,7 +174,7 @@ func (s *Scheduler) RemoveTaint(ctx context.Context, nodeID, key string, effect 
 	})
 }
 
-func (s *Scheduler) update(ctx context.Context, nodeID string, to func(*node) (placement.Node, error)) error {
+func (s *calls) update(ctx context.Context, nodeID string, to func(*node) (placement.Node, error)) error {
 	return s.change(ctx, func(st *state) (decided, error) {
 		n, err := st.node(nodeID)
 		if err != nil {
@@ -236,7 +236,7 @@ func (s *view) Nodes(ctx context.Context) ([]NodeInfo, error) {
 // It takes time in proportion to what is reported and what is on the books of
 // the node, like as many placements on a node that is known, and otherwise what
 // UpdateNode does.
-func (s *Scheduler) AdoptNode(ctx context.Context, n placement.Node, running []Report) (Adoption, error) {
+func (s *calls) AdoptNode(ctx context.Context, n placement.Node, running []Report) (Adoption, error) {
 	if err := s.enter(ctx); err != nil {
 		return Adoption{}, err
 	}

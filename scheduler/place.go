@@ -33,7 +33,7 @@ func (s *view) Schedule(ctx context.Context, req placement.Request) (Decision, e
 // Neither depends on how many services, instances, namespaces or reservations
 // there are. Reservations cost O(log h) in the holds of the node; quota costs
 // dimensions in use times levels, at most 38 × 8.
-func (s *Scheduler) Place(ctx context.Context, req placement.Request) (Decision, error) {
+func (s *calls) Place(ctx context.Context, req placement.Request) (Decision, error) {
 	return s.decide(ctx, &req, "", true)
 }
 
@@ -41,7 +41,7 @@ func (s *Scheduler) Place(ctx context.Context, req placement.Request) (Decision,
 // checks that Place makes of every node. Errors are those of Place, and
 // ErrNotFound if there is no such node. It looks at one node, in time
 // proportional to the rules of the request, and commits as Place does.
-func (s *Scheduler) Allocate(ctx context.Context, nodeID string, req placement.Request) (Decision, error) {
+func (s *calls) Allocate(ctx context.Context, nodeID string, req placement.Request) (Decision, error) {
 	if nodeID == "" { // which means any node below
 		return Decision{}, placement.NotFound(placement.KindNode, nodeID)
 	}
@@ -105,7 +105,7 @@ func (s *view) decisionLocked(req *placement.Request, to *candidate) Decision {
 // ID that never was. It takes constant time, and time in proportion to the
 // rules that count the instance. With reservations it takes O(log h) in the
 // holds of the node; if some lack slots, each of them is tried on the node.
-func (s *Scheduler) Release(ctx context.Context, id string) error {
+func (s *calls) Release(ctx context.Context, id string) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func (s *Scheduler) Release(ctx context.Context, id string) error {
 // at 1 once an ID has no allocations, so a late retry must not release a
 // running instance. It costs what Release does, and a look at the other stale
 // generations of the ID.
-func (s *Scheduler) ReleaseGeneration(ctx context.Context, id string, generation uint64) error {
+func (s *calls) ReleaseGeneration(ctx context.Context, id string, generation uint64) error {
 	return s.change(ctx, func(st *state) (decided, error) {
 		a := st.generation(id, generation)
 		switch {
@@ -210,7 +210,7 @@ func (s *view) AllocationsOn(ctx context.Context, nodeID string) ([]Allocation, 
 // instance, and one in a slot of an active reservation, keeps its size: that is
 // ErrConflict. A refusal by quota is a quota.ExceededError. It costs what
 // Allocate does.
-func (s *Scheduler) Resize(ctx context.Context, id string, to placement.Resources) (Decision, error) {
+func (s *calls) Resize(ctx context.Context, id string, to placement.Resources) (Decision, error) {
 	if err := s.enter(ctx); err != nil {
 		return Decision{}, err
 	}

@@ -34,7 +34,7 @@ type PlaceResult struct {
 // For each request it costs what Place does, less what is done once for an entry. A
 // BinPack request that is like the one before it, and has no rules about instances,
 // takes constant time if it fits on the same node.
-func (s *Scheduler) PlaceAll(ctx context.Context, reqs ...placement.Request) ([]PlaceResult, error) {
+func (s *calls) PlaceAll(ctx context.Context, reqs ...placement.Request) ([]PlaceResult, error) {
 	results := make([]PlaceResult, len(reqs))
 	for i := range reqs {
 		results[i].Err = reqs[i].Validate()
@@ -50,7 +50,7 @@ func (s *Scheduler) PlaceAll(ctx context.Context, reqs ...placement.Request) ([]
 type asker func(i int, req *placement.Request) index.Query
 
 // placeAll places the requests whose results have no error yet.
-func (s *Scheduler) placeAll(ctx context.Context, results []PlaceResult, ask asker) ([]PlaceResult, error) {
+func (s *calls) placeAll(ctx context.Context, results []PlaceResult, ask asker) ([]PlaceResult, error) {
 	ahead := uint64(0)
 	for done := 0; ; {
 		if err := s.enter(ctx); err != nil {
@@ -73,7 +73,7 @@ func (s *Scheduler) placeAll(ctx context.Context, results []PlaceResult, ask ask
 // placeTurn is what PlaceAll does without letting go of the lock: one entry, or none if
 // nothing is placed.
 type placeTurn struct {
-	s       *Scheduler
+	s       *calls
 	results []PlaceResult // not of earlier turns
 	done    int           // of these
 	ahead   uint64        // by how much the Seq would be greater after as many calls of Place

@@ -16,7 +16,7 @@ import (
 // concurrent use. The scheduler keeps nothing for it: one that is forgotten takes no
 // memory, and one that is used again after a long time has its rules looked up again.
 type Prepared struct {
-	s       *Scheduler
+	s       *calls
 	request placement.Request // without an ID
 	class   *index.Class      // nil until the first use; guarded by the lock of s
 }
@@ -25,7 +25,7 @@ type Prepared struct {
 // everything that is wrong with it; one that would be too long with the longest ID is
 // too long. It keeps a copy of the request. It takes time in proportion to what the
 // request holds.
-func (s *Scheduler) Prepare(req placement.Request) (*Prepared, error) {
+func (s *calls) Prepare(req placement.Request) (*Prepared, error) {
 	req.ID = strings.Repeat("<", placement.MaxIDBytes) // no other ID is longer in JSON
 	if err := req.Validate(); err != nil {
 		return nil, err

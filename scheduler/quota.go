@@ -24,7 +24,7 @@ type QuotaInfo struct {
 // idempotent: the same spec again changes nothing. Errors and cost are those of
 // quota.Accounts.Create: levels times dimensions, and the number of namespaces
 // for a default.
-func (s *Scheduler) CreateQuota(ctx context.Context, spec quota.Spec) ([]quota.Usage, error) {
+func (s *calls) CreateQuota(ctx context.Context, spec quota.Spec) ([]quota.Usage, error) {
 	return s.declare(ctx, (*quota.Accounts).CheckCreate, spec, &QuotaCreated{Spec: spec.Clone()})
 }
 
@@ -32,11 +32,11 @@ func (s *Scheduler) CreateQuota(ctx context.Context, spec quota.Spec) ([]quota.U
 // limits now. Nothing is evicted for that; usage cannot grow until it fits
 // again. Errors and cost are those of quota.Accounts.Update; reservations that
 // lack slots for want of quota are looked for again.
-func (s *Scheduler) UpdateQuota(ctx context.Context, spec quota.Spec) ([]quota.Usage, error) {
+func (s *calls) UpdateQuota(ctx context.Context, spec quota.Spec) ([]quota.Usage, error) {
 	return s.declare(ctx, (*quota.Accounts).CheckUpdate, spec, &QuotaUpdated{Spec: spec.Clone()})
 }
 
-func (s *Scheduler) declare(ctx context.Context, check func(*quota.Accounts, quota.Spec) error, spec quota.Spec, c decided) ([]quota.Usage, error) {
+func (s *calls) declare(ctx context.Context, check func(*quota.Accounts, quota.Spec) error, spec quota.Spec, c decided) ([]quota.Usage, error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func (s *Scheduler) declare(ctx context.Context, check func(*quota.Accounts, quo
 // in use time in proportion to the namespaces; a quota.InUseError names up to
 // three allocations or reservations that use it, which takes time and memory in
 // proportion to all of them.
-func (s *Scheduler) DeleteQuota(ctx context.Context, namespace string) error {
+func (s *calls) DeleteQuota(ctx context.Context, namespace string) error {
 	err := s.change(ctx, func(st *state) (decided, error) {
 		if err := st.quota.CheckDelete(namespace); err != nil {
 			return nil, err

@@ -26,7 +26,7 @@ import (
 // Errors: those of reservation.Plan.Reserve and quota.ExceededError, joined if
 // there is neither room nor quota. A spec under an ID that has another is
 // ErrConflict of both packages, as for all calls are ErrNotFound and ErrInUse.
-func (s *Scheduler) Reserve(ctx context.Context, spec reservation.Spec) (reservation.Reservation, error) {
+func (s *calls) Reserve(ctx context.Context, spec reservation.Spec) (reservation.Reservation, error) {
 	id := spec.ID
 	return s.changePlan(ctx, &id, func(st *state) ([]reservation.PlanChange, error) {
 		changes, err := st.plan.Reserve(&planNodes{st: st}, spec)
@@ -64,7 +64,7 @@ func (s *Scheduler) Reserve(ctx context.Context, spec reservation.Spec) (reserva
 //
 // Errors: those of Place and of reservation.Plan.Claim; the quota.ExceededError may
 // be about either namespace.
-func (s *Scheduler) PlaceFromReservation(ctx context.Context, id string, req placement.Request) (Decision, error) {
+func (s *calls) PlaceFromReservation(ctx context.Context, id string, req placement.Request) (Decision, error) {
 	if err := req.Validate(); err != nil {
 		return Decision{}, err
 	}
@@ -99,7 +99,7 @@ func (s *Scheduler) PlaceFromReservation(ctx context.Context, id string, req pla
 // slot has that part again, or is given back if it is to be claimed once, and
 // the ID can be placed again. Or it gives up one that waits for others to leave.
 // Release says that an instance which did run is gone. It costs what Release does.
-func (s *Scheduler) Unclaim(ctx context.Context, id string) error {
+func (s *calls) Unclaim(ctx context.Context, id string) error {
 	return s.change(ctx, func(st *state) (decided, error) {
 		a, err := st.allocation(id)
 		if st.plan.KeptBy(id) != "" {
@@ -120,7 +120,7 @@ func (s *Scheduler) Unclaim(ctx context.Context, id string) error {
 // failed update leaves it exactly as it was.
 //
 // Errors and cost: those of UpdateReservation.
-func (s *Scheduler) Extend(ctx context.Context, id string, end time.Time) (reservation.Reservation, error) {
+func (s *calls) Extend(ctx context.Context, id string, end time.Time) (reservation.Reservation, error) {
 	if end.IsZero() { // which keeps the end, for UpdateReservation
 		return reservation.Reservation{}, &placement.InvalidError{Field: "end", Value: end.String(), Reason: "missing"}
 	}
@@ -131,7 +131,7 @@ func (s *Scheduler) Extend(ctx context.Context, id string, end time.Time) (reser
 // zero keeps the present value. A failed update leaves it exactly as it was.
 //
 // Errors and cost: those of UpdateReservation.
-func (s *Scheduler) ResizeReservation(ctx context.Context, id string, shape placement.Resources, count int) (reservation.Reservation, error) {
+func (s *calls) ResizeReservation(ctx context.Context, id string, shape placement.Resources, count int) (reservation.Reservation, error) {
 	return s.UpdateReservation(ctx, id, 0, reservation.Params{Shape: shape, Count: count})
 }
 
@@ -140,7 +140,7 @@ func (s *Scheduler) ResizeReservation(ctx context.Context, id string, shape plac
 // as it was.
 //
 // Errors: those of reservation.Plan.Update and quota.ExceededError.
-func (s *Scheduler) UpdateReservation(ctx context.Context, id string, version uint64, params reservation.Params) (reservation.Reservation, error) {
+func (s *calls) UpdateReservation(ctx context.Context, id string, version uint64, params reservation.Params) (reservation.Reservation, error) {
 	return s.changePlan(ctx, &id, func(st *state) ([]reservation.PlanChange, error) {
 		changes, err := st.plan.Update(&planNodes{st: st}, id, version, params)
 		return st.affordable(s.now, changes, err)
@@ -153,7 +153,7 @@ func (s *Scheduler) UpdateReservation(ctx context.Context, id string, version ui
 // reservations that lack slots are tried on its nodes.
 //
 // Errors: those of reservation.Plan.Release.
-func (s *Scheduler) ReleaseReservation(ctx context.Context, id string, force bool) error {
+func (s *calls) ReleaseReservation(ctx context.Context, id string, force bool) error {
 	_, err := s.changePlan(ctx, &id, func(st *state) ([]reservation.PlanChange, error) {
 		return st.plan.Release(id, force)
 	})
@@ -162,7 +162,7 @@ func (s *Scheduler) ReleaseReservation(ctx context.Context, id string, force boo
 
 // changePlan decides on changes of the plan, applies them and returns the
 // reservation of an ID, which deciding may set, as it is then.
-func (s *Scheduler) changePlan(ctx context.Context, id *string, decide func(*state) ([]reservation.PlanChange, error)) (reservation.Reservation, error) {
+func (s *calls) changePlan(ctx context.Context, id *string, decide func(*state) ([]reservation.PlanChange, error)) (reservation.Reservation, error) {
 	if err := s.enter(ctx); err != nil {
 		return reservation.Reservation{}, err
 	}

@@ -11,7 +11,7 @@ import (
 // Scheduler decides which node runs which instance and keeps the books. It is
 // safe for concurrent use.
 type Scheduler struct {
-	view // of its state, which it alone changes
+	calls // on its state, which it alone changes
 }
 
 // New returns an empty scheduler without a journal. It starts nothing and needs
@@ -29,13 +29,13 @@ func New(cfg Config) (*Scheduler, error) {
 func newScheduler(cfg Config) *Scheduler {
 	cfg.Weights = maps.Clone(cfg.Weights)
 	lifetime, end := context.WithCancel(context.Background())
-	return &Scheduler{view{
+	return &Scheduler{calls{view{
 		cfg: cfg, lifetime: lifetime, end: end,
 		done: make(chan struct{}), overdue: make(chan struct{}, 1),
 		capturing: make(chan struct{}, 1), streaming: make(chan struct{}, 1),
 		state: newState(cfg), hooks: hookQueue{hook: cfg.Hooks.Event},
 		history: history{watched: cfg.Hooks.Event != nil},
-	}}
+	}}}
 }
 
 // Open acquires the journal under Config.Token, replays it, and returns a

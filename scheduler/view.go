@@ -10,8 +10,8 @@ import (
 )
 
 // view is a state with all that reads it, and with all that has to happen before
-// somebody may see it: deadlines fall due and entries become durable. A Scheduler
-// adds the calls that change the state, a Follower follows a journal.
+// somebody may see it: deadlines fall due and entries become durable. A Follower
+// follows a journal.
 type view struct {
 	cfg      Config // copied, never written back
 	token    uint64
@@ -38,6 +38,12 @@ type view struct {
 	earliest time.Time     // deadline last announced
 	moved    chan struct{} // closed at the next other one; nil while nobody waits
 	failure  error         // why the scheduler is closed
+}
+
+// calls are those that decide on a state and change it. A Scheduler adds what is about
+// its journal, a Fork what is about trying.
+type calls struct {
+	view
 }
 
 // mutex is a sync.RWMutex that tells tests when it is let go of.

@@ -102,7 +102,7 @@ func (s *view) DeadlineChanged() <-chan struct{} {
 // hosts that want events in time. It takes O(log n) for each deadline in those
 // that are pending, and for the end of a reservation what ReleaseReservation
 // does.
-func (s *Scheduler) Sweep(ctx context.Context) ([]Event, error) {
+func (s *calls) Sweep(ctx context.Context) ([]Event, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
