@@ -62,7 +62,8 @@ func (m *machine) setMix(t *rapid.T) {
 // gone.
 func (m *machine) releaseStale(t *rapid.T) {
 	for _, id := range slices.Sorted(maps.Keys(m.s.state.stale)) {
-		require.NoError(t, m.s.ReleaseGeneration(t.Context(), id, m.s.state.stale[id][0].generation))
+		generation := m.s.state.stale[id][0].generation
+		require.True(t, m.attempt(t, func() error { return m.s.ReleaseGeneration(t.Context(), id, generation) }))
 		return
 	}
 }
@@ -81,8 +82,9 @@ func (m *machine) setQuota(t *rapid.T) {
 		Default:   rapid.Bool().Draw(t, "default"),
 	}
 	spec.Parent = rapid.SampledFrom([]string{"", "", "org", "ns"}).Draw(t, "parent")
+	call := rapid.IntRange(0, 2).Draw(t, "call")
 	m.attempt(t, func() (err error) {
-		switch rapid.IntRange(0, 2).Draw(t, "call") {
+		switch call {
 		case 0:
 			_, err = m.s.CreateQuota(t.Context(), spec)
 		case 1:
@@ -145,16 +147,18 @@ func (m *machine) reserve(t *rapid.T) {
 
 func (m *machine) changeReservation(t *rapid.T) {
 	id := rapid.SampledFrom([]string{"r1", "r2", "r3"}).Draw(t, "reservation")
+	call, count := rapid.IntRange(0, 2).Draw(t, "call"), rapid.IntRange(0, 3).Draw(t, "count")
+	end := m.clock.Now().Add(time.Duration(rapid.IntRange(-1, 4).Draw(t, "end")) * 20 * time.Second)
+	shape := placement.Resources{CPU: rapid.Int64Range(0, 4).Draw(t, "cpu") * 500}
+	force := rapid.Bool().Draw(t, "force")
 	m.attempt(t, func() (err error) {
-		switch rapid.IntRange(0, 2).Draw(t, "call") {
+		switch call {
 		case 0:
-			end := m.clock.Now().Add(time.Duration(rapid.IntRange(-1, 4).Draw(t, "end")) * 20 * time.Second)
 			_, err = m.s.Extend(t.Context(), id, end)
 		case 1:
-			shape := placement.Resources{CPU: rapid.Int64Range(0, 4).Draw(t, "cpu") * 500}
-			_, err = m.s.ResizeReservation(t.Context(), id, shape, rapid.IntRange(0, 3).Draw(t, "count"))
+			_, err = m.s.ResizeReservation(t.Context(), id, shape, count)
 		default:
-			err = m.s.ReleaseReservation(t.Context(), id, rapid.Bool().Draw(t, "force"))
+			err = m.s.ReleaseReservation(t.Context(), id, force)
 		}
 		return err
 	})

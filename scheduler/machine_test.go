@@ -27,8 +27,9 @@ type machine struct {
 	mirror     *mirror
 	follower   *follower
 	told       []Event
-	checkpoint uint64 // Seq of the last one
-	quiet      bool   // take no snapshots around calls
+	checkpoint uint64     // Seq of the last one
+	quiet      bool       // take no snapshots around calls
+	fork       *Scheduler // gets the same calls; nil for none
 }
 
 type modelInstance struct {
@@ -125,7 +126,9 @@ func (m *machine) attempt(t *rapid.T, call func() error) bool {
 		return call() == nil
 	}
 	before := snapshot(t, m.s)
-	if err := call(); errors.Is(err, reservation.ErrWaiting) {
+	err = call()
+	m.onFork(t, err, call)
+	if errors.Is(err, reservation.ErrWaiting) {
 		return false // which asks others to leave
 	} else if err != nil {
 		require.Equal(t, before, snapshot(t, m.s), "a failed call changes nothing: %v", err)
@@ -213,8 +216,9 @@ func (m *machine) place(t *rapid.T) {
 	old, existed := m.model[req.ID]
 	scheduled, scheduleErr := m.s.Schedule(t.Context(), req)
 	var d Decision
+	allocate := rapid.Bool().Draw(t, "allocate")
 	ok := m.attempt(t, func() (err error) {
-		if rapid.Bool().Draw(t, "allocate") && scheduleErr == nil {
+		if allocate && scheduleErr == nil {
 			d, err = m.s.Allocate(t.Context(), scheduled.NodeID, req)
 		} else {
 			d, err = m.s.Place(t.Context(), req)
@@ -318,6 +322,7 @@ func (m *machine) checkHolds(t *rapid.T, n NodeInfo) {
 // check asserts the books against the model, and that a replay of the journal
 // gives the same bytes.
 func (m *machine) check(t *rapid.T) {
+	m.onFork(t, nil, func() error { return nil })
 	stale := make(map[string]int64) // CPU by node
 	seen, replaced := 0, 0
 	for _, a := range listed(t, m.s.Allocations) {
@@ -404,6 +409,7 @@ func (m *machine) reopen(t *rapid.T) {
 		m.s = next
 	}
 	require.Equal(t, before, snapshot(t, m.s))
+	m.fork = nil // whose clock was not read anew
 }
 
 func machineActions(t *rapid.T) {
@@ -433,6 +439,7 @@ func machineActions(t *rapid.T) {
 			}
 		},
 		"reopen": m.reopen,
+		"fork":   m.forkAnew,
 	})
 }
 

@@ -19,7 +19,7 @@ func (s *view) WriteSnapshot(ctx context.Context, w io.Writer) error {
 	if err := s.read(ctx, func(*state) error { return nil }); err != nil {
 		return err
 	}
-	err := s.stream(ctx, func(r Record) error { return writePart(w, r) })
+	err := s.stream(ctx, writing(func(r Record) error { return writePart(w, r) }))
 	s.hooks.drain()
 	return err
 }
@@ -43,10 +43,10 @@ func (s *Scheduler) Checkpoint(ctx context.Context) error {
 		return err
 	}
 	bytes := int64(0)
-	err = s.stream(ctx, func(r Record) error {
+	err = s.stream(ctx, writing(func(r Record) error {
 		bytes += int64(len(r.Data))
 		return s.appendRecords(ctx, []Record{r})
-	})
+	}))
 	s.endCheckpoint(before, bytes, err)
 	s.hooks.drain()
 	return err
@@ -77,10 +77,19 @@ func (s *Scheduler) endCheckpoint(before CheckpointStats, bytes int64, err error
 	s.wakeAppendedLocked()
 }
 
-// stream captures the present state and emits it as the parts of a snapshot, the
-// last once all in it is durable. It calls no hooks: they may want a snapshot,
-// and there is one at a time.
-func (s *view) stream(ctx context.Context, emit func(Record) error) error {
+// receiver gets a capture piece by piece, in the order of a snapshot: what stands
+// before the nodes, each node with what is on its books, the rest, and the end once
+// all of it is durable. What it is given of a node is its own.
+type receiver interface {
+	begin(*capture) error
+	node(*nodeCopy) error
+	rest(*capture) error
+	end() error
+}
+
+// stream captures the present state and hands it to the receiver that to makes. It
+// calls no hooks: they may want a snapshot, and there is one at a time.
+func (s *view) stream(ctx context.Context, to func(*capture) receiver) error {
 	select {
 	case s.streaming <- struct{}{}:
 		defer func() { <-s.streaming }()
@@ -92,7 +101,7 @@ func (s *view) stream(ctx context.Context, emit func(Record) error) error {
 		return err
 	}
 	defer s.endCapture(c)
-	w := newSnapshotWriter(c, emit)
+	w := to(c)
 	if err := s.streamNodes(ctx, c, w); err != nil {
 		return err
 	}
@@ -126,8 +135,8 @@ func (s *view) endCapture(c *capture) {
 	c.of.endCapture(c)
 }
 
-// streamNodes writes what a snapshot begins with, and its nodes.
-func (s *view) streamNodes(ctx context.Context, c *capture, w *snapshotWriter) error {
+// streamNodes hands over what a capture begins with, and its nodes.
+func (s *view) streamNodes(ctx context.Context, c *capture, w receiver) error {
 	for more := true; more; {
 		if err := s.turn(ctx, func() { more = c.of.listSome(c, captureTurn) }); err != nil {
 			return err

@@ -232,12 +232,13 @@ func (c *NodeAdded) apply(st *state, out *outcome) {
 // insertNode takes a node into the tables, empty, and ready unless it is closed, and shares nothing with
 // what describes it.
 func (st *state) insertNode(described placement.Node, join uint64) *node {
-	return st.insertCanonical(described.Canonical(), join)
+	canonical := described.Canonical()
+	return st.insertCanonical(&canonical, join)
 }
 
-// insertCanonical is insertNode of a canonical node that nobody else has.
-func (st *state) insertCanonical(canonical placement.Node, join uint64) *node {
-	n := &node{nodeRecord: nodeRecord{Node: &canonical, closed: st.plan.Closed(canonical.ID)}, join: join, captured: [2]uint64{st.captures, st.captures}}
+// insertCanonical is insertNode of a canonical node that never changes.
+func (st *state) insertCanonical(canonical *placement.Node, join uint64) *node {
+	n := &node{nodeRecord: nodeRecord{Node: canonical, closed: st.plan.Closed(canonical.ID)}, join: join, captured: [2]uint64{st.captures, st.captures}}
 	st.nodes[n.ID] = n
 	n.row = st.index.Add(n.Node, join)
 	if grow := int(n.row) + 1 - len(st.byRow); grow > 0 {

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 
 	"github.com/rads-project/constellation/internal/index"
@@ -67,7 +68,7 @@ func (i *nodeItem) restore(r *restorer) error {
 	if r.node != nil && i.Join <= r.node.join || i.Join > st.joins {
 		return fmt.Errorf("node %q is not in the order of joining", i.Node.ID)
 	}
-	n := st.insertCanonical(added.Node, i.Join)
+	n := st.insertCanonical(&added.Node, i.Join)
 	record := st.edit(n)
 	record.version, record.tainted = i.Version, i.Tainted
 	record.cordoned, record.lost, record.unreported = i.Cordoned, i.Lost, i.Unreported
@@ -157,14 +158,19 @@ func (i *pastItem) restore(r *restorer) error {
 
 // end restores what needs all items, once they are there.
 func (r *restorer) end() error {
+	if err := r.books(r.st.charges()); err != nil {
+		return err
+	}
+	return r.st.verifyQuota()
+}
+
+// books restores reservations and quotas from what is charged.
+func (r *restorer) books(charges iter.Seq2[string, quota.Timed]) error {
 	st := r.st
 	if err := st.restorePlan(r.plan); err != nil {
 		return err
 	}
-	if err := st.quota.Restore(r.quotas, st.charges()); err != nil {
-		return err
-	}
-	if err := st.verifyQuota(); err != nil {
+	if err := st.quota.Restore(r.quotas, charges); err != nil {
 		return err
 	}
 	// What had fallen due by then has been delivered.

@@ -97,6 +97,11 @@ func newSnapshotWriter(c *capture, emit func(Record) error) *snapshotWriter {
 	}
 }
 
+// writing returns what makes the writer of a capture.
+func writing(emit func(Record) error) func(*capture) receiver {
+	return func(c *capture) receiver { return newSnapshotWriter(c, emit) }
+}
+
 // begin writes what stands before the nodes.
 func (w *snapshotWriter) begin(c *capture) error {
 	if err := w.put(itemHead, &c.head); err != nil {
