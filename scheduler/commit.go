@@ -87,6 +87,9 @@ func (s *view) listeningLocked() bool {
 	return s.cfg.Journal != nil || s.hooks.hook != nil || s.history.watched
 }
 
+// keepingLocked reports whether anybody keeps the changes of an entry.
+func (s *view) keepingLocked() bool { return s.listeningLocked() || s.tried != nil }
+
 // commitLocked applies a change as one entry at the present. What it returns
 // is valid until the next call.
 func (s *view) commitLocked(c decided) *outcome {
@@ -97,6 +100,9 @@ func (s *view) commitLocked(c decided) *outcome {
 // applyLocked applies an entry at the present, and has its events told if anybody
 // listens. It returns them if the caller wants them.
 func (s *view) applyLocked(wanted bool, changes ...decided) []Event {
+	for _, c := range changes {
+		s.tried.note(s.state, c)
+	}
 	e, out := s.beginLocked(wanted, changes...)
 	return s.endLocked(e, out, s.state.commit(e, out), wanted)
 }

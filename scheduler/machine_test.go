@@ -30,6 +30,7 @@ type machine struct {
 	checkpoint uint64     // Seq of the last one
 	quiet      bool       // take no snapshots around calls
 	fork       *Scheduler // gets the same calls; nil for none
+	forked     string     // its state then
 }
 
 type modelInstance struct {

@@ -73,7 +73,12 @@ func (s *calls) SetWorkload(ctx context.Context, mix []WorkloadClass) error {
 
 func (c *WorkloadChanged) check(*state) error { return validateMix(c.Mix) }
 
-func (c *WorkloadChanged) apply(st *state, _ *outcome) { st.setMix(cloneMix(c.Mix)) }
+func (c *WorkloadChanged) apply(st *state, _ *outcome) {
+	if u := st.latest(); u != nil {
+		u.mixed = true
+	}
+	st.setMix(cloneMix(c.Mix))
+}
 
 func (st *state) setMix(mix []WorkloadClass) {
 	st.mix = mix

@@ -74,7 +74,7 @@ func (s *calls) RemoveNode(ctx context.Context, nodeID string) ([]Allocation, er
 			info.State = Removed
 			gone = append(gone, info)
 		}
-		s.commitLocked(&NodeRemoved{NodeID: nodeID, Moves: s.state.plan.NodeChanged(&planNodes{st: s.state, gone: nodeID}, nodeID)})
+		s.commitLocked(s.state.removed(nodeID))
 	}
 	if err := s.unlockAndWait(ctx, err); err != nil {
 		return nil, err
@@ -121,15 +121,7 @@ func (s *calls) mark(ctx context.Context, nodeID string, mark Mark, done func(*n
 		if err != nil || done(n) {
 			return nil, err
 		}
-		c := &NodeMarked{NodeID: nodeID, Mark: mark}
-		switch mark {
-		case MarkLost:
-			c.Moves = st.plan.NodeChanged(&planNodes{st: st, gone: nodeID}, nodeID)
-		case MarkReady:
-			err = st.countable(n, nil)
-		case MarkCordoned, MarkUncordoned:
-		}
-		return c, err
+		return st.marked(n, mark)
 	})
 }
 

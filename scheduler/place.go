@@ -82,7 +82,7 @@ func (s *view) decideLocked(q index.Query, nodeID string, commit bool) (Decision
 // placeLocked commits a request to its place.
 func (s *view) placeLocked(req *placement.Request, to *candidate) {
 	placed := &s.scratch.placed
-	if s.listeningLocked() { // and the change outlives the call
+	if s.keepingLocked() { // and the change outlives the call
 		placed = new(Placed)
 	}
 	*placed = s.state.placed(req, to)
@@ -115,7 +115,7 @@ func (s *calls) Release(ctx context.Context, id string) error {
 	}
 	if err == nil {
 		released := &s.scratch.released
-		if s.listeningLocked() {
+		if s.keepingLocked() {
 			released = new(Released)
 		}
 		*released = Released{ID: id, Generation: a.generation}

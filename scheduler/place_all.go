@@ -118,7 +118,9 @@ func (t *placeTurn) placeLocked(ask asker) {
 			if len(e.changes) > 0 {
 				t.ahead++
 			}
-			err = s.state.commitPlaced(e, out, t.change(req, &to))
+			c := t.change(req, &to)
+			s.tried.note(s.state, c)
+			err = s.state.commitPlaced(e, out, c)
 			result.Decision = s.decisionLocked(req, &to)
 		}
 	}
@@ -130,7 +132,7 @@ func (t *placeTurn) placeLocked(ask asker) {
 // change returns the change that places a request.
 func (t *placeTurn) change(req *placement.Request, to *candidate) *Placed {
 	c := &t.s.scratch.placed
-	if t.s.listeningLocked() { // and the change outlives the call
+	if t.s.keepingLocked() { // and the change outlives the call
 		if len(t.placed) == 0 {
 			t.placed = make([]Placed, min(turnRequests, len(t.results))-t.done)
 		}

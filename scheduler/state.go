@@ -31,6 +31,7 @@ type state struct {
 	mix         []WorkloadClass
 	capturing   [2]*capture // those under way; see parts.place
 	captures    uint64      // begun so far
+	undo        []*undo     // of the marks, the latest last
 	visited     int         // records that were read for more than a decision, ever
 	around      int         // nodes that decisions have looked at one by one, ever, outside of the index
 

@@ -210,12 +210,20 @@ func (st *state) endCapture(c *capture) {
 // step. The capture under way gets its copy first.
 func (st *state) edit(n *node) *nodeRecord {
 	st.preserve(n)
+	st.keepNode(n)
 	return &n.nodeRecord
 }
 
 // editQuota returns the accounts to be changed by a charge to a namespace, as
 // edit does.
 func (st *state) editQuota(ns string) *quota.Accounts {
+	st.preserveQuota(ns)
+	st.keepQuota(ns)
+	return &st.quota
+}
+
+// preserveQuota copies what a charge to a namespace changes for the captures under way.
+func (st *state) preserveQuota(ns string) {
 	for _, c := range st.capturing {
 		if c == nil || !c.parts.quotas {
 			continue
@@ -224,12 +232,12 @@ func (st *state) editQuota(ns string) *quota.Accounts {
 			c.accounts.keep(name)
 		}
 	}
-	return &st.quota
 }
 
 // editSpec is editQuota for a change of a spec, which the accounts of its
 // parents follow, and for a default those of all whom it is for.
 func (st *state) editSpec(ns string, to quota.Spec) *quota.Accounts {
+	st.keepSpecs(ns)
 	st.editQuota(to.Parent)
 	if was, _ := st.quota.Spec(ns); was.Default || to.Default {
 		for _, c := range st.capturing {

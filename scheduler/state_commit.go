@@ -83,6 +83,20 @@ func (st *state) commitPlaced(e *entry, out *outcome, c *Placed) (err error) {
 	return nil
 }
 
+// commitMore adds a change to an entry, with all that it makes necessary, and applies
+// that.
+func (st *state) commitMore(e *entry, out *outcome, c decided) (err error) {
+	defer st.recoverBroken(&err)
+	next := st.consequences(&entry{changes: []decided{c}})
+	if len(e.changes) == 0 {
+		st.begin(e, out)
+	}
+	e.changes = append(e.changes, c)
+	st.step(c, out)
+	next.carryOut(e, out)
+	return nil
+}
+
 // begin and step bring the state through an entry, for commit and for a replay
 // alike. They never search, read a clock or fail.
 func (st *state) begin(e *entry, out *outcome) {
@@ -125,6 +139,7 @@ func (st *state) advance(to time.Time, out *outcome) {
 			st.now = at
 		}
 		if planned, plans := st.plan.NextDeadline(); plans && planned.Equal(at) {
+			st.keepPlan()
 			st.follow(st.plan.Advance(at), out)
 		} else if burst, bursts := st.quota.NextDeadline(); bursts && burst.Equal(at) {
 			st.expireBursts(out)
@@ -139,6 +154,7 @@ func (st *state) advance(to time.Time, out *outcome) {
 
 // expireBursts tells of the bursts that are due.
 func (st *state) expireBursts(out *outcome) {
+	st.keepBursts()
 	for _, usage := range st.quota.Advance(st.now) {
 		out.emit(&BurstExpired{Usage: usage})
 	}

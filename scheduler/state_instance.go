@@ -299,7 +299,7 @@ func (c *Released) apply(st *state, out *outcome) {
 	a := st.generation(c.ID, c.Generation)
 	st.release(a, out)
 	if a.state != stale && !c.Unclaimed {
-		st.released.add(a.id)
+		st.remember(a.id)
 	}
 }
 

@@ -239,16 +239,22 @@ func (st *state) insertNode(described placement.Node, join uint64) *node {
 // insertCanonical is insertNode of a canonical node that never changes.
 func (st *state) insertCanonical(canonical *placement.Node, join uint64) *node {
 	n := &node{nodeRecord: nodeRecord{Node: canonical, closed: st.plan.Closed(canonical.ID)}, join: join, captured: [2]uint64{st.captures, st.captures}}
-	st.nodes[n.ID] = n
-	n.row = st.index.Add(n.Node, join)
-	if grow := int(n.row) + 1 - len(st.byRow); grow > 0 {
-		st.byRow = append(st.byRow, make([]*node, grow)...)
-	}
-	st.byRow[n.row] = n
+	st.keepNode(n)
+	st.enterNode(n)
 	if n.closed {
 		st.index.SetState(n.row, n.indexState())
 	}
 	return n
+}
+
+// enterNode takes a node into the tables, and into a row of the index.
+func (st *state) enterNode(n *node) {
+	st.nodes[n.ID] = n
+	n.row = st.index.Add(n.Node, n.join)
+	if grow := int(n.row) + 1 - len(st.byRow); grow > 0 {
+		st.byRow = append(st.byRow, make([]*node, grow)...)
+	}
+	st.byRow[n.row] = n
 }
 
 func (c *NodeUpdated) check(st *state) error {
@@ -335,6 +341,24 @@ func (st *state) markInstance(a *allocation, isLost bool, out *outcome) []quota.
 		return over
 	}
 	return nil
+}
+
+// marked decides on a mark of a node.
+func (st *state) marked(n *node, mark Mark) (*NodeMarked, error) {
+	c := &NodeMarked{NodeID: n.ID, Mark: mark}
+	switch mark {
+	case MarkLost:
+		c.Moves = st.plan.NodeChanged(&planNodes{st: st, gone: n.ID}, n.ID)
+	case MarkReady:
+		return c, st.countable(n, nil)
+	case MarkCordoned, MarkUncordoned:
+	}
+	return c, nil
+}
+
+// removed decides on taking a node away.
+func (st *state) removed(id string) *NodeRemoved {
+	return &NodeRemoved{NodeID: id, Moves: st.plan.NodeChanged(&planNodes{st: st, gone: id}, id)}
 }
 
 func (c *NodeRemoved) check(st *state) error {

@@ -26,6 +26,7 @@ func (st *state) applyPlan(changes []reservation.PlanChange, out *outcome) {
 			out.vacated = a.node.ID
 		}
 	}
+	st.keepPlan()
 	events := st.plan.Apply(changes...)
 	for i := range changes {
 		if r := changes[i].Reservation; r != nil {

@@ -284,3 +284,15 @@ func (n *breakpoint) steps(from int64, yield func(int64, int64) bool) bool {
 	}
 	return n.right.steps(from, yield)
 }
+
+// Clone returns a copy that shares nothing with s. O(n) in the steps.
+func (s *Skyline) Clone() Skyline { return Skyline{s.root.clone(), s.Visited} }
+
+func (b *breakpoint) clone() *breakpoint {
+	if b == nil {
+		return nil
+	}
+	copied := *b
+	copied.left, copied.right = b.left.clone(), b.right.clone()
+	return &copied
+}

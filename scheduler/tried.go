@@ -1,0 +1,200 @@
+package scheduler
+
+import (
+	"fmt"
+
+	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/quota"
+)
+
+// Plan is what has been changed on a Fork, for Commit. It stays what it is whatever
+// happens to the fork afterwards.
+type Plan struct {
+	// Version of the scheduler that was forked.
+	Version uint64
+	// Steps in the order of the calls on the fork, without what was rolled back.
+	Steps []Step
+}
+
+// Step is one change of a plan.
+type Step struct {
+	// Change as it was decided on the fork.
+	Change Change
+	// Rests is the version of what the change replaces or takes away, as the fork
+	// found it: of the node, allocation or quota. 0 rests on none, or on an earlier
+	// step.
+	Rests uint64
+}
+
+// tried is what has been changed on a fork.
+type tried struct {
+	version uint64
+	steps   []Step
+}
+
+// note adds a change that is about to be applied.
+func (t *tried) note(st *state, c decided) {
+	if t == nil {
+		return
+	}
+	rests := st.restsOn(c)
+	if rests > t.version {
+		rests = 0 // which is on an earlier step
+	}
+	if placed, ok := c.(*Placed); ok {
+		alone := *placed // without the index of the fork
+		alone.class, alone.node = nil, nil
+		c = &alone
+	}
+	t.steps = append(t.steps, Step{Change: c, Rests: rests})
+}
+
+// restsOn returns the version of what a change replaces or takes away.
+func (st *state) restsOn(c Change) uint64 {
+	switch c := c.(type) {
+	case *Released:
+		if a := st.generation(c.ID, c.Generation); a != nil {
+			return a.version
+		}
+	case *Resized:
+		if a := st.allocations[c.ID]; a != nil {
+			return a.version
+		}
+	case *NodeUpdated:
+		return st.nodeVersion(c.Node.ID)
+	case *NodeMarked:
+		return st.nodeVersion(c.NodeID)
+	case *NodeRemoved:
+		return st.nodeVersion(c.NodeID)
+	case *NodeAdopted:
+		return st.nodeVersion(c.Node.ID)
+	case *QuotaUpdated:
+		return st.quotaVersions[c.Spec.Namespace]
+	case *QuotaDeleted:
+		return st.quotaVersions[c.Namespace]
+	}
+	return 0
+}
+
+func (st *state) nodeVersion(id string) uint64 {
+	if n := st.nodes[id]; n != nil {
+		return n.version
+	}
+	return 0
+}
+
+// step is what a Step of a plan comes to now.
+type step struct {
+	change  decided            // nil if nothing is left to do
+	request *placement.Request // that is placed, or was
+	to      candidate
+}
+
+// decideStep decides a step of a plan anew, with the code of the call that it came from.
+func (st *state) decideStep(s *Step, at *view) (step, error) {
+	if rests := st.restsOn(s.Change); s.Rests != 0 && rests != s.Rests {
+		return step{}, &ChangedError{Expected: s.Rests, Version: rests}
+	}
+	switch c := s.Change.(type) {
+	case *Placed:
+		return st.decidePlaced(at, c)
+	case *Released:
+		return st.decideReleased(c)
+	case *Resized:
+		a, err := st.allocation(c.ID)
+		if err != nil {
+			return step{}, err
+		}
+		resized, err := st.canResize(at.now, a, c.Resources.Clone())
+		return step{change: resized}, err
+	case *QuotaCreated:
+		return st.decideSpec(c, &c.Spec)
+	case *QuotaUpdated:
+		return st.decideSpec(c, &c.Spec)
+	case *QuotaDeleted:
+		return step{change: c}, c.check(st)
+	case *WorkloadChanged:
+		return step{change: c}, c.check(st)
+	default:
+		return st.decideNode(c, &at.cfg)
+	}
+}
+
+func (st *state) decideSpec(c decided, spec *quota.Spec) (step, error) {
+	if old, ok := st.quota.Spec(spec.Namespace); ok && old.Equal(*spec) {
+		return step{}, nil
+	}
+	return step{change: c}, c.check(st)
+}
+
+func (st *state) decidePlaced(at *view, c *Placed) (step, error) {
+	req := c.Request()
+	if err := req.Validate(); err != nil {
+		return step{}, err
+	}
+	var to candidate
+	var err error
+	if c.Claim != nil {
+		to, err = st.findClaim(at.now, c.Claim.ID, &req)
+		if err == nil && len(to.asks) > 0 {
+			err = placement.Conflict(placement.KindReservation, c.Claim.ID, "has to move a slot first")
+		}
+	} else {
+		to, err = st.find(at.now, &req, st.query(&req), c.NodeID)
+	}
+	if err != nil || to.existing != nil {
+		return step{request: &req, to: to}, err
+	}
+	placed := st.placed(&req, &to)
+	return step{&placed, &req, to}, nil
+}
+
+func (st *state) decideReleased(c *Released) (step, error) {
+	a := st.generation(c.ID, c.Generation)
+	switch {
+	case a == nil:
+		return step{}, placement.NotFound(placement.KindAllocation, c.ID)
+	case c.Unclaimed && a.covered == nil:
+		return step{}, placement.Conflict(placement.KindAllocation, c.ID, "stands in no reservation")
+	}
+	return step{change: c}, nil
+}
+
+// decideNode is decideStep for changes of nodes.
+func (st *state) decideNode(c Change, cfg *Config) (step, error) {
+	switch c := c.(type) {
+	case *NodeAdded:
+		added, err := st.admitNew(c.Node)
+		if err != nil {
+			return step{}, err
+		}
+		added.Unreported = cfg.RequireReports
+		return step{change: added}, nil
+	case *NodeUpdated:
+		updated, err := st.admitUpdate(c.Node)
+		if err != nil {
+			return step{}, err
+		}
+		return step{change: updated}, nil
+	case *NodeMarked:
+		n, err := st.node(c.NodeID)
+		if err != nil {
+			return step{}, err
+		}
+		marked, err := st.marked(n, c.Mark)
+		return step{change: marked}, err
+	case *NodeRemoved:
+		if _, err := st.node(c.NodeID); err != nil {
+			return step{}, err
+		}
+		return step{change: st.removed(c.NodeID)}, nil
+	case *NodeAdopted:
+		adopted, _, err := st.adopt(c.Node, c.Instances)
+		if err != nil || adopted == nil {
+			return step{}, err
+		}
+		return step{change: adopted}, nil
+	default:
+		return step{}, &placement.InvalidError{Field: "change", Value: fmt.Sprintf("%T", c), Reason: "is no step of a plan"}
+	}
+}
