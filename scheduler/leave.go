@@ -18,7 +18,7 @@ import "context"
 // Leaving again changes nothing. ErrNotFound says that there is no such instance,
 // ErrConflict that it is lost. It takes constant time, and time in proportion to the
 // rules that count the instance.
-func (s *Scheduler) Leave(ctx context.Context, id string) error {
+func (s *calls) Leave(ctx context.Context, id string) error {
 	return s.change(ctx, func(st *state) (decided, error) { return st.canLeave(id, true) })
 }
 
@@ -26,6 +26,6 @@ func (s *Scheduler) Leave(ctx context.Context, id string) error {
 // again unless its instant changes. The instance counts as any other, without being
 // checked again. Errors and cost are those of Leave; an instance that
 // does not leave stays as it is.
-func (s *Scheduler) Stay(ctx context.Context, id string) error {
+func (s *calls) Stay(ctx context.Context, id string) error {
 	return s.change(ctx, func(st *state) (decided, error) { return st.canLeave(id, false) })
 }

@@ -208,14 +208,12 @@ func (st *state) takeBack(n *node, kept *keptNode) {
 
 // booked reports whether the index has an allocation as it was before.
 func (a *allocation) booked(before *allocation) bool {
-	return a.state == before.state && a.rare == before.rare && a.class == before.class && a.resources.Equal(before.resources)
+	return a.state == before.state && a.leaving == before.leaving && a.rare == before.rare && a.class == before.class && a.resources.Equal(before.resources)
 }
 
 // takeOut takes an instance out of all tables but its node's list.
 func (st *state) takeOut(a *allocation) {
-	if a.state == running {
-		st.index.Leave(a.node.row, a.class)
-	}
+	st.unjoin(a)
 	st.index.Vacate(a.node.row, a.class, &a.resources, a.taken())
 	st.index.Release(a.class)
 	st.cancelEviction(a)
@@ -263,9 +261,7 @@ func (st *state) putBackInstance(kept *keptAllocation) {
 	if !entered {
 		a.class = st.index.Retain(a.class)
 		st.index.Occupy(a.node.row, a.class, &a.resources, a.taken())
-		if a.state == running {
-			st.index.Join(a.node.row, a.class)
-		}
+		st.join(a)
 		if a.state == stale {
 			st.stale[a.id] = append(st.stale[a.id], a)
 			slices.SortFunc(st.stale[a.id], compareAllocations)

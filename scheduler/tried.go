@@ -60,6 +60,10 @@ func (st *state) restsOn(c Change) uint64 {
 		if a := st.allocations[c.ID]; a != nil {
 			return a.version
 		}
+	case *LeavingChanged:
+		if a := st.allocations[c.ID]; a != nil {
+			return a.version
+		}
 	case *NodeUpdated:
 		return st.nodeVersion(c.Node.ID)
 	case *NodeMarked:
@@ -107,6 +111,9 @@ func (st *state) decideStep(s *Step, at *view) (step, error) {
 		}
 		resized, err := st.canResize(at.now, a, c.Resources.Clone())
 		return step{change: resized}, err
+	case *LeavingChanged:
+		changed, err := st.canLeave(c.ID, c.Leaving)
+		return step{change: changed}, err
 	case *QuotaCreated:
 		return st.decideSpec(c, &c.Spec)
 	case *QuotaUpdated:
