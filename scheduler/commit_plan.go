@@ -12,10 +12,10 @@ import (
 // Committed is what Commit has done.
 type Committed struct {
 	// Version of the scheduler with the plan in it.
-	Version uint64
+	Version uint64 `json:"version"`
 	// Decisions on the placements of the plan, in its order, as they were decided anew:
 	// on the node of the plan, but GPUs and dynamic ports may be others.
-	Decisions []Decision
+	Decisions []Decision `json:"decisions,omitempty"`
 }
 
 // StepConflict is a step that could not be carried out.
@@ -59,10 +59,11 @@ func (e *PlanError) Unwrap() []error {
 type ChangedError struct {
 	// NodeID of the node that has changed, for AllocateIf; empty for a step of a plan,
 	// whose change names it.
-	NodeID string
+	NodeID string `json:"nodeID,omitempty"`
 	// Expected is the version that was asked for, Version the present one; 0 if there
 	// is none any more.
-	Expected, Version uint64
+	Expected uint64 `json:"expected"`
+	Version  uint64 `json:"version"`
 }
 
 // Error returns "scheduler: version EXPECTED was asked for, and it is VERSION".

@@ -24,7 +24,7 @@ func TestFollowerHasTheReadsOfASchedulerAndNoCallThatChanges(t *testing.T) {
 		return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(others, name) })
 	}
 	of, follower := methods(reflect.TypeFor[*scheduler.Scheduler]()), methods(reflect.TypeFor[*scheduler.Follower]())
-	require.ElementsMatch(t, append(changing(), "Checkpoint", "Close", "Sweep", "Token"), without(of, follower))
+	require.ElementsMatch(t, append(changing(), "Checkpoint", "Fork", "Close", "Sweep", "Token"), without(of, follower))
 	require.Equal(t, []string{"Position", "Promote"}, without(follower, of))
 }
 

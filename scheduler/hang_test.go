@@ -54,6 +54,7 @@ func hanging() map[string]func(context.Context, *scheduler.Scheduler) error {
 		"VerifyQuota":   func(ctx context.Context, s *scheduler.Scheduler) error { return s.VerifyQuota(ctx) },
 		"WriteSnapshot": func(ctx context.Context, s *scheduler.Scheduler) error { return s.WriteSnapshot(ctx, io.Discard) },
 		"Checkpoint":    func(ctx context.Context, s *scheduler.Scheduler) error { return s.Checkpoint(ctx) },
+		"Fork":          func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Fork(ctx)) },
 		"Sweep":         func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Sweep(ctx)) },
 		"Wait":          func(ctx context.Context, s *scheduler.Scheduler) error { return s.Wait(ctx, s.Version()) },
 	}
@@ -75,7 +76,7 @@ func neverWaiting() map[string]func(*scheduler.Scheduler) {
 func changing() []string {
 	return []string{
 		"AddNode", "UpdateNode", "RemoveNode", "AdoptNode", "Cordon", "Uncordon", "MarkLost", "MarkReady",
-		"SetLabel", "RemoveLabel", "AddTaint", "RemoveTaint", "Place", "PlaceAll", "Prepare", "Allocate", "Release", "ReleaseGeneration",
+		"SetLabel", "RemoveLabel", "AddTaint", "RemoveTaint", "Place", "PlaceAll", "Prepare", "Allocate", "AllocateIf", "Commit", "Release", "ReleaseGeneration",
 		"Resize", "Leave", "Stay", "CreateQuota", "UpdateQuota", "DeleteQuota", "Reserve", "PlaceFromReservation", "Unclaim",
 		"Extend", "ResizeReservation", "UpdateReservation", "ReleaseReservation", "SetWorkload",
 	}

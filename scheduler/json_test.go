@@ -51,7 +51,7 @@ func answers() []reflect.Type {
 	}
 	for _, err := range []error{
 		new(UnschedulableError), new(ReleasedError), new(FencedError), new(FormatError),
-		new(JournalError), new(InvariantError),
+		new(JournalError), new(InvariantError), new(ChangedError),
 		new(placement.InvalidError), new(placement.IDError),
 		new(quota.ExceededError), new(quota.ConflictError), new(quota.InUseError), new(quota.NotChargedError),
 		new(reservation.StateError), new(reservation.OwnerError), new(reservation.InUseError),
@@ -65,7 +65,7 @@ func answers() []reflect.Type {
 
 // notAnswered are results that are no data.
 func notAnswered(t reflect.Type) bool {
-	return t == reflect.TypeFor[Scheduler]() || t == reflect.TypeFor[Prepared]() || t == reflect.TypeFor[iter.Seq[Event]]()
+	return t == reflect.TypeFor[Scheduler]() || t == reflect.TypeFor[Fork]() || t == reflect.TypeFor[Prepared]() || t == reflect.TypeFor[iter.Seq[Event]]()
 }
 
 func TestEveryAnswerReadsBackFromItsJSON(t *testing.T) {
