@@ -18,8 +18,8 @@ type fakeDisk struct {
 	locked  map[*fakeFile]bool
 
 	steps  int
-	syncs  int // of files, among the steps
-	dirs   int // syncs of the directory, among the steps
+	syncs  int  // of files, among the steps
+	dirs   int  // syncs of the directory, among the steps
 	failAt int  // the step that fails, 0: none
 	short  bool // a failing write leaves some of its bytes
 	forget bool // a failing sync drops the writes, though programs still see them
