@@ -137,9 +137,9 @@ func inputTasks(opts options) ([]placement.Request, error) {
 
 // replay runs one strategy with every seed and sums up.
 func (opts options) replay(
-	ctx context.Context, c cluster, tasks []placement.Request, strategy placement.Strategy, stderr io.Writer,
+	ctx context.Context, c inventory, tasks []placement.Request, strategy placement.Strategy, stderr io.Writer,
 ) (summary, error) {
-	var outcomes []outcome
+	var results []runResult
 	for i := range opts.seeds {
 		seed := opts.seed + uint64(i)
 		arriving, err := arrivals(c, tasks, opts.load, seed)
@@ -147,11 +147,11 @@ func (opts options) replay(
 			return summary{}, err
 		}
 		step := progress(stderr, fmt.Sprintf("%s, seed %d", strategy, seed), len(arriving))
-		o, err := replay(ctx, c, arriving, policy{strategy, seed}, step)
+		r, err := replay(ctx, c, arriving, policy{strategy, seed}, step)
 		if err != nil {
 			return summary{}, err
 		}
-		outcomes = append(outcomes, o)
+		results = append(results, r)
 	}
-	return summarize(strategy, len(c.nodes), outcomes), nil
+	return summarize(strategy, len(c.nodes), results), nil
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/rads-project/constellation/scheduler"
 )
 
-// outcome is what one run came to.
-type outcome struct {
+// runResult is what one run came to.
+type runResult struct {
 	tasks, placed int
 	refused       map[string]int // tasks by reason
 	latencies     []time.Duration
@@ -27,42 +27,42 @@ type policy struct {
 // is counted and the run goes on; nothing ever leaves. It calls observe after
 // each arrival, with an empty decision for a refused one.
 func replay(
-	ctx context.Context, c cluster, arriving []placement.Request, by policy, observe func(scheduler.Decision),
-) (outcome, error) {
+	ctx context.Context, c inventory, arriving []placement.Request, by policy, observe func(scheduler.Decision),
+) (runResult, error) {
 	s, err := scheduler.New(scheduler.Config{Seed: by.seed, Workload: c.mix})
 	if err != nil {
-		return outcome{}, err
+		return runResult{}, err
 	}
 	for _, n := range c.nodes {
 		if err := s.AddNode(ctx, n); err != nil {
-			return outcome{}, err
+			return runResult{}, err
 		}
 	}
-	o := outcome{tasks: len(arriving), refused: make(map[string]int), latencies: make([]time.Duration, 0, len(arriving))}
+	r := runResult{tasks: len(arriving), refused: make(map[string]int), latencies: make([]time.Duration, 0, len(arriving))}
 	var asked, used placement.Resources
 	for _, req := range arriving {
 		req.Preferences.Strategy = by.strategy
 		began := time.Now()
 		d, err := s.Place(ctx, req)
-		o.latencies = append(o.latencies, time.Since(began))
+		r.latencies = append(r.latencies, time.Since(began))
 
 		asked.CPU += req.Resources.CPU
 		asked.GPU += req.Resources.GPU
 		if err == nil {
-			o.placed++
+			r.placed++
 			if used, err = used.Add(req.Resources); err != nil {
-				return outcome{}, err
+				return runResult{}, err
 			}
 		} else if refusal, ok := errors.AsType[*scheduler.UnschedulableError](err); ok {
-			o.refused[reason(refusal)]++
+			r.refused[reason(refusal)]++
 		} else {
-			return outcome{}, err
+			return runResult{}, err
 		}
 		arrived := roundedPercent(asked.Amount(c.load), c.total.Amount(c.load))
-		o.curve.add(arrived, shareOf(used, c.total))
+		r.curve.add(arrived, shareOf(used, c.total))
 		observe(d)
 	}
-	return o, nil
+	return r, nil
 }
 
 // reason names what refused the task on most nodes; of equals the one that is

@@ -29,7 +29,7 @@ func readInput(t *testing.T, opts options) ([]placement.Node, []placement.Reques
 // world draws the arrivals of the published load. Of the inference instances and
 // their nodes it takes every eighth: an oracle that looks at 12,000 nodes for each of
 // 40,000 arrivals takes minutes.
-func world(t *testing.T, opts options, seed uint64) (cluster, []placement.Request) {
+func world(t *testing.T, opts options, seed uint64) (inventory, []placement.Request) {
 	t.Helper()
 	nodes, tasks := readInput(t, opts)
 	if opts.list == dlrmList {
@@ -124,18 +124,18 @@ func TestPublishedExperiment(t *testing.T) {
 func TestReplayIsDeterministic(t *testing.T) {
 	c, arriving := world(t, options{}, 7)
 	for _, strategy := range []placement.Strategy{placement.BinPack, placement.Spread, placement.Random, placement.Affinity, placement.LeastFragmentation} {
-		run := func() (decisions []scheduler.Decision, o outcome) {
-			o, err := replay(t.Context(), c, arriving[:2000], policy{strategy, 7}, func(d scheduler.Decision) {
+		run := func() (decisions []scheduler.Decision, r runResult) {
+			r, err := replay(t.Context(), c, arriving[:2000], policy{strategy, 7}, func(d scheduler.Decision) {
 				decisions = append(decisions, d)
 			})
 			require.NoError(t, err)
-			o.latencies = nil
-			return decisions, o
+			r.latencies = nil
+			return decisions, r
 		}
-		decisions, o := run()
-		decisionsAgain, oAgain := run()
+		decisions, r := run()
+		decisionsAgain, again := run()
 		require.Equal(t, decisions, decisionsAgain, strategy)
-		require.Equal(t, o, oAgain, strategy)
+		require.Equal(t, r, again, strategy)
 	}
 }
 
@@ -150,16 +150,16 @@ func TestReplayCountsRefusals(t *testing.T) {
 	require.NoError(t, err)
 
 	var placed []string
-	o, err := replay(t.Context(), c, tasks, policy{placement.BinPack, 1}, func(d scheduler.Decision) { placed = append(placed, d.NodeID) })
+	r, err := replay(t.Context(), c, tasks, policy{placement.BinPack, 1}, func(d scheduler.Decision) { placed = append(placed, d.NodeID) })
 	require.NoError(t, err)
 	require.Equal(t, []string{"a", "", "", "", "", "a"}, placed)
-	require.Equal(t, 2, o.placed)
-	require.Equal(t, map[string]int{"cpu": 1, "memory": 1, "gpu": 1, "gpu.model": 1}, o.refused)
+	require.Equal(t, 2, r.placed)
+	require.Equal(t, map[string]int{"cpu": 1, "memory": 1, "gpu": 1, "gpu.model": 1}, r.refused)
 	// Of 2 devices, 10 cores and 64 GiB, 500 m, 4 cores and 4 GiB are placed at 25 %
 	// load, and 1 device, 5 cores and 5 GiB at the end.
-	require.Equal(t, share{placement.NameGPU: 25, placement.NameCPU: 40, placement.NameMemory: 6.25}, o.curve[25].value())
-	require.Equal(t, 3, o.curve[25].count)
-	require.Equal(t, share{placement.NameGPU: 50, placement.NameCPU: 50, placement.NameMemory: 7.8125}, o.curve.end())
+	require.Equal(t, share{placement.NameGPU: 25, placement.NameCPU: 40, placement.NameMemory: 6.25}, r.curve[25].value())
+	require.Equal(t, 3, r.curve[25].count)
+	require.Equal(t, share{placement.NameGPU: 50, placement.NameCPU: 50, placement.NameMemory: 7.8125}, r.curve.end())
 }
 
 // Equal nodes are a tie, which goes to the first to join.

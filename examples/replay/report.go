@@ -37,22 +37,22 @@ type summary struct {
 	curve curve
 }
 
-// summarize takes the outcomes of one strategy with each seed, at least one.
-func summarize(strategy placement.Strategy, nodes int, outcomes []outcome) summary {
+// summarize takes the results of one strategy with each seed, at least one.
+func summarize(strategy placement.Strategy, nodes int, results []runResult) summary {
 	s := summary{Strategy: strategy, Nodes: nodes, RefusedByReason: make(map[string]float64), AllocationPercent: make(share)}
-	n := float64(len(outcomes))
+	n := float64(len(results))
 	var latencies []time.Duration
 	var curves []curve
-	for _, o := range outcomes {
-		s.Tasks += float64(o.tasks) / n
-		s.Placed += float64(o.placed) / n
-		s.Refused += float64(o.tasks-o.placed) / n
-		for reason, count := range o.refused {
+	for _, r := range results {
+		s.Tasks += float64(r.tasks) / n
+		s.Placed += float64(r.placed) / n
+		s.Refused += float64(r.tasks-r.placed) / n
+		for reason, count := range r.refused {
 			s.RefusedByReason[reason] += float64(count) / n
 		}
-		s.AllocationPercent.add(o.curve.end(), len(outcomes))
-		latencies = append(latencies, o.latencies...)
-		curves = append(curves, o.curve)
+		s.AllocationPercent.add(r.curve.end(), len(results))
+		latencies = append(latencies, r.latencies...)
+		curves = append(curves, r.curve)
 	}
 	s.GPUAllocationPercent = s.AllocationPercent[placement.NameGPU]
 	s.CPUAllocationPercent = s.AllocationPercent[placement.NameCPU]

@@ -11,8 +11,8 @@ import (
 	"github.com/rads-project/constellation/scheduler"
 )
 
-// cluster is the nodes in the order of joining, with what they have together.
-type cluster struct {
+// inventory is the nodes in the order of joining, with what they have together.
+type inventory struct {
 	nodes []placement.Node
 	total placement.Resources
 	load  placement.ResourceName
@@ -21,8 +21,8 @@ type cluster struct {
 
 // measure adds up the cluster and chooses the dimension in which load is
 // measured: GPUs, or CPU where there are no GPUs or nobody asks for them.
-func measure(nodes []placement.Node, tasks []placement.Request) (cluster, error) {
-	c := cluster{nodes: nodes, load: placement.NameGPU, mix: typicalMix(tasks)}
+func measure(nodes []placement.Node, tasks []placement.Request) (inventory, error) {
+	c := inventory{nodes: nodes, load: placement.NameGPU, mix: typicalMix(tasks)}
 	var asked placement.Resources
 	for _, t := range tasks {
 		asked.CPU += t.Resources.CPU
@@ -31,14 +31,14 @@ func measure(nodes []placement.Node, tasks []placement.Request) (cluster, error)
 	for _, n := range nodes {
 		var err error
 		if c.total, err = c.total.Add(n.Capacity); err != nil {
-			return cluster{}, err
+			return inventory{}, err
 		}
 	}
 	if c.total.GPU == 0 || asked.GPU == 0 {
 		c.load = placement.NameCPU
 	}
 	if c.total.Amount(c.load) == 0 || asked.Amount(c.load) == 0 {
-		return cluster{}, errors.New("nothing to replay: the nodes offer or the tasks ask neither GPUs nor CPU")
+		return inventory{}, errors.New("nothing to replay: the nodes offer or the tasks ask neither GPUs nor CPU")
 	}
 	return c, nil
 }
@@ -48,7 +48,7 @@ func measure(nodes []placement.Node, tasks []placement.Request) (cluster, error)
 // times the cluster. The first draw of which a single device would pass that
 // is left out and ends the list. A list that asks for more from the start
 // loses its last tasks. Each arrival has an ID of its own.
-func arrivals(c cluster, tasks []placement.Request, load placement.Ratio, seed uint64) ([]placement.Request, error) {
+func arrivals(c inventory, tasks []placement.Request, load placement.Ratio, seed uint64) ([]placement.Request, error) {
 	limit, ok := load.Scale(c.total.Amount(c.load))
 	if !ok {
 		return nil, fmt.Errorf("load %s of the cluster is out of range", load)
