@@ -235,6 +235,45 @@ func TestMessageDecodeRefuses(t *testing.T) {
 	require.True(t, sameMessage(m, decoded))
 }
 
+// TestFailedDecodeLeavesTheValueAlone: what is cut short or bent replaces nothing of
+// a value that was there before.
+func TestFailedDecodeLeavesTheValueAlone(t *testing.T) {
+	m := exampleMessage(t)
+	state := HardState{Identity: Identity{"test", "A", testStore("A"), 1}, Term: 2, Vote: "B", LongestPromise: ms}
+	state.Configuration = m.Configuration
+	for name, encode := range map[string]func([]byte) ([]byte, error){
+		"message": m.AppendBinary, "state": state.AppendBinary, "configuration": m.Configuration.AppendBinary,
+	} {
+		good, err := encode(nil)
+		require.NoError(t, err)
+		bent := make([][]byte, 0, 2*len(good))
+		for i := range good {
+			flipped := slices.Clone(good)
+			flipped[i] ^= 0x80
+			bent = append(bent, good[:i], flipped)
+		}
+		for _, b := range bent {
+			kept := Message{Term: 7}
+			keptState, keptConfiguration := HardState{Term: 7, Vote: "kept"}, Configuration{Level: 7}
+			switch name {
+			case "message":
+				err = kept.UnmarshalBinary(b)
+			case "state":
+				err = keptState.UnmarshalBinary(b)
+			default:
+				err = keptConfiguration.UnmarshalBinary(b)
+			}
+			if err == nil {
+				continue // another value
+			}
+			require.ErrorIs(t, err, ErrMalformed)
+			require.Equal(t, Message{Term: 7}, kept)
+			require.Equal(t, HardState{Term: 7, Vote: "kept"}, keptState)
+			require.Equal(t, Configuration{Level: 7}, keptConfiguration)
+		}
+	}
+}
+
 func TestMessageEncodeRefuses(t *testing.T) {
 	for _, bend := range []func(m *Message){
 		func(m *Message) { m.From = strings.Repeat("x", 65) },

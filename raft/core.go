@@ -72,8 +72,8 @@ type Effects struct {
 // counts as that.
 //
 // Every call first does what has fallen due (rule 2), so a call that returns an
-// error may still return effects. A Core is not safe for concurrent use. No
-// call takes longer than in proportion to the number of members.
+// error may still return effects. A Core is not safe for concurrent use. A call takes
+// at most O(m log m) in the number of members.
 type Core struct {
 	cfg    Config
 	random *rand.Rand

@@ -100,8 +100,9 @@ func (c *Core) AddMember(now time.Duration, m Member) (Effects, error) {
 	})
 }
 
-// RemoveMember removes a member. It fails like AddMember, with ErrUnknownMember,
-// and with ErrSelf for the leader itself, which is to transfer first.
+// RemoveMember removes a member. It fails with ErrNotLeader and ErrReconfigPending
+// like AddMember, and in a MemberError with ErrUnknownMember, or with ErrSelf for the
+// leader itself, which must transfer first.
 func (c *Core) RemoveMember(now time.Duration, id string) (Effects, error) {
 	return c.changeOther(now, id, func(next *Configuration, i int) error {
 		next.Members = slices.Delete(next.Members, i, i+1)
@@ -109,9 +110,9 @@ func (c *Core) RemoveMember(now time.Duration, id string) (Effects, error) {
 	})
 }
 
-// Promote makes a member a voter. It does nothing if it is one already. It
-// fails like RemoveMember, and with ErrMemberSilent unless the member has
-// answered within the minimal election timeout (rule 18).
+// Promote makes a member a voter. It does nothing if the member is one already. It
+// fails like RemoveMember, and with ErrMemberSilent unless the member has answered
+// within the minimal election timeout (rule 18).
 func (c *Core) Promote(now time.Duration, id string) (Effects, error) {
 	return c.changeOther(now, id, func(next *Configuration, i int) error {
 		if next.Members[i].Voter {
@@ -126,8 +127,8 @@ func (c *Core) Promote(now time.Duration, id string) (Effects, error) {
 	})
 }
 
-// Demote makes a voter a member that does not vote. It does nothing if it is
-// one already, and fails like RemoveMember.
+// Demote makes a voter a member that does not vote. It does nothing if the member
+// does not vote already. It fails like RemoveMember.
 func (c *Core) Demote(now time.Duration, id string) (Effects, error) {
 	return c.changeOther(now, id, func(next *Configuration, i int) error {
 		next.Members[i].Voter = false

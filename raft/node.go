@@ -138,10 +138,13 @@ func (n *Node) Leader() (Member, bool) {
 func (n *Node) Term() uint64 { return n.snapshot().Term }
 
 // Campaign makes the node stand for election now, instead of after a timeout. It
-// does not wait for the outcome, and does nothing while the node campaigns. It
-// fails with ErrLeaderAlive while the node is bound to a leader or leads, and
-// with ErrUnknownMember, ErrNotVoter or ErrWitness if it may not lead. It ends a pause after
-// failed work; while the node abstains for another reason it fails with ErrUnfit.
+// does not wait for the outcome, and does nothing while the node campaigns. It ends
+// a pause after failed work.
+//
+// It fails with ErrLeaderAlive while the node is bound to a leader or leads; with
+// ErrUnknownMember, ErrWiped, ErrNotVoter or ErrWitness, in a MemberError, if it
+// cannot lead; with ErrTermLimit if no term is left; and with ErrUnfit while it
+// abstains for another reason than that pause.
 func (n *Node) Campaign(ctx context.Context) error {
 	return n.call(ctx, func(l *loop, reply chan<- error) error {
 		n.endPause()
