@@ -21,6 +21,7 @@ func importTable() map[string][]string {
 
 		"scheduler":             {"placement", "quota", "reservation", "internal/codec", "internal/deadline", "internal/statetime", "internal/index"},
 		"scheduler/boltjournal": {"scheduler"},
+		"scheduler/debugpage":   {"placement", "quota", "raft", "reservation", "scheduler", "scheduler/replica"},
 		"scheduler/etcdjournal": {"placement", "scheduler", "scheduler/lease"},
 		"scheduler/journaltest": {"scheduler", "scheduler/lease"},
 		"scheduler/lease":       {"placement"},

@@ -1,0 +1,74 @@
+package debugpage
+
+import (
+	"errors"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/quota"
+	"github.com/rads-project/constellation/raft"
+	"github.com/rads-project/constellation/reservation"
+	"github.com/rads-project/constellation/scheduler"
+	"github.com/rads-project/constellation/scheduler/replica"
+)
+
+func TestEachProblemIsTold(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	ago := func(d time.Duration) time.Time { return now.Add(-d) }
+	fine := func() situation {
+		return situation{
+			now: now, lists: &lists{stats: scheduler.Stats{Appending: ago(time.Second)}},
+			position: &scheduler.Position{Current: ago(10 * time.Second)},
+			election: &raft.Status{Leader: "a"}, liveness: &replica.LivenessStats{},
+		}
+	}
+	require.Empty(t, fine().problems())
+	tests := []struct {
+		damage func(*situation)
+		want   string
+	}{
+		{func(s *situation) { s.lists.stats.Closed = scheduler.ErrClosed }, "The scheduler has ended: scheduler: closed."},
+		{func(s *situation) { s.lists.err = errors.New("deadline") }, "The state cannot be read: deadline."},
+		{func(s *situation) { s.healthy = errors.New("connection lost") }, "This replica cannot lead: connection lost."},
+		{func(s *situation) { s.lists.stats.Appending, s.lists.stats.Waiting = ago(7*time.Second), 3 }, "The journal has not answered for 7s; 3 calls wait."},
+		{func(s *situation) { s.position.Current = ago(time.Minute) }, "What is shown may be 1m0s old."},
+		{func(s *situation) { s.lists.stats.Checkpoint.Failed = errors.New("disk full") }, "The last checkpoint has failed: disk full."},
+		{func(s *situation) { s.election.Leader = "" }, "No leader is known: nothing can be decided."},
+		{func(s *situation) { s.election.Stopped = true }, "This replica takes no part in the election any more."},
+		{func(s *situation) { s.election.Unreleased = raft.Unreleased{Count: 1, Term: 4, For: time.Minute} }, "Work of the reign in term 4 has not ended for 1m0s."},
+		{func(s *situation) { s.liveness.Halt = &replica.Halt{Silent: []string{"n1", "n2"}, Limit: 1} }, "2 nodes are silent, more than the 1 that may be lost in a minute: none is marked until a person gives them up."},
+		{func(s *situation) {
+			s.lists.nodes = []scheduler.NodeInfo{{State: scheduler.NodeLost}, {State: scheduler.NodeReady}}
+		}, "Lost nodes: 1 of 2."},
+		{func(s *situation) {
+			s.lists.nodes = []scheduler.NodeInfo{{State: scheduler.NodeReady, Allocated: placement.Resources{CPU: 1}}}
+		}, "Nodes with more allocated than they have: 1."},
+		{func(s *situation) {
+			s.lists.reservations = []reservation.Reservation{{
+				Spec: reservation.Spec{ID: "r"}, Params: reservation.Params{Count: 1}, Phase: reservation.Active, Slots: make([]reservation.Slot, 1),
+			}}
+		}, "Reservation r is displaced: 1 of 1 slots are missing."},
+		{func(s *situation) {
+			s.lists.quotas = []scheduler.QuotaInfo{{Usage: []quota.Usage{{Namespace: "team", Resource: placement.NameCPU, Used: 3000, Soft: 2000, Ceiling: 2000}}}}
+		}, "Namespace team uses more cpu than its quota: 3 of 2."},
+	}
+	for _, test := range tests {
+		s := fine()
+		test.damage(&s)
+		require.Equal(t, []string{test.want}, s.problems())
+	}
+}
+
+func TestCapacityAddsUpWhatCanBeUsed(t *testing.T) {
+	node := func(state scheduler.NodeState, cpu, left int64) scheduler.NodeInfo {
+		return scheduler.NodeInfo{State: state, Total: placement.Resources{CPU: cpu}, Available: placement.Resources{CPU: left}, Allocated: placement.Resources{CPU: cpu - left}}
+	}
+	got := capacityOf([]scheduler.NodeInfo{node(scheduler.NodeReady, 8, 3), node(scheduler.NodeReady, 8, 5), node(scheduler.NodeCordoned, 8, 8)})
+	require.Equal(t, []Capacity{{Resource: placement.NameCPU, Total: 24, Allocated: 8, Available: 8, Largest: 5, Shut: 8}}, got)
+	got = capacityOf([]scheduler.NodeInfo{node(scheduler.NodeReady, math.MaxInt64, 1), node(scheduler.NodeReady, math.MaxInt64, 1)})
+	require.Equal(t, int64(math.MaxInt64), got[0].Total)
+}
