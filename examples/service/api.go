@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"slices"
 	"strconv"
 	"time"
 
@@ -121,37 +120,19 @@ func decode[T any](w http.ResponseWriter, r *http.Request) (body T, err error) {
 	return body, nil
 }
 
-// answer writes what was got, or an error with the status for it.
+// answer writes what was got, or an error with the status for it. Whatever the request is
+// not to blame for is unavailable: the change may have been made, and repeating the
+// request tells.
 func answer(w http.ResponseWriter, got any, err error) {
-	status := statusOf(err)
+	code, status := scheduler.Code(err)
 	if err != nil {
-		got = map[string]string{"error": err.Error()}
+		got = map[string]string{"error": err.Error(), "code": code}
 	}
-	if status == http.StatusServiceUnavailable {
+	if status >= http.StatusInternalServerError {
+		status = http.StatusServiceUnavailable
 		w.Header().Set("Retry-After", "1")
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(got) // or the client has gone
-}
-
-// statusOf returns the status of an error. Whatever the request is not to blame for is
-// unavailable: the change may have been made, and repeating the request tells.
-func statusOf(err error) int {
-	is := func(targets ...error) bool {
-		return slices.ContainsFunc(targets, func(target error) bool { return errors.Is(err, target) })
-	}
-	switch {
-	case err == nil:
-		return http.StatusOK
-	case is(scheduler.ErrInvalid):
-		return http.StatusBadRequest
-	case is(scheduler.ErrNotFound):
-		return http.StatusNotFound
-	case is(scheduler.ErrConflict, scheduler.ErrInUse, scheduler.ErrReleased):
-		return http.StatusConflict
-	case is(scheduler.ErrUnschedulable, quota.ErrExceeded, reservation.ErrRefused):
-		return http.StatusUnprocessableEntity
-	}
-	return http.StatusServiceUnavailable
 }

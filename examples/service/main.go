@@ -24,6 +24,7 @@ import (
 	"github.com/rads-project/constellation/raft"
 	"github.com/rads-project/constellation/raft/cluster"
 	"github.com/rads-project/constellation/scheduler"
+	"github.com/rads-project/constellation/scheduler/debugpage"
 	"github.com/rads-project/constellation/scheduler/replica"
 	"github.com/rads-project/constellation/scheduler/sqljournal"
 	"github.com/rads-project/constellation/transport/tcp"
@@ -112,7 +113,15 @@ func serve(ctx context.Context, o options, node *cluster.Node, journal scheduler
 	if err := errors.Join(err, livenessErr); err != nil {
 		return err
 	}
-	server := &http.Server{Addr: o.http[o.id], Handler: api{r, liveness}.routes(), ReadHeaderTimeout: 5 * time.Second}
+	page, err := debugpage.New(debugpage.Config{Replica: r, Liveness: liveness, Election: node.Status})
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", api{r, liveness}.routes())
+	mux.Handle(debugpage.DefaultPrefix, page)
+	server := &http.Server{Addr: o.http[o.id], Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	server.RegisterOnShutdown(page.Close)
 	running, end := context.WithCancel(ctx)
 	defer end()
 	served := make(chan error, 1)
