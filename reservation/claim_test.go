@@ -122,6 +122,7 @@ func TestShortOfWhat(t *testing.T) {
 		{"beyond the shape", placement.Amounts{}, placement.Resources{Memory: 33 * placement.GiB}, placement.NameMemory},
 		{"in use", placement.Amounts{Resources: cores(7)}, cores(2), placement.NameCPU},
 		{"in use of the other", placement.Amounts{Resources: placement.Resources{Disk: 1}}, cores(1), placement.NameDisk},
+		{"in use of what no node gives", placement.Amounts{Resources: placement.Resources{Custom: map[string]int64{"fpga": 1}}}, cores(1), "fpga"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -283,3 +283,21 @@ func TestClaimAsksForTheFirstSlotOfThoseThatAreLent(t *testing.T) {
 	require.Empty(t, lent.Slots[1].Recalled)
 	require.Empty(t, lent.Slots[1].Awaits)
 }
+
+// TestClaimTakesTheSlotThatIsKeptForIt, though another is used more and has room: who
+// yields has left for that one.
+func TestClaimTakesTheSlotThatIsKeptForIt(t *testing.T) {
+	d := newDesk(t, node("n2", 8))
+	s := lending("lent", 8)
+	s.Count = 2
+	d.reserve(s)
+	d.place(yielding("y", 8))
+	require.NoError(t, d.claim("lent", "j", 4))
+	require.ErrorIs(t, d.short("lent", "i", 8), reservation.ErrWaiting)
+	require.NoError(t, d.Remove("y"))
+	require.NoError(t, d.claim("lent", "i", 4))
+	for _, slot := range d.lookup("lent").Slots {
+		require.Len(t, slot.Claims, 1)
+		require.Empty(t, slot.Recalled)
+	}
+}
