@@ -48,6 +48,17 @@
 // [Scheduler.Schedule] only decides; [Scheduler.Allocate] commits on a
 // node of the caller's choice after the same checks.
 //
+// # What if
+//
+// [Scheduler.Fork] copies the state, beside decisions. A [Fork] has the calls of the
+// scheduler and answers each as the scheduler would, and nobody else sees it. What was
+// tried is taken back by [Fork.Rollback] to a mark, or carried out: [Fork.Plan] is what
+// has been changed, and [Scheduler.Commit] decides every step of it anew and makes one
+// entry of all, or none where something has come in between. [Fork.Fits] counts how many
+// of a request fit. examples/whatif does all of it.
+//
+// [Scheduler.AllocateIf] is for hosts that decide by what they have read of a node.
+//
 // # Identity
 //
 // A request's ID names its allocation. Placing is idempotent: the same request

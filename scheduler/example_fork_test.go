@@ -74,8 +74,7 @@ func ExamplePlanError() {
 	_, _ = s.Place(ctx, three)
 
 	_, err := s.Commit(ctx, f.Plan())
-	var conflicts *scheduler.PlanError
-	if errors.As(err, &conflicts) {
+	if conflicts, ok := errors.AsType[*scheduler.PlanError](err); ok {
 		fmt.Println(conflicts.Conflicts[0].Err)
 	}
 	// Output:

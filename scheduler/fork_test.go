@@ -114,8 +114,7 @@ func TestCommitIsAllOrNothing(t *testing.T) {
 		require.NoError(t, err)
 		before := snapshot(t, s)
 		_, err = s.Commit(t.Context(), f.Plan())
-		var conflicts *PlanError
-		if errors.As(err, &conflicts) {
+		if conflicts, ok := errors.AsType[*PlanError](err); ok {
 			require.ErrorIs(t, err, ErrConflict)
 			require.NotEmpty(t, conflicts.Conflicts)
 			for _, one := range conflicts.Conflicts {
@@ -204,8 +203,7 @@ func TestPlannersOnForksNeverOversell(t *testing.T) {
 					if err == nil {
 						break
 					}
-					var conflicts *PlanError
-					if !errors.As(err, &conflicts) {
+					if _, ok := errors.AsType[*PlanError](err); !ok {
 						t.Error(err)
 						return
 					}

@@ -288,11 +288,11 @@ func (n *breakpoint) steps(from int64, yield func(int64, int64) bool) bool {
 // Clone returns a copy that shares nothing with s. O(n) in the steps.
 func (s *Skyline) Clone() Skyline { return Skyline{s.root.clone(), s.Visited} }
 
-func (b *breakpoint) clone() *breakpoint {
-	if b == nil {
+func (n *breakpoint) clone() *breakpoint {
+	if n == nil {
 		return nil
 	}
-	copied := *b
-	copied.left, copied.right = b.left.clone(), b.right.clone()
+	copied := *n
+	copied.left, copied.right = n.left.clone(), n.right.clone()
 	return &copied
 }
