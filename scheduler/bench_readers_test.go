@@ -138,6 +138,37 @@ func writeAndLook(t *testing.T, s *Scheduler, id string) {
 	}
 }
 
+// TestReadersDoNotWaitForReaders while another one looks.
+func TestReadersDoNotWaitForReaders(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, testNode("n1", 8))
+	place(t, s, testRequest("a", 1))
+	ctx := context.Background()
+	readers := map[string]func() error{
+		"Node":          func() error { _, err := s.Node(ctx, "n1"); return err },
+		"Allocation":    func() error { _, err := s.Allocation(ctx, "a"); return err },
+		"AllocationsOn": func() error { _, err := s.AllocationsOn(ctx, "n1"); return err },
+		"Stats":         func() error { s.Stats(); return nil },
+		"Version":       func() error { s.Version(); return nil },
+		"NextDeadline":  func() error { s.NextDeadline(); return nil },
+		"Scale":         func() error { s.Scale(); return nil },
+	}
+	for name, read := range readers {
+		t.Run(name, func(t *testing.T) {
+			s.mu.RLock()
+			defer s.mu.RUnlock()
+			done := make(chan error, 1)
+			go func() { done <- read() }()
+			select {
+			case err := <-done:
+				require.NoError(t, err)
+			case <-time.After(time.Minute):
+				t.Fatal("it waits")
+			}
+		})
+	}
+}
+
 // TestReadersSeeWhatFallsDue though they look side by side.
 func TestReadersSeeWhatFallsDue(t *testing.T) {
 	c := newClock()
