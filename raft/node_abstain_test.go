@@ -292,3 +292,26 @@ func TestLeads(t *testing.T) {
 		require.False(t, raft.Leads(l.Context()))
 	})
 }
+
+// TestTransferToTheUnhealthyFails: whoever is asked to take over asks the application
+// first, whatever that said last, and does not even stand.
+func TestTransferToTheUnhealthyFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, sick := sickly(t)
+		leader, target := boundCluster(c)
+		begun := make(chan uint64, 1)
+		go func() {
+			_ = c.Node(target).WhileLeader(t.Context(), func(_ context.Context, token uint64) error {
+				begun <- token
+				return nil
+			})
+		}()
+		before := c.Node(target).Status().Counters.Campaigns
+		sick[target].Store(true)
+		require.ErrorIs(t, c.Node(leader).Transfer(t.Context(), target), raft.ErrTransferFailed)
+		after := c.Node(target).Status()
+		require.Equal(t, raft.AbstainsUnhealthy, after.Abstains)
+		require.Equal(t, before, after.Counters.Campaigns, "it costs no term")
+		require.Empty(t, begun)
+	})
+}

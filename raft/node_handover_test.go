@@ -212,3 +212,22 @@ func TestResignOutlivesCaller(t *testing.T) {
 		require.True(t, node.IsLeader())
 	})
 }
+
+// TestResignOfALostLeadIsNoFailure: the lease ends while the application takes its
+// time to release, and nothing is left to give up.
+func TestResignOfALostLeadIsNoFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := rafttest.Start(t, rafttest.Config{})
+		leader, _ := boundCluster(c)
+		node := c.Node(leader)
+		held := lead(t, node)
+		outcome := make(chan error, 1)
+		go func() { outcome <- node.Resign(t.Context()) }()
+		synctest.Wait()
+		c.Isolate(leader)
+		time.Sleep(2 * etMax)
+		require.False(t, held.Valid())
+		held.Release()
+		require.NoError(t, <-outcome)
+	})
+}

@@ -124,6 +124,13 @@ func TestSlowDiskOfFollower(t *testing.T) {
 		require.NotZero(t, traffic.SlowSaves)
 		require.GreaterOrEqual(t, traffic.LongestSave, etMax-time.Millisecond)
 
+		stores[slow].takes.Store(0)
+		require.NoError(t, c.Node(leader).AddMember(t.Context(), raft.Member{ID: "w"}))
+		time.Sleep(etMax)
+		later := c.Node(slow).Status().Traffic
+		require.Greater(t, later.Saves, traffic.Saves)
+		require.Equal(t, traffic.LongestSave, later.LongestSave, "a fast one does not hide it")
+
 		stores[slow].takes.Store(int64(2 * etMax))
 		require.NoError(t, c.Node(leader).AddMember(t.Context(), raft.Member{ID: "y"}))
 		time.Sleep(10 * etMax)
