@@ -157,7 +157,8 @@
 // A rule needs a group of the request, or a selector. A domain exists if a ready,
 // uncordoned, tolerated node that meets the required constraints has the label; for
 // the number that Needing asks, a domain also counts whose nodes are all cordoned,
-// lost or unreported. Hard rules refuse nodes without the label.
+// closed, lost or unreported. A node that maintenance is to close later counts until
+// it is closed. Hard rules refuse nodes without the label.
 //
 // # Spellings elsewhere
 //
