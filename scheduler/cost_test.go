@@ -44,6 +44,15 @@ func placementCosts() []costedCall {
 			return err
 		}
 	}
+	move := func(ctx context.Context, s *Scheduler) error { _, err := s.Move(ctx, "base", "quiet"); return err }
+	moveBack := func(ctx context.Context, s *Scheduler) error {
+		moved, err := s.Allocation(ctx, "base")
+		kept, keepErr := s.KeepGeneration(ctx, "base", 1)
+		if kept.Generation == moved.Generation {
+			return errors.Join(err, keepErr)
+		}
+		return errors.Join(err, keepErr, s.ReleaseGeneration(ctx, "base", moved.Generation))
+	}
 	leave := func(ctx context.Context, s *Scheduler) error { return s.Leave(ctx, "base") }
 	stay := func(ctx context.Context, s *Scheduler) error { return s.Stay(ctx, "base") }
 	return []costedCall{
@@ -62,6 +71,7 @@ func placementCosts() []costedCall {
 		}},
 		{name: "Release", do: release, undo: place},
 		{name: "Resize", do: resize(200), undo: resize(100)},
+		{name: "Move", do: move, undo: moveBack},
 		{name: "Leave", do: leave, undo: stay},
 		{name: "Stay", do: stay, undo: leave},
 		{name: "Explain", grows: []string{"nodes", "dimensions"}, do: func(ctx context.Context, s *Scheduler) error {
@@ -290,7 +300,7 @@ func work(t *testing.T, s *Scheduler, call costedCall) int64 {
 // firstUndone are the calls that need what undoes them to have been made before.
 func firstUndone(name string) bool {
 	return slices.Contains([]string{
-		"Release", "RemoveNode", "RemoveLabel", "RemoveTaint", "Uncordon", "MarkReady", "DeleteQuota", "ReleaseReservation", "Unclaim",
+		"Release", "RemoveNode", "RemoveLabel", "RemoveTaint", "Uncordon", "MarkReady", "DeleteQuota", "ReleaseReservation", "Unclaim", "Stay",
 	}, name)
 }
 
@@ -306,6 +316,7 @@ func TestEveryCallIsCosted(t *testing.T) {
 		"DeadlineChanged":    "returns a channel",
 		"ExplainReservation": "is Reserve that makes nothing, and looks at every node",
 		"ReleaseGeneration":  "is Release of another generation",
+		"KeepGeneration":     "is Move to where it has been",
 		"ResizeReservation":  "is UpdateReservation, as Extend is",
 		"Token":              "returns a field",
 		"UpdateReservation":  "is what Extend calls",

@@ -164,7 +164,11 @@
 // [Scheduler.Resize] gives an instance other amounts where it is. [Scheduler.Leave]
 // says that it is being stopped: it holds what it has until it is released, and
 // counts for newcomers in required anti-affinity alone, as if it had gone already.
-// [Scheduler.Stay] takes that back.
+// [Scheduler.Stay] takes that back. [Scheduler.Move] places the next generation of an
+// instance on another node and makes the present one leave, in one step, so that
+// draining a node is [Scheduler.Cordon], [Scheduler.AllocationsOn] and a move of each.
+// [Scheduler.KeepGeneration] takes a move back, or keeps the original after a lost
+// node has come back.
 //
 // # Reservations
 //

@@ -108,6 +108,8 @@ func instanceCalls() []func(context.Context, *caller) {
 		func(ctx context.Context, c *caller) { c.log(c.s.Release(ctx, c.id())) },
 		func(ctx context.Context, c *caller) { c.log(c.s.ReleaseGeneration(ctx, c.id(), 1)) },
 		func(ctx context.Context, c *caller) { c.log(c.s.Leave(ctx, c.id())) },
+		func(ctx context.Context, c *caller) { d, err := c.s.Move(ctx, c.id(), c.node()); c.log(d, err) },
+		func(ctx context.Context, c *caller) { d, err := c.s.KeepGeneration(ctx, c.id(), 1); c.log(d, err) },
 		func(ctx context.Context, c *caller) { c.log(c.s.Stay(ctx, c.id())) },
 		func(ctx context.Context, c *caller) {
 			d, err := c.s.Resize(ctx, c.id(), placement.Resources{CPU: 700, Custom: map[string]int64{"x": 2}})

@@ -90,6 +90,11 @@ func goldenHistory(t *testing.T, s *Scheduler, c *clock) {
 	_, err = s.RemoveNode(ctx, "n2")
 	require.NoError(t, err)
 	require.NoError(t, s.Leave(ctx, "adopted"))
+	require.NoError(t, s.AddNode(ctx, testNode("n4", 4)))
+	_, err = s.Move(ctx, "adopted", "n4")
+	require.NoError(t, err)
+	_, err = s.KeepGeneration(ctx, "adopted", 3)
+	require.NoError(t, err)
 }
 
 func goldenReservations(t *testing.T, s *Scheduler, c *clock) {

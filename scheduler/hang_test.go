@@ -77,7 +77,7 @@ func changing() []string {
 	return []string{
 		"AddNode", "UpdateNode", "RemoveNode", "AdoptNode", "Cordon", "Uncordon", "MarkLost", "MarkReady",
 		"SetLabel", "RemoveLabel", "AddTaint", "RemoveTaint", "Place", "PlaceAll", "Prepare", "Allocate", "AllocateIf", "Commit", "Release", "ReleaseGeneration",
-		"Resize", "Leave", "Stay", "CreateQuota", "UpdateQuota", "DeleteQuota", "Reserve", "PlaceFromReservation", "Unclaim",
+		"Resize", "Leave", "Stay", "Move", "KeepGeneration", "CreateQuota", "UpdateQuota", "DeleteQuota", "Reserve", "PlaceFromReservation", "Unclaim",
 		"Extend", "ResizeReservation", "UpdateReservation", "ReleaseReservation", "SetWorkload",
 	}
 }

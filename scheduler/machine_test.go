@@ -327,7 +327,8 @@ func (m *machine) check(t *rapid.T) {
 	stale := make(map[string]int64) // CPU by node
 	seen, replaced := 0, 0
 	for _, a := range listed(t, m.s.Allocations) {
-		if a.State == Stale {
+		if isReplaced(t, m.s, a) {
+			require.Contains(t, []AllocationState{Stale, Leaving}, a.State)
 			stale[a.NodeID] += a.Request.Resources.CPU
 			replaced++
 			continue
@@ -428,6 +429,9 @@ func machineActions(t *rapid.T) {
 		"unclaim": m.unclaim,
 		"release": m.release,
 		"leave":   m.leave,
+		"move":    m.move,
+		"move2":   m.move,
+		"keep":    m.keep,
 		"resize":  m.resize,
 		"adopt":   m.adoptNode,
 		"mix":     m.setMix,

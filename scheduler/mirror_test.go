@@ -24,14 +24,16 @@ type mirrorInstance struct {
 	node  string
 	cpu   int64
 	state AllocationState
+	// replaced by another generation.
+	replaced bool
 }
 
 func newMirror() *mirror { return &mirror{instances: make(map[mirrorKey]mirrorInstance)} }
 
-// current returns the key of the instance of an ID that is not stale.
+// current returns the key of the instance of an ID that is not replaced.
 func (m *mirror) current(id string) (key mirrorKey, ok bool) {
 	for k, on := range m.instances {
-		if k.id == id && on.state != Stale {
+		if k.id == id && !on.replaced {
 			return k, true
 		}
 	}
@@ -41,7 +43,11 @@ func (m *mirror) current(id string) (key mirrorKey, ok bool) {
 func (m *mirror) enter(id string, generation uint64, on mirrorInstance) {
 	if old, ok := m.current(id); ok {
 		replaced := m.instances[old]
-		replaced.state = Stale
+		if replaced.replaced = true; replaced.state == Lost {
+			replaced.state = Stale
+		} else {
+			replaced.state = Leaving
+		}
 		m.instances[old] = replaced
 	}
 	m.instances[mirrorKey{id, generation}] = on
@@ -52,11 +58,15 @@ func (m *mirror) tell(e Event) {
 	m.seq = max(m.seq, e.Seq)
 	switch c := e.Change.(type) {
 	case *Placed:
-		m.enter(c.ID, c.Generation, mirrorInstance{c.NodeID, c.Resources.CPU, Running})
+		m.enter(c.ID, c.Generation, mirrorInstance{c.NodeID, c.Resources.CPU, Running, false})
 	case *NodeAdopted:
 		for _, r := range c.Instances {
-			m.enter(r.Request.ID, r.Generation, mirrorInstance{c.Node.ID, r.Request.Resources.CPU, Running})
+			m.enter(r.Request.ID, r.Generation, mirrorInstance{c.Node.ID, r.Request.Resources.CPU, Running, false})
 		}
+	case *GenerationKept:
+		kept := m.instances[mirrorKey{c.ID, c.Generation}]
+		kept.state, kept.replaced = Running, false
+		m.enter(c.ID, c.Generation, kept)
 	case *LeavingChanged:
 		m.mark(mirrorKey{c.ID, c.Generation}, map[bool]AllocationState{true: Leaving, false: Running}[c.Leaving])
 	case *EvictionDue:
@@ -94,10 +104,17 @@ func (m *mirror) mark(key mirrorKey, state AllocationState) {
 func (m *mirror) check(t *rapid.T, s *Scheduler) {
 	seen := make(map[mirrorKey]mirrorInstance)
 	for _, a := range listed(t, s.Allocations) {
-		seen[mirrorKey{a.Request.ID, a.Generation}] = mirrorInstance{a.NodeID, a.Request.Resources.CPU, a.State}
+		seen[mirrorKey{a.Request.ID, a.Generation}] = mirrorInstance{a.NodeID, a.Request.Resources.CPU, a.State, isReplaced(t, s, a)}
 	}
 	require.Equal(t, seen, m.instances, "what hooks told")
 	require.False(t, m.skipped, "a gap in Seq, of which nothing was missed")
+}
+
+// isReplaced reports whether an allocation is not the present one of its ID.
+func isReplaced(t testHelper, s *Scheduler, a Allocation) bool {
+	t.Helper()
+	present, err := s.Allocation(t.Context(), a.Request.ID)
+	return err != nil || present.Generation != a.Generation
 }
 
 // follower follows the journal of a scheduler that somebody else drives.

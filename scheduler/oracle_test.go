@@ -325,6 +325,16 @@ func (o *onlooker) check(t *rapid.T, s *Scheduler, req placement.Request) {
 	require.Equal(t, failed, got)
 }
 
+// move moves an instance to the node that is best without it.
+func (o *onlooker) move(t *rapid.T, s *Scheduler, id string) {
+	if a, err := s.Allocation(t.Context(), id); err == nil {
+		_, _ = s.Move(t.Context(), id, fmt.Sprint("n", rapid.IntRange(1, 6).Draw(t, "to")))
+		if rapid.Bool().Draw(t, "abort") {
+			_, _ = s.KeepGeneration(t.Context(), id, a.Generation)
+		}
+	}
+}
+
 // outage loses a node, places anew some of what ran there, and maybe takes the
 // node back, on which that is stale then.
 func (o *onlooker) outage(t *rapid.T, s *Scheduler) {
@@ -363,6 +373,7 @@ func TestDecisionsAreWhatAnOnlookerFinds(t *testing.T) {
 			"place2":  fresh,
 			"outage":  func(t *rapid.T) { o.outage(t, s) },
 			"leave":   func(t *rapid.T) { _ = s.Leave(t.Context(), some(t)) },
+			"move":    func(t *rapid.T) { o.move(t, s, some(t)) },
 			"stay":    func(t *rapid.T) { _ = s.Stay(t.Context(), some(t)) },
 			"release": func(t *rapid.T) { _ = s.Release(t.Context(), some(t)) },
 			"resize": func(t *rapid.T) {

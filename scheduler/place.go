@@ -124,9 +124,9 @@ func (s *calls) Release(ctx context.Context, id string) error {
 	return s.unlockAndWait(ctx, err)
 }
 
-// ReleaseGeneration says that a stale generation is gone, which a lost node
-// held when it came back. One that is not on the books is ErrNotFound.
-// Releasing a generation that is not stale is ErrConflict: generations restart
+// ReleaseGeneration says that a replaced generation is gone, which a lost node
+// held when it came back, or which Move or KeepGeneration has made leave. One that is not on the books is ErrNotFound.
+// Releasing the present generation is ErrConflict: generations restart
 // at 1 once an ID has no allocations, so a late retry must not release a
 // running instance. It costs what Release does, and a look at the other stale
 // generations of the ID.
@@ -137,7 +137,7 @@ func (s *calls) ReleaseGeneration(ctx context.Context, id string, generation uin
 		case a == nil:
 			return nil, placement.NotFound(placement.KindAllocation, id)
 		case a.state != stale:
-			return nil, placement.Conflict(placement.KindAllocation, id, fmt.Sprintf("has generation %d that is not stale", generation))
+			return nil, placement.Conflict(placement.KindAllocation, id, fmt.Sprintf("has generation %d that is not replaced", generation))
 		}
 		return &Released{ID: id, Generation: generation}, nil
 	})

@@ -59,6 +59,7 @@ const (
 	kindPlanChanged     changeKind = 12
 	kindWorkloadChanged changeKind = 13
 	kindLeavingChanged  changeKind = 14
+	kindGenerationKept  changeKind = 15
 
 	// Derived kinds are not among the changes that an entry applies.
 	firstDerivedKind   changeKind = 200
@@ -101,6 +102,8 @@ func (k changeKind) String() string {
 		return "mix-changed"
 	case kindLeavingChanged:
 		return "leaving-changed"
+	case kindGenerationKept:
+		return "generation-kept"
 	case kindInstanceMarked:
 		return "instance-marked"
 	case kindEvictionDue:
@@ -150,6 +153,8 @@ func newChange(kind changeKind) decided {
 		return new(WorkloadChanged)
 	case kindLeavingChanged:
 		return new(LeavingChanged)
+	case kindGenerationKept:
+		return new(GenerationKept)
 	default:
 		return nil
 	}
@@ -234,7 +239,7 @@ type NodeAdopted struct {
 	Instances []Report `json:"instances,omitempty"`
 }
 
-// Placed is the Change of Place, Allocate and PlaceFromReservation.
+// Placed is the Change of Place, Allocate, PlaceFromReservation and Move.
 type Placed struct {
 	// ID and Resources of the request that was placed, on the node of NodeID.
 	// Request returns all of it.
@@ -251,6 +256,9 @@ type Placed struct {
 	Generation uint64
 	// Claim of a slot, for PlaceFromReservation.
 	Claim *reservation.PlanChange
+	// Move says that the generation before it was running. That is Leaving from now
+	// on, where it is.
+	Move bool
 
 	rules *placement.Request // whose ID and Resources are those of any request
 	class *index.Class       // of the rules, where the decision knows it already
@@ -277,11 +285,12 @@ type placedJSON struct {
 	Score      int                     `json:"score"`
 	Generation uint64                  `json:"generation"`
 	Claim      *reservation.PlanChange `json:"claim,omitempty"`
+	Move       bool                    `json:"move,omitempty"`
 }
 
 // MarshalJSON writes the request as a whole.
 func (c *Placed) MarshalJSON() ([]byte, error) {
-	return json.Marshal(placedJSON{c.Request(), c.NodeID, c.Devices, c.DynamicPorts, c.Score, c.Generation, c.Claim})
+	return json.Marshal(placedJSON{c.Request(), c.NodeID, c.Devices, c.DynamicPorts, c.Score, c.Generation, c.Claim, c.Move})
 }
 
 // UnmarshalJSON reads what MarshalJSON writes.
@@ -292,7 +301,7 @@ func (c *Placed) UnmarshalJSON(data []byte) error {
 	}
 	*c = Placed{
 		ID: wire.Request.ID, Resources: wire.Request.Resources, NodeID: wire.NodeID, Devices: wire.Devices,
-		DynamicPorts: wire.Ports, Score: wire.Score, Generation: wire.Generation, Claim: wire.Claim, rules: &wire.Request,
+		DynamicPorts: wire.Ports, Score: wire.Score, Generation: wire.Generation, Claim: wire.Claim, Move: wire.Move, rules: &wire.Request,
 	}
 	return nil
 }
@@ -368,6 +377,14 @@ type LeavingChanged struct {
 	Leaving bool `json:"leaving,omitempty"`
 }
 
+// GenerationKept is the Change of KeepGeneration: the generation is the running one
+// again. The one that was is Leaving where it is, or Stale if it was lost.
+type GenerationKept struct {
+	// ID and Generation of the instance.
+	ID         string `json:"id"`
+	Generation uint64 `json:"generation"`
+}
+
 // ReservationEvent is a derived Change: what became of a reservation.
 type ReservationEvent struct {
 	reservation.Event
@@ -419,6 +436,7 @@ func (*QuotaDeleted) changeKind() changeKind     { return kindQuotaDeleted }
 func (*PlanChanged) changeKind() changeKind      { return kindPlanChanged }
 func (*WorkloadChanged) changeKind() changeKind  { return kindWorkloadChanged }
 func (*LeavingChanged) changeKind() changeKind   { return kindLeavingChanged }
+func (*GenerationKept) changeKind() changeKind   { return kindGenerationKept }
 func (*ReservationEvent) changeKind() changeKind { return kindReservation }
 func (*QuotaOver) changeKind() changeKind        { return kindQuotaOver }
 func (*BurstExpired) changeKind() changeKind     { return kindBurstExpired }

@@ -14,8 +14,8 @@ func (c *Placed) check(st *state) error {
 	if err != nil {
 		return err
 	}
-	if old := st.allocations[c.ID]; old != nil && (old.state != lost || c.Generation <= old.generation) {
-		return placement.Conflict(placement.KindAllocation, c.ID, "is placed")
+	if err := st.checkSuccessor(c); err != nil {
+		return err
 	}
 	req := c.Request()
 	if c.class != nil {
@@ -25,6 +25,23 @@ func (c *Placed) check(st *state) error {
 		return err
 	}
 	return st.checkClaim(c)
+}
+
+// checkSuccessor refuses a placement that cannot take the place of the instance of
+// its ID.
+func (st *state) checkSuccessor(c *Placed) error {
+	old := st.allocations[c.ID]
+	switch {
+	case !c.Move && old == nil:
+		return nil
+	case c.Move && (old == nil || old.state != running || old.covered != nil || c.Claim != nil):
+		return fmt.Errorf("no instance %q to move", c.ID)
+	case c.Move && (c.Request().Namespace != old.namespace() || !c.Resources.Equal(old.resources)):
+		return fmt.Errorf("%q moves with another request", c.ID)
+	case !c.Move && old.state != lost, c.Generation <= old.generation:
+		return placement.Conflict(placement.KindAllocation, c.ID, "is placed")
+	}
+	return nil
 }
 
 // withValidRules returns what is to be checked of a request whose rules were found

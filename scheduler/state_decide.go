@@ -60,9 +60,14 @@ func (st *state) find(now time.Time, req *placement.Request, asked index.Query, 
 	if exceeded := st.admits(now, req); exceeded != nil || err != nil {
 		return candidate{}, both(err, exceeded)
 	}
+	return st.complete(q, to, generation), nil
+}
+
+// complete returns the place of a query with all that it takes there.
+func (st *state) complete(q *index.Query, to candidate, generation uint64) candidate {
 	to.class, to.devices, to.generation = q.Class, st.devicesFor(q, &to), generation
 	to.ports = st.index.DynamicPorts(q, to.Row)
-	return to, nil
+	return to
 }
 
 // devicesFor chooses the GPUs for a query on its place. One that yields takes those that
@@ -93,10 +98,7 @@ func (st *state) placed(req *placement.Request, to *candidate) Placed {
 // identify looks the request's ID up: it returns the allocation that exists
 // already, or the generation of a new one.
 func (st *state) identify(req *placement.Request, q *index.Query) (generation uint64, existing *allocation, err error) {
-	generation = 1
-	for _, replaced := range st.stale[req.ID] { // a report may have come with a smaller one since
-		generation = max(generation, replaced.generation+1)
-	}
+	generation = st.nextGeneration(req.ID)
 	switch old := st.allocations[req.ID]; {
 	case old == nil && st.released.known[req.ID]:
 		return 0, nil, &ReleasedError{req.ID}
@@ -105,10 +107,22 @@ func (st *state) identify(req *placement.Request, q *index.Query) (generation ui
 	case !old.answers(req, q.Class):
 		return 0, nil, placement.Conflict(placement.KindAllocation, req.ID, "is placed with another request")
 	case old.state == lost:
-		return max(generation, old.generation+1), nil, nil
+		return generation, nil, nil
 	default:
 		return old.generation, old, nil
 	}
+}
+
+// nextGeneration returns the generation of what is placed next under an ID.
+func (st *state) nextGeneration(id string) uint64 {
+	generation := uint64(1)
+	if a := st.allocations[id]; a != nil {
+		generation = a.generation + 1
+	}
+	for _, replaced := range st.stale[id] { // a report may have come with a smaller one since
+		generation = max(generation, replaced.generation+1)
+	}
+	return generation
 }
 
 // both joins a refusal by capacity and one by quota; one alone stays itself.

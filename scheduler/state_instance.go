@@ -26,7 +26,8 @@ const (
 	// and counts in no affinity or spread.
 	Lost AllocationState = "lost"
 	// Stale: the node was lost and the instance has been placed again under the
-	// same ID; this older generation keeps its capacity until it is released.
+	// same ID; this older generation keeps its capacity until it is released. One
+	// that Move has left behind is Leaving.
 	Stale AllocationState = "stale"
 	// Removed: its node was removed, and the instance with it.
 	Removed AllocationState = "removed"
@@ -257,18 +258,14 @@ func (st *state) place(c *Placed, out *outcome) []quota.Usage {
 		placed: st.now, generation: c.Generation, version: st.seq, token: st.token, score: uint16(c.Score),
 	}
 	a.take(slices.Clone(c.Devices), slices.Clone(c.DynamicPorts))
-	if old := st.allocations[a.id]; old != nil {
-		st.edit(old.node)
-		old.state, old.leaving, old.version = stale, false, st.seq
-		st.stale[a.id] = append(st.stale[a.id], old)
-		st.replaced++
-	}
-	st.allocations[a.id] = a
-	st.addToNode(a, on)
 	if c.Claim != nil {
 		a.covered = &paidByReservation{c.Claim.Claim.Held.Clone(), c.Claim.ID}
 	}
-	over := st.charge(a) // first, since it may have overstayed
+	if c.Move { // with the request that it was placed with
+		a.setRare(rarity{a.taken(), st.allocations[a.id].asked()})
+	}
+	over := st.takeOver(a, out) // first, since it may have overstayed
+	st.addToNode(a, on)
 	if c.Claim != nil {
 		st.applyPlan([]reservation.PlanChange{*c.Claim}, out)
 	}
@@ -319,9 +316,5 @@ func (st *state) release(a *allocation, out *outcome) {
 		delete(st.allocations, a.id)
 		return
 	}
-	st.replaced--
-	rest := slices.DeleteFunc(st.stale[a.id], func(other *allocation) bool { return other == a })
-	if st.stale[a.id] = rest; len(rest) == 0 {
-		delete(st.stale, a.id)
-	}
+	st.dropStale(a)
 }

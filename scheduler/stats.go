@@ -18,7 +18,7 @@ type Stats struct {
 	// counted then may be lost from Durable on.
 	Closed error `json:"-"` // see MarshalJSON
 	// Nodes and Allocations on the books; Stale are replaced generations
-	// among them that still hold capacity.
+	// among them that still hold capacity, those that Move has left behind included.
 	Nodes       int `json:"nodes"`
 	Allocations int `json:"allocations"`
 	Stale       int `json:"stale"`

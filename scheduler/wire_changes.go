@@ -76,6 +76,7 @@ func (c *Placed) fields(m *codec.Coder) {
 	codec.Int(m, 5, &c.Generation)
 	codec.Optional(m, 6, &c.Claim, planChangeFields)
 	codec.Ints(m, 7, &c.DynamicPorts)
+	codec.Bool(m, 8, &c.Move)
 }
 
 // placedRequest is requestFields of the request that was placed.
@@ -114,6 +115,11 @@ func (c *LeavingChanged) fields(m *codec.Coder) {
 	codec.Text(m, 1, &c.ID)
 	codec.Int(m, 2, &c.Generation)
 	codec.Bool(m, 3, &c.Leaving)
+}
+
+func (c *GenerationKept) fields(m *codec.Coder) {
+	codec.Text(m, 1, &c.ID)
+	codec.Int(m, 2, &c.Generation)
 }
 
 func (c *InstanceMarked) fields(m *codec.Coder) {

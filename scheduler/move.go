@@ -1,0 +1,79 @@
+package scheduler
+
+import "context"
+
+// Move places a running instance on another node, in one step: its next generation is
+// there, after the checks of Allocate, and the one before is Leaving where it is, until
+// ReleaseGeneration says that it is gone. So the host starts the one, then stops the
+// other, and both have what they need. An instance that is Leaving moves as well. An
+// empty nodeID is the best node, as Place finds it.
+//
+// Nobody can come between: the namespace is charged once all the time, rules count the
+// instance once (those of required anti-affinity both, but neither against itself), and
+// the ID counts as released at no time. The request is that of the instance, with its
+// present amounts; a Duration begins anew. KeepGeneration takes the move back.
+//
+// Moving an instance to where it is returns its decision, so that Move can be repeated;
+// one that is Leaving there is ErrConflict, and so is one that is lost, which Place
+// places again, or stands in a reservation. Other errors are those of Allocate: a quota
+// refuses only what is counted for longer. It costs what Allocate or Place does, and
+// with rules among instances time in proportion to the domains in which they count.
+func (s *Scheduler) Move(ctx context.Context, id, nodeID string) (Decision, error) {
+	if err := s.enter(ctx); err != nil {
+		return Decision{}, err
+	}
+	d, err := s.moveLocked(id, nodeID)
+	if err := s.unlockAndWait(ctx, err); err != nil {
+		return Decision{}, err
+	}
+	return d, nil
+}
+
+func (s *Scheduler) moveLocked(id, nodeID string) (Decision, error) {
+	a, err := s.state.allocation(id)
+	if err != nil {
+		return Decision{}, err
+	}
+	to, err := s.state.findMove(s.now, a, nodeID)
+	switch {
+	case err != nil:
+		return Decision{}, err
+	case to.existing != nil:
+		return a.decision(), nil
+	}
+	req := a.request()
+	placed := s.state.placed(&req, &to)
+	placed.Move = true
+	s.commitLocked(&placed)
+	return s.decisionLocked(&req, &to), nil
+}
+
+// KeepGeneration says that an older generation of an instance goes on and the present
+// one is stopped: a lost node has come back after its instance was placed again, and the
+// original is worth more; or a Move has failed. The older one is Running, where it is,
+// with what it was placed with, and is charged in place of the other, without asking
+// for room or rules. The other is Leaving until ReleaseGeneration; if it was lost, it is
+// stale.
+//
+// Keeping the present generation changes nothing. ErrNotFound says that the ID has no
+// such generation, ErrConflict that its node is lost, and a quota.ExceededError that it
+// is larger than what is charged now and the namespace has no quota for that. It takes
+// time in proportion to the generations of the ID, and otherwise costs what Leave does
+// twice.
+func (s *Scheduler) KeepGeneration(ctx context.Context, id string, generation uint64) (Decision, error) {
+	if err := s.enter(ctx); err != nil {
+		return Decision{}, err
+	}
+	c, err := s.state.canKeep(s.now, id, generation)
+	if err == nil && c != nil {
+		s.commitLocked(c)
+	}
+	var d Decision
+	if err == nil {
+		d = s.state.allocations[id].decision()
+	}
+	if err := s.unlockAndWait(ctx, err); err != nil {
+		return Decision{}, err
+	}
+	return d, nil
+}
