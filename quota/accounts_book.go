@@ -202,6 +202,9 @@ func (b *book) resize(now reading, ns, id string, amounts *placement.Amounts) (V
 	}
 	acc := b.find(ns)
 	before, ok := acc.held[id]
+	if !ok && !now.known {
+		return Verdict{}, errNeedTime
+	}
 	if !ok {
 		return b.resizeTimed(now.at, acc, ns, id, amounts)
 	}

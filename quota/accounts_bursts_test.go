@@ -129,3 +129,19 @@ func TestBurstGoesOnWhereOneReservationFollowsAnother(t *testing.T) {
 		require.Len(t, ledger.Sweep(), 1)
 	}
 }
+
+// A charge that has outstayed its end is the only timed one: nothing is due by time.
+func TestResizeOfWhatOutstaysBeginsABurstNow(t *testing.T) {
+	ledger, clock := newLedger(t, limits{placement.NameCPU: {Soft: 10, BurstPercent: 200, BurstFor: time.Minute}})
+	_, err := ledger.ChargeOver("ns", "a", quota.Timed{Amounts: milli(5), Until: clock.Now().Add(time.Second)})
+	require.NoError(t, err)
+	clock.advance(time.Hour)
+	ledger.Sweep()
+	_, err = ledger.Resize("ns", "a", milli(12))
+	require.NoError(t, err)
+	clock.advance(time.Minute)
+	ended := ledger.Sweep()
+	require.Len(t, ended, 1)
+	require.Equal(t, int64(12), ended[0].Used)
+	require.Equal(t, clock.Now(), ended[0].BurstEnd)
+}
