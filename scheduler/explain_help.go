@@ -21,15 +21,6 @@ func (st *state) help(q *index.Query, survey *index.Survey) Help {
 	if survey.Cordoned >= 0 {
 		h.Uncordon = st.byRow[survey.Cordoned].ID
 	}
-	if survey.Tainted >= 0 {
-		n := st.byRow[survey.Tainted]
-		h.Tolerate = n.ID
-		for _, t := range n.Taints {
-			if t.Effect != placement.PreferNoSchedule && !tolerated(q.Class.Request(), t) {
-				h.Taints = append(h.Taints, t)
-			}
-		}
-	}
 	st.index.Twins(survey, func(row index.Row) bool {
 		h.MoreNodes = st.byRow[row].ID
 		return false
@@ -42,7 +33,31 @@ func (st *state) help(q *index.Query, survey *index.Survey) Help {
 		})
 	}
 	st.helpByFreeing(q, survey, &h)
+	if survey.Tainted >= 0 {
+		st.helpByTolerating(q, st.byRow[survey.Tainted], &h)
+	}
 	return h
+}
+
+// helpByTolerating names a node that fails nothing but its taints, unless the request
+// would not fit there if it tolerated them: the domains of other nodes with the same
+// taints count for it then. It asks the index anew, so that the survey is of no more
+// use.
+func (st *state) helpByTolerating(q *index.Query, n *node, h *Help) {
+	tolerant := *q.Class.Request()
+	var taints []placement.Taint
+	for _, t := range n.Taints {
+		if t.Effect != placement.PreferNoSchedule && !tolerated(&tolerant, t) {
+			taints = append(taints, t)
+			tolerant.Preferences = tolerant.Preferences.TolerateEqual(t.Key, t.Value)
+		}
+	}
+	if st.index.Fits(&index.Query{
+		Class: st.index.Class(&tolerant), Resources: q.Resources, ID: q.ID, Seq: q.Seq,
+		Joined: q.Joined, Own: q.Own, Closed: q.Closed,
+	}, n.row) {
+		h.Tolerate, h.Taints = n.ID, taints
+	}
 }
 
 func tolerated(req *placement.Request, t placement.Taint) bool {

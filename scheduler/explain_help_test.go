@@ -206,6 +206,38 @@ func TestHelpKnowsOtherNodes(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, Help{Uncordon: "n3", Waiting: "n1", MoreNodes: "n3"}, named(e.Help))
 	})
+	t.Run("no zone is open", func(t *testing.T) {
+		s := newTestScheduler(t, Config{})
+		addNodes(t, s, zoned("n1", "a"))
+		req := spreading(placement.EvenlyOver("zone", 1))
+		place(t, s, req)
+		require.NoError(t, s.Cordon(t.Context(), "n1"))
+		req.ID = "new"
+		e, err := s.Explain(t.Context(), req)
+		require.NoError(t, err)
+		require.Equal(t, Help{Uncordon: "n1", MoreNodes: "n1"}, named(e.Help))
+	})
+	t.Run("tolerance opens an emptier zone", func(t *testing.T) {
+		s := newTestScheduler(t, Config{})
+		small := zoned("n2", "b")
+		small.Capacity.CPU = 1
+		addNodes(t, s, zoned("n1", "a"), small)
+		req := spreading(placement.EvenlyOver("zone", 1))
+		_, err := s.Allocate(t.Context(), "n1", req)
+		require.NoError(t, err)
+		for _, id := range []string{"n1", "n2"} {
+			require.NoError(t, s.AddTaint(t.Context(), id, placement.Taint{Key: "t", Effect: placement.NoSchedule}))
+		}
+		req.ID, req.Resources.CPU = "new", 2
+		e, err := s.Explain(t.Context(), req)
+		require.NoError(t, err)
+		require.Empty(t, e.Help.Tolerate)
+		_, err = s.RemoveNode(t.Context(), "n2")
+		require.NoError(t, err)
+		e, err = s.Explain(t.Context(), req)
+		require.NoError(t, err)
+		require.Equal(t, "n1", e.Help.Tolerate)
+	})
 }
 
 // TestHelpIsTrueAndWhole carries out every remedy on every node, each on a cluster

@@ -189,7 +189,10 @@ func (x *Index) domainTest(p *probe, rule *domainRule) domainTest {
 		test.high = atMost(int64(rule.spread.MaxPerDomain) - int64(rule.self))
 	default:
 		test.keyed = true
-		least, _ := x.leastCount(rule.counter, p.compiled.eligible)
+		least, domains := x.leastCount(rule.counter, p.compiled.eligible)
+		if domains == 0 {
+			least = noLimit // a node that came to be open would be in the only domain
+		}
 		if rule.spread.MinDomains > 0 && x.domainsFor(p, rule.counter.topology) < rule.spread.MinDomains {
 			least = 0
 		}
