@@ -75,7 +75,8 @@ func startFleet(t *testing.T, db ...string) *fleet {
 	t.Helper()
 	f := &fleet{
 		t: t, dir: t.TempDir(), db: db, http: make(map[string]string), process: make(map[string]*exec.Cmd),
-		client: &http.Client{Timeout: 3 * time.Second}, ids: []string{"a", "b", "c"},
+		// Two replicas that do not answer leave a worker time to reach the third within the TTL of 5 s.
+		client: &http.Client{Timeout: 1500 * time.Millisecond}, ids: []string{"a", "b", "c"},
 	}
 	authority, err := testcert.NewAuthority(time.Now())
 	require.NoError(t, err)
