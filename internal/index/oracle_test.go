@@ -248,6 +248,7 @@ type spreading struct {
 	counts      map[string]int64
 	total, self int64
 	least       int64
+	open        bool // some domain has a say in least
 	domains     int
 }
 
@@ -280,10 +281,9 @@ func (m *model) spreading(rule placement.SpreadRule, r *placement.Request) sprea
 		}
 	}
 	s.domains = len(counts)
-	first := true
 	for domain := range exists {
-		if first || s.counts[domain] < s.least {
-			s.least, first = s.counts[domain], false
+		if !s.open || s.counts[domain] < s.least {
+			s.least, s.open = s.counts[domain], true
 		}
 	}
 	if m.memo != nil {
@@ -399,10 +399,10 @@ func (m *model) ruleFailures(r *placement.Request, n *modelNode) []Failure {
 		s := m.spreading(rule, r)
 		domain, ok := n.domainOf(rule.Topology)
 		if rule.MinDomains > s.domains {
-			s.least = 0
+			s.least, s.open = 0, true
 		}
 		after := s.counts[domain] + s.self
-		if !ok || rule.MaxSkew > 0 && after-s.least > int64(rule.MaxSkew) ||
+		if !ok || rule.MaxSkew > 0 && s.open && after-s.least > int64(rule.MaxSkew) ||
 			rule.MaxPerDomain > 0 && after > int64(rule.MaxPerDomain) {
 			fail(placement.ReasonSpread, i, rule.Topology)
 		}
