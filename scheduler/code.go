@@ -9,39 +9,40 @@ import (
 	"github.com/rads-project/constellation/reservation"
 )
 
-// errorCode is the code of the errors that unwrap to a sentinel.
+// errorCode is the code, and the HTTP status, of the errors that unwrap to a sentinel.
 type errorCode struct {
-	code string
-	err  error
+	code   string
+	status int
+	err    error
 }
 
 // errorCodes are in the order in which Code looks: what is wrong with the call comes
 // before what stands in its way.
 func errorCodes() []errorCode {
 	return []errorCode{
-		{"invalid", placement.ErrInvalid},
-		{"closed", ErrClosed},
-		{"fenced", ErrFenced},
-		{"journal", ErrJournal},
-		{"invariant", ErrInvariant},
-		{"format", ErrFormat},
-		{"truncated", ErrTruncated},
-		{"promoted", ErrPromoted},
-		{"released", ErrReleased},
-		{"quota-exceeded", quota.ErrExceeded},
-		{"unschedulable", ErrUnschedulable},
-		{"reservation-waiting", reservation.ErrWaiting},
-		{"reservation-refused", reservation.ErrRefused},
-		{"reservation-state", reservation.ErrState},
-		{"reservation-owner", reservation.ErrNotOwner},
-		{"reservation-version", reservation.ErrVersion},
-		{"quota-not-charged", quota.ErrNotCharged},
-		{"quota-drift", quota.ErrDrift},
-		{"in-use", placement.ErrInUse},
-		{"conflict", placement.ErrConflict},
-		{"not-found", placement.ErrNotFound},
-		{"canceled", context.Canceled},
-		{"timeout", context.DeadlineExceeded},
+		{"invalid", 400, placement.ErrInvalid},
+		{"closed", 503, ErrClosed},
+		{"fenced", 503, ErrFenced},
+		{"journal", 503, ErrJournal},
+		{"invariant", 500, ErrInvariant},
+		{"format", 500, ErrFormat},
+		{"truncated", 500, ErrTruncated},
+		{"promoted", 409, ErrPromoted},
+		{"released", 410, ErrReleased},
+		{"quota-exceeded", 429, quota.ErrExceeded},
+		{"unschedulable", 409, ErrUnschedulable},
+		{"reservation-waiting", 409, reservation.ErrWaiting},
+		{"reservation-refused", 409, reservation.ErrRefused},
+		{"reservation-state", 409, reservation.ErrState},
+		{"reservation-owner", 403, reservation.ErrNotOwner},
+		{"reservation-version", 412, reservation.ErrVersion},
+		{"quota-not-charged", 404, quota.ErrNotCharged},
+		{"quota-drift", 500, quota.ErrDrift},
+		{"in-use", 409, placement.ErrInUse},
+		{"conflict", 409, placement.ErrConflict},
+		{"not-found", 404, placement.ErrNotFound},
+		{"canceled", 504, context.Canceled},
+		{"timeout", 504, context.DeadlineExceeded},
 	}
 }
 
@@ -76,35 +77,10 @@ func Code(err error) (code string, status int) {
 	}
 	for _, known := range errorCodes() {
 		if errors.Is(err, known.err) {
-			return known.code, statusOf(known.code)
+			return known.code, known.status
 		}
 	}
 	return "", 500
-}
-
-func statusOf(code string) int {
-	switch code {
-	case "invalid":
-		return 400
-	case "reservation-owner":
-		return 403
-	case "quota-not-charged", "not-found":
-		return 404
-	case "released":
-		return 410
-	case "reservation-version":
-		return 412
-	case "quota-exceeded":
-		return 429
-	case "invariant", "format", "truncated", "quota-drift":
-		return 500
-	case "closed", "fenced", "journal":
-		return 503
-	case "canceled", "timeout":
-		return 504
-	default:
-		return 409
-	}
 }
 
 // errorJSON is an error as JSON: its text and its code.
