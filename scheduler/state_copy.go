@@ -2,7 +2,6 @@ package scheduler
 
 import (
 	"iter"
-	"slices"
 
 	"github.com/rads-project/constellation/internal/index"
 	"github.com/rads-project/constellation/quota"
@@ -60,9 +59,7 @@ func (k *copier) instance(a *allocation, n *node) {
 	was := a.class
 	a.class, a.prev, a.next, a.eviction, a.covered = class, nil, nil, nil, nil
 	if a.state == stale {
-		st.stale[a.id] = append(st.stale[a.id], a)
-		slices.SortFunc(st.stale[a.id], compareAllocations)
-		st.replaced++
+		st.keepStale(a)
 	} else {
 		st.allocations[a.id] = a
 	}

@@ -224,11 +224,8 @@ func (st *state) takeOut(a *allocation) {
 func (st *state) unlist(a *allocation) {
 	if st.allocations[a.id] == a {
 		delete(st.allocations, a.id)
-	}
-	if rest := slices.DeleteFunc(st.stale[a.id], func(other *allocation) bool { return other == a }); len(rest) > 0 {
-		st.stale[a.id] = rest
 	} else {
-		delete(st.stale, a.id)
+		st.dropStale(a)
 	}
 }
 
@@ -263,8 +260,7 @@ func (st *state) putBackInstance(kept *keptAllocation) {
 		st.index.Occupy(a.node.row, a.class, &a.resources, a.taken())
 		st.join(a)
 		if a.state == stale {
-			st.stale[a.id] = append(st.stale[a.id], a)
-			slices.SortFunc(st.stale[a.id], compareAllocations)
+			st.keepStale(a)
 		} else {
 			st.allocations[a.id] = a
 		}
