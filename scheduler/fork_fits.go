@@ -15,11 +15,12 @@ import (
 // Fits returns how many of a request fit, at most count: as many as Place would place, one
 // after the other, of the same request under the IDs ID-1, ID-2 and so on, before it
 // refuses one. The fork stays as it is. InvalidErrors say what is wrong with the
-// template, and ErrConflict that one of these IDs is placed or was released.
+// template, and ErrConflict that one of the IDs up to the first that is refused is
+// placed or was released.
 //
 // A request with neither ports nor rules about instances, that stays until it is
-// released and does not yield, is counted: in time proportional to the nodes, however
-// many fit. Any other is placed and rolled back, which costs what that costs.
+// released and does not yield, is counted: in time proportional to the nodes and to the
+// IDs of those that fit. Any other is placed and rolled back, which costs what that costs.
 func (f *Fork) Fits(ctx context.Context, template placement.Request, count int) (int, error) {
 	if count < 0 {
 		return 0, &placement.InvalidError{Field: "count", Value: fmt.Sprint(count), Reason: "negative"}
@@ -33,12 +34,13 @@ func (f *Fork) Fits(ctx context.Context, template placement.Request, count int) 
 	}
 	defer f.mu.Unlock()
 	if f.state.countableOneByOne(&template) {
-		for i := range count {
-			if id := numbered(template, i+1).ID; f.state.allocations[id] != nil || f.state.released.known[id] {
-				return 0, placement.Conflict(placement.KindAllocation, id, "is placed, or was released")
+		fit := f.state.countFits(f.now, &last, count)
+		for i := range min(fit+1, count) {
+			if err := f.state.fresh(numbered(template, i+1).ID); err != nil {
+				return 0, err
 			}
 		}
-		return f.state.countFits(f.now, &last, count), nil
+		return fit, nil
 	}
 	return f.placeAndRollBackLocked(template, count)
 }
@@ -47,6 +49,14 @@ func (f *Fork) Fits(ctx context.Context, template placement.Request, count int) 
 func numbered(template placement.Request, i int) placement.Request {
 	template.ID = fmt.Sprintf("%s-%d", template.ID, i)
 	return template
+}
+
+// fresh returns an error if an ID is placed or was released.
+func (st *state) fresh(id string) error {
+	if st.allocations[id] != nil || st.released.known[id] {
+		return placement.Conflict(placement.KindAllocation, id, "is placed, or was released")
+	}
+	return nil
 }
 
 func (f *Fork) placeAndRollBackLocked(template placement.Request, count int) (int, error) {
@@ -59,8 +69,8 @@ func (f *Fork) placeAndRollBackLocked(template placement.Request, count int) (in
 	}()
 	for i := range count {
 		req := numbered(template, i+1)
-		if st.allocations[req.ID] != nil || st.released.known[req.ID] {
-			return 0, placement.Conflict(placement.KindAllocation, req.ID, "is placed, or was released")
+		if err := st.fresh(req.ID); err != nil {
+			return 0, err
 		}
 		f.scratch.request = req
 		if _, err := f.decideLocked(st.query(&f.scratch.request), "", true); err != nil {

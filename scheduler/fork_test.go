@@ -3,6 +3,7 @@ package scheduler
 import (
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"testing"
 	"time"
@@ -303,4 +304,28 @@ func TestFitsIsWhatPlacingComesTo(t *testing.T) {
 		}
 		require.Equal(t, want, got)
 	})
+}
+
+// TestFitsCostsWhatFits: a count without end is no more work than the nodes have room
+// for.
+func TestFitsCostsWhatFits(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, testNode("n1", 4))
+	f, err := s.Fork(t.Context())
+	require.NoError(t, err)
+	fit, err := f.Fits(t.Context(), testRequest("new", 1), math.MaxInt)
+	require.NoError(t, err)
+	require.Equal(t, 4, fit)
+	place(t, s, testRequest("new-6", 1)) // beyond the first that does not fit
+	place(t, s, testRequest("new-2", 1))
+	f, err = s.Fork(t.Context())
+	require.NoError(t, err)
+	_, err = f.Fits(t.Context(), testRequest("new", 1), 6)
+	require.ErrorIs(t, err, ErrConflict)
+	require.NoError(t, s.Release(t.Context(), "new-2"))
+	f, err = s.Fork(t.Context())
+	require.NoError(t, err)
+	fit, err = f.Fits(t.Context(), testRequest("other", 1), math.MaxInt)
+	require.NoError(t, err)
+	require.Equal(t, 3, fit)
 }
