@@ -247,7 +247,9 @@ func answer(w http.ResponseWriter, got any, err error) {
 	status := http.StatusOK
 	if err != nil {
 		var code string
-		code, status = scheduler.Code(err)
+		if code, status = scheduler.Code(err); errors.Is(err, errUnread) {
+			status = http.StatusServiceUnavailable
+		}
 		got = map[string]string{"error": err.Error(), "code": code}
 	}
 	w.Header().Set("Content-Type", "application/json")
