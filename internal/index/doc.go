@@ -110,11 +110,10 @@
 // A new custom dimension in the place of one that went, and one that goes, packs
 // all nodes anew. Where the scale changes, since a node with the most GPUs or the
 // only one of a dimension comes or goes, orders with soft terms lose their grids.
-// A refusal's reasons are counted by filters over
-// 64 nodes at a time (filter.go, count.go), in less than a scan takes,
-// and remembered by node, in at most 128 bytes per node for all refusals: the same
-// request again costs a look at the nodes that have changed (refusal.go); a survey for an explanation goes through the
-// same filters. A node that comes, goes or changes labels costs what runs on it. A
+// A refusal's reasons are counted by filters over 64 nodes at a time (filter.go,
+// count.go), in less than a scan takes, and remembered by node, in at most 128 bytes per
+// node for all refusals: the same request again costs a look at the nodes that have
+// changed (refusal.go). A survey for an explanation goes through the same filters. A node that comes, goes or changes labels costs what runs on it. A
 // new class is compared with the counters that its labels, keys or namespace lead
 // to (index_key.go).
 //

@@ -105,13 +105,13 @@ func (w *watch) look(now time.Time) verdict {
 	w.saved = now
 	w.lost = slices.DeleteFunc(w.lost, func(l loss) bool { return now.Sub(l.at) >= lossWindow })
 	silent := w.silent(now)
-	sure := slices.DeleteFunc(slices.Clone(silent), func(id string) bool { return !w.given[id] })
-	switch unsure := len(silent) - len(sure); {
-	case unsure+len(w.lost) <= w.limit():
+	given := slices.DeleteFunc(slices.Clone(silent), func(id string) bool { return !w.given[id] })
+	switch others := len(silent) - len(given); {
+	case others+len(w.lost) <= w.limit():
 		v.lost, v.resumed = silent, w.halt != nil
 		w.halt = nil
 	default:
-		v.lost, v.halted = sure, w.halt == nil
+		v.lost, v.halted = given, w.halt == nil
 		if w.halt == nil {
 			w.halt = &Halt{Since: now}
 		}
