@@ -18,7 +18,7 @@ import "context"
 // places again, or stands in a reservation. Other errors are those of Allocate: a quota
 // refuses only what is counted for longer. It costs what Allocate or Place does, and
 // with rules among instances time in proportion to the domains in which they count.
-func (s *Scheduler) Move(ctx context.Context, id, nodeID string) (Decision, error) {
+func (s *calls) Move(ctx context.Context, id, nodeID string) (Decision, error) {
 	if err := s.enter(ctx); err != nil {
 		return Decision{}, err
 	}
@@ -29,23 +29,16 @@ func (s *Scheduler) Move(ctx context.Context, id, nodeID string) (Decision, erro
 	return d, nil
 }
 
-func (s *Scheduler) moveLocked(id, nodeID string) (Decision, error) {
-	a, err := s.state.allocation(id)
-	if err != nil {
-		return Decision{}, err
-	}
-	to, err := s.state.findMove(s.now, a, nodeID)
+func (s *calls) moveLocked(id, nodeID string) (Decision, error) {
+	next, err := s.state.decideMove(s.now, id, nodeID)
 	switch {
 	case err != nil:
 		return Decision{}, err
-	case to.existing != nil:
-		return a.decision(), nil
+	case next.change == nil:
+		return next.to.existing.decision(), nil
 	}
-	req := a.request()
-	placed := s.state.placed(&req, &to)
-	placed.Move = true
-	s.commitLocked(&placed)
-	return s.decisionLocked(&req, &to), nil
+	s.commitLocked(next.change)
+	return s.decisionLocked(next.request, &next.to), nil
 }
 
 // KeepGeneration says that an older generation of an instance goes on and the present
@@ -60,7 +53,7 @@ func (s *Scheduler) moveLocked(id, nodeID string) (Decision, error) {
 // is larger than what is charged now and the namespace has no quota for that. It takes
 // time in proportion to the generations of the ID, and otherwise costs what Leave does
 // twice.
-func (s *Scheduler) KeepGeneration(ctx context.Context, id string, generation uint64) (Decision, error) {
+func (s *calls) KeepGeneration(ctx context.Context, id string, generation uint64) (Decision, error) {
 	if err := s.enter(ctx); err != nil {
 		return Decision{}, err
 	}

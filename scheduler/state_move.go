@@ -14,6 +14,22 @@ import (
 // or to the one that KeepGeneration keeps. What it charges passes on in one step, so
 // that usage has neither a gap, in which a burst would end, nor both.
 
+// decideMove decides on a move: see findMove.
+func (st *state) decideMove(now time.Time, id, nodeID string) (step, error) {
+	a, err := st.allocation(id)
+	if err != nil {
+		return step{}, err
+	}
+	req := a.request()
+	to, err := st.findMove(now, a, nodeID)
+	if err != nil || to.existing != nil {
+		return step{request: &req, to: to}, err
+	}
+	moved := st.placed(&req, &to)
+	moved.Move = true
+	return step{&moved, &req, to}, nil
+}
+
 // findMove decides where a running instance moves: to the node of that ID, or if it is
 // empty to the best one. Its own instance is left out of account, as if it had gone.
 func (st *state) findMove(now time.Time, a *allocation, nodeID string) (candidate, error) {

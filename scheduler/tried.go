@@ -52,6 +52,14 @@ func (t *tried) note(st *state, c decided) {
 // restsOn returns the version of what a change replaces or takes away.
 func (st *state) restsOn(c Change) uint64 {
 	switch c := c.(type) {
+	case *Placed:
+		if a := st.allocations[c.ID]; c.Move && a != nil {
+			return a.version
+		}
+	case *GenerationKept:
+		if a := st.generation(c.ID, c.Generation); a != nil {
+			return a.version
+		}
 	case *Released:
 		if a := st.generation(c.ID, c.Generation); a != nil {
 			return a.version
@@ -101,7 +109,13 @@ func (st *state) decideStep(s *Step, at *view) (step, error) {
 	}
 	switch c := s.Change.(type) {
 	case *Placed:
+		if c.Move {
+			return st.decideMove(at.now, c.ID, c.NodeID)
+		}
 		return st.decidePlaced(at, c)
+	case *GenerationKept:
+		kept, err := st.canKeep(at.now, c.ID, c.Generation)
+		return step{change: kept}, err
 	case *Released:
 		return st.decideReleased(c)
 	case *Resized:

@@ -160,17 +160,15 @@ func drain(ctx context.Context, s *scheduler.Scheduler, out io.Writer) error {
 	return err
 }
 
-// empty places everything that runs on a host on other ones.
+// empty moves everything that runs on a host to other ones. What was there leaves, and
+// the host says so once it is gone, with ReleaseGeneration.
 func empty(ctx context.Context, f *scheduler.Fork, hostID string) error {
 	on, err := f.AllocationsOn(ctx, hostID)
 	if err != nil {
 		return err
 	}
 	for _, a := range on {
-		if err := f.Release(ctx, a.Request.ID); err != nil {
-			return err
-		}
-		if _, err := f.Place(ctx, a.Request); err != nil {
+		if _, err := f.Move(ctx, a.Request.ID, ""); err != nil {
 			return err
 		}
 	}
