@@ -187,7 +187,7 @@ func (l *Leadership) do(fn func(ctx context.Context, token uint64) error) (over 
 	}()
 	err = fn(l.ctx, l.reign.term)
 	returned = true
-	over = l.ctx.Err() != nil
+	over = l.ctx.Err() != nil || !l.Valid() // which the work may have seen before its context
 	if err != nil && !over {
 		l.node.workFailed(l.reign)
 	}

@@ -288,6 +288,37 @@ func TestSuspendedLeader(t *testing.T) {
 	})
 }
 
+// Work that ends because Leads is false has been ended by its reign, also where the
+// context does not say so yet: WhileLeader waits for the next reign.
+func TestWorkThatLooksAtTheLeaseGoesOnInTheNextReign(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var slept atomic.Int64
+		begun := time.Now()
+		node, err := raft.NewWithClock(lone(new(raft.MemoryStore)), func() time.Duration {
+			return time.Since(begun) + time.Duration(slept.Load())
+		})
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- node.Run(ctx) }()
+		var terms []uint64
+		err = node.WhileLeader(ctx, func(ctx context.Context, term uint64) error {
+			if terms = append(terms, term); len(terms) == 3 {
+				cancel()
+				<-ctx.Done()
+			}
+			slept.Add(int64(time.Hour))
+			for raft.Leads(ctx) {
+				time.Sleep(time.Millisecond)
+			}
+			return ctx.Err()
+		})
+		require.ErrorIs(t, err, context.Canceled)
+		require.Equal(t, []uint64{terms[0], terms[0] + 1, terms[0] + 2}, terms)
+		require.NoError(t, <-ended)
+	})
+}
+
 // Rule 7: if the lease has ended during a suspend and nobody looks, the context
 // ends within a heartbeat interval after it.
 func TestSuspendEndsTheContextUnseen(t *testing.T) {

@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -83,13 +84,15 @@ func buildProgram(t *testing.T) (binary string, at map[string]string) {
 // listening waits until a process takes connections: then it also takes signals.
 func listening(t *testing.T, address string) {
 	t.Helper()
+	ctx, end := context.WithTimeout(t.Context(), time.Minute)
+	defer end()
 	for tick := time.NewTicker(5 * time.Millisecond); ; <-tick.C {
-		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 		if err == nil {
 			require.NoError(t, conn.Close())
 			return
 		}
-		require.NoError(t, t.Context().Err())
+		require.NoError(t, ctx.Err(), "a process has ended, or never listens: %v", err)
 	}
 }
 
