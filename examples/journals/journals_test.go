@@ -2,6 +2,7 @@ package main
 
 import (
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,6 +31,7 @@ const patience = 20 * time.Second
 type group struct {
 	tb      testing.TB
 	members []raftJournal
+	applied []*atomic.Uint64 // by each of them, the last entry
 }
 
 func newGroup(tb testing.TB) *group {
@@ -52,11 +54,11 @@ func newGroup(tb testing.TB) *group {
 		cfg.LocalID, cfg.LogLevel = servers[i].ID, "OFF"
 		cfg.HeartbeatTimeout, cfg.ElectionTimeout, cfg.LeaderLeaseTimeout = patience, patience, patience
 		cfg.CommitTimeout = 5 * time.Millisecond
-		store, machine := raft.NewInmemStore(), newRaftMachine()
-		node, err := raft.NewRaft(cfg, machine, store, store, raft.NewInmemSnapshotStore(), transport)
+		store, machine, applied := raft.NewInmemStore(), newRaftMachine(), new(atomic.Uint64)
+		node, err := raft.NewRaft(cfg, watchedMachine{machine, applied}, store, store, raft.NewInmemSnapshotStore(), transport)
 		require.NoError(tb, err)
 		tb.Cleanup(func() { require.NoError(tb, node.Shutdown().Error()) })
-		g.members = append(g.members, raftJournal{node, machine})
+		g.members, g.applied = append(g.members, raftJournal{node, machine}), append(g.applied, applied)
 	}
 	require.NoError(tb, g.members[0].raft.BootstrapCluster(raft.Configuration{Servers: servers}).Error())
 	// Somebody has to campaign before that.
@@ -79,11 +81,42 @@ func (g *group) leader() raftJournal {
 	}
 }
 
+// watchedMachine tells which entry it has applied last.
+type watchedMachine struct {
+	*raftMachine
+	applied *atomic.Uint64
+}
+
+// Apply implements raft.FSM.
+func (m watchedMachine) Apply(log *raft.Log) any {
+	defer m.applied.Store(log.Index)
+	return m.raftMachine.Apply(log)
+}
+
+// settled is leader once all members have applied what there is: they share the memory
+// of this process, which the suite measures.
+func (g *group) settled() raftJournal {
+	leader := g.leader()
+	require.NoError(g.tb, leader.raft.Barrier(time.Minute).Error())
+	last := uint64(0)
+	for _, applied := range g.applied {
+		last = max(last, applied.Load())
+	}
+	poll := time.NewTicker(5 * time.Millisecond)
+	defer poll.Stop()
+	for _, applied := range g.applied {
+		for applied.Load() < last {
+			<-poll.C
+		}
+	}
+	return leader
+}
+
 func TestRaft(t *testing.T) {
 	journaltest.Run(t, journaltest.Config{New: func(tb testing.TB) func() scheduler.Journal {
 		tb.Helper()
 		g := newGroup(tb)
-		return func() scheduler.Journal { return g.leader() }
+		return func() scheduler.Journal { return g.settled() }
 	}})
 }
 

@@ -264,7 +264,7 @@ func TestThousandReconnectsLeakNothing(t *testing.T) {
 			require.Equal(t, []arrival{{"a", strconv.Itoa(i)}}, drain(arrivals))
 		}
 		require.GreaterOrEqual(t, peerStats(t, a, "b").Reconnects, uint64(999))
-		require.Zero(t, b.Stats().Refused.Total())
+		require.Zero(t, b.Stats().Refused.Total(), "%+v", b.Stats().Refused)
 	})
 }
 
