@@ -256,6 +256,7 @@ func TestThousandReconnectsLeakNothing(t *testing.T) {
 		a, b := n.member(t, "a", "b"), n.member(t, "b", "a")
 		serve(t, a)
 		arrivals, _ := serve(t, b)
+		synctest.Wait() // or the first introduction may be cut short, which is refused
 		for i := range 1000 {
 			require.NoError(t, a.SetPeer("b", "b"))
 			synctest.Wait()
@@ -264,7 +265,7 @@ func TestThousandReconnectsLeakNothing(t *testing.T) {
 			require.Equal(t, []arrival{{"a", strconv.Itoa(i)}}, drain(arrivals))
 		}
 		require.GreaterOrEqual(t, peerStats(t, a, "b").Reconnects, uint64(999))
-		require.Zero(t, b.Stats().Refused.Total(), "%+v", b.Stats().Refused)
+		require.Zero(t, b.Stats().Refused)
 	})
 }
 
