@@ -115,14 +115,14 @@ func TestRefusalEndsWithWhatItRestsOn(t *testing.T) {
 func TestRefusalsAreBoundedByBytes(t *testing.T) {
 	w := fullWorld()
 	bound := w.x.thresholds.refusalBytes * len(w.x.nodes)
-	for cpu := range int64(1000) {
+	for cpu := range int64(250) {
 		w.refuse(t, waiting(cpu+3, placement.Preferences{}))
 		require.LessOrEqual(t, w.x.refusals.bytes, bound)
 		w.refuse(t, waiting(3, placement.Preferences{}))
 	}
 	require.Greater(t, w.x.refusals.bytes, bound*9/10)
 	require.Equal(t, Stats{Recalls: 1}, w.refuse(t, waiting(3, placement.Preferences{})), "asked all the time")
-	require.Equal(t, Stats{Recalls: 1}, w.refuse(t, waiting(1002, placement.Preferences{})), "asked last")
+	require.Equal(t, Stats{Recalls: 1}, w.refuse(t, waiting(252, placement.Preferences{})), "asked last")
 	require.Equal(t, uint64(1), w.refuse(t, waiting(4, placement.Preferences{})).Counts, "asked long ago")
 	for i := range uint64(300) {
 		w.x.Class(&placement.Request{Group: id("other", i)})
