@@ -83,6 +83,8 @@
 // no room stay until it begins, or until their last instance has left, and are then
 // lost and owed. An instance that says when it leaves is not placed where
 // maintenance would interrupt it; one that does not may come until notice is given.
+// What a host finds there later all the same, on a node that comes back or by report,
+// it asks to leave as Plan.AskedOn says.
 //
 // # Windows that repeat
 //

@@ -209,3 +209,34 @@ func TestMaintenanceRepeatsEveryWeek(t *testing.T) {
 		require.Equal(t, week < 2, err != nil)
 	}
 }
+
+// TestAskedOnNamesEachMaintenanceNearby, but none that the instance leaves before.
+func TestAskedOnNamesEachMaintenanceNearby(t *testing.T) {
+	h := newHost(t, node("n1", 8), node("n2", 8))
+	for i, id := range []string{"b", "a", "far"} {
+		h.carry(h.plan.Reserve(h, reservation.Spec{
+			ID: id, Node: "n1", Maintenance: true, Namespace: "ops", Start: h.second(60 * (i + 1)), Duration: time.Hour, Notice: 130 * time.Second,
+		}))
+	}
+	h.plan.Advance(h.second(30))
+	about := func(node string, leaves time.Time) []string {
+		var of []string
+		for _, e := range h.plan.AskedOn(node, "i", leaves) {
+			of = append(of, e.Reservation)
+			r, _ := h.plan.Reservation(e.Reservation)
+			require.Equal(t, reservation.Event{
+				Kind: reservation.YieldDue, At: h.plan.Now(), Reservation: e.Reservation, Namespace: "ops", Instance: "i", Node: "n1",
+				Due: r.Params.Start,
+			}, e)
+		}
+		return of
+	}
+	require.Equal(t, []string{"a", "b"}, about("n1", time.Time{}))
+	require.Equal(t, []string{"a", "b"}, about("n1", h.second(29)), "it should have gone")
+	require.Equal(t, []string{"a", "b"}, about("n1", h.second(121)))
+	require.Equal(t, []string{"b"}, about("n1", h.second(120)))
+	require.Empty(t, about("n1", h.second(60)))
+	require.Empty(t, about("n2", time.Time{}))
+	h.plan.Advance(h.second(90))
+	require.Equal(t, h.second(90), h.plan.AskedOn("n1", "i", time.Time{})[1].Due, "b is under way")
+}

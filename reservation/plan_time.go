@@ -117,6 +117,31 @@ func (p *Plan) notice(r *reservationEntry) {
 	}
 }
 
+// AskedOn returns what an instance is to be told that turns up on a node without a
+// decision, since a worker reports it or its node is back: a YieldDue of each
+// maintenance of which notice was given and which is not over, by ID, unless the
+// instance leaves before that, at an instant to come; zero is that it does not say
+// when. O(m log m) in the maintenance of the node.
+func (p *Plan) AskedOn(node, instance string, leaves time.Time) []Event {
+	g, ok := p.timelines[node]
+	if !ok || !g.closing() {
+		return nil
+	}
+	now := instant(p.now)
+	var asks []Event
+	for id, r := range g.closed {
+		if leaves.After(now) && !leaves.After(r.Params.Start) {
+			continue
+		}
+		asks = append(asks, Event{
+			Kind: YieldDue, At: now, Reservation: id, Series: r.Series, Namespace: r.Spec.Namespace,
+			Instance: instance, Node: node, Due: instant(max(nanos(r.Params.Start), p.now)),
+		})
+	}
+	slices.SortFunc(asks, func(a, b Event) int { return cmp.Compare(a.Reservation, b.Reservation) })
+	return asks
+}
+
 // schedule sets the next deadline of a reservation.
 func (p *Plan) schedule(r *reservationEntry) {
 	p.noteClaimable(r)

@@ -67,6 +67,55 @@ func TestMaintenanceClosesANode(t *testing.T) {
 	require.Equal(t, "n1", place(t, replayed, onlyCPU("late", 1)).NodeID)
 }
 
+// TestWhatTurnsUpOnAClosedNodeIsAskedToLeave: nobody decided on what a worker reports,
+// what comes back with its node, and on a generation that goes on after all; but for
+// what says that it leaves before.
+func TestWhatTurnsUpOnAClosedNodeIsAskedToLeave(t *testing.T) {
+	c := newClock()
+	var asked []string
+	s := newTestScheduler(t, Config{Now: c.Now, Hooks: hookOn(func(_ Event, e *ReservationEvent) {
+		if e.Kind == reservation.YieldDue {
+			require.Equal(t, []string{"n1", "repair"}, []string{e.Node, e.Reservation})
+			asked = append(asked, fmt.Sprintf("%s in %s", e.Instance, e.Due.Sub(c.Now())))
+		}
+	})})
+	addNodes(t, s, testNode("n1", 8), testNode("n2", 8))
+	told := func(want ...string) {
+		t.Helper()
+		require.Equal(t, want, asked)
+		asked = nil
+	}
+	for _, id := range []string{"lost", "moves"} {
+		allocate(t, s, "n1", onlyCPU(id, 1))
+	}
+	_, err := s.Move(t.Context(), "moves", "n2")
+	require.NoError(t, err)
+	reserve(t, s, closes(c))
+	require.NoError(t, s.MarkLost(t.Context(), "n1"))
+	c.advance(50 * time.Minute)
+	_, err = s.Sweep(t.Context())
+	require.NoError(t, err)
+	told()
+	require.NoError(t, s.MarkReady(t.Context(), "n1"))
+	told("lost in 10m0s")
+	_, err = s.KeepGeneration(t.Context(), "moves", 1)
+	require.NoError(t, err)
+	told("moves in 10m0s")
+
+	brief, long, yields := onlyCPU("brief", 1), onlyCPU("long", 1), onlyCPU("yields", 1)
+	brief.Duration, long.Duration, yields.Yield = 10*time.Minute, 10*time.Minute+1, true
+	_, err = s.AdoptNode(t.Context(), testNode("n1", 8), []Report{{Request: brief}, {Request: long}, {Request: yields}})
+	require.NoError(t, err)
+	told("long in 10m0s", "yields in 10m0s")
+	stay, _ := s.state.plan.Stay("yields")
+	require.True(t, stay.Told)
+	require.Equal(t, c.Now().Add(10*time.Minute), stay.Due)
+	c.advance(10 * time.Minute)
+	_, err = s.AdoptNode(t.Context(), testNode("n1", 8), []Report{{Request: onlyCPU("late", 1)}})
+	require.NoError(t, err)
+	told("late in 0s")
+}
+
 // TestSlotsLeaveANodeUnderMaintenance: one in use with its last instance, whatever
 // its priority.
 func TestSlotsLeaveANodeUnderMaintenance(t *testing.T) {

@@ -220,7 +220,8 @@ func (s *view) Nodes(ctx context.Context) ([]NodeInfo, error) {
 // in one step: for a leader that has no journal of its predecessors. The node
 // is added, or updated if it is known, and is ready. Instances that are not
 // known are entered without asking for room, rules or quota, and slots of
-// reservations that have no room beside them move or are lost. Repeating the
+// reservations that have no room beside them move or are lost. Where the node is
+// closed for maintenance they are asked to leave. Repeating the
 // same report is a no-op. With Config.RequireReports, a node accepts no new
 // work until it has been adopted. AdoptNode returns InvalidErrors for
 // everything that is wrong with the node or a report, and then changes nothing.

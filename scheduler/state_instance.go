@@ -269,7 +269,7 @@ func (st *state) place(c *Placed, out *outcome) []quota.Usage {
 	if c.Claim != nil {
 		st.applyPlan([]reservation.PlanChange{*c.Claim}, out)
 	}
-	st.stay(a, time.Time{}, out)
+	st.turnUp(a, out)
 	return over
 }
 

@@ -191,7 +191,7 @@ func (c *GenerationKept) apply(st *state, out *outcome) {
 	a.state, a.leaving, a.version = running, false, st.seq
 	st.join(a)
 	st.unjoin(&before)
-	st.stay(a, time.Time{}, out)
+	st.turnUp(a, out)
 	st.timeEviction(a)
 	st.tellOver(over, out)
 }

@@ -336,7 +336,7 @@ func (st *state) markInstance(a *allocation, isLost bool, out *outcome) []quota.
 		a.state, a.version = running, st.seq
 		st.join(a)
 		over := st.charge(a) // first, since it may have overstayed
-		st.stay(a, time.Time{}, out)
+		st.turnUp(a, out)
 		st.timeEviction(a)
 		return over
 	}

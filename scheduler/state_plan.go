@@ -157,6 +157,27 @@ func (st *state) stay(a *allocation, asked time.Time, out *outcome) {
 	}}}, out)
 }
 
+// turnUp tells the plan of an instance that runs on its node from now on. One that
+// nobody decided on may have come where maintenance is near, and is asked to leave.
+func (st *state) turnUp(a *allocation, out *outcome) {
+	if !a.node.closed {
+		st.stay(a, time.Time{}, out)
+		return
+	}
+	var leaves, asked time.Time
+	if lasts := a.class.Request().Duration; lasts > 0 {
+		leaves = a.placed.Add(lasts)
+	}
+	asks := st.plan.AskedOn(a.node.ID, a.id, leaves)
+	if len(asks) > 0 {
+		asked = asks[0].Due
+	}
+	st.stay(a, asked, out)
+	for _, e := range asks {
+		out.emit(&ReservationEvent{Event: e})
+	}
+}
+
 // leave tells the plan that an instance is gone, if it counts it.
 func (st *state) leave(a *allocation, out *outcome) {
 	if !st.plan.Counts(a.id) {
