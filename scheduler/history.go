@@ -8,6 +8,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/rads-project/constellation/internal/index"
 	"github.com/rads-project/constellation/placement"
 )
 
@@ -36,13 +37,17 @@ type history struct {
 	blocks []*block   // oldest first
 	total  uint64     // events ever recorded; the place of the next
 	bytes  int        // of those that are kept
-	lost   uint64     // Seq of the last event that is not kept, as far as is known
-	spare  *block     // empty
-	idle   watcher    // its next and prev are the ends of the queue
-	roused *watcher   // on its way from there, to wake the others; nil is none
-	due    time.Time  // of the next one, at the pace of wakePace
-	asleep int        // watchers in the queue
-	woken  int        // watchers, ever
+	// counted are the classes whose rules some event counts that is kept, since the
+	// place before again.
+	counted map[*index.Class]bool
+	again   uint64
+	lost    uint64    // Seq of the last event that is not kept, as far as is known
+	spare   *block    // empty
+	idle    watcher   // its next and prev are the ends of the queue
+	roused  *watcher  // on its way from there, to wake the others; nil is none
+	due     time.Time // of the next one, at the pace of wakePace
+	asleep  int       // watchers in the queue
+	woken   int       // watchers, ever
 }
 
 // Watchers are woken at once, but when that has happened more often than once in
@@ -311,8 +316,7 @@ func (h *history) bytesOf(c Change) int {
 		return bytes
 	case *Placed:
 		bytes += int(unsafe.Sizeof(*c)) + len(c.ID) + len(c.NodeID) + 2*len(c.Devices) + bytesOfCustom(c.Resources)
-		if c.class != nil && h.blocks[0].first >= c.class.Kept {
-			c.class.Kept = h.total + 1
+		if c.class != nil && h.counts(c.class) {
 			bytes += c.class.Bytes()
 		}
 		if c.Claim != nil {
@@ -328,6 +332,17 @@ func (h *history) bytesOf(c Change) int {
 	default:
 		return bytes + bytesOf(reflect.ValueOf(c))
 	}
+}
+
+// counts reports whether an event that is about to be kept is to count the rules of a
+// class. It begins anew once the first event has been forgotten since it did.
+func (h *history) counts(c *index.Class) bool {
+	if h.counted == nil || h.blocks[0].first >= h.again {
+		h.counted, h.again = make(map[*index.Class]bool), h.total+1
+	}
+	before := h.counted[c]
+	h.counted[c] = true
+	return !before
 }
 
 func bytesOfCustom(r placement.Resources) int {

@@ -315,16 +315,17 @@ func (w *world) checkInvariants(t require.TestingT) {
 		}
 	}
 	for row, classes := range x.running {
-		for i, c := range classes {
+		for i, class := range classes {
+			c := x.stateOf(class)
 			require.Positive(t, c.places[row]+c.leaving[row])
-			require.NotContains(t, classes[:i], c)
+			require.NotContains(t, classes[:i], class)
 		}
 	}
 	for c := range x.classes.alive {
 		for _, counts := range []map[Row]int32{c.places, c.leaving} {
 			for row, count := range counts {
 				require.Positive(t, count)
-				require.Contains(t, x.running[row], c)
+				require.Contains(t, x.running[row], c.Class)
 			}
 		}
 	}

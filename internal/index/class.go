@@ -9,18 +9,20 @@ import (
 )
 
 // Class is everything of a request but its ID and amounts, interned: requests
-// with the same rules share one, and what is compiled from the rules hangs
-// there.
+// with the same rules share one. It never changes, and clones of an index share it.
 type Class struct {
-	// Kept is for whoever keeps classes beyond the index, which does not read it.
-	Kept uint64
-
 	request placement.Request
 	rules   string // the request as its ruleWriter writes it
-	refs    int
-	known   bool // in the table
+	number  int32  // its place in classTable.states, while it is known
+}
+
+// classState is what an index knows of a class: what is compiled from the rules hangs
+// there.
+type classState struct {
+	*Class
+	refs int
 	// Neighbours in the list of unused classes.
-	newer, older *Class
+	newer, older *classState
 	// places counts the instances that joined, by node, and leaving those that
 	// are being stopped; counted are the counters that count them, keeps those
 	// that hold their anti-affinities.
@@ -46,8 +48,10 @@ func (c *Class) Bytes() int { return int(unsafe.Sizeof(*c)) + 3*len(c.rules) }
 // Invariant: those of the known classes that have no reference are in the ring
 // that starts at idle, from the newest to the oldest.
 type classTable struct {
-	known      map[string]*Class // by rules
-	idle       Class             // its newer and older are the ends of the ring
+	known      map[string]*classState // by rules
+	states     []*classState          // by number; nil where there is none
+	spare      []int32                // numbers without a state
+	idle       classState             // its newer and older are the ends of the ring
 	unused     int
 	writer     ruleWriter
 	alive      classSet                       // classes with instances that joined
@@ -57,7 +61,7 @@ type classTable struct {
 }
 
 func (t *classTable) init() {
-	t.known = make(map[string]*Class)
+	t.known = make(map[string]*classState)
 	t.alive, t.groups, t.labels = make(classSet), make(map[pair]classSet), make(map[string]map[string]classSet)
 	t.priorities = make(map[int32]int)
 	t.idle.newer, t.idle.older = &t.idle, &t.idle
@@ -71,61 +75,83 @@ func (x *Index) Class(req *placement.Request) *Class {
 	t := &x.classes
 	rules := t.writer.request(req)
 	if c := t.known[string(rules)]; c != nil {
-		return x.Known(c)
+		return x.used(c).Class
 	}
 	shared := *req
 	shared.ID, shared.Resources = "", placement.Resources{}
-	c := &Class{request: shared.Clone(), rules: string(rules)}
+	c := Class{request: shared.Clone(), rules: string(rules)}
 	slices.SortFunc(c.request.Ports, placement.Port.Compare)
-	x.learn(c)
-	return c
+	return x.learn(c).Class
 }
 
 // Known returns the class of the same rules that is known now: the class itself,
 // unless it was forgotten since Class returned it. It takes constant time for a class
 // that is known.
-func (x *Index) Known(c *Class) *Class {
-	if !c.known {
-		if again := x.classes.known[c.rules]; again != nil {
-			return again
-		}
-		x.learn(c)
-	} else if c.refs == 0 {
+func (x *Index) Known(c *Class) *Class { return x.known(c).Class }
+
+func (x *Index) known(c *Class) *classState {
+	if known := x.stateOf(c); known != nil {
+		return x.used(known)
+	}
+	if again := x.classes.known[c.rules]; again != nil {
+		return x.used(again)
+	}
+	return x.learn(*c)
+}
+
+// stateOf returns what the index knows of a class, nil if it is forgotten.
+func (x *Index) stateOf(c *Class) *classState {
+	if known := x.classes.states[c.number]; known != nil && known.Class == c {
+		return known
+	}
+	return nil
+}
+
+// used makes a class without references the newest of these.
+func (x *Index) used(c *classState) *classState {
+	if c.refs == 0 {
 		c.unlink()
 		c.link(&x.classes.idle)
 	}
 	return c
 }
 
-func (c *Class) link(idle *Class) {
+func (c *classState) link(idle *classState) {
 	c.newer, c.older = idle, idle.older
 	c.newer.older, c.older.newer = c, c
 }
 
-func (c *Class) unlink() {
+func (c *classState) unlink() {
 	c.newer.older, c.older.newer = c.older, c.newer
 	c.newer, c.older = nil, nil
 }
 
-// learn puts an unused class into the table and forgets the one that was not
-// used for longest if there are too many.
-func (x *Index) learn(c *Class) {
+// learn puts an unused class into the table, under a number of its own, and forgets
+// the one that was not used for longest if there are too many.
+func (x *Index) learn(class Class) *classState {
 	t := &x.classes
-	t.known[c.rules] = c
-	c.known = true
+	class.number = int32(len(t.states))
+	if last := len(t.spare) - 1; last >= 0 {
+		class.number, t.spare = t.spare[last], t.spare[:last]
+	} else {
+		t.states = append(t.states, nil)
+	}
+	c := &classState{Class: &class}
+	t.states[c.number], t.known[c.rules] = c, c
 	c.link(&t.idle)
 	t.unused++
 	if t.unused > x.thresholds.unusedClasses {
 		x.forget(t.idle.newer)
 	}
+	return c
 }
 
 // forget takes an unused class out of the table with all that it compiled.
-func (x *Index) forget(c *Class) {
+func (x *Index) forget(c *classState) {
 	t := &x.classes
 	c.unlink()
-	c.known = false
 	t.unused--
+	t.states[c.number], t.spare = nil, append(t.spare, c.number)
 	delete(t.known, c.rules)
 	for _, r := range c.refusals {
 		x.dropRefusal(r)
@@ -136,17 +162,19 @@ func (x *Index) forget(c *Class) {
 // Retain keeps a class known until as many calls of Release, and returns it. If
 // it was forgotten since Class returned it, and asked for again, that is the one
 // that is known now.
-func (x *Index) Retain(c *Class) *Class {
-	if c = x.Known(c); c.refs == 0 {
+func (x *Index) Retain(class *Class) *Class {
+	c := x.known(class)
+	if c.refs == 0 {
 		c.unlink()
 		x.classes.unused--
 	}
 	c.refs++
-	return c
+	return c.Class
 }
 
 // Release undoes Retain.
-func (x *Index) Release(c *Class) {
+func (x *Index) Release(class *Class) {
+	c := x.stateOf(class)
 	c.refs--
 	if c.refs > 0 {
 		return
@@ -173,12 +201,12 @@ func (x *Index) AnyBelow(priority int32) bool {
 // leaving, in time proportional to the classes there.
 func (x *Index) RunsBelow(row Row, priority int32) bool {
 	return slices.ContainsFunc(x.running[row], func(c *Class) bool {
-		return c.places[row] > 0 && c.request.Priority < priority
+		return x.stateOf(c).places[row] > 0 && c.request.Priority < priority
 	})
 }
 
 // activate enters a class whose first instance joins.
-func (t *classTable) activate(c *Class) {
+func (t *classTable) activate(c *classState) {
 	t.alive[c] = struct{}{}
 	t.priorities[c.request.Priority]++
 	addClass(t.groups, pair{c.request.Namespace, c.request.Group}, c)
@@ -193,7 +221,7 @@ func (t *classTable) activate(c *Class) {
 }
 
 // deactivate takes out a class whose last instance left.
-func (t *classTable) deactivate(c *Class) {
+func (t *classTable) deactivate(c *classState) {
 	c.places, c.leaving = nil, nil
 	delete(t.alive, c)
 	if t.priorities[c.request.Priority]--; t.priorities[c.request.Priority] == 0 {
@@ -210,8 +238,8 @@ func (t *classTable) deactivate(c *Class) {
 
 // liveUnder yields live classes among which are all that a counter covers, some
 // more than once. What is computed from them must not depend on their order.
-func (t *classTable) liveUnder(k *counter) iter.Seq[*Class] {
-	return func(yield func(*Class) bool) {
+func (t *classTable) liveUnder(k *counter) iter.Seq[*classState] {
+	return func(yield func(*classState) bool) {
 		each := func(set classSet) bool {
 			for c := range set {
 				if !yield(c) {
@@ -247,9 +275,9 @@ func (t *classTable) liveUnder(k *counter) iter.Seq[*Class] {
 	}
 }
 
-type classSet map[*Class]struct{}
+type classSet map[*classState]struct{}
 
-func addClass[K comparable](sets map[K]classSet, key K, c *Class) {
+func addClass[K comparable](sets map[K]classSet, key K, c *classState) {
 	set := sets[key]
 	if set == nil {
 		set = make(classSet, 1)
@@ -258,7 +286,7 @@ func addClass[K comparable](sets map[K]classSet, key K, c *Class) {
 	set[c] = struct{}{}
 }
 
-func removeClass[K comparable](sets map[K]classSet, key K, c *Class) {
+func removeClass[K comparable](sets map[K]classSet, key K, c *classState) {
 	set := sets[key]
 	delete(set, c)
 	if len(set) == 0 {

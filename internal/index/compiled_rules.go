@@ -47,12 +47,13 @@ type labelTerm struct {
 }
 
 // compiledOf returns the compiled rules of a class.
-func (x *Index) compiledOf(c *Class) *compiledRules {
+func (x *Index) compiledOf(class *Class) *compiledRules {
+	c := x.stateOf(class)
 	if c.compiled == nil {
-		c.compiled = x.compileRules(c)
+		c.compiled = x.compileRules(class)
 	}
 	if c.compiled.edit != x.counters.edit {
-		c.compiled.repellers = x.counters.repelling(c)
+		c.compiled.repellers = x.counters.repelling(class)
 		c.compiled.edit = x.counters.edit
 	}
 	return c.compiled
@@ -142,7 +143,7 @@ func (p *compiledRules) bound(weight int64) {
 }
 
 // discard gives back what the compiled rules of a class use.
-func (x *Index) discard(c *Class) {
+func (x *Index) discard(c *classState) {
 	p := c.compiled
 	if p == nil {
 		return

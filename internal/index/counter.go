@@ -102,7 +102,7 @@ func (x *Index) acquire(s selectorTarget, topologyKey string) *counter {
 	for c := range x.classes.liveUnder(k) {
 		t.selectors.compared++
 		counted := len(c.counted) > 0 && c.counted[len(c.counted)-1] == k // met under another label
-		if counted || !s.covers(c) {
+		if counted || !s.covers(c.Class) {
 			continue
 		}
 		c.counted = append(c.counted, k)
@@ -169,8 +169,8 @@ func (k *counter) reason() placement.Reason {
 // spread rules and strategy Spread: in time proportional to the counters that
 // count the class, and once more to those that it is compared with if no other
 // instance of the class runs.
-func (x *Index) Join(row Row, c *Class) {
-	x.enter(row, c)
+func (x *Index) Join(row Row, class *Class) {
+	c := x.enter(row, class)
 	if c.places == nil {
 		c.places = make(map[Row]int32)
 	}
@@ -180,7 +180,8 @@ func (x *Index) Join(row Row, c *Class) {
 
 // Leave undoes Join. The last instance of the class on the node costs a look
 // at the classes there.
-func (x *Index) Leave(row Row, c *Class) {
+func (x *Index) Leave(row Row, class *Class) {
+	c := x.stateOf(class)
 	x.joined(row, c, -1, false)
 	lower(c.places, row)
 	x.exit(row, c)
@@ -188,8 +189,8 @@ func (x *Index) Leave(row Row, c *Class) {
 
 // JoinLeaving is Join of an instance that is being stopped: it counts for required
 // anti-affinity alone.
-func (x *Index) JoinLeaving(row Row, c *Class) {
-	x.enter(row, c)
+func (x *Index) JoinLeaving(row Row, class *Class) {
+	c := x.enter(row, class)
 	if c.leaving == nil {
 		c.leaving = make(map[Row]int32)
 	}
@@ -198,18 +199,20 @@ func (x *Index) JoinLeaving(row Row, c *Class) {
 }
 
 // LeaveLeaving undoes JoinLeaving.
-func (x *Index) LeaveLeaving(row Row, c *Class) {
+func (x *Index) LeaveLeaving(row Row, class *Class) {
+	c := x.stateOf(class)
 	x.joined(row, c, -1, true)
 	lower(c.leaving, row)
 	x.exit(row, c)
 }
 
 // enter makes a class known where an instance of it is about to be counted.
-func (x *Index) enter(row Row, c *Class) {
+func (x *Index) enter(row Row, class *Class) *classState {
+	c := x.stateOf(class)
 	if len(c.places)+len(c.leaving) == 0 {
-		x.Retain(c)
+		x.Retain(class)
 		x.classes.activate(c)
-		c.counted = x.counters.covering(c)
+		c.counted = x.counters.covering(class)
 		for _, term := range c.request.Preferences.Affinity {
 			if term.Repel && term.Required() {
 				x.keep(c, x.acquire(c.affinityTarget(term, ofHolders), term.Topology))
@@ -217,14 +220,15 @@ func (x *Index) enter(row Row, c *Class) {
 		}
 	}
 	if c.places[row]+c.leaving[row] == 0 {
-		x.running[row] = append(x.running[row], c)
+		x.running[row] = append(x.running[row], class)
 	}
+	return c
 }
 
 // exit undoes enter where an instance is not counted any more.
-func (x *Index) exit(row Row, c *Class) {
+func (x *Index) exit(row Row, c *classState) {
 	if c.places[row]+c.leaving[row] == 0 {
-		x.running[row] = without(x.running[row], c)
+		x.running[row] = without(x.running[row], c.Class)
 	}
 	if len(c.places)+len(c.leaving) > 0 {
 		return
@@ -234,7 +238,7 @@ func (x *Index) exit(row Row, c *Class) {
 	}
 	c.counted, c.keeps = nil, nil
 	x.classes.deactivate(c)
-	x.Release(c)
+	x.Release(c.Class)
 }
 
 func lower(counts map[Row]int32, row Row) {
@@ -245,7 +249,7 @@ func lower(counts map[Row]int32, row Row) {
 
 // countedOn returns how many instances of a class a counter that covers it counts on
 // a node.
-func (c *Class) countedOn(k *counter, row Row) int32 {
+func (c *classState) countedOn(k *counter, row Row) int32 {
 	if k.of.countsLeaving() {
 		return c.places[row] + c.leaving[row]
 	}
@@ -253,7 +257,7 @@ func (c *Class) countedOn(k *counter, row Row) int32 {
 }
 
 // keep adds holders to those of a class, each once.
-func (x *Index) keep(c *Class, k *counter) {
+func (x *Index) keep(c *classState, k *counter) {
 	if slices.Contains(c.keeps, k) {
 		x.resign(k)
 		return
@@ -261,7 +265,7 @@ func (x *Index) keep(c *Class, k *counter) {
 	c.keeps = append(c.keeps, k)
 }
 
-func (x *Index) joined(row Row, c *Class, delta int32, leaving bool) {
+func (x *Index) joined(row Row, c *classState, delta int32, leaving bool) {
 	continues := x.continues(row, int64(delta))
 	c.counted = slices.DeleteFunc(c.counted, func(k *counter) bool { return k.dead })
 	for _, k := range c.counted {

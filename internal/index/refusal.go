@@ -21,7 +21,7 @@ import (
 // number of the filter that it fails first, counted from 1 and 0 for none, and failing
 // how many nodes fail each first; failing[0] is of those that fit.
 type refusal struct {
-	class     *Class
+	class     *classState
 	amounts   amounts
 	custom    map[string]int64   // asked as well: of those that differ in them, one is remembered
 	reasons   []placement.Reason // of the filters, in their order
@@ -57,10 +57,11 @@ func (m *refusalMemory) init() { m.ring.newer, m.ring.older = &m.ring, &m.ring }
 // proportional to the nodes that have changed since it was asked last, times the
 // rules; and nil if nothing is, or what is has come to an end.
 func (x *Index) recall(p *probe) *refusal {
-	if len(p.query.Class.refusals) == 0 || p.query.thinks() {
+	class := x.stateOf(p.query.Class)
+	if len(class.refusals) == 0 || p.query.thinks() {
 		return nil
 	}
-	r := p.query.Class.refusals[amountsOf(p.query.Resources)]
+	r := class.refusals[amountsOf(p.query.Resources)]
 	if r == nil || !maps.Equal(r.custom, p.query.Resources.Custom) {
 		return nil
 	}
@@ -151,7 +152,7 @@ const customBytes = 64
 func (x *Index) newRefusal(p *probe, filters []filter) *refusal {
 	most := x.thresholds.refusalBytes * max(len(x.nodes), x.thresholds.gridNodes)
 	r := &refusal{
-		class: p.query.Class, amounts: amountsOf(p.query.Resources), custom: maps.Clone(p.query.Resources.Custom),
+		class: x.stateOf(p.query.Class), amounts: amountsOf(p.query.Resources), custom: maps.Clone(p.query.Resources.Custom),
 		version: x.version, seen: x.bookLog.end(), described: x.nodeLog.end(),
 	}
 	r.bytes = int(unsafe.Sizeof(*r)) + len(x.nodes) + len(filters)*int(unsafe.Sizeof(placement.Reason{})+unsafe.Sizeof(0)) +

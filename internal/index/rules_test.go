@@ -190,18 +190,21 @@ func TestForgottenClassesComeBack(t *testing.T) {
 				}
 			}
 			others()
-			require.False(t, stale.known)
+			require.Nil(t, x.stateOf(stale))
 			want := stale
 			if asked {
 				want = x.Class(&r)
 			}
 			kept := x.Retain(stale)
-			require.Same(t, want, kept)
+			require.Equal(t, want.Request(), kept.Request())
+			if asked {
+				require.Same(t, want, kept)
+			}
 			others()
 			require.Same(t, kept, x.Class(&r))
 			x.Release(kept)
 			others()
-			require.False(t, kept.known)
+			require.Nil(t, x.stateOf(kept))
 		})
 	}
 }

@@ -260,8 +260,8 @@ func (x *Index) emptied(p *probe, row Row) bool {
 	}
 	return p.passesWithout(row, func(k *counter) int32 {
 		on := int32(0)
-		for _, c := range x.running[row] {
-			if c.counts(k) {
+		for _, class := range x.running[row] {
+			if c := x.stateOf(class); c.counts(k) {
 				on += c.countedOn(k, row)
 			}
 		}

@@ -132,7 +132,8 @@ func (x *Index) moveDomain(row Row, t *topology, after *placement.Node) {
 	was, is := t.domains[row], t.enter(after)
 	t.domains[row] = is
 	t.edit++
-	for _, c := range x.running[row] {
+	for _, class := range x.running[row] {
+		c := x.stateOf(class)
 		x.stats.Moved++
 		for _, list := range [][]*counter{c.counted, c.keeps} {
 			for _, k := range list {

@@ -35,7 +35,7 @@ func (x *Index) FitsWithout(s *Survey, row Row, gone []Absent) bool {
 	return p.passesWithout(row, func(k *counter) int32 {
 		on := int32(0)
 		for i := range gone {
-			if gone[i].countedBy(k) && gone[i].Class.counts(k) {
+			if gone[i].countedBy(k) && x.stateOf(gone[i].Class).counts(k) {
 				on++
 			}
 		}
@@ -95,7 +95,7 @@ func (n *node) freeGPUs(gone *Absent) {
 }
 
 // counts reports whether a counter counts the instances of a class that runs.
-func (c *Class) counts(k *counter) bool {
+func (c *classState) counts(k *counter) bool {
 	if k.original != nil {
 		k = k.original
 	}
