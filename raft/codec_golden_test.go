@@ -1,0 +1,60 @@
+package raft
+
+import (
+	"encoding/hex"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// goldenMessages are messages of each kind.
+func goldenMessages(t *testing.T) []Message {
+	t.Helper()
+	request := exampleMessage(t)
+	request.Configuration.Members = request.Configuration.Members[:1]
+	request.Digest = request.Configuration.Digest()
+	plain := Message{
+		Cluster: "test", From: "A", To: "B", StoreID: testStore("A"), Incarnation: 2, Boot: 3, Term: 4,
+		Sequence: 5, Level: 1, ConfigurationID: request.ConfigurationID, Digest: request.Digest,
+	}
+	var messages []Message
+	for kind := PreVoteRequest; kind <= Refusal; kind++ {
+		m := plain
+		switch kind {
+		case PreVoteRequest, VoteRequest:
+			m = request
+		case Heartbeat:
+			m.Promise = 150 * ms
+		case PreVoteAnswer, VoteAnswer:
+			m.Asker, m.Granted = 8, true
+		case HeartbeatAnswer:
+			m.Asker, m.Granted, m.Abstains = 8, true, true
+		case Refusal:
+			m.Asker, m.Reason = 8, RefusedTwin
+		default:
+		}
+		m.Kind = kind
+		messages = append(messages, m)
+	}
+	return messages
+}
+
+// What members of other versions send and understand is fixed, byte for byte.
+func TestGoldenFrames(t *testing.T) {
+	const path = "testdata/frames.txt"
+	var b strings.Builder
+	for _, m := range goldenMessages(t) {
+		frame, err := m.AppendBinary(nil)
+		require.NoError(t, err)
+		fmt.Fprintf(&b, "%v %s\n", m.Kind, hex.EncodeToString(frame))
+	}
+	if *update {
+		require.NoError(t, os.WriteFile(path, []byte(b.String()), 0o644))
+	}
+	want, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, string(want), b.String())
+}
