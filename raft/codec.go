@@ -31,8 +31,8 @@ import (
 //	120     …     cluster, from, to: each a length byte and that many bytes
 //
 // Then come extensions to the end, each with a tag and a length of 2 bytes
-// each. A receiver skips those with tags it does not know, and no known tag
-// comes twice.
+// each, or a length of 4 (see longTag). A receiver skips those with tags it does
+// not know, and no known tag comes twice.
 const (
 	wireVersion       = 1
 	messageHeaderSize = 120
@@ -42,7 +42,7 @@ const (
 	tagConfiguration  = 1
 )
 
-// MaxMessageSize is the hard limit of an encoded message, in bytes.
+// MaxMessageSize is the hard limit of an encoded message but an Append, in bytes.
 const MaxMessageSize = 4096
 
 // AppendBinary appends the encoding of m. It allocates only if b is too small,
@@ -76,11 +76,11 @@ func (m *Message) AppendBinary(b []byte) ([]byte, error) {
 	b = appendText(b, m.From)
 	b = appendText(b, m.To)
 	if !m.Configuration.IsZero() {
-		b = binary.BigEndian.AppendUint16(b, tagConfiguration)
-		b = binary.BigEndian.AppendUint16(b, uint16(m.Configuration.size()))
+		b = appendExtension(b, tagConfiguration, m.Configuration.size())
 		b = m.Configuration.append(b)
 	}
-	if len(b)-start > MaxMessageSize {
+	b = m.appendLog(b)
+	if len(b)-start > m.Kind.maxSize() {
 		return b[:start], fmt.Errorf("%w: message of %d bytes", ErrTooLarge, len(b)-start)
 	}
 	return b, nil
@@ -94,6 +94,9 @@ func (m *Message) validate() error {
 	if m.Promise < 0 {
 		return fmt.Errorf("%w: promise of %v", ErrConfig, m.Promise)
 	}
+	if err := m.validateLog(); err != nil {
+		return err
+	}
 	if m.Configuration.IsZero() {
 		return nil
 	}
@@ -104,7 +107,7 @@ func (m *Message) validate() error {
 // with ErrMalformed and then leaves m alone. That a message can be decoded does
 // not make it one that a member would send: Core.Step sees to that.
 func (m *Message) UnmarshalBinary(b []byte) error {
-	if len(b) < messageHeaderSize || len(b) > MaxMessageSize {
+	if len(b) < messageHeaderSize || len(b) > MessageKind(b[1]).maxSize() {
 		return fmt.Errorf("%w: message of %d bytes", ErrMalformed, len(b))
 	}
 	d := decoder{rest: b}
@@ -147,7 +150,7 @@ func (m *Message) unmarshalExtensions(b []byte) error {
 	d := decoder{rest: b}
 	for len(d.rest) > 0 {
 		tag := d.uint16()
-		body := d.bytes(int(d.uint16()))
+		body := d.bytes(d.extensionSize(tag))
 		switch {
 		case d.failed:
 			return fmt.Errorf("%w: an extension is cut short", ErrMalformed)
@@ -157,9 +160,19 @@ func (m *Message) unmarshalExtensions(b []byte) error {
 			if err := m.Configuration.UnmarshalBinary(body); err != nil {
 				return err
 			}
+		case !m.unmarshalLog(tag, body):
+			return fmt.Errorf("%w: extension %#x", ErrMalformed, tag)
 		}
 	}
 	return nil
+}
+
+// extensionSize reads the length of the body that follows a tag.
+func (d *decoder) extensionSize(tag uint16) int {
+	if tag >= longTag {
+		return int(d.uint32())
+	}
+	return int(d.uint16())
 }
 
 // appendText appends a text of at most 255 bytes after its length.
@@ -176,7 +189,7 @@ type decoder struct {
 }
 
 func (d *decoder) bytes(n int) []byte {
-	if n > len(d.rest) {
+	if n < 0 || n > len(d.rest) { // Lengths of 4 bytes may not fit an int.
 		d.failed, d.rest = true, nil
 		return nil
 	}

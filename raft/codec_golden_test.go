@@ -21,7 +21,7 @@ func goldenMessages(t *testing.T) []Message {
 		Sequence: 5, Level: 1, ConfigurationID: request.ConfigurationID, Digest: request.Digest,
 	}
 	var messages []Message
-	for kind := PreVoteRequest; kind <= Refusal; kind++ {
+	for kind := PreVoteRequest; kind <= lastMessageKind; kind++ {
 		m := plain
 		switch kind {
 		case PreVoteRequest, VoteRequest:
@@ -34,6 +34,11 @@ func goldenMessages(t *testing.T) []Message {
 			m.Asker, m.Granted, m.Abstains = 8, true, true
 		case Refusal:
 			m.Asker, m.Reason = 8, RefusedTwin
+		case Append:
+			m.Promise, m.Previous, m.Commit = 150*ms, Position{3, 6}, 5
+			m.Entries = []Entry{{7, 4, EntryStart, nil}, {8, 4, EntryCommand, []byte("data")}}
+		case AppendAnswer:
+			m.Asker, m.Granted, m.Match, m.Conflict = 8, true, 5, Position{2, 6}
 		default:
 		}
 		m.Kind = kind

@@ -60,8 +60,8 @@ func anyConfiguration() *rapid.Generator[Configuration] {
 // anyMessage draws a message that can be encoded, sensible or not.
 func anyMessage() *rapid.Generator[Message] {
 	return rapid.Custom(func(t *rapid.T) Message {
-		return Message{
-			Kind:    MessageKind(rapid.IntRange(0, int(Refusal)+1).Draw(t, "kind")),
+		m := Message{
+			Kind:    MessageKind(rapid.IntRange(0, int(lastMessageKind)+1).Draw(t, "kind")),
 			Cluster: rapid.SampledFrom([]string{"test", "other"}).Draw(t, "cluster"),
 			From:    anyName().Draw(t, "from"), To: anyName().Draw(t, "to"),
 			StoreID:     anyStoreID().Draw(t, "store"),
@@ -82,7 +82,35 @@ func anyMessage() *rapid.Generator[Message] {
 			Digest:        anyNumber().Draw(t, "digest"),
 			Configuration: anyConfiguration().Draw(t, "configuration"),
 			Last:          Position{Term: anyNumber().Draw(t, "last"), Index: anyNumber().Draw(t, "index")},
+			Previous:      anyPosition().Draw(t, "previous"),
+			Commit:        anyNumber().Draw(t, "commit"),
+			Match:         anyNumber().Draw(t, "match"),
+			Conflict:      anyPosition().Draw(t, "conflict"),
 		}
+		m.Entries = anyEntries(m.Previous).Draw(t, "entries")
+		return m
+	})
+}
+
+func anyPosition() *rapid.Generator[Position] {
+	return rapid.Custom(func(t *rapid.T) Position {
+		return Position{Term: anyNumber().Draw(t, "term"), Index: anyNumber().Draw(t, "index")}
+	})
+}
+
+// anyEntries draws entries that follow a position, often none.
+func anyEntries(previous Position) *rapid.Generator[[]Entry] {
+	return rapid.Custom(func(t *rapid.T) []Entry {
+		var entries []Entry
+		for i := range min(rapid.Uint64Range(0, 3).Draw(t, "entries"), math.MaxUint64-previous.Index) {
+			e := Entry{Index: previous.Index + 1 + i, Term: anyNumber().Draw(t, "term")}
+			e.Kind = EntryKind(rapid.Byte().Draw(t, "kind"))
+			if data := rapid.SliceOfN(rapid.Byte(), 0, 8).Draw(t, "data"); len(data) > 0 {
+				e.Data = data
+			}
+			entries = append(entries, e)
+		}
+		return entries
 	})
 }
 
@@ -107,11 +135,15 @@ func checkMessageRoundTrip(t *rapid.T) {
 
 // sameMessage compares messages, which == cannot.
 func sameMessage(a, b Message) bool {
-	same := a.Configuration.Equal(b.Configuration)
+	same := a.Configuration.Equal(b.Configuration) && slices.EqualFunc(a.Entries, b.Entries, sameEntry)
 	a.Configuration, b.Configuration = Configuration{}, Configuration{}
 	x, _ := a.AppendBinary(nil)
 	y, _ := b.AppendBinary(nil)
 	return same && bytes.Equal(x, y) && a.Kind == b.Kind && a.Granted == b.Granted && a.Abstains == b.Abstains
+}
+
+func sameEntry(a, b Entry) bool {
+	return a.position() == b.position() && a.Kind == b.Kind && bytes.Equal(a.Data, b.Data)
 }
 
 func TestMessageRoundTrip(t *testing.T)   { rapid.Check(t, checkMessageRoundTrip) }
@@ -162,6 +194,10 @@ func FuzzMessageDecode(f *testing.F) {
 	f.Add(whole)
 	f.Add(whole[:messageHeaderSize+6])
 	f.Add(append(slices.Clone(whole), 0, 9, 0, 1, 7))
+	entries := exampleAppend()
+	whole, err = entries.AppendBinary(nil)
+	require.NoError(f, err)
+	f.Add(whole)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		decoded := Message{Term: 99}
 		if err := decoded.UnmarshalBinary(b); err != nil {
@@ -326,10 +362,14 @@ func TestEncodingDoesNotAllocate(t *testing.T) {
 }
 
 func TestKindAndRoleNames(t *testing.T) {
-	for k := PreVoteRequest; k <= Refusal; k++ {
+	for k := PreVoteRequest; k <= lastMessageKind; k++ {
 		require.NotContains(t, k.String(), "Kind")
 	}
 	require.Equal(t, "MessageKind(99)", MessageKind(99).String())
+	for k := EntryStart; k <= lastEntryKind; k++ {
+		require.NotContains(t, k.String(), "Kind")
+	}
+	require.Equal(t, "EntryKind(9)", EntryKind(9).String())
 	for r := Follower; r <= Leader; r++ {
 		require.NotContains(t, r.String(), "Role")
 	}

@@ -276,6 +276,7 @@ func (c *Core) handle(sender int, m *Message) {
 		c.onAnswer(sender, m)
 	case Refusal:
 		c.onRefusal(m)
+	case Append, AppendAnswer: // A Core without a log lets none in.
 	}
 }
 

@@ -31,6 +31,12 @@ const (
 	TimeoutNow
 	// Refusal tells a member why its message was dropped (rule 15).
 	Refusal
+	// Append is a Heartbeat with entries of the leader's log, and a frame of its own.
+	Append
+	// AppendAnswer answers it; Granted says that the promise was given.
+	AppendAnswer
+
+	lastMessageKind = AppendAnswer
 )
 
 // String returns the kind's name.
@@ -52,6 +58,10 @@ func (k MessageKind) String() string {
 		return "TimeoutNow"
 	case Refusal:
 		return "Refusal"
+	case Append:
+		return "Append"
+	case AppendAnswer:
+		return "AppendAnswer"
 	default:
 		return fmt.Sprintf("MessageKind(%d)", uint8(k))
 	}
@@ -154,4 +164,19 @@ type Message struct {
 	Configuration Configuration
 	// Last is the end of the sender's log, in vote requests.
 	Last Position
+	// Previous, in an Append, is the entry before Entries, zero for the beginning of
+	// the log; the receiver takes Entries only if its log has that.
+	Previous Position
+	// Entries, in an Append, follow Previous one by one. There may be none.
+	Entries []Entry
+	// Commit, in an Append or a Heartbeat, is up to which index the leader knows
+	// entries to be committed; 0 if it knows of none.
+	Commit uint64
+	// Match, in an answer to those, is up to which index the sender's durable log is
+	// known to be that of the leader of Term; 0 if it is not known to be anywhere.
+	Match uint64
+	// Conflict, in an AppendAnswer, says that the sender's log does not have
+	// Previous, else it is zero: it is the first entry of the term that the log has at
+	// that index instead, or the index behind its end with a term of 0.
+	Conflict Position
 }

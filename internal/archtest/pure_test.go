@@ -36,6 +36,7 @@ func purePatterns() []string {
 		"raft/codec*.go",
 		"raft/configuration*.go",
 		"raft/hardstate*.go",
+		"raft/entry.go",
 		"raft/config.go",
 		"raft/errors.go",
 		"internal/deadline/*.go",

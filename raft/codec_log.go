@@ -1,0 +1,173 @@
+package raft
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+)
+
+// Extensions of messages about the log. None of them is there without one. Those
+// whose tag is longTag or above have a length of 4 bytes.
+//
+//	tag     body
+//	2       match: index 8
+//	3       conflict: term 8, index 8
+//	4       commit: index 8
+//	0x8001  entries: term 8 and index 8 of the one before them, then of each
+//	        entry the term 8, kind 1, length 4 and data; they follow one another
+const (
+	tagMatch        = 2
+	tagConflict     = 3
+	tagCommit       = 4
+	longTag         = 0x8000
+	tagEntries      = longTag + 1
+	positionSize    = 16
+	entryHeaderSize = 13
+)
+
+// MaxAppendSize is the hard limit of an encoded Append, in bytes. Other messages
+// are at most MaxMessageSize.
+const MaxAppendSize = 1 << 20
+
+// maxSize is the hard limit of an encoded message of this kind.
+func (k MessageKind) maxSize() int {
+	if k == Append {
+		return MaxAppendSize
+	}
+	return MaxMessageSize
+}
+
+// appendLog appends what m says about a log.
+func (m *Message) appendLog(b []byte) []byte {
+	if m.Match != 0 {
+		b = appendExtension(b, tagMatch, 8)
+		b = binary.BigEndian.AppendUint64(b, m.Match)
+	}
+	if m.Conflict != (Position{}) {
+		b = appendExtension(b, tagConflict, positionSize)
+		b = appendPosition(b, m.Conflict)
+	}
+	if m.Commit != 0 {
+		b = appendExtension(b, tagCommit, 8)
+		b = binary.BigEndian.AppendUint64(b, m.Commit)
+	}
+	if m.Previous == (Position{}) && len(m.Entries) == 0 {
+		return b
+	}
+	b = appendExtension(b, tagEntries, positionSize+entriesSize(m.Entries))
+	b = appendPosition(b, m.Previous)
+	for _, e := range m.Entries {
+		b = binary.BigEndian.AppendUint64(b, e.Term)
+		b = append(b, byte(e.Kind))
+		b = binary.BigEndian.AppendUint32(b, uint32(len(e.Data)))
+		b = append(b, e.Data...)
+	}
+	return b
+}
+
+// appendExtension appends the head of an extension.
+func appendExtension(b []byte, tag uint16, size int) []byte {
+	b = binary.BigEndian.AppendUint16(b, tag)
+	if tag >= longTag {
+		return binary.BigEndian.AppendUint32(b, uint32(size))
+	}
+	return binary.BigEndian.AppendUint16(b, uint16(size))
+}
+
+func appendPosition(b []byte, p Position) []byte {
+	b = binary.BigEndian.AppendUint64(b, p.Term)
+	return binary.BigEndian.AppendUint64(b, p.Index)
+}
+
+// size is how much room the entry takes in a message.
+func (e Entry) size() int { return entryHeaderSize + len(e.Data) }
+
+func entriesSize(entries []Entry) int {
+	n := 0
+	for i := range entries {
+		n += entries[i].size()
+	}
+	return n
+}
+
+// validateLog reports what of a message about a log cannot be encoded.
+func (m *Message) validateLog() error {
+	for i, e := range m.Entries {
+		if m.Previous.Index > math.MaxUint64-uint64(len(m.Entries)) || e.Index != m.Previous.Index+1+uint64(i) {
+			return fmt.Errorf("%w: entry %d does not follow %d", ErrConfig, e.Index, m.Previous.Index)
+		}
+		if len(e.Data) > MaxAppendSize {
+			return fmt.Errorf("%w: entry of %d bytes", ErrTooLarge, len(e.Data))
+		}
+	}
+	return nil
+}
+
+// unmarshalLog reads an extension about a log. It reports whether the body is what
+// the tag says; a tag that it does not know says nothing. What it has read before
+// under the same tag must be zero.
+func (m *Message) unmarshalLog(tag uint16, body []byte) bool {
+	d := decoder{rest: body}
+	switch tag {
+	case tagMatch:
+		again := m.Match != 0
+		m.Match = d.uint64()
+		return d.done() && !again && m.Match != 0
+	case tagConflict:
+		again := m.Conflict != Position{}
+		m.Conflict = d.position()
+		return d.done() && !again && m.Conflict != Position{}
+	case tagCommit:
+		again := m.Commit != 0
+		m.Commit = d.uint64()
+		return d.done() && !again && m.Commit != 0
+	case tagEntries:
+		again := m.Previous != Position{} || len(m.Entries) > 0
+		m.Previous = d.position()
+		return m.unmarshalEntries(&d) && !again && (m.Previous != Position{} || len(m.Entries) > 0)
+	default:
+		return true
+	}
+}
+
+// unmarshalEntries reads entries to the end of d, which they share no memory with.
+func (m *Message) unmarshalEntries(d *decoder) bool {
+	n := countEntries(*d)
+	if d.failed || n < 0 || m.Previous.Index > math.MaxUint64-uint64(n) {
+		return false
+	}
+	if n == 0 {
+		return true
+	}
+	d.rest = slices.Clone(d.rest)
+	m.Entries = make([]Entry, n)
+	for i := range m.Entries {
+		e := &m.Entries[i]
+		e.Index = m.Previous.Index + 1 + uint64(i)
+		e.Term = d.uint64()
+		e.Kind = EntryKind(d.byte())
+		if size := int(d.uint32()); size > 0 {
+			e.Data = slices.Clip(d.bytes(size))
+		}
+	}
+	return true
+}
+
+// countEntries returns how many entries there are to the end of d, or -1.
+func countEntries(d decoder) int {
+	n := 0
+	for ; len(d.rest) > 0; n++ {
+		d.bytes(entryHeaderSize - 4)
+		d.bytes(int(d.uint32()))
+	}
+	if d.failed {
+		return -1
+	}
+	return n
+}
+
+func (d *decoder) position() Position { return Position{Term: d.uint64(), Index: d.uint64()} }
+
+// done reports whether d has given all that there was and no more.
+func (d *decoder) done() bool { return !d.failed && len(d.rest) == 0 }
