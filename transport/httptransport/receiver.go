@@ -12,8 +12,8 @@ import (
 	"github.com/rads-project/constellation/transport/internal/wire"
 )
 
-// A refusal is an answer other than 204.
-type refusal struct {
+// A rejection is an answer other than 204.
+type rejection struct {
 	status int
 	text   string
 	// reason is the counter; nil: not counted.
@@ -39,13 +39,13 @@ func (t *Transport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	http.Error(w, no.text, no.status)
 }
 
-func (t *Transport) serve(w http.ResponseWriter, r *http.Request) *refusal {
+func (t *Transport) serve(w http.ResponseWriter, r *http.Request) *rejection {
 	peer, no := t.judge(r)
 	if no != nil {
 		return no
 	}
 	if !t.enter(peer.Name) {
-		return &refusal{http.StatusServiceUnavailable, "too many requests at once", &t.refused.Busy}
+		return &rejection{http.StatusServiceUnavailable, "too many requests at once", &t.refused.Busy}
 	}
 	defer t.leave(peer.Name)
 	peer.RetryHint.Give()
@@ -53,37 +53,37 @@ func (t *Transport) serve(w http.ResponseWriter, r *http.Request) *refusal {
 }
 
 // judge decides by the headers alone whether a request is accepted.
-func (t *Transport) judge(r *http.Request) (*outbox.Peer, *refusal) {
+func (t *Transport) judge(r *http.Request) (*outbox.Peer, *rejection) {
 	// The sender proves its name first: any other answer would tell a stranger
 	// which cluster and which member are here.
 	from, errFrom := url.QueryUnescape(r.Header.Get(headerFrom))
 	if !t.authentic(r, from) {
-		return nil, &refusal{http.StatusForbidden, "sender not authenticated", &t.refused.Sender}
+		return nil, &rejection{http.StatusForbidden, "sender not authenticated", &t.refused.Sender}
 	}
 	if r.Method != http.MethodPost {
-		return nil, &refusal{http.StatusMethodNotAllowed, "only POST", &t.refused.Handshake}
+		return nil, &rejection{http.StatusMethodNotAllowed, "only POST", &t.refused.Handshake}
 	}
 	version, err := strconv.Atoi(r.Header.Get(headerVersion))
 	if err != nil {
-		return nil, &refusal{http.StatusBadRequest, "no introduction", &t.refused.Handshake}
+		return nil, &rejection{http.StatusBadRequest, "no introduction", &t.refused.Handshake}
 	}
 	if version != wire.Version {
-		return nil, &refusal{http.StatusBadRequest, "unknown version", &t.refused.Version}
+		return nil, &rejection{http.StatusBadRequest, "unknown version", &t.refused.Version}
 	}
 	cluster, errCluster := url.QueryUnescape(r.Header.Get(headerCluster))
 	to, errTo := url.QueryUnescape(r.Header.Get(headerTo))
 	if errors.Join(errCluster, errFrom, errTo) != nil {
-		return nil, &refusal{http.StatusBadRequest, "garbled introduction", &t.refused.Handshake}
+		return nil, &rejection{http.StatusBadRequest, "garbled introduction", &t.refused.Handshake}
 	}
 	if cluster != t.cfg.Cluster {
-		return nil, &refusal{http.StatusMisdirectedRequest, "other cluster", &t.refused.Cluster}
+		return nil, &rejection{http.StatusMisdirectedRequest, "other cluster", &t.refused.Cluster}
 	}
 	if to != t.cfg.Name {
-		return nil, &refusal{http.StatusMisdirectedRequest, "other receiver", &t.refused.Receiver}
+		return nil, &rejection{http.StatusMisdirectedRequest, "other receiver", &t.refused.Receiver}
 	}
 	peer := t.roster.Peer(from)
 	if peer == nil {
-		return nil, &refusal{http.StatusForbidden, "unknown sender", &t.refused.Sender}
+		return nil, &rejection{http.StatusForbidden, "unknown sender", &t.refused.Sender}
 	}
 	return peer, nil
 }
@@ -118,7 +118,7 @@ func (t *Transport) leave(name string) {
 }
 
 // receive gives the frames in the body of r to the handler.
-func (t *Transport) receive(w http.ResponseWriter, r *http.Request, peer *outbox.Peer) *refusal {
+func (t *Transport) receive(w http.ResponseWriter, r *http.Request, peer *outbox.Peer) *rejection {
 	// Servers that know no deadlines have their own way to bound a request.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
 	frames := wire.NewReader(http.MaxBytesReader(w, r.Body, int64(t.cfg.bodyLimit())), t.cfg.MaxFrame)
@@ -129,13 +129,13 @@ func (t *Transport) receive(w http.ResponseWriter, r *http.Request, peer *outbox
 		case errors.Is(err, io.EOF):
 			return nil
 		case errors.Is(err, wire.ErrTooLong) || errors.As(err, &tooLong):
-			return &refusal{http.StatusRequestEntityTooLarge, "frame or body too long", &t.refused.Frame}
+			return &rejection{http.StatusRequestEntityTooLarge, "frame or body too long", &t.refused.Frame}
 		case errors.Is(err, wire.ErrBroken) || err == nil && kind != wire.Data:
-			return &refusal{http.StatusBadRequest, "broken frame", &t.refused.Frame}
+			return &rejection{http.StatusBadRequest, "broken frame", &t.refused.Frame}
 		case err != nil:
-			return &refusal{http.StatusBadRequest, "body cut short", nil}
+			return &rejection{http.StatusBadRequest, "body cut short", nil}
 		case !t.give(peer.Name, frame):
-			return &refusal{http.StatusServiceUnavailable, "not serving", nil}
+			return &rejection{http.StatusServiceUnavailable, "not serving", nil}
 		}
 		peer.Out.Received()
 	}
