@@ -71,7 +71,7 @@ type classSearch struct {
 	*search
 	f        *fragmentation
 	gradient int64 // of the best node so far
-	steps    []step
+	steps    []profileStep
 	from     []stepRange // by profile
 	asks     []ask       // of the steps
 	gpu      int64       // asked
@@ -82,9 +82,9 @@ type classSearch struct {
 	low, high, at []uint16 // of stepsFrom
 }
 
-// step is where a query may lead nodes of a profile: to another profile, if they
+// profileStep is where a query may lead nodes of a profile: to another profile, if they
 // have what asks says.
-type step struct {
+type profileStep struct {
 	profile int32
 	asks    []ask
 	need    uint64
@@ -432,7 +432,7 @@ func (c *classSearch) addStep(profile int32, ranks []uint16) {
 		c.asks = append(c.asks, a)
 	}
 	asks := c.asks[begin:len(c.asks):len(c.asks)]
-	c.steps = append(c.steps, step{profile, asks, c.x.need(asks)})
+	c.steps = append(c.steps, profileStep{profile, asks, c.x.need(asks)})
 }
 
 // satAdd returns the sum of amounts that are not negative, or the greatest int64.
