@@ -7,8 +7,8 @@ import "slices"
 // search begins: the fullest have the replicas. So that a search does not pass them
 // one by one, rules that have cost as much keep two things.
 //
-// A bar is the nodes on which a counter counts more than some number, one bit each,
-// kept up with every instance that joins or leaves.
+// barredNodes are a bar: the nodes on which a counter counts more than some number,
+// one bit each, kept up with every instance that joins or leaves.
 //
 // Tops are, for the blocks of a grid that searches have come through in vain, the
 // greatest of each lane of those entries that no bar of the rules holds. A block
@@ -16,7 +16,7 @@ import "slices"
 //
 // Invariant, brought up to date: the top of a block is no less than any of its entries
 // without a bar, unless the block was split or made anew since it was computed.
-type bar struct {
+type barredNodes struct {
 	most  int32
 	rows  bitset
 	freed changeLog
@@ -41,14 +41,14 @@ func (x *Index) putBars(k *counter, row Row) {
 
 // bar returns the bar of a counter of single nodes, for one more user. A new one
 // takes time in proportion to the nodes that have a count.
-func (x *Index) bar(k *counter, most int32) *bar {
+func (x *Index) bar(k *counter, most int32) *barredNodes {
 	for _, b := range k.bars {
 		if b.most == most {
 			b.users++
 			return b
 		}
 	}
-	b := &bar{most: most, rows: make(bitset, words(len(x.nodes))), users: 1}
+	b := &barredNodes{most: most, rows: make(bitset, words(len(x.nodes))), users: 1}
 	for node, count := range k.domains.each {
 		if count > most {
 			b.rows.set(Row(node))
@@ -62,8 +62,8 @@ func (x *Index) bar(k *counter, most int32) *bar {
 type barring struct {
 	counter *counter
 	most    int32
-	bar     *bar   // nil until there are tops
-	seen    uint64 // position in bar.freed
+	bar     *barredNodes // nil until there are tops
+	seen    uint64       // position in bar.freed
 }
 
 // barredTops are the tops of some rules.

@@ -165,7 +165,7 @@ func TestSpreadLooksBeyondTheFewest(t *testing.T) {
 
 // checkBars compares the bars and tops with what they derive from.
 func (w *world) checkBars(t require.TestingT) {
-	users := map[*bar]int{}
+	users := map[*barredNodes]int{}
 	for _, tops := range w.x.tops {
 		require.Same(t, tops, tops.rules.tops)
 		for i := range tops.under {

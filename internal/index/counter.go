@@ -19,11 +19,11 @@ type counter struct {
 	topology *topology
 	domains  domainCounts
 	all      int64
-	edit     uint64   // counts changes of domains and all
-	bars     []*bar   // of single nodes, see bar.go
-	users    int      // compiled rules or joined classes that use it
-	original *counter // of a copy that an overlay made
-	dead     bool     // nobody uses it; classes forget it when they meet it
+	edit     uint64         // counts changes of domains and all
+	bars     []*barredNodes // of single nodes, see bar.go
+	users    int            // compiled rules or joined classes that use it
+	original *counter       // of a copy that an overlay made
+	dead     bool           // nobody uses it; classes forget it when they meet it
 }
 
 // counterTable interns counters, and finds those that cover a class without
