@@ -32,7 +32,7 @@ type classState struct {
 	keeps   []*counter
 
 	compiled *compiledRules // nil until the first query
-	refusals map[amounts]*refusal
+	refusals map[builtinAmounts]*refusal
 }
 
 // Request returns the rules as a request without ID and Resources. It is

@@ -22,7 +22,7 @@ import (
 // how many nodes fail each first; failing[0] is of those that fit.
 type refusal struct {
 	class     *classState
-	amounts   amounts
+	amounts   builtinAmounts
 	custom    map[string]int64   // asked as well: of those that differ in them, one is remembered
 	reasons   []placement.Reason // of the filters, in their order
 	first     []uint8
@@ -37,11 +37,11 @@ type refusal struct {
 	newer, older *refusal
 }
 
-// amounts are what a request asks of the dimensions that have names of their own.
-type amounts struct{ cpu, memory, disk, network, gpu int64 }
+// builtinAmounts are what a request asks of the dimensions that have names of their own.
+type builtinAmounts struct{ cpu, memory, disk, network, gpu int64 }
 
-func amountsOf(r *placement.Resources) amounts {
-	return amounts{r.CPU, r.Memory, r.Disk, r.Network, r.GPU}
+func amountsOf(r *placement.Resources) builtinAmounts {
+	return builtinAmounts{r.CPU, r.Memory, r.Disk, r.Network, r.GPU}
 }
 
 // refusalMemory holds the refusals of all classes, each of which knows its own, and
@@ -181,7 +181,7 @@ func (x *Index) keepRefusal(r *refusal) {
 		x.dropRefusal(before)
 	}
 	if r.class.refusals == nil {
-		r.class.refusals = make(map[amounts]*refusal, 1)
+		r.class.refusals = make(map[builtinAmounts]*refusal, 1)
 	}
 	r.class.refusals[r.amounts] = r
 	r.link(&x.refusals.ring)
