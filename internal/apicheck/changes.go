@@ -9,8 +9,8 @@ import (
 	"golang.org/x/exp/apidiff"
 )
 
-// change is an incompatible change of the API.
-type change struct {
+// incompatibility is a change of the API that breaks code which compiles without it.
+type incompatibility struct {
 	// identifier with its package, such as scheduler.Scheduler.Nodes; that of a
 	// package that is gone is the package's name.
 	identifier string
@@ -18,15 +18,15 @@ type change struct {
 	text string
 }
 
-func (c change) String() string { return "`" + c.identifier + "`: " + c.text }
+func (c incompatibility) String() string { return "`" + c.identifier + "`: " + c.text }
 
 // incompatible returns what may break the build of a user, by package.
-func incompatible(before, now api) []change {
-	var changes []change
+func incompatible(before, now packageSet) []incompatibility {
+	var changes []incompatibility
 	for _, p := range slices.Sorted(maps.Keys(before)) {
 		name := path.Base(p)
 		if now[p] == nil {
-			changes = append(changes, change{name, "the package is gone"})
+			changes = append(changes, incompatibility{name, "the package is gone"})
 			continue
 		}
 		for _, c := range apidiff.Changes(before[p], now[p]).Changes {
@@ -34,7 +34,7 @@ func incompatible(before, now api) []change {
 				continue
 			}
 			symbol, text, _ := strings.Cut(c.Message, ": ")
-			changes = append(changes, change{name + "." + plain(symbol), text})
+			changes = append(changes, incompatibility{name + "." + plain(symbol), text})
 		}
 	}
 	return changes
@@ -53,8 +53,8 @@ func newestSection(changelog string) string {
 }
 
 // unnamed returns the changes that a section of the changelog does not name.
-func unnamed(changes []change, section string) []change {
-	return slices.DeleteFunc(slices.Clone(changes), func(c change) bool {
+func unnamed(changes []incompatibility, section string) []incompatibility {
+	return slices.DeleteFunc(slices.Clone(changes), func(c incompatibility) bool {
 		return strings.Contains(section, "`"+c.identifier+"`")
 	})
 }

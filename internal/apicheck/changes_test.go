@@ -11,17 +11,17 @@ import (
 )
 
 // oneAPI returns an API of one package with that source.
-func oneAPI(t *testing.T, source string) api {
+func oneAPI(t *testing.T, source string) packageSet {
 	t.Helper()
 	fset := token.NewFileSet()
 	file, err := parser.ParseFile(fset, "p.go", source, 0)
 	require.NoError(t, err)
 	p, err := new(types.Config).Check(modulePath+"/p", fset, []*ast.File{file}, nil)
 	require.NoError(t, err)
-	return api{p.Path(): p}
+	return packageSet{p.Path(): p}
 }
 
-func texts(changes []change) []string {
+func texts(changes []incompatibility) []string {
 	var all []string
 	for _, c := range changes {
 		all = append(all, c.String())
@@ -46,7 +46,7 @@ func TestIncompatibleChangesAreNamedByIdentifier(t *testing.T) {
 		"`p.F`: changed from func(int) to func(int, int)",
 		"`p.T.A`: changed from int to string",
 	}, texts(changes))
-	require.Equal(t, []string{"`p`: the package is gone"}, texts(incompatible(before, api{})))
+	require.Equal(t, []string{"`p`: the package is gone"}, texts(incompatible(before, packageSet{})))
 	require.Empty(t, incompatible(before, before))
 
 	section := newestSection("# Changelog\n\n## 2\n\n- `p.F` takes two, `p.T.M` went\n\n## 1\n\n- `p.T.A`\n")

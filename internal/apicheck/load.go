@@ -21,8 +21,8 @@ import (
 
 const modulePath = "github.com/rads-project/constellation"
 
-// api has the packages that users may import, by their paths.
-type api map[string]*types.Package
+// packageSet has the packages that users may import, by their paths.
+type packageSet map[string]*types.Package
 
 // public reports whether users import the package with that path: it is
 // neither internal nor a program.
@@ -51,12 +51,12 @@ func modules(top string) ([]string, error) {
 }
 
 // loadAll type-checks the public packages of all modules below top.
-func loadAll(top string) (api, error) {
+func loadAll(top string) (packageSet, error) {
 	dirs, err := modules(top)
 	if err != nil {
 		return nil, err
 	}
-	all := make(api)
+	all := make(packageSet)
 	for _, dir := range dirs {
 		if slices.Contains(strings.Split(filepath.ToSlash(dir), "/"), "examples") {
 			continue
@@ -85,7 +85,7 @@ func fileOf(path string) string {
 }
 
 // writeAPI keeps an API in a folder, as export data of the compiler.
-func writeAPI(dir string, all api) error {
+func writeAPI(dir string, all packageSet) error {
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
@@ -111,12 +111,12 @@ func writePackage(name string, p *types.Package) error {
 }
 
 // readAPI reads what writeAPI has kept.
-func readAPI(dir string) (api, error) {
+func readAPI(dir string) (packageSet, error) {
 	names, err := filepath.Glob(filepath.Join(dir, "*.gz"))
 	if err != nil || len(names) == 0 {
 		return nil, fmt.Errorf("no baseline in %s: %w", dir, errors.Join(err, fs.ErrNotExist))
 	}
-	all, imports := make(api), make(map[string]*types.Package)
+	all, imports := make(packageSet), make(map[string]*types.Package)
 	for _, name := range names {
 		p, err := readPackage(name, imports)
 		if err != nil {

@@ -62,7 +62,7 @@ func compare() error {
 }
 
 // released returns the API that users have, and where it comes from.
-func released() (api, string, error) {
+func released() (packageSet, string, error) {
 	tag, err := newestTag(root)
 	if err != nil {
 		return nil, "", err
