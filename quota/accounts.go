@@ -218,13 +218,13 @@ func (a *Accounts) check(now time.Time, acc *account, g *growth, to *placement.A
 	if a.simple(acc, &g.delta) {
 		return Verdict{}
 	}
-	c := change{growth: *g}
+	c := timedGrowth{growth: *g}
 	_ = a.tally(&c.target, to, 1) // it was for the growth
 	return a.checkLevels(now, acc, &c, mode)
 }
 
 // checkLevels is the one place where limits decide.
-func (a *Accounts) checkLevels(now time.Time, acc *account, g *change, mode Mode) Verdict {
+func (a *Accounts) checkLevels(now time.Time, acc *account, g *timedGrowth, mode Mode) Verdict {
 	if a.RequireQuota && mode != forced && acc.spec == nil && a.fallback == nil && g.grows() {
 		return Verdict{Violations: []Violation{{Namespace: g.ns, Reason: Undeclared}}}
 	}

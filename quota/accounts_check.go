@@ -11,7 +11,7 @@ import (
 )
 
 // grows reports whether anything does, at any time.
-func (g *change) grows() bool {
+func (g *timedGrowth) grows() bool {
 	return slices.Max(g.delta[:]) > 0 || slices.ContainsFunc(g.parts, func(p part) bool {
 		return p.sign > 0 && slices.Max(p.amounts[:]) > 0
 	})
@@ -30,7 +30,7 @@ type levelCheck struct {
 
 // checkLevel asks one account, and returns in which dimensions it would burst
 // now. At every instant from now on what is used then and the growth must fit.
-func (a *Accounts) checkLevel(now time.Time, acc *account, g *change, mode Mode) ([]Violation, dimensionSet) {
+func (a *Accounts) checkLevel(now time.Time, acc *account, g *timedGrowth, mode Mode) ([]Violation, dimensionSet) {
 	var (
 		violations       []Violation
 		bursting, denied dimensionSet
@@ -61,7 +61,7 @@ func (a *Accounts) checkLevel(now time.Time, acc *account, g *change, mode Mode)
 
 // checkTotal refuses what would charge more than can be counted, whenever it counts.
 // Without anything ahead that is for checkLevel.
-func (a *Accounts) checkTotal(acc *account, g *change) (violations []Violation) {
+func (a *Accounts) checkTotal(acc *account, g *timedGrowth) (violations []Violation) {
 	if len(g.parts) == 0 && acc.ahead == nil {
 		return nil
 	}
@@ -163,7 +163,7 @@ const maxRises = 1000
 // charge is not a new one. O(log n) in the spans for each time passed over at
 // which it does not fit, at most a thousand; once per dimension and level for a
 // charge without an end.
-func (a *Accounts) earliest(now time.Time, acc *account, g *change, refused []Violation, mode Mode) time.Time {
+func (a *Accounts) earliest(now time.Time, acc *account, g *timedGrowth, refused []Violation, mode Mode) time.Time {
 	s, starts := g.fresh()
 	never := func(v Violation) bool {
 		return v.Reason == NeverFits || v.Reason == Undeclared || v.Ceiling == math.MaxInt64
@@ -193,7 +193,7 @@ func (a *Accounts) earliest(now time.Time, acc *account, g *change, refused []Vi
 }
 
 // fresh returns the span of a growth that is no more than a new charge.
-func (g *change) fresh() (*timed, bool) {
+func (g *timedGrowth) fresh() (*timed, bool) {
 	switch {
 	case len(g.parts) == 0 && slices.Min(g.delta[:]) >= 0:
 		return &timed{amounts: g.delta, from: -skyline.Forever, to: skyline.Forever}, true
@@ -271,7 +271,7 @@ func (a *Accounts) CheckOver(now time.Time, ns string, t Timed) (Verdict, error)
 // refusal is in the verdict. The time of every level grows with the number of
 // charges times that of the instants at which any of them begins or ends.
 func (a *Accounts) CheckExchange(now time.Time, exchange Exchange) (Verdict, error) {
-	acc, g := a.find(exchange.Namespace), change{growth: growth{ns: exchange.Namespace}}
+	acc, g := a.find(exchange.Namespace), timedGrowth{growth: growth{ns: exchange.Namespace}}
 	if exchange.Freed != nil {
 		for payer, t := range exchange.Freed {
 			if err := a.give(&g, payer, &t); err != nil {
@@ -297,7 +297,7 @@ func (a *Accounts) CheckExchange(now time.Time, exchange Exchange) (Verdict, err
 }
 
 // grow adds a charge of acc to a growth, or with sign -1 takes it away.
-func (a *Accounts) grow(g *change, acc *account, t *Timed, sign int64) error {
+func (a *Accounts) grow(g *timedGrowth, acc *account, t *Timed, sign int64) error {
 	s, err := a.timed(t)
 	if err != nil || t.Amounts.IsZero() {
 		return err
@@ -379,7 +379,7 @@ func (a *Accounts) forceOver(now time.Time, ns string, from, to *Timed, charges 
 	if !from.bounded() && !to.bounded() {
 		return a.force(now, ns, &from.Amounts, &to.Amounts, charges)
 	}
-	acc, g := a.find(ns), change{growth: growth{ns: ns}}
+	acc, g := a.find(ns), timedGrowth{growth: growth{ns: ns}}
 	if err := errors.Join(a.grow(&g, acc, from, -1), a.grow(&g, acc, to, 1)); err != nil {
 		return nil, err
 	}

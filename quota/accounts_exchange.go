@@ -27,9 +27,9 @@ type growth struct {
 	delta vector
 }
 
-// change is a growth, and what grows by parts over their times, of which others give
-// back some.
-type change struct {
+// timedGrowth is a growth, and what grows by parts over their times, of which others
+// give back some.
+type timedGrowth struct {
 	growth
 	parts []part
 	// target is the greatest charge that it leads to, in each dimension.
@@ -60,7 +60,7 @@ func (s *stretch) add(p *part) {
 }
 
 // give adds what a namespace gives back.
-func (a *Accounts) give(g *change, ns string, t *Timed) error {
+func (a *Accounts) give(g *timedGrowth, ns string, t *Timed) error {
 	by := a.find(ns)
 	s, err := a.timed(t)
 	if err != nil {
@@ -81,7 +81,7 @@ func (a *Accounts) give(g *change, ns string, t *Timed) error {
 
 // stretches appends the times from now on over which the usage of acc grows
 // evenly, in order.
-func (g *change) stretches(into []stretch, acc *account, now int64) []stretch {
+func (g *timedGrowth) stretches(into []stretch, acc *account, now int64) []stretch {
 	if len(g.parts) == 0 {
 		return append(into, stretch{from: now, to: skyline.Forever, delta: g.delta})
 	}

@@ -115,7 +115,7 @@ func (a *Accounts) Restore(state AccountsSnapshot, charges iter.Seq2[string, Tim
 
 // restoreAhead enters what is ahead of a charge that is counted already.
 func (a *Accounts) restoreAhead(ns string, t *Timed) error {
-	acc, g := a.find(ns), change{growth: growth{ns: ns}}
+	acc, g := a.find(ns), timedGrowth{growth: growth{ns: ns}}
 	s, err := a.timed(t)
 	if err != nil || !s.bounded() {
 		return err
