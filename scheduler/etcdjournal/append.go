@@ -42,7 +42,7 @@ func (j *Journal) Append(ctx context.Context, token uint64, records []scheduler.
 		a.add(entriesKey(entries[len(entries)-1].Seq), encodeBatch(entries))
 	}
 	for _, piece := range a.pieces {
-		if err := j.commit(ctx, "=", token, j.ops([]change{piece})...); err != nil {
+		if err := j.commit(ctx, "=", token, j.ops([]edit{piece})...); err != nil {
 			return err
 		}
 	}
@@ -60,13 +60,13 @@ func (j *Journal) head(ctx context.Context) (head, error) {
 	return j.decodeHead(found.Kvs[0].Value)
 }
 
-// change is a key to write, or a range to delete.
-type change struct {
+// edit is a key to put, or a range to delete.
+type edit struct {
 	key, end string // end is empty for a key to write
 	value    string
 }
 
-func (j *Journal) ops(changes []change) []clientv3.Op {
+func (j *Journal) ops(changes []edit) []clientv3.Op {
 	ops := make([]clientv3.Op, len(changes))
 	for i, c := range changes {
 		if c.end == "" {
@@ -84,8 +84,8 @@ type appending struct {
 	head    head
 	room    int // left in the transaction
 	chunk   int // length of a piece
-	pieces  []change
-	changes []change
+	pieces  []edit
+	changes []edit
 }
 
 // The first byte of a value says what follows: the data, or how many pieces there
@@ -99,16 +99,16 @@ const (
 func (a *appending) add(key string, data []byte) {
 	if len(data) < a.room {
 		a.room -= len(data)
-		a.changes = append(a.changes, change{key: key, value: string(append([]byte{wholeValue}, data...))})
+		a.changes = append(a.changes, edit{key: key, value: string(append([]byte{wholeValue}, data...))})
 		return
 	}
 	count := 0
 	for piece := range slices.Chunk(data, a.chunk) {
-		a.pieces = append(a.pieces, change{key: chunkKey(key, count), value: string(piece)})
+		a.pieces = append(a.pieces, edit{key: chunkKey(key, count), value: string(piece)})
 		count++
 	}
 	value := binary.AppendUvarint([]byte{chunkedValue}, uint64(count))
-	a.changes = append(a.changes, change{key: key, value: string(value)})
+	a.changes = append(a.changes, edit{key: key, value: string(value)})
 }
 
 // complete has the snapshot count whose last part has come, and deletes what it
@@ -121,13 +121,13 @@ func (a *appending) complete(last scheduler.Record) {
 	if err != nil {
 		panic(err) // numbers
 	}
-	a.changes = append(a.changes, change{key: "head", value: string(value)})
+	a.changes = append(a.changes, edit{key: "head", value: string(value)})
 	for _, below := range []string{"", "chunks/"} {
 		a.changes = append(
 			a.changes,
-			change{key: below + "parts/", end: below + partKey(a.head.Generation, 0)},
-			change{key: below + partKey(a.head.Generation, a.head.Parts), end: below + "parts0"}, // 0 is what follows /
-			change{key: below + "entries/", end: below + entriesKey(last.Seq+1)},
+			edit{key: below + "parts/", end: below + partKey(a.head.Generation, 0)},
+			edit{key: below + partKey(a.head.Generation, a.head.Parts), end: below + "parts0"}, // 0 is what follows /
+			edit{key: below + "entries/", end: below + entriesKey(last.Seq+1)},
 		)
 	}
 }
