@@ -34,14 +34,14 @@ func (j *Journal) Records(ctx context.Context) iter.Seq2[scheduler.Record, error
 	}
 }
 
-// position is how far the journal goes at a revision.
-type position struct {
+// tail is how far the journal goes at a revision.
+type tail struct {
 	head     head
 	last     uint64
 	revision int64
 }
 
-func (j *Journal) position(ctx context.Context) (p position, err error) {
+func (j *Journal) tail(ctx context.Context) (p tail, err error) {
 	found, err := j.client.Txn(ctx).Then(clientv3.OpGet(j.key("head")), clientv3.OpGet(j.key("entries/"),
 		clientv3.WithPrefix(), clientv3.WithSort(clientv3.SortByKey, clientv3.SortDescend), clientv3.WithLimit(1), clientv3.WithKeysOnly(),
 	)).Commit()
@@ -75,7 +75,7 @@ func (j *Journal) seqOf(kv *mvccpb.KeyValue) (uint64, error) {
 
 // since yields what comes after a Seq, at one revision, and returns the last Seq.
 func (j *Journal) since(ctx context.Context, after uint64, yield yieldFunc) (uint64, error) {
-	p, err := j.position(ctx)
+	p, err := j.tail(ctx)
 	switch {
 	case err != nil:
 		return 0, err
@@ -100,7 +100,7 @@ func (j *Journal) since(ctx context.Context, after uint64, yield yieldFunc) (uin
 	return after, ctx.Err()
 }
 
-func (j *Journal) snapshot(ctx context.Context, p position, yield yieldFunc) error {
+func (j *Journal) snapshot(ctx context.Context, p tail, yield yieldFunc) error {
 	for part := range p.head.Parts {
 		r := scheduler.Record{Seq: p.head.Seq, Part: part, Kind: scheduler.RecordSnapshotPart}
 		if part == p.head.Parts-1 {
@@ -129,7 +129,7 @@ const readBatches = 8
 
 // entries yields entries after a Seq, up to the last of some batches, and returns
 // how far they go.
-func (j *Journal) entries(ctx context.Context, p position, after uint64, yield yieldFunc) (uint64, error) {
+func (j *Journal) entries(ctx context.Context, p tail, after uint64, yield yieldFunc) (uint64, error) {
 	found, err := j.client.Get(ctx, j.key(entriesKey(after+1)), clientv3.WithRange(j.key("entries0")),
 		clientv3.WithRev(p.revision), clientv3.WithLimit(readBatches))
 	if err != nil {

@@ -44,10 +44,10 @@ func (j *Journal) records(ctx context.Context, yield yieldFunc) error {
 	return err
 }
 
-// position is how far the journal goes.
-type position struct{ last, snapshot int64 }
+// tail is how far the journal goes.
+type tail struct{ last, snapshot int64 }
 
-func (j *Journal) position(ctx context.Context, q querier) (p position, err error) {
+func (j *Journal) tail(ctx context.Context, q querier) (p tail, err error) {
 	err = j.queryRow(ctx, q, `SELECT
 		COALESCE((SELECT MAX(seq) FROM constellation_records WHERE journal = $1 AND generation = 0), 0),
 		COALESCE((SELECT MAX(seq) FROM constellation_records WHERE journal = $1 AND kind = 2), 0)`,
@@ -60,7 +60,7 @@ func (j *Journal) position(ctx context.Context, q querier) (p position, err erro
 // errReplaced if a newer snapshot comes in between, which does not happen in a
 // transaction.
 func (j *Journal) since(ctx context.Context, q querier, after int64, yield yieldFunc) (int64, error) {
-	p, err := j.position(ctx, q)
+	p, err := j.tail(ctx, q)
 	if err != nil || p.last == after {
 		return p.last, err
 	}
