@@ -76,7 +76,7 @@ func (b *block) end() uint64 { return b.first + uint64(len(b.events)) }
 
 // watcher is one iteration over the result of Watch.
 type watcher struct {
-	seen       position
+	seen       bookmark
 	placed     bool          // place is known
 	place      uint64        // of the next event
 	block      *block        // that it reads without the lock, or nil
@@ -91,18 +91,18 @@ func newWatcher(afterSeq uint64) *watcher {
 	return &watcher{seen: allOf(afterSeq), wake: make(chan struct{}, 1)}
 }
 
-// position is how far somebody has read: all entries before that of a Seq, and of
+// bookmark is how far somebody has read: all entries before that of a Seq, and of
 // that one so many events.
-type position struct {
+type bookmark struct {
 	seq  uint64
 	read int
 }
 
-func allOf(seq uint64) position { return position{seq, math.MaxInt} }
+func allOf(seq uint64) bookmark { return bookmark{seq, math.MaxInt} }
 
-// after returns the position after events that follow.
-func (p position) after(events []Event) position {
-	last := position{events[len(events)-1].Seq, 1}
+// after returns the bookmark after events that follow.
+func (p bookmark) after(events []Event) bookmark {
+	last := bookmark{events[len(events)-1].Seq, 1}
 	for last.read < len(events) && events[len(events)-1-last.read].Seq == last.seq {
 		last.read++
 	}

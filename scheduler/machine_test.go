@@ -378,7 +378,7 @@ func (m *machine) checkJournaled(t *rapid.T) {
 		require.NoError(t, err)
 		return fmt.Sprintf("%d %s %d %T %s", e.Seq, e.Time, e.Token, e.Change, data)
 	}
-	from := position{seq: uint64(rapid.IntRange(0, int(m.s.Version())).Draw(t, "seq")), read: rapid.IntRange(0, 2).Draw(t, "read")}
+	from := bookmark{seq: uint64(rapid.IntRange(0, int(m.s.Version())).Draw(t, "seq")), read: rapid.IntRange(0, 2).Draw(t, "read")}
 	var want, got []string
 	for e, err := range m.s.journaled(t.Context(), from, m.s.Version()) {
 		require.NoError(t, err)

@@ -96,9 +96,9 @@ func (s *view) catchUp(ctx context.Context, w *watcher, lost uint64, yield func(
 	return true
 }
 
-// journaled yields the events in the journal from a position on, up to the entry
+// journaled yields the events in the journal from a bookmark on, up to the entry
 // of a Seq, which is there. It ends with the first error.
-func (s *view) journaled(ctx context.Context, from position, until uint64) iter.Seq2[Event, error] {
+func (s *view) journaled(ctx context.Context, from bookmark, until uint64) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		var coder codec.Coder
 		for r, err := range s.cfg.Journal.Records(ctx) {

@@ -231,8 +231,8 @@ func TestHistoryAgainstAModel(t *testing.T) {
 	})
 }
 
-// sought returns which of all events comes after a position.
-func sought(all []Event, p position) int {
+// sought returns which of all events comes after a bookmark.
+func sought(all []Event, p bookmark) int {
 	i := 0
 	for i < len(all) && all[i].Seq < p.seq {
 		i++
