@@ -63,24 +63,24 @@ func ServeElector(ctx context.Context, e *lease.Elector, out io.Writer) error {
 	return ctx.Err()
 }
 
-// claim is what a replica says: that it led at an instant between two others.
-type claim struct {
+// report is what a replica says: that it led at an instant between two others.
+type report struct {
 	replica       int
 	token         uint64
 	before, after int64
 }
 
-// claims holds what the replicas have said together.
-type claims struct {
+// reports holds what the replicas have said together.
+type reports struct {
 	mu      sync.Mutex
 	changed *sync.Cond
-	latest  claim              // that of the highest token
-	first   map[uint64]claim   // of each token
+	latest  report             // that of the highest token
+	first   map[uint64]report  // of each token
 	killed  map[*exec.Cmd]bool // on purpose
 	fault   error              // the first that was found
 }
 
-func (c *claims) add(said claim) {
+func (c *reports) add(said report) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	defer c.changed.Broadcast()
@@ -94,7 +94,7 @@ func (c *claims) add(said claim) {
 	if said.token > c.latest.token {
 		c.latest = said
 	}
-	// Only one claim of each token can be the first, so these are few.
+	// Only one report of each token can be the first, so these are few.
 	for token, other := range c.first {
 		if token > said.token && said.before > other.after {
 			c.fault = cmp.Or(c.fault, fmt.Errorf("token %d led %v after token %d had led",
@@ -104,14 +104,14 @@ func (c *claims) add(said claim) {
 }
 
 // ends says that a replica is about to be killed.
-func (c *claims) ends(command *exec.Cmd) {
+func (c *reports) ends(command *exec.Cmd) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.killed[command] = true
 }
 
 // ended notes that a replica says nothing more.
-func (c *claims) ended(command *exec.Cmd) {
+func (c *reports) ended(command *exec.Cmd) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.killed[command] {
@@ -121,7 +121,7 @@ func (c *claims) ended(command *exec.Cmd) {
 }
 
 // await waits until a token has led that is higher than one.
-func (c *claims) await(token uint64) (claim, error) {
+func (c *reports) await(token uint64) (report, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for c.latest.token <= token && c.fault == nil {
@@ -139,7 +139,7 @@ func RunElector(t *testing.T, cfg ElectorConfig) {
 	if cfg.Command == nil {
 		t.Fatal("journaltest: ElectorConfig.Command is required")
 	}
-	said := &claims{first: make(map[uint64]claim), killed: make(map[*exec.Cmd]bool)}
+	said := &reports{first: make(map[uint64]report), killed: make(map[*exec.Cmd]bool)}
 	said.changed = sync.NewCond(&said.mu)
 	r := electorRig{cfg: cfg, said: said}
 	defer r.stop()
@@ -158,7 +158,7 @@ func RunElector(t *testing.T, cfg ElectorConfig) {
 
 type electorRig struct {
 	cfg     ElectorConfig
-	said    *claims
+	said    *reports
 	running [2]*exec.Cmd
 	readers sync.WaitGroup
 }
@@ -172,7 +172,7 @@ func (r *electorRig) start(replica int) error {
 	r.running[replica] = command
 	r.readers.Go(func() {
 		for lines := bufio.NewScanner(out); lines.Scan(); {
-			c := claim{replica: replica}
+			c := report{replica: replica}
 			if _, err := fmt.Sscan(lines.Text(), &c.token, &c.before, &c.after); err == nil { // the last line may be cut
 				r.said.add(c)
 			}

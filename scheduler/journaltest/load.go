@@ -87,10 +87,10 @@ func manyRecords(r *rig) error {
 	return errors.New("the follower ended without an error")
 }
 
-// heap looks at the live memory of the process from time to time.
-type heap struct{ before uint64 }
+// heapWatch looks at the live memory of the process from time to time.
+type heapWatch struct{ before uint64 }
 
-func newHeap() heap { return heap{liveHeap()} }
+func newHeap() heapWatch { return heapWatch{liveHeap()} }
 
 func liveHeap() uint64 {
 	var m runtime.MemStats
@@ -100,7 +100,7 @@ func liveHeap() uint64 {
 }
 
 // next checks the next record, and every so often the memory.
-func (h heap) next(record scheduler.Record, last *uint64, data []byte) error {
+func (h heapWatch) next(record scheduler.Record, last *uint64, data []byte) error {
 	if *last++; record.Seq != *last || !bytes.Equal(record.Data, data) {
 		return fmt.Errorf("got %s in the place of entry %d, or with other bytes", name(record), *last)
 	}
