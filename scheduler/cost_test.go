@@ -324,6 +324,7 @@ func TestEveryCallIsCosted(t *testing.T) {
 		"KeepGeneration":     "is Move to where it has been",
 		"ResizeReservation":  "is UpdateReservation, as Extend is",
 		"Token":              "returns a field",
+		"Refused":            "copies at most 256 requests",
 		"UpdateReservation":  "is what Extend calls",
 		"Prepare":            "reads no state",
 		"Version":            "returns a field",

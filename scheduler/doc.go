@@ -74,8 +74,9 @@
 // nearest miss. It also names a node on which waiting, preempting work of lower
 // priority, or adding an identical node would help. If the request fits or is
 // already placed, it lists the best nodes with every term of the score.
-// [Scheduler.ExplainNode] explains one node. All of it is data, with a text form
-// and JSON that reads back.
+// [Scheduler.ExplainNode] explains one node. [Scheduler.Refused] lists the requests
+// that were refused and not placed since. All of it is data, with a text form and JSON
+// that reads back.
 //
 // # Events
 //

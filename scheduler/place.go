@@ -69,6 +69,9 @@ func (s *view) decideLocked(q index.Query, nodeID string, commit bool) (Decision
 	to, err := s.state.find(s.now, req, q, nodeID)
 	switch {
 	case err != nil:
+		if commit {
+			s.refused.note(s.now, req, err)
+		}
 		return Decision{}, err
 	case to.existing != nil:
 		return to.existing.decision(), nil
@@ -81,6 +84,7 @@ func (s *view) decideLocked(q index.Query, nodeID string, commit bool) (Decision
 
 // placeLocked commits a request to its place.
 func (s *view) placeLocked(req *placement.Request, to *candidate) {
+	s.refused.forget(req.ID)
 	placed := &s.scratch.placed
 	if s.keepingLocked() { // and the change outlives the call
 		placed = new(Placed)

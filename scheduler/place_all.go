@@ -112,12 +112,14 @@ func (t *placeTurn) placeLocked(ask asker) {
 		t.nodes += s.state.looked() - looked
 		switch {
 		case result.Err != nil:
+			s.refused.note(s.now, req, result.Err)
 		case to.existing != nil:
 			result.Decision = to.existing.decision()
 		default:
 			if len(e.changes) > 0 {
 				t.ahead++
 			}
+			s.refused.forget(req.ID)
 			c := t.change(req, &to)
 			s.tried.note(s.state, c)
 			err = s.state.commitPlaced(e, out, c)

@@ -80,6 +80,7 @@ func (s *calls) PlaceFromReservation(ctx context.Context, id string, req placeme
 	}
 	switch {
 	case err != nil:
+		s.refused.note(s.now, &s.scratch.request, err)
 		if len(to.asks) > 0 {
 			s.commitLocked(&PlanChanged{Changes: to.asks})
 		}

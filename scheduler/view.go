@@ -33,6 +33,7 @@ type view struct {
 	now      time.Time // that the clock shows, not before state.now
 	outbox   outbox
 	tried    *tried        // nil unless this is a fork
+	refused  refusedLately // and still waits
 	history  history       // has a lock of its own
 	hooks    hookQueue     // and so has this
 	changed  chan struct{} // closed at the next change; nil while nobody waits
