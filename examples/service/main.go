@@ -113,7 +113,7 @@ func serve(ctx context.Context, o options, node *cluster.Node, journal scheduler
 	if err := errors.Join(err, livenessErr); err != nil {
 		return err
 	}
-	page, err := debugpage.New(debugpage.Config{Replica: r, Liveness: liveness, Election: node.Status})
+	page, err := debugpage.New(debugpage.Config{Replica: r, Liveness: liveness, Election: node.Status, Transport: node.Transport.Stats})
 	if err != nil {
 		return err
 	}

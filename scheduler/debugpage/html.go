@@ -2,9 +2,7 @@ package debugpage
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
-	"fmt"
 	"html/template"
 	"net/http"
 	"slices"
@@ -13,66 +11,73 @@ import (
 
 	"github.com/rads-project/constellation/placement"
 	"github.com/rads-project/constellation/raft"
-	"github.com/rads-project/constellation/reservation"
 	"github.com/rads-project/constellation/scheduler"
 )
 
 // maxRows is how many rows of a list a page has.
 const maxRows = 500
 
-// shown is what the template shows.
+// shown is what the templates show.
 type shown struct {
-	Prefix  string
-	Summary Summary
-	// Fixed says that the page is not to follow the state: something was asked.
-	Fixed bool
+	Prefix    string
+	Seen      string // what a stream goes on from
+	Summary   Summary
+	AsOf      time.Time
+	Lag       uint64 // entries that are not durable
+	Election  *raft.Status
+	Reign     string // for how long the leader has been seen to lead
+	Answering string
+	Members   []member
+	Refused   []waiting
+	Causes    []cause
+	Trend     map[placement.ResourceName]string
+	Axis      window
 
-	Filter    string // of nodes and events
-	Nodes     []scheduler.NodeInfo
-	Events    []scheduler.Event
-	MoreNodes int // that match the filter and are not shown
-
-	Quotas       []scheduler.QuotaInfo
-	Reservations []reservation.Reservation
-	Election     *raft.Status
-	Asked        asked
+	// Of a whole page alone.
+	Filter string
+	Lists  map[string]shownList
+	Asked  asked
 }
 
-// asked is a request to be explained, and the answer.
-type asked struct {
-	Request string // as it was typed
-	Node    string
-	Answer  string
-	Verdict *scheduler.NodeVerdict // on Node
-	Error   string
+// shownList are the rows of a list that a page shows, and how many match beside them.
+type shownList struct {
+	Rows []template.HTML
+	More int
 }
 
-// serveHTML shows everything. The query has "filter", a part of the IDs, labels and
-// kinds to show, and "request" with "node", what to explain.
+// parts are the templates that are shown anew as a whole where they have changed, by the
+// ID of the element that they fill.
+func parts() []string {
+	return []string{"title", "verdict", "refused", "capacity", "axis", "members"}
+}
+
+// listed are the parts that are lists.
+func listed() []string { return []string{"nodes", "quotas", "reservations", "events"} }
+
+// serveHTML shows everything. The query has "filter", a part of the names, labels and
+// kinds to show, and "request", what to explain.
 func (p *Page) serveHTML(w http.ResponseWriter, r *http.Request) {
+	a := asked{Request: strings.TrimSpace(r.URL.Query().Get("request"))}
+	if a.Request != "" {
+		p.explain(r.Context(), &a)
+	}
+	p.showPage(w, r, a)
+}
+
+// showPage shows everything, with the answer to what was asked.
+func (p *Page) showPage(w http.ResponseWriter, r *http.Request, a asked) {
 	l := p.look(r.Context())
-	query := r.URL.Query()
-	s := shown{
-		Prefix: p.cfg.Prefix, Summary: p.summary(l), Filter: strings.TrimSpace(query.Get("filter")),
-		Quotas: l.quotas[:min(len(l.quotas), maxRows)], Reservations: l.reservations[:min(len(l.reservations), maxRows)],
-		Election: p.election(), Asked: asked{Request: query.Get("request"), Node: query.Get("node")},
-	}
-	if s.Fixed = s.Asked.Request != ""; s.Fixed {
-		p.explain(r, l.of, &s.Asked)
-	}
-	for _, n := range l.nodes {
-		switch {
-		case !matches(s.Filter, nodeText(n)...):
-		case len(s.Nodes) < maxRows:
-			s.Nodes = append(s.Nodes, n)
-		default:
-			s.MoreNodes++
+	f := p.frame(r.Context(), l)
+	s := f.shown
+	s.Seen, s.Filter, s.Asked = p.eventID(l.stamp), filterOf(r), a
+	s.Lists = make(map[string]shownList)
+	for _, part := range listed() {
+		rows, more := l.rows[part].chosen(s.Filter, rowText)
+		list := shownList{More: more}
+		for _, row := range rows {
+			list.Rows = append(list.Rows, p.show(l.rows[part].template, row))
 		}
-	}
-	for _, e := range l.events {
-		if len(s.Events) < maxRows && matches(s.Filter, e.Kind(), changeText(e)) {
-			s.Events = append(s.Events, e)
-		}
+		s.Lists[part] = list
 	}
 	var whole bytes.Buffer
 	if err := p.page.Execute(&whole, s); err != nil {
@@ -83,40 +88,30 @@ func (p *Page) serveHTML(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(whole.Bytes()) // or the viewer has gone
 }
 
-// explain says where a request could go, and why not elsewhere.
-func (p *Page) explain(r *http.Request, of State, a *asked) {
-	var req placement.Request
-	if err := json.Unmarshal([]byte(a.Request), &req); err != nil {
-		a.Error = err.Error()
-		return
-	}
-	if of == nil {
-		a.Error = errUnread.Error()
-		return
-	}
-	e, err := of.Explain(r.Context(), req)
-	if err == nil && a.Node != "" {
-		var v scheduler.NodeVerdict
-		v, err = of.ExplainNode(r.Context(), req, a.Node)
-		a.Verdict = &v
-	}
-	if err != nil {
-		a.Error, a.Verdict = err.Error(), nil
-		return
-	}
-	a.Answer = e.String()
-}
+func filterOf(r *http.Request) string { return strings.TrimSpace(r.URL.Query().Get("filter")) }
 
 // matches reports whether any of the texts has the filter in it.
 func matches(filter string, texts ...string) bool {
 	return filter == "" || slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(text, filter) })
 }
 
-func nodeText(n scheduler.NodeInfo) []string {
-	texts := []string{n.ID, n.Name, string(n.State)}
-	for key, value := range n.Labels {
-		texts = append(texts, key+"="+value)
+// rowText is what a filter finds a row by.
+func rowText(value any) []string {
+	switch of := value.(type) {
+	case scheduler.NodeInfo:
+		return nodeText(of)
+	case branch:
+		return []string{of.Namespace, of.Parent}
+	case *booking:
+		return append(of.Instances(), of.Spec.ID, of.Spec.Namespace, string(of.State()))
+	case line:
+		return []string{of.Kind(), changeText(of.Event)}
 	}
+	return nil
+}
+
+func nodeText(n scheduler.NodeInfo) []string {
+	texts := append(labelTexts(n.Labels), n.ID, n.Name, string(n.State))
 	for _, taint := range n.Taints {
 		texts = append(texts, taint.String())
 	}
@@ -125,53 +120,21 @@ func nodeText(n scheduler.NodeInfo) []string {
 
 // changeText is a change as JSON.
 func changeText(e scheduler.Event) string {
-	data, err := json.Marshal(e.Change)
-	if err != nil {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false) // the template does
+	if err := encoder.Encode(e.Change); err != nil {
 		return err.Error()
 	}
-	return string(data)
+	return strings.TrimSpace(text.String())
 }
 
-// bar is a dimension of a node, in hundredths of what it gives.
-type bar struct {
-	Name       placement.ResourceName
-	Used, Held int
-	Text       string
-}
-
-// bars are the dimensions that a node gives.
-func bars(n scheduler.NodeInfo) []bar {
-	var all []bar
-	for name, total := range n.Total.All() {
-		if total == 0 {
-			continue
-		}
-		used, held := n.Allocated.Amount(name), n.Held.Amount(name)
-		share := func(amount int64) int { return int(min(100, 100*float64(amount)/float64(total))) } // for people
-		all = append(all, bar{name, share(used), min(share(held), 100-share(used)), fmt.Sprintf("%s used, %s held, of %s",
-			placement.FormatQuantity(name, used), placement.FormatQuantity(name, held), placement.FormatQuantity(name, total))})
+// labelTexts are labels as key=value, sorted.
+func labelTexts(labels map[string]string) []string {
+	all := make([]string, 0, len(labels))
+	for key, value := range labels {
+		all = append(all, key+"="+value)
 	}
+	slices.Sort(all)
 	return all
-}
-
-func functions() template.FuncMap {
-	return template.FuncMap{
-		"amount": placement.FormatQuantity,
-		"bars":   bars,
-		"change": changeText,
-		"labels": func(labels map[string]string) string {
-			var all []string
-			for key, value := range labels {
-				all = append(all, key+"="+value)
-			}
-			slices.SortFunc(all, cmp.Compare)
-			return strings.Join(all, " ")
-		},
-		"when": func(t time.Time) string {
-			if t.IsZero() {
-				return ""
-			}
-			return t.UTC().Format(time.RFC3339)
-		},
-	}
 }

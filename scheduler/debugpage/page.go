@@ -8,7 +8,6 @@ import (
 	"html/template"
 	"iter"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -19,6 +18,7 @@ import (
 	"github.com/rads-project/constellation/reservation"
 	"github.com/rads-project/constellation/scheduler"
 	"github.com/rads-project/constellation/scheduler/replica"
+	"github.com/rads-project/constellation/transport"
 )
 
 // DefaultPrefix is the path below which a page is mounted if Config says no other.
@@ -32,6 +32,7 @@ type State interface {
 	Reservations(ctx context.Context) ([]reservation.Reservation, error)
 	Explain(ctx context.Context, req placement.Request) (scheduler.Explanation, error)
 	ExplainNode(ctx context.Context, req placement.Request, nodeID string) (scheduler.NodeVerdict, error)
+	Refused(ctx context.Context) ([]scheduler.Refusal, error)
 	Watch(ctx context.Context, afterSeq uint64) iter.Seq[scheduler.Event]
 	Stats() scheduler.Stats
 }
@@ -45,6 +46,9 @@ type Config struct {
 	// Election returns the status of the election, such as raft.Node.Status. Nil:
 	// the page says nothing about it.
 	Election func() raft.Status
+	// Transport returns the counters of the election's messages, such as
+	// tcp.Transport.Stats. Nil: the page says nothing about them.
+	Transport func() transport.Stats
 	// Liveness that watches the nodes. Nil: the page says nothing about it.
 	Liveness *replica.Liveness
 	// Prefix is the path below which the page is mounted, with a slash at both ends.
@@ -53,6 +57,10 @@ type Config struct {
 	// Authorize reports whether who asks may see all that the scheduler knows; else
 	// the answer is 403 Forbidden. Nil: everybody may.
 	Authorize func(*http.Request) bool
+	// Changes lets whoever is authorized cordon and uncordon nodes on the page of the
+	// scheduler that decides. It requires Authorize. A change is a POST, and one that
+	// comes from a page of another origin is refused.
+	Changes bool
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }
@@ -65,8 +73,11 @@ type Page struct {
 	closed chan struct{}
 	close  sync.Once
 
+	origin  int64         // tells this page from one before it, in the IDs of its streams
 	looking chan struct{} // holds a value while the lists are read
 	latest  *lists        // guarded by looking
+	trend   trend
+	shared  shared
 }
 
 //go:embed assets
@@ -85,17 +96,23 @@ func New(cfg Config) (*Page, error) {
 	if !strings.HasPrefix(cfg.Prefix, "/") || !strings.HasSuffix(cfg.Prefix, "/") || strings.ContainsAny(cfg.Prefix, "{} ") {
 		errs = append(errs, &placement.InvalidError{Field: "prefix", Value: cfg.Prefix, Reason: "want a path with a slash at both ends"})
 	}
+	if cfg.Changes && cfg.Authorize == nil {
+		errs = append(errs, &placement.InvalidError{Field: "changes", Reason: "requires authorize"})
+	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	page, err := template.New("page.html").Funcs(functions()).ParseFS(assets, "assets/page.html")
+	page, err := template.New("page.html").Funcs(functions(cfg)).ParseFS(assets, "assets/page.html")
 	if err != nil {
 		return nil, err
 	}
-	p := &Page{cfg: cfg, mux: http.NewServeMux(), page: page, closed: make(chan struct{}), looking: make(chan struct{}, 1)}
+	p := &Page{
+		cfg: cfg, mux: http.NewServeMux(), page: page, origin: time.Now().UnixNano(),
+		closed: make(chan struct{}), looking: make(chan struct{}, 1),
+	}
 	p.routes()
 	return p, nil
 }
@@ -108,7 +125,9 @@ func (p *Page) routes() {
 	handle("GET {$}", p.serveHTML)
 	handle("GET page.css", p.serveAsset("text/css; charset=utf-8"))
 	handle("GET page.js", p.serveAsset("text/javascript; charset=utf-8"))
+	handle("GET icon.svg", p.serveAsset("image/svg+xml"))
 	handle("GET stream", p.serveStream)
+	handle("GET cells.json", p.serveCells)
 	handle("GET summary.json", func(w http.ResponseWriter, r *http.Request) { answer(w, p.summary(p.look(r.Context())), nil) })
 	handle("GET nodes.json", func(w http.ResponseWriter, r *http.Request) { l := p.look(r.Context()); answer(w, l.nodes, l.err) })
 	handle("GET quotas.json", func(w http.ResponseWriter, r *http.Request) { l := p.look(r.Context()); answer(w, l.quotas, l.err) })
@@ -117,20 +136,34 @@ func (p *Page) routes() {
 		answer(w, l.reservations, l.err)
 	})
 	handle("GET events.json", func(w http.ResponseWriter, r *http.Request) { l := p.look(r.Context()); answer(w, l.events, l.err) })
+	handle("GET refused.json", func(w http.ResponseWriter, r *http.Request) {
+		refused, err := p.refused(r.Context(), p.state())
+		answer(w, refused, err)
+	})
 	handle("GET election.json", func(w http.ResponseWriter, _ *http.Request) { answer(w, p.election(), nil) })
 	handle("POST explain.json", p.serveExplanation)
+	handle("POST whatif", p.serveWhatIf)
+	if p.cfg.Changes {
+		handle("POST cordon", p.serveChange(decider.Cordon))
+		handle("POST uncordon", p.serveChange(decider.Uncordon))
+	}
 }
 
 // ServeHTTP implements http.Handler.
 func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "+
-		"form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "+
+		"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cache-Control", "no-store")
 	if p.cfg.Authorize != nil && !p.cfg.Authorize(r) {
 		http.Error(w, "not for you", http.StatusForbidden)
+		return
+	}
+	// What is posted comes from the page itself, or from no browser.
+	if err := http.NewCrossOriginProtection().Check(r); err != nil {
+		http.Error(w, err.Error(), http.StatusForbidden)
 		return
 	}
 	p.mux.ServeHTTP(w, r)
@@ -150,88 +183,6 @@ func (p *Page) state() State {
 		return view
 	}
 	return nil
-}
-
-// lists are what a page shows, as of one look.
-type lists struct {
-	at           time.Time
-	of           State
-	stats        scheduler.Stats
-	nodes        []scheduler.NodeInfo
-	quotas       []scheduler.QuotaInfo
-	reservations []reservation.Reservation
-	events       []scheduler.Event
-	err          error // why they are not whole
-}
-
-// Lists are shown for so long though the state has changed, and read with so much
-// patience: a journal may hang, and the page is to say so.
-const (
-	maxAge   = 500 * time.Millisecond
-	patience = 2 * time.Second
-)
-
-var errUnread = errors.New("debugpage: the journal is being read")
-
-// look returns the lists, those of another viewer if they are new enough.
-func (p *Page) look(ctx context.Context) *lists {
-	ctx, end := context.WithTimeout(ctx, patience)
-	defer end()
-	select {
-	case p.looking <- struct{}{}:
-		defer func() { <-p.looking }()
-	case <-ctx.Done():
-		return &lists{at: p.cfg.Now(), of: p.state(), err: ctx.Err()}
-	}
-	now, of := p.cfg.Now(), p.state()
-	l := &lists{at: now, of: of}
-	if of == nil {
-		l.err = errUnread
-		return l
-	}
-	l.stats = of.Stats() // never waits
-	if before := p.latest; before != nil && before.serves(l) {
-		kept := *before
-		kept.stats = l.stats
-		return &kept
-	}
-	l.read(ctx)
-	p.latest = l
-	return l
-}
-
-// serves reports whether the lists are still those that somebody who looks now is to
-// see.
-func (l *lists) serves(now *lists) bool {
-	if l.of != now.of || l.err != nil || now.stats.Closed != nil {
-		return false
-	}
-	age := now.at.Sub(l.at)
-	return l.stats.Version == now.stats.Version && l.stats.Durable == now.stats.Durable || age >= 0 && age < maxAge
-}
-
-func (l *lists) read(ctx context.Context) {
-	var errs [3]error
-	l.nodes, errs[0] = l.of.Nodes(ctx)
-	l.quotas, errs[1] = l.of.Quotas(ctx)
-	l.reservations, errs[2] = l.of.Reservations(ctx)
-	l.err = errors.Join(errs[:]...)
-	l.events = latestEvents(l.of, l.stats.Durable)
-}
-
-// maxEvents is how many entries back the page shows what happened.
-const maxEvents = 1000
-
-// latestEvents returns the events in memory of the latest entries, the last first.
-func latestEvents(of State, last uint64) []scheduler.Event {
-	ended, end := context.WithCancel(context.Background())
-	end() // wait for nothing, and read no journal
-	var events []scheduler.Event
-	for e := range of.Watch(ended, last-min(last, maxEvents)) {
-		events = append(events, e)
-	}
-	slices.Reverse(events)
-	return events[:min(len(events), maxEvents)]
 }
 
 func (p *Page) election() *raft.Status {
@@ -267,24 +218,6 @@ func (p *Page) serveAsset(kind string) http.HandlerFunc {
 		w.Header().Set("Content-Type", kind)
 		_, _ = w.Write(data) // or the viewer has gone
 	}
-}
-
-// maxBody is the longest request that is explained.
-const maxBody = 1 << 17
-
-func (p *Page) serveExplanation(w http.ResponseWriter, r *http.Request) {
-	var req placement.Request
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&req); err != nil {
-		answer(w, nil, &placement.InvalidError{Field: "body", Reason: err.Error()})
-		return
-	}
-	of := p.state()
-	if of == nil {
-		answer(w, nil, errUnread)
-		return
-	}
-	e, err := of.Explain(r.Context(), req)
-	answer(w, e, err)
 }
 
 // usageOver are the limits that are passed.

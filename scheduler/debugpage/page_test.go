@@ -64,6 +64,10 @@ func get(t *testing.T, h http.Handler, path string) *httptest.ResponseRecorder {
 	return w
 }
 
+func decode(w *httptest.ResponseRecorder, into any) error {
+	return json.Unmarshal(w.Body.Bytes(), into)
+}
+
 // html returns the page, which must be there.
 func html(t *testing.T, h http.Handler, query url.Values) string {
 	t.Helper()
@@ -91,11 +95,11 @@ func TestEachPartShowsItsContent(t *testing.T) {
 	}}), nil)
 	for id, want := range map[string][]string{
 		"verdict":      {"<dt>Leader</dt><dd>b</dd>", "<dt>Term</dt><dd>7</dd>", "<dt>Nodes ready</dt><dd>3</dd>", "Nothing is known to be wrong."},
-		"nodes":        {`<th scope="row">n0</th>`, "zone=z0", "batch", "cpu 1 used, ", " held, of 8", "ready"},
+		"nodes":        {`<th scope="row">n0</th>`, "zone=z0", "batch", "cpu: 1 used, ", " held, of 8", "ready"},
 		"capacity":     {`<th scope="row">cpu</th><td>24</td><td>1</td><td>2</td><td>21</td><td>8</td>`, "48GiB"},
-		"quotas":       {`<th scope="row">team</th>`, "<td>1</td>", "<td>4</td>"},
-		"reservations": {`<th scope="row">training</th><td>ml</td>`, "active", "1 × cpu=2"},
-		"members":      {"This is a, follower", `<th scope="row">b</th>`, "10.0.0.1"},
+		"quotas":       {`data-key="team"`, "cpu: 1 used of 4"},
+		"reservations": {`<th scope="row">training</th>`, "<td>ml</td>", "active", "1 × cpu=2", "<rect"},
+		"members":      {"This is a, follower", `<th scope="row">b</th><td>leader</td>`, "10.0.0.1"},
 		"events":       {"node-added", "placed", "web-1", `id="event-4"`},
 	} {
 		for _, text := range want {
@@ -119,16 +123,17 @@ func TestProblemsAreTold(t *testing.T) {
 
 func TestExplainsWhyNot(t *testing.T) {
 	p := newPage(t, debugpage.Config{State: cluster(t)})
-	ask := func(request, node string) string {
-		return section(t, html(t, p, url.Values{"request": {request}, "node": {node}}), "why")
+	ask := func(request string) string {
+		return section(t, html(t, p, url.Values{"request": {request}}), "why")
 	}
-	large := ask(`{"id":"big","resources":{"cpu":"100"}}`, "n1")
+	large := ask(`{"id":"big","resources":{"cpu":"100"}}`)
 	require.Contains(t, large, "0 of 3 nodes fit")
-	require.Contains(t, large, "n1: does not fit")
-	require.Contains(t, large, "cpu")
-	require.Contains(t, ask(`{"id":"small","resources":{"cpu":"1"}}`, "n1"), "n1: fits")
-	require.Contains(t, ask(`{"id":`, ""), "unexpected end of JSON input")
-	require.Contains(t, ask(`{"id":"x"}`, "n9"), "not found")
+	require.Contains(t, large, `<th scope="row">n1</th><td><span class="bad">no</span></td>`)
+	require.Contains(t, large, "lacks cpu (short of 92)")
+	small := ask(`{"id":"small","resources":{"cpu":"1"}}`)
+	require.Contains(t, small, `<th scope="row">n1</th><td>fits</td>`)
+	require.Contains(t, small, "strategy ")
+	require.Contains(t, ask(`{"id":`), "unexpected end of JSON input")
 	answered := httptest.NewRecorder()
 	p.ServeHTTP(answered, httptest.NewRequestWithContext(t.Context(), http.MethodPost, debugpage.DefaultPrefix+"explain.json",
 		strings.NewReader(`{"id":"big","resources":{"cpu":"100"}}`)))
@@ -205,7 +210,9 @@ func FuzzNamesAreText(f *testing.F) {
 		_, _ = s.Reserve(t.Context(), reservation.Spec{ID: name, Namespace: name, Shape: placement.Resources{CPU: 1}, Count: 1, Duration: time.Hour})
 		p, err := debugpage.New(debugpage.Config{State: s})
 		require.NoError(t, err)
-		page := html(t, p, url.Values{"filter": {name}, "request": {name}, "node": {name}})
+		_, err = s.Place(t.Context(), placement.Request{ID: name, Namespace: name + "2", Resources: placement.Resources{CPU: 2 * placement.Core}})
+		require.Error(t, err)
+		page := html(t, p, url.Values{"filter": {name}, "request": {name}})
 		require.Equal(t, 1, strings.Count(page, "<script"), "its own")
 		require.NotContains(t, page, "<img")
 		require.NotContains(t, page, "<b>")

@@ -59,6 +59,7 @@ func TestEachProblemIsTold(t *testing.T) {
 	for _, test := range tests {
 		s := fine()
 		test.damage(&s)
+		s.lists.cluster = s.lists.ofCluster()
 		require.Equal(t, []string{test.want}, s.problems())
 	}
 }

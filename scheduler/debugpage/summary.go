@@ -72,7 +72,7 @@ func (p *Page) summary(l *lists) Summary {
 		stats := p.cfg.Liveness.Stats()
 		s.liveness = &stats
 	}
-	sum := Summary{At: s.now.UTC(), Stats: l.stats, Capacity: capacityOf(l.nodes), Liveness: s.liveness}
+	sum := Summary{At: s.now.UTC(), Stats: l.stats, Nodes: l.states, Capacity: l.capacity, Liveness: s.liveness}
 	if p.cfg.Replica != nil {
 		_, s.leads = p.cfg.Replica.Leader()
 		s.healthy = p.cfg.Replica.Healthy()
@@ -83,12 +83,6 @@ func (p *Page) summary(l *lists) Summary {
 	}
 	if s.position != nil {
 		sum.AgeMS = s.position.Age(s.now).Milliseconds()
-	}
-	for _, n := range l.nodes {
-		if sum.Nodes == nil {
-			sum.Nodes = make(map[scheduler.NodeState]int)
-		}
-		sum.Nodes[n.State]++
 	}
 	sum.Problems = s.problems()
 	return sum
@@ -122,7 +116,11 @@ func (s situation) problems() []string {
 	}
 	say(stats.Checkpoint.Failed != nil, "The last checkpoint has failed: %v.", stats.Checkpoint.Failed)
 	all = append(all, s.ofElection()...)
-	return append(all, s.ofCluster()...)
+	if s.liveness != nil && s.liveness.Halt != nil {
+		say(true, "%d nodes are silent, more than the %d that may be lost in a minute: none is marked until a person gives them up.",
+			len(s.liveness.Halt.Silent), s.liveness.Halt.Limit)
+	}
+	return append(all, s.lists.cluster...)
 }
 
 func (s situation) ofElection() (all []string) {
@@ -148,33 +146,30 @@ func (s situation) ofElection() (all []string) {
 	return all
 }
 
-func (s situation) ofCluster() (all []string) {
-	if s.liveness != nil && s.liveness.Halt != nil {
-		all = append(all, fmt.Sprintf("%d nodes are silent, more than the %d that may be lost in a minute: none is marked until a person gives them up.",
-			len(s.liveness.Halt.Silent), s.liveness.Halt.Limit))
-	}
+// ofCluster is what of the problems follows from the lists alone.
+func (l *lists) ofCluster() (all []string) {
 	lost, over := 0, 0
-	for _, n := range s.lists.nodes {
-		if n.State == scheduler.NodeLost {
+	for i := range l.nodes {
+		if l.nodes[i].State == scheduler.NodeLost {
 			lost++
 		}
-		if len(n.Over()) > 0 {
+		if len(l.nodes[i].Over()) > 0 {
 			over++
 		}
 	}
 	if lost > 0 {
-		all = append(all, fmt.Sprintf("Lost nodes: %d of %d.", lost, len(s.lists.nodes)))
+		all = append(all, fmt.Sprintf("Lost nodes: %d of %d.", lost, len(l.nodes)))
 	}
 	if over > 0 {
 		all = append(all, fmt.Sprintf("Nodes with more allocated than they have: %d.", over))
 	}
-	for i := range s.lists.reservations {
-		r := &s.lists.reservations[i]
+	for i := range l.reservations {
+		r := &l.reservations[i]
 		if state := r.State(); state == reservation.Degraded || state == reservation.Displaced {
 			all = append(all, fmt.Sprintf("Reservation %s is %s: %d of %d slots are missing.", r.Spec.ID, state, r.Missing(), r.Params.Count))
 		}
 	}
-	for _, u := range usageOver(s.lists.quotas) {
+	for _, u := range usageOver(l.quotas) {
 		all = append(all, fmt.Sprintf("Namespace %s uses more %s than its quota: %s of %s.", u.Namespace, u.Resource,
 			placement.FormatQuantity(u.Resource, u.Used), placement.FormatQuantity(u.Resource, u.Soft)))
 	}

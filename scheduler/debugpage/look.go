@@ -1,0 +1,228 @@
+package debugpage
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/rads-project/constellation/reservation"
+	"github.com/rads-project/constellation/scheduler"
+)
+
+// lists are what a page shows, as of one look.
+type lists struct {
+	at           time.Time
+	cost         time.Duration // of reading them
+	of           State
+	stats        scheduler.Stats
+	nodes        []scheduler.NodeInfo
+	quotas       []scheduler.QuotaInfo
+	reservations []reservation.Reservation
+	events       []scheduler.Event
+	err          error // why they are not whole
+
+	// stamp grows with every look that reads lists: it is the version of the state, or
+	// more if there was a look at that version before.
+	stamp    uint64
+	rows     map[string]list // by the part of the page
+	window   window          // of the reservations
+	gone     departed
+	states   map[scheduler.NodeState]int
+	capacity []Capacity
+	cluster  []string // what is wrong with it
+}
+
+// Lists are shown for at least so long though the state has changed, and read with so
+// much patience: a journal may hang, and the page is to say so. Reading them takes one
+// part in readShare of the time at most, however large the state is.
+const (
+	maxAge    = 500 * time.Millisecond
+	readShare = 25
+	patience  = 2 * time.Second
+)
+
+var errUnread = errors.New("debugpage: the journal is being read")
+
+// look returns the lists, those of another viewer if they are new enough.
+func (p *Page) look(ctx context.Context) *lists {
+	ctx, end := context.WithTimeout(ctx, patience)
+	defer end()
+	select {
+	case p.looking <- struct{}{}:
+		defer func() { <-p.looking }()
+	case <-ctx.Done():
+		return &lists{at: p.cfg.Now(), of: p.state(), err: ctx.Err()}
+	}
+	now, of := p.cfg.Now(), p.state()
+	l := &lists{at: now, of: of}
+	if of == nil {
+		l.err = errUnread
+		return l
+	}
+	l.stats = of.Stats() // never waits
+	before := p.latest
+	if before != nil && before.serves(l) {
+		kept := *before
+		kept.stats = l.stats
+		return &kept
+	}
+	start := time.Now()
+	if l.read(ctx); l.err == nil {
+		l.compare(before)
+		l.cost = time.Since(start)
+		p.latest = l
+		p.trend.add(now, l.capacity)
+	}
+	return l
+}
+
+// serves reports whether the lists are still those that somebody who looks now is to
+// see.
+func (l *lists) serves(now *lists) bool {
+	if l.of != now.of || now.stats.Closed != nil {
+		return false
+	}
+	age := now.at.Sub(l.at)
+	return l.stats.Version == now.stats.Version && l.stats.Durable == now.stats.Durable ||
+		age >= 0 && age < max(maxAge, readShare*l.cost)
+}
+
+func (l *lists) read(ctx context.Context) {
+	var errs [3]error
+	l.nodes, errs[0] = l.of.Nodes(ctx)
+	l.quotas, errs[1] = l.of.Quotas(ctx)
+	l.reservations, errs[2] = l.of.Reservations(ctx)
+	l.err = errors.Join(errs[:]...)
+	l.events = latestEvents(l.of, l.stats.Durable)
+}
+
+// compare makes the rows of the lists, and keeps those that were there before.
+func (l *lists) compare(before *lists) {
+	l.states, l.capacity, l.cluster = statesOf(l.nodes), capacityOf(l.nodes), l.ofCluster()
+	l.window = windowOf(l.at, l.reservations)
+	l.stamp = l.stats.Version
+	old := make(map[string]list)
+	if before != nil {
+		old, l.stamp = before.rows, max(l.stamp, before.stamp+1)
+	}
+	from := func(part, template string) list {
+		if was, found := old[part]; found {
+			return was
+		}
+		return list{template: template, order: l.stamp}
+	}
+	nodes := from("nodes", "node-row").next(l.stamp, len(l.nodes),
+		func(i int) string { return l.nodes[i].ID }, func(i int) any { return l.nodes[i] },
+		func(old any, i int) bool { return sameNode(old.(scheduler.NodeInfo), l.nodes[i]) })
+	tree := treeOf(l.quotas)
+	quotas := from("quotas", "quota-row").next(l.stamp, len(tree),
+		func(i int) string { return tree[i].Namespace }, func(i int) any { return tree[i] },
+		func(old any, i int) bool { return reflect.DeepEqual(old, tree[i]) })
+	booked := func(i int) *booking { return &booking{l.reservations[i], l.window} }
+	reservations := from("reservations", "reservation-row").next(l.stamp, len(l.reservations),
+		func(i int) string { return l.reservations[i].Spec.ID }, func(i int) any { return booked(i) },
+		func(old any, i int) bool { return reflect.DeepEqual(old, booked(i)) })
+	lines := linesOf(l.events)
+	events := from("events", "event-row").next(l.stamp, len(lines),
+		func(i int) string { return lines[i].Key }, func(i int) any { return lines[i] },
+		func(any, int) bool { return true }) // what has happened stays so
+	l.rows = map[string]list{"nodes": nodes, "quotas": quotas, "reservations": reservations, "events": events}
+	l.gone = before.departures(l)
+}
+
+func statesOf(nodes []scheduler.NodeInfo) map[scheduler.NodeState]int {
+	if len(nodes) == 0 {
+		return nil
+	}
+	states := make(map[scheduler.NodeState]int)
+	for i := range nodes {
+		states[nodes[i].State]++
+	}
+	return states
+}
+
+// sameNode reports whether two descriptions of a node show the same. What the node was
+// described as cannot change without its Version, or that of its joining.
+func sameNode(a, b scheduler.NodeInfo) bool {
+	return a.Version == b.Version && a.Join == b.Join && a.State == b.State && a.Instances == b.Instances &&
+		a.Allocated.Equal(b.Allocated) && a.Held.Equal(b.Held) && slices.Equal(a.DeviceFree, b.DeviceFree)
+}
+
+// line is an event with a key of its own.
+type line struct {
+	Key string
+	scheduler.Event
+}
+
+// linesOf gives each event a key: its Seq, and for all but the first event of an entry
+// its place in that.
+func linesOf(events []scheduler.Event) []line {
+	lines := make([]line, len(events))
+	place := 0
+	for i := len(events) - 1; i >= 0; i-- { // they stand with the last first
+		if place++; i == len(events)-1 || events[i].Seq != events[i+1].Seq {
+			place = 0
+		}
+		key := fmt.Sprint(events[i].Seq)
+		if place > 0 {
+			key = fmt.Sprint(key, "-", place)
+		}
+		lines[i] = line{key, events[i]}
+	}
+	return lines
+}
+
+// departed are the nodes that have gone, as far back as they are remembered.
+type departed struct {
+	nodes []departure
+	since uint64 // who has seen no more than this stamp may have missed some
+}
+
+type departure struct {
+	id    string
+	stamp uint64
+}
+
+// maxDeparted is how many departures are remembered.
+const maxDeparted = 1000
+
+// departures adds those between two looks, of which the first may be none.
+func (l *lists) departures(now *lists) departed {
+	if l == nil {
+		return departed{since: now.stamp}
+	}
+	all := departed{nodes: slices.Clone(l.gone.nodes), since: l.gone.since}
+	if now.rows["nodes"].order == now.stamp {
+		for _, n := range l.nodes {
+			if _, found := slices.BinarySearchFunc(now.nodes, n.ID, byID); !found {
+				all.nodes = append(all.nodes, departure{n.ID, now.stamp})
+			}
+		}
+	}
+	if more := len(all.nodes) - maxDeparted; more > 0 {
+		all.since = all.nodes[more-1].stamp
+		all.nodes = slices.Delete(all.nodes, 0, more)
+	}
+	return all
+}
+
+func byID(n scheduler.NodeInfo, id string) int { return cmp.Compare(n.ID, id) }
+
+// maxEvents is how many entries back the page shows what happened.
+const maxEvents = 1000
+
+// latestEvents returns the events in memory of the latest entries, the last first.
+func latestEvents(of State, last uint64) []scheduler.Event {
+	ended, end := context.WithCancel(context.Background())
+	end() // wait for nothing, and read no journal
+	var events []scheduler.Event
+	for e := range of.Watch(ended, last-min(last, maxEvents)) {
+		events = append(events, e)
+	}
+	slices.Reverse(events)
+	return events[:min(len(events), maxEvents)]
+}
