@@ -21,7 +21,7 @@ func importTable() map[string][]string {
 
 		"scheduler":             {"placement", "quota", "reservation", "internal/codec", "internal/cow", "internal/deadline", "internal/statetime", "internal/index"},
 		"scheduler/boltjournal": {"scheduler"},
-		"scheduler/debugpage":   {"placement", "quota", "raft", "reservation", "scheduler", "scheduler/replica"},
+		"scheduler/debugpage":   {"placement", "quota", "raft", "reservation", "scheduler", "scheduler/replica", "transport"},
 		"scheduler/etcdjournal": {"placement", "scheduler", "scheduler/lease"},
 		"scheduler/journaltest": {"scheduler", "scheduler/lease"},
 		"scheduler/lease":       {"placement"},
@@ -48,6 +48,7 @@ func importTable() map[string][]string {
 		"internal/deadline":  {},
 		"internal/faultnet":  {},
 		"internal/index":     {"placement", "internal/cow"},
+		"internal/pagetest":  {},
 		"internal/raftdiff":  {},
 		"internal/sim":       {"raft", "internal/faultnet"},
 		"internal/skyline":   {},
