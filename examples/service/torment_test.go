@@ -197,16 +197,32 @@ func begin(t *testing.T, f *fleet) *load {
 	return l
 }
 
+// jobs returns all jobs as the leader has them: a long answer, for which it waits
+// longer than for others.
+func (l *load) jobs(t *testing.T) (jobs []scheduler.Allocation) {
+	t.Helper()
+	patient := *l.client
+	patient.Timeout = time.Minute
+	for range 10 {
+		answer, err := patient.Get("http://" + l.http[l.leader()] + "/jobs")
+		if err == nil && answer.StatusCode == http.StatusOK {
+			err = json.NewDecoder(answer.Body).Decode(&jobs)
+			_ = answer.Body.Close()
+			require.NoError(t, err)
+			return jobs
+		}
+	}
+	t.Fatal("no leader lists the jobs")
+	return nil
+}
+
 // check asserts that whatever was acknowledged is there, once, and where it was.
 func (l *load) check(t *testing.T) {
 	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, answer, _ := l.call(t.Context(), http.MethodGet, l.leader(), "/jobs", nil)
-	var jobs []scheduler.Allocation
-	require.NoError(t, json.Unmarshal(answer, &jobs), "%.200s", answer)
 	found := make(map[string]string)
-	for _, a := range jobs {
+	for _, a := range l.jobs(t) {
 		require.NotContains(t, found, a.Request.ID, "is there twice")
 		require.Equal(t, uint64(1), a.Generation)
 		found[a.Request.ID] = a.NodeID
