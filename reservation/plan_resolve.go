@@ -229,23 +229,30 @@ func (t *trial) askFor(h *hold) []string {
 	slices.SortFunc(staying, func(a, b *stayEntry) int {
 		return cmp.Or(cmp.Compare(a.Priority, b.Priority), b.Window.Start.Compare(a.Window.Start), cmp.Compare(a.ID, b.ID))
 	})
-	inTheWay := func(stay *stayEntry) bool {
-		for of := range h.amounts() {
-			free := room.free(of) - g.lane(of).firmAt(start)
-			for _, other := range staying {
-				free -= other.amountOn(of)
-			}
-			if free < 0 && stay.amountOn(of) > 0 {
-				return true
-			}
+	short := make(map[lane]int64) // by how much they leave too little
+	for of := range h.amounts() {
+		left := room.free(of) - g.lane(of).firmAt(start)
+		for _, stay := range staying {
+			left -= stay.amountOn(of)
 		}
-		return false
+		if left < 0 {
+			short[of] = -left
+		}
 	}
 	var due []string
-	for i := slices.IndexFunc(staying, inTheWay); i >= 0; i = slices.IndexFunc(staying, inTheWay) {
-		due = append(due, staying[i].ID)
-		t.asked[staying[i].ID] = true
-		staying = slices.Delete(staying, i, i+1)
+	for _, stay := range staying {
+		inTheWay := false
+		for of, missing := range short {
+			inTheWay = inTheWay || missing > 0 && stay.amountOn(of) > 0
+		}
+		if !inTheWay {
+			continue // nor will it be, when others have left
+		}
+		for of := range short {
+			short[of] -= stay.amountOn(of)
+		}
+		due = append(due, stay.ID)
+		t.asked[stay.ID] = true
 	}
 	return due
 }
