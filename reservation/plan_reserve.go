@@ -18,7 +18,8 @@ import (
 // It takes time in proportion to the slots and the nodes that For yields: one
 // look at each node, O(log h) in its holds, serves all slots. With rules among
 // the slots For is asked, and the nodes are looked at, for every slot, as they
-// are where others are displaced, there with what could be displaced on each. A
+// are where others are displaced, there with what could be displaced on each.
+// Maintenance looks at each slot on its node, and at the nodes for those that move. A
 // refusal looks at each node a few times more, and for Earliest at every instant
 // at which room comes up on it; with rules among the slots it tries to place all
 // slots from up to a thousand of these.

@@ -26,7 +26,7 @@ func (p *Plan) NextDeadline() (time.Time, bool) {
 // O(1) if nothing falls due. Else O(log d) in the deadlines, one per reservation
 // and one per instance with a known end, for each that does; a reservation that
 // ends also takes what its slots and claims count for off their nodes, O(log h)
-// each.
+// each, and the notice of maintenance looks at each slot and instance on its node.
 func (p *Plan) Advance(now time.Time) []Event {
 	p.fire(max(p.now, nanos(now)))
 	return p.takeEvents()

@@ -292,25 +292,40 @@ func (p *Plan) PeakBeside(node string) (placement.Amounts, []int64) {
 	return p.peak(g, span{from: p.now, to: p.now + 1, kind: yielding})
 }
 
-func (p *Plan) peak(g *nodeTimeline, s span) (peak placement.Amounts, devices []int64) {
+func (p *Plan) peak(g *nodeTimeline, s span) (placement.Amounts, []int64) {
+	return g.sum(func(l *laneTimeline) int64 { return l.peak(s, p.now) })
+}
+
+// InUse returns what the instances that the plan counts use of a node at this moment,
+// whatever is promised, and of each GPU. O(1).
+func (p *Plan) InUse(node string) (placement.Amounts, []int64) {
+	g, ok := p.timelines[node]
+	if !ok {
+		return placement.Amounts{}, nil
+	}
+	return g.sum(func(l *laneTimeline) int64 { return l.inUse })
+}
+
+// sum returns an amount of each lane, each GPU by itself, and the GPUs in sum.
+func (g *nodeTimeline) sum(of func(*laneTimeline) int64) (all placement.Amounts, devices []int64) {
 	for i := range g.lanes {
 		l := &g.lanes[i]
 		if l.lane == maintenance() {
 			continue
 		}
-		amount := l.peak(s, p.now)
+		amount := of(l)
 		switch l.name {
 		case placement.NameInstances:
-			peak.Instances = amount
+			all.Instances = amount
 		case placement.NameGPU:
-			peak.Resources.GPU += amount
+			all.Resources.GPU += amount
 			devices = append(devices, make([]int64, max(0, l.device+1-len(devices)))...)
 			devices[l.device] = amount
 		default:
-			peak.Resources = peak.Resources.With(l.name, amount)
+			all.Resources = all.Resources.With(l.name, amount)
 		}
 	}
-	return peak, devices
+	return all, devices
 }
 
 // span is a window from now on, in instants, for a load of a kind.

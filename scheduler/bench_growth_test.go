@@ -43,6 +43,16 @@ func growing() map[string]func(ctx context.Context, s *Scheduler, i int) error {
 			_, err := s.Reserve(ctx, growthSpec(fmt.Sprint("more-", i)))
 			return err
 		},
+		"yielders": func(ctx context.Context, s *Scheduler, i int) error {
+			req := growthRequest(fmt.Sprint("more-", i))
+			req.Yield = true
+			_, err := s.Allocate(ctx, "base", req)
+			return err
+		},
+		"windows": func(ctx context.Context, s *Scheduler, i int) error {
+			_, err := s.Reserve(ctx, growthWindow(fmt.Sprint("more-", i), s.state.now.Add(time.Duration(5000+i)*time.Hour)))
+			return err
+		},
 		"watchers": func(ctx context.Context, s *Scheduler, _ int) error {
 			events := s.Watch(ctx, s.Version())
 			go func() {
@@ -189,6 +199,11 @@ func growthSpec(id string) reservation.Spec {
 	return reservation.Spec{
 		ID: id, Namespace: "ns", Shape: placement.Resources{CPU: 100}, Count: 1, Duration: 1000 * time.Hour,
 	}
+}
+
+// growthWindow is maintenance of node base.
+func growthWindow(id string, start time.Time) reservation.Spec {
+	return reservation.Spec{ID: id, Node: "base", Maintenance: true, Start: start, Duration: time.Minute}
 }
 
 func grow(ctx context.Context, s *Scheduler, req placement.Request) error {

@@ -28,9 +28,11 @@ type costedCall struct {
 
 // allInstances are what a call that reads all instances grows with: each service
 // and each set of rules of the test has one.
-func allInstances() []string { return []string{"nodes", "instances", "services", "rulesets"} }
+func allInstances() []string {
+	return []string{"nodes", "instances", "services", "rulesets", "yielders"}
+}
 
-func allThings() []string { return append(allInstances(), "namespaces", "reservations") }
+func allThings() []string { return append(allInstances(), "namespaces", "reservations", "windows") }
 
 func costedCalls() []costedCall {
 	return slices.Concat(placementCosts(), nodeCosts(), quotaCosts(), reservationCosts(), readingCosts())
@@ -62,6 +64,16 @@ func placementCosts() []costedCall {
 			return err
 		}},
 		{name: "Place", grows: []string{"nodes"}, do: place, undo: release},
+		{name: "Place for an hour", grows: []string{"nodes"}, undo: release, do: func(ctx context.Context, s *Scheduler) error {
+			req := growthRequest("x")
+			req.Duration = time.Hour
+			return grow(ctx, s, req)
+		}},
+		{name: "Place that yields", grows: []string{"nodes"}, undo: release, do: func(ctx context.Context, s *Scheduler) error {
+			req := growthRequest("x")
+			req.Yield = true
+			return grow(ctx, s, req)
+		}},
 		{name: "PlaceAll", grows: []string{"nodes"}, undo: release, do: func(ctx context.Context, s *Scheduler) error {
 			results, err := s.PlaceAll(ctx, growthRequest("x"))
 			return errors.Join(err, results[0].Err)
@@ -166,8 +178,13 @@ func reservationCosts() []costedCall {
 			return err
 		}
 	}
+	maintain := func(ctx context.Context, s *Scheduler) error {
+		_, err := s.Reserve(ctx, growthWindow("x", s.state.now.Add(4000*time.Hour)))
+		return err
+	}
 	return []costedCall{
-		{name: "Reserve", grows: []string{"nodes"}, do: reserve, undo: release},
+		{name: "Reserve", grows: []string{"nodes", "yielders"}, do: reserve, undo: release},
+		{name: "Reserve maintenance", grows: []string{"nodes", "reservations", "windows"}, do: maintain, undo: release},
 		{name: "ReleaseReservation", do: release, undo: reserve},
 		{name: "PlaceFromReservation", do: claim, undo: unclaim},
 		{name: "Unclaim", do: unclaim, undo: claim},
@@ -199,7 +216,7 @@ func readingCosts() []costedCall {
 		}},
 		{name: "VerifyQuota", grows: allThings(), do: func(ctx context.Context, s *Scheduler) error { return s.VerifyQuota(ctx) }},
 		{name: "Reservation", do: func(ctx context.Context, s *Scheduler) error { _, err := s.Reservation(ctx, "base"); return err }},
-		{name: "Reservations", grows: []string{"reservations"}, do: func(ctx context.Context, s *Scheduler) error { _, err := s.Reservations(ctx); return err }},
+		{name: "Reservations", grows: []string{"reservations", "windows"}, do: func(ctx context.Context, s *Scheduler) error { _, err := s.Reservations(ctx); return err }},
 		{name: "WriteSnapshot", grows: allThings(), do: func(ctx context.Context, s *Scheduler) error { return s.WriteSnapshot(ctx, io.Discard) }},
 		{name: "Sweep", do: func(ctx context.Context, s *Scheduler) error { _, err := s.Sweep(ctx); return err }},
 		{name: "Wait", do: func(ctx context.Context, s *Scheduler) error { return s.Wait(ctx, 0) }},

@@ -273,8 +273,31 @@ func (m *machine) checkIndex(t *rapid.T) {
 		shown := st.index.Held(n.row)
 		require.Equal(t, now.Instances, shown.Instances, n.ID)
 		for i := range n.Devices.Count {
-			require.Equal(t, device(&now, i), device(&shown, i), n.ID)
+			require.Equal(t, device(now.Devices, i), device(shown.Devices, i), n.ID)
 		}
+		m.checkInUse(t, n)
+	}
+}
+
+// checkInUse asserts that the plan knows what the instances use that it counts.
+func (m *machine) checkInUse(t *rapid.T, n *node) {
+	var used placement.Amounts
+	devices := make([]int64, 4)
+	for a := n.first; a != nil; a = a.next {
+		if a.state != running || !m.s.state.plan.Counts(a.id) {
+			continue
+		}
+		used.Resources, _ = used.Resources.Add(a.resources)
+		used.Instances++
+		for _, d := range a.taken().Devices {
+			devices[d] += min(a.resources.GPU, placement.Device)
+		}
+	}
+	inUse, each := m.s.state.plan.InUse(n.ID)
+	require.Equal(t, used.Resources.String(), inUse.Resources.String(), n.ID)
+	require.Equal(t, used.Instances, inUse.Instances, n.ID)
+	for i := range devices {
+		require.Equal(t, devices[i], device(each, i), n.ID)
 	}
 }
 

@@ -21,7 +21,9 @@ import (
 // A slot costs what a placement costs while the best node has room for it for
 // ever. Otherwise all slots together cost a look at every node, O(log h) in its
 // holds; with rules among the slots, or where others are displaced, each costs
-// that. A refusal costs a few looks at every node more.
+// that. A refusal costs a few looks at every node more. One that begins within its
+// Notice looks at the instances that yield where its slots are; maintenance at each
+// slot on its node, and at the nodes for those that move.
 //
 // Errors: those of reservation.Plan.Reserve and quota.ExceededError, joined if
 // there is neither room nor quota. A spec under an ID that has another is

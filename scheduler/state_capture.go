@@ -142,7 +142,9 @@ func (st *state) capture(now time.Time, p parts) *capture {
 	}
 	if p.plan {
 		c.reservations.begin(st.plan.Names(), st.plan.Reservation)
-		c.stays.begin(st.plan.StayNames(), st.plan.Stay)
+		if p.whole { // no list has them
+			c.stays.begin(st.plan.StayNames(), st.plan.Stay)
+		}
 		st.plan.Before(reservation.Before{Reservation: st.keepReservation, Stay: st.keepStay})
 	}
 	if p.whole {

@@ -390,7 +390,7 @@ func (g *planNodes) query(req *placement.Request, taken []string) *index.Query {
 // room returns what a node gives and what is used there by instances that the
 // plan does not count itself.
 func (st *state) room(n *node, described *placement.Node) reservation.Room {
-	counted := st.counted(n)
+	counted, devices := st.plan.InUse(n.ID)
 	room := reservation.Room{
 		Allocatable:  described.Allocatable(),
 		MaxInstances: described.MaxInstances,
@@ -401,41 +401,18 @@ func (st *state) room(n *node, described *placement.Node) reservation.Room {
 	room.Used.Instances = st.index.Instances(n.row) - counted.Instances
 	for i, used := range st.index.DeviceUsed(n.row) {
 		if i < len(room.Devices) {
-			room.Devices[i] = used - device(&counted, i)
+			room.Devices[i] = used - device(devices, i)
 		}
 	}
 	return room
 }
 
-// device returns what is held of a GPU.
-func device(h *index.Hold, i int) int64 {
-	if i < len(h.Devices) {
-		return h.Devices[i]
+// device returns what a list has of a GPU.
+func device(devices []int64, i int) int64 {
+	if i < len(devices) {
+		return devices[i]
 	}
 	return 0
-}
-
-// counted returns what instances on a node use that the plan counts, as claims
-// or as stays.
-func (st *state) counted(n *node) index.Hold {
-	var c index.Hold
-	if !st.planned[n] {
-		return c
-	}
-	for a := n.first; a != nil; a = a.next {
-		if a.state != running || !st.plan.Counts(a.id) {
-			continue
-		}
-		c.Resources, _ = c.Resources.Add(a.resources)
-		c.Instances++
-		for _, d := range a.taken().Devices {
-			for len(c.Devices) <= int(d) {
-				c.Devices = append(c.Devices, 0)
-			}
-			c.Devices[d] += min(a.resources.GPU, placement.Device)
-		}
-	}
-	return c
 }
 
 // held returns what the plan keeps free on a node over a window, beside what
@@ -455,7 +432,7 @@ func (st *state) heldBeside(n *node) index.Hold {
 // beside returns what the plan counts on a node less the instances that it counts
 // itself.
 func (st *state) beside(n *node, peak placement.Amounts, devices []int64) index.Hold {
-	counted := st.counted(n)
+	counted, inUse := st.plan.InUse(n.ID)
 	h := index.Hold{Resources: peak.Resources, Devices: devices, Instances: max(0, peak.Instances-counted.Instances)}
 	for name, amount := range counted.Resources.All() {
 		if amount != 0 {
@@ -463,7 +440,7 @@ func (st *state) beside(n *node, peak placement.Amounts, devices []int64) index.
 		}
 	}
 	for i := range h.Devices {
-		h.Devices[i] = max(0, h.Devices[i]-device(&counted, i))
+		h.Devices[i] = max(0, h.Devices[i]-device(inUse, i))
 	}
 	return h
 }
