@@ -70,7 +70,7 @@ func errorCodes() []errorCode {
 //	not-found            404  there is nothing of that ID
 //	canceled, timeout    504  the caller's time has ended; the outcome is unknown
 //
-// It takes constant time.
+// It takes time in proportion to the errors that are joined in err.
 func Code(err error) (code string, status int) {
 	if err == nil {
 		return "", 200

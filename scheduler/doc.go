@@ -53,7 +53,7 @@
 // [Scheduler.Fork] copies the state, beside decisions. A [Fork] has the calls of the
 // scheduler and answers each as the scheduler would, and nobody else sees it. What was
 // tried is taken back by [Fork.Rollback] to a mark, or carried out: [Fork.Plan] is what
-// has been changed, and [Scheduler.Commit] decides every step of it anew and makes one
+// has been changed, and [Scheduler.Commit] decides every step of it again and makes one
 // entry of all, or none where something has come in between. [Fork.Fits] counts how many
 // of a request fit. examples/whatif does all of it.
 //
@@ -275,13 +275,12 @@
 // A call goes down and never up again: validate, lock, decide, commit one entry,
 // unlock, wait until it is durable. The files with the prefix state_ are the pure
 // core: they take the time as an argument, hold no lock and start nothing. What
-// decides there changes nothing, not even for a moment (but the index is shown nodes
-// as closed that maintenance would close while a request runs); commit alone changes
-// the state, and a replay applies the same entries to the same bytes. The other files
-// are the shell: one mutex, the journal, hooks, waiters and watchers. The mutex is
-// not held while the journal is written or a hook runs; what is copied under it for
-// lists and snapshots is copied 64 records at a time, and a change copies first
-// what has not been copied yet.
+// decides there changes nothing, not even for a moment; commit alone changes the
+// state, and a replay applies the same entries to the same bytes. The other files are
+// the shell: one mutex, the journal, hooks, waiters and watchers. The mutex is not
+// held while the journal is written or a hook runs; what is copied under it for lists
+// and snapshots is copied 64 records at a time, and a change copies first what has
+// not been copied yet.
 //
 // The journal is written by one of the callers that wait for it, under a context
 // that Close ends, and on a goroutine of its own if the context of that caller may

@@ -19,10 +19,11 @@ type Cause struct {
 	// anti-affinity keeps away from, or whom a spread rule counts, as text.
 	Selector   string   `json:"selector,omitempty"`
 	Namespaces []string `json:"namespaces,omitempty"`
-	// Instance has a port that is asked for, or is in the way of an anti-affinity: one that the request keeps away
-	// from, or if Reason.Index is -1 one that keeps away from the request. Of an
-	// affinity it is a match somewhere else, or if Other is set one that matches but
-	// for its namespace, which Other is. At is the node that it runs on.
+	// Instance has a port that is asked for, or is in the way of an anti-affinity:
+	// one that the request keeps away from, or if Reason.Index is -1 one that keeps
+	// away from the request. Of an affinity it is a match somewhere else, or if Other
+	// is set one that matches but for its namespace, which Other is. At is the node
+	// that it runs on.
 	Instance string `json:"instance,omitempty"`
 	At       string `json:"at,omitempty"`
 	// Leaving reports that Instance is being stopped.

@@ -16,7 +16,7 @@ import (
 // It answers every read of Scheduler, as of the latest entry that it has read, and
 // at the time of that entry: nothing falls due before the journal says so. Position
 // tells how far it has read and how old that is. A Follower is safe for concurrent
-// use. It holds nothing that has to be closed.
+// use and needs no Close.
 type Follower struct {
 	*view  // of writer, whose state nobody but the one who reads changes
 	writer *Scheduler

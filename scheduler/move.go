@@ -8,10 +8,10 @@ import "context"
 // other, and both have what they need. An instance that is Leaving moves as well. An
 // empty nodeID is the best node, as Place finds it.
 //
-// Nobody can come between: the namespace is charged once all the time, rules count the
-// instance once (those of required anti-affinity both, but neither against itself), and
-// the ID counts as released at no time. The request is that of the instance, with its
-// present amounts; a Duration begins anew. KeepGeneration takes the move back.
+// The namespace is charged once throughout, rules count the instance once (those of
+// required anti-affinity count both generations, but neither against the other), and
+// the ID is never released in between. The request is that of the instance, with its
+// present amounts; a Duration starts again. KeepGeneration takes the move back.
 //
 // Moving an instance to where it is returns its decision, so that Move can be repeated;
 // one that is Leaving there is ErrConflict, and so is one that is lost, which Place

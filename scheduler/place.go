@@ -27,11 +27,10 @@ func (s *view) Schedule(ctx context.Context, req placement.Request) (Decision, e
 // The search takes mostly O(log n) in the nodes, in the worst case O(n), times
 // the rules of the request, and a refusal O(n). A request with the rules and amounts
 // of one that was refused costs a look at the nodes whose use has changed since, if no
-// node has come, gone or been described anew, nothing that its rules on domains count
+// node has come, gone or been updated, nothing that its rules on domains count
 // has changed, and it is among the hundred or so that were asked last. The commit takes
-// constant time and, for rules between instances, time in proportion to the rules that count the instance.
-// Neither depends on how many services, instances, namespaces or reservations
-// there are. Reservations cost O(log h) in the holds of the node; quota costs
+// time in proportion to the rules that count the instance. Neither depends on how many
+// services, instances, namespaces or reservations there are. Reservations cost O(log h) in the holds of the node; quota costs
 // dimensions in use times levels, at most 38 × 8.
 func (s *calls) Place(ctx context.Context, req placement.Request) (Decision, error) {
 	return s.decide(ctx, &req, "", true)
@@ -106,8 +105,8 @@ func (s *view) decisionLocked(req *placement.Request, to *candidate) Decision {
 // Release says that the instance is gone and frees what it used, whether it was
 // running or lost. Releasing it again is a ReleasedError as long as
 // Config.RememberReleased keeps the ID, and then ErrNotFound, like that of an
-// ID that never was. It takes constant time, and time in proportion to the
-// rules that count the instance. With reservations it takes O(log h) in the
+// ID that never was. It takes time in proportion to the rules that count the
+// instance. With reservations it takes O(log h) in the
 // holds of the node; if some lack slots, each of them is tried on the node.
 func (s *calls) Release(ctx context.Context, id string) error {
 	if err := s.enter(ctx); err != nil {
@@ -147,7 +146,8 @@ func (s *calls) ReleaseGeneration(ctx context.Context, id string, generation uin
 	})
 }
 
-// Allocation returns the current generation of an allocation, in constant time.
+// Allocation returns the current generation of an allocation, in time proportional to
+// its request, however many there are.
 func (s *view) Allocation(ctx context.Context, id string) (info Allocation, err error) {
 	err = s.look(ctx, func(st *state) error {
 		a, err := st.allocation(id)

@@ -106,9 +106,9 @@ func (s *view) CheckQuotaOver(ctx context.Context, namespace string, t quota.Tim
 
 // QuotaUsageOver returns the most that a namespace will use at one time from one
 // instant to another, as far as is known: reservations over their windows, and
-// instances until their Duration is over. A zero from is now, a zero until for
-// ever. O(log n) in the reservations and in the instances with a Duration, per
-// dimension.
+// instances until their Duration is over. A zero from is now, and a zero until has
+// no end. It takes O(log n) in the reservations and in the instances with a Duration,
+// per dimension.
 func (s *view) QuotaUsageOver(ctx context.Context, namespace string, from, until time.Time) (usage []quota.Usage, err error) {
 	err = s.read(ctx, func(st *state) error {
 		usage = st.quota.UsageOver(s.now, namespace, from, until)

@@ -18,8 +18,8 @@ import (
 // existing reservation, whatever has become of its slots since. Slots that it
 // loses are owed, and looked for again, until it ends.
 //
-// A slot costs what a placement costs while the best node has room for it for
-// ever. Otherwise all slots together cost a look at every node, O(log h) in its
+// A slot costs what a placement costs while the best node has room for it from now
+// on without end. Otherwise all slots together cost a look at every node, O(log h) in its
 // holds; with rules among the slots, or where others are displaced, each costs
 // that. A refusal costs a few looks at every node more. One that begins within its
 // Notice looks at the instances that yield where its slots are; maintenance at each
@@ -27,7 +27,7 @@ import (
 //
 // Errors: those of reservation.Plan.Reserve and quota.ExceededError, joined if
 // there is neither room nor quota. A spec under an ID that has another is
-// ErrConflict of both packages, as for all calls are ErrNotFound and ErrInUse.
+// ErrConflict.
 func (s *calls) Reserve(ctx context.Context, spec reservation.Spec) (reservation.Reservation, error) {
 	id := spec.ID
 	return s.changePlan(ctx, &id, func(st *state) ([]reservation.PlanChange, error) {
@@ -140,7 +140,7 @@ func (s *calls) ResizeReservation(ctx context.Context, id string, shape placemen
 
 // UpdateReservation gives a reservation new parameters if it has still that version
 // (0: any); zero fields keep what there is. A failed update leaves it exactly
-// as it was.
+// as it was. It costs what reservation.Plan.Update does.
 //
 // Errors: those of reservation.Plan.Update and quota.ExceededError.
 func (s *calls) UpdateReservation(ctx context.Context, id string, version uint64, params reservation.Params) (reservation.Reservation, error) {

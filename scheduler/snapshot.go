@@ -25,7 +25,7 @@ func (s *view) WriteSnapshot(ctx context.Context, w io.Writer) error {
 }
 
 // Checkpoint appends a snapshot to the journal, which may then delete what
-// came before, and Open needs not read it. A JournalError leaves the scheduler
+// came before, so that Open need not read it. A JournalError leaves the scheduler
 // as it was, unless its token is fenced: that closes it. Decisions go on
 // meanwhile; it takes the time and memory of WriteSnapshot.
 func (s *Scheduler) Checkpoint(ctx context.Context) error {

@@ -14,7 +14,7 @@ import (
 // Change is one thing that happened to the state. The kinds are sealed: the
 // types of this package whose comments say that they are a Change. Decided
 // changes are what a replay of the journal applies. Derived ones follow from them
-// or from the passing of time: a replay derives them again, and who reads the
+// or from the passing of time: a replay derives them again, and a reader of the
 // events in a journal finds them there too.
 type Change interface {
 	changeKind() changeKind
@@ -358,7 +358,7 @@ type BurstExpired struct {
 }
 
 // PlanChanged is the Change of the calls on reservations, and of what else
-// makes slots move: see reservation.Change.
+// makes slots move: see reservation.PlanChange.
 type PlanChanged struct {
 	Changes []reservation.PlanChange `json:"changes"`
 }
