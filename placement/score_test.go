@@ -181,6 +181,21 @@ func TestScoreExamples(t *testing.T) {
 	require.Zero(t, placement.ScoreBinPack(r{CPU: 1}, r{CPU: 1}, placement.Scale{}), "no dimension, no score")
 }
 
+// TestScaleWithNodesInAnyOrder: of a GPU that a node gives a part of all counts, the
+// nodes before leave no trace but their dimensions, and no scale changes another.
+func TestScaleWithNodesInAnyOrder(t *testing.T) {
+	type r = placement.Resources
+	small := r{Disk: 1, GPU: 1500, Custom: map[string]int64{"b": 1}}
+	large := r{CPU: 1, GPU: 2500, Custom: map[string]int64{"a": 1}}
+	require.Equal(t, 2, placement.Scale{}.With(small).Devices)
+
+	first := placement.Scale{Dimensions: append(make([]placement.ResourceName, 0, 8), placement.NameDisk)}
+	both := first.With(small).With(large)
+	require.Equal(t, both, placement.Scale{}.With(large).With(small))
+	require.Equal(t, 3, both.Devices)
+	require.Equal(t, []placement.ResourceName{placement.NameDisk, ""}, first.Dimensions[:2])
+}
+
 // TestScoreDominance checks what a weight promises: w outweighs w per cent of
 // the whole strategy scale, and no more.
 func TestScoreDominance(t *testing.T) { rapid.Check(t, propertyDominance) }
