@@ -9,7 +9,9 @@ import (
 //
 //   - here, its ReasonKind in its place in the filter order, and its name;
 //   - the field of Request or Preferences that asks for it, with Equal, Clone and
-//     Validate; internal/index/rules.go writes the field, or a test fails;
+//     Validate, and limits.go, which bounds its length; internal/index/rules.go and
+//     scheduler/wire_placement.go with FORMAT.md write the field. A test fails for each
+//     of these that is forgotten;
 //   - internal/index/filter.go: a rule with mark and fails, and its place in
 //     Index.filters, from which refusals, verdicts and surveys come; curable in
 //     survey.go says what would help;
@@ -18,7 +20,8 @@ import (
 //     to leave it out on purpose; FitsWithout is in without.go, and own.go takes what
 //     goes with an instance out of account. The random histories of the package hold
 //     all of them to the oracle of its tests;
-//   - scheduler/refusal.go: the words of predicate;
+//   - scheduler/refusal.go: the words of predicate; explain_cause.go and
+//     explain_text.go, if there is more to say of it on one node;
 //   - reservation/book_nodes.go: meets, for books without a scheduler;
 //   - TestEveryFilterFailsInItsOrder of package scheduler fails until the kind is
 //     failed, counted, told and cured there.

@@ -4,15 +4,19 @@ import "strconv"
 
 // To add a strategy:
 //
-//   - here, its constant and its name, which must be the last;
-//   - internal/index/rank.go: rankOf, its order of the nodes, and the oracle of
-//     the package's tests, which says the same by looking at every node; best.go
-//     and walk.go where the order of the grid does not serve it;
+//   - here, its constant and its name, which must be the last, and the words of
+//     ParseStrategy; TestStrategy of the package names all of them;
+//   - internal/index/rank.go: rankOf, its order of the nodes; search.go: bestRow and
+//     gridPays, and walk.go, where the order of the grid does not serve it. The oracle
+//     of the package's tests says the same by looking at every node, in ranked, and
+//     generate_test.go draws the strategy by its number;
+//   - ChooseDevices, if it takes other GPUs of a node than BinPack does;
 //   - scheduler/state_decide.go: better, its order among nodes with holds, and
 //     the words of reasonFor;
-//   - reservation/book_nodes.go, for books without a scheduler;
 //   - TestEveryStrategyDecidesAndSaysWhy of package scheduler fails until the
-//     strategy has words and agrees with the onlooker of oracle_test.go.
+//     strategy has words and agrees with the onlooker of oracle_test.go, which takes
+//     one that it does not know for BinPack. Books without a scheduler refuse all but
+//     BinPack.
 
 // Strategy is how the best of the feasible nodes is chosen. The zero value is
 // BinPack.

@@ -25,10 +25,16 @@ type Change interface {
 // decided is a Change that a call has decided on. The other kinds of Change are
 // derived: they are not decided, so that no entry can have one applied.
 //
-// To add a kind: its constant with the name and newChange below, its type with
-// the JSON names of its fields, changeKind, fields, check and apply; its line in
-// FORMAT.md; a call in goldenHistory of the tests, which pins how a journal tells
-// it.
+// To add a kind:
+//
+//   - its constant with the name and newChange below, its type with the JSON names
+//     of its fields, and its methods changeKind, fields, check and apply;
+//   - tried.go: what a step of it rests on, and how Commit decides it again. A kind
+//     without a case there is no step of a plan, and Commit refuses it;
+//   - FORMAT.md: its number with its name, and its fields;
+//   - in the tests, refusedChanges, messages of wire_test.go, a call in goldenHistory,
+//     which pins how a journal tells it, and mirror_test.go, if it says what became of
+//     an instance.
 type decided interface {
 	Change
 	// check refuses a change from a journal that the state could not follow:
