@@ -16,6 +16,7 @@
 //   - snippet: Go code in the package comments of the root module compiles, as far
 //     as it is whole, and its programs print what they should.
 //   - guarantee: every test that the README names stands where it says.
+//   - files: every Go file that a comment names is there.
 //
 // Each rule is a function from sources to complaints, so that a second test
 // can show that it finds what it is there to find.

@@ -22,7 +22,7 @@ import (
 //
 //	<!-- example: examples/quickstart/main.go -->
 //	<!-- example: scheduler/example_test.go ExampleScheduler -->
-//	<!-- example: examples/journals/sql.go sqlJournal.Append -->
+//	<!-- example: scheduler/sqljournal/append.go Journal.Append -->
 const (
 	markerPrefix = "<!-- example: "
 	markerSuffix = " -->"
