@@ -301,3 +301,39 @@ func TestClaimTakesTheSlotThatIsKeptForIt(t *testing.T) {
 		require.Empty(t, slot.Recalled)
 	}
 }
+
+// TestClaimThatWaitsAsksForOneSlotOnly, however often it is repeated.
+func TestClaimThatWaitsAsksForOneSlotOnly(t *testing.T) {
+	d := newDesk(t, node("n2", 8))
+	two := lending("lent", 8)
+	two.Count = 2
+	d.reserve(two)
+	for _, id := range []string{"y", "z"} {
+		d.place(yielding(id, 8))
+	}
+	d.Sweep()
+	for range 3 {
+		require.ErrorIs(t, d.claim("lent", "web", 8), reservation.ErrWaiting)
+	}
+	require.Equal(t, []reservation.EventKind{reservation.YieldDue, reservation.SlotWaiting}, d.kinds())
+}
+
+// TestYieldSparesDevicesThatAreLent as long as it finds another.
+func TestYieldSparesDevicesThatAreLent(t *testing.T) {
+	gpus := node("gpus", 1)
+	gpus.Devices.Count = 2
+	d := newDesk(t, gpus)
+	for i, id := range []string{"lent", "later"} {
+		s := lending(id, 0)
+		s.Shape = placement.Resources{GPU: placement.Device}
+		s.Lend, s.Start, s.Duration = i == 0, d.second(float64(60*i)), 2*time.Minute
+		d.reserve(s)
+	}
+	for i, id := range []string{"y", "z"} {
+		req := yielding(id, 0)
+		req.Resources = placement.Resources{GPU: placement.Device}
+		stay, err := d.Place(req)
+		require.NoError(t, err)
+		require.Equal(t, []int{1 - i}, stay.Devices)
+	}
+}

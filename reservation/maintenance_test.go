@@ -80,6 +80,48 @@ func TestWhatRunsIsAskedToLeaveBeforeMaintenance(t *testing.T) {
 	require.Equal(t, []reservation.EventKind{reservation.Closing, reservation.YieldDue, reservation.Started}, d.kinds())
 }
 
+// TestMaintenanceAsksWhoStandsOnItsNode, not those of the same reservation elsewhere,
+// and gives nobody more time who was asked before.
+func TestMaintenanceAsksWhoStandsOnItsNode(t *testing.T) {
+	d := newDesk(t, node("n2", 8))
+	two := d.during("r", 5, 0, 300)
+	two.Count = 2
+	d.reserve(two)
+	for _, id := range []string{"on n1", "on n2"} {
+		require.NoError(t, d.claim("r", id, 5))
+	}
+	lent := lending("lent", 3)
+	lent.Node = "n1"
+	d.reserve(lent)
+	d.place(yielding("y", 3))
+	require.ErrorIs(t, d.claim("lent", "web", 3), reservation.ErrWaiting)
+	d.reserve(d.maintenance("repair", 20))
+	d.Sweep()
+	d.at(10)
+	var asked []string
+	for _, e := range d.Sweep() {
+		if e.Kind == reservation.YieldDue {
+			asked = append(asked, e.Instance)
+		}
+	}
+	require.Equal(t, []string{"on n1", "y"}, asked)
+	require.Equal(t, d.second(10), d.short("lent", "web", 3).Due, "as it was told by the claim")
+}
+
+// TestSlotMovesOnceForAllWindowsOfMaintenance.
+func TestSlotMovesOnceForAllWindowsOfMaintenance(t *testing.T) {
+	d := newDesk(t, node("n2", 8))
+	kept := d.during("kept", 8, 30, 60)
+	kept.AtEnd = reservation.Keep
+	d.reserve(kept)
+	s := d.maintenance("evening", 3600)
+	s.Repeat = reservation.Repeat{Every: reservation.Daily, Until: d.zero.AddDate(0, 0, 3)}
+	d.reserve(s)
+	require.Equal(t, []reservation.EventKind{reservation.SlotMoved}, d.kinds())
+	r := d.lookup("kept")
+	require.Equal(t, "n2", r.Slots[0].Node)
+}
+
 // TestSlotsMoveAwayFromMaintenance whatever their priority, and stay owed where there
 // is no room: until it begins on their node, afterwards as lost.
 func TestSlotsMoveAwayFromMaintenance(t *testing.T) {
@@ -89,7 +131,11 @@ func TestSlotsMoveAwayFromMaintenance(t *testing.T) {
 	d.reserve(important)
 	d.reserve(d.during("long", 8, 90, 300))
 	d.reserve(d.during("clear", 8, 300, 400))
+	d.Sweep()
 	d.reserve(d.maintenance("repair", 60))
+	events := d.Sweep()
+	require.Equal(t, []reservation.EventKind{reservation.SlotMoved, reservation.SlotMoved}, kindsOf(events))
+	require.Equal(t, []string{"repair"}, events[0].Because)
 	r := d.lookup("important")
 	require.Equal(t, "n2", r.Slots[0].Node)
 	r = d.lookup("long")
@@ -105,7 +151,7 @@ func TestSlotsMoveAwayFromMaintenance(t *testing.T) {
 	require.Equal(t, reservation.Active, d.state("important"), "it stays as long as it can")
 	d.Sweep()
 	d.at(60)
-	events := d.Sweep()
+	events = d.Sweep()
 	require.Equal(t, []reservation.EventKind{reservation.Started, reservation.SlotLost, reservation.AllLost}, kindsOf(events))
 	require.Equal(t, []string{"repair"}, events[1].Because)
 	require.Equal(t, reservation.Displaced, d.state("important"))

@@ -117,7 +117,6 @@ func (p *Plan) claimElsewhere(nodes Nodes, move *PlanChange, req *placement.Requ
 	slot := ref.at()
 	defer func(node string, devices []int) { slot.Node, slot.Devices = node, devices }(slot.Node, slot.Devices)
 	want := t.wantAnother(ref.r)
-	want.kind = firm // beside everybody
 	for node, room := range nodes.For(&want) {
 		slot.Node, slot.Devices = node, nil
 		h := ref.r.slotHold(slot)

@@ -329,6 +329,28 @@ func TestRepeatingReservationSurvivesASnapshot(t *testing.T) {
 	}
 }
 
+// TestWindowThatIsOnBeginsNow, and is the first.
+func TestWindowThatIsOnBeginsNow(t *testing.T) {
+	d := newDesk(t)
+	s := d.daily("ci", 1)
+	s.Start = d.clock.Add(-30 * time.Second)
+	d.reserve(s)
+	require.Equal(t, reservation.Window{Start: d.clock, End: d.clock.Add(30 * time.Second)}, d.windows("ci")[0])
+}
+
+// TestExplainIsAboutTheWindowThatFindsNoRoom.
+func TestExplainIsAboutTheWindowThatFindsNoRoom(t *testing.T) {
+	h := newHost(t, node("n1", 8))
+	day := 24 * 60 * 60
+	h.carry(h.plan.Reserve(h, h.later("busy", 8, day)))
+	s := h.later("ci", 1, 0)
+	s.Repeat = reservation.Repeat{Every: reservation.Daily, Until: h.second(2 * day)}
+	rooms, err := h.plan.Explain(h, s)
+	require.NoError(t, err)
+	require.Zero(t, rooms[0].Slots)
+	require.Equal(t, "busy", rooms[0].Holders[0].ID)
+}
+
 func TestInvalidRepeats(t *testing.T) {
 	d := newDesk(t)
 	valid := d.daily("ci", 1)

@@ -155,6 +155,22 @@ func TestYieldTellsNoMoreThanNeeded(t *testing.T) {
 	require.Equal(t, []string{"new"}, events[2].Because)
 }
 
+// TestYieldTellsNobodyWhoTakesNothingOfWhatIsShort, be it the newest.
+func TestYieldTellsNobodyWhoTakesNothingOfWhatIsShort(t *testing.T) {
+	d := newDesk(t)
+	d.reserve(d.during("launch", 8, 60, 120))
+	d.place(yielding("core", 1))
+	d.at(1)
+	memory := yielding("memory", 0)
+	memory.Resources.Memory = placement.GiB
+	d.place(memory)
+	d.Sweep()
+	d.at(60)
+	events := d.Sweep()
+	require.Equal(t, []reservation.EventKind{reservation.Started, reservation.YieldDue, reservation.SlotWaiting}, kindsOf(events))
+	require.Equal(t, "core", events[1].Instance)
+}
+
 func TestYieldIsToldAgainstTheNewStart(t *testing.T) {
 	d := newDesk(t)
 	launch := d.during("launch", 8, 60, 120)
@@ -179,7 +195,9 @@ func TestYieldInsideTheNoticeIsToldAtOnce(t *testing.T) {
 	d.Sweep()
 	_, err := d.Place(yielding("late", 1))
 	require.NoError(t, err)
-	require.Equal(t, []reservation.EventKind{reservation.YieldDue}, d.kinds())
+	events := d.Sweep()
+	require.Equal(t, []reservation.EventKind{reservation.YieldDue}, kindsOf(events))
+	require.Equal(t, d.second(60), events[0].Due, "when it begins, not as long after as the notice lasts")
 }
 
 func TestYieldGivesNoRoomToWhatBeginsNow(t *testing.T) {
