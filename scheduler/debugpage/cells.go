@@ -1,6 +1,8 @@
 package debugpage
 
 import (
+	"encoding/json"
+	"fmt"
 	"net/http"
 
 	"github.com/rads-project/constellation/placement"
@@ -34,27 +36,61 @@ func cellOf(n scheduler.NodeInfo) cell {
 	return c
 }
 
+// cellsUpdate is what has changed on the map.
+type cellsUpdate struct {
+	// Cells are the nodes that have changed, Gone those that have left; All says that
+	// the viewer does not know enough of them and is to read cells.json.
+	Cells []cell   `json:"cells,omitempty"`
+	Gone  []string `json:"gone,omitempty"`
+	All   bool     `json:"all,omitempty"`
+}
+
+// sharedCells is an event with a cellsUpdate for all who have seen the same.
+type sharedCells struct {
+	seen, stamp uint64
+	event       []byte
+}
+
+// cellsEvent returns the event with what has changed on the map since a stamp, or nothing.
+func (p *Page) cellsEvent(l *lists, seen uint64) ([]byte, error) {
+	p.shared.mu.Lock()
+	defer p.shared.mu.Unlock()
+	if c := p.shared.cells; c.seen == seen && c.stamp == l.stamp && c.event != nil {
+		return c.event, nil
+	}
+	u := l.cellsSince(seen)
+	if len(u.Cells) == 0 && len(u.Gone) == 0 && !u.All {
+		return nil, nil
+	}
+	data, err := json.Marshal(u)
+	if err != nil {
+		return nil, err
+	}
+	c := sharedCells{seen, l.stamp, fmt.Appendf(nil, "event: cells\ndata: %s\n\n", data)}
+	p.shared.cells = c
+	return c.event, nil
+}
+
 // maxCells is how many nodes the map shows.
 const maxCells = 10_000
 
-// cellsSince are the nodes that have changed since a stamp, and those that have gone;
-// all says that this is not known, since it was so long ago.
-func (l *lists) cellsSince(seen uint64) (cells []cell, gone []string, all bool) {
+// cellsSince is what has changed since a stamp.
+func (l *lists) cellsSince(seen uint64) (u cellsUpdate) {
 	if seen < l.gone.since {
-		return nil, nil, true
+		return cellsUpdate{All: true}
 	}
 	for _, d := range l.gone.nodes {
 		if d.stamp > seen {
-			gone = append(gone, d.id)
+			u.Gone = append(u.Gone, d.id)
 		}
 	}
 	nodes := l.rows["nodes"].rows
 	for _, r := range nodes[:min(len(nodes), maxCells)] {
 		if r.stamp > seen {
-			cells = append(cells, cellOf(r.value.(scheduler.NodeInfo)))
+			u.Cells = append(u.Cells, cellOf(r.value.(scheduler.NodeInfo)))
 		}
 	}
-	return cells, gone, false
+	return u
 }
 
 // serveCells answers with all nodes of the map.

@@ -27,6 +27,7 @@ type shared struct {
 	mu    sync.Mutex
 	frame *frame
 	reign reign
+	cells sharedCells
 
 	explained map[string]explained // by the ID of what waits
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/rads-project/constellation/reservation"
@@ -16,7 +17,7 @@ import (
 // lists are what a page shows, as of one look.
 type lists struct {
 	at           time.Time
-	cost         time.Duration // of reading them
+	cost         *atomic.Int64 // ns that reading them took, and telling viewers of them
 	of           State
 	stats        scheduler.Stats
 	nodes        []scheduler.NodeInfo
@@ -37,11 +38,12 @@ type lists struct {
 }
 
 // Lists are shown for at least so long though the state has changed, and read with so
-// much patience: a journal may hang, and the page is to say so. Reading them takes one
-// part in readShare of the time at most, however large the state is.
+// much patience: a journal may hang, and the page is to say so. Reading them, and working
+// out what viewers do not have, takes one part in workShare of the time at most, however
+// large the state is and however many look.
 const (
 	maxAge    = 500 * time.Millisecond
-	readShare = 25
+	workShare = 25
 	patience  = 2 * time.Second
 )
 
@@ -73,7 +75,8 @@ func (p *Page) look(ctx context.Context) *lists {
 	start := time.Now()
 	if l.read(ctx); l.err == nil {
 		l.compare(before)
-		l.cost = time.Since(start)
+		l.cost = new(atomic.Int64)
+		l.cost.Add(int64(time.Since(start)))
 		p.latest = l
 		p.trend.add(now, l.capacity)
 	}
@@ -88,8 +91,11 @@ func (l *lists) serves(now *lists) bool {
 	}
 	age := now.at.Sub(l.at)
 	return l.stats.Version == now.stats.Version && l.stats.Durable == now.stats.Durable ||
-		age >= 0 && age < max(maxAge, readShare*l.cost)
+		age >= 0 && age < l.maxAge()
 }
+
+// maxAge is for how long the lists are shown though the state has changed.
+func (l *lists) maxAge() time.Duration { return max(maxAge, workShare*time.Duration(l.cost.Load())) }
 
 func (l *lists) read(ctx context.Context) {
 	var errs [3]error

@@ -48,7 +48,7 @@ type explained struct {
 // not come: one frame takes explainFor at most to bring them up to date.
 const (
 	explainAge = 5 * time.Second
-	explainFor = maxAge / readShare
+	explainFor = maxAge / workShare
 )
 
 // waiting are the requests as the page shows them. The lock of what viewers share is held.

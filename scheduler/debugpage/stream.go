@@ -77,6 +77,7 @@ func (p *Page) stampOf(eventID string) uint64 {
 // tell sends what is new to the viewer, and returns how many bytes that was.
 func (v *viewer) tell(ctx context.Context, now time.Time, first bool) (int, error) {
 	l := v.page.look(ctx)
+	start := time.Now()
 	f := v.page.frame(ctx, l)
 	var event []byte
 	var err error
@@ -87,6 +88,9 @@ func (v *viewer) tell(ctx context.Context, now time.Time, first bool) (int, erro
 		event, err = summaryEvent(f)
 	}
 	v.told = f.told
+	if l.cost != nil {
+		l.cost.Add(int64(time.Since(start)))
+	}
 	if len(event) == 0 && now.Sub(v.spoken) >= silence {
 		event = []byte(": nothing new\n\n")
 	}
@@ -116,11 +120,6 @@ func summaryEvent(f *frame) ([]byte, error) {
 type update struct {
 	Parts map[string]string     `json:"parts,omitempty"`
 	Lists map[string]listUpdate `json:"lists,omitempty"`
-	// Cells are the nodes that have changed, Gone those that have left; All says that
-	// the viewer does not know enough of them and is to read cells.json.
-	Cells []cell   `json:"cells,omitempty"`
-	Gone  []string `json:"gone,omitempty"`
-	All   bool     `json:"all,omitempty"`
 }
 
 // listUpdate has the rows of a list that have changed, as HTML by their keys, and the
@@ -146,13 +145,19 @@ func (v *viewer) changes(l *lists, f *frame) ([]byte, error) {
 				u.Lists[part] = changed
 			}
 		}
-		u.Cells, u.Gone, u.All = l.cellsSince(v.seen)
-		v.seen = l.stamp
 	}
 	if len(u.Parts) == 0 && !fresh {
 		return nil, nil
 	}
 	var event bytes.Buffer
+	if fresh { // before what says that all has been seen
+		cells, err := v.page.cellsEvent(l, v.seen)
+		if err != nil {
+			return nil, err
+		}
+		event.Write(cells)
+		v.seen = l.stamp
+	}
 	fmt.Fprintf(&event, "id: %s\nevent: page\ndata: ", v.page.eventID(v.seen))
 	encoder := json.NewEncoder(&event)
 	encoder.SetEscapeHTML(false)

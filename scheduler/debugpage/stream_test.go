@@ -65,9 +65,14 @@ func read(t *testing.T, p *debugpage.Page, seen, last string) reader {
 	}}
 }
 
+// next returns the next event, and what has changed on the map before it.
 func (r reader) next() (e pageEvent) {
 	r.t.Helper()
 	id := line(r.t, r.lines)
+	if id == "event: cells" {
+		require.NoError(r.t, json.Unmarshal([]byte(strings.TrimPrefix(line(r.t, r.lines), "data: ")), &e))
+		id = line(r.t, r.lines)
+	}
 	require.Equal(r.t, "event: page", line(r.t, r.lines))
 	require.NoError(r.t, json.Unmarshal([]byte(strings.TrimPrefix(line(r.t, r.lines), "data: ")), &e))
 	e.ID = strings.TrimPrefix(id, "id: ")
@@ -192,7 +197,10 @@ func TestAViewerGetsSoManyBytesASecond(t *testing.T) {
 			for i := range nodes {
 				require.NoError(t, s.SetLabel(t.Context(), fmt.Sprintf("n%04d", i), "now", fmt.Sprint(time.Now().UnixNano())))
 			}
-			require.Equal(t, "event: page", func() string { line(t, r.lines); return line(t, r.lines) }())
+			for text := ""; text != "event: page"; {
+				text = line(t, r.lines)
+				bytes += len(text)
+			}
 			bytes += len(line(t, r.lines))
 			if start.IsZero() { // the first may come at once
 				start, bytes = time.Now(), 0

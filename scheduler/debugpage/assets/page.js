@@ -57,7 +57,6 @@
     }
     let complete = true;
     for (const [name, changed] of Object.entries(u.lists ?? {})) complete = list(name, changed) && complete;
-    map.update(u);
     if (!complete) listen(""); // from the beginning
   }
 
@@ -71,6 +70,7 @@
     if (filter) query.set("filter", filter);
     stream = new EventSource(`${prefix}stream?${query}`);
     stream.addEventListener("page", (event) => update(JSON.parse(event.data)));
+    stream.addEventListener("cells", (event) => map.update(JSON.parse(event.data)));
     stream.onopen = () => document.body.classList.remove("stale");
     stream.onerror = () => {
       document.body.classList.add("stale");
