@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rads-project/constellation/raft"
+	"github.com/rads-project/constellation/scheduler"
+	"github.com/rads-project/constellation/scheduler/debugpage"
+	"github.com/rads-project/constellation/scheduler/replica"
+	"github.com/rads-project/constellation/transport"
+)
+
+// cluster is three replicas, the network between them, and the journal that they share.
+type cluster struct {
+	network *transport.Memory
+	journal *scheduler.MemoryJournal
+	members []raft.Member
+	stores  map[string]*raft.MemoryStore // of the members; they outlive the processes
+	running sync.WaitGroup
+
+	mu        sync.Mutex
+	processes map[string]*process // by ID, those that run
+	told      told
+}
+
+// told is what has happened.
+type told struct {
+	Deaths, Lost                       int // of leaders, and nodes
+	Placed, Refused, Released, Unheard int // requests; the last found no leader
+}
+
+func (t told) String() string {
+	return fmt.Sprintf("%d placed, %d refused, %d released, %d found no leader; %d nodes were lost, %d leaders have died",
+		t.Placed, t.Refused, t.Released, t.Unheard, t.Lost, t.Deaths)
+}
+
+// process is a replica that runs.
+type process struct {
+	replica *replica.Replica
+	page    *debugpage.Page
+	end     context.CancelFunc
+	ended   chan struct{} // closed when nothing of it runs any more
+}
+
+func newCluster() (*cluster, error) {
+	network, err := transport.NewMemory(transport.MemoryConfig{
+		Faults: transport.Faults{LatencyMin: 150 * time.Microsecond, LatencyMax: 350 * time.Microsecond},
+	})
+	c := &cluster{
+		network: network, journal: new(scheduler.MemoryJournal),
+		stores: make(map[string]*raft.MemoryStore), processes: make(map[string]*process),
+	}
+	for _, id := range []string{"a", "b", "c"} {
+		c.stores[id] = new(raft.MemoryStore)
+		c.members = append(c.members, raft.Member{ID: id, Voter: true, Data: "/" + id + "/"})
+	}
+	return c, err
+}
+
+// start starts the process of a member that does not run.
+func (c *cluster) start(ctx context.Context, m raft.Member) error {
+	endpoint, err := c.network.Join(m.ID)
+	if err != nil {
+		return err
+	}
+	origin := time.Now()
+	// A service calls raft.New, whose clock goes on while the machine sleeps.
+	node, err := raft.NewWithClock(raft.Config{
+		Cluster: "cluster", ID: m.ID, Start: raft.Bootstrap(0, c.members...), Store: c.stores[m.ID], Transport: endpoint,
+		ElectionTimeoutMin: 300 * time.Millisecond, // of machines that are shared
+	}, func() time.Duration { return time.Since(origin) })
+	if err != nil {
+		return err
+	}
+	p := &process{ended: make(chan struct{})}
+	if p.replica, err = replica.New(replica.Config{Elector: node, Journal: c.journal, Leads: raft.Leads}); err != nil {
+		return err
+	}
+	if p.page, err = debugpage.New(debugpage.Config{
+		Replica: p.replica, Election: node.Status, Transport: endpoint.Stats, Prefix: m.Data,
+		// Whoever reaches the address may cordon nodes: they are made up.
+		Authorize: func(*http.Request) bool { return true }, Changes: true,
+	}); err != nil {
+		return err
+	}
+	ctx, p.end = context.WithCancel(ctx)
+	c.mu.Lock()
+	c.processes[m.ID] = p
+	c.mu.Unlock()
+	c.running.Go(func() {
+		defer close(p.ended)
+		var parts sync.WaitGroup
+		parts.Go(func() { _ = node.Run(ctx) })      // it fails only where its store or network does
+		parts.Go(func() { _ = p.replica.Run(ctx) }) // and then this does
+		parts.Wait()
+	})
+	return nil
+}
+
+// leader returns who leads, and its scheduler; nil if nobody does.
+func (c *cluster) leader() (id string, s *scheduler.Scheduler) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for id, p := range c.processes {
+		if s, leads := p.replica.Leader(); leads {
+			return id, s
+		}
+	}
+	return "", nil
+}
+
+// kill ends the process of a member, which has no time for a last word.
+func (c *cluster) kill(id string) {
+	c.mu.Lock()
+	p := c.processes[id]
+	delete(c.processes, id)
+	c.told.Deaths++
+	c.mu.Unlock()
+	c.network.Partition([]string{id})
+	p.page.Close()
+	p.end()
+	<-p.ended
+	c.network.Heal()
+}
+
+// ServeHTTP shows the page of a replica that runs, or sends a viewer to that of the
+// leader.
+func (c *cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	id, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	c.mu.Lock()
+	p := c.processes[id]
+	c.mu.Unlock()
+	switch leader, s := c.leader(); {
+	case p != nil:
+		p.page.ServeHTTP(w, r)
+	case s != nil && r.URL.Path == "/":
+		http.Redirect(w, r, "/"+leader+"/", http.StatusFound)
+	default:
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "there is nobody", http.StatusServiceUnavailable)
+	}
+}
+
+func (c *cluster) closePages() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range c.processes {
+		p.page.Close()
+	}
+}
