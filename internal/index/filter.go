@@ -29,37 +29,17 @@ type rule interface {
 // filters returns all rules that a prepared query has for nodes, in filter
 // order.
 func (x *Index) filters(p *probe) []filter {
-	var all []filter
-	add := func(reason placement.Reason, r rule) { all = append(all, filter{reason, r}) }
+	all := x.ruleFilters(p)
 	addBooks := func(reason placement.Reason, r rule) {
 		if p.alone != nil {
 			r = booksRule{r, p}
 		}
-		add(reason, r)
+		all = append(all, filter{reason, r})
 	}
 	for _, state := range []NodeState{Cordoned, Lost, Unreported, Closed} {
-		add(placement.Reason{Kind: placement.ReasonState, Detail: state.String()}, stateRule{state, p.query})
-	}
-	for text, lists := range x.taints.refusals(p.query.Class.request.Preferences.Tolerations) {
-		add(placement.Reason{Kind: placement.ReasonTaint, Detail: text}, taintRule(lists))
-	}
-	for i, c := range p.query.Class.request.Preferences.Required {
-		values := x.unreadable(c)
-		add(constraintReason(i, c, ""), constraintRule{c, values})
-		for _, value := range values {
-			add(constraintReason(i, c, value.text), unreadableRule{c, value})
-		}
+		all = append(all, filter{placement.Reason{Kind: placement.ReasonState, Detail: state.String()}, stateRule{state, p.query}})
 	}
 	addBooks(placement.Reason{Kind: placement.ReasonInstances}, instancesRule{})
-	for _, test := range p.ports {
-		add(portReason(test.port.String(), 0), portRule{test})
-		if test.reserved != nil {
-			add(portReason(test.port.String(), -1), reservedPortRule{test})
-		}
-	}
-	if p.dynamic > 0 {
-		add(portReason("dynamic", 0), dynamicPortRule{p})
-	}
 	for _, a := range p.asks {
 		addBooks(placement.Reason{Kind: placement.ReasonResource, Name: a.name}, resourceRule{a, false})
 		addBooks(placement.Reason{Kind: placement.ReasonHold, Name: a.name}, holdRule(a))
@@ -71,6 +51,34 @@ func (x *Index) filters(p *probe) []filter {
 			addBooks(reason, resourceRule{ask{name: name, dim: d}, true})
 		}
 	}
+	sortFilters(all)
+	return all
+}
+
+// ruleFilters are the filters that come from the rules of the query's class: on taints,
+// labels, ports and other instances. Their order is that of no list.
+func (x *Index) ruleFilters(p *probe) []filter {
+	var all []filter
+	add := func(reason placement.Reason, r rule) { all = append(all, filter{reason, r}) }
+	for text, lists := range x.taints.refusals(p.query.Class.request.Preferences.Tolerations) {
+		add(placement.Reason{Kind: placement.ReasonTaint, Detail: text}, taintRule(lists))
+	}
+	for i, c := range p.query.Class.request.Preferences.Required {
+		values := x.unreadable(c)
+		add(constraintReason(i, c, ""), constraintRule{c, values})
+		for _, value := range values {
+			add(constraintReason(i, c, value.text), unreadableRule{c, value})
+		}
+	}
+	for _, test := range p.ports {
+		add(portReason(test.port.String(), 0), portRule{test})
+		if test.reserved != nil {
+			add(portReason(test.port.String(), -1), reservedPortRule{test})
+		}
+	}
+	if p.dynamic > 0 {
+		add(portReason("dynamic", 0), dynamicPortRule{p})
+	}
 	domains := make(map[placement.Reason]domainTests)
 	for i := range p.tests {
 		domains[p.tests[i].reason()] = append(domains[p.tests[i].reason()], &p.tests[i])
@@ -78,8 +86,11 @@ func (x *Index) filters(p *probe) []filter {
 	for reason, tests := range domains {
 		add(reason, tests)
 	}
-	slices.SortFunc(all, func(a, b filter) int { return placement.CompareReasons(a.reason, b.reason) })
 	return all
+}
+
+func sortFilters(all []filter) {
+	slices.SortFunc(all, func(a, b filter) int { return placement.CompareReasons(a.reason, b.reason) })
 }
 
 // stateRule refuses nodes in a state. Those that the query thinks closed are in that
