@@ -54,6 +54,7 @@ func (w *world) checkOwn(t require.TestingT, n *modelNode, i int, held *Hold) {
 	before, version := w.ownAnswers(q, held), w.x.Version()
 	q.Own = &Own{n.row, w.absent(instance)}
 	got := w.ownAnswers(q, held)
+	broken := w.x.Standing(q.Class).Broken(n.row, q.Own.Absent)
 	q.Own = nil
 	require.Equal(t, before, w.ownAnswers(q, held), "nothing has changed")
 	require.Equal(t, version, w.x.Version(), "not even for a moment")
@@ -62,12 +63,28 @@ func (w *world) checkOwn(t require.TestingT, n *modelNode, i int, held *Hold) {
 	w.x.Vacate(n.row, q.Class, &r.Resources, instance.Taken)
 	instances := n.instances
 	n.instances = append(append([]*modelInstance(nil), instances[:i]...), instances[i+1:]...)
-	gone := w.ownAnswers(q, held)
+	gone, failed := w.ownAnswers(q, held), brokenRules(w.x.Diagnose(q, n.row).Failures)
 	n.instances = instances
 	w.x.Occupy(n.row, q.Class, &r.Resources, instance.Taken)
 	w.x.enters(n.row, q.Class, instance)
 	w.x.Release(q.Class)
 	require.Equal(t, gone, got, "%v gone from %v", r, n.spec)
+	require.Equal(t, failed, broken, "%v stands on %v", r, n.spec)
+}
+
+// brokenRules are the failures that are about what an instance stands for.
+func brokenRules(failures []Failure) []placement.Reason {
+	var broken []placement.Reason
+	for _, f := range failures {
+		switch f.Reason.Kind {
+		case placement.ReasonState, placement.ReasonInstances, placement.ReasonResource, placement.ReasonHold:
+		default:
+			if f.Reason != portReason("dynamic", 0) {
+				broken = append(broken, f.Reason)
+			}
+		}
+	}
+	return broken
 }
 
 func (h history) leaveOut(t *rapid.T) {

@@ -35,9 +35,7 @@ func (x *Index) FitsWithout(s *Survey, row Row, gone []Absent) bool {
 	return p.passesWithout(row, func(k *counter) int32 {
 		on := int32(0)
 		for i := range gone {
-			if gone[i].countedBy(k) && x.stateOf(gone[i].Class).counts(k) {
-				on++
-			}
+			on += x.countedIn(&gone[i], k)
 		}
 		return on
 	})
@@ -104,25 +102,25 @@ func (c *classState) counts(k *counter) bool {
 
 // passesWithout reports whether a node passes the rules on domains without some of
 // what is counted there, which on says of each counter.
-//
-// What goes may be what attracts: then the request's own instance is the first.
-// It lowers no bound of a spread rule below what is left in the domain.
 func (p *probe) passesWithout(row Row, on func(*counter) int32) bool {
 	for i := range p.tests {
-		test := &p.tests[i]
-		k := test.counter
-		domain := k.topology.of(row)
-		if domain == noDomain {
-			if test.keyed {
-				return false
-			}
-			continue
-		}
-		gone := on(k)
-		left, first := k.domains.at(domain)-gone, test.self > 0 && k.all == int64(gone)
-		if left > test.high || left < test.low && !first {
+		if test := &p.tests[i]; !test.passesWithout(row, on(test.counter)) {
 			return false
 		}
 	}
 	return true
+}
+
+// passesWithout reports whether a node passes without so many of those counted there.
+//
+// What goes may be what attracts: then the request's own instance is the first.
+// It lowers no bound of a spread rule below what is left in the domain.
+func (t *domainTest) passesWithout(row Row, gone int32) bool {
+	k := t.counter
+	domain := k.topology.of(row)
+	if domain == noDomain {
+		return !t.keyed
+	}
+	left, first := k.domains.at(domain)-gone, t.self > 0 && k.all == int64(gone)
+	return left <= t.high && (left >= t.low || first)
 }
