@@ -121,6 +121,27 @@ func (p *Plan) Admit(nodes Nodes, req placement.Request) ([]PlanChange, error) {
 	return []PlanChange{{Kind: Arrive, Stay: stay}}, nil
 }
 
+// Lacks returns a dimension of which the node of a transient instance has too little
+// for it over a window in which it does not count there yet, beside all that does, if
+// there is any: for one that would stay for longer, or would not yield any more.
+// Maintenance does not matter, since whoever is there is asked to leave for it. O(log
+// h) in the holds of the node per dimension and GPU.
+func (p *Plan) Lacks(nodes Nodes, instance string, w Window) placement.ResourceName {
+	stay, ok := p.stays[instance]
+	s := p.spanOf(w, firm)
+	if !ok || s.from >= s.to {
+		return ""
+	}
+	room, _ := nodes.Room(stay.Node)
+	own := hold{Load: stay.Load, Devices: stay.Devices}
+	for of, amount := range own.amounts() {
+		if room.free(of)-p.timelines[stay.Node].lane(of).line.Peak(s.from, s.to) < amount {
+			return of.name
+		}
+	}
+	return ""
+}
+
 func sameStay(a, b *Stay) bool {
 	length := func(w Window) int64 {
 		if w.End.IsZero() {
