@@ -145,14 +145,10 @@ func (st *state) stay(a *allocation, asked time.Time, out *outcome) {
 	if a.covered != nil || req.Duration == 0 && !req.Yield {
 		return
 	}
-	window := reservation.Window{Start: a.placed}
-	if req.Duration > 0 {
-		window.End = a.placed.Add(req.Duration)
-	}
 	st.applyPlan([]reservation.PlanChange{{Kind: reservation.Arrive, Stay: &reservation.Stay{
 		ID: a.id, Namespace: a.namespace(), Node: a.node.ID,
 		Load:    placement.OneInstance(a.resources),
-		Devices: deviceList(a.taken().Devices), Window: window, Yield: req.Yield, Priority: req.Priority,
+		Devices: deviceList(a.taken().Devices), Window: stayWindow(a.placed, req.Duration), Yield: req.Yield, Priority: req.Priority,
 		Told: !asked.IsZero(), Due: asked, Overstayed: a.overstayed,
 	}}}, out)
 }
@@ -164,11 +160,8 @@ func (st *state) turnUp(a *allocation, out *outcome) {
 		st.stay(a, time.Time{}, out)
 		return
 	}
-	var leaves, asked time.Time
-	if lasts := a.class.Request().Duration; lasts > 0 {
-		leaves = a.placed.Add(lasts)
-	}
-	asks := st.plan.AskedOn(a.node.ID, a.id, leaves)
+	var asked time.Time
+	asks := st.plan.AskedOn(a.node.ID, a.id, stayWindow(a.placed, a.class.Request().Duration).End)
 	if len(asks) > 0 {
 		asked = asks[0].Due
 	}
@@ -176,6 +169,16 @@ func (st *state) turnUp(a *allocation, out *outcome) {
 	for _, e := range asks {
 		out.emit(&ReservationEvent{Event: e})
 	}
+}
+
+// stayWindow returns over which window the plan counts an instance that says when it
+// leaves, or yields.
+func stayWindow(placed time.Time, duration time.Duration) reservation.Window {
+	w := reservation.Window{Start: placed}
+	if duration > 0 {
+		w.End = placed.Add(duration)
+	}
+	return w
 }
 
 // leave tells the plan that an instance is gone, if it counts it.

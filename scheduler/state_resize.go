@@ -62,9 +62,12 @@ func (st *state) heldFrom(now time.Time, a *allocation) index.Hold {
 }
 
 func (st *state) tooLarge(a *allocation, name placement.ResourceName) error {
-	return &UnschedulableError{ID: a.id, Version: st.seq, Total: 1, Reasons: []ReasonCount{{
-		Reason: placement.Reason{Kind: placement.ReasonResource, Name: name}, Nodes: 1,
-	}}}
+	return st.refusedOn(a, placement.Reason{Kind: placement.ReasonResource, Name: name})
+}
+
+// refusedOn refuses something for an instance on the node where it is.
+func (st *state) refusedOn(a *allocation, reason placement.Reason) error {
+	return &UnschedulableError{ID: a.id, Version: st.seq, Total: 1, Reasons: []ReasonCount{{Reason: reason, Nodes: 1}}}
 }
 
 // resizeDevices returns the devices for another amount of GPU: those that the
