@@ -120,7 +120,7 @@ func TestCaptureIsOfOneInstant(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := newMachine(t)
 		actions := []func(*rapid.T){
-			m.addNode, m.addNode, m.markNode, m.place, m.place, m.release, m.resize, m.leave, m.move, m.keep, m.reserve, m.claim, m.unclaim,
+			m.addNode, m.addNode, m.markNode, m.place, m.place, m.release, m.resize, m.leave, m.amend, m.move, m.keep, m.reserve, m.claim, m.unclaim,
 			m.changeReservation, m.setQuota, m.adoptNode, m.releaseStale, m.placeLostAgain, m.makeDueForEviction,
 			func(*rapid.T) { m.clock.advance(20e9) },
 		}
@@ -158,6 +158,12 @@ func TestCaptureGetsItsCopyBeforeAnyChange(t *testing.T) {
 		{"release", func(t testHelper, s *Scheduler, _ *clock) error { return s.Release(t.Context(), "a") }},
 		{"leave", func(t testHelper, s *Scheduler, _ *clock) error { return s.Leave(t.Context(), "a") }},
 		{"move", func(t testHelper, s *Scheduler, _ *clock) error { _, err := s.Move(t.Context(), "a", "n4"); return err }},
+		{"amend", func(t testHelper, s *Scheduler, _ *clock) error {
+			a := testRequest("a", 1)
+			a.Priority = 1
+			_, err := s.Amend(t.Context(), "a", a)
+			return err
+		}},
 		{"place what is lost", func(t testHelper, s *Scheduler, _ *clock) error { place(t, s, again); return nil }},
 		{"evict", func(t testHelper, s *Scheduler, c *clock) error { c.advance(30 * time.Second); return swept(t, s) }},
 		{"overstay", func(t testHelper, s *Scheduler, c *clock) error { c.advance(time.Minute); return swept(t, s) }},

@@ -57,6 +57,14 @@ func placementCosts() []costedCall {
 		return errors.Join(err, keepErr, s.ReleaseGeneration(ctx, "base", moved.Generation))
 	}
 	leave := func(ctx context.Context, s *Scheduler) error { return s.Leave(ctx, "base") }
+	amend := func(priority int32) func(context.Context, *Scheduler) error {
+		return func(ctx context.Context, s *Scheduler) error {
+			a, err := s.Allocation(ctx, "base")
+			a.Request.Priority = priority
+			_, amendErr := s.Amend(ctx, "base", a.Request)
+			return errors.Join(err, amendErr)
+		}
+	}
 	stay := func(ctx context.Context, s *Scheduler) error { return s.Stay(ctx, "base") }
 	return []costedCall{
 		{name: "Schedule", grows: []string{"nodes"}, do: func(ctx context.Context, s *Scheduler) error {
@@ -85,6 +93,7 @@ func placementCosts() []costedCall {
 		{name: "Release", do: release, undo: place},
 		{name: "Resize", do: resize(200), undo: resize(100)},
 		{name: "Move", do: move, undo: moveBack},
+		{name: "Amend", do: amend(1), undo: amend(0)},
 		{name: "Leave", do: leave, undo: stay},
 		{name: "Stay", do: stay, undo: leave},
 		{name: "Explain", grows: []string{"nodes", "dimensions"}, do: func(ctx context.Context, s *Scheduler) error {
@@ -198,6 +207,7 @@ func readingCosts() []costedCall {
 		{name: "Nodes", grows: []string{"nodes", "dimensions"}, do: func(ctx context.Context, s *Scheduler) error { _, err := s.Nodes(ctx); return err }},
 		{name: "Allocation", do: func(ctx context.Context, s *Scheduler) error { _, err := s.Allocation(ctx, "base"); return err }},
 		{name: "Allocations", grows: allInstances(), do: func(ctx context.Context, s *Scheduler) error { _, err := s.Allocations(ctx); return err }},
+		{name: "Violations", grows: allInstances(), do: func(ctx context.Context, s *Scheduler) error { _, err := s.Violations(ctx); return err }},
 		{name: "AllocationsOn", do: func(ctx context.Context, s *Scheduler) error { _, err := s.AllocationsOn(ctx, "quiet"); return err }},
 		{name: "Quota", do: func(ctx context.Context, s *Scheduler) error { _, err := s.Quota(ctx, "base"); return err }},
 		{name: "QuotaUsageOver", do: func(ctx context.Context, s *Scheduler) error {

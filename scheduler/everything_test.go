@@ -111,6 +111,13 @@ func instanceCalls() []func(context.Context, *caller) {
 		func(ctx context.Context, c *caller) { d, err := c.s.Move(ctx, c.id(), c.node()); c.log(d, err) },
 		func(ctx context.Context, c *caller) { d, err := c.s.KeepGeneration(ctx, c.id(), 1); c.log(d, err) },
 		func(ctx context.Context, c *caller) { c.log(c.s.Stay(ctx, c.id())) },
+		func(ctx context.Context, c *caller) { all, err := c.s.Violations(ctx); c.log(all, err) },
+		func(ctx context.Context, c *caller) {
+			req := c.request()
+			req.Priority = int32(c.r.IntN(3))
+			d, err := c.s.Amend(ctx, req.ID, req)
+			c.log(d, err)
+		},
 		func(ctx context.Context, c *caller) {
 			d, err := c.s.Resize(ctx, c.id(), placement.Resources{CPU: 700, Custom: map[string]int64{"x": 2}})
 			c.log(d, err)

@@ -36,7 +36,7 @@ func where(t testHelper, list []Allocation) map[string]string {
 // tryAtRandom makes a random call on a fork.
 func tryAtRandom(t *rapid.T, f *Fork) {
 	ctx := t.Context()
-	switch rapid.IntRange(0, 11).Draw(t, "call") {
+	switch rapid.IntRange(0, 12).Draw(t, "call") {
 	case 0, 1, 2:
 		_, _ = f.Place(ctx, drawRequest(t))
 	case 3:
@@ -55,6 +55,12 @@ func tryAtRandom(t *rapid.T, f *Fork) {
 		_, _ = f.Move(ctx, drawID(t), rapid.SampledFrom([]string{"", "n1", "n2", "n3"}).Draw(t, "to"))
 	case 11:
 		_, _ = f.KeepGeneration(ctx, drawID(t), rapid.Uint64Range(1, 2).Draw(t, "generation"))
+	case 12:
+		if a, err := f.Allocation(ctx, drawID(t)); err == nil {
+			req := drawRequest(t)
+			req.ID, req.Namespace, req.Resources = a.Request.ID, a.Request.Namespace, a.Request.Resources
+			_, _ = f.Amend(ctx, a.Request.ID, req)
+		}
 	}
 }
 

@@ -95,6 +95,15 @@ func goldenHistory(t *testing.T, s *Scheduler, c *clock) {
 	require.NoError(t, err)
 	_, err = s.KeepGeneration(ctx, "adopted", 3)
 	require.NoError(t, err)
+	amended := testRequest("adopted", 2)
+	amended.DynamicPorts = 1
+	amended.Labels = map[string]string{"role": "leader"}
+	_, err = s.UpdateNode(ctx, placement.Node{
+		ID: "n3", Capacity: placement.Resources{CPU: 4 * placement.Core}, DynamicPorts: placement.PortRange{First: 30000, Last: 30009},
+	})
+	require.NoError(t, err)
+	_, err = s.Amend(ctx, "adopted", amended)
+	require.NoError(t, err)
 }
 
 func goldenReservations(t *testing.T, s *Scheduler, c *clock) {

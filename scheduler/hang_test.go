@@ -37,6 +37,7 @@ func hanging() map[string]func(context.Context, *scheduler.Scheduler) error {
 		"Allocation":    func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Allocation(ctx, "a")) },
 		"Allocations":   func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Allocations(ctx)) },
 		"AllocationsOn": func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.AllocationsOn(ctx, "n1")) },
+		"Violations":    func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Violations(ctx)) },
 		"Reservation":   func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Reservation(ctx, "r")) },
 		"Reservations":  func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Reservations(ctx)) },
 		"Quota":         func(ctx context.Context, s *scheduler.Scheduler) error { return failed(s.Quota(ctx, "")) },
@@ -77,7 +78,7 @@ func changing() []string {
 	return []string{
 		"AddNode", "UpdateNode", "RemoveNode", "AdoptNode", "Cordon", "Uncordon", "MarkLost", "MarkReady",
 		"SetLabel", "RemoveLabel", "AddTaint", "RemoveTaint", "Place", "PlaceAll", "Prepare", "Allocate", "AllocateIf", "Commit", "Release", "ReleaseGeneration",
-		"Resize", "Leave", "Stay", "Move", "KeepGeneration", "CreateQuota", "UpdateQuota", "DeleteQuota", "Reserve", "PlaceFromReservation", "Unclaim",
+		"Resize", "Leave", "Stay", "Move", "KeepGeneration", "Amend", "CreateQuota", "UpdateQuota", "DeleteQuota", "Reserve", "PlaceFromReservation", "Unclaim",
 		"Extend", "ResizeReservation", "UpdateReservation", "ReleaseReservation", "SetWorkload",
 	}
 }

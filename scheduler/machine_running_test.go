@@ -6,6 +6,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/rads-project/constellation/internal/index"
+	"github.com/rads-project/constellation/placement"
 )
 
 // Moves of the machine that change what runs.
@@ -90,4 +93,77 @@ func (m *machine) keep(t *rapid.T) {
 		require.Equal(t, a.generation, d.Generation)
 		m.model[a.id] = modelInstance{node: d.NodeID, cpu: a.resources.CPU}
 	}
+}
+
+// amend gives an instance another request, which mostly has the amounts and the
+// namespace of the present one. Nothing else of it changes but what follows from that.
+func (m *machine) amend(t *rapid.T) {
+	req := drawRequest(t)
+	on, existed := m.model[req.ID]
+	a := m.s.state.allocations[req.ID]
+	if existed && rapid.IntRange(0, 9).Draw(t, "other amounts") > 0 {
+		req.Namespace, req.Resources = a.namespace(), a.resources
+		if rapid.Bool().Draw(t, "same duration") {
+			req.Duration = a.class.Request().Duration
+		}
+	}
+	var done Amendment
+	var before Allocation
+	ok := m.attempt(t, func() (err error) {
+		if existed {
+			before = m.s.state.allocations[req.ID].info("")
+		}
+		done, err = m.s.Amend(t.Context(), req.ID, req)
+		return err
+	})
+	if !ok {
+		return
+	}
+	require.True(t, existed)
+	after := m.s.state.allocations[req.ID].info("")
+	req.Resources = before.Request.Resources
+	require.True(t, after.Request.Equal(req))
+	require.Equal(t, on.node, done.Decision.NodeID)
+	require.Equal(t, after.DynamicPorts, done.Decision.DynamicPorts)
+	require.Equal(t, before.Devices, after.Devices)
+	require.Equal(t, before.Generation, after.Generation)
+	require.Equal(t, before.Placed, after.Placed)
+	require.Equal(t, brokenBy(m.s.state, m.s.state.allocations[req.ID]), done.Broken)
+	if before.State != Running || after.State != Leaving { // which was due at once
+		require.Equal(t, before.State, after.State)
+	}
+}
+
+// checkViolations asserts that what breaks its rules is what an explanation would say.
+func (m *machine) checkViolations(t *rapid.T) {
+	var want []Violation
+	for _, a := range listed(t, m.s.Allocations) {
+		if at := m.s.state.allocations[a.Request.ID]; at != nil && at.generation == a.Generation {
+			if broken := brokenBy(m.s.state, at); broken != nil {
+				want = append(want, Violation{ID: at.id, Generation: at.generation, NodeID: at.node.ID, Broken: broken})
+			}
+		}
+	}
+	require.Equal(t, want, listed(t, m.s.Violations))
+}
+
+// brokenBy returns which rules of a running instance an explanation of its node names
+// that are about what is there and not about how much.
+func brokenBy(st *state, a *allocation) (broken []Failure) {
+	if a.publicState() != Running {
+		return nil
+	}
+	req := a.request()
+	q := st.queryOf(&req, a.class)
+	q.Own = &index.Own{Row: a.node.row, Absent: a.absent()}
+	for _, f := range st.index.Diagnose(&q, a.node.row).Failures {
+		about := f.Reason.Kind == placement.ReasonPort && f.Reason.Detail != "dynamic" ||
+			slices.Contains([]placement.ReasonKind{
+				placement.ReasonTaint, placement.ReasonConstraint, placement.ReasonAffinity, placement.ReasonAntiAffinity, placement.ReasonSpread,
+			}, f.Reason.Kind)
+		if about {
+			broken = append(broken, Failure{Reason: f.Reason})
+		}
+	}
+	return broken
 }

@@ -380,6 +380,7 @@ func (m *machine) check(t *rapid.T) {
 	m.checkIndex(t)
 	m.checkCovers(t)
 	m.checkOwed(t)
+	m.checkViolations(t)
 }
 
 // checkOwed asserts that reservations lack no slot for which there is room and
@@ -455,6 +456,8 @@ func machineActions(t *rapid.T) {
 		"move":    m.move,
 		"move2":   m.move,
 		"keep":    m.keep,
+		"amend":   m.amend,
+		"amend2":  m.amend,
 		"resize":  m.resize,
 		"adopt":   m.adoptNode,
 		"mix":     m.setMix,

@@ -110,6 +110,14 @@ func TestWhatTurnsUpOnAClosedNodeIsAskedToLeave(t *testing.T) {
 	stay, _ := s.state.plan.Stay("yields")
 	require.True(t, stay.Told)
 	require.Equal(t, c.Now().Add(10*time.Minute), stay.Due)
+	for _, id := range []string{"lost", "long", "yields"} {
+		amended(t, s, id, func(req *placement.Request) { req.Duration, req.Yield = 20*time.Minute, false })
+	}
+	told()
+	amended(t, s, "brief", func(req *placement.Request) { req.Duration = 11 * time.Minute })
+	told("brief in 10m0s")
+	amended(t, s, "brief", func(req *placement.Request) { req.Duration = 12 * time.Minute })
+	told()
 	c.advance(10 * time.Minute)
 	_, err = s.AdoptNode(t.Context(), testNode("n1", 8), []Report{{Request: onlyCPU("late", 1)}})
 	require.NoError(t, err)

@@ -23,6 +23,7 @@ type mirrorKey struct {
 type mirrorInstance struct {
 	node  string
 	cpu   int64
+	app   string // label
 	state AllocationState
 	// replaced by another generation.
 	replaced bool
@@ -58,10 +59,10 @@ func (m *mirror) tell(e Event) {
 	m.seq = max(m.seq, e.Seq)
 	switch c := e.Change.(type) {
 	case *Placed:
-		m.enter(c.ID, c.Generation, mirrorInstance{c.NodeID, c.Resources.CPU, Running, false})
+		m.enter(c.ID, c.Generation, mirrorInstance{c.NodeID, c.Resources.CPU, c.Request().Labels["app"], Running, false})
 	case *NodeAdopted:
 		for _, r := range c.Instances {
-			m.enter(r.Request.ID, r.Generation, mirrorInstance{c.Node.ID, r.Request.Resources.CPU, Running, false})
+			m.enter(r.Request.ID, r.Generation, mirrorInstance{c.Node.ID, r.Request.Resources.CPU, r.Request.Labels["app"], Running, false})
 		}
 	case *GenerationKept:
 		kept := m.instances[mirrorKey{c.ID, c.Generation}]
@@ -79,6 +80,11 @@ func (m *mirror) tell(e Event) {
 		}
 	case *Released:
 		delete(m.instances, mirrorKey{c.ID, c.Generation})
+	case *Amended:
+		key := mirrorKey{c.Request.ID, c.Generation}
+		on := m.instances[key]
+		on.app = c.Request.Labels["app"]
+		m.instances[key] = on
 	case *Resized:
 		key, _ := m.current(c.ID)
 		on := m.instances[key]
@@ -104,7 +110,7 @@ func (m *mirror) mark(key mirrorKey, state AllocationState) {
 func (m *mirror) check(t *rapid.T, s *Scheduler) {
 	seen := make(map[mirrorKey]mirrorInstance)
 	for _, a := range listed(t, s.Allocations) {
-		seen[mirrorKey{a.Request.ID, a.Generation}] = mirrorInstance{a.NodeID, a.Request.Resources.CPU, a.State, isReplaced(t, s, a)}
+		seen[mirrorKey{a.Request.ID, a.Generation}] = mirrorInstance{a.NodeID, a.Request.Resources.CPU, a.Request.Labels["app"], a.State, isReplaced(t, s, a)}
 	}
 	require.Equal(t, seen, m.instances, "what hooks told")
 	require.False(t, m.skipped, "a gap in Seq, of which nothing was missed")

@@ -66,6 +66,7 @@ const (
 	kindWorkloadChanged changeKind = 13
 	kindLeavingChanged  changeKind = 14
 	kindGenerationKept  changeKind = 15
+	kindAmended         changeKind = 16
 
 	// Derived kinds are not among the changes that an entry applies.
 	firstDerivedKind   changeKind = 200
@@ -110,6 +111,8 @@ func (k changeKind) String() string {
 		return "leaving-changed"
 	case kindGenerationKept:
 		return "generation-kept"
+	case kindAmended:
+		return "amended"
 	case kindInstanceMarked:
 		return "instance-marked"
 	case kindEvictionDue:
@@ -161,6 +164,8 @@ func newChange(kind changeKind) decided {
 		return new(LeavingChanged)
 	case kindGenerationKept:
 		return new(GenerationKept)
+	case kindAmended:
+		return new(Amended)
 	default:
 		return nil
 	}
@@ -391,6 +396,16 @@ type GenerationKept struct {
 	Generation uint64 `json:"generation"`
 }
 
+// Amended is the Change of Amend: the instance with its request from now on.
+type Amended struct {
+	// Request with the ID and the present amounts of the instance.
+	Request placement.Request `json:"request"`
+	// DynamicPorts that it has now, in ascending order.
+	DynamicPorts []uint16 `json:"dynamicPorts,omitempty"`
+	// Generation of the instance.
+	Generation uint64 `json:"generation"`
+}
+
 // ReservationEvent is a derived Change: what became of a reservation.
 type ReservationEvent struct {
 	reservation.Event
@@ -443,6 +458,7 @@ func (*PlanChanged) changeKind() changeKind      { return kindPlanChanged }
 func (*WorkloadChanged) changeKind() changeKind  { return kindWorkloadChanged }
 func (*LeavingChanged) changeKind() changeKind   { return kindLeavingChanged }
 func (*GenerationKept) changeKind() changeKind   { return kindGenerationKept }
+func (*Amended) changeKind() changeKind          { return kindAmended }
 func (*ReservationEvent) changeKind() changeKind { return kindReservation }
 func (*QuotaOver) changeKind() changeKind        { return kindQuotaOver }
 func (*BurstExpired) changeKind() changeKind     { return kindBurstExpired }

@@ -155,19 +155,23 @@ func (st *state) stay(a *allocation, asked time.Time, out *outcome) {
 
 // turnUp tells the plan of an instance that runs on its node from now on. One that
 // nobody decided on may have come where maintenance is near, and is asked to leave.
-func (st *state) turnUp(a *allocation, out *outcome) {
-	if !a.node.closed {
-		st.stay(a, time.Time{}, out)
-		return
+func (st *state) turnUp(a *allocation, out *outcome) { st.stayOn(a, time.Time{}, true, out) }
+
+// stayOn is stay of an instance on a node that may be closed for maintenance, which
+// asks it to leave. ask says that it has not been asked yet.
+func (st *state) stayOn(a *allocation, asked time.Time, ask bool, out *outcome) {
+	var asks []reservation.Event
+	if a.node.closed {
+		asks = st.plan.AskedOn(a.node.ID, a.id, stayWindow(a.placed, a.class.Request().Duration).End)
 	}
-	var asked time.Time
-	asks := st.plan.AskedOn(a.node.ID, a.id, stayWindow(a.placed, a.class.Request().Duration).End)
-	if len(asks) > 0 {
+	if asked.IsZero() && len(asks) > 0 {
 		asked = asks[0].Due
 	}
 	st.stay(a, asked, out)
-	for _, e := range asks {
-		out.emit(&ReservationEvent{Event: e})
+	for i := range asks {
+		if ask {
+			out.emit(&ReservationEvent{Event: asks[i]})
+		}
 	}
 }
 

@@ -72,6 +72,10 @@ func (st *state) restsOn(c Change) uint64 {
 		if a := st.allocations[c.ID]; a != nil {
 			return a.version
 		}
+	case *Amended:
+		if a := st.allocations[c.Request.ID]; a != nil {
+			return a.version
+		}
 	case *NodeUpdated:
 		return st.nodeVersion(c.Node.ID)
 	case *NodeMarked:
@@ -128,6 +132,9 @@ func (st *state) decideStep(s *Step, at *view) (step, error) {
 	case *LeavingChanged:
 		changed, err := st.canLeave(c.ID, c.Leaving)
 		return step{change: changed}, err
+	case *Amended:
+		amended, err := st.canAmend(at.now, &c.Request)
+		return step{change: amended}, err
 	case *QuotaCreated:
 		return st.decideSpec(c, &c.Spec)
 	case *QuotaUpdated:

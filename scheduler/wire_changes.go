@@ -122,6 +122,12 @@ func (c *GenerationKept) fields(m *codec.Coder) {
 	codec.Int(m, 2, &c.Generation)
 }
 
+func (c *Amended) fields(m *codec.Coder) {
+	codec.Message(m, 1, &c.Request, requestFields)
+	codec.Ints(m, 2, &c.DynamicPorts)
+	codec.Int(m, 3, &c.Generation)
+}
+
 func (c *InstanceMarked) fields(m *codec.Coder) {
 	codec.Text(m, 1, &c.ID)
 	codec.Int(m, 2, &c.Generation)
