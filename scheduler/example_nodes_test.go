@@ -156,3 +156,24 @@ func ExampleScheduler_UpdateNode() {
 	// 1.5
 	// true
 }
+
+func ExampleNodeUse() {
+	ctx := context.Background()
+	s := cluster(scheduler.Config{})
+	web := cores("web", 2)
+	web.Ports = []placement.Port{{Number: 443}}
+	_, err := s.Allocate(ctx, "n1", web)
+	must(err)
+	must(s.Leave(ctx, "web"))
+	n, err := s.Node(ctx, "n1")
+	must(err)
+	for _, p := range n.Use.Ports {
+		fmt.Println(p.ID, "has port", p.Port)
+	}
+	for _, l := range n.Use.Leaving {
+		fmt.Println(l.ID, "is being stopped and gives back", l.Resources)
+	}
+	// Output:
+	// web has port 443
+	// web is being stopped and gives back cpu=2
+}

@@ -376,6 +376,7 @@ func (m *machine) check(t *rapid.T) {
 		}
 		require.Equal(t, want, n.Allocated.CPU, n.ID)
 		m.checkHolds(t, n)
+		m.checkUse(t, n.ID)
 	}
 	m.checkIndex(t)
 	m.checkCovers(t)

@@ -184,13 +184,15 @@ func (s *calls) update(ctx context.Context, nodeID string, to func(*node) (place
 	})
 }
 
-// Node returns a node with what is on its books, in time proportional to its
-// labels, devices and dimensions, however many instances are on it.
+// Node returns a node with what is on its books. It takes time in proportion to the
+// node's labels, devices, dimensions and instances, and memory in proportion to those
+// that have ports or devices or are leaving, O(n log n) to sort these.
 func (s *view) Node(ctx context.Context, nodeID string) (info NodeInfo, err error) {
+	var users []allocation
 	err = s.look(ctx, func(st *state) error {
 		n, err := st.node(nodeID)
 		if err == nil {
-			info = st.nodeInfo(n)
+			info, users = st.nodeInfo(n), n.numbered()
 		}
 		return err
 	})
@@ -198,11 +200,12 @@ func (s *view) Node(ctx context.Context, nodeID string) (info NodeInfo, err erro
 		return NodeInfo{}, err
 	}
 	info.Node = info.Canonical() // what a node was described as does not change
+	info.Use = useOf(users)
 	return info, nil
 }
 
-// Nodes returns all nodes by ID, as of one instant. Decisions go on meanwhile.
-// It takes time and memory in proportion to the nodes and what dimensions they
+// Nodes returns all nodes by ID, as of one instant, without NodeInfo.Use. Decisions go
+// on meanwhile. It takes time and memory in proportion to the nodes and what dimensions they
 // have, O(n log n) to sort them, however many instances there are.
 func (s *view) Nodes(ctx context.Context) ([]NodeInfo, error) {
 	c, err := s.captured(ctx, parts{infos: true})

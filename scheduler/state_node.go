@@ -46,6 +46,9 @@ type NodeInfo struct {
 	DeviceFree []int64 `json:"deviceFree,omitempty"`
 	// Instances on the node; Node.MaxInstances caps them.
 	Instances int64 `json:"instances,omitempty"`
+	// Use says who has the ports and GPUs, and what leaves. Node tells it, and lists of
+	// nodes leave it empty.
+	Use NodeUse `json:"use,omitzero"`
 	// Join is the node's place in the order of joining, which breaks ties.
 	Join uint64 `json:"join"`
 	// Version is the sequence number of the last change of the node itself.
