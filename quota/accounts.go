@@ -209,7 +209,7 @@ func (a *Accounts) force(now time.Time, ns string, from, to *placement.Amounts, 
 func (a *Accounts) covered(acc *account, from *placement.Amounts, goes bool) bool {
 	var was vector
 	_ = a.tally(&was, from, 1)
-	return acc.covers(&was, goes)
+	return acc.covers(was[:len(a.names)], goes)
 }
 
 // check asks acc, which find has found, and all above it. g is the growth on
@@ -313,7 +313,9 @@ func (a *Accounts) overAbove(now time.Time, acc *account) []Usage {
 	for ; acc != nil; acc = acc.parent {
 		rows = a.over(rows, now, acc)
 	}
-	sortUsage(rows)
+	if len(rows) > 0 {
+		sortUsage(rows)
+	}
 	return rows
 }
 

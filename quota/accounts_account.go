@@ -126,12 +126,13 @@ func (a *Accounts) simple(acc *account, delta *vector) bool {
 	return true
 }
 
-// covers reports whether acc holds at least these amounts, or exactly these if
-// its last charge is removed.
-func (acc *account) covers(was *vector, goes bool) bool {
+// covers reports whether acc holds at least these amounts in as many dimensions, or
+// exactly these if its last charge is removed.
+func (acc *account) covers(was []int64, goes bool) bool {
 	last := goes && acc.charges == 1
+	own := acc.own[:len(was)]
 	for d, amount := range was {
-		if left := acc.own[d] - amount; left < 0 || last && left > 0 {
+		if left := own[d] - amount; left < 0 || last && left > 0 {
 			return false
 		}
 	}

@@ -405,7 +405,7 @@ func (acc *account) coversSpan(s *timed) bool {
 	if s.bounded() && acc.ahead == nil {
 		return false
 	}
-	return !s.inForce() || acc.covers(&s.amounts, false)
+	return !s.inForce() || acc.covers(s.amounts[:], false)
 }
 
 // enter carries out a change that was checked, and counts charges more.

@@ -73,7 +73,7 @@ func (a *Accounts) give(g *timedGrowth, ns string, t *Timed) error {
 			all.add(&p.amounts)
 		}
 	}
-	if !by.covers(&all, false) {
+	if !by.covers(all[:], false) {
 		return &NotChargedError{Namespace: ns}
 	}
 	return nil

@@ -120,7 +120,7 @@ func (a *Accounts) restoreAhead(ns string, t *Timed) error {
 	if err != nil || !s.bounded() {
 		return err
 	}
-	if acc == a.vacant || s.inForce() && !acc.covers(&s.amounts, false) {
+	if acc == a.vacant || s.inForce() && !acc.covers(s.amounts[:], false) {
 		return &NotChargedError{Namespace: ns}
 	}
 	if !s.inForce() {

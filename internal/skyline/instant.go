@@ -11,7 +11,10 @@ const Forever = math.MaxInt64
 // Nanos converts t to an instant: the last one if t is later than all, -Forever
 // if it is earlier than all.
 func Nanos(t time.Time) int64 {
-	switch {
+	const inside = Forever/int64(time.Second) - 1 // seconds that need no closer look
+	switch at := t.Unix(); {
+	case -inside < at && at < inside:
+		return t.UnixNano()
 	case !t.Before(time.Unix(0, Forever)):
 		return Forever - 1
 	case !t.After(time.Unix(0, -Forever)):
