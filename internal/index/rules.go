@@ -26,6 +26,12 @@ func (w *ruleWriter) request(r *placement.Request) []byte {
 	w.b = w.b[:0]
 	w.text(r.Namespace)
 	w.text(r.Group)
+	w.number(int64(r.Preferences.Strategy))
+	bare := isBare(r)
+	w.flag(bare)
+	if bare {
+		return w.b
+	}
 	w.number(int64(len(r.Labels)))
 	for _, key := range sortedKeys(w, r.Labels) {
 		w.text(key)
@@ -44,6 +50,15 @@ func (w *ruleWriter) request(r *placement.Request) []byte {
 	w.flag(r.Yield)
 	w.preferences(&r.Preferences)
 	return w.b
+}
+
+// isBare reports whether a request has no rules beside its namespace, group and
+// strategy, as most do.
+func isBare(r *placement.Request) bool {
+	p := &r.Preferences
+	listed := len(r.Labels) + len(r.Ports) + len(p.Required) + len(p.Preferred) + len(p.Scaled) +
+		len(p.Tolerations) + len(p.Affinity) + len(p.Spread)
+	return listed == 0 && r.DynamicPorts == 0 && r.Priority == 0 && r.Duration == 0 && !r.Yield
 }
 
 // nodeSet writes what a set of nodes is defined by.
@@ -69,7 +84,6 @@ func (w *ruleWriter) counter(s selectorTarget, topologyKey string) []byte {
 }
 
 func (w *ruleWriter) preferences(p *placement.Preferences) {
-	w.number(int64(p.Strategy))
 	w.constraints(p.Required)
 	w.number(int64(len(p.Preferred)))
 	for i := range p.Preferred {
