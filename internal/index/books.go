@@ -32,7 +32,7 @@ func (x *Index) Vacate(row Row, c *Class, r *placement.Resources, taken Taken) {
 }
 
 func (x *Index) book(row Row, c *Class, r *placement.Resources, taken Taken, sign int64) {
-	continues := x.continues(row, sign)
+	continues := x.continues(row, c, sign)
 	if len(r.Custom) > 0 {
 		x.use(r, int32(sign))
 	}
@@ -48,9 +48,14 @@ func (x *Index) book(row Row, c *Class, r *placement.Resources, taken Taken, sig
 // there, or with sign -1 takes it out.
 func (x *Index) bookAmounts(row Row, r *placement.Resources, devices []uint16, sign int64) {
 	for i, amount := range [...]int64{r.CPU, r.Memory, r.Disk, r.Network} {
-		if amount != 0 {
-			x.spend(row, x.register(resourceName(i)), sign*amount)
+		if amount == 0 {
+			continue
 		}
+		d := int(x.named[i])
+		if d < 0 {
+			d = x.register(resourceName(i))
+		}
+		x.spend(row, d, sign*amount)
 	}
 	for name, amount := range r.Custom {
 		if amount != 0 {

@@ -266,7 +266,7 @@ func (x *Index) keep(c *classState, k *counter) {
 }
 
 func (x *Index) joined(row Row, c *classState, delta int32, leaving bool) {
-	continues := x.continues(row, int64(delta))
+	continues := x.continues(row, c.Class, int64(delta))
 	c.counted = slices.DeleteFunc(c.counted, func(k *counter) bool { return k.dead })
 	for _, k := range c.counted {
 		if !leaving || k.of.countsLeaving() {

@@ -80,6 +80,7 @@ type Index struct {
 	tops         []*barredTops
 	bookLog      changeLog // nodes whose amounts or description changed
 	scratchTerms []labelTerm
+	scratchAsks  []ask
 
 	fragmentation fragmentation
 	classSearch   classSearch // the last; scratch
@@ -89,6 +90,7 @@ type Index struct {
 
 	refusals refusalMemory
 	probe    probe
+	prepared uint64 // counts what probe was made ready for
 	left     bitset // candidates of the scan that runs
 	search   search // the last; scratch
 	repeat   repeat

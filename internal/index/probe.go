@@ -98,6 +98,7 @@ func (x *Index) prepare(q *Query) *probe {
 // matters to.
 func (x *Index) prepareFilters(q *Query) *probe {
 	p := &x.probe
+	x.prepared++
 	rules := x.rulesOf(q)
 	*p = probe{
 		query: q, compiled: rules, strategy: q.Class.request.Preferences.Strategy,

@@ -19,6 +19,9 @@ func TestRepeatedRequests(t *testing.T) {
 		{Preferences: placement.Use(placement.Affinity).Require(placement.Equal("zone", "a"))},
 		{Preferences: placement.Use(placement.BinPack).Prefer(placement.Equal("zone", "b"), 1)},
 		{Preferences: placement.Use(placement.Spread)},
+		{Labels: map[string]string{"app": "x"}, Preferences: placement.Use(placement.BinPack)},
+		{Preferences: placement.Use(placement.BinPack).Near(placement.Repel(placement.Equal("app", "x")))},
+		{Ports: []placement.Port{{Number: 80}}, Preferences: placement.Use(placement.BinPack)},
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(Config{}, defaultThresholds())

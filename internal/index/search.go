@@ -6,16 +6,18 @@ import "github.com/rads-project/constellation/placement"
 // that fit: the one that looking at every node finds. If it is known to be refused,
 // that takes the time of Count.
 func (x *Index) Best(q *Query) (Choice, bool) {
+	if again, ok := x.again(q); ok {
+		return again, true
+	}
 	p := x.prepare(q)
 	if r := x.recall(p); r != nil && r.failing[0] == 0 {
 		return Choice{}, false
 	}
-	row, ok := x.again(p)
-	if ok {
-		x.stats.Repeats++
-	} else if row, ok = x.bestRow(p); !ok {
+	row, ok := x.bestRow(p)
+	if !ok {
 		return Choice{}, false
-	} else if x.cfg.Engine == Auto && !q.thinks() {
+	}
+	if x.cfg.Engine == Auto {
 		x.keepAnswer(p, row)
 	}
 	return Choice{Row: row, Terms: x.terms(p, row)}, true
