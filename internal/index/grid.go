@@ -24,8 +24,10 @@ type grid struct {
 	spare  []int32 // numbers of blocks without entries
 	at     []int32 // by row: the number of its block plus one, 0 for none
 	seen   uint64  // position in Index.bookLog
-	number uint64  // no two grids have the same
-	build  gridBuild
+	// setEdit is that of the order's set when the grid was up to date last.
+	setEdit uint64
+	number  uint64 // no two grids have the same
+	build   gridBuild
 
 	n     int    // entries
 	room  int    // entries for which blocks have memory

@@ -111,15 +111,19 @@ func (x *Index) advance(o *ordering, from *grid, work int) bool {
 	for len(g.at) < len(x.nodes) {
 		g.at = append(g.at, 0)
 	}
+	stays := o.set != nil && o.set.edit == g.setEdit // no node has come into the set, or left it
 	for _, row := range changed {
 		if work <= 0 {
 			x.stats.Slices++
 			return false
 		}
-		if work--; g.update(x, o, row) {
+		if work--; (!stays || o.set.bits.has(row)) && g.update(x, o, row) {
 			work -= x.thresholds.gridCost
 		}
 		g.seen++
+	}
+	if o.set != nil {
+		g.setEdit = o.set.edit
 	}
 	if g.build.whole {
 		return true

@@ -50,7 +50,7 @@ type thresholds struct {
 
 func defaultThresholds() thresholds {
 	return thresholds{
-		gridNodes: 512, gridBlock: 64, gridCost: 16, slice: 1 << 12, scanSlice: 1 << 16,
+		gridNodes: 512, gridBlock: 64, gridCost: 16, slice: 1 << 12, scanSlice: 1 << 15,
 		orders: 256, gridBytes: 512, topBytes: 64, refusalBytes: 128, parts: 64,
 		listNodes: 256, walkNodes: 1024, denseSet: 64, denseDomains: 256,
 		unusedClasses: 256, builtSets: 128, profiles: 1 << 14, changeLog: 4096,
