@@ -120,11 +120,16 @@ func (s *view) beginLocked(wanted bool, changes ...decided) (*entry, *outcome) {
 	return e, out
 }
 
-// endLocked has the events of an entry told that was applied, if anybody listens. It
-// returns them if the caller wants them.
+// endLocked has the events of an entry told that was applied, if anybody listens, and
+// wakes who waits for a change. It returns the events if the caller wants them.
 func (s *view) endLocked(e *entry, out *outcome, err error, wanted bool) []Event {
-	defer s.signalLocked()
-	defer func() { out.events = nil }()
+	told := s.tellLocked(e, out, err, wanted)
+	out.events = nil
+	s.signalLocked()
+	return told
+}
+
+func (s *view) tellLocked(e *entry, out *outcome, err error, wanted bool) []Event {
 	before := len(s.outbox.events)
 	if err != nil {
 		clear(out.events[before:])

@@ -108,7 +108,8 @@ func (st *state) begin(e *entry, out *outcome) {
 func (st *state) step(c decided, out *outcome) {
 	out.emit(c)
 	c.apply(st, out)
-	st.advance(st.now, out)
+	st.fallDue(st.now, out)
+	st.index.DropUnused() // of what the change took away
 }
 
 // nextDeadline returns when time will next change something.
@@ -125,15 +126,22 @@ func (st *state) nextDeadline() (time.Time, bool) {
 	return next, due
 }
 
-// advance lets time pass and derives what falls due on the way, in the order
-// of time. At one instant the plan comes first, whose ends free what is charged,
-// so that a burst which ends with them has not expired; then bursts, then
-// evictions.
+// advance lets time pass.
 func (st *state) advance(to time.Time, out *outcome) {
+	st.fallDue(to, out)
+	st.now = to
+	st.follow(st.plan.Advance(to), out)
+	st.index.DropUnused() // of what the passing of time took away
+}
+
+// fallDue derives what falls due up to a time, in the order of time. At one instant
+// the plan comes first, whose ends free what is charged, so that a burst which ends
+// with them has not expired; then bursts, then evictions.
+func (st *state) fallDue(to time.Time, out *outcome) {
 	for {
 		at, due := st.nextDeadline()
 		if !due || at.After(to) {
-			break
+			return
 		}
 		if at.After(st.now) {
 			st.now = at
@@ -147,9 +155,6 @@ func (st *state) advance(to time.Time, out *outcome) {
 			st.evict(out)
 		}
 	}
-	st.now = to
-	st.follow(st.plan.Advance(to), out)
-	st.index.DropUnused() // of what the latest change, or the passing of time, took away
 }
 
 // expireBursts tells of the bursts that are due.
@@ -221,10 +226,12 @@ func (next *consequences) decide(out *outcome) decided {
 			return &PlanChanged{Changes: moves}
 		}
 	}
-	if n := st.nodes[out.vacated]; n != nil && (st.index.Overheld(n.row) || st.plan.Closed(n.ID)) {
-		out.vacated = ""
-		if moves := st.plan.NodeChanged(&planNodes{st: st}, n.ID); len(moves) > 0 {
-			return &PlanChanged{Changes: moves}
+	if out.vacated != "" {
+		if n := st.nodes[out.vacated]; n != nil && (st.index.Overheld(n.row) || st.plan.Closed(n.ID)) {
+			out.vacated = ""
+			if moves := st.plan.NodeChanged(&planNodes{st: st}, n.ID); len(moves) > 0 {
+				return &PlanChanged{Changes: moves}
+			}
 		}
 	}
 	if changes := next.regain(out); len(changes) > 0 {

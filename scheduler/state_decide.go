@@ -98,25 +98,25 @@ func (st *state) placed(req *placement.Request, to *candidate) Placed {
 // identify looks the request's ID up: it returns the allocation that exists
 // already, or the generation of a new one.
 func (st *state) identify(req *placement.Request, q *index.Query) (generation uint64, existing *allocation, err error) {
-	generation = st.nextGeneration(req.ID)
 	switch old := st.allocations[req.ID]; {
 	case old == nil && st.released.known[req.ID]:
 		return 0, nil, &ReleasedError{req.ID}
 	case old == nil:
-		return generation, nil, nil
+		return st.nextGeneration(nil, req.ID), nil, nil
 	case !old.answers(req, q.Class):
 		return 0, nil, placement.Conflict(placement.KindAllocation, req.ID, "is placed with another request")
 	case old.state == lost:
-		return generation, nil, nil
+		return st.nextGeneration(old, req.ID), nil, nil
 	default:
 		return old.generation, old, nil
 	}
 }
 
-// nextGeneration returns the generation of what is placed next under an ID.
-func (st *state) nextGeneration(id string) uint64 {
+// nextGeneration returns the generation of what is placed next under an ID, whose
+// allocation is nil if there is none.
+func (st *state) nextGeneration(a *allocation, id string) uint64 {
 	generation := uint64(1)
-	if a := st.allocations[id]; a != nil {
+	if a != nil {
 		generation = a.generation + 1
 	}
 	for _, replaced := range st.stale[id] { // a report may have come with a smaller one since

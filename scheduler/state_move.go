@@ -67,7 +67,7 @@ func (st *state) findMove(now time.Time, a *allocation, nodeID string) (candidat
 	if st.byRow[to.Row] == a.node {
 		return candidate{existing: a}, nil
 	}
-	return st.complete(&q, to, st.nextGeneration(a.id)), nil
+	return st.complete(&q, to, st.nextGeneration(a, a.id)), nil
 }
 
 // countsItself reports whether rules of an instance may count it on other nodes than
