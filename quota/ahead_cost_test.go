@@ -78,3 +78,19 @@ func TestAheadCostsALogarithm(t *testing.T) {
 		_ = many.Remove("web", core(3).Amounts)
 	}))
 }
+
+// TestNothingIsKeptOfWhatWasAhead: a namespace without reservations costs again what it
+// did before it had any.
+func TestNothingIsKeptOfWhatWasAhead(t *testing.T) {
+	a, now := withAhead(t, 3)
+	for i := range 3 {
+		from := now.Add(time.Duration(i+1) * time.Hour)
+		require.NoError(t, a.RemoveOver("web", Timed{
+			Amounts: placement.Amounts{Resources: placement.Resources{CPU: int64(4 + i%3)}},
+			From:    from, Until: from.Add(50 * time.Minute), Reserved: true,
+		}))
+	}
+	for _, ns := range []string{"org", "team", "web"} {
+		require.Nil(t, a.find(ns).ahead, ns)
+	}
+}
