@@ -5,8 +5,8 @@ import (
 	"maps"
 )
 
-// Account returns what State says of one namespace: no charges and nothing used
-// where it has none.
+// Account returns what Snapshot says of one namespace: no charges and nothing used
+// where it has none. It takes time in proportion to the dimensions in use.
 func (a *Accounts) Account(ns string) AccountState {
 	acc := a.find(ns)
 	return AccountState{Namespace: ns, Charges: acc.charges, Used: a.own(acc), Since: a.since(acc)}

@@ -77,7 +77,7 @@ func (a *Accounts) since(acc *account) map[placement.ResourceName]time.Time {
 	return since
 }
 
-// Restore replaces the specs and the usage by those of a State, and enters what
+// Restore replaces the specs and the usage by those of a snapshot, and enters what
 // is ahead: of the charges, each by its namespace, those that begin or end at a
 // known time or are Reserved; nil is none. It fails with ErrInvalid, and changes
 // nothing, if the state contradicts itself. It takes time in proportion to the

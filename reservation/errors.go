@@ -11,7 +11,7 @@ import (
 )
 
 // The decisions that a caller can take. Every error of this package unwraps
-// to one of them; those with data are the structs below.
+// to one of them or of those below; those with data are structs.
 var (
 	// ErrState: the reservation is not in a state for that; see StateError.
 	ErrState = errors.New("reservation: wrong state")

@@ -268,12 +268,12 @@ type Before struct {
 // O(1); each change then costs one call.
 func (p *Plan) Before(b Before) { p.before = b }
 
-// Names yields the IDs of all reservations, StayNames those of all stays, in no
-// order. The plan may change between two of them: what goes before its turn is
-// then left out, and of what comes some is yielded.
+// Names yields the IDs of all reservations, in no order. The plan may change between
+// two of them: what goes before its turn is then left out, and of what comes some is
+// yielded.
 func (p *Plan) Names() iter.Seq[string] { return maps.Keys(p.reservations) }
 
-// StayNames is described at Names.
+// StayNames yields the IDs of all stays, as Names does those of reservations.
 func (p *Plan) StayNames() iter.Seq[string] { return maps.Keys(p.stays) }
 
 func (b *Before) reservation(id string) {
