@@ -350,7 +350,8 @@ func (m *machine) check(t *rapid.T) {
 	stale := make(map[string]int64) // CPU by node
 	seen, replaced := 0, 0
 	for _, a := range listed(t, m.s.Allocations) {
-		if isReplaced(t, m.s, a) {
+		require.Equal(t, isReplaced(t, m.s, a), a.Replaced)
+		if a.Replaced {
 			require.Contains(t, []AllocationState{Stale, Leaving}, a.State)
 			stale[a.NodeID] += a.Request.Resources.CPU
 			replaced++

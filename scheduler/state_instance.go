@@ -48,6 +48,10 @@ type Allocation struct {
 	State AllocationState `json:"state"`
 	// Generation counts placements under the request's ID, from 1.
 	Generation uint64 `json:"generation"`
+	// Replaced reports that another generation is the present one, or was the last:
+	// once this one has been stopped, ReleaseGeneration says so. It is Stale, or
+	// Leaving since a Move or KeepGeneration.
+	Replaced bool `json:"replaced,omitempty"`
 	// Version is the sequence number of the allocation's last change.
 	Version uint64 `json:"version"`
 	// Token under which it was placed.
@@ -182,7 +186,7 @@ func (a *allocation) info(nodeID string) Allocation {
 	info := Allocation{
 		Request: a.request().Clone(), NodeID: nodeID, Devices: deviceList(a.taken().Devices), Score: int(a.score),
 		DynamicPorts: slices.Clone(a.taken().Ports),
-		State:        a.publicState(), Generation: a.generation, Version: a.version, Token: a.token,
+		State:        a.publicState(), Generation: a.generation, Replaced: a.state == stale, Version: a.version, Token: a.token,
 		Placed: a.placed, Overstayed: a.overstayed,
 	}
 	if a.eviction != nil {

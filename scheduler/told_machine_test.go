@@ -107,7 +107,7 @@ func (m *toldMachine) move(t *rapid.T) {
 // keep keeps a generation that Move has left behind or that was lost.
 func (m *toldMachine) keep(t *rapid.T) {
 	for _, a := range listed(t, m.s.Allocations) {
-		if isReplaced(t, m.s, a) && rapid.Bool().Draw(t, "keep") {
+		if a.Replaced && rapid.Bool().Draw(t, "keep") {
 			_, _ = m.s.KeepGeneration(t.Context(), a.Request.ID, a.Generation)
 			return
 		}
@@ -280,7 +280,7 @@ func (m *toldMachine) check(t *rapid.T) {
 	}
 	since := make(map[string]time.Time)
 	for _, a := range listed(t, m.s.Allocations) {
-		if isReplaced(t, m.s, a) || a.State == Lost {
+		if a.Replaced || a.State == Lost {
 			continue
 		}
 		key := a.Request.ID + " on " + a.NodeID

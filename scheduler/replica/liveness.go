@@ -245,9 +245,11 @@ func (l *Liveness) markLost(ctx context.Context, s *scheduler.Scheduler, id stri
 	return nil
 }
 
-// Beat takes a heartbeat of a node and returns the stale generations on it: those
-// that were placed anew while it was lost, and that its worker is to stop and then to
-// name to Scheduler.ReleaseGeneration. A node that was lost is ready again. Beat
+// Beat takes a heartbeat of a node and returns the replaced generations on it, which
+// its worker is to stop and then to name to Scheduler.ReleaseGeneration: Stale ones,
+// which were placed anew while the node was lost, and Leaving ones, which a Move or
+// KeepGeneration has left behind and which may go on until the present generation
+// serves. A node that was lost is ready again. Beat
 // returns ErrNotFound for a node that the scheduler does not know, and its other
 // errors. Give it the scheduler that leads, see Replica.Leader: what a heartbeat
 // to another replica would prove, the watcher does not see.
@@ -271,7 +273,7 @@ func (l *Liveness) Beat(ctx context.Context, s *scheduler.Scheduler, nodeID stri
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(all, func(a scheduler.Allocation) bool { return a.State != scheduler.Stale }), nil
+	return slices.DeleteFunc(all, func(a scheduler.Allocation) bool { return !a.Replaced }), nil
 }
 
 func (l *Liveness) beat(nodeID string) {

@@ -88,6 +88,36 @@ func TestANodeThatComesBackGetsWhatIsToStop(t *testing.T) {
 	})
 }
 
+// TestANodeGetsWhatAMoveHasLeftBehind: until it is released, and nothing that is merely
+// leaving, which has no other generation.
+func TestANodeGetsWhatAMoveHasLeftBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, l, _ := watched(t, replica.LivenessConfig{})
+		for _, id := range []string{"x", "y", "z"} {
+			_, err := s.Allocate(t.Context(), "n0", request(id))
+			require.NoError(t, err)
+		}
+		require.NoError(t, s.Leave(t.Context(), "y"))
+		_, err := s.Move(t.Context(), "x", "n1")
+		require.NoError(t, err)
+		for range 2 { // until it is done
+			stop, err := l.Beat(t.Context(), s, "n0")
+			require.NoError(t, err)
+			require.Len(t, stop, 1)
+			require.Equal(t, "x", stop[0].Request.ID)
+			require.Equal(t, uint64(1), stop[0].Generation)
+			require.Equal(t, scheduler.Leaving, stop[0].State)
+		}
+		stop, err := l.Beat(t.Context(), s, "n1")
+		require.NoError(t, err)
+		require.Empty(t, stop, "the present generation goes on")
+		require.NoError(t, s.ReleaseGeneration(t.Context(), "x", 1))
+		stop, err = l.Beat(t.Context(), s, "n0")
+		require.NoError(t, err)
+		require.Empty(t, stop)
+	})
+}
+
 func TestNodesThatWereNeverHeardAndNodesThatAreGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, l, _ := watched(t, replica.LivenessConfig{})
