@@ -152,6 +152,16 @@ func (p *Plan) Reservation(id string) (Reservation, bool) {
 	return r.Clone(), true
 }
 
+// State returns the state of a reservation, and false if there is none of that ID.
+// O(slots) of it, and it copies nothing.
+func (p *Plan) State(id string) (State, bool) {
+	r, ok := p.reservations[id]
+	if !ok {
+		return "", false
+	}
+	return r.State(), true
+}
+
 // Reservations yields copies of all reservations in the order of their IDs.
 // The plan must not change meanwhile. O(r log r) in the reservations, and O(slots
 // and claims) for each that is yielded.

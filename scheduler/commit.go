@@ -224,6 +224,7 @@ type outbox struct {
 	appending  bool      // somebody writes the journal
 	since      time.Time // by the host's clock; zero while nobody does
 	snapshots  int       // checkpoints that are being written
+	stats      JournalStats
 	checkpoint CheckpointStats
 	skipped    CheckpointStats // when the last checkpoint failed
 	appended   chan struct{}   // closed when either of them ends; nil while nobody waits
@@ -337,8 +338,10 @@ func (s *view) appendPendingLocked() {
 	}
 	entries, events := s.outbox.pending, s.outbox.events
 	s.outbox.pending, s.outbox.events = nil, nil
+	began := time.Now() // of a real append, whatever Config.Now shows
 	if s.writeLocked(entries) && !s.outbox.abandoned {
 		s.outbox.durable = entries[len(entries)-1].seq
+		s.outbox.stats.count(len(entries), s.writer.written, time.Since(began))
 		s.countEntriesLocked(len(entries), s.writer.written)
 		s.publishLocked(events)
 	}

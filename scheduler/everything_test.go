@@ -172,7 +172,12 @@ func bookCalls() []func(context.Context, *caller) {
 			err := c.s.WriteSnapshot(ctx, &b)
 			c.log(b.String(), err)
 		},
-		func(_ context.Context, c *caller) { c.log(c.s.Version(), c.s.Stats(), c.s.Scale(), c.s.Token()) },
+		func(ctx context.Context, c *caller) {
+			stats := c.s.Stats()
+			stats.Decisions.Time, stats.Journal.Time = scheduler.Histogram{}, scheduler.Histogram{}
+			c.log(c.s.Version(), stats, c.s.Scale(), c.s.Token())
+			c.log(c.s.Inventory(ctx))
+		},
 	}
 }
 

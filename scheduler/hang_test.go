@@ -65,6 +65,7 @@ func hanging() map[string]func(context.Context, *scheduler.Scheduler) error {
 func neverWaiting() map[string]func(*scheduler.Scheduler) {
 	return map[string]func(*scheduler.Scheduler){
 		"Stats":           func(s *scheduler.Scheduler) { s.Stats() },
+		"Inventory":       func(s *scheduler.Scheduler) { _, _ = s.Inventory(context.Background()) },
 		"Version":         func(s *scheduler.Scheduler) { s.Version() },
 		"NextDeadline":    func(s *scheduler.Scheduler) { s.NextDeadline() },
 		"DeadlineChanged": func(s *scheduler.Scheduler) { s.DeadlineChanged() },
@@ -145,5 +146,6 @@ func brief(t *testing.T) context.Context {
 func countsOf(s *scheduler.Scheduler) scheduler.Stats {
 	stats := s.Stats()
 	stats.Search, stats.Checkpoint = scheduler.SearchStats{}, scheduler.CheckpointStats{}
+	stats.Decisions, stats.Journal = scheduler.DecisionStats{}, scheduler.JournalStats{}
 	return stats
 }

@@ -164,6 +164,10 @@ func fill(t *testing.T, v reflect.Value, path string) {
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
 		fill(t, v.Elem(), path)
+	case reflect.Array:
+		for i := range v.Len() {
+			fill(t, v.Index(i), path)
+		}
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
 		fill(t, v.Index(0), path)

@@ -383,6 +383,7 @@ func (m *machine) check(t *rapid.T) {
 	m.checkCovers(t)
 	m.checkOwed(t)
 	m.checkViolations(t)
+	m.checkInventory(t)
 }
 
 // checkOwed asserts that reservations lack no slot for which there is room and

@@ -30,14 +30,18 @@ func (s *calls) Move(ctx context.Context, id, nodeID string) (Decision, error) {
 }
 
 func (s *calls) moveLocked(id, nodeID string) (Decision, error) {
+	began := s.decided.begin()
 	next, err := s.state.decideMove(s.now, id, nodeID)
+	if err == nil && next.change != nil {
+		s.commitLocked(next.change)
+	}
+	s.decided.end(began, err == nil && next.change == nil, err)
 	switch {
 	case err != nil:
 		return Decision{}, err
 	case next.change == nil:
 		return next.to.existing.decision(), nil
 	}
-	s.commitLocked(next.change)
 	return s.decisionLocked(next.request, &next.to), nil
 }
 

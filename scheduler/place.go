@@ -65,7 +65,14 @@ func (s *view) decide(ctx context.Context, asked *placement.Request, nodeID stri
 // decideLocked decides on the query of the request in the scratch.
 func (s *view) decideLocked(q index.Query, nodeID string, commit bool) (Decision, error) {
 	req := &s.scratch.request
+	began := s.decided.begin()
 	to, err := s.state.find(s.now, req, q, nodeID)
+	if commit {
+		if err == nil && to.existing == nil {
+			s.placeLocked(req, &to)
+		}
+		s.decided.end(began, to.existing != nil, err)
+	}
 	switch {
 	case err != nil:
 		if commit {
@@ -74,9 +81,6 @@ func (s *view) decideLocked(q index.Query, nodeID string, commit bool) (Decision
 		return Decision{}, err
 	case to.existing != nil:
 		return to.existing.decision(), nil
-	}
-	if commit {
-		s.placeLocked(req, &to)
 	}
 	return s.decisionLocked(req, &to), nil
 }

@@ -107,6 +107,7 @@ func (t *placeTurn) placeLocked(ask asker) {
 		q.Seq += t.ahead
 		t.bytes += q.Class.Bytes()
 		looked := s.state.looked()
+		began := s.decided.begin()
 		var to candidate
 		to, result.Err = s.state.find(s.now, req, q, "")
 		t.nodes += s.state.looked() - looked
@@ -125,6 +126,7 @@ func (t *placeTurn) placeLocked(ask asker) {
 			err = s.state.commitPlaced(e, out, c)
 			result.Decision = s.decisionLocked(req, &to)
 		}
+		s.decided.end(began, to.existing != nil, result.Err)
 	}
 	if len(e.changes) > 0 || err != nil {
 		s.endLocked(e, out, err, false)

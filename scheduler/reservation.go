@@ -75,6 +75,7 @@ func (s *calls) PlaceFromReservation(ctx context.Context, id string, req placeme
 	}
 	var d Decision
 	s.scratch.request = req
+	began := s.decided.begin()
 	to, err := s.state.findReserved(s.now, id, &s.scratch.request)
 	if err == nil && len(to.asks) > 0 { // The slot moves, and has the instance then.
 		s.commitLocked(&PlanChanged{Changes: to.asks})
@@ -92,6 +93,7 @@ func (s *calls) PlaceFromReservation(ctx context.Context, id string, req placeme
 		s.placeLocked(&s.scratch.request, &to)
 		d = s.decisionLocked(&s.scratch.request, &to)
 	}
+	s.decided.end(began, to.existing != nil, err)
 	if err := s.unlockAndWait(ctx, err); err != nil {
 		return Decision{}, err
 	}

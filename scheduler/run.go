@@ -74,6 +74,10 @@ type CheckpointStats struct {
 	Bytes   int64 `json:"bytes"`
 	// Snapshot is how many bytes the last checkpoint has.
 	Snapshot int64 `json:"snapshot"`
+	// Written are the checkpoints that succeeded, and Failures those that did not,
+	// by this scheduler.
+	Written  uint64 `json:"written"`
+	Failures uint64 `json:"failures"`
 	// Failed is the error of the last checkpoint of Run; nil if it succeeded.
 	Failed error `json:"-"` // see MarshalJSON
 }
@@ -157,5 +161,6 @@ func (s *view) countEntriesLocked(entries, bytes int) {
 func (s *view) countSnapshotLocked(before CheckpointStats, bytes int64) {
 	c := &s.outbox.checkpoint
 	c.Entries, c.Bytes, c.Snapshot = c.Entries-before.Entries, c.Bytes-before.Bytes, bytes
+	c.Written++
 	s.outbox.skipped = CheckpointStats{}
 }

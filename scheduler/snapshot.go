@@ -67,10 +67,12 @@ func (s *Scheduler) beginCheckpoint() (CheckpointStats, error) {
 func (s *Scheduler) endCheckpoint(before CheckpointStats, bytes int64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case err == nil:
+	if err == nil {
 		s.countSnapshotLocked(before, bytes)
-	case errors.Is(err, ErrFenced):
+	} else {
+		s.outbox.checkpoint.Failures++
+	}
+	if errors.Is(err, ErrFenced) {
 		s.failLocked(err)
 	}
 	s.outbox.snapshots--

@@ -24,6 +24,7 @@ type state struct {
 	allocations map[string]*allocation
 	stale       map[string][]*allocation // replaced generations by ID, oldest first
 	replaced    int                      // of these, how many
+	leaving     int                      // instances that the index has joined as such
 	released    releasedIDs
 	evictions   deadline.Heap[*eviction]
 	index       *index.Index

@@ -17,6 +17,7 @@ func (a *allocation) joined() bool { return a.state == running || a.state == sta
 func (st *state) join(a *allocation) {
 	switch {
 	case a.leaving && a.state != lost:
+		st.leaving++
 		st.index.JoinLeaving(a.node.row, a.class)
 	case a.state == running:
 		st.index.Join(a.node.row, a.class)
@@ -27,6 +28,7 @@ func (st *state) join(a *allocation) {
 func (st *state) unjoin(a *allocation) {
 	switch {
 	case a.leaving && a.state != lost:
+		st.leaving--
 		st.index.LeaveLeaving(a.node.row, a.class)
 	case a.state == running:
 		st.index.Leave(a.node.row, a.class)

@@ -22,6 +22,15 @@ type Stats struct {
 	Nodes       int `json:"nodes"`
 	Allocations int `json:"allocations"`
 	Stale       int `json:"stale"`
+	// Evictions are to come at a known time, because of a taint. Leaving are the
+	// instances that are to go and are still there: since an eviction has come,
+	// or by Leave or Move.
+	Evictions int `json:"evictions"`
+	Leaving   int `json:"leaving"`
+	// Decisions tell what became of what was asked.
+	Decisions DecisionStats `json:"decisions"`
+	// Journal tells how appends fare.
+	Journal JournalStats `json:"journal"`
 	// Checkpoint tells how much a replay of the journal has to read.
 	Checkpoint CheckpointStats `json:"checkpoint"`
 	// Search tells how decisions were found.
@@ -86,8 +95,9 @@ type SearchStats struct {
 	Unkeyed int `json:"unkeyed"`
 }
 
-// Stats returns counters and sizes. It never waits for the journal and takes
-// time in proportion to the grids, of which there are at most some hundred.
+// Stats returns counters and sizes. It never waits for the journal, nor for a decision
+// but the one that is being made, and takes time in proportion to the grids, of which
+// there are at most some hundred. What takes a look at every node Inventory tells.
 func (s *view) Stats() Stats {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -95,6 +105,9 @@ func (s *view) Stats() Stats {
 		Version: s.state.seq, Durable: s.durableLocked(),
 		Appending: s.outbox.since, Waiting: s.outbox.calls, Closed: s.failure,
 		Nodes: len(s.state.nodes), Allocations: len(s.state.allocations) + s.state.replaced, Stale: s.state.replaced,
+		Evictions: s.state.evictions.Len(), Leaving: s.state.leaving,
+		Decisions:  s.decided.public(),
+		Journal:    s.outbox.stats,
 		Checkpoint: s.outbox.checkpoint,
 		Search:     SearchStats(s.state.index.Stats()),
 	}

@@ -32,6 +32,7 @@ type view struct {
 	clock    statetime.Clock
 	now      time.Time // that the clock shows, not before state.now
 	outbox   outbox
+	decided  decisionCounts
 	tried    *tried        // nil unless this is a fork
 	refused  refusedLately // and still waits
 	history  history       // has a lock of its own
