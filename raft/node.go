@@ -37,6 +37,7 @@ type Node struct {
 	mu      sync.Mutex // taken last, held for moments only
 	begun   bool
 	status  Status
+	peers   []PeerStatus  // beside status; the memory is used again
 	changed chan struct{} // closed and replaced whenever watchers should look
 	reign   *reign        // nil when there is none
 	yields  error         // why reign is being given up, nil: it is not; then nobody may join it

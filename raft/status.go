@@ -1,6 +1,9 @@
 package raft
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Status is what a node knows, at one instant.
 type Status struct {
@@ -19,9 +22,13 @@ type Status struct {
 	// this node only while Leading.
 	Leader string
 	// Leading says that this node holds a valid lease and is not giving it up;
-	// Lease, how much of the lease is left.
+	// Lease, how much of the lease is left, and Reign, how long the reign has lasted.
 	Leading bool
 	Lease   time.Duration
+	Reign   time.Duration
+	// Peers are the other members, by ID, as far as this node leads the term: a
+	// follower hears nobody but the leader.
+	Peers []PeerStatus
 	// Configuration is the newest membership known.
 	Configuration Configuration
 	// Refused says why another member lately refused this node's messages, 0 if
@@ -41,6 +48,20 @@ type Status struct {
 	Counters Counters
 	// Traffic counts what went in and out.
 	Traffic Traffic
+}
+
+// PeerStatus is what a leader knows of another member.
+type PeerStatus struct {
+	// ID of the member.
+	ID string
+	// Heard says that it has answered a heartbeat of this term, and Lag, how long
+	// ago the latest that it has answered was sent: a member that keeps up lags by less
+	// than a heartbeat interval and a round trip.
+	Heard bool
+	Lag   time.Duration
+	// Abstains says that it does not stand for election for now, as its latest answer
+	// says.
+	Abstains bool
 }
 
 // Traffic counts what went in and out of one Node since it began.
@@ -63,7 +84,16 @@ type Traffic struct {
 // Status returns one consistent snapshot. It copies the configuration, so that
 // it takes time in proportion to the number of members.
 func (n *Node) Status() Status {
-	s := n.snapshot()
+	now := n.now()
+	n.mu.Lock()
+	s := n.snapshotLocked(now)
+	if s.Role == Leader {
+		s.Peers = slices.Clone(n.peers)
+	}
+	n.mu.Unlock()
+	for i := range s.Peers {
+		s.Peers[i].lagAt(now)
+	}
 	s.Configuration = s.Configuration.Clone()
 	s.Traffic.Malformed = n.frames.malformed.Load()
 	s.Traffic.Forged = n.frames.forged.Load()
@@ -78,12 +108,16 @@ func (n *Node) snapshot() Status {
 	now := n.now()
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	return n.snapshotLocked(now)
+}
+
+func (n *Node) snapshotLocked(now time.Duration) Status {
 	s := n.status
 	s.Unreleased = n.unreleasedLocked(now)
 	switch {
 	case !s.Leading:
 	case n.leadsLocked(now):
-		s.Lease = n.reign.leftAt(now)
+		s.Lease, s.Reign = n.reign.leftAt(now), now-n.reign.begun
 	default: // The reign has ended, or is ending, since.
 		s.Leading, s.Leader = false, ""
 	}
@@ -125,9 +159,33 @@ func (l *loop) publish() {
 		s.Leader = ""
 	}
 	before := n.status.key()
-	n.status = s
+	n.status, n.peers = s, l.core.peersInto(n.peers[:0])
 	if s.key() != before {
 		n.notifyLocked()
+	}
+}
+
+// peersInto appends what a leader knows of the others, by ID. Lag is when the latest
+// heartbeat that they have answered was sent: see lagAt.
+func (c *Core) peersInto(peers []PeerStatus) []PeerStatus {
+	if c.role != Leader {
+		return peers
+	}
+	for i, m := range c.hard.Configuration.Members {
+		if m.ID != c.cfg.ID {
+			p := &c.peers[i]
+			peers = append(peers, PeerStatus{ID: m.ID, Heard: p.acked != longAgo, Lag: p.acked, Abstains: p.abstains})
+		}
+	}
+	return peers
+}
+
+// lagAt turns the instant in Lag into how long ago that was.
+func (p *PeerStatus) lagAt(now time.Duration) {
+	if p.Heard {
+		p.Lag = max(0, now-p.Lag)
+	} else {
+		p.Lag = 0
 	}
 }
 
