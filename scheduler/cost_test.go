@@ -231,6 +231,7 @@ func readingCosts() []costedCall {
 		{name: "Sweep", do: func(ctx context.Context, s *Scheduler) error { _, err := s.Sweep(ctx); return err }},
 		{name: "Wait", do: func(ctx context.Context, s *Scheduler) error { return s.Wait(ctx, 0) }},
 		{name: "Stats", do: func(_ context.Context, s *Scheduler) error { _ = s.Stats(); return nil }},
+		{name: "Inventory", grows: []string{"namespaces", "dimensions"}, do: func(ctx context.Context, s *Scheduler) error { _, err := s.Inventory(ctx); return err }},
 		{name: "Scale", grows: []string{"dimensions"}, do: func(_ context.Context, s *Scheduler) error { _ = s.Scale(); return nil }},
 		{name: "NextDeadline", do: func(_ context.Context, s *Scheduler) error { _, _ = s.NextDeadline(); return nil }},
 		{name: "Watch", do: func(ctx context.Context, s *Scheduler) error {

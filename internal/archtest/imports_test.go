@@ -21,10 +21,12 @@ func importTable() map[string][]string {
 
 		"scheduler":             {"placement", "quota", "reservation", "internal/codec", "internal/cow", "internal/deadline", "internal/statetime", "internal/index"},
 		"scheduler/boltjournal": {"scheduler"},
-		"scheduler/debugpage":   {"placement", "quota", "raft", "reservation", "scheduler", "scheduler/replica", "transport"},
+		"scheduler/debugpage":   {"placement", "quota", "raft", "reservation", "scheduler", "scheduler/metrics", "scheduler/replica", "transport"},
 		"scheduler/etcdjournal": {"placement", "scheduler", "scheduler/lease"},
 		"scheduler/journaltest": {"scheduler", "scheduler/lease"},
 		"scheduler/lease":       {"placement"},
+		"scheduler/metrics":     {"placement", "quota", "raft", "reservation", "scheduler", "transport"},
+		"scheduler/prommetrics": {"scheduler/metrics"},
 		"scheduler/replica":     {"placement", "scheduler"},
 		"scheduler/sqljournal":  {"placement", "scheduler", "scheduler/lease"},
 

@@ -11,7 +11,8 @@
 // refused.json, nodes.json, quotas.json, reservations.json, events.json and
 // election.json; explain.json answers a request that is posted. stream is a stream of
 // server-sent events, one for each change of the state, at most two a second: its data
-// is that of summary.json.
+// is that of summary.json. metrics is OpenMetrics text for a monitoring system, as
+// package metrics describes.
 //
 // # Without JavaScript
 //

@@ -35,6 +35,7 @@ type State interface {
 	Refused(ctx context.Context) ([]scheduler.Refusal, error)
 	Watch(ctx context.Context, afterSeq uint64) iter.Seq[scheduler.Event]
 	Stats() scheduler.Stats
+	Inventory(ctx context.Context) (scheduler.Inventory, error)
 }
 
 // Config says what a page shows. One of State and Replica is required.
@@ -114,6 +115,9 @@ func New(cfg Config) (*Page, error) {
 		closed: make(chan struct{}), looking: make(chan struct{}, 1),
 	}
 	p.routes()
+	if err := p.routeMetrics(); err != nil {
+		return nil, err
+	}
 	return p, nil
 }
 

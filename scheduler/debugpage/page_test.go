@@ -374,3 +374,21 @@ func TestMistakesInTheConfiguration(t *testing.T) {
 	require.Equal(t, http.StatusOK, w.Code)
 	require.True(t, bytes.Contains(w.Body.Bytes(), []byte(`href="/ops/page.css"`)))
 }
+
+// TestMetricsStandBesideThePage: what may not see the page may not see them.
+func TestMetricsStandBesideThePage(t *testing.T) {
+	s, err := scheduler.New(scheduler.Config{})
+	require.NoError(t, err)
+	allowed := true
+	page, err := debugpage.New(debugpage.Config{State: s, Authorize: func(*http.Request) bool { return allowed }})
+	require.NoError(t, err)
+	scrape := func() *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		page.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, debugpage.DefaultPrefix+"metrics", nil))
+		return w
+	}
+	require.Contains(t, scrape().Body.String(), "\nconstellation_scheduler_up 1\n")
+	require.NotContains(t, scrape().Body.String(), "constellation_raft")
+	allowed = false
+	require.Equal(t, http.StatusForbidden, scrape().Code)
+}

@@ -1,0 +1,21 @@
+package debugpage
+
+import "github.com/rads-project/constellation/scheduler/metrics"
+
+// routeMetrics serves the metrics of what the page shows.
+func (p *Page) routeMetrics() error {
+	set, err := metrics.New(metrics.Config{
+		State: func() metrics.State {
+			if state := p.state(); state != nil {
+				return state
+			}
+			return nil
+		},
+		Election: p.cfg.Election, Now: p.cfg.Now,
+	})
+	if err != nil {
+		return err
+	}
+	p.mux.Handle("GET "+p.cfg.Prefix+"metrics", set)
+	return nil
+}

@@ -1,0 +1,22 @@
+// Package metrics tells a monitoring system how a scheduler, its journal and its
+// election fare: one table of metric families, read from Stats, Inventory and Status,
+// and written as OpenMetrics text without any dependency. README.md has the table.
+// Package prommetrics, a module of its own, hands the same families to a registry of
+// client_golang, and package debugpage serves them beside its page.
+//
+//	set, err := metrics.New(metrics.Config{State: func() metrics.State { return s }})
+//	http.Handle("/metrics", set)
+//
+// There are at most 200 series with up to nine members, however many nodes, namespaces
+// and dimensions there are: what has a series for each of these is there by choice.
+//
+// # Concurrency
+//
+// A Set is safe for concurrent use. It holds no lock while it reads: those who scrape at
+// once cost as much each.
+//
+// # What it does not do
+//
+// It keeps nothing: rates, means and histories are for the monitoring system to make. The
+// amounts of one scrape are of about one instant, as [scheduler.Scheduler.Inventory] says.
+package metrics
