@@ -19,7 +19,7 @@ type inventoryTaker struct {
 	next         index.Row
 	namespaces   names
 	reservations names
-	supplies     map[placement.ResourceName]*index.Supply
+	supplies     map[placement.ResourceName]*index.SupplySum
 	found        Inventory // without Supplies
 }
 
@@ -37,7 +37,7 @@ func pull(seq iter.Seq[string]) (n names) {
 func newInventoryTaker(st *state) inventoryTaker {
 	return inventoryTaker{
 		of: st, namespaces: pull(st.quota.Names()), reservations: pull(st.plan.Names()),
-		supplies: make(map[placement.ResourceName]*index.Supply),
+		supplies: make(map[placement.ResourceName]*index.SupplySum),
 		found:    Inventory{Nodes: make(map[NodeState]int), Reservations: make(map[reservation.State]int)},
 	}
 }

@@ -49,7 +49,7 @@ func TestDecisionsAreCountedByWhatBecameOfThem(t *testing.T) {
 	place(poor)
 	poor.Resources.CPU = 64 * placement.Core // refused by both
 	place(poor)
-	place(placement.Request{})                     // invalid: not counted
+	place(placement.Request{})                      // invalid: not counted
 	_, _ = s.Schedule(ctx, testRequest("looks", 1)) // changes nothing: not counted
 	_, err = s.PlaceAll(ctx, testRequest("d", 1), testRequest("a", 1), testRequest("e", 64))
 	require.NoError(t, err)

@@ -6,8 +6,8 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
-// Supply is one dimension of many nodes. Sums stop at the greatest int64.
-type Supply struct {
+// SupplySum is one dimension of many nodes. Sums stop at the greatest int64.
+type SupplySum struct {
 	// Capacity is what the nodes give to instances, Used and Held what is used and
 	// held of it.
 	Capacity, Used, Held int64
@@ -21,38 +21,38 @@ type Supply struct {
 
 // AddSupply adds the nodes in the rows from one to before another to supplies. It takes
 // time in proportion to these rows times the dimensions.
-func (x *Index) AddSupply(supplies map[placement.ResourceName]*Supply, from, to Row) {
+func (x *Index) AddSupply(supplies map[placement.ResourceName]*SupplySum, from, to Row) {
 	for d := range x.dims {
 		name := x.dims[d].name
 		if name == "" {
 			continue
 		}
-		var s Supply
+		var s SupplySum
 		for row := from; row < to; row++ {
 			if x.present.has(row) {
 				x.addSupply(&s, d, row)
 			}
 		}
-		if s == (Supply{}) {
+		if s == (SupplySum{}) {
 			continue
 		}
 		if supplies[name] == nil {
-			supplies[name] = new(Supply)
+			supplies[name] = new(SupplySum)
 		}
 		supplies[name].add(&s)
 	}
 }
 
-func (s *Supply) add(more *Supply) {
+func (s *SupplySum) add(more *SupplySum) {
 	s.Capacity, s.Used, s.Held = satAdd(s.Capacity, more.Capacity), satAdd(s.Used, more.Used), satAdd(s.Held, more.Held)
 	s.Free, s.Stranded = satAdd(s.Free, more.Free), satAdd(s.Stranded, more.Stranded)
 	s.Largest = max(s.Largest, more.Largest)
 }
 
 // addSupply adds one dimension of a node.
-func (x *Index) addSupply(s *Supply, d int, row Row) {
+func (x *Index) addSupply(s *SupplySum, d int, row Row) {
 	n := &x.nodes[row]
-	one := Supply{Capacity: n.spec.AllocatableOf(x.dims[d].name)}
+	one := SupplySum{Capacity: n.spec.AllocatableOf(x.dims[d].name)}
 	if d == int(x.named[gpuName]) {
 		one.Used = n.gpusUsed()
 	} else {
@@ -83,30 +83,30 @@ func (x *Index) largestFit(d int, row Row) int64 {
 	}
 }
 
-// part is a share of a whole, at most 1.
-type part struct{ of1, whole int64 }
+// leftover is which part of a whole is left, at most all.
+type leftover struct{ left, whole int64 }
 
-// of returns the part of an amount that is not negative, rounded down.
-func (p part) of(amount int64) int64 {
-	high, low := bits.Mul64(uint64(amount), uint64(p.of1))
-	quotient, _ := bits.Div64(high, low, uint64(p.whole))
+// of returns that part of an amount that is not negative, rounded down.
+func (l leftover) of(amount int64) int64 {
+	high, low := bits.Mul64(uint64(amount), uint64(l.left))
+	quotient, _ := bits.Div64(high, low, uint64(l.whole))
 	return int64(quotient)
 }
 
 // usable returns which part of a node is left for instances of its own proportions:
 // the least that is left of what each of them needs.
-func (x *Index) usable(row Row) part {
+func (x *Index) usable(row Row) leftover {
 	if x.full.has(row) {
-		return part{0, 1}
+		return leftover{0, 1}
 	}
-	least := part{1, 1}
+	least := leftover{1, 1}
 	for _, name := range [...]int8{cpuName, memoryName} {
 		d := x.named[name]
 		if d < 0 {
 			continue
 		}
 		if whole := x.nodes[row].spec.AllocatableOf(x.dims[d].name); whole > 0 {
-			left := part{min(max(0, x.free[d][row]), whole), whole}
+			left := leftover{min(max(0, x.free[d][row]), whole), whole}
 			if left.less(least) {
 				least = left
 			}
@@ -115,8 +115,8 @@ func (x *Index) usable(row Row) part {
 	return least
 }
 
-func (p part) less(q part) bool {
-	high, low := bits.Mul64(uint64(p.of1), uint64(q.whole))
-	otherHigh, otherLow := bits.Mul64(uint64(q.of1), uint64(p.whole))
+func (l leftover) less(other leftover) bool {
+	high, low := bits.Mul64(uint64(l.left), uint64(other.whole))
+	otherHigh, otherLow := bits.Mul64(uint64(other.left), uint64(l.whole))
 	return high < otherHigh || high == otherHigh && low < otherLow
 }

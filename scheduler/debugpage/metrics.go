@@ -5,7 +5,7 @@ import "github.com/rads-project/constellation/scheduler/metrics"
 // routeMetrics serves the metrics of what the page shows.
 func (p *Page) routeMetrics() error {
 	set, err := metrics.New(metrics.Config{
-		State: func() metrics.State {
+		State: func() metrics.Source {
 			if state := p.state(); state != nil {
 				return state
 			}

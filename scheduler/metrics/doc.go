@@ -4,7 +4,7 @@
 // Package prommetrics, a module of its own, hands the same families to a registry of
 // client_golang, and package debugpage serves them beside its page.
 //
-//	set, err := metrics.New(metrics.Config{State: func() metrics.State { return s }})
+//	set, err := metrics.New(metrics.Config{State: func() metrics.Source { return s }})
 //	http.Handle("/metrics", set)
 //
 // There are at most 200 series with up to nine members, however many nodes, namespaces

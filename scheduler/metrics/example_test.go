@@ -20,7 +20,7 @@ func Example() {
 	}
 	_ = s.AddNode(ctx, placement.Node{ID: "n1", Capacity: placement.Resources{CPU: 8 * placement.Core}})
 	_, _ = s.Place(ctx, placement.Request{ID: "a", Resources: placement.Resources{CPU: 2 * placement.Core}})
-	set, err := metrics.New(metrics.Config{State: func() metrics.State { return s }})
+	set, err := metrics.New(metrics.Config{State: func() metrics.Source { return s }})
 	if err != nil {
 		fmt.Println(err)
 		return

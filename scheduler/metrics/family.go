@@ -8,13 +8,13 @@ import (
 	"github.com/rads-project/constellation/transport"
 )
 
-// Kind is how the values of a family are to be read.
-type Kind uint8
+// FamilyKind is how the values of a family are to be read.
+type FamilyKind uint8
 
 // The kinds.
 const (
 	// Gauge is a value that goes up and down.
-	Gauge Kind = iota + 1
+	Gauge FamilyKind = iota + 1
 	// Counter only grows, until the process starts again or, for what is counted by a
 	// scheduler, another reign begins.
 	Counter
@@ -23,7 +23,7 @@ const (
 )
 
 // String returns the kind as OpenMetrics writes it.
-func (k Kind) String() string {
+func (k FamilyKind) String() string {
 	switch k {
 	case Gauge:
 		return "gauge"
@@ -42,7 +42,7 @@ type Family struct {
 	Name string
 	// Help says what it is, without a full stop.
 	Help string
-	Kind Kind
+	Kind FamilyKind
 	// Unit of the values, such as "seconds", which Name ends in; empty for a plain
 	// number.
 	Unit string

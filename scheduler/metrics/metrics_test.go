@@ -23,7 +23,7 @@ import (
 
 var update = flag.Bool("update", false, "write the table of README.md")
 
-func stateOf(s metrics.State) func() metrics.State { return func() metrics.State { return s } }
+func stateOf(s metrics.Source) func() metrics.Source { return func() metrics.Source { return s } }
 
 func newSet(t *testing.T, cfg metrics.Config) *metrics.Set {
 	t.Helper()
@@ -106,7 +106,7 @@ func TestMetricsSayWhatHappened(t *testing.T) {
 	require.Equal(t, "0", got["constellation_scheduler_up"])
 	require.Equal(t, "1", got[`constellation_scheduler_decisions_total{result="placed",reason=""}`])
 	require.NotContains(t, got, `constellation_scheduler_nodes{state="ready"}`)
-	got = samples(t, newSet(t, metrics.Config{State: func() metrics.State { return nil }}))
+	got = samples(t, newSet(t, metrics.Config{State: func() metrics.Source { return nil }}))
 	require.Equal(t, "0", got["constellation_scheduler_up"])
 }
 

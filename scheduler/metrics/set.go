@@ -11,9 +11,9 @@ import (
 	"github.com/rads-project/constellation/transport"
 )
 
-// State is what is read of a scheduler: scheduler.Scheduler and scheduler.Follower have
+// Source is what is read of a scheduler: scheduler.Scheduler and scheduler.Follower have
 // it.
-type State interface {
+type Source interface {
 	Stats() scheduler.Stats
 	Inventory(ctx context.Context) (scheduler.Inventory, error)
 	Nodes(ctx context.Context) ([]scheduler.NodeInfo, error)
@@ -24,7 +24,7 @@ type State interface {
 type Config struct {
 	// State returns the scheduler, or the follower that shows another, that there is now;
 	// nil while there is none. With package replica it is that of replica.Replica.View.
-	State func() State
+	State func() Source
 	// Election returns the status of the election: raft.Node.Status.
 	Election func() raft.Status
 	// Transport returns the counters of the transport of the election.

@@ -47,7 +47,7 @@ func (c *collector) Collect(collected chan<- prometheus.Metric) {
 	}
 }
 
-func metricOf(desc *prometheus.Desc, kind metrics.Kind, s *metrics.Sample) (prometheus.Metric, error) {
+func metricOf(desc *prometheus.Desc, kind metrics.FamilyKind, s *metrics.Sample) (prometheus.Metric, error) {
 	switch kind {
 	case metrics.Histogram:
 		buckets := make(map[float64]uint64, len(s.Buckets))

@@ -32,7 +32,7 @@ func everything(t *testing.T) *metrics.Set {
 	_, err = s.Place(ctx, placement.Request{ID: "a", Namespace: "team", Resources: placement.Resources{CPU: 1000}})
 	require.NoError(t, err)
 	set, err := metrics.New(metrics.Config{
-		State: func() metrics.State { return s }, PerNode: true, PerNamespace: true,
+		State: func() metrics.Source { return s }, PerNode: true, PerNamespace: true,
 		Election: func() raft.Status {
 			return raft.Status{Role: raft.Leader, Peers: []raft.PeerStatus{{ID: "b", Heard: true}}}
 		},

@@ -16,7 +16,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	set, err := metrics.New(metrics.Config{State: func() metrics.State { return s }})
+	set, err := metrics.New(metrics.Config{State: func() metrics.Source { return s }})
 	if err != nil {
 		fmt.Println(err)
 		return
