@@ -11,7 +11,7 @@ func (p *Page) routeMetrics() error {
 			}
 			return nil
 		},
-		Election: p.cfg.Election, Now: p.cfg.Now,
+		Election: p.cfg.Election, Transport: p.cfg.Transport, Now: p.cfg.Now,
 	})
 	if err != nil {
 		return err
