@@ -65,6 +65,7 @@ func hanging() map[string]func(context.Context, *scheduler.Scheduler) error {
 func neverWaiting() map[string]func(*scheduler.Scheduler) {
 	return map[string]func(*scheduler.Scheduler){
 		"Stats":           func(s *scheduler.Scheduler) { s.Stats() },
+		"Refused":         func(s *scheduler.Scheduler) { _, _ = s.Refused(context.Background()) },
 		"Inventory":       func(s *scheduler.Scheduler) { _, _ = s.Inventory(context.Background()) },
 		"Version":         func(s *scheduler.Scheduler) { s.Version() },
 		"NextDeadline":    func(s *scheduler.Scheduler) { s.NextDeadline() },
