@@ -50,6 +50,7 @@ type fleet struct {
 	logs    syncBuffer
 	ids     []string
 	process map[string]*exec.Cmd
+	ended   map[string]chan struct{} // closed when the process has
 }
 
 // syncBuffer takes what several processes log.
@@ -75,6 +76,7 @@ func startFleet(t *testing.T, db ...string) *fleet {
 	t.Helper()
 	f := &fleet{
 		t: t, dir: t.TempDir(), db: db, http: make(map[string]string), process: make(map[string]*exec.Cmd),
+		ended: make(map[string]chan struct{}),
 		// Two replicas that do not answer leave a worker time to reach the third within the TTL of 5 s.
 		client: &http.Client{Timeout: 1500 * time.Millisecond}, ids: []string{"a", "b", "c"},
 	}
@@ -137,7 +139,22 @@ func (f *fleet) start(id string, own ...string) {
 	_, err := cmd.StdinPipe() // which ends with this process
 	require.NoError(f.t, err)
 	require.NoError(f.t, cmd.Start())
-	f.process[id] = cmd
+	ended := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(ended) }()
+	f.process[id], f.ended[id] = cmd, ended
+}
+
+// revive starts a replica again that has ended by itself, as whatever runs services
+// does: raft.Node gives up on a disk that takes longer than an election timeout.
+func (f *fleet) revive() {
+	for _, id := range f.ids {
+		select {
+		case <-f.ended[id]:
+			f.t.Logf("replica %s has ended by itself", id)
+			f.start(id)
+		default:
+		}
+	}
 }
 
 // own0 returns the address that a replica was started with.
@@ -147,10 +164,10 @@ func own0(args []string) string {
 }
 
 func (f *fleet) stop() {
-	for _, cmd := range f.process {
+	for id, cmd := range f.process {
 		_ = cmd.Process.Signal(syscall.SIGCONT)
 		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		<-f.ended[id]
 	}
 	if f.t.Failed() {
 		_ = os.WriteFile(filepath.Join(os.TempDir(), "service.log"), []byte(f.logs.String()), 0o600)

@@ -155,7 +155,7 @@ func torments(f *fleet, hang func(d time.Duration)) []struct {
 } {
 	signal := func(id string, s os.Signal) { _ = f.process[id].Process.Signal(s) }
 	restart := func(id string) {
-		_ = f.process[id].Wait()
+		<-f.ended[id]
 		time.Sleep(time.Second)
 		f.start(id)
 	}
@@ -241,6 +241,7 @@ func torment(t *testing.T, f *fleet, hang func(time.Duration)) {
 	for _, kind := range torments(f, hang) {
 		var gaps []time.Duration
 		for range times() {
+			f.revive()
 			leader := f.leader()
 			time.Sleep(time.Second + rand.N(500*time.Millisecond)) // at a random instant
 			l.reset()
