@@ -32,8 +32,8 @@ type PlaceResult struct {
 // waits for the journal once, at the end.
 //
 // For each request it costs what Place does, less what is done once for an entry. A
-// BinPack request that is like the one before it, and has no rules about instances,
-// takes constant time if it fits on the same node.
+// BinPack request that is like the one before it, and has no ports and no rules about
+// instances, takes constant time if it fits on the same node.
 func (s *calls) PlaceAll(ctx context.Context, reqs ...placement.Request) ([]PlaceResult, error) {
 	results := make([]PlaceResult, len(reqs))
 	for i := range reqs {

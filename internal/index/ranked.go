@@ -60,28 +60,18 @@ func (x *Index) Overheld(row Row) bool {
 
 // Top returns the first k nodes in the order of the query's strategy; for
 // Random in join order among those of the greatest soft score. It looks at
-// every node, and keeps no more than a few times k.
+// every node, and takes up to k steps more for one that is among the first k so far.
 func (x *Index) Top(q *Query, k int) []Choice {
 	p := x.prepare(q)
-	k = max(k, 0)
-	var all []ranked
-	keep := func() {
-		slices.SortFunc(all, func(a, b ranked) int {
-			if x.before(a.row, a.rank, b.row, b.rank) {
-				return -1
-			}
-			return 1
-		})
-		all = all[:min(k, len(all))]
+	if k <= 0 {
+		return nil
 	}
+	first := ranking{index: x}
 	for row := range x.candidates(p).each {
-		if all = append(all, ranked{row, x.rankOf(p, row)}); len(all) >= 4*k+64 {
-			keep()
-		}
+		first.keep(ranked{row, x.rankOf(p, row)}, k)
 	}
-	keep()
-	choices := make([]Choice, len(all))
-	for i, r := range all {
+	choices := make([]Choice, len(first.nodes))
+	for i, r := range first.nodes {
 		choices[i] = Choice{Row: r.row, Terms: x.terms(p, r.row)}
 	}
 	return choices
@@ -103,6 +93,22 @@ func (x *Index) meets(p *probe, row Row) bool { return p.eligible.has(row) && x.
 type ranking struct {
 	index *Index
 	nodes []ranked
+}
+
+// keep puts a node in its place among the first k, which are in order, if it is one of
+// them.
+func (r *ranking) keep(n ranked, k int) {
+	at := len(r.nodes)
+	for at > 0 && r.index.before(n.row, n.rank, r.nodes[at-1].row, r.nodes[at-1].rank) {
+		at--
+	}
+	switch {
+	case at == k:
+		return
+	case len(r.nodes) == k:
+		r.nodes = r.nodes[:k-1]
+	}
+	r.nodes = slices.Insert(r.nodes, at, n)
 }
 
 type ranked struct {

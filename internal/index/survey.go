@@ -245,7 +245,7 @@ func (x *Index) wholeFits(p *probe, row Row) bool {
 		if n.instances == 0 {
 			return false // nothing is used
 		}
-		if n.spec.AllocatableOf(a.name) < a.amount {
+		if x.total(row, a.dim) < a.amount {
 			return false
 		}
 	}
