@@ -16,7 +16,7 @@ import (
 const (
 	nodes = 60
 	// full is how many instances run before as many leave as come.
-	full = 260
+	full = 140
 	// pace is the time between two requests.
 	pace = 40 * time.Millisecond
 	// patience is how long a client waits for an answer.

@@ -80,6 +80,7 @@ func functions(cfg Config) template.FuncMap {
 		"change":  changeText,
 		"labels":  labelTexts,
 		"when":    clock,
+		"round":   func(d time.Duration) time.Duration { return d.Round(time.Millisecond) },
 		"changes": func() bool { return cfg.Changes },
 		"prefix":  func() string { return cfg.Prefix },
 		"depth":   func(depth int) int { return min(depth, 7) },

@@ -16,6 +16,7 @@ import (
 // frame is how things stand but for the lists: all viewers see the same.
 type frame struct {
 	at    time.Time
+	cost  time.Duration // of making it
 	stamp uint64
 	told  told
 	shown shown
@@ -39,21 +40,22 @@ type reign struct {
 	since  time.Time
 }
 
-// frame returns how things stand now. For a quarter of a second it is the same unless
-// something else has changed than counters.
+// frame returns how things stand now. For a quarter of a second, or longer where it takes
+// long to make, it is the same unless something else has changed than counters.
 func (p *Page) frame(ctx context.Context, l *lists) *frame {
 	sum := p.summary(l)
 	next := sum.told()
 	p.shared.mu.Lock()
 	defer p.shared.mu.Unlock()
 	now := p.cfg.Now()
-	if f := p.shared.frame; f != nil && f.stamp == l.stamp && f.told.equal(next) && now.Sub(f.at) < maxAge/2 && !now.Before(f.at) {
+	if f := p.shared.frame; f != nil && f.stamp == l.stamp && f.told.equal(next) && now.Sub(f.at) < max(maxAge/2, workShare*f.cost) && !now.Before(f.at) {
 		return f
 	}
+	start := time.Now()
 	refused, _ := p.refused(ctx, l.of) // what cannot be read is told as a problem
 	s := shown{
 		Prefix: p.cfg.Prefix, Summary: sum, AsOf: l.at, Lag: sum.Stats.Version - min(sum.Stats.Version, sum.Stats.Durable),
-		Election: p.election(), Refused: p.waiting(ctx, l.of, refused), Causes: causesOf(refused), Axis: l.window,
+		Election: p.election(), Refused: p.waiting(ctx, l.of, refused), Later: max(0, len(refused)-maxWaiting), Causes: causesOf(refused), Axis: l.window,
 		Trend: make(map[placement.ResourceName]string),
 	}
 	for _, c := range sum.Capacity {
@@ -72,6 +74,7 @@ func (p *Page) frame(ctx context.Context, l *lists) *frame {
 		}
 		f.parts[part] = text.String()
 	}
+	f.cost = time.Since(start)
 	p.shared.frame = f
 	return f
 }

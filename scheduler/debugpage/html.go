@@ -29,6 +29,7 @@ type shown struct {
 	Answering string
 	Members   []member
 	Refused   []waiting
+	Later     int // refused later than those
 	Causes    []cause
 	Trend     map[placement.ResourceName]string
 	Axis      window

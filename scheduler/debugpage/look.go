@@ -74,6 +74,7 @@ func (p *Page) look(ctx context.Context) *lists {
 	}
 	start := time.Now()
 	if l.read(ctx); l.err == nil {
+		l.readEvents(ctx, before)
 		l.compare(before)
 		l.cost = new(atomic.Int64)
 		l.cost.Add(int64(time.Since(start)))
@@ -103,7 +104,6 @@ func (l *lists) read(ctx context.Context) {
 	l.quotas, errs[1] = l.of.Quotas(ctx)
 	l.reservations, errs[2] = l.of.Reservations(ctx)
 	l.err = errors.Join(errs[:]...)
-	l.events = latestEvents(l.of, l.stats.Durable)
 }
 
 // compare makes the rows of the lists, and keeps those that were there before.
@@ -221,14 +221,39 @@ func byID(n scheduler.NodeInfo, id string) int { return cmp.Compare(n.ID, id) }
 // maxEvents is how many entries back the page shows what happened.
 const maxEvents = 1000
 
-// latestEvents returns the events in memory of the latest entries, the last first.
-func latestEvents(of State, last uint64) []scheduler.Event {
-	ended, end := context.WithCancel(context.Background())
-	end() // wait for nothing, and read no journal
-	var events []scheduler.Event
-	for e := range of.Watch(ended, last-min(last, maxEvents)) {
-		events = append(events, e)
+// readEvents reads what has happened since another look, which may be none: from memory,
+// or where that does not go back so far from the journal. What is not read in maxAge is
+// left out.
+func (l *lists) readEvents(ctx context.Context, before *lists) {
+	last := l.stats.Durable
+	from := last - min(last, maxEvents)
+	var known []scheduler.Event
+	if before != nil && before.stats.Durable <= last { // else it was another history
+		from, known = max(from, before.stats.Durable), before.events
 	}
-	slices.Reverse(events)
-	return events[:min(len(events), maxEvents)]
+	ended, end := context.WithCancel(ctx)
+	end() // wait for nothing, and read no journal
+	fresh := eventsBetween(ended, end, l.of, from, last)
+	if entries := uint64(l.stats.Checkpoint.Entries); len(fresh) == 0 && from < last && entries > 0 {
+		reading, end := context.WithTimeout(ctx, maxAge)
+		fresh = eventsBetween(reading, end, l.of, max(from, last-min(last, entries)), last)
+		end()
+	}
+	slices.Reverse(fresh)
+	l.events = append(fresh, known...)
+	l.events = l.events[:min(len(l.events), maxEvents)]
+}
+
+// eventsBetween returns the events of the entries after one and up to another, and ends
+// its context once it has them.
+func eventsBetween(ctx context.Context, end context.CancelFunc, of State, from, last uint64) (events []scheduler.Event) {
+	for e := range of.Watch(ctx, from) {
+		if e.Seq > last {
+			break
+		}
+		if events = append(events, e); e.Seq == last {
+			end() // with the other events of the entry
+		}
+	}
+	return events
 }

@@ -15,7 +15,7 @@ import (
 // waiting is a request that was refused, as the page shows it.
 type waiting struct {
 	ID, Request string
-	First       time.Time
+	First, Last time.Time
 	Times       int
 	Text        string
 	Now         string // what would be answered now, with the nearest miss and what would help
@@ -36,7 +36,7 @@ func (p *Page) refused(ctx context.Context, of State) ([]scheduler.Refusal, erro
 }
 
 // maxWaiting is how many of them the page shows.
-const maxWaiting = 50
+const maxWaiting = 20
 
 // explained is what would be answered to a request that waits, and as of when.
 type explained struct {
@@ -71,7 +71,7 @@ func (p *Page) waiting(ctx context.Context, of State, refused []scheduler.Refusa
 		if found {
 			known[r.Request.ID] = e
 		}
-		all = append(all, waiting{ID: r.Request.ID, Request: string(request), First: r.First, Times: r.Times, Text: r.String(), Now: e.text})
+		all = append(all, waiting{ID: r.Request.ID, Request: string(request), First: r.First, Last: r.Last, Times: r.Times, Text: r.String(), Now: e.text})
 	}
 	p.shared.explained = known
 	return all

@@ -119,3 +119,43 @@ func TestARequestThatIsTooLongIsNotExplained(t *testing.T) {
 	require.Equal(t, "invalid", told.Code)
 	require.Contains(t, told.Error, "too large")
 }
+
+// What happened before anybody looked is in the journal, and what happens between looks
+// in memory; a page that is loaded once more has both.
+func TestEventsOfAJournal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := new(scheduler.MemoryJournal)
+		s, err := scheduler.Open(t.Context(), scheduler.Config{Journal: j})
+		require.NoError(t, err)
+		add := func(id string) { require.NoError(t, s.AddNode(t.Context(), placement.Node{ID: id})) }
+		add("n1")
+		add("n2")
+		f, err := scheduler.Follow(t.Context(), scheduler.Config{Journal: j})
+		require.NoError(t, err)
+		for _, state := range []debugpage.State{s, f} {
+			p := newPage(t, debugpage.Config{State: state})
+			kinds := func() (all []string) {
+				var events []scheduler.Event
+				require.NoError(t, decode(get(t, p, "events.json"), &events))
+				for _, e := range events {
+					all = append(all, e.String())
+				}
+				return all
+			}
+			require.Len(t, kinds(), 2)
+			if state == debugpage.State(f) {
+				continue
+			}
+			add("n3")
+			time.Sleep(time.Second)
+			got := kinds()
+			require.Len(t, got, 3)
+			require.Contains(t, got[0], `"n3"`)
+			_, err = s.RemoveNode(t.Context(), "n3")
+			require.NoError(t, err)
+			time.Sleep(time.Second)
+			require.Len(t, kinds(), 4)
+		}
+		require.NoError(t, s.Close())
+	})
+}
