@@ -39,7 +39,8 @@
 // Nobody who looks costs nothing. Lists are read for all who look together, at most
 // twice a second, and only while somebody does; with the work for the streams that takes
 // a twenty-fifth of the time of one processor at most, since the page looks the less
-// often the longer it takes. A look takes time and memory proportional to the nodes,
+// often the longer it takes; only where that would show what is older than five seconds
+// it takes more. A look takes time and memory proportional to the nodes,
 // quotas and reservations, beside decisions that go on. A viewer gets what has changed,
 // at most 200 kB a second, and one that reads slowly gets several changes as one. A page
 // has at most 500 rows of a list, and its map 10,000 nodes; a filter chooses which rows,

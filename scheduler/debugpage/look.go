@@ -39,10 +39,11 @@ type lists struct {
 
 // Lists are shown for at least so long though the state has changed, and read with so
 // much patience: a journal may hang, and the page is to say so. Reading them, and working
-// out what viewers do not have, takes one part in workShare of the time at most, however
-// large the state is and however many look.
+// out what viewers do not have, takes one part in workShare of the time at most, as long
+// as nobody has to see what is older than maxStale for that.
 const (
 	maxAge    = 500 * time.Millisecond
+	maxStale  = 5 * time.Second
 	workShare = 25
 	patience  = 2 * time.Second
 )
@@ -96,7 +97,9 @@ func (l *lists) serves(now *lists) bool {
 }
 
 // maxAge is for how long the lists are shown though the state has changed.
-func (l *lists) maxAge() time.Duration { return max(maxAge, workShare*time.Duration(l.cost.Load())) }
+func (l *lists) maxAge() time.Duration {
+	return min(maxStale, max(maxAge, workShare*time.Duration(l.cost.Load())))
+}
 
 func (l *lists) read(ctx context.Context) {
 	var errs [3]error
