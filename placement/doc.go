@@ -375,11 +375,11 @@
 // Validate bounds what a request or a node holds. This bounds the memory and the
 // time that each costs, whoever sends it:
 //
-//	IDs, names and keys                    256 bytes    [MaxIDBytes]
-//	values of labels, taints, constraints  1 KiB        [MaxValueBytes]
-//	rules of a request, taints of a node   256          [MaxRules]
-//	ports of a request                     1,024        [MaxPorts]
-//	a request or a node, as JSON           64 KiB       [MaxEncodedBytes]
+//	IDs, names and keys                    256 bytes    MaxIDBytes
+//	values of labels, taints, constraints  1 KiB        MaxValueBytes
+//	rules of a request, taints of a node   256          MaxRules
+//	ports of a request                     1,024        MaxPorts
+//	a request or a node, as JSON           64 KiB       MaxEncodedBytes
 //
 // The text of an error shows 256 bytes of a longer value.
 //
