@@ -59,3 +59,18 @@ func (a Allocation) LogValue() slog.Value {
 		slog.Uint64("generation", a.Generation), slog.Uint64("token", a.Token),
 	)
 }
+
+// String reads like "n1, ready, instances: 3".
+func (n NodeInfo) String() string {
+	return fmt.Sprintf("%s, %s, instances: %d", n.ID, n.State, n.Instances)
+}
+
+// LogValue implements slog.LogValuer: a group of node, state, instances, and what is
+// total, allocated, held and available as text.
+func (n NodeInfo) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.String("node", n.ID), slog.String("state", string(n.State)), slog.Int64("instances", n.Instances),
+		slog.String("total", n.Total.String()), slog.String("allocated", n.Allocated.String()),
+		slog.String("held", n.Held.String()), slog.String("available", n.Available.String()),
+	)
+}

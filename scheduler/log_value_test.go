@@ -32,3 +32,17 @@ level=INFO msg=placed decision.id=web-1 decision.node=n1 decision.generation=1 d
 level=INFO msg=seen allocation.id=web-1 allocation.node=n1 allocation.state=lost allocation.generation=3 allocation.token=0
 `, b.String())
 }
+
+func TestNodesReadInWords(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, testNode("n1", 8))
+	place(t, s, testRequest("a", 2))
+	n, err := s.Node(t.Context(), "n1")
+	require.NoError(t, err)
+	require.Equal(t, "n1, ready, instances: 1", n.String())
+	values := make(map[string]string)
+	for _, attr := range n.LogValue().Group() {
+		values[attr.Key] = attr.Value.String()
+	}
+	require.Equal(t, []string{"n1", "ready", "1", "cpu=2 memory=2GiB"}, []string{values["node"], values["state"], values["instances"], values["allocated"]})
+}
