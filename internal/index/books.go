@@ -72,7 +72,9 @@ func (x *Index) bookAmounts(row Row, r *placement.Resources, devices []uint16, s
 // spend takes an amount, which may be negative, from what the node has to
 // spare.
 func (x *Index) spend(row Row, d int, amount int64) {
-	if h := x.nodes[row].hold; h != nil {
+	if x.nodes[row].hold != nil {
+		x.ownRow(row)
+		h := x.nodes[row].hold
 		h.spare[d] -= amount
 		x.setFree(row, d, satSub(h.spare[d], h.amounts[d]))
 		return

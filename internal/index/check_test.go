@@ -317,13 +317,15 @@ func (w *world) checkInvariants(t require.TestingT) {
 	for row, classes := range x.running {
 		for i, class := range classes {
 			c := x.stateOf(class)
-			require.Positive(t, c.places[row]+c.leaving[row])
+			require.Positive(t, c.on(Row(row)))
 			require.NotContains(t, classes[:i], class)
 		}
 	}
+	x.classes.list()
+	require.Len(t, x.classes.alive, x.classes.live())
 	for c := range x.classes.alive {
-		for _, counts := range []map[Row]int32{c.places, c.leaving} {
-			for row, count := range counts {
+		for _, counts := range []sparseCounts{c.places, c.leaving} {
+			for row, count := range counts.each {
 				require.Positive(t, count)
 				require.Contains(t, x.running[row], c.Class)
 			}

@@ -26,8 +26,9 @@ type classState struct {
 	// places counts the instances that joined, by node, and leaving those that
 	// are being stopped; counted are the counters that count them, keeps those
 	// that hold their anti-affinities.
-	places  map[Row]int32
-	leaving map[Row]int32 // nil until one is
+	places  sparseCounts
+	leaving sparseCounts
+	owner   *owner // who may change places and leaving; see clone.go
 	counted []*counter
 	keeps   []*counter
 
@@ -54,6 +55,7 @@ type classTable struct {
 	idle       classState             // its newer and older are the ends of the ring
 	unused     int
 	writer     ruleWriter
+	unlisted   bool                           // the lists that follow are still to be made
 	alive      classSet                       // classes with instances that joined
 	priorities map[int32]int                  // how many of alive there are of each
 	groups     map[pair]classSet              // none is empty
@@ -107,6 +109,14 @@ func (x *Index) stateOf(c *Class) *classState {
 	return nil
 }
 
+// own makes places and leaving ready to be changed.
+func (c *classState) own(of *owner) {
+	if c.owner != of {
+		c.owner = of
+		c.places.slots, c.leaving.slots = slices.Clone(c.places.slots), slices.Clone(c.leaving.slots)
+	}
+}
+
 // used makes a class without references the newest of these.
 func (x *Index) used(c *classState) *classState {
 	if c.refs == 0 {
@@ -136,7 +146,7 @@ func (x *Index) learn(class Class) *classState {
 	} else {
 		t.states = append(t.states, nil)
 	}
-	c := &classState{Class: &class}
+	c := &classState{Class: &class, owner: x.owner}
 	t.states[c.number], t.known[c.rules] = c, c
 	c.link(&t.idle)
 	t.unused++
@@ -201,14 +211,41 @@ func (x *Index) AnyBelow(priority int32) bool {
 // leaving, in time proportional to the classes there.
 func (x *Index) RunsBelow(row Row, priority int32) bool {
 	return slices.ContainsFunc(x.running[row], func(c *Class) bool {
-		return x.stateOf(c).places[row] > 0 && c.request.Priority < priority
+		return x.stateOf(c).places.at(int32(row)) > 0 && c.request.Priority < priority
 	})
 }
 
 // activate enters a class whose first instance joins.
 func (t *classTable) activate(c *classState) {
-	t.alive[c] = struct{}{}
+	t.list()
 	t.priorities[c.request.Priority]++
+	t.enlist(c)
+}
+
+// list makes the lists of classes with instances in a clone, when they are first needed.
+func (t *classTable) list() {
+	if !t.unlisted {
+		return
+	}
+	t.unlisted = false
+	for _, c := range t.states {
+		if c != nil && c.places.n+c.leaving.n > 0 {
+			t.enlist(c)
+		}
+	}
+}
+
+// live returns how many classes have instances.
+func (t *classTable) live() (n int) {
+	for _, of := range t.priorities {
+		n += of
+	}
+	return n
+}
+
+// enlist enters a class where counters look for those that they cover.
+func (t *classTable) enlist(c *classState) {
+	t.alive[c] = struct{}{}
 	addClass(t.groups, pair{c.request.Namespace, c.request.Group}, c)
 	for key, value := range c.request.Labels {
 		values := t.labels[key]
@@ -222,7 +259,8 @@ func (t *classTable) activate(c *classState) {
 
 // deactivate takes out a class whose last instance left.
 func (t *classTable) deactivate(c *classState) {
-	c.places, c.leaving = nil, nil
+	t.list()
+	c.places, c.leaving = sparseCounts{}, sparseCounts{}
 	delete(t.alive, c)
 	if t.priorities[c.request.Priority]--; t.priorities[c.request.Priority] == 0 {
 		delete(t.priorities, c.request.Priority)
@@ -240,6 +278,7 @@ func (t *classTable) deactivate(c *classState) {
 // more than once. What is computed from them must not depend on their order.
 func (t *classTable) liveUnder(k *counter) iter.Seq[*classState] {
 	return func(yield func(*classState) bool) {
+		t.list()
 		each := func(set classSet) bool {
 			for c := range set {
 				if !yield(c) {

@@ -106,12 +106,12 @@ func (x *Index) acquire(s selectorTarget, topologyKey string) *counter {
 			continue
 		}
 		c.counted = append(c.counted, k)
-		for row, count := range c.places {
-			x.count(k, row, count)
+		for row, count := range c.places.each {
+			x.count(k, Row(row), count)
 		}
 		if s.countsLeaving() {
-			for row, count := range c.leaving {
-				x.count(k, row, count)
+			for row, count := range c.leaving.each {
+				x.count(k, Row(row), count)
 			}
 		}
 	}
@@ -140,7 +140,7 @@ func (x *Index) count(k *counter, row Row, delta int32) {
 	k.all += int64(delta)
 	k.edit++
 	if domain := k.topology.of(row); domain != noDomain {
-		k.domains.add(domain, delta, x.size(k.topology), x.thresholds.denseDomains)
+		k.domains.add(domain, delta, x.size(k.topology), x.thresholds.denseDomains, x.owner)
 		if len(k.bars) > 0 {
 			x.putBars(k, Row(domain))
 		}
@@ -171,10 +171,7 @@ func (k *counter) reason() placement.Reason {
 // instance of the class runs.
 func (x *Index) Join(row Row, class *Class) {
 	c := x.enter(row, class)
-	if c.places == nil {
-		c.places = make(map[Row]int32)
-	}
-	c.places[row]++
+	c.places.add(int32(row), 1)
 	x.joined(row, c, 1, false)
 }
 
@@ -182,8 +179,9 @@ func (x *Index) Join(row Row, class *Class) {
 // at the classes there.
 func (x *Index) Leave(row Row, class *Class) {
 	c := x.stateOf(class)
+	c.own(x.owner)
 	x.joined(row, c, -1, false)
-	lower(c.places, row)
+	c.places.add(int32(row), -1)
 	x.exit(row, c)
 }
 
@@ -191,25 +189,23 @@ func (x *Index) Leave(row Row, class *Class) {
 // anti-affinity alone.
 func (x *Index) JoinLeaving(row Row, class *Class) {
 	c := x.enter(row, class)
-	if c.leaving == nil {
-		c.leaving = make(map[Row]int32)
-	}
-	c.leaving[row]++
+	c.leaving.add(int32(row), 1)
 	x.joined(row, c, 1, true)
 }
 
 // LeaveLeaving undoes JoinLeaving.
 func (x *Index) LeaveLeaving(row Row, class *Class) {
 	c := x.stateOf(class)
+	c.own(x.owner)
 	x.joined(row, c, -1, true)
-	lower(c.leaving, row)
+	c.leaving.add(int32(row), -1)
 	x.exit(row, c)
 }
 
 // enter makes a class known where an instance of it is about to be counted.
 func (x *Index) enter(row Row, class *Class) *classState {
 	c := x.stateOf(class)
-	if len(c.places)+len(c.leaving) == 0 {
+	if c.places.n+c.leaving.n == 0 {
 		x.Retain(class)
 		x.classes.activate(c)
 		c.counted = x.counters.covering(class)
@@ -219,7 +215,9 @@ func (x *Index) enter(row Row, class *Class) *classState {
 			}
 		}
 	}
-	if c.places[row]+c.leaving[row] == 0 {
+	c.own(x.owner)
+	if c.on(row) == 0 {
+		x.ownRow(row)
 		x.running[row] = append(x.running[row], class)
 	}
 	return c
@@ -227,10 +225,11 @@ func (x *Index) enter(row Row, class *Class) *classState {
 
 // exit undoes enter where an instance is not counted any more.
 func (x *Index) exit(row Row, c *classState) {
-	if c.places[row]+c.leaving[row] == 0 {
+	if c.on(row) == 0 {
+		x.ownRow(row)
 		x.running[row] = without(x.running[row], c.Class)
 	}
-	if len(c.places)+len(c.leaving) > 0 {
+	if c.places.n+c.leaving.n > 0 {
 		return
 	}
 	for _, k := range c.keeps {
@@ -241,19 +240,16 @@ func (x *Index) exit(row Row, c *classState) {
 	x.Release(c.Class)
 }
 
-func lower(counts map[Row]int32, row Row) {
-	if counts[row]--; counts[row] == 0 {
-		delete(counts, row)
-	}
-}
+// on returns how many instances of a class are counted on a node for anything.
+func (c *classState) on(row Row) int32 { return c.places.at(int32(row)) + c.leaving.at(int32(row)) }
 
 // countedOn returns how many instances of a class a counter that covers it counts on
 // a node.
 func (c *classState) countedOn(k *counter, row Row) int32 {
 	if k.of.countsLeaving() {
-		return c.places[row] + c.leaving[row]
+		return c.on(row)
 	}
-	return c.places[row]
+	return c.places.at(int32(row))
 }
 
 // keep adds holders to those of a class, each once.

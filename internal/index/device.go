@@ -25,6 +25,7 @@ func (x *Index) measureGPUs(row Row) {
 	if d < 0 {
 		return
 	}
+	x.ownRow(row)
 	if h := x.nodes[row].hold; h != nil {
 		h.spare[d] = x.nodes[row].gpusFree(nil)
 	}
@@ -115,6 +116,7 @@ func (n *node) gpusUsed() int64 {
 
 // useGPUs adds to what is used of each of the devices.
 func (x *Index) useGPUs(row Row, devices []uint16, each int64) {
+	x.ownRow(row)
 	n := &x.nodes[row]
 	if n.gpus == nil {
 		n.gpus = &gpus{used: make([]int64, n.spec.Devices.Count)}

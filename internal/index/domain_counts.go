@@ -1,31 +1,39 @@
 package index
 
-import (
-	"maps"
-	"slices"
-)
+import "slices"
 
-// domainCounts counts things by domain number: in a map while few domains have
+// domainCounts counts things by domain number: in a table while few domains have
 // any, in a plain list from then on, which is several times as fast to read. It
-// never goes back to a map, since a list costs four bytes per domain at most.
+// never goes back to a table, since a list costs four bytes per domain at most.
 type domainCounts struct {
-	sparse  map[int32]int32
+	sparse  sparseCounts
 	dense   []int32
 	nonzero int
 	total   int64
 	// histogram[c] is how many domains count c, for c > 0; nil until ranks asks.
 	histogram []int32
+	owner     *owner // who may change it; see clone.go
 }
 
 // denseDomainShare is the share of the domains with a count from which they
 // become a plain list.
 const denseDomainShare = 8
 
-// clone returns counts of its own.
-func (t *domainCounts) clone() domainCounts {
+// clone returns counts for an owner.
+func (t *domainCounts) clone(of *owner) domainCounts {
 	c := *t
-	c.sparse, c.dense, c.histogram = maps.Clone(t.sparse), slices.Clone(t.dense), slices.Clone(t.histogram)
+	c.owner = nil
+	c.own(of)
 	return c
+}
+
+// own makes the counts ready to be changed.
+func (t *domainCounts) own(of *owner) {
+	if t.owner == of {
+		return
+	}
+	t.owner = of
+	t.sparse.slots, t.dense, t.histogram = slices.Clone(t.sparse.slots), slices.Clone(t.dense), slices.Clone(t.histogram)
 }
 
 func (t *domainCounts) at(domain int32) int32 {
@@ -35,19 +43,20 @@ func (t *domainCounts) at(domain int32) int32 {
 		}
 		return 0
 	}
-	return t.sparse[domain]
+	return t.sparse.at(domain)
 }
 
-// add changes a count by delta; domains is how many domains there are, and up
-// to dense of them are counted in a plain list anyway.
-func (t *domainCounts) add(domain, delta int32, domains, dense int) {
+// add changes a count by delta for an owner; domains is how many domains there are, and
+// up to dense of them are counted in a plain list anyway.
+func (t *domainCounts) add(domain, delta int32, domains, dense int, of *owner) {
+	t.own(of)
 	t.total += int64(delta)
 	if t.dense == nil && (domains <= dense || t.nonzero > domains/denseDomainShare) {
 		t.dense = make([]int32, domains)
-		for known, count := range t.sparse {
+		for known, count := range t.sparse.each {
 			t.dense[known] = count
 		}
-		t.sparse = nil
+		t.sparse = sparseCounts{}
 	}
 	var before, after int32
 	if t.dense != nil {
@@ -58,15 +67,8 @@ func (t *domainCounts) add(domain, delta int32, domains, dense int) {
 		after = before + delta
 		t.dense[domain] = after
 	} else {
-		if t.sparse == nil {
-			t.sparse = make(map[int32]int32)
-		}
-		before = t.sparse[domain]
-		if after = before + delta; after == 0 {
-			delete(t.sparse, domain)
-		} else {
-			t.sparse[domain] = after
-		}
+		after = t.sparse.add(domain, delta)
+		before = after - delta
 	}
 	if before == 0 && after != 0 {
 		t.nonzero++
@@ -95,7 +97,7 @@ func (t *domainCounts) each(yield func(domain, count int32) bool) {
 			return
 		}
 	}
-	for domain, count := range t.sparse {
+	for domain, count := range t.sparse.each {
 		if !yield(domain, count) {
 			return
 		}

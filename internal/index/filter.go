@@ -277,7 +277,7 @@ func (x *Index) joinMembers(t *topology, domain int32, dst bitset) {
 		dst.set(Row(domain))
 		return
 	}
-	x.labels[t.key].values[t.names[domain]].joinInto(dst)
+	x.labels[t.key].values.At(t.names[domain]).joinInto(dst)
 }
 
 // lacking returns a bit for every node of a word that has too little of a

@@ -26,7 +26,7 @@ func (r constraintRule) mark(x *Index, _, fail bitset) (from, to int) {
 	x.meeting(r.Constraint, fail)
 	fail.invert()
 	for _, value := range r.named {
-		for row := range x.labels[value.key].values[value.text].each {
+		for row := range x.labels[value.key].values.At(value.text).each {
 			if x.failsFor(row, r.Constraint, value) {
 				fail.remove(row)
 			}
@@ -48,7 +48,7 @@ type unreadableRule struct {
 }
 
 func (r unreadableRule) mark(x *Index, _, fail bitset) (from, to int) {
-	for row := range x.labels[r.key].values[r.text].each {
+	for row := range x.labels[r.key].values.At(r.text).each {
 		fail.put(row, x.failsFor(row, r.Constraint, r.labelValue))
 	}
 	return 0, len(fail)
@@ -101,7 +101,7 @@ func (x *Index) unreadable(c placement.Constraint) []labelValue {
 // nothing to name.
 func (k *labelKey) unreadable(c placement.Constraint) []labelValue {
 	var values []labelValue
-	for text := range k.values {
+	for text := range k.values.All() {
 		if text != "" && !c.Reads(text) {
 			values = append(values, labelValue{c.Key(), text})
 		}

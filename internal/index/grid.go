@@ -28,6 +28,7 @@ type grid struct {
 	setEdit uint64
 	number  uint64 // no two grids have the same
 	build   gridBuild
+	owner   *owner // of the blocks whose entries may be changed in place
 
 	n     int    // entries
 	room  int    // entries for which blocks have memory
@@ -59,6 +60,7 @@ type block struct {
 	entries    []gridEntry
 	part, cell int32
 	moved      uint64
+	owner      *owner
 }
 
 type gridEntry struct {
@@ -74,7 +76,7 @@ const noKey = 1<<63 - 1
 const (
 	rowBytes   = 4
 	entryBytes = 24
-	blockBytes = 40 + 16 + 8 // with its reference and what slices keep to grow
+	blockBytes = 48 + 16 + 8 // with its reference and what slices keep to grow
 	cellBytes  = 40 + 24     // with its number
 )
 
@@ -186,7 +188,7 @@ func (g *grid) insert(x *Index, row Row, part int32, key int64) {
 		b, i = g.place(x, c, key, x.nodes[row].join)
 	}
 	ref := &c.blocks[b]
-	at := &g.blocks[ref.number]
+	at := g.own(ref.number)
 	g.room -= cap(at.entries)
 	at.entries = slices.Insert(at.entries, i, gridEntry{packed, key, row})
 	g.room += cap(at.entries)
@@ -219,6 +221,7 @@ func (g *grid) newBlock(part, cell int32) int32 {
 	b := &g.blocks[number]
 	g.moves++
 	b.part, b.cell, b.moved = part, cell, g.moves
+	g.own(number)
 	return number
 }
 
@@ -227,7 +230,7 @@ func (g *grid) newBlock(part, cell int32) int32 {
 func (g *grid) split(c *cell, b int, atEnd bool) {
 	first := &g.blocks[c.blocks[b].number]
 	number := g.newBlock(first.part, first.cell)
-	first, second := &g.blocks[c.blocks[b].number], &g.blocks[number]
+	first, second := g.own(c.blocks[b].number), &g.blocks[number]
 	half := len(first.entries) / 2
 	if atEnd {
 		half = len(first.entries) - 1
@@ -246,7 +249,7 @@ func (g *grid) split(c *cell, b int, atEnd bool) {
 // remove takes out a node, whose join number must still be known.
 func (g *grid) remove(x *Index, row Row) {
 	number := g.at[row] - 1
-	at := &g.blocks[number]
+	at := g.own(number)
 	i := at.indexOf(row)
 	e := at.entries[i]
 	part := &g.parts[at.part]

@@ -2,6 +2,7 @@ package index
 
 import (
 	"maps"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -25,7 +26,7 @@ func runHistory(t *rapid.T) {
 		limits.slice = rapid.SampledFrom([]int{3, 1000}).Draw(t, "slice")
 		limits.scanSlice = rapid.SampledFrom([]int{5, 1000}).Draw(t, "scanSlice")
 	}
-	h := history{world: newWorld(drawConfig(drawDice(t)), limits)}
+	h := history{world: newWorld(drawConfig(drawDice(t)), limits), clones: new([]world)}
 	for range rapid.IntRange(0, 12).Draw(t, "nodes") {
 		h.addNode(t)
 	}
@@ -66,15 +67,54 @@ func runHistory(t *rapid.T) {
 			h.x.SetWorkload(h.m.mix)
 		},
 		"ask":     h.ask,
+		"clone":   h.cloneOrSwitch,
 		"rebuild": func(t *rapid.T) { h.checkRebuilt(t, h.drawRequest(drawDice(t))) },
 		"":        func(t *rapid.T) { h.checkBooks(t) },
 	})
 	h.ask(t)
 	h.checkRebuilt(t, h.drawRequest(drawDice(t)))
+	for _, clone := range *h.clones {
+		*h.world = clone
+		h.checkBooks(t)
+		h.ask(t)
+	}
 }
 
-// history is a world with actions that draw what they act on.
-type history struct{ *world }
+// history is a world with actions that draw what they act on, and the worlds that it was
+// cloned from.
+type history struct {
+	*world
+	clones *[]world
+}
+
+// cloneOrSwitch goes on with a clone of the index, or with what was cloned before.
+func (h history) cloneOrSwitch(t *rapid.T) {
+	if all := *h.clones; len(all) > 0 && rapid.Bool().Draw(t, "switch") || len(all) == 3 {
+		i := rapid.IntRange(0, len(all)-1).Draw(t, "to")
+		*h.world, all[i] = all[i], *h.world
+		return
+	}
+	clone := *h.world
+	clone.x, clone.m = h.x.Clone(), h.m.clone()
+	*h.clones = append(*h.clones, *h.world)
+	*h.world = clone
+}
+
+// clone returns a model that nothing of this one's fate happens to.
+func (m *model) clone() *model {
+	c := *m
+	c.dimensions, c.nodes = maps.Clone(m.dimensions), slices.Clone(m.nodes)
+	for i, n := range c.nodes {
+		copied := *n
+		copied.instances = slices.Clone(n.instances)
+		for j, instance := range n.instances {
+			same := *instance
+			copied.instances[j] = &same
+		}
+		c.nodes[i] = &copied
+	}
+	return &c
+}
 
 func drawDice(t *rapid.T) dice { return newDice(rapid.Uint64().Draw(t, "dice")) }
 

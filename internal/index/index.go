@@ -35,6 +35,7 @@ type Config struct {
 type Index struct {
 	cfg        Config
 	thresholds thresholds
+	owner      *owner // of what may be changed in place; see clone.go
 
 	// Dimensions: see dimension.go.
 	dims   []dimension
@@ -51,14 +52,16 @@ type Index struct {
 	nodes    []node
 	present  bitset
 	ready    bitset
-	full     bitset    // takes no more: full of instances or overused
-	overused bitset    // more of some dimension used than the node has
-	free     [][]int64 // by dimension: allocatable − used − held
-	key      []int64   // K, the sum of weighted shares; see share.go
-	packed   []uint64  // see lane.go
-	most     []int32   // most thousandths left on one GPU, holds subtracted
-	whole    []int32   // untouched GPUs, holds subtracted
-	held     bitset    // nodes with holds
+	full     bitset     // takes no more: full of instances or overused
+	overused bitset     // more of some dimension used than the node has
+	free     [][]int64  // by dimension: allocatable − used − held
+	key      []int64    // K, the sum of weighted shares; see share.go
+	packed   []uint64   // see lane.go
+	most     []int32    // most thousandths left on one GPU, holds subtracted
+	whole    []int32    // untouched GPUs, holds subtracted
+	running  [][]*Class // classes of the instances that joined, each once
+	shared   bitset     // what the row points to is shared with a clone; see clone.go
+	held     bitset     // nodes with holds
 	vacant   []Row
 	byJoin   []Row  // present nodes by join number
 	version  uint64 // counts all changes that a query can see
@@ -71,7 +74,6 @@ type Index struct {
 	sets       setCache
 	nodeLog    changeLog
 	classes    classTable
-	running    map[Row][]*Class // of the instances that joined, each once
 	counters   counterTable
 
 	orders       []*ordering // see ordering.go
@@ -104,8 +106,8 @@ func newIndex(cfg Config, limits thresholds) *Index {
 	x := &Index{
 		cfg:        cfg,
 		thresholds: limits,
+		owner:      new(owner),
 		labels:     make(map[string]*labelKey),
-		running:    make(map[Row][]*Class),
 		topologies: make(map[string]*topology),
 	}
 	for i := range x.named {

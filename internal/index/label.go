@@ -1,6 +1,7 @@
 package index
 
 import (
+	"github.com/rads-project/constellation/internal/cow"
 	"github.com/rads-project/constellation/placement"
 )
 
@@ -8,7 +9,7 @@ import (
 //
 // Invariant: no value without nodes, no key without values.
 type labelKey struct {
-	values map[string]posting
+	values cow.Map[posting]
 }
 
 // posting is the nodes of one label value. Many values, host names above all,
@@ -72,35 +73,48 @@ func labelOf(n *placement.Node, key string) (string, bool) {
 func (x *Index) label(row Row, key, value string) {
 	k := x.labels[key]
 	if k == nil {
-		k = &labelKey{values: make(map[string]posting)}
+		k = new(labelKey)
 		x.labels[key] = k
 	}
-	nodes, known := k.values[value]
+	nodes, known := k.values.Get(value)
 	switch {
 	case !known:
-		k.values[value] = posting{only: row}
+		k.values.Set(value, posting{only: row})
 		return
 	case nodes.more == nil:
-		nodes.more = new(rowSet)
+		nodes.more = &rowSet{owner: x.owner}
 		nodes.more.add(nodes.only, x.longestList())
-		k.values[value] = nodes
+		k.values.Set(value, nodes)
+	default:
+		nodes = x.ownPosting(k, value, nodes)
 	}
 	nodes.more.add(row, x.longestList())
 }
 
 func (x *Index) unlabel(row Row, key, value string) {
 	k := x.labels[key]
-	nodes := k.values[value]
+	nodes := k.values.At(value)
 	if nodes.more != nil {
+		nodes = x.ownPosting(k, value, nodes)
 		nodes.more.remove(row, x.longestList())
 		if nodes.more.n > 0 {
 			return
 		}
 	}
-	delete(k.values, value)
-	if len(k.values) == 0 {
+	k.values.Delete(value)
+	if k.values.Len() == 0 {
 		delete(x.labels, key)
 	}
+}
+
+// ownPosting returns the nodes of a label value, of which there is a set, to be changed.
+func (x *Index) ownPosting(k *labelKey, value string, nodes posting) posting {
+	if nodes.more.owner != x.owner {
+		copied := nodes.more.clone(x.owner)
+		nodes.more = &copied
+		k.values.Set(value, nodes)
+	}
+	return nodes
 }
 
 // meeting writes the nodes that meet the constraint into dst, which has one
@@ -135,18 +149,18 @@ func (x *Index) meeting(c placement.Constraint, dst bitset) {
 func (x *Index) meetingLabel(c placement.Constraint, dst bitset) {
 	clear(dst)
 	absent := c.MatchValue("", false)
-	var values map[string]posting
+	values := new(cow.Map[posting])
 	if k := x.labels[c.Key()]; k != nil {
-		values = k.values
+		values = &k.values
 	}
 	if listed := c.Values(); len(listed) > 0 {
 		for _, value := range listed {
-			if nodes, ok := values[value]; ok {
+			if nodes, ok := values.Get(value); ok {
 				nodes.joinInto(dst)
 			}
 		}
 	} else {
-		for value, nodes := range values {
+		for value, nodes := range values.All() {
 			if absent != c.MatchValue(value, true) {
 				nodes.joinInto(dst)
 			}

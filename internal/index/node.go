@@ -2,6 +2,7 @@ package index
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 
 	"github.com/rads-project/constellation/placement"
@@ -38,6 +39,21 @@ type heldAmounts struct {
 // that rules count by.
 func (x *Index) Add(n *placement.Node, join uint64) Row {
 	row := x.takeRow()
+	x.add(row, n, join)
+	return row
+}
+
+// InJoinOrder yields the rows of all nodes in the order of joining.
+func (x *Index) InJoinOrder() iter.Seq[Row] { return slices.Values(x.byJoin) }
+
+// Restore is Add in a row that Remove has left. It takes also time in proportion to the
+// rows that were left since.
+func (x *Index) Restore(row Row, n *placement.Node, join uint64) {
+	x.vacant = without(x.vacant, row)
+	x.add(row, n, join)
+}
+
+func (x *Index) add(row Row, n *placement.Node, join uint64) {
 	x.nodes[row] = node{spec: n, join: join}
 	x.present.set(row)
 	x.ready.set(row)
@@ -55,7 +71,6 @@ func (x *Index) Add(n *placement.Node, join uint64) Row {
 	x.describe(row, nil, n)
 	x.measureGPUs(row)
 	x.changed(row)
-	return row
 }
 
 func (x *Index) compareJoin(row Row, join uint64) int {
@@ -78,11 +93,13 @@ func (x *Index) takeRow() Row {
 	x.packed = append(x.packed, 0)
 	x.most = append(x.most, 0)
 	x.whole = append(x.whole, 0)
+	x.running = append(x.running, nil)
 	n := words(len(x.nodes))
-	for _, set := range []*bitset{&x.present, &x.ready, &x.full, &x.overused, &x.held} {
+	for _, set := range []*bitset{&x.present, &x.ready, &x.full, &x.overused, &x.held, &x.shared} {
 		*set = set.resized(n)
 	}
 	for _, topology := range x.topologies {
+		topology.own(x.owner)
 		topology.domains = append(topology.domains, noDomain)
 	}
 	return row
@@ -131,7 +148,7 @@ func (x *Index) Remove(row Row) {
 	}
 	x.key[row] = 0
 	x.nodes[row] = node{}
-	delete(x.running, row)
+	x.running[row] = nil
 	x.most[row], x.whole[row] = 0, 0
 	x.vacant = append(x.vacant, row)
 	x.changed(row)

@@ -103,7 +103,7 @@ func (o *overlay) counter(k *counter) *counter {
 	}
 	copied := *k
 	copied.original = k
-	copied.domains, copied.bars = k.domains.clone(), nil
+	copied.domains, copied.bars = k.domains.clone(o.x.owner), nil
 	o.copies[k.rules] = &copied
 	return &copied
 }

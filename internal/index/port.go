@@ -53,7 +53,7 @@ func countPort[K comparable](x *Index, counts map[K]*domainCounts, port K, row R
 		of = new(domainCounts)
 		counts[port] = of
 	}
-	of.add(int32(row), delta, len(x.nodes), x.thresholds.denseDomains)
+	of.add(int32(row), delta, len(x.nodes), x.thresholds.denseDomains, x.owner)
 	if of.nonzero == 0 {
 		delete(counts, port)
 	}

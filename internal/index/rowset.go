@@ -10,9 +10,15 @@ import "slices"
 // It and domainCounts are the two containers that change their form. They are not
 // one, since a set is read 64 rows at a time and a count by its domain.
 type rowSet struct {
-	list []Row // sorted, while bits is nil
-	bits bitset
-	n    int
+	list  []Row // sorted, while bits is nil
+	bits  bitset
+	n     int
+	owner *owner // who may change it; see clone.go
+}
+
+// clone returns a set of the same rows for an owner.
+func (s *rowSet) clone(of *owner) rowSet {
+	return rowSet{list: slices.Clone(s.list), bits: slices.Clone(s.bits), n: s.n, owner: of}
 }
 
 // denseShare is the share of the rows above which a set becomes bits, unless

@@ -31,7 +31,7 @@ func (x *Index) compileScale(set *nodeSet) {
 	if k == nil {
 		return
 	}
-	for value, nodes := range k.values {
+	for value, nodes := range k.values.All() {
 		number, _ := placement.ScaledNumber(value)
 		if number == 0 {
 			continue

@@ -209,7 +209,7 @@ func (x *Index) eachMember(t *topology, domain int32, visit func(Row)) {
 		visit(Row(domain))
 		return
 	}
-	for row := range x.labels[t.key].values[t.names[domain]].each {
+	for row := range x.labels[t.key].values.At(t.names[domain]).each {
 		visit(row)
 	}
 }

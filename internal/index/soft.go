@@ -64,7 +64,7 @@ func (x *Index) locateTargets(rule *domainRule) {
 	}
 	rule.targets = rule.targets[:0]
 	for name, percent := range rule.spread.Targets {
-		if domain, ok := t.numbers[name]; ok {
+		if domain, ok := t.numbers.Get(name); ok {
 			rule.targets = append(rule.targets, target{domain, int64(percent)})
 		}
 	}

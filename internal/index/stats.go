@@ -48,7 +48,7 @@ type Stats struct {
 func (x *Index) Stats() Stats {
 	s := x.stats
 	s.Nodes = len(x.byJoin)
-	s.Classes, s.Live = len(x.classes.known), len(x.classes.alive)
+	s.Classes, s.Live = len(x.classes.known), x.classes.live()
 	s.Counters = len(x.counters.known)
 	for _, o := range x.orders {
 		switch {

@@ -40,7 +40,7 @@ func (x *Index) retaint(row Row, before, after *placement.Node) {
 	}
 	if was != "" {
 		number := x.nodes[row].taints
-		list := t.lists[number]
+		list := x.ownTaints(number)
 		list.nodes.remove(row, x.longestList())
 		if list.nodes.n == 0 {
 			delete(t.numbers, was)
@@ -53,9 +53,21 @@ func (x *Index) retaint(row Row, before, after *placement.Node) {
 	}
 	number := t.number(is, after)
 	if is != "" {
-		t.lists[number].nodes.add(row, x.longestList())
+		x.ownTaints(number).nodes.add(row, x.longestList())
 	}
 	x.nodes[row].taints = number
+}
+
+// ownTaints returns a list of taints whose nodes are to be changed.
+func (x *Index) ownTaints(number int32) *taintList {
+	list := x.taints.lists[number]
+	if list.nodes.owner != x.owner {
+		copied := *list
+		copied.nodes = list.nodes.clone(x.owner)
+		list = &copied
+		x.taints.lists[number] = list
+	}
+	return list
 }
 
 // number returns the number of a node's list, which it makes known.

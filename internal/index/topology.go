@@ -1,6 +1,11 @@
 package index
 
-import "github.com/rads-project/constellation/placement"
+import (
+	"slices"
+
+	"github.com/rads-project/constellation/internal/cow"
+	"github.com/rads-project/constellation/placement"
+)
 
 // topology numbers the values of a node label that counters count by. The
 // topology of the empty key makes each node a domain, numbered by its row.
@@ -9,13 +14,23 @@ import "github.com/rads-project/constellation/placement"
 // there is none; a number without members is vacant.
 type topology struct {
 	key     string
-	numbers map[string]int32
+	numbers cow.Map[int32]
 	names   []string
 	members []int32
 	vacant  []int32
 	domains []int32
 	users   []*counter
 	edit    uint64 // counts changes
+	owner   *owner // who may change the lists; see clone.go
+}
+
+// own makes the lists ready to be changed.
+func (t *topology) own(of *owner) {
+	if t.owner == of {
+		return
+	}
+	t.owner = of
+	t.names, t.members, t.vacant, t.domains = slices.Clone(t.names), slices.Clone(t.members), slices.Clone(t.vacant), slices.Clone(t.domains)
 }
 
 const noDomain = -1
@@ -41,7 +56,7 @@ func (x *Index) populated(t *topology) int {
 	if t.key == "" {
 		return len(x.byJoin)
 	}
-	return len(t.numbers)
+	return t.numbers.Len()
 }
 
 // membersOf returns how many nodes are in a domain.
@@ -58,7 +73,7 @@ func (x *Index) topology(key string) *topology {
 	if t := x.topologies[key]; t != nil {
 		return t
 	}
-	t := &topology{key: key, numbers: make(map[string]int32)}
+	t := &topology{key: key, owner: x.owner}
 	x.topologies[key] = t
 	if key == "" {
 		return t
@@ -76,7 +91,7 @@ func (t *topology) enter(n *placement.Node) int32 {
 	if !ok {
 		return noDomain
 	}
-	domain, known := t.numbers[value]
+	domain, known := t.numbers.Get(value)
 	if !known {
 		if last := len(t.vacant) - 1; last >= 0 {
 			domain = t.vacant[last]
@@ -87,7 +102,7 @@ func (t *topology) enter(n *placement.Node) int32 {
 			t.names = append(t.names, value)
 			t.members = append(t.members, 0)
 		}
-		t.numbers[value] = domain
+		t.numbers.Set(value, domain)
 	}
 	t.members[domain]++
 	return domain
@@ -100,7 +115,7 @@ func (t *topology) leave(domain int32) {
 	}
 	t.members[domain]--
 	if t.members[domain] == 0 {
-		delete(t.numbers, t.names[domain])
+		t.numbers.Delete(t.names[domain])
 		t.vacant = append(t.vacant, domain)
 	}
 }
@@ -129,6 +144,7 @@ func (x *Index) moveDomain(row Row, t *topology, after *placement.Node) {
 	if t == nil {
 		return
 	}
+	t.own(x.owner)
 	was, is := t.domains[row], t.enter(after)
 	t.domains[row] = is
 	t.edit++
@@ -149,10 +165,10 @@ func (x *Index) moveDomain(row Row, t *topology, after *placement.Node) {
 // moveCount moves what a counter counts from one domain to another.
 func (x *Index) moveCount(k *counter, from, to, count int32) {
 	if from != noDomain {
-		k.domains.add(from, -count, len(k.topology.names), x.thresholds.denseDomains)
+		k.domains.add(from, -count, len(k.topology.names), x.thresholds.denseDomains, x.owner)
 	}
 	if to != noDomain {
-		k.domains.add(to, count, len(k.topology.names), x.thresholds.denseDomains)
+		k.domains.add(to, count, len(k.topology.names), x.thresholds.denseDomains, x.owner)
 	}
 }
 
