@@ -62,8 +62,8 @@ func (s *calls) Amend(ctx context.Context, id string, req placement.Request) (Am
 	}
 	var done Amendment
 	if err == nil {
-		a := s.state.allocations[id]
-		done = Amendment{Decision: a.decision(), Broken: s.state.broken(a)}
+		a := s.state.allocations.At(id)
+		done = Amendment{Decision: s.state.decision(a), Broken: s.state.broken(a)}
 	}
 	if err := s.unlockAndWait(ctx, err); err != nil {
 		return Amendment{}, err

@@ -54,7 +54,7 @@ func (w *twin) call(t *rapid.T) (ofScheduler, ofBook error) {
 	in := rapid.SampledFrom([]string{"r1", "r2", "r3"}).Draw(t, "reservation")
 	req := onlyCPU(drawID(t), rapid.Int64Range(1, 3).Draw(t, "cores"))
 	req.Duration = steps("duration", 3)
-	_, placed := w.s.state.allocations[req.ID]
+	_, placed := w.s.state.allocations.Get(req.ID)
 	switch rapid.IntRange(0, 7).Draw(t, "call") {
 	case 0, 1:
 		if placed {

@@ -312,8 +312,8 @@ func TestNodesAreChangedOnlyThroughEdit(t *testing.T) {
 func (m *machine) placeLostAgain(t *rapid.T) {
 	for _, a := range m.s.state.snapshotOfLost() {
 		if m.attempt(t, func() error { _, err := m.s.Place(t.Context(), a); return err }) {
-			on := m.s.state.allocations[a.ID]
-			m.model[a.ID] = modelInstance{node: on.node.ID, cpu: a.Resources.CPU}
+			on := m.s.state.allocations.At(a.ID)
+			m.model[a.ID] = modelInstance{node: m.s.state.on(on).ID, cpu: a.Resources.CPU}
 		}
 	}
 }
@@ -321,7 +321,7 @@ func (m *machine) placeLostAgain(t *rapid.T) {
 // snapshotOfLost returns the requests of what is lost, by ID.
 func (st *state) snapshotOfLost() []placement.Request {
 	var all []placement.Request
-	for _, a := range st.allocations {
+	for _, a := range st.allocations.All() {
 		if a.state == lost {
 			all = append(all, a.request().Clone())
 		}
@@ -335,15 +335,15 @@ func (m *machine) makeDueForEviction(t *rapid.T) {
 	req := testRequest(drawID(t), 0)
 	req.Preferences = req.Preferences.Tolerate(placement.TolerateExists("t").AtMost(30))
 	if m.attempt(t, func() error { _, err := m.s.Place(t.Context(), req); return err }) {
-		on := m.s.state.allocations[req.ID]
-		m.model[req.ID] = modelInstance{node: on.node.ID, cpu: on.resources.CPU}
-		m.attempt(t, func() error { return m.s.AddTaint(t.Context(), on.node.ID, noExecute("t")) })
+		on := m.s.state.allocations.At(req.ID)
+		m.model[req.ID] = modelInstance{node: m.s.state.on(on).ID, cpu: on.resources.CPU}
+		m.attempt(t, func() error { return m.s.AddTaint(t.Context(), m.s.state.on(on).ID, noExecute("t")) })
 	}
 }
 
 // checkCovers asserts that an instance knows in which reservation it stands.
 func (m *machine) checkCovers(t *rapid.T) {
-	for id, a := range m.s.state.allocations {
+	for id, a := range m.s.state.allocations.All() {
 		_, in, ok := m.s.state.plan.ClaimOf(id)
 		require.Equal(t, ok, a.covered != nil, id)
 		if ok {

@@ -143,7 +143,7 @@ func (c *Committed) decided(s *calls, next *step) {
 	switch {
 	case next.request == nil:
 	case next.to.existing != nil:
-		c.Decisions = append(c.Decisions, next.to.existing.decision())
+		c.Decisions = append(c.Decisions, s.state.decision(next.to.existing))
 	default:
 		c.Decisions = append(c.Decisions, s.decisionLocked(next.request, &next.to))
 	}
@@ -179,7 +179,7 @@ func (s *calls) AllocateIf(ctx context.Context, nodeID string, version uint64, r
 
 // placedAlready reports whether an instance of that ID is on a node that is not lost.
 func (st *state) placedAlready(id string) bool {
-	a := st.allocations[id]
+	a := st.allocations.At(id)
 	return a != nil && a.state != lost
 }
 

@@ -144,7 +144,7 @@ func (m *deviceMachine) place(t *rapid.T) {
 		return err
 	})
 	if _, err := m.s.Allocation(t.Context(), req.ID); err != nil && !placed {
-		require.True(t, len(fits) == 0 || !verdict.Allowed() || m.s.state.released.known[req.ID])
+		require.True(t, len(fits) == 0 || !verdict.Allowed() || m.s.state.released.known.At(req.ID))
 	}
 	if placed {
 		want, ok := fits[d.NodeID]

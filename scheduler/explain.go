@@ -290,7 +290,7 @@ func over(topology string) string {
 
 func (st *state) explain(now time.Time, q *index.Query) Explanation {
 	q.Closed = st.closing(now, q.Class.Request())
-	e := Explanation{ID: q.ID, Version: st.seq, Total: len(st.nodes)}
+	e := Explanation{ID: q.ID, Version: st.seq, Total: st.nodes.Len()}
 	e.survey(st, now, q)
 	for _, n := range st.candidates(now, q) {
 		e.Candidates = append(e.Candidates, st.nodeVerdict(now, q, n))
@@ -308,7 +308,7 @@ func (e *Explanation) survey(st *state, now time.Time, q *index.Query) {
 	e.Fit = survey.Fit
 	e.First, e.Failed = reasonCounts(survey.First), reasonCounts(survey.Failed)
 	for _, l := range survey.Lacks {
-		n := st.byRow[l.Row]
+		n := st.at(l.Row)
 		miss := Miss{Reason: l.Reason, NodeID: n.ID, Shortfall: l.Shortfall}
 		if l.Reason.Name == placement.NameGPU {
 			miss.Broken = slices.Clone(n.Devices.Broken)
@@ -321,12 +321,12 @@ func (e *Explanation) survey(st *state, now time.Time, q *index.Query) {
 	e.Causes = st.causes(q, &survey)
 	e.Help = st.help(q, &survey)
 	if e.Help.Waiting != "" {
-		found := st.index.Diagnose(q, st.nodes[e.Help.Waiting].row)
-		e.Help.Frees = st.verdict(now, q, st.nodes[e.Help.Waiting], &found).amounts()
+		found := st.index.Diagnose(q, st.named(e.Help.Waiting).row)
+		e.Help.Frees = st.verdict(now, q, st.named(e.Help.Waiting), &found).amounts()
 	}
 	if e.Total > 0 {
 		found := st.index.Diagnose(q, survey.Nearest)
-		nearest := st.verdict(now, q, st.byRow[survey.Nearest], &found)
+		nearest := st.verdict(now, q, st.at(survey.Nearest), &found)
 		e.NearestMiss = &nearest
 	}
 }
@@ -352,7 +352,7 @@ func (st *state) candidates(now time.Time, q *index.Query) []*node {
 	}
 	var nodes []*node
 	for _, to := range spots[:min(explainedCandidates, len(spots))] {
-		nodes = append(nodes, st.byRow[to.Row])
+		nodes = append(nodes, st.at(to.Row))
 	}
 	return nodes
 }

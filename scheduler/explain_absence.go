@@ -14,7 +14,7 @@ func (st *state) leavesRoom(a *allocation) bool {
 	if !st.plan.Counts(a.id) {
 		return true
 	}
-	for _, h := range st.plan.Holders(a.node.ID, st.fromNow()) {
+	for _, h := range st.plan.Holders(st.on(a).ID, st.fromNow()) {
 		if !h.Instance {
 			return false
 		}
@@ -25,7 +25,7 @@ func (st *state) leavesRoom(a *allocation) bool {
 // made returns the running instance that the request has made, nil if there
 // is none.
 func (st *state) made(req *placement.Request, q *index.Query) *allocation {
-	a := st.allocations[req.ID]
+	a := st.allocations.At(req.ID)
 	if a == nil || a.state != running || !a.answers(req, q.Class) {
 		return nil
 	}
@@ -36,7 +36,7 @@ func (st *state) made(req *placement.Request, q *index.Query) *allocation {
 // if there is one.
 func (st *state) leaveOut(made *allocation, q *index.Query) {
 	if made != nil && st.leavesRoom(made) {
-		q.Own = &index.Own{Row: made.node.row, Absent: made.absent()}
+		q.Own = &index.Own{Row: made.row, Absent: made.absent()}
 	}
 }
 

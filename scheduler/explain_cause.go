@@ -75,7 +75,7 @@ func (st *state) causes(q *index.Query, survey *index.Survey) []Cause {
 			row = nearer
 		}
 		b := causeBuilder{st: st, q: q, survey: survey, row: row, looks: &looks}
-		b.Reason, b.NodeID = first.Reason, st.byRow[row].ID
+		b.Reason, b.NodeID = first.Reason, st.at(row).ID
 		b.build()
 		all = append(all, b.Cause)
 	}
@@ -98,7 +98,7 @@ func (b *causeBuilder) build() {
 	case placement.ReasonConstraint:
 		b.constraint(rules.Required[b.Reason.Index])
 	case placement.ReasonInstances:
-		n := b.st.byRow[b.row]
+		n := b.st.at(b.row)
 		b.Count, b.Limit = b.st.index.Instances(b.row), n.MaxInstances
 		if b.q.Own != nil && b.q.Own.Row == b.row {
 			b.Count--
@@ -128,7 +128,7 @@ func (b *causeBuilder) constraint(c placement.Constraint) {
 	if key == "" {
 		return
 	}
-	value, ok := b.st.byRow[b.row].Label(key)
+	value, ok := b.st.at(b.row).Label(key)
 	b.Value, b.Absent = value, !ok
 	b.Nowhere = !ok && !b.st.index.HasLabel(key)
 }
@@ -143,12 +143,12 @@ func (a *allocation) hasPort(text string) bool {
 }
 
 func (b *causeBuilder) resource() {
-	name, n := b.Reason.Name, b.st.byRow[b.row]
+	name, n := b.Reason.Name, b.st.at(b.row)
 	row, most, ok := b.st.index.Largest(name)
 	asked := b.q.Resources.Amount(name)
 	b.Absent, b.Nowhere = n.AllocatableOf(name) <= 0, !ok
 	if ok && most < asked {
-		largest := b.st.byRow[row]
+		largest := b.st.at(row)
 		b.Largest, b.LargestOn = most, largest.ID
 		if name == placement.NameGPU {
 			b.Broken = slices.Clone(largest.Devices.Broken)
@@ -157,7 +157,7 @@ func (b *causeBuilder) resource() {
 }
 
 func (b *causeBuilder) hold() {
-	n := b.st.byRow[b.row]
+	n := b.st.at(b.row)
 	for _, h := range b.st.plan.Holders(n.ID, b.st.fromNow()) {
 		if !h.Instance {
 			b.Reservation, b.Until = h.ID, h.Window.End
@@ -177,7 +177,7 @@ func (b *causeBuilder) affinity(term placement.AffinityTerm) {
 				return false
 			}
 			if other == "" && term.Selector.Match(labels) {
-				b.Instance, b.At, other = a.id, a.node.ID, a.namespace()
+				b.Instance, b.At, other = a.id, b.st.on(a).ID, a.namespace()
 			}
 			return term.Matches(own, a.namespace(), labels)
 		}) {
@@ -229,8 +229,8 @@ func (b *causeBuilder) findInDomain(match func(*allocation) bool) {
 // find names the first instance on a node that matches. It reports
 // whether the search is over.
 func (b *causeBuilder) find(row index.Row, match func(*allocation) bool) bool {
-	n := b.st.byRow[row]
-	for a := n.first; a != nil; a = a.next {
+	n := b.st.at(row)
+	for _, a := range n.instances {
 		if b.q.Own != nil && a.id == b.q.ID {
 			continue
 		}

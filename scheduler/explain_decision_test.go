@@ -100,7 +100,7 @@ func propertyExplanation(t *rapid.T) {
 	elsewhere, refused := s.Schedule(t.Context(), other)
 	again, err := s.Explain(t.Context(), req)
 	require.NoError(t, err)
-	if s.state.leavesRoom(s.state.allocations["new"]) && req.Preferences.Strategy != placement.Random {
+	if s.state.leavesRoom(s.state.allocations.At("new")) && req.Preferences.Strategy != placement.Random {
 		again.Version = e.Version
 		require.Equal(t, e, again, "as before it was placed")
 	}

@@ -19,22 +19,22 @@ const preemptionLooks = 4096
 func (st *state) help(q *index.Query, survey *index.Survey) Help {
 	var h Help
 	if survey.Cordoned >= 0 {
-		h.Uncordon = st.byRow[survey.Cordoned].ID
+		h.Uncordon = st.at(survey.Cordoned).ID
 	}
 	st.index.Twins(survey, func(row index.Row) bool {
-		h.MoreNodes = st.byRow[row].ID
+		h.MoreNodes = st.at(row).ID
 		return false
 	})
 	if h.MoreNodes == "" {
 		st.index.Larger(survey, func(row index.Row) bool {
-			n := st.byRow[row]
+			n := st.at(row)
 			h.Larger, h.Shape = n.ID, beyond(q.Resources, n.Node)
 			return false
 		})
 	}
 	st.helpByFreeing(q, survey, &h)
 	if survey.Tainted >= 0 {
-		st.helpByTolerating(q, st.byRow[survey.Tainted], &h)
+		st.helpByTolerating(q, st.at(survey.Tainted), &h)
 	}
 	return h
 }
@@ -82,7 +82,7 @@ func (st *state) helpByFreeing(q *index.Query, survey *index.Survey, h *Help) {
 	preempts, looks := st.index.AnyBelow(priority), preemptionLooks
 	var best victims
 	st.index.Waits(survey, func(row index.Row) bool {
-		n := st.byRow[row]
+		n := st.at(row)
 		if h.Waiting == "" {
 			h.Waiting = n.ID
 		}
@@ -127,7 +127,7 @@ func (v *victims) dearest() int32 {
 // at, and finds none if they are not enough.
 func (st *state) victimsOn(survey *index.Survey, n *node, priority int32, looks *int) victims {
 	var lower []*allocation
-	for a := n.first; a != nil; a = a.next {
+	for _, a := range n.instances {
 		if *looks--; *looks < 0 {
 			return victims{}
 		}

@@ -36,7 +36,7 @@ func propertyOwnLeftOut(t *rapid.T) {
 			require.NoError(t, s.Cordon(t.Context(), n.ID))
 		}
 	}
-	if !s.state.leavesRoom(s.state.allocations["own"]) {
+	if !s.state.leavesRoom(s.state.allocations.At("own")) {
 		return
 	}
 	before, version := snapshot(t, s), s.state.index.Version()

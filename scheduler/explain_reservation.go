@@ -3,7 +3,6 @@ package scheduler
 import (
 	"context"
 	"errors"
-	"maps"
 	"slices"
 
 	"github.com/rads-project/constellation/placement"
@@ -115,7 +114,8 @@ func (e *ReservationExplanation) count(st *state, spec *reservation.Spec, rooms 
 	}
 	req := placement.Request{ID: spec.ID, Namespace: spec.Namespace, Group: "reservation " + spec.ID, Preferences: spec.Preferences}
 	q := st.query(&req)
-	for _, n := range slices.SortedFunc(maps.Values(st.nodes), byJoin) {
+	for row := range st.index.InJoinOrder() {
+		n := st.at(row)
 		if meet[n.ID] || spec.Node != "" && spec.Node != n.ID {
 			continue
 		}

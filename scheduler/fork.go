@@ -42,19 +42,19 @@ func (s *calls) Fork(ctx context.Context) (*Fork, error) {
 
 // forked returns what decides on a copy of the state.
 func (s *calls) forked(ctx context.Context) (*Scheduler, error) {
+	c, err := s.captured(ctx, parts{quotas: true, plan: true, shared: true})
+	if err != nil {
+		return nil, err
+	}
+	if err := c.shared.completed(c); err != nil {
+		return nil, err
+	}
 	cfg := s.cfg
 	cfg.Journal, cfg.Hooks, cfg.Workload = nil, Hooks{}, nil
 	f := newScheduler(cfg)
-	var copied *copier
-	if err := s.stream(ctx, func(c *capture) receiver {
-		copied = newCopier(cfg, c)
-		return copied
-	}); err != nil {
-		return nil, err
-	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	f.state, f.token, f.clock, f.now = copied.st, s.token, s.clock, s.now
+	f.state, f.token, f.clock, f.now = c.shared, s.token, s.clock, s.now
 	f.tried = &tried{version: f.state.seq}
 	f.earliest, _ = f.state.nextDeadline()
 	return f, nil

@@ -53,7 +53,7 @@ func numbered(template placement.Request, i int) placement.Request {
 
 // fresh returns an error if an ID is placed or was released.
 func (st *state) fresh(id string) error {
-	if st.allocations[id] != nil || st.released.known[id] {
+	if st.allocations.At(id) != nil || st.released.known.At(id) {
 		return placement.Conflict(placement.KindAllocation, id, "is placed, or was released")
 	}
 	return nil
@@ -92,7 +92,7 @@ func (st *state) countableOneByOne(req *placement.Request) bool {
 func (st *state) countFits(now time.Time, req *placement.Request, count int) int {
 	st.asked = st.query(req)
 	q, fit := &st.asked, int64(0)
-	for row, n := range st.byRow {
+	for row, n := range st.byRow.All() {
 		if n == nil || fit >= int64(count) {
 			continue
 		}

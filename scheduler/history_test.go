@@ -58,12 +58,12 @@ func TestReleasedIDsAreBoundedByBytes(t *testing.T) {
 		ids.add(long(i))
 	}
 	require.Len(t, ids.order, limit/2)
-	require.Len(t, ids.known, limit/2)
-	require.True(t, ids.known[long(2*limit-1)])
+	require.Equal(t, limit/2, ids.known.Len())
+	require.True(t, ids.known.At(long(2*limit-1)))
 	ids.add(strings.Repeat("y", (limit+1)*releasedBytes))
 	require.Empty(t, ids.order)
 	ids.add("short again")
-	require.True(t, ids.known["short again"])
+	require.True(t, ids.known.At("short again"))
 }
 
 // TestSecondReleaseIsToldFromAWrongID while the ID is remembered.

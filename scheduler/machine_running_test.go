@@ -40,7 +40,7 @@ func (m *machine) move(t *rapid.T) {
 	id, to := drawID(t), rapid.SampledFrom([]string{"n1", "n2", "n3", ""}).Draw(t, "to")
 	on, existed := m.model[id]
 	var d Decision
-	before := m.s.state.allocations[id]
+	before := m.s.state.allocations.At(id)
 	var usage any
 	var generation uint64
 	ok := m.attempt(t, func() (err error) {
@@ -61,7 +61,7 @@ func (m *machine) move(t *rapid.T) {
 		return
 	}
 	require.Greater(t, d.Generation, generation)
-	require.Equal(t, Running, m.s.state.allocations[id].publicState())
+	require.Equal(t, Running, m.s.state.allocations.At(id).publicState())
 	require.Equal(t, Leaving, m.s.state.generation(id, generation).publicState())
 	m.requireNotOver(t, d.NodeID)
 	on.node = d.NodeID
@@ -100,7 +100,7 @@ func (m *machine) keep(t *rapid.T) {
 func (m *machine) amend(t *rapid.T) {
 	req := drawRequest(t)
 	on, existed := m.model[req.ID]
-	a := m.s.state.allocations[req.ID]
+	a := m.s.state.allocations.At(req.ID)
 	if existed && rapid.IntRange(0, 9).Draw(t, "other amounts") > 0 {
 		req.Namespace, req.Resources = a.namespace(), a.resources
 		if rapid.Bool().Draw(t, "same duration") {
@@ -111,7 +111,7 @@ func (m *machine) amend(t *rapid.T) {
 	var before Allocation
 	ok := m.attempt(t, func() (err error) {
 		if existed {
-			before = m.s.state.allocations[req.ID].info("")
+			before = m.s.state.allocations.At(req.ID).info("")
 		}
 		done, err = m.s.Amend(t.Context(), req.ID, req)
 		return err
@@ -120,7 +120,7 @@ func (m *machine) amend(t *rapid.T) {
 		return
 	}
 	require.True(t, existed)
-	after := m.s.state.allocations[req.ID].info("")
+	after := m.s.state.allocations.At(req.ID).info("")
 	req.Resources = before.Request.Resources
 	require.True(t, after.Request.Equal(req))
 	require.Equal(t, on.node, done.Decision.NodeID)
@@ -128,7 +128,7 @@ func (m *machine) amend(t *rapid.T) {
 	require.Equal(t, before.Devices, after.Devices)
 	require.Equal(t, before.Generation, after.Generation)
 	require.Equal(t, before.Placed, after.Placed)
-	require.Equal(t, brokenBy(m.s.state, m.s.state.allocations[req.ID]), done.Broken)
+	require.Equal(t, brokenBy(m.s.state, m.s.state.allocations.At(req.ID)), done.Broken)
 	if before.State != Running || after.State != Leaving { // which was due at once
 		require.Equal(t, before.State, after.State)
 	}
@@ -138,9 +138,9 @@ func (m *machine) amend(t *rapid.T) {
 func (m *machine) checkViolations(t *rapid.T) {
 	var want []Violation
 	for _, a := range listed(t, m.s.Allocations) {
-		if at := m.s.state.allocations[a.Request.ID]; at != nil && at.generation == a.Generation {
+		if at := m.s.state.allocations.At(a.Request.ID); at != nil && at.generation == a.Generation {
 			if broken := brokenBy(m.s.state, at); broken != nil {
-				want = append(want, Violation{ID: at.id, Generation: at.generation, NodeID: at.node.ID, Broken: broken})
+				want = append(want, Violation{ID: at.id, Generation: at.generation, NodeID: m.s.state.on(at).ID, Broken: broken})
 			}
 		}
 	}
@@ -155,8 +155,8 @@ func brokenBy(st *state, a *allocation) (broken []Failure) {
 	}
 	req := a.request()
 	q := st.queryOf(&req, a.class)
-	q.Own = &index.Own{Row: a.node.row, Absent: a.absent()}
-	for _, f := range st.index.Diagnose(&q, a.node.row).Failures {
+	q.Own = &index.Own{Row: a.row, Absent: a.absent()}
+	for _, f := range st.index.Diagnose(&q, a.row).Failures {
 		about := f.Reason.Kind == placement.ReasonPort && f.Reason.Detail != "dynamic" ||
 			slices.Contains([]placement.ReasonKind{
 				placement.ReasonTaint, placement.ReasonConstraint, placement.ReasonAffinity, placement.ReasonAntiAffinity, placement.ReasonSpread,

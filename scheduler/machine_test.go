@@ -267,7 +267,8 @@ func (m *machine) resize(t *rapid.T) {
 // this instant, however long ago the node was last touched.
 func (m *machine) checkIndex(t *rapid.T) {
 	st := m.s.state
-	for _, n := range st.nodes {
+	for id := range st.nodes.All() {
+		n := st.named(id)
 		now := st.held(n, reservation.Window{Start: m.s.now})
 		require.Equal(t, now.Resources.String(), st.index.Held(n.row).Resources.String(), n.ID)
 		shown := st.index.Held(n.row)
@@ -283,7 +284,7 @@ func (m *machine) checkIndex(t *rapid.T) {
 func (m *machine) checkInUse(t *rapid.T, n *node) {
 	var used placement.Amounts
 	devices := make([]int64, 4)
-	for a := n.first; a != nil; a = a.next {
+	for _, a := range n.instances {
 		if a.state != running || !m.s.state.plan.Counts(a.id) {
 			continue
 		}
@@ -335,7 +336,7 @@ func (m *machine) checkHolds(t *rapid.T, n NodeInfo) {
 	}
 	if n.MaxInstances > 0 {
 		st := m.s.state
-		held := st.held(st.nodes[n.ID], st.fromNow())
+		held := st.held(st.named(n.ID), st.fromNow())
 		require.LessOrEqual(t, n.Instances+held.Instances, n.MaxInstances, n.ID)
 	}
 	for name, held := range n.Held.All() {

@@ -40,7 +40,7 @@ func (s *calls) moveLocked(id, nodeID string) (Decision, error) {
 	case err != nil:
 		return Decision{}, err
 	case next.change == nil:
-		return next.to.existing.decision(), nil
+		return s.state.decision(next.to.existing), nil
 	}
 	return s.decisionLocked(next.request, &next.to), nil
 }
@@ -67,7 +67,7 @@ func (s *calls) KeepGeneration(ctx context.Context, id string, generation uint64
 	}
 	var d Decision
 	if err == nil {
-		d = s.state.allocations[id].decision()
+		d = s.state.decision(s.state.allocations.At(id))
 	}
 	if err := s.unlockAndWait(ctx, err); err != nil {
 		return Decision{}, err

@@ -46,10 +46,10 @@ func (s *calls) UpdateNode(ctx context.Context, n placement.Node) ([]placement.R
 	}
 	c, err := s.state.admitUpdate(n)
 	if err == nil {
-		if !s.state.nodes[n.ID].Equal(c.Node) {
+		if !s.state.named(n.ID).Equal(c.Node) {
 			s.commitLocked(c)
 		}
-		over = s.state.nodeInfo(s.state.nodes[n.ID]).Over()
+		over = s.state.nodeInfo(s.state.named(n.ID)).Over()
 	}
 	if err := s.unlockAndWait(ctx, err); err != nil {
 		return nil, err
@@ -241,7 +241,7 @@ func (s *calls) AdoptNode(ctx context.Context, n placement.Node, running []Repor
 		if c != nil {
 			s.commitLocked(c)
 		}
-		adoption.Over = s.state.nodeInfo(s.state.nodes[n.ID]).Over()
+		adoption.Over = s.state.nodeInfo(s.state.named(n.ID)).Over()
 	}
 	if err := s.unlockAndWait(ctx, err); err != nil {
 		return Adoption{}, err

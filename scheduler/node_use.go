@@ -49,7 +49,7 @@ type LeavingUse struct {
 // numbered returns copies of those on the node that a NodeUse tells of.
 func (record *nodeRecord) numbered() []allocation {
 	var copies []allocation
-	for a := record.first; a != nil; a = a.next {
+	for _, a := range record.instances {
 		if a.publicState() == Leaving || len(a.taken().Devices)+len(a.taken().Ports)+len(a.class.Request().Ports) > 0 {
 			copies = append(copies, *a)
 		}

@@ -80,7 +80,7 @@ func (s *view) decideLocked(q index.Query, nodeID string, commit bool) (Decision
 		}
 		return Decision{}, err
 	case to.existing != nil:
-		return to.existing.decision(), nil
+		return s.state.decision(to.existing), nil
 	}
 	return s.decisionLocked(req, &to), nil
 }
@@ -99,7 +99,7 @@ func (s *view) placeLocked(req *placement.Request, to *candidate) {
 // decisionLocked tells where a request has been committed to, or would be.
 func (s *view) decisionLocked(req *placement.Request, to *candidate) Decision {
 	return Decision{
-		ID: req.ID, NodeID: s.state.byRow[to.Row].ID, Devices: deviceList(to.devices), Score: to.Terms.Normalized(),
+		ID: req.ID, NodeID: s.state.at(to.Row).ID, Devices: deviceList(to.devices), Score: to.Terms.Normalized(),
 		Ports: slices.Clone(to.class.Request().Ports), DynamicPorts: slices.Clone(to.ports),
 		Reason:     reasonFor(req),
 		Generation: to.generation, Version: s.state.seq, Token: s.token,
@@ -117,7 +117,7 @@ func (s *calls) Release(ctx context.Context, id string) error {
 		return err
 	}
 	a, err := s.state.allocation(id)
-	if err != nil && s.state.released.known[id] {
+	if err != nil && s.state.released.known.At(id) {
 		err = &ReleasedError{id}
 	}
 	if err == nil {
@@ -156,7 +156,7 @@ func (s *view) Allocation(ctx context.Context, id string) (info Allocation, err 
 	err = s.look(ctx, func(st *state) error {
 		a, err := st.allocation(id)
 		if err == nil {
-			info = a.info(a.node.ID)
+			info = a.info(st.on(a).ID)
 		}
 		return err
 	})
@@ -194,7 +194,7 @@ func (s *view) AllocationsOn(ctx context.Context, nodeID string) ([]Allocation, 
 		if err != nil {
 			return err
 		}
-		for a := n.first; a != nil; a = a.next {
+		for _, a := range n.instances {
 			copies = append(copies, *a)
 		}
 		return nil
@@ -230,7 +230,7 @@ func (s *calls) Resize(ctx context.Context, id string, to placement.Resources) (
 			if !resized.Resources.Equal(a.resources) {
 				s.commitLocked(resized)
 			}
-			d = a.decision()
+			d = s.state.decision(a)
 		}
 	}
 	if err := s.unlockAndWait(ctx, err); err != nil {

@@ -115,7 +115,7 @@ func (t *placeTurn) placeLocked(ask asker) {
 		case result.Err != nil:
 			s.refused.note(s.now, req, result.Err)
 		case to.existing != nil:
-			result.Decision = to.existing.decision()
+			result.Decision = s.state.decision(to.existing)
 		default:
 			if len(e.changes) > 0 {
 				t.ahead++

@@ -88,7 +88,7 @@ func (s *calls) PlaceFromReservation(ctx context.Context, id string, req placeme
 			s.commitLocked(&PlanChanged{Changes: to.asks})
 		}
 	case to.existing != nil:
-		d = to.existing.decision()
+		d = s.state.decision(to.existing)
 	default:
 		s.placeLocked(&s.scratch.request, &to)
 		d = s.decisionLocked(&s.scratch.request, &to)

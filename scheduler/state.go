@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/rads-project/constellation/internal/deadline"
+	"github.com/rads-project/constellation/internal/cow"
 	"github.com/rads-project/constellation/internal/index"
 	"github.com/rads-project/constellation/quota"
 	"github.com/rads-project/constellation/reservation"
@@ -19,19 +19,21 @@ type state struct {
 	joins uint64 // the greatest join number given
 	token uint64 // of the latest entry
 
-	nodes       map[string]*node
-	byRow       []*node // by index.Row
-	allocations map[string]*allocation
+	owner       *owner // of the records that may be changed in place; see own.go
+	nodes       cow.Map[index.Row]
+	byRow       cow.List[*node] // by index.Row; nil where there is none
+	allocations cow.Map[*allocation]
 	stale       map[string][]*allocation // replaced generations by ID, oldest first
 	replaced    int                      // of these, how many
 	leaving     int                      // instances that the index has joined as such
 	released    releasedIDs
-	evictions   deadline.Heap[*eviction]
+	evictions   evictions
 	index       *index.Index
 	asked       index.Query // the latest; see find
 	mix         []WorkloadClass
 	capturing   [2]*capture // those under way; see parts.place
 	captures    uint64      // begun so far
+	captured    [2][]uint64 // by row: the latest of each place that has the node there
 	undo        []*undo     // of the marks, the latest last
 	visited     int         // records that were read for more than a decision, ever
 	around      int         // nodes that decisions have looked at one by one, ever, outside of the index
@@ -40,24 +42,21 @@ type state struct {
 	quotaVersions map[string]uint64 // of specs, by namespace
 
 	plan     *reservation.Plan
-	planned  map[*node]bool               // nodes on which the plan counts anything
-	reserved map[*node]bool               // nodes on which it holds more than what runs
+	planned  rowSet                       // nodes on which the plan counts anything
+	reserved rowSet                       // nodes on which it holds more than what runs
 	payments map[string]reservationCharge // of reservations by ID
 }
 
 func newState(cfg Config) *state {
 	st := &state{
-		nodes:       make(map[string]*node),
-		allocations: make(map[string]*allocation),
-		stale:       make(map[string][]*allocation),
-		released:    releasedIDs{limit: cfg.RememberReleased},
+		owner:    new(owner),
+		stale:    make(map[string][]*allocation),
+		released: releasedIDs{limit: cfg.RememberReleased},
 
 		quota:         quota.Accounts{RequireQuota: cfg.RequireQuota},
 		quotaVersions: make(map[string]uint64),
 
 		plan:     reservation.NewPlan(),
-		planned:  make(map[*node]bool),
-		reserved: make(map[*node]bool),
 		payments: make(map[string]reservationCharge),
 		index: index.New(index.Config{
 			Seed:    cfg.Seed,
@@ -78,25 +77,22 @@ type releasedIDs struct {
 	limit int
 	bytes int
 	order []string // oldest first
-	known map[string]bool
+	known cow.Map[bool]
 }
 
 // all returns the IDs, the oldest first. What it returns is not changed later.
 func (r *releasedIDs) all() []string { return slices.Clip(r.order) }
 
 func (r *releasedIDs) add(id string) {
-	if r.limit == 0 || r.known[id] {
+	if r.limit == 0 || r.known.At(id) {
 		return
 	}
-	if r.known == nil {
-		r.known = make(map[string]bool)
-	}
 	r.order = append(r.order, id)
-	r.known[id] = true
+	r.known.Set(id, true)
 	r.bytes += len(id)
 	for len(r.order) > r.limit || (r.bytes-1)/releasedBytes >= r.limit {
 		r.bytes -= len(r.order[0])
-		delete(r.known, r.order[0])
+		r.known.Delete(r.order[0])
 		r.order = r.order[1:] // append leaves what is before behind, now and then
 	}
 }

@@ -16,7 +16,7 @@ func (st *state) admitNew(n placement.Node) (*NodeAdded, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, exists := st.nodes[n.ID]; exists {
+	if known := st.named(n.ID); known != nil {
 		return nil, placement.Conflict(placement.KindNode, n.ID, "exists")
 	}
 	return &NodeAdded{Node: canonical, Join: st.joins + 1}, nil
@@ -68,14 +68,14 @@ func (st *state) keepsDevices(n *node, to placement.Devices) error {
 	inUse := func(by string) error {
 		return placement.Conflict(placement.KindNode, n.ID, "has a device in use by "+by+" that the update takes away")
 	}
-	for a := n.first; a != nil; a = a.next {
+	for _, a := range n.instances {
 		for _, d := range a.taken().Devices {
 			if int(d) >= to.Count {
 				return inUse(a.id)
 			}
 		}
 	}
-	if !st.planned[n] {
+	if !st.planned.has(n.row) {
 		return nil
 	}
 	for r := range st.plan.Reservations() {

@@ -77,7 +77,7 @@ func (st *state) adopt(n placement.Node, running []Report) (*NodeAdopted, Adopti
 	if err := errors.Join(errs...); err != nil {
 		return nil, Adoption{}, err
 	}
-	old := st.nodes[n.ID]
+	old := st.named(n.ID)
 	if old != nil {
 		adoption.Missing = old.missing(reported)
 	}
@@ -121,7 +121,7 @@ func (st *state) bearable(c *NodeAdopted) error {
 	if err := st.admitDimensions("reports", every); err != nil {
 		return err
 	}
-	return st.countable(st.nodes[c.Node.ID], c.Instances)
+	return st.countable(st.named(c.Node.ID), c.Instances)
 }
 
 // countable refuses what returns with a node, which may be nil, and what is
@@ -140,7 +140,7 @@ func (st *state) countable(n *node, running []Report) error {
 	var entering *Report // nil is what returns
 	err := st.quota.CheckAll(st.now, func(yield func(string, quota.Timed) bool) {
 		if n != nil {
-			for a := n.first; a != nil; a = a.next {
+			for _, a := range n.instances {
 				if a.state == lost && !yield(a.namespace(), a.charge()) {
 					return
 				}
@@ -168,7 +168,7 @@ func uncountable(r Report) error {
 
 // adoptable returns the change for a node of which nothing runs.
 func (st *state) adoptable(n placement.Node) (*NodeAdopted, error) {
-	if _, known := st.nodes[n.ID]; known {
+	if known := st.named(n.ID); known != nil {
 		updated, err := st.admitUpdate(n)
 		if err != nil {
 			return nil, err
@@ -198,13 +198,13 @@ func (c *NodeAdopted) validate(r Report) error {
 
 // listFor returns the list that a reported instance belongs to, nil if it is new.
 func (st *state) listFor(c *NodeAdopted, adoption *Adoption, r Report) *[]string {
-	a := st.allocations[r.Request.ID]
+	a := st.allocations.At(r.Request.ID)
 	switch {
-	case a == nil && st.released.known[r.Request.ID]:
+	case a == nil && st.released.known.At(r.Request.ID):
 		return &adoption.Released
 	case a == nil && st.generation(r.Request.ID, max(r.Generation, 1)) == nil:
 		return nil
-	case a != nil && a.node.ID == c.Node.ID && a.answers(&r.Request, st.index.Class(&r.Request)) &&
+	case a != nil && st.on(a).ID == c.Node.ID && a.answers(&r.Request, st.index.Class(&r.Request)) &&
 		(r.Generation == 0 || r.Generation == a.generation):
 		return &adoption.Known
 	default:
@@ -214,24 +214,24 @@ func (st *state) listFor(c *NodeAdopted, adoption *Adoption, r Report) *[]string
 
 // apply enters a node and what was reported of it.
 func (c *NodeAdopted) apply(st *state, out *outcome) {
-	if _, known := st.nodes[c.Node.ID]; known {
+	if known := st.named(c.Node.ID); known != nil {
 		(&NodeUpdated{Node: c.Node, Moves: c.Moves}).apply(st, out)
 	} else {
 		(&NodeAdded{Node: c.Node, Join: c.Join}).apply(st, out)
 	}
-	n := st.nodes[c.Node.ID]
-	st.edit(n).unreported = false
-	if n.lost {
-		(&NodeMarked{NodeID: n.ID, Mark: MarkReady}).apply(st, out)
+	record := st.edit(st.named(c.Node.ID).row)
+	record.unreported = false
+	if record.lost {
+		(&NodeMarked{NodeID: record.ID, Mark: MarkReady}).apply(st, out)
 	}
-	st.index.SetState(n.row, n.indexState())
+	st.index.SetState(record.row, record.indexState())
 	over := make(overLimit)
 	for _, r := range c.Instances {
 		over.note(st.place(&Placed{
-			ID: r.Request.ID, Resources: r.Request.Resources, NodeID: n.ID, Devices: packed(r.Devices),
+			ID: r.Request.ID, Resources: r.Request.Resources, NodeID: record.ID, Devices: packed(r.Devices),
 			DynamicPorts: r.DynamicPorts, Generation: r.Generation, rules: &r.Request,
 		}, out))
-		out.overfull = n.ID
+		out.overfull = record.ID
 	}
 	st.tellOver(over, out)
 }
@@ -244,7 +244,7 @@ func (c *NodeAdopted) check(st *state) error {
 	seen := make(map[string]bool)
 	for _, r := range c.Instances {
 		err := c.validate(r)
-		if st.allocations[r.Request.ID] != nil || seen[r.Request.ID] || r.Generation == 0 {
+		if st.allocations.At(r.Request.ID) != nil || seen[r.Request.ID] || r.Generation == 0 {
 			err = errors.Join(err, placement.Conflict(placement.KindAllocation, r.Request.ID, "is there twice"))
 		}
 		seen[r.Request.ID] = true

@@ -70,12 +70,12 @@ func (st *state) amendedPorts(a *allocation, req *placement.Request) ([]uint16, 
 		return kept, nil
 	}
 	q := st.query(&added)
-	for _, f := range st.index.Diagnose(&q, a.node.row).Failures {
+	for _, f := range st.index.Diagnose(&q, a.row).Failures {
 		if f.Reason.Kind == placement.ReasonPort {
 			return nil, st.refusedOn(a, f.Reason)
 		}
 	}
-	kept = append(kept, st.index.DynamicPorts(&q, a.node.row)...)
+	kept = append(kept, st.index.DynamicPorts(&q, a.row)...)
 	slices.Sort(kept)
 	return kept, nil
 }
@@ -136,8 +136,7 @@ func (c *Amended) check(st *state) error {
 }
 
 func (c *Amended) apply(st *state, out *outcome) {
-	a := st.allocations[c.Request.ID]
-	st.edit(a.node)
+	a := st.own(st.allocations.At(c.Request.ID))
 	before := *a
 	asked, transient := st.plan.Stay(a.id)
 	if a.covered == nil {
@@ -153,15 +152,15 @@ func (c *Amended) apply(st *state, out *outcome) {
 	}
 	st.join(a) // first, so that what is compiled for its class stays
 	st.unjoin(&before)
-	st.index.Release(before.class)
-	out.roomOn(st, a.node.ID)
+	st.letGo(before.class)
+	out.roomOn(st, st.on(a).ID)
 }
 
-// reclass gives an instance, whose node is being edited, the class and the dynamic
+// reclass gives an instance, which is owned, the class and the dynamic
 // ports of another request. It counts for others as before.
 func (st *state) reclass(a *allocation, req *placement.Request, ports []uint16) {
 	class := st.index.Retain(st.index.Class(req))
-	st.index.Vacate(a.node.row, a.class, &a.resources, a.taken())
+	st.index.Vacate(a.row, a.class, &a.resources, a.taken())
 	change := func() {
 		a.class = class
 		a.overstayed = a.overstayed && (a.covered != nil || a.outstays(st.now, req))
@@ -173,5 +172,5 @@ func (st *state) reclass(a *allocation, req *placement.Request, ports []uint16) 
 	}
 	a.take(a.taken().Devices, slices.Clone(ports))
 	a.version = st.seq
-	st.index.Occupy(a.node.row, a.class, &a.resources, a.taken())
+	st.index.Occupy(a.row, a.class, &a.resources, a.taken())
 }

@@ -18,6 +18,7 @@ type parts struct {
 	quotas bool
 	plan   bool
 	whole  bool // for a snapshot, which takes the nodes in the order of joining
+	shared bool // with a state that shares the records
 }
 
 // place returns which of the captures of a state one is: lists do not wait for a
@@ -48,6 +49,9 @@ type capture struct {
 	infos  []NodeInfo
 	next   index.Row // the first row that has not had its turn
 	stream nodeStream
+
+	shared  *state               // for a fork
+	outline reservation.Snapshot // likewise, without what is captured in turns
 
 	accounts     table[accountCopy]
 	reservations table[reservation.Reservation]
@@ -142,13 +146,16 @@ func (st *state) capture(now time.Time, p parts) *capture {
 	}
 	if p.plan {
 		c.reservations.begin(st.plan.Names(), st.plan.Reservation)
-		if p.whole { // no list has them
+		if p.whole || p.shared { // no list has them
 			c.stays.begin(st.plan.StayNames(), st.plan.Stay)
 		}
 		st.plan.Before(reservation.Before{Reservation: st.keepReservation, Stay: st.keepStay})
 	}
 	if p.whole {
 		c.begin(st)
+	}
+	if p.shared {
+		c.shared, c.outline = st.share(), st.plan.Outline()
 	}
 	st.capturing[p.place()] = c
 	return c
@@ -184,9 +191,9 @@ func (st *state) captureSome(c *capture, n int) bool {
 }
 
 func (st *state) captureNext(c *capture) bool {
-	if (c.parts.nodes || c.parts.infos) && int(c.next) < len(st.byRow) {
+	if (c.parts.nodes || c.parts.infos) && int(c.next) < st.byRow.Len() {
 		st.visited++
-		if at := st.byRow[c.next]; at != nil {
+		if at := st.at(c.next); at != nil {
 			st.copyNode(c, at)
 		}
 		c.next++
@@ -207,17 +214,8 @@ func (st *state) endCapture(c *capture) {
 	}
 }
 
-// edit returns the record of a node to be changed, and with it what is on the
-// node's books: nothing of that is changed before edit was called in the same
-// step. The capture under way gets its copy first.
-func (st *state) edit(n *node) *nodeRecord {
-	st.preserve(n)
-	st.keepNode(n)
-	return &n.nodeRecord
-}
-
-// editQuota returns the accounts to be changed by a charge to a namespace, as
-// edit does.
+// editQuota returns the accounts to be changed by a charge to a namespace, once those
+// who keep what they were have it.
 func (st *state) editQuota(ns string) *quota.Accounts {
 	st.preserveQuota(ns)
 	st.keepQuota(ns)
@@ -269,14 +267,17 @@ func (st *state) preserve(n *node) {
 }
 
 // has reports whether a capture has the node, or it came later.
-func (c *capture) has(n *node) bool { return n.captured[c.parts.place()] >= c.number }
+func (c *capture) has(n *node) bool { return *c.mark(n) >= c.number }
+
+// mark is the number of the latest capture of its kind that has a node.
+func (c *capture) mark(n *node) *uint64 { return &c.of.captured[c.parts.place()][n.row] }
 
 // copyNode copies a node for a list.
 func (st *state) copyNode(c *capture, n *node) {
 	if c.has(n) {
 		return
 	}
-	n.captured[c.parts.place()] = c.number
+	*c.mark(n) = c.number
 	if c.parts.infos {
 		c.infos = append(c.infos, st.nodeInfo(n))
 	}
@@ -287,13 +288,9 @@ func (st *state) copyNode(c *capture, n *node) {
 
 // copyOf returns a copy of a node and of what is on its books.
 func (st *state) copyOf(n *node) *nodeCopy {
-	instances := 0
-	for a := n.first; a != nil; a = a.next {
-		instances++
-	}
-	st.visited += instances
-	saved := &nodeCopy{node: *n, allocations: make([]allocation, 0, instances)}
-	for a := n.first; a != nil; a = a.next {
+	st.visited += len(n.instances)
+	saved := &nodeCopy{node: *n, allocations: make([]allocation, 0, len(n.instances))}
+	for _, a := range n.instances {
 		saved.allocations = append(saved.allocations, *a)
 	}
 	return saved

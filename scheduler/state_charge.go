@@ -144,11 +144,11 @@ func (st *state) quotaInfo(now time.Time, spec quota.Spec) QuotaInfo {
 // charges yields what every running instance and every reservation charges.
 func (st *state) charges() iter.Seq2[string, quota.Timed] {
 	return func(yield func(string, quota.Timed) bool) {
-		for _, n := range st.byRow { // as they lie in memory after a restart
+		for _, n := range st.byRow.All() { // as they lie in memory after a restart
 			if n == nil {
 				continue
 			}
-			for a := n.first; a != nil; a = a.next {
+			for _, a := range n.instances {
 				if a.state == running && !yield(a.namespace(), a.charge()) {
 					return
 				}

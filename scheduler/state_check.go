@@ -30,7 +30,7 @@ func (c *Placed) check(st *state) error {
 // checkSuccessor refuses a placement that cannot take the place of the instance of
 // its ID.
 func (st *state) checkSuccessor(c *Placed) error {
-	old := st.allocations[c.ID]
+	old := st.allocations.At(c.ID)
 	switch {
 	case !c.Move && old == nil:
 		return nil
@@ -74,7 +74,7 @@ func (c *Resized) check(st *state) error {
 	if err := c.Resources.Validate(); err != nil {
 		return err
 	}
-	return errors.Join(st.checkDimensions(c.Resources), checkDevices(a.node.Node, c.Resources.GPU, c.Devices))
+	return errors.Join(st.checkDimensions(c.Resources), checkDevices(st.on(a).Node, c.Resources.GPU, c.Devices))
 }
 
 // checkDevices refuses devices that the node does not have, and a number of

@@ -175,8 +175,8 @@ func (c *planCheck) schedule(spec *reservation.Spec) error {
 }
 
 func (c *planCheck) claim(id string, slot *reservation.Slot, claim *reservation.Claim) error {
-	a := c.allocations[claim.ID]
-	if a == nil || a.state != running || a.node.ID != slot.Node || a.namespace() != claim.Namespace ||
+	a := c.allocations.At(claim.ID)
+	if a == nil || a.state != running || c.on(a).ID != slot.Node || a.namespace() != claim.Namespace ||
 		!slices.Equal(claim.Devices, deviceList(a.taken().Devices)) {
 		return fmt.Errorf("instance %q is not on node %q with its slot", claim.ID, slot.Node)
 	}

@@ -117,7 +117,7 @@ func (st *state) nextDeadline() (time.Time, bool) {
 	burst, bursts := st.quota.NextDeadline()
 	planned, plans := st.plan.NextDeadline()
 	next, due := burst, bursts
-	if eviction, evicts := st.evictions.First(); evicts && (!due || eviction.at.Before(next)) {
+	if eviction, evicts := st.evictions.first(); evicts && (!due || eviction.at.Before(next)) {
 		next, due = eviction.at, true
 	}
 	if plans && (!due || planned.Before(next)) {
@@ -227,7 +227,7 @@ func (next *consequences) decide(out *outcome) decided {
 		}
 	}
 	if out.vacated != "" {
-		if n := st.nodes[out.vacated]; n != nil && (st.index.Overheld(n.row) || st.plan.Closed(n.ID)) {
+		if n := st.named(out.vacated); n != nil && (st.index.Overheld(n.row) || st.plan.Closed(n.ID)) {
 			out.vacated = ""
 			if moves := st.plan.NodeChanged(&planNodes{st: st}, n.ID); len(moves) > 0 {
 				return &PlanChanged{Changes: moves}

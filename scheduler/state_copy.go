@@ -2,98 +2,81 @@ package scheduler
 
 import (
 	"iter"
+	"slices"
 
-	"github.com/rads-project/constellation/internal/index"
 	"github.com/rads-project/constellation/quota"
+	"github.com/rads-project/constellation/reservation"
 )
 
-// copier makes a state of its own of a capture: what a replay of its snapshot makes,
-// without the bytes between and without the checks of them.
-//
-// What never changes is shared: descriptions of nodes, amounts, and what is only
-// replaced. Records of instances are those of the capture, whose only owner it is.
-type copier struct {
-	restorer
-	classes map[*index.Class]*index.Class
-	timed   []*allocation // those of which a charge begins or ends at a known time
-}
-
-func newCopier(cfg Config, c *capture) *copier {
-	return &copier{
-		restorer: restorer{st: newState(cfg), seq: c.head.Seq},
-		classes:  make(map[*index.Class]*index.Class),
+// share returns a state with the same records, once neither may change them in place.
+// Accounts and reservations are still to come: see completed. It takes time in
+// proportion to nodes and classes, and to the instances over 32.
+func (st *state) share() *state {
+	st.owner = new(owner)
+	other := &state{
+		seq: st.seq, now: st.now, joins: st.joins, token: st.token, owner: new(owner),
+		nodes: st.nodes.Clone(), byRow: st.byRow.Clone(), allocations: st.allocations.Clone(),
+		stale: make(map[string][]*allocation, len(st.stale)), replaced: st.replaced, leaving: st.leaving,
+		released: releasedIDs{
+			limit: st.released.limit, bytes: st.released.bytes, order: st.released.all(), known: st.released.known.Clone(),
+		},
+		index: st.index.Clone(), mix: st.mix,
+		quota: quota.Accounts{RequireQuota: st.quota.RequireQuota}, quotaVersions: make(map[string]uint64),
+		planned: st.planned.clone(), reserved: st.reserved.clone(), payments: make(map[string]reservationCharge),
 	}
+	for id, list := range st.stale {
+		other.stale[id] = slices.Clone(list)
+	}
+	for key, due := range st.evictions.of {
+		other.evictions.enter(&eviction{instanceKey: key, at: due.at})
+	}
+	for place := range other.captured {
+		other.captured[place] = make([]uint64, st.byRow.Len())
+	}
+	return other
 }
 
-func (k *copier) begin(c *capture) error {
-	if err := c.head.restore(&k.restorer); err != nil {
+// completed gives a state that shares records with another one the accounts and
+// reservations of that, from a capture of the same instant. It takes time in proportion
+// to namespaces, reservations and the instances that leave by themselves.
+func (st *state) completed(c *capture) error {
+	accounts, versions := c.quotas()
+	for i, spec := range accounts.Specs {
+		st.quotaVersions[spec.Namespace] = versions[i]
+	}
+	plan := c.outline
+	plan.Reservations, plan.Stays = values(c.reservations.all()), values(c.stays.all())
+	st.plan = reservation.Restore(plan)
+	st.plan.Touched() // what the index knows
+	for r := range st.plan.Reservations() {
+		st.pays(&r)
+	}
+	if err := st.quota.Restore(accounts, st.timedCharges(plan.Stays)); err != nil {
 		return err
 	}
-	for _, id := range c.stream.released {
-		k.st.released.add(id)
-	}
+	st.expireBursts(new(outcome)) // those that were over by then, which has been told
 	return nil
 }
 
-func (k *copier) node(saved *nodeCopy) error {
-	st := k.st
-	n := st.insertCanonical(saved.node.Node, saved.node.join)
-	record := st.edit(n)
-	record.version, record.tainted = saved.node.version, saved.node.tainted
-	record.cordoned, record.lost, record.unreported = saved.node.cordoned, saved.node.lost, saved.node.unreported
-	if state := n.indexState(); state != index.Ready {
-		st.index.SetState(n.row, state)
-	}
-	for i := range saved.allocations {
-		k.instance(&saved.allocations[i], n)
-	}
-	return nil
-}
-
-func (k *copier) instance(a *allocation, n *node) {
-	st := k.st
-	class, known := k.classes[a.class]
-	if !known {
-		class = st.index.Class(a.class.Request())
-	}
-	was := a.class
-	a.class, a.prev, a.next, a.eviction, a.covered = class, nil, nil, nil, nil
-	if a.state == stale {
-		st.keepStale(a)
-	} else {
-		st.allocations[a.id] = a
-	}
-	st.addToNode(a, n)
-	if !known {
-		k.classes[was] = a.class
-	}
-	if a.class.Request().Duration > 0 {
-		k.timed = append(k.timed, a)
-	}
-}
-
-func (k *copier) rest(c *capture) error {
-	state, versions := c.quotas()
-	for i, spec := range state.Specs {
-		k.st.quotaVersions[spec.Namespace] = versions[i]
-	}
-	k.quotas = state
-	k.plan.Series, k.plan.Unsettled, k.plan.Past = c.stream.plan.Series, c.stream.plan.Unsettled, c.stream.plan.Past
-	k.plan.Reservations, k.plan.Stays = values(c.reservations.all()), values(c.stays.all())
-	return nil
-}
-
-func (k *copier) end() error { return k.books(k.charges()) }
-
-// charges yields those charges of which quotas know more than a sum.
-func (k *copier) charges() iter.Seq2[string, quota.Timed] {
+// timedCharges yields those charges of which accounts know more than a sum: of
+// instances that leave at a known time, and of reservations.
+func (st *state) timedCharges(stays []reservation.Stay) iter.Seq2[string, quota.Timed] {
 	return func(yield func(string, quota.Timed) bool) {
-		for _, a := range k.timed {
-			if a.state == running && !yield(a.namespace(), a.charge()) {
+		timed := func(id string) bool {
+			a := st.allocations.At(id)
+			return a.class.Request().Duration == 0 || yield(a.namespace(), a.charge())
+		}
+		for i := range stays {
+			if !timed(stays[i].ID) {
 				return
 			}
 		}
-		for r := range k.st.plan.Reservations() {
+		for r := range st.plan.Reservations() {
+			for claim := range r.Claims() {
+				if !timed(claim.ID) {
+					return
+				}
+			}
 			for owes := range bills(&r) {
 				if !yield(r.Spec.Namespace, owes) {
 					return

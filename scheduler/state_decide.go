@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"iter"
-	"maps"
 	"slices"
 	"time"
 
@@ -48,8 +47,8 @@ func (st *state) find(now time.Time, req *placement.Request, asked index.Query, 
 	switch {
 	case err != nil:
 		return candidate{}, err
-	case existing != nil && on != nil && on != existing.node:
-		return candidate{}, placement.Conflict(placement.KindAllocation, req.ID, "is placed on node "+existing.node.ID)
+	case existing != nil && on != nil && on.row != existing.row:
+		return candidate{}, placement.Conflict(placement.KindAllocation, req.ID, "is placed on node "+st.on(existing).ID)
 	case existing != nil:
 		return candidate{existing: existing}, nil
 	}
@@ -76,7 +75,7 @@ func (st *state) devicesFor(q *index.Query, to *candidate) []uint16 {
 	if to.held != nil && q.Resources.GPU > 0 && q.Class.Request().Yield {
 		w := st.fromNow()
 		w.End = w.Start.Add(1)
-		held := st.held(st.byRow[to.Row], w)
+		held := st.held(st.at(to.Row), w)
 		spared := st.index.Devices(q, to.Row, &held)
 		if len(spared) > 0 && int64(len(spared)) >= q.Resources.GPU/placement.Device {
 			return spared
@@ -87,7 +86,7 @@ func (st *state) devicesFor(q *index.Query, to *candidate) []uint16 {
 
 // placed is the change that puts a request where it goes.
 func (st *state) placed(req *placement.Request, to *candidate) Placed {
-	n := st.byRow[to.Row]
+	n := st.at(to.Row)
 	return Placed{
 		ID: req.ID, Resources: req.Resources.Clone(), NodeID: n.ID, Devices: to.devices,
 		DynamicPorts: to.ports, Score: to.Terms.Normalized(), Generation: to.generation, Claim: to.claim,
@@ -98,8 +97,8 @@ func (st *state) placed(req *placement.Request, to *candidate) Placed {
 // identify looks the request's ID up: it returns the allocation that exists
 // already, or the generation of a new one.
 func (st *state) identify(req *placement.Request, q *index.Query) (generation uint64, existing *allocation, err error) {
-	switch old := st.allocations[req.ID]; {
-	case old == nil && st.released.known[req.ID]:
+	switch old := st.allocations.At(req.ID); {
+	case old == nil && st.released.known.At(req.ID):
 		return 0, nil, &ReleasedError{req.ID}
 	case old == nil:
 		return st.nextGeneration(nil, req.ID), nil, nil
@@ -143,11 +142,11 @@ func (st *state) choose(now time.Time, req *placement.Request, q *index.Query, o
 		return st.chooseOn(now, q, on)
 	}
 	choice, ok := st.index.Best(q)
-	if ok && st.interrupted(now, req, st.byRow[choice.Row]) {
+	if ok && st.interrupted(now, req, st.at(choice.Row)) {
 		q.Closed = st.closing(now, req)
 		choice, ok = st.index.Best(q)
 	}
-	if _, bounded := ownWindow(now, req); bounded && len(st.reserved) > 0 {
+	if _, bounded := ownWindow(now, req); bounded && st.reserved.n > 0 {
 		var ordinary *candidate
 		if ok {
 			ordinary = &candidate{Choice: choice}
@@ -178,7 +177,7 @@ func (st *state) chooseOn(now time.Time, q *index.Query, on *node) (candidate, e
 
 // unschedulable is the refusal of a query.
 func (st *state) unschedulable(now time.Time, q *index.Query) error {
-	e := &UnschedulableError{ID: q.ID, Version: st.seq, Total: len(st.nodes)}
+	e := &UnschedulableError{ID: q.ID, Version: st.seq, Total: st.nodes.Len()}
 	q.Closed = st.closing(now, q.Class.Request())
 	for _, count := range st.index.Count(q) {
 		e.Reasons = append(e.Reasons, ReasonCount(count))
@@ -196,7 +195,7 @@ func (st *state) queryOf(req *placement.Request, class *index.Class) index.Query
 }
 
 // looked returns how many nodes decisions have looked at one by one, ever.
-func (st *state) looked() int { return st.index.Passes()*len(st.nodes) + st.around }
+func (st *state) looked() int { return st.index.Passes()*st.nodes.Len() + st.around }
 
 // ownWindow returns over which window a request needs room, and false if it
 // needs it forever: a request with a Duration until that is over, one that
@@ -238,8 +237,10 @@ func (st *state) backfill(now time.Time, q *index.Query, best *candidate) *candi
 // ever, because capacity is held, but fits over its own window, by join.
 func (st *state) backfills(now time.Time, q *index.Query) iter.Seq[*candidate] {
 	return func(yield func(*candidate) bool) {
-		st.around += len(st.reserved)
-		for _, n := range slices.SortedFunc(maps.Keys(st.reserved), byJoin) {
+		st.around += st.reserved.n
+		byJoin := func(a, b index.Row) int { return cmp.Compare(st.at(a).join, st.at(b).join) }
+		for _, row := range slices.SortedFunc(st.reserved.all(), byJoin) {
+			n := st.at(row)
 			if to, ok := st.backfilled(now, q, n); ok && !yield(to) {
 				return
 			}
@@ -251,7 +252,7 @@ func (st *state) backfills(now time.Time, q *index.Query) iter.Seq[*candidate] {
 // query's own window does not count.
 func (st *state) backfilled(now time.Time, q *index.Query, n *node) (*candidate, bool) {
 	w, bounded := ownWindow(now, q.Class.Request())
-	if !bounded || !st.reserved[n] || st.interrupted(now, q.Class.Request(), n) || st.index.Fits(q, n.row) {
+	if !bounded || !st.reserved.has(n.row) || st.interrupted(now, q.Class.Request(), n) || st.index.Fits(q, n.row) {
 		return nil, false
 	}
 	held := st.heldFor(n, q.Class.Request(), w)
@@ -267,8 +268,6 @@ func (st *state) heldFor(n *node, req *placement.Request, own reservation.Window
 	}
 	return st.held(n, own)
 }
-
-func byJoin(a, b *node) int { return cmp.Compare(a.join, b.join) }
 
 // better orders places as the index does: for Spread by instances of the
 // group, then by score, then by the order of joining. Random has no order
@@ -287,7 +286,7 @@ func (st *state) better(q *index.Query, a, b *candidate) bool {
 	if order := cmp.Compare(placement.Score(a.Terms), placement.Score(b.Terms)); order != 0 {
 		return order > 0
 	}
-	return st.byRow[a.Row].join < st.byRow[b.Row].join
+	return st.at(a.Row).join < st.at(b.Row).join
 }
 
 // Decision is where an instance runs, or would run.

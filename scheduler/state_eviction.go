@@ -9,13 +9,49 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
+// evictions are those to come, the first on top.
+type evictions struct {
+	heap deadline.Heap[*eviction]
+	of   map[instanceKey]*eviction
+}
+
+// instanceKey is one generation of an ID.
+type instanceKey struct {
+	id         string
+	generation uint64
+}
+
 // eviction is the instant at which an instance should leave its node because
 // of a taint.
 type eviction struct {
 	deadline.Place
-	at         time.Time
-	allocation *allocation
+	instanceKey
+	at time.Time
 }
+
+// set times the eviction of an instance that has none to come.
+func (e *evictions) set(a *allocation) {
+	e.enter(&eviction{instanceKey: instanceKey{a.id, a.generation}, at: *a.evictAt})
+}
+
+func (e *evictions) enter(due *eviction) {
+	if e.of == nil {
+		e.of = make(map[instanceKey]*eviction)
+	}
+	e.of[due.instanceKey] = due
+	e.heap.Set(due)
+}
+
+// remove takes out an eviction that will not come, or has.
+func (e *evictions) remove(key instanceKey) {
+	if due := e.of[key]; due != nil {
+		e.heap.Remove(due)
+		delete(e.of, key)
+	}
+}
+
+// first returns the eviction to come first.
+func (e *evictions) first() (*eviction, bool) { return e.heap.First() }
 
 // taintTimes returns when each taint was added: a taint that was there before
 // with the same key, value and effect keeps its time.
@@ -33,13 +69,14 @@ func (st *state) taintTimes(old []placement.Taint, times []time.Time, taints []p
 
 // evictingTaint returns the NoExecute taint that asks the instance to leave
 // first, and when. It reports false if none does.
-func (a *allocation) evictingTaint() (first placement.Taint, at time.Time, found bool) {
-	for i, t := range a.node.Taints {
+func (st *state) evictingTaint(a *allocation) (first placement.Taint, at time.Time, found bool) {
+	n := st.on(a)
+	for i, t := range n.Taints {
 		delay, evicts := placement.EvictionDelay(t, a.class.Request().Preferences.Tolerations)
 		if !evicts {
 			continue
 		}
-		since := a.node.tainted[i]
+		since := n.tainted[i]
 		if a.placed.After(since) {
 			since = a.placed
 		}
@@ -54,39 +91,39 @@ func (a *allocation) evictingTaint() (first placement.Taint, at time.Time, found
 // node's taints have changed. One that has fallen due is not delivered again while
 // it stays due at the same instant.
 func (st *state) timeEviction(a *allocation) {
-	_, at, evicts := a.evictingTaint()
-	if evicts && a.eviction != nil && a.eviction.at.Equal(at) {
+	_, at, evicts := st.evictingTaint(a)
+	if evicts && a.evictAt != nil && a.evictAt.Equal(at) {
 		return
 	}
 	st.cancelEviction(a)
 	if evicts && a.state == running {
-		a.eviction = &eviction{at: at, allocation: a}
-		st.evictions.Set(a.eviction)
+		a = st.own(a)
+		a.evictAt = &at
+		st.evictions.set(a)
 	}
 }
 
 // cancelEviction takes back what is to come, if anything is.
 func (st *state) cancelEviction(a *allocation) {
-	if a.eviction != nil {
-		st.evictions.Remove(a.eviction)
-		a.eviction = nil
+	if a.evictAt != nil {
+		st.evictions.remove(instanceKey{a.id, a.generation})
+		st.own(a).evictAt = nil
 	}
 }
 
 // evict tells of the earliest eviction, which is due. The instance leaves from then
 // on.
 func (st *state) evict(out *outcome) {
-	due, _ := st.evictions.First()
-	st.evictions.Remove(due)
-	a := due.allocation
-	st.edit(a.node)
+	due, _ := st.evictions.first()
+	st.evictions.remove(due.instanceKey)
+	a := st.own(st.generation(due.id, due.generation))
 	a.version = st.seq
 	st.setLeaving(a, true, out)
-	taint, _, _ := a.evictingTaint()
-	out.emit(&EvictionDue{ID: a.id, NodeID: a.node.ID, Taint: taint})
+	taint, _, _ := st.evictingTaint(a)
+	out.emit(&EvictionDue{ID: a.id, NodeID: st.on(a).ID, Taint: taint})
 }
 
 // Before orders evictions by time, and those of one instant as allocations are.
 func (e *eviction) Before(other *eviction) bool {
-	return cmp.Or(e.at.Compare(other.at), compareAllocations(e.allocation, other.allocation)) < 0
+	return cmp.Or(e.at.Compare(other.at), cmp.Compare(e.id, other.id), cmp.Compare(e.generation, other.generation)) < 0
 }

@@ -70,20 +70,20 @@ type Allocation struct {
 
 // allocation is one instance on the books of a node. Records of a million
 // instances are held at once, so it is kept small: what instances have in
-// common is in the class.
+// common is in the class. It is read anywhere, and changed only through state.own.
 type allocation struct {
 	id         string
 	class      *index.Class
 	resources  placement.Resources
-	node       *node
-	prev, next *allocation
+	owner      *owner
 	rare       *rarity // nil is none
 	placed     time.Time
 	generation uint64
 	version    uint64
 	token      uint64
 	covered    *paidByReservation // by the slot that it stands in
-	eviction   *eviction
+	evictAt    *time.Time         // when a taint asks it to leave; nil is never
+	row        index.Row          // of its node
 	score      uint16
 	state      allocationState
 	leaving    bool // is being stopped; of a stale one since Move has put another in its place
@@ -172,9 +172,10 @@ func (a *allocation) setRare(r rarity) {
 	}
 }
 
-func (a *allocation) decision() Decision {
+// decision is where an instance runs.
+func (st *state) decision(a *allocation) Decision {
 	return Decision{
-		ID: a.id, NodeID: a.node.ID, Devices: deviceList(a.taken().Devices), Score: int(a.score),
+		ID: a.id, NodeID: st.on(a).ID, Devices: deviceList(a.taken().Devices), Score: int(a.score),
 		Ports: slices.Clone(a.class.Request().Ports), DynamicPorts: slices.Clone(a.taken().Ports),
 		Reason:     reasonFor(a.class.Request()),
 		Generation: a.generation, Version: a.version, Token: a.token,
@@ -189,8 +190,8 @@ func (a *allocation) info(nodeID string) Allocation {
 		State:        a.publicState(), Generation: a.generation, Replaced: a.state == stale, Version: a.version, Token: a.token,
 		Placed: a.placed, Overstayed: a.overstayed,
 	}
-	if a.eviction != nil {
-		info.EvictionAt = a.eviction.at
+	if a.evictAt != nil {
+		info.EvictionAt = *a.evictAt
 	}
 	if a.covered != nil {
 		info.Reservation = a.covered.reservation
@@ -200,8 +201,8 @@ func (a *allocation) info(nodeID string) Allocation {
 
 // allocation returns the current generation of an allocation.
 func (st *state) allocation(id string) (*allocation, error) {
-	a, ok := st.allocations[id]
-	if !ok {
+	a := st.allocations.At(id)
+	if a == nil {
 		return nil, placement.NotFound(placement.KindAllocation, id)
 	}
 	return a, nil
@@ -210,7 +211,7 @@ func (st *state) allocation(id string) (*allocation, error) {
 // generation returns the allocation of an ID and generation, nil if there is
 // none.
 func (st *state) generation(id string, generation uint64) *allocation {
-	if a := st.allocations[id]; a != nil && a.generation == generation {
+	if a := st.allocations.At(id); a != nil && a.generation == generation {
 		return a
 	}
 	for _, a := range st.stale[id] {
@@ -254,11 +255,11 @@ func (st *state) place(c *Placed, out *outcome) []quota.Usage {
 		class = st.index.Class(c.rules)
 	}
 	if on == nil {
-		on = st.nodes[c.NodeID]
+		on = st.named(c.NodeID)
 	}
 	c.node = nil // since who listens keeps the change
 	a := &allocation{
-		id: c.ID, class: class, resources: c.Resources.Clone(),
+		id: c.ID, class: class, resources: c.Resources.Clone(), owner: st.owner, row: on.row,
 		placed: st.now, generation: c.Generation, version: st.seq, token: st.token, score: uint16(c.Score),
 	}
 	a.take(slices.Clone(c.Devices), slices.Clone(c.DynamicPorts))
@@ -266,10 +267,10 @@ func (st *state) place(c *Placed, out *outcome) []quota.Usage {
 		a.covered = &paidByReservation{c.Claim.Claim.Held.Clone(), c.Claim.ID}
 	}
 	if c.Move { // with the request that it was placed with
-		a.setRare(rarity{a.taken(), st.allocations[a.id].asked()})
+		a.setRare(rarity{a.taken(), st.allocations.At(a.id).asked()})
 	}
 	over := st.takeOver(a, out) // first, since it may have overstayed
-	st.addToNode(a, on)
+	st.addToNode(a)
 	if c.Claim != nil {
 		st.applyPlan([]reservation.PlanChange{*c.Claim}, out)
 	}
@@ -277,14 +278,14 @@ func (st *state) place(c *Placed, out *outcome) []quota.Usage {
 	return over
 }
 
-// addToNode enters an instance in the books of its node, and its eviction.
-func (st *state) addToNode(a *allocation, n *node) {
-	a.node = n
-	st.edit(n).link(a)
+// addToNode enters a new instance in the books of its node, and its eviction.
+func (st *state) addToNode(a *allocation) {
+	record := st.edit(a.row)
+	record.instances = append(record.instances, a)
 	a.class = st.index.Retain(a.class)
-	st.index.Occupy(n.row, a.class, &a.resources, a.taken())
+	st.index.Occupy(a.row, a.class, &a.resources, a.taken())
 	st.join(a)
-	if len(n.Taints) > 0 {
+	if len(record.Taints) > 0 {
 		st.timeEviction(a)
 	}
 }
@@ -305,19 +306,20 @@ func (c *Released) apply(st *state, out *outcome) {
 }
 
 func (st *state) release(a *allocation, out *outcome) {
-	record := st.edit(a.node)
+	a = st.own(a)
+	record := st.edit(a.row)
 	if a.state == running {
 		st.refund(a)
 		st.leave(a, out)
 	}
 	st.unjoin(a)
-	st.index.Vacate(a.node.row, a.class, &a.resources, a.taken())
-	st.index.Release(a.class)
+	st.index.Vacate(a.row, a.class, &a.resources, a.taken())
+	st.letGo(a.class)
 	st.cancelEviction(a)
-	record.unlink(a)
-	out.roomOn(st, a.node.ID)
+	record.instances = slices.Delete(record.instances, record.place(a), record.place(a)+1)
+	out.roomOn(st, record.ID)
 	if a.state != stale {
-		delete(st.allocations, a.id)
+		st.allocations.Delete(a.id)
 		return
 	}
 	st.dropStale(a)

@@ -26,7 +26,7 @@ func (st *state) closing(now time.Time, req *placement.Request) (rows []index.Ro
 		return nil
 	}
 	for _, id := range st.plan.ClosedNodes(w) {
-		if n, ok := st.nodes[id]; ok && !n.lost && !n.unreported {
+		if n := st.named(id); n != nil && !n.lost && !n.unreported {
 			rows = append(rows, n.row)
 		}
 	}

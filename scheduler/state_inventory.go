@@ -53,10 +53,10 @@ func (t *inventoryTaker) end() {
 // turn counts about as much as is copied in one turn of a list, and reports whether
 // anything is left.
 func (t *inventoryTaker) turn(now time.Time) bool {
-	if from := t.next; int(from) < len(t.of.byRow) {
-		t.next = min(from+captureTurn, index.Row(len(t.of.byRow)))
-		for _, n := range t.of.byRow[from:t.next] {
-			if n != nil {
+	if from := t.next; int(from) < t.of.byRow.Len() {
+		t.next = min(from+captureTurn, index.Row(t.of.byRow.Len()))
+		for row := from; row < t.next; row++ {
+			if n := t.of.at(row); n != nil {
 				t.found.Nodes[n.state()]++
 			}
 		}

@@ -18,9 +18,9 @@ func (st *state) join(a *allocation) {
 	switch {
 	case a.leaving && a.state != lost:
 		st.leaving++
-		st.index.JoinLeaving(a.node.row, a.class)
+		st.index.JoinLeaving(a.row, a.class)
 	case a.state == running:
-		st.index.Join(a.node.row, a.class)
+		st.index.Join(a.row, a.class)
 	}
 }
 
@@ -29,13 +29,13 @@ func (st *state) unjoin(a *allocation) {
 	switch {
 	case a.leaving && a.state != lost:
 		st.leaving--
-		st.index.LeaveLeaving(a.node.row, a.class)
+		st.index.LeaveLeaving(a.row, a.class)
 	case a.state == running:
-		st.index.Leave(a.node.row, a.class)
+		st.index.Leave(a.row, a.class)
 	}
 }
 
-// setLeaving says of a running instance, whose node is being edited, whether it
+// setLeaving says of a running instance, which is owned, whether it
 // leaves, which may make room for slots with rules on what stays.
 func (st *state) setLeaving(a *allocation, leaving bool, out *outcome) {
 	if a.leaving == leaving {
@@ -45,7 +45,7 @@ func (st *state) setLeaving(a *allocation, leaving bool, out *outcome) {
 	a.leaving, a.version = leaving, st.seq
 	st.join(a) // first, so that what is compiled for its class stays
 	st.unjoin(&before)
-	out.roomOn(st, a.node.ID)
+	out.roomOn(st, st.on(a).ID)
 }
 
 // canLeave decides on whether a running instance leaves. It returns no change if
@@ -72,7 +72,6 @@ func (c *LeavingChanged) check(st *state) error {
 }
 
 func (c *LeavingChanged) apply(st *state, out *outcome) {
-	a := st.allocations[c.ID]
-	st.edit(a.node)
+	a := st.own(st.allocations.At(c.ID))
 	st.setLeaving(a, c.Leaving, out)
 }

@@ -45,9 +45,9 @@ func (st *state) findMove(now time.Time, a *allocation, nodeID string) (candidat
 		return candidate{}, placement.Conflict(placement.KindAllocation, a.id, "is lost, and can be placed again")
 	case a.covered != nil:
 		return candidate{}, placement.Conflict(placement.KindAllocation, a.id, "stands in reservation "+a.covered.reservation)
-	case on == a.node && a.leaving:
+	case on != nil && on.row == a.row && a.leaving:
 		return candidate{}, placement.Conflict(placement.KindAllocation, a.id, "is leaving node "+nodeID)
-	case on == a.node:
+	case on != nil && on.row == a.row:
 		return candidate{existing: a}, nil
 	}
 	req := a.request()
@@ -55,8 +55,8 @@ func (st *state) findMove(now time.Time, a *allocation, nodeID string) (candidat
 		return candidate{}, err
 	}
 	q := st.queryOf(&req, a.class)
-	if on == nil && a.node.state() == NodeReady || a.countsItself() {
-		q.Own = &index.Own{Row: a.node.row, Absent: a.absent()}
+	if on == nil && st.on(a).state() == NodeReady || a.countsItself() {
+		q.Own = &index.Own{Row: a.row, Absent: a.absent()}
 	}
 	to, err := st.choose(now, &req, &q, on)
 	if exceeded := st.admitsSuccessor(now, a, quota.Timed{
@@ -64,7 +64,7 @@ func (st *state) findMove(now time.Time, a *allocation, nodeID string) (candidat
 	}); exceeded != nil || err != nil {
 		return candidate{}, both(err, exceeded)
 	}
-	if st.byRow[to.Row] == a.node {
+	if to.Row == a.row {
 		return candidate{existing: a}, nil
 	}
 	return st.complete(&q, to, st.nextGeneration(a, a.id)), nil
@@ -91,33 +91,33 @@ func (st *state) admitsSuccessor(now time.Time, a *allocation, to quota.Timed) e
 // one of its ID, charges it, and returns what its namespace uses too much of then. The
 // one before it leaves if it is running.
 func (st *state) takeOver(a *allocation, out *outcome) (over []quota.Usage) {
-	old := st.allocations[a.id]
+	old := st.allocations.At(a.id)
 	switch {
 	case old == nil:
 		over = st.charge(a)
 	case old.state == lost:
 		over = st.charge(a)
-		st.edit(old.node)
+		old = st.own(old)
 		old.state, old.leaving, old.version = stale, false, st.seq
 		st.keepStale(old)
 	default:
 		over = st.giveWay(old, a, out)
 	}
-	st.allocations[a.id] = a
+	st.allocations.Set(a.id, a)
 	return over
 }
 
 // giveWay makes a running instance leave for another generation, which is charged in
 // its place.
 func (st *state) giveWay(old, to *allocation, out *outcome) []quota.Usage {
-	st.edit(old.node)
+	old = st.own(old)
 	over := st.chargeInPlace(old, to)
 	st.leave(old, out)
 	st.setLeaving(old, true, out)
 	st.cancelEviction(old)
 	old.state, old.covered, old.version = stale, nil, st.seq
 	st.keepStale(old)
-	out.roomOn(st, old.node.ID)
+	out.roomOn(st, st.on(old).ID)
 	return over
 }
 
@@ -152,11 +152,11 @@ func (st *state) dropStale(a *allocation) {
 // canKeep decides on whether a generation that was replaced is the one to go on. It
 // returns no change if it does.
 func (st *state) canKeep(now time.Time, id string, generation uint64) (decided, error) {
-	a, current := st.generation(id, generation), st.allocations[id]
+	a, current := st.generation(id, generation), st.allocations.At(id)
 	switch {
 	case a == nil || current == nil:
 		return nil, placement.NotFound(placement.KindAllocation, id)
-	case a.node.lost:
+	case st.on(a).lost:
 		return nil, placement.Conflict(placement.KindAllocation, id, fmt.Sprintf("has generation %d on a node that is lost", generation))
 	case a == current:
 		return nil, nil
@@ -175,15 +175,14 @@ func (st *state) canKeep(now time.Time, id string, generation uint64) (decided, 
 
 func (c *GenerationKept) check(st *state) error {
 	a := st.generation(c.ID, c.Generation)
-	if a == nil || a.state != stale || a.node.lost || st.allocations[c.ID] == nil {
+	if a == nil || a.state != stale || st.on(a).lost || st.allocations.At(c.ID) == nil {
 		return fmt.Errorf("generation %d of %q cannot be kept", c.Generation, c.ID)
 	}
 	return nil
 }
 
 func (c *GenerationKept) apply(st *state, out *outcome) {
-	a := st.generation(c.ID, c.Generation)
-	st.edit(a.node)
+	a := st.own(st.generation(c.ID, c.Generation))
 	st.dropStale(a)
 	over := make(overLimit)
 	over.note(st.takeOver(a, out))

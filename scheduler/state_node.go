@@ -104,21 +104,21 @@ func (n NodeInfo) HasTaint(key string) bool {
 // node is one node.
 type node struct {
 	nodeRecord
-	row      index.Row
-	join     uint64
-	captured [2]uint64 // the latest captures of lists and for a snapshot that have it
+	row   index.Row
+	join  uint64
+	owner *owner
 }
 
 // nodeRecord is what changes of a node. It is read anywhere, and changed only
-// through state.edit. What runs there is a list in order of placement.
+// through state.edit.
 type nodeRecord struct {
 	*placement.Node // canonical, shared with the index, replaced as a whole
 	version         uint64
 	cordoned, lost  bool
-	unreported      bool        // takes no work before AdoptNode
-	closed          bool        // for maintenance, as the plan says
-	tainted         []time.Time // when each of Taints was added
-	first, last     *allocation
+	unreported      bool          // takes no work before AdoptNode
+	closed          bool          // for maintenance, as the plan says
+	tainted         []time.Time   // when each of Taints was added
+	instances       []*allocation // in the order in which they came
 }
 
 func (record *nodeRecord) state() NodeState {
@@ -153,36 +153,7 @@ func (record *nodeRecord) indexState() index.NodeState {
 
 // allocations returns what is on the node's books, by ID and generation.
 func (record *nodeRecord) allocations() []*allocation {
-	var all []*allocation
-	for a := record.first; a != nil; a = a.next {
-		all = append(all, a)
-	}
-	slices.SortFunc(all, compareAllocations)
-	return all
-}
-
-func (record *nodeRecord) link(a *allocation) {
-	a.prev = record.last
-	if record.last == nil {
-		record.first = a
-	} else {
-		record.last.next = a
-	}
-	record.last = a
-}
-
-func (record *nodeRecord) unlink(a *allocation) {
-	if a.prev == nil {
-		record.first = a.next
-	} else {
-		a.prev.next = a.next
-	}
-	if a.next == nil {
-		record.last = a.prev
-	} else {
-		a.next.prev = a.prev
-	}
-	a.prev, a.next = nil, nil
+	return slices.SortedFunc(slices.Values(record.instances), compareAllocations)
 }
 
 // nodeInfo describes a node, which is not copied: see Canonical.
@@ -209,12 +180,25 @@ func (st *state) nodeInfo(n *node) NodeInfo {
 
 // node returns a node by ID.
 func (st *state) node(id string) (*node, error) {
-	n, ok := st.nodes[id]
-	if !ok {
+	n := st.named(id)
+	if n == nil {
 		return nil, placement.NotFound(placement.KindNode, id)
 	}
 	return n, nil
 }
+
+// named returns a node by ID, nil if there is none.
+func (st *state) named(id string) *node {
+	row, ok := st.nodes.Get(id)
+	if !ok {
+		return nil
+	}
+	return st.at(row)
+}
+
+// at returns the node of a row, nil if there is none, and on that of an instance.
+func (st *state) at(row index.Row) *node { return st.byRow.At(int(row)) }
+func (st *state) on(a *allocation) *node { return st.at(a.row) }
 
 func (c *NodeAdded) check(st *state) error {
 	_, err := st.admitNew(c.Node)
@@ -222,13 +206,12 @@ func (c *NodeAdded) check(st *state) error {
 }
 
 func (c *NodeAdded) apply(st *state, out *outcome) {
-	n := st.insertNode(c.Node, c.Join)
-	record := st.edit(n)
-	record.version, record.tainted = st.seq, st.taintTimes(nil, nil, n.Taints)
+	record := st.insertNode(c.Node, c.Join)
+	record.version, record.tainted = st.seq, st.taintTimes(nil, nil, record.Taints)
 	st.joins = c.Join
-	out.roomOn(st, n.ID)
-	if record.unreported = c.Unreported; n.unreported {
-		st.index.SetState(n.row, n.indexState())
+	out.roomOn(st, record.ID)
+	if record.unreported = c.Unreported; record.unreported {
+		st.index.SetState(record.row, record.indexState())
 	}
 }
 
@@ -241,8 +224,12 @@ func (st *state) insertNode(described placement.Node, join uint64) *node {
 
 // insertCanonical is insertNode of a canonical node that never changes.
 func (st *state) insertCanonical(canonical *placement.Node, join uint64) *node {
-	n := &node{nodeRecord: nodeRecord{Node: canonical, closed: st.plan.Closed(canonical.ID)}, join: join, captured: [2]uint64{st.captures, st.captures}}
-	st.keepNode(n)
+	n := &node{nodeRecord: nodeRecord{Node: canonical, closed: st.plan.Closed(canonical.ID)}, join: join, owner: st.owner}
+	n.row = st.index.Add(n.Node, n.join)
+	for st.byRow.Len() <= int(n.row) {
+		st.byRow.Append(nil)
+	}
+	st.keepNode(n.row)
 	st.enterNode(n)
 	if n.closed {
 		st.index.SetState(n.row, n.indexState())
@@ -250,14 +237,17 @@ func (st *state) insertCanonical(canonical *placement.Node, join uint64) *node {
 	return n
 }
 
-// enterNode takes a node into the tables, and into a row of the index.
+// enterNode takes a node that the index has into the tables. No capture under way is
+// of it.
 func (st *state) enterNode(n *node) {
-	st.nodes[n.ID] = n
-	n.row = st.index.Add(n.Node, n.join)
-	if grow := int(n.row) + 1 - len(st.byRow); grow > 0 {
-		st.byRow = append(st.byRow, make([]*node, grow)...)
+	st.nodes.Set(n.ID, n.row)
+	st.byRow.Set(int(n.row), n)
+	for place := range st.captured {
+		for len(st.captured[place]) <= int(n.row) {
+			st.captured[place] = append(st.captured[place], 0)
+		}
+		st.captured[place][n.row] = st.captures
 	}
-	st.byRow[n.row] = n
 }
 
 func (c *NodeUpdated) check(st *state) error {
@@ -268,12 +258,11 @@ func (c *NodeUpdated) check(st *state) error {
 func (c *NodeUpdated) apply(st *state, out *outcome) {
 	st.applyPlan(c.Moves, out)
 	out.roomOn(st, c.Node.ID)
-	n := st.nodes[c.Node.ID]
-	record, canonical := st.edit(n), c.Node.Canonical()
-	record.tainted = st.taintTimes(n.Taints, n.tainted, canonical.Taints)
+	record, canonical := st.edit(st.named(c.Node.ID).row), c.Node.Canonical()
+	record.tainted = st.taintTimes(record.Taints, record.tainted, canonical.Taints)
 	record.Node, record.version = &canonical, st.seq
-	st.index.Update(n.row, n.Node)
-	for a := n.first; a != nil; a = a.next {
+	st.index.Update(record.row, record.Node)
+	for _, a := range record.instances {
 		st.timeEviction(a)
 	}
 }
@@ -293,12 +282,11 @@ func (c *NodeMarked) check(st *state) error {
 }
 
 func (c *NodeMarked) apply(st *state, out *outcome) {
-	n := st.nodes[c.NodeID]
-	record := st.edit(n)
-	record.lost = n.lost || c.Mark == MarkLost // before the plan: see uncover
+	record := st.edit(st.named(c.NodeID).row)
+	record.lost = record.lost || c.Mark == MarkLost // before the plan: see uncover
 	st.applyPlan(c.Moves, out)
 	record.version = st.seq
-	out.roomOn(st, n.ID)
+	out.roomOn(st, record.ID)
 	switch c.Mark {
 	case MarkCordoned:
 		record.cordoned = true
@@ -308,19 +296,20 @@ func (c *NodeMarked) apply(st *state, out *outcome) {
 	case MarkReady:
 		record.lost = false
 	}
-	st.index.SetState(n.row, n.indexState())
+	st.index.SetState(record.row, record.indexState())
 	if c.Mark != MarkLost && c.Mark != MarkReady {
 		return
 	}
 	over := make(overLimit)
-	for _, a := range n.allocations() {
-		over.note(st.markInstance(a, n.lost, out))
-		out.emit(&InstanceMarked{ID: a.id, Generation: a.generation, NodeID: n.ID, State: a.publicState()})
+	for _, a := range record.allocations() {
+		a = st.own(a)
+		over.note(st.markInstance(a, record.lost, out))
+		out.emit(&InstanceMarked{ID: a.id, Generation: a.generation, NodeID: record.ID, State: a.publicState()})
 	}
 	st.tellOver(over, out)
 }
 
-// markInstance loses a running instance with its node, or takes a lost one
+// markInstance loses a running instance, which is owned, with its node, or takes a lost one
 // back and returns what its namespace uses too much of then. One that was leaving
 // goes on to. A stale one stays stale, and leaves no more: nobody can stop it.
 func (st *state) markInstance(a *allocation, isLost bool, out *outcome) []quota.Usage {
@@ -370,17 +359,17 @@ func (c *NodeRemoved) check(st *state) error {
 }
 
 func (c *NodeRemoved) apply(st *state, out *outcome) {
-	n := st.nodes[c.NodeID]
-	st.edit(n).lost = true // before the plan: see uncover
+	record := st.edit(st.named(c.NodeID).row)
+	record.lost = true // before the plan: see uncover
 	st.applyPlan(c.Moves, out)
-	for _, a := range n.allocations() {
+	for _, a := range record.allocations() {
 		st.release(a, out)
-		out.emit(&InstanceMarked{ID: a.id, Generation: a.generation, NodeID: n.ID, State: Removed})
+		out.emit(&InstanceMarked{ID: a.id, Generation: a.generation, NodeID: record.ID, State: Removed})
 	}
-	st.index.Remove(n.row)
-	st.byRow[n.row] = nil
-	delete(st.nodes, n.ID)
-	out.roomOn(st, n.ID) // for rules that looked at it
-	delete(st.planned, n)
-	delete(st.reserved, n)
+	st.index.Remove(record.row)
+	st.byRow.Set(int(record.row), nil)
+	st.nodes.Delete(record.ID)
+	out.roomOn(st, record.ID) // for rules that looked at it
+	st.planned.put(record.row, false)
+	st.reserved.put(record.row, false)
 }

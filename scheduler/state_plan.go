@@ -22,8 +22,8 @@ func (st *state) applyPlan(changes []reservation.PlanChange, out *outcome) {
 		return
 	}
 	for i := range changes {
-		if a := st.allocations[changes[i].Instance]; changes[i].Kind == reservation.Vacate && a != nil {
-			out.vacated = a.node.ID
+		if a := st.allocations.At(changes[i].Instance); changes[i].Kind == reservation.Vacate && a != nil {
+			out.vacated = st.on(a).ID
 		}
 	}
 	st.keepPlan()
@@ -51,11 +51,11 @@ func (st *state) follow(events []reservation.Event, out *outcome) {
 	for _, e := range events {
 		if e.Kind == reservation.SlotMoved || e.Kind == reservation.SlotLost {
 			for _, id := range e.Instances {
-				st.uncover(st.allocations[id])
+				st.uncover(st.allocations.At(id))
 			}
 		}
-		if a := st.allocations[e.Instance]; a != nil {
-			st.edit(a.node)
+		if a := st.allocations.At(e.Instance); a != nil {
+			a = st.own(a)
 			a.version = st.seq
 			if e.Kind == reservation.Overstayed || e.Kind == reservation.EvictionDue {
 				st.overstay(a)
@@ -86,12 +86,12 @@ func (st *state) follow(events []reservation.Event, out *outcome) {
 // the plan does not count and tells of itself.
 func (st *state) askAll(e reservation.Event, out *outcome) {
 	out.emit(&ReservationEvent{Event: e})
-	n, ok := st.nodes[e.Node]
-	if !ok {
+	n := st.named(e.Node)
+	if n == nil {
 		return
 	}
 	var asked []string
-	for a := n.first; a != nil; a = a.next {
+	for _, a := range n.instances {
 		if a.state == running && !st.plan.Counts(a.id) {
 			asked = append(asked, a.id)
 		}
@@ -107,7 +107,7 @@ func (st *state) askAll(e reservation.Event, out *outcome) {
 // Where something has changed, room may have come up.
 func (st *state) syncHeld(out *outcome) {
 	for _, id := range st.plan.Touched() {
-		if n, ok := st.nodes[id]; ok {
+		if n := st.named(id); n != nil {
 			st.hold(n)
 			out.roomOn(st, id)
 		}
@@ -116,24 +116,16 @@ func (st *state) syncHeld(out *outcome) {
 
 // hold shows the index what the plan keeps free on a node from now on.
 func (st *state) hold(n *node) {
-	record := st.edit(n)
-	if closed := st.plan.Closed(n.ID); closed != n.closed {
+	record := st.edit(n.row)
+	if closed := st.plan.Closed(n.ID); closed != record.closed {
 		record.closed = closed
-		st.index.SetState(n.row, n.indexState())
+		st.index.SetState(n.row, record.indexState())
 	}
 	peak, _ := st.plan.Peak(n.ID, st.fromNow())
-	setMember(st.planned, n, !peak.IsZero())
-	held := st.held(n, st.fromNow())
-	setMember(st.reserved, n, !held.Resources.IsZero() || held.Instances > 0)
+	st.planned.put(n.row, !peak.IsZero())
+	held := st.held(record, st.fromNow())
+	st.reserved.put(n.row, !held.Resources.IsZero() || held.Instances > 0)
 	st.index.SetHeld(n.row, held)
-}
-
-func setMember(set map[*node]bool, n *node, member bool) {
-	if member {
-		set[n] = true
-	} else {
-		delete(set, n)
-	}
 }
 
 func (st *state) fromNow() reservation.Window { return reservation.Window{Start: st.now} }
@@ -146,7 +138,7 @@ func (st *state) stay(a *allocation, asked time.Time, out *outcome) {
 		return
 	}
 	st.applyPlan([]reservation.PlanChange{{Kind: reservation.Arrive, Stay: &reservation.Stay{
-		ID: a.id, Namespace: a.namespace(), Node: a.node.ID,
+		ID: a.id, Namespace: a.namespace(), Node: st.on(a).ID,
 		Load:    placement.OneInstance(a.resources),
 		Devices: deviceList(a.taken().Devices), Window: stayWindow(a.placed, req.Duration), Yield: req.Yield, Priority: req.Priority,
 		Told: !asked.IsZero(), Due: asked, Overstayed: a.overstayed,
@@ -161,8 +153,8 @@ func (st *state) turnUp(a *allocation, out *outcome) { st.stayOn(a, time.Time{},
 // asks it to leave. ask says that it has not been asked yet.
 func (st *state) stayOn(a *allocation, asked time.Time, ask bool, out *outcome) {
 	var asks []reservation.Event
-	if a.node.closed {
-		asks = st.plan.AskedOn(a.node.ID, a.id, stayWindow(a.placed, a.class.Request().Duration).End)
+	if on := st.on(a); on.closed {
+		asks = st.plan.AskedOn(on.ID, a.id, stayWindow(a.placed, a.class.Request().Duration).End)
 	}
 	if asked.IsZero() && len(asks) > 0 {
 		asked = asks[0].Due
@@ -209,7 +201,7 @@ func (st *state) findClaim(now time.Time, id string, req *placement.Request) (ca
 		return candidate{existing: existing}, nil
 	}
 	changes, err := st.plan.Claim(&planNodes{st: st}, id, *req, func(node string) bool {
-		return st.index.MeetsPorts(&q, st.nodes[node].row) // The plan has its own count of amounts.
+		return st.index.MeetsPorts(&q, st.named(node).row) // The plan has its own count of amounts.
 	})
 	if err != nil {
 		return candidate{asks: changes}, err
@@ -222,7 +214,7 @@ func (st *state) findClaim(now time.Time, id string, req *placement.Request) (ca
 	if moves := changes[:len(changes)-1]; len(moves) > 0 {
 		return candidate{asks: moves}, nil
 	}
-	n := st.nodes[r.Slots[claim.Slot].Node]
+	n := st.named(r.Slots[claim.Slot].Node)
 	terms, _ := st.index.Evaluate(&q, n.row, nil)
 	return candidate{
 		Choice: index.Choice{Row: n.row, Terms: terms},
@@ -276,8 +268,8 @@ func (st *state) standsIn(instance, id string) bool {
 // uncover makes an instance pay for itself what its slot has paid for, when
 // it has lost that. One on a node that goes is about to cost nothing.
 func (st *state) uncover(a *allocation) {
-	if a != nil && a.covered != nil && a.state == running && !a.node.lost {
-		st.edit(a.node)
+	if a != nil && a.covered != nil && a.state == running && !st.on(a).lost {
+		a = st.own(a)
 		st.rechargeAs(a, func() { a.covered = nil })
 	}
 }
@@ -327,8 +319,8 @@ type planNodes struct {
 
 // Room implements reservation.Nodes.
 func (g *planNodes) Room(id string) (reservation.Room, bool) {
-	n, ok := g.st.nodes[id]
-	if !ok || n.lost || id == g.gone {
+	n := g.st.named(id)
+	if n == nil || n.lost || id == g.gone {
 		return reservation.Room{}, false
 	}
 	described := n.Node
@@ -354,11 +346,11 @@ func (g *planNodes) For(want *reservation.Want) iter.Seq2[string, reservation.Ro
 		}, want.Taken)
 		now := !want.Window.Start.After(st.plan.Now())
 		offer := func(row index.Row) bool {
-			room, ok := g.Room(st.byRow[row].ID)
-			return !ok || now && st.index.Overused(row) || yield(st.byRow[row].ID, room)
+			room, ok := g.Room(st.at(row).ID)
+			return !ok || now && st.index.Overused(row) || yield(st.at(row).ID, room)
 		}
 		if want.Node != "" {
-			if n, ok := st.nodes[want.Node]; ok && st.index.Meets(q, n.row) {
+			if n := st.named(want.Node); n != nil && st.index.Meets(q, n.row) {
 				offer(n.row)
 			}
 			return
@@ -385,7 +377,7 @@ func (g *planNodes) query(req *placement.Request, taken []string) *index.Query {
 		g.asked, g.taken, known = q, nil, 0
 	}
 	for _, id := range taken[known:] {
-		if n, ok := g.st.nodes[id]; ok {
+		if n := g.st.named(id); n != nil {
 			g.asked.Joined = append(g.asked.Joined, n.row)
 		}
 		g.taken = append(g.taken, id)

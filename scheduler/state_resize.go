@@ -36,7 +36,7 @@ func (st *state) canResize(now time.Time, a *allocation, to placement.Resources)
 // roomToGrow refuses growth beyond what is free on the node beside what is held
 // there, GPUs left aside.
 func (st *state) roomToGrow(a *allocation, to placement.Resources, held *index.Hold) error {
-	allocatable, used := a.node.Allocatable(), st.index.Used(a.node.row)
+	allocatable, used := st.on(a).Allocatable(), st.index.Used(a.row)
 	for name, amount := range to.All() {
 		growth := amount - a.resources.Amount(name)
 		free := allocatable.Amount(name) - used.Amount(name)
@@ -53,11 +53,11 @@ func (st *state) heldFrom(now time.Time, a *allocation) index.Hold {
 	stay, ok := st.plan.Stay(a.id)
 	switch {
 	case !ok || stay.Overstayed:
-		return st.index.Held(a.node.row)
+		return st.index.Held(a.row)
 	case stay.Yield:
-		return st.heldBeside(a.node)
+		return st.heldBeside(st.on(a))
 	default:
-		return st.held(a.node, reservation.Window{Start: now, End: stay.Window.End})
+		return st.held(st.on(a), reservation.Window{Start: now, End: stay.Window.End})
 	}
 }
 
@@ -80,7 +80,7 @@ func (st *state) resizeDevices(a *allocation, amount int64, held *index.Hold) ([
 	case was != 0 && amount != 0 && fractional(amount) != fractional(was):
 		return nil, placement.Conflict(placement.KindAllocation, a.id, "cannot turn a fraction of a device into whole ones or back")
 	}
-	left, share := st.deviceLeft(a.node, held), min(was, placement.Device)
+	left, share := st.deviceLeft(st.on(a), held), min(was, placement.Device)
 	for _, device := range has {
 		left[device] = max(left[device]+share, share) // what it has is its own, whatever is held
 	}
@@ -103,13 +103,12 @@ func (st *state) deviceLeft(n *node, held *index.Hold) []int64 {
 }
 
 func (c *Resized) apply(st *state, out *outcome) {
-	a := st.allocations[c.ID]
-	st.edit(a.node)
+	a := st.own(st.allocations.At(c.ID))
 	before, _ := st.plan.Stay(a.id)
 	if a.covered == nil {
 		st.leave(a, out)
 	}
-	st.index.Vacate(a.node.row, a.class, &a.resources, a.taken())
+	st.index.Vacate(a.row, a.class, &a.resources, a.taken())
 	if a.asked() == nil {
 		asked := a.resources
 		a.setRare(rarity{a.taken(), &asked})
@@ -117,8 +116,8 @@ func (c *Resized) apply(st *state, out *outcome) {
 	st.recharge(a, c.Resources.Clone())
 	a.take(slices.Clone(c.Devices), a.taken().Ports)
 	a.version = st.seq
-	st.index.Occupy(a.node.row, a.class, &a.resources, a.taken())
+	st.index.Occupy(a.row, a.class, &a.resources, a.taken())
 	st.resizeClaim(a, out)
 	st.stay(a, before.Due, out)
-	out.roomOn(st, a.node.ID)
+	out.roomOn(st, st.on(a).ID)
 }

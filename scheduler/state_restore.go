@@ -25,12 +25,6 @@ type restorer struct {
 	plan   reservation.Snapshot
 }
 
-// The bounds of what is set aside for what a head has announced.
-const (
-	mostNodes     = 1 << 17
-	mostInstances = 1 << 20
-)
-
 func (i *headItem) restore(r *restorer) error {
 	st := r.st
 	switch {
@@ -44,9 +38,6 @@ func (i *headItem) restore(r *restorer) error {
 		return err
 	}
 	st.setMix(i.Workload)
-	st.nodes = make(map[string]*node, min(i.Nodes, mostNodes))
-	st.byRow = make([]*node, 0, min(i.Nodes, mostNodes))
-	st.allocations = make(map[string]*allocation, min(i.Instances, mostInstances))
 	r.plan.Now, r.plan.Created = i.Time, i.Created
 	return nil
 }
@@ -68,12 +59,11 @@ func (i *nodeItem) restore(r *restorer) error {
 	if r.node != nil && i.Join <= r.node.join || i.Join > st.joins {
 		return fmt.Errorf("node %q is not in the order of joining", i.Node.ID)
 	}
-	n := st.insertCanonical(&added.Node, i.Join)
-	record := st.edit(n)
+	record := st.insertCanonical(&added.Node, i.Join)
 	record.version, record.tainted = i.Version, i.Tainted
 	record.cordoned, record.lost, record.unreported = i.Cordoned, i.Lost, i.Unreported
-	st.index.SetState(n.row, n.indexState())
-	r.node = n
+	st.index.SetState(record.row, record.indexState())
+	r.node = record
 	return nil
 }
 
@@ -93,9 +83,9 @@ func (i *instanceItem) restore(r *restorer) error {
 	case r.node == nil || i.Class < 0 || i.Class >= len(r.classes) || i.State > stale,
 		i.State == stale && i.Leaving && r.node.lost:
 		return fmt.Errorf("allocation %q points nowhere", i.ID)
-	case r.node.last != nil && (r.node.last.id > i.ID || r.node.last.id == i.ID && r.node.last.generation >= i.Generation):
+	case !r.node.follows(i.ID, i.Generation):
 		return fmt.Errorf("allocation %q is not in the order of IDs", i.ID)
-	case i.State != stale && st.allocations[i.ID] != nil:
+	case i.State != stale && st.allocations.At(i.ID) != nil:
 		return placement.Conflict(placement.KindAllocation, i.ID, "is there twice")
 	}
 	req := withValidRules(i.ID, i.Resources, r.classes[i.Class].Request())
@@ -103,21 +93,28 @@ func (i *instanceItem) restore(r *restorer) error {
 		return err
 	}
 	a := &allocation{
-		id: i.ID, class: r.classes[i.Class], resources: i.Resources,
+		id: i.ID, class: r.classes[i.Class], resources: i.Resources, owner: st.owner, row: r.node.row,
 		placed: i.Placed, generation: i.Generation, version: i.Version, token: i.Token, score: i.Score,
 		state: i.State, leaving: i.Leaving, overstayed: i.Overstayed,
 	}
 	a.setRare(rarity{index.Taken{Devices: i.Devices, Ports: i.Ports}, i.Asked})
 	if a.state == stale {
-		st.stale[a.id] = append(st.stale[a.id], a)
-		slices.SortFunc(st.stale[a.id], compareAllocations)
-		st.replaced++
+		st.keepStale(a)
 	} else {
-		st.allocations[a.id] = a
+		st.allocations.Set(a.id, a)
 	}
-	st.addToNode(a, r.node)
+	st.addToNode(a)
 	r.classes[i.Class] = a.class
 	return nil
+}
+
+// follows reports whether an instance comes after those that a node has, by ID and
+// generation.
+func (record *nodeRecord) follows(id string, generation uint64) bool {
+	if len(record.instances) == 0 {
+		return true
+	}
+	return compareAllocations(record.instances[len(record.instances)-1], &allocation{id: id, generation: generation}) < 0
 }
 
 func (i *quotaItem) restore(r *restorer) error {
@@ -175,10 +172,17 @@ func (r *restorer) books(charges iter.Seq2[string, quota.Timed]) error {
 	}
 	// What had fallen due by then has been delivered.
 	st.expireBursts(new(outcome))
-	for e, ok := st.evictions.First(); ok && !e.at.After(st.now); e, ok = st.evictions.First() {
-		st.evictions.Remove(e)
+	for e, ok := st.evictions.first(); ok && !e.at.After(st.now); e, ok = st.evictions.first() {
+		st.evictions.remove(e.instanceKey)
 	}
 	return nil
+}
+
+// pays notes what a reservation charges.
+func (st *state) pays(r *reservation.Reservation) {
+	if owes := bill(r); !owes.Amounts.IsZero() {
+		st.payments[r.Spec.ID] = reservationCharge{r.Spec.Namespace, owes, laterBills(r)}
+	}
 }
 
 // restorePlan restores the reservations, after the instances in them, and what
@@ -204,9 +208,9 @@ func (st *state) restorePlan(wire reservation.Snapshot) error {
 		}
 	}
 	for i, stay := range wire.Stays {
-		a := st.allocations[stay.ID]
+		a := st.allocations.At(stay.ID)
 		_, stands := check.stands[stay.ID]
-		if a == nil || a.state != running || a.node.ID != stay.Node || !a.resources.Equal(stay.Load.Resources) || stands ||
+		if a == nil || a.state != running || st.on(a).ID != stay.Node || !a.resources.Equal(stay.Load.Resources) || stands ||
 			stay.Load.Instances != 1 || !slices.Equal(stay.Devices, deviceList(a.taken().Devices)) ||
 			i > 0 && stay.ID <= wire.Stays[i-1].ID {
 			return fmt.Errorf("instance %q does not stay on node %q", stay.ID, stay.Node)
@@ -219,11 +223,9 @@ func (st *state) restorePlan(wire reservation.Snapshot) error {
 	}
 	st.plan = reservation.Restore(wire)
 	for r := range st.plan.Reservations() {
-		if owes := bill(&r); !owes.Amounts.IsZero() {
-			st.payments[r.Spec.ID] = reservationCharge{r.Spec.Namespace, owes, laterBills(&r)}
-		}
+		st.pays(&r)
 		for claim := range r.Claims() {
-			st.allocations[claim.ID].covered = &paidByReservation{claim.Held, r.Spec.ID}
+			st.allocations.At(claim.ID).covered = &paidByReservation{claim.Held, r.Spec.ID}
 		}
 	}
 	st.syncHeld(new(outcome))

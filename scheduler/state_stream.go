@@ -17,7 +17,7 @@ import (
 type nodeStream struct {
 	nodes []*node // all that were there; by join once they are listed
 	next  int     // the first that has not been handed over
-	early map[*node]*nodeCopy
+	early map[index.Row]*nodeCopy
 
 	// What is taken at once.
 	released []string
@@ -27,11 +27,11 @@ type nodeStream struct {
 // begin takes all that does not grow with nodes, instances and reservations.
 func (c *capture) begin(st *state) {
 	c.stream = nodeStream{
-		early: make(map[*node]*nodeCopy), released: st.released.all(), plan: st.plan.Outline(),
+		early: make(map[index.Row]*nodeCopy), released: st.released.all(), plan: st.plan.Outline(),
 	}
 	c.head = headItem{
 		Seq: st.seq, Time: st.now, Token: st.token, Joins: st.joins,
-		Created: c.stream.plan.Created, Nodes: len(st.nodes), Instances: len(st.allocations) + st.replaced,
+		Created: c.stream.plan.Created, Nodes: st.nodes.Len(), Instances: st.allocations.Len() + st.replaced,
 		Workload: st.mix,
 	}
 }
@@ -39,14 +39,14 @@ func (c *capture) begin(st *state) {
 // listSome lists about n nodes, and reports whether any are left. The list is then
 // to be sorted, which needs no lock.
 func (st *state) listSome(c *capture, n int) bool {
-	for ; n > 0 && int(c.next) < len(st.byRow); n-- {
+	for ; n > 0 && int(c.next) < st.byRow.Len(); n-- {
 		st.visited++
-		if at := st.byRow[c.next]; at != nil && !c.has(at) {
+		if at := st.at(c.next); at != nil && !c.has(at) {
 			c.stream.nodes = append(c.stream.nodes, at)
 		}
 		c.next++
 	}
-	return int(c.next) < len(st.byRow)
+	return int(c.next) < st.byRow.Len()
 }
 
 func (c *capture) sort() {
@@ -58,8 +58,8 @@ func (st *state) copyEarly(c *capture, n *node) {
 	if c.has(n) {
 		return
 	}
-	n.captured[c.parts.place()] = c.number
-	c.stream.early[n] = st.copyOf(n)
+	*c.mark(n) = c.number
+	c.stream.early[n.row] = st.copyOf(n)
 	if n.row >= c.next {
 		c.stream.nodes = append(c.stream.nodes, n) // its row will not list it any more
 	}
@@ -72,12 +72,12 @@ func (st *state) handOver(c *capture, batch []*nodeCopy, n int) []*nodeCopy {
 	for end := st.visited + n; st.visited < end && s.next < len(s.nodes); s.next++ {
 		st.visited++
 		n := s.nodes[s.next]
-		saved, early := s.early[n]
+		saved, early := s.early[n.row]
 		if !early {
-			n.captured[c.parts.place()] = c.number
+			*c.mark(n) = c.number
 			saved = st.copyOf(n)
 		}
-		delete(s.early, n)
+		delete(s.early, n.row)
 		batch = append(batch, saved)
 	}
 	return batch

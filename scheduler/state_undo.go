@@ -13,8 +13,8 @@ import (
 // undo is what a state was when a mark was set, as far as it has changed since: each
 // record is kept before it is first changed.
 //
-// Invariant: what is not kept is as it was. Records of nodes, with what is on their
-// books, are changed through state.edit, and accounts through editQuota and editSpec.
+// Invariant: what is not kept is as it was. Records of nodes and instances are changed
+// through state.edit and state.own, and accounts through editQuota and editSpec.
 type undo struct {
 	seq, joins, token uint64
 	now               time.Time
@@ -24,40 +24,36 @@ type undo struct {
 	released          releasedIDs
 	remembered        int // released IDs since
 
-	nodes map[*node]*keptNode
-	order []*node // of nodes, so that to go back is the same each time
-	quota *quota.Backup
-	plan  *keptPlan         // nil while it is as it was
-	specs map[string]uint64 // versions of quotas, likewise
+	nodes   map[index.Row]keptNode
+	order   []index.Row    // of nodes, so that to go back is the same each time
+	classes []*index.Class // of instances that have gone since: they stay known
+	quota   *quota.Backup
+	plan    *keptPlan         // nil while it is as it was
+	specs   map[string]uint64 // versions of quotas, likewise
 }
 
-// keptNode is a node as it was, or one that there was not.
+// keptNode is a node as it was, with what was on its books, nil if there was none, and
+// what was held of it.
 type keptNode struct {
-	absent      bool
-	record      nodeRecord
-	held        index.Hold
-	allocations []keptAllocation
-}
-
-type keptAllocation struct {
-	of  *allocation
-	was allocation
-	due bool // its eviction was to come
+	was  *node
+	held index.Hold
 }
 
 // keptPlan is the plan of reservations as it was.
 type keptPlan struct {
 	plan     reservation.Snapshot
-	planned  map[*node]bool
-	reserved map[*node]bool
+	planned  rowSet
+	reserved rowSet
 	payments map[string]reservationCharge
 }
 
-// mark begins to keep what changes from now on.
+// mark begins to keep what changes from now on. What is there belongs to nobody any
+// more, so that it stays as it is.
 func (st *state) mark() {
+	st.owner = new(owner)
 	st.undo = append(st.undo, &undo{
 		seq: st.seq, joins: st.joins, token: st.token, now: st.now, mix: st.mix, replaced: st.replaced,
-		released: st.released, nodes: make(map[*node]*keptNode), quota: st.quota.Backup(),
+		released: st.released.at(), nodes: make(map[index.Row]keptNode), quota: st.quota.Backup(),
 	})
 }
 
@@ -76,14 +72,16 @@ func (st *state) forget() {
 	st.undo = st.undo[:len(st.undo)-1]
 	u := st.latest()
 	if u == nil {
+		st.letGo(later.classes...)
 		return
 	}
-	for _, n := range later.order {
-		if u.nodes[n] == nil {
-			u.nodes[n] = later.nodes[n]
-			u.order = append(u.order, n)
+	for _, row := range later.order {
+		if _, kept := u.nodes[row]; !kept {
+			u.nodes[row] = later.nodes[row]
+			u.order = append(u.order, row)
 		}
 	}
+	u.classes = append(u.classes, later.classes...)
 	u.quota.Absorb(later.quota)
 	if u.plan == nil {
 		u.plan = later.plan
@@ -95,30 +93,38 @@ func (st *state) forget() {
 	u.remembered += later.remembered
 }
 
-// keepNode keeps a node that is about to change.
-func (st *state) keepNode(n *node) {
+// keepNode keeps the node of a row, which is about to change, or that there is none.
+func (st *state) keepNode(row index.Row) {
 	u := st.latest()
-	if u == nil || u.nodes[n] != nil {
+	if u == nil {
 		return
 	}
-	kept := &keptNode{absent: st.nodes[n.ID] != n, record: n.nodeRecord}
-	u.nodes[n] = kept
-	u.order = append(u.order, n)
-	if kept.absent {
+	if _, kept := u.nodes[row]; kept {
 		return
 	}
-	if st.reserved[n] {
-		kept.held = st.index.Held(n.row)
+	kept := keptNode{was: st.at(row)}
+	if st.reserved.has(row) {
+		kept.held = st.index.Held(row)
 	}
-	for a := n.first; a != nil; a = a.next {
-		kept.allocations = append(kept.allocations, keptAllocation{a, *a, a.eviction != nil && a.eviction.at.After(u.now)})
+	u.nodes[row] = kept
+	u.order = append(u.order, row)
+}
+
+// letGo forgets classes of instances that have gone, once no mark can bring these back.
+func (st *state) letGo(classes ...*index.Class) {
+	if u := st.latest(); u != nil {
+		u.classes = append(u.classes, classes...)
+		return
+	}
+	for _, class := range classes {
+		st.index.Release(class)
 	}
 }
 
 // keepPlan keeps the reservations, some of which are about to change.
 func (st *state) keepPlan() {
 	if u := st.latest(); u != nil && u.plan == nil {
-		u.plan = &keptPlan{st.plan.Snapshot(), maps.Clone(st.planned), maps.Clone(st.reserved), maps.Clone(st.payments)}
+		u.plan = &keptPlan{st.plan.Snapshot(), st.planned.clone(), st.reserved.clone(), maps.Clone(st.payments)}
 	}
 }
 
@@ -147,23 +153,28 @@ func (st *state) keepBursts() {
 }
 
 // rollBack brings the state back to the latest mark, and takes that away. It takes time in
-// proportion to the nodes and accounts that have changed, with what is on the nodes'
-// books, and if reservations or stays have changed to all of them.
+// proportion to the nodes and accounts that have changed, with the pointers to what is on
+// the nodes' books, and to the instances that have; if reservations or stays have changed
+// to all of them.
 func (st *state) rollBack() {
 	u := st.latest()
-	for _, n := range u.order {
-		st.preserve(n)
+	for _, row := range u.order {
+		if n := st.at(row); n != nil {
+			st.preserve(n)
+		}
 	}
 	for ns := range u.quota.Namespaces() {
 		st.preserveQuota(ns)
 	}
-	for _, n := range u.order {
-		st.takeBack(n, u.nodes[n])
+	nodes := make([]turnedNode, len(u.order))
+	for i, row := range u.order {
+		nodes[i] = turnedNode{keptNode: u.nodes[row], row: row, is: st.at(row)}
+		st.takeBack(&nodes[i])
 	}
 	st.index.DropUnused()
 	st.quota.Revert(u.quota)
-	for _, n := range u.order {
-		st.putBack(n, u.nodes[n], u.plan != nil)
+	for i := range nodes {
+		st.putBack(&nodes[i], u.plan != nil)
 	}
 	if u.specs != nil {
 		st.quotaVersions = u.specs
@@ -173,122 +184,137 @@ func (st *state) rollBack() {
 		st.plan.Touched() // what the index knows
 		st.planned, st.reserved, st.payments = p.planned, p.reserved, p.payments
 	}
-	st.released.forget(u.released, u.remembered)
+	st.released.forget(&u.released, u.remembered)
 	st.seq, st.joins, st.token, st.now, st.replaced = u.seq, u.joins, u.token, u.now, u.replaced
 	if u.mixed {
 		st.setMix(u.mix)
 	}
-	st.index.DropUnused()
 	st.undo = st.undo[:len(st.undo)-1]
+	for _, class := range u.classes {
+		st.index.Release(class) // those that came back have been retained
+	}
+	st.index.DropUnused()
 }
 
-// takeBack takes out of the tables what has come to a node, or changed there.
-func (st *state) takeBack(n *node, kept *keptNode) {
-	was := make(map[*allocation]*allocation, len(kept.allocations))
-	moved := kept.absent || kept.record.Node != n.Node
-	for i := range kept.allocations {
-		was[kept.allocations[i].of] = &kept.allocations[i].was
+// turnedNode is a node on the way back to what it was.
+type turnedNode struct {
+	keptNode
+	row  index.Row
+	is   *node // nil for none
+	anew bool  // it comes into the index again, or did not stand there
+	back []*allocation
+}
+
+// takeBack takes out of the tables what has come to a node, or changed there, and notes
+// what is to be put back.
+func (st *state) takeBack(n *turnedNode) {
+	var was, is []*allocation
+	if n.was != nil {
+		was = n.was.instances
 	}
-	if st.nodes[n.ID] != n {
-		return // as release has left it
+	if n.is != nil {
+		is = n.is.instances
 	}
-	for a := n.first; a != nil; a = a.next {
-		if before := was[a]; before == nil || moved || !a.booked(before) {
-			st.takeOut(a)
-		} else {
-			st.cancelEviction(a)
+	n.anew = n.was == nil || n.is == nil || n.was.Node != n.is.Node || n.was.join != n.is.join
+	for i, j := 0, 0; i < len(was) || j < len(is); {
+		switch { // both are in the order in which they came
+		case i < len(was) && j < len(is) && was[i] == is[j] && !n.anew:
+			i, j = i+1, j+1
+		case i < len(was) && (j == len(is) || !was[i].same(is[j])):
+			n.back = append(n.back, was[i])
+			i++
+		case i < len(was):
+			n.back = append(n.back, was[i])
+			st.takeOut(is[j])
+			i, j = i+1, j+1
+		default:
+			st.takeOut(is[j])
+			j++
 		}
 	}
-	if moved {
+	if n.anew && n.is != nil {
 		st.index.Remove(n.row)
-		st.byRow[n.row] = nil
-		delete(st.nodes, n.ID)
+		st.byRow.Set(int(n.row), nil)
+		st.nodes.Delete(n.is.ID)
 	}
 }
 
-// booked reports whether the index has an allocation as it was before.
-func (a *allocation) booked(before *allocation) bool {
-	return a.state == before.state && a.leaving == before.leaving && a.rare == before.rare && a.class == before.class && a.resources.Equal(before.resources)
+// same reports whether two records are of one generation of an ID.
+func (a *allocation) same(other *allocation) bool {
+	return a.generation == other.generation && a.id == other.id
 }
 
 // takeOut takes an instance out of all tables but its node's list.
 func (st *state) takeOut(a *allocation) {
 	st.unjoin(a)
-	st.index.Vacate(a.node.row, a.class, &a.resources, a.taken())
-	st.index.Release(a.class)
-	st.cancelEviction(a)
-	st.unlist(a)
-}
-
-// unlist takes an instance out of the tables by ID.
-func (st *state) unlist(a *allocation) {
-	if st.allocations[a.id] == a {
-		delete(st.allocations, a.id)
+	st.index.Vacate(a.row, a.class, &a.resources, a.taken())
+	st.letGo(a.class)
+	st.evictions.remove(instanceKey{a.id, a.generation})
+	if st.allocations.At(a.id) == a {
+		st.allocations.Delete(a.id)
 	} else {
 		st.dropStale(a)
 	}
 }
 
 // putBack makes a node what it was.
-func (st *state) putBack(n *node, kept *keptNode, held bool) {
-	if kept.absent {
+func (st *state) putBack(n *turnedNode, held bool) {
+	if n.was == nil {
 		return
 	}
-	state := n.indexState()
-	n.nodeRecord = kept.record
-	if st.nodes[n.ID] != n {
-		st.enterNode(n)
-		held, state = true, index.Ready
+	state := index.Ready
+	if n.anew {
+		st.index.Restore(n.row, n.was.Node, n.was.join)
+		st.enterNode(n.was)
+		held = true
+	} else {
+		state = n.is.indexState()
+		st.byRow.Set(int(n.row), n.was)
 	}
-	if is := n.indexState(); is != state {
-		st.index.SetState(n.row, is)
+	if was := n.was.indexState(); was != state {
+		st.index.SetState(n.row, was)
 	}
-	for i := range kept.allocations {
-		st.putBackInstance(&kept.allocations[i])
+	for _, a := range n.back {
+		st.putBackInstance(a)
 	}
 	if held {
-		st.index.SetHeld(n.row, kept.held)
+		st.index.SetHeld(n.row, n.held)
 	}
 }
 
-func (st *state) putBackInstance(kept *keptAllocation) {
-	a := kept.of
-	entered := st.generation(a.id, a.generation) == a
-	*a = kept.was
-	if !entered {
-		a.class = st.index.Retain(a.class)
-		st.index.Occupy(a.node.row, a.class, &a.resources, a.taken())
-		st.join(a)
-		if a.state == stale {
-			st.keepStale(a)
-		} else {
-			st.allocations[a.id] = a
-		}
+func (st *state) putBackInstance(a *allocation) {
+	st.index.Retain(a.class)
+	st.index.Occupy(a.row, a.class, &a.resources, a.taken())
+	st.join(a)
+	if a.state == stale {
+		st.keepStale(a)
+	} else {
+		st.allocations.Set(a.id, a)
 	}
-	if a.eviction != nil {
-		a.eviction = &eviction{at: a.eviction.at, allocation: a}
-		if kept.due {
-			st.evictions.Set(a.eviction)
-		}
+	if a.evictAt != nil && a.evictAt.After(st.latest().now) {
+		st.evictions.set(a)
 	}
 }
 
 // remember notes a released ID.
 func (st *state) remember(id string) {
-	if u := st.latest(); u != nil && st.released.limit > 0 && !st.released.known[id] {
+	if u := st.latest(); u != nil && st.released.limit > 0 && !st.released.known.At(id) {
 		u.remembered++
 	}
 	st.released.add(id)
 }
 
+// at returns what forget needs to come back to the present.
+func (r *releasedIDs) at() releasedIDs { return releasedIDs{bytes: r.bytes, order: r.order} }
+
 // forget makes r what it was before so many IDs were added.
-func (r *releasedIDs) forget(was releasedIDs, added int) {
+func (r *releasedIDs) forget(was *releasedIDs, added int) {
 	for _, id := range r.order[len(r.order)-min(added, len(r.order)):] {
-		delete(r.known, id)
+		r.known.Delete(id)
 	}
 	gone := len(was.order) + added - len(r.order)
 	for _, id := range was.order[:min(gone, len(was.order))] {
-		r.known[id] = true
+		r.known.Set(id, true)
 	}
 	r.bytes, r.order = was.bytes, slices.Clip(was.order) // since what it was cut from may be in use
 }

@@ -104,8 +104,8 @@ func (s *view) Stats() Stats {
 	return Stats{
 		Version: s.state.seq, Durable: s.durableLocked(),
 		Appending: s.outbox.since, Waiting: s.outbox.calls, Closed: s.failure,
-		Nodes: len(s.state.nodes), Allocations: len(s.state.allocations) + s.state.replaced, Stale: s.state.replaced,
-		Evictions: s.state.evictions.Len(), Leaving: s.state.leaving,
+		Nodes: s.state.nodes.Len(), Allocations: s.state.allocations.Len() + s.state.replaced, Stale: s.state.replaced,
+		Evictions: s.state.evictions.heap.Len(), Leaving: s.state.leaving,
 		Decisions:  s.decided.public(),
 		Journal:    s.outbox.stats,
 		Checkpoint: s.outbox.checkpoint,

@@ -163,7 +163,7 @@ func (m *toldMachine) close(t *rapid.T) {
 	}
 	_, err := m.s.Reserve(t.Context(), spec)
 	if err != nil {
-		require.True(t, m.s.state.nodes[spec.Node].lost, "%v", err)
+		require.True(t, m.s.state.named(spec.Node).lost, "%v", err)
 		return
 	}
 	for r := range m.s.state.plan.Reservations() {

@@ -53,7 +53,7 @@ func (t *tried) note(st *state, c decided) {
 func (st *state) restsOn(c Change) uint64 {
 	switch c := c.(type) {
 	case *Placed:
-		if a := st.allocations[c.ID]; c.Move && a != nil {
+		if a := st.allocations.At(c.ID); c.Move && a != nil {
 			return a.version
 		}
 	case *GenerationKept:
@@ -65,15 +65,15 @@ func (st *state) restsOn(c Change) uint64 {
 			return a.version
 		}
 	case *Resized:
-		if a := st.allocations[c.ID]; a != nil {
+		if a := st.allocations.At(c.ID); a != nil {
 			return a.version
 		}
 	case *LeavingChanged:
-		if a := st.allocations[c.ID]; a != nil {
+		if a := st.allocations.At(c.ID); a != nil {
 			return a.version
 		}
 	case *Amended:
-		if a := st.allocations[c.Request.ID]; a != nil {
+		if a := st.allocations.At(c.Request.ID); a != nil {
 			return a.version
 		}
 	case *NodeUpdated:
@@ -93,7 +93,7 @@ func (st *state) restsOn(c Change) uint64 {
 }
 
 func (st *state) nodeVersion(id string) uint64 {
-	if n := st.nodes[id]; n != nil {
+	if n := st.named(id); n != nil {
 		return n.version
 	}
 	return 0

@@ -82,15 +82,15 @@ func (st *state) violations(ids []string, found []Violation) []Violation {
 	var class *index.Class
 	var standing *index.Standing
 	for _, id := range ids {
-		a := st.allocations[id]
+		a := st.allocations.At(id)
 		if a == nil || !a.judged() {
 			continue
 		}
 		if a.class != class {
 			class, standing = a.class, st.index.Standing(a.class)
 		}
-		v := Violation{ID: id, Generation: a.generation, NodeID: a.node.ID}
-		for _, reason := range standing.Broken(a.node.row, a.absent()) {
+		v := Violation{ID: id, Generation: a.generation, NodeID: st.on(a).ID}
+		for _, reason := range standing.Broken(a.row, a.absent()) {
 			v.Broken = append(v.Broken, Failure{Reason: reason})
 		}
 		if len(v.Broken) > 0 {
