@@ -32,7 +32,7 @@ type StepConflict struct {
 // PlanError names the steps that kept a plan from being committed. It unwraps to
 // ErrConflict and to the error of each.
 type PlanError struct {
-	Conflicts []StepConflict
+	Conflicts []StepConflict `json:"conflicts"`
 }
 
 // Error names the first three conflicts.
@@ -85,8 +85,8 @@ func (e *ChangedError) Unwrap() error { return ErrConflict }
 // changed.
 //
 // It is idempotent for placements: one that is there already, with the same request on
-// the same node, is left as it is. Calls on reservations are no steps that Commit
-// carries out, but for PlaceFromReservation and Unclaim: they are conflicts.
+// the same node, is left as it is. Of calls on reservations it carries out Reserve, which
+// has to come to the same slots, PlaceFromReservation and Unclaim; others are conflicts.
 //
 // It costs what its steps cost as calls, and other calls wait until it is decided. A
 // plan that conflicts costs about twice that.

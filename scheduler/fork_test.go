@@ -1,9 +1,11 @@
 package scheduler
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -90,6 +92,12 @@ func TestCommitOfAPlanIsWhatTheForkIs(t *testing.T) {
 		}
 		require.Equal(t, before, snapshot(t, s), "nothing of a fork is visible outside")
 		plan := f.Plan()
+		if rapid.Bool().Draw(t, "as JSON") {
+			data, err := json.Marshal(plan)
+			require.NoError(t, err)
+			plan = Plan{}
+			require.NoError(t, json.Unmarshal(data, &plan))
+		}
 		done, err := s.Commit(t.Context(), plan)
 		require.NoError(t, err)
 		require.Equal(t, where(t, listed(t, f.Allocations)), where(t, listed(t, s.Allocations)))
@@ -154,6 +162,7 @@ func TestCommitNamesWhatConflicts(t *testing.T) {
 	require.NoError(t, f.Cordon(t.Context(), "n1"))
 	_, err = f.Reserve(t.Context(), reservation.Spec{ID: "r", Namespace: "ns", Shape: placement.Resources{CPU: 1}, Count: 1, Duration: time.Hour})
 	require.NoError(t, err)
+	require.NoError(t, f.ReleaseReservation(t.Context(), "r", false))
 
 	allocate(t, s, "n2", testRequest("first", 2))
 	_, err = s.Resize(t.Context(), "old", placement.Resources{CPU: 700})
@@ -167,7 +176,7 @@ func TestCommitNamesWhatConflicts(t *testing.T) {
 	for _, c := range conflicts.Conflicts {
 		steps = append(steps, c.Step)
 	}
-	require.Equal(t, []int{0, 1, 2, 3}, steps)
+	require.Equal(t, []int{0, 1, 2, 4}, steps)
 	require.ErrorIs(t, conflicts.Conflicts[0].Err, ErrUnschedulable)
 	var changed *ChangedError
 	require.ErrorAs(t, conflicts.Conflicts[2].Err, &changed)
@@ -177,6 +186,85 @@ func TestCommitNamesWhatConflicts(t *testing.T) {
 	require.EqualError(t, err, `scheduler: 4 steps of the plan conflict: step 0 (*scheduler.Placed): scheduler: 0 of 1 nodes fit new: 1 lacks cpu; `+
 		`step 1 (*scheduler.Resized): scheduler: version 3 was asked for, and it is 5; `+
 		`step 2 (*scheduler.NodeMarked): scheduler: version 1 was asked for, and it is 6`)
+}
+
+// What was reserved on a fork, and placed in there, is committed like any placement.
+func TestCommitOfReservations(t *testing.T) {
+	ctx := t.Context()
+	clock := newClock()
+	spec := holding("r", 2, 2)
+	tests := []struct {
+		name    string
+		between func(s *Scheduler) // fork and commit
+		want    string             // what conflicts, or nothing
+	}{
+		{"nothing has come in between", func(*Scheduler) {}, ""},
+		{"the slots would go elsewhere", func(s *Scheduler) { allocate(t, s, "n1", testRequest("other", 1)) }, "would have other slots now"},
+		{"there is no room any more", func(s *Scheduler) {
+			allocate(t, s, "n1", testRequest("other", 4))
+			allocate(t, s, "n2", testRequest("another", 4))
+		}, "reservation"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newTestScheduler(t, Config{Now: clock.Now})
+			addNodes(t, s, testNode("n1", 4), testNode("n2", 4))
+			f := forkOf(t, s)
+			_, err := f.Reserve(ctx, spec)
+			require.NoError(t, err)
+			claimed := testRequest("claimed", 1)
+			claimed.Namespace, claimed.Resources = spec.Namespace, spec.Shape
+			_, err = f.PlaceFromReservation(ctx, "r", claimed)
+			require.NoError(t, err)
+
+			tt.between(s)
+			before := snapshot(t, s)
+			_, err = s.Commit(ctx, f.Plan())
+			if tt.want != "" {
+				var conflicts *PlanError
+				require.ErrorAs(t, err, &conflicts)
+				require.Equal(t, 0, conflicts.Conflicts[0].Step)
+				require.ErrorContains(t, conflicts.Conflicts[0].Err, tt.want)
+				require.Equal(t, before, snapshot(t, s))
+				return
+			}
+			require.NoError(t, err)
+			want, err := f.Reservation(ctx, "r")
+			require.NoError(t, err)
+			got, err := s.Reservation(ctx, "r")
+			require.NoError(t, err)
+			require.Equal(t, want.Slots, got.Slots)
+			require.NoError(t, s.VerifyQuota(ctx))
+		})
+	}
+}
+
+// TestAForkLeavesNothingOnTheHeap: what a fork and what was rolled back there took is
+// garbage afterwards, and a fork takes a small part of what the scheduler takes.
+func TestAForkLeavesNothingOnTheHeap(t *testing.T) {
+	const nodes, perNode = 200, 50
+	s := newTestScheduler(t, Config{})
+	for i := range nodes {
+		addNodes(t, s, testNode(fmt.Sprint("n", i), perNode))
+	}
+	before := int64(liveHeap())
+	for i := range nodes * perNode {
+		place(t, s, testRequest(fmt.Sprint("i", i), 1))
+	}
+	grown := func() int64 { return int64(liveHeap()) - before }
+	state := grown()
+	f := forkOf(t, s)
+	require.Less(t, grown()-state, state/2, "records are shared")
+	mark := f.Mark()
+	for i := range nodes * perNode {
+		require.NoError(t, f.Release(t.Context(), fmt.Sprint("i", i)))
+	}
+	require.NoError(t, f.Rollback(mark))
+	require.Less(t, grown()-state, state, "what was rolled back is gone")
+	runtime.KeepAlive(f)
+	f = nil
+	require.Less(t, grown()-state, state/20, "nothing is left of the fork")
+	runtime.KeepAlive(s)
 }
 
 // A commit that is repeated, since its answer was lost, changes nothing.

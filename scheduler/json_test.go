@@ -60,6 +60,8 @@ func answers() []reflect.Type {
 		add(reflect.TypeOf(err))
 	}
 	add(reflect.TypeFor[Event]())
+	add(reflect.TypeFor[Plan]())
+	add(reflect.TypeFor[PlanError]())
 	return found
 }
 

@@ -2,18 +2,21 @@ package scheduler
 
 import (
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/rads-project/constellation/placement"
 	"github.com/rads-project/constellation/quota"
+	"github.com/rads-project/constellation/reservation"
 )
 
 // Plan is what has been changed on a Fork, for Commit. It stays what it is whatever
 // happens to the fork afterwards.
 type Plan struct {
 	// Version of the scheduler that was forked.
-	Version uint64
+	Version uint64 `json:"version"`
 	// Steps in the order of the calls on the fork, without what was rolled back.
-	Steps []Step
+	Steps []Step `json:"steps,omitempty"`
 }
 
 // Step is one change of a plan.
@@ -143,6 +146,8 @@ func (st *state) decideStep(s *Step, at *view) (step, error) {
 		return step{change: c}, c.check(st)
 	case *WorkloadChanged:
 		return step{change: c}, c.check(st)
+	case *PlanChanged:
+		return st.decideReserved(at.now, c)
 	default:
 		return st.decideNode(c, &at.cfg)
 	}
@@ -186,6 +191,50 @@ func (st *state) decideReleased(c *Released) (step, error) {
 		return step{}, placement.Conflict(placement.KindAllocation, c.ID, "stands in no reservation")
 	}
 	return step{change: c}, nil
+}
+
+// decideReserved is decideStep for a call of Reserve, the only one on reservations that a
+// plan can have beside claims: it asks for the same again, and for the same slots.
+func (st *state) decideReserved(now time.Time, c *PlanChanged) (step, error) {
+	spec, ok := c.reserved()
+	if !ok {
+		return step{}, &placement.InvalidError{Field: "change", Value: fmt.Sprintf("%T", c), Reason: "is a step of a plan only as made by Reserve"}
+	}
+	changes, err := st.plan.Reserve(&planNodes{st: st}, *spec)
+	changes, err = st.affordable(now, changes, err)
+	switch {
+	case err != nil || len(changes) == 0:
+		return step{}, err
+	case !slices.EqualFunc(c.Changes, changes, sameSlots):
+		return step{}, placement.Conflict(placement.KindReservation, spec.ID, "would have other slots now")
+	}
+	return step{change: &PlanChanged{Changes: changes}}, nil
+}
+
+// reserved returns what was asked for by the call of Reserve that made a change. It
+// reports false if another call did.
+func (c *PlanChanged) reserved() (*reservation.Spec, bool) {
+	for i := range c.Changes {
+		switch change := &c.Changes[i]; {
+		case change.Kind == reservation.Schedule:
+			return change.Series, change.Series != nil
+		case change.Kind == reservation.Put && change.Reservation != nil:
+			return &change.Reservation.Spec, change.Reservation.Version == 1
+		}
+	}
+	return nil, false
+}
+
+// sameSlots reports whether two changes put, or move, the same slots to the same nodes
+// and GPUs.
+func sameSlots(a, b reservation.PlanChange) bool {
+	if a.Kind != b.Kind || a.ID != b.ID || a.Slot != b.Slot || a.Node != b.Node || !slices.Equal(a.Devices, b.Devices) ||
+		(a.Reservation == nil) != (b.Reservation == nil) {
+		return false
+	}
+	return a.Reservation == nil || slices.EqualFunc(a.Reservation.Slots, b.Reservation.Slots, func(a, b reservation.Slot) bool {
+		return a.Node == b.Node && slices.Equal(a.Devices, b.Devices)
+	})
 }
 
 // decideNode is decideStep for changes of nodes.
