@@ -19,7 +19,7 @@ type state struct {
 	joins uint64 // the greatest join number given
 	token uint64 // of the latest entry
 
-	owner       *owner // of the records that may be changed in place; see own.go
+	owner       *owner // of the records that may be changed in place; see state_own.go
 	nodes       cow.Map[index.Row]
 	byRow       cow.List[*node] // by index.Row; nil where there is none
 	allocations cow.Map[*allocation]
