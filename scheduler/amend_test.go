@@ -351,3 +351,52 @@ func TestAnAmendedClaimKeepsItsSlot(t *testing.T) {
 	require.NoError(t, s.Unclaim(t.Context(), "a"))
 	require.NoError(t, s.VerifyQuota(t.Context()))
 }
+
+// TestWhatYieldsNoMoreIsNotLeaving: though it was asked to before, by a reservation that
+// is gone.
+func TestWhatYieldsNoMoreIsNotLeaving(t *testing.T) {
+	c := newClock()
+	s := newTestScheduler(t, Config{Now: c.Now})
+	addNodes(t, s, testNode("n1", 4))
+	guest := onlyCPU("guest", 2)
+	guest.Yield = true
+	place(t, s, guest)
+	launch := holding("launch", 3, 1)
+	launch.Start, launch.Notice = c.Now().Add(time.Hour), 10*time.Minute
+	reserve(t, s, launch)
+	c.advance(55 * time.Minute)
+	require.NoError(t, swept(t, s))
+	told := func() bool {
+		stay, ok := s.state.plan.Stay("guest")
+		require.True(t, ok)
+		return stay.Told
+	}
+	require.True(t, told())
+	require.NoError(t, s.ReleaseReservation(t.Context(), "launch", false))
+	amended(t, s, "guest", func(req *placement.Request) { req.Priority = 1 })
+	require.True(t, told(), "it yields as before")
+	amended(t, s, "guest", func(req *placement.Request) { req.Duration, req.Yield = 5*time.Hour, false })
+	require.False(t, told())
+}
+
+// TestAnAmendmentMakesRoomForSlots: of a reservation that keeps away from what the
+// instance was until now.
+func TestAnAmendmentMakesRoomForSlots(t *testing.T) {
+	ctx := t.Context()
+	s := newTestScheduler(t, Config{Now: newClock().Now})
+	addNodes(t, s, testNode("n1", 4))
+	spec := holding("r", 1, 1)
+	spec.Preferences = placement.Use(placement.BinPack).Near(placement.Repel(placement.Equal("app", "x")))
+	reserve(t, s, spec)
+	require.NoError(t, s.MarkLost(ctx, "n1"))
+	_, err := s.AdoptNode(ctx, testNode("n1", 4), []Report{{Request: labelled("x", map[string]string{"app": "x"})}})
+	require.NoError(t, err)
+	on := func() string {
+		r, err := s.Reservation(ctx, "r")
+		require.NoError(t, err)
+		return r.Slots[0].Node
+	}
+	require.Empty(t, on(), "x is there")
+	amended(t, s, "x", func(req *placement.Request) { req.Labels = nil })
+	require.Equal(t, "n1", on())
+}
