@@ -34,7 +34,9 @@ func TestMaintenanceClosesANode(t *testing.T) {
 	s := open(t, hooked)
 	addNodes(t, s, testNode("n1", 8), testNode("n2", 1))
 	reserve(t, s, closes(c))
-	allocate(t, s, "n1", onlyCPU("endless", 1))
+	for _, id := range []string{"never ends", "endless"} { // told by ID
+		allocate(t, s, "n1", onlyCPU(id, 1))
+	}
 	lasts := onlyCPU("lasts", 1)
 	lasts.Duration = time.Hour
 	allocate(t, s, "n1", lasts)
@@ -54,7 +56,7 @@ func TestMaintenanceClosesANode(t *testing.T) {
 	c.advance(50 * time.Minute)
 	_, err = s.Place(t.Context(), onlyCPU("late", 1))
 	require.ErrorContains(t, err, "1 is closed for maintenance")
-	require.Equal(t, []string{"closing ", "yield-due endless", "yield-due lasts"}, asked)
+	require.Equal(t, []string{"closing ", "yield-due endless", "yield-due never ends", "yield-due lasts"}, asked)
 	info, err := s.Node(t.Context(), "n1")
 	require.NoError(t, err)
 	require.Equal(t, NodeClosed, info.State)
