@@ -47,8 +47,8 @@ func (x *Index) Clone() *Index {
 		version: x.version, searches: x.searches, grids: x.grids,
 		nodeLog: x.nodeLog.clone(), bookLog: x.bookLog.clone(),
 	}
-	y.copyColumns(x)
-	y.copyLabels(x)
+	x.copyColumns(y)
+	x.copyLabels(y)
 	c := cloner{x: x, y: y}
 	c.sets()
 	c.counters()
@@ -59,7 +59,8 @@ func (x *Index) Clone() *Index {
 	return y
 }
 
-func (y *Index) copyColumns(x *Index) {
+// copyColumns copies what stands in a row per node to y.
+func (x *Index) copyColumns(y *Index) {
 	y.nodes, y.key, y.packed = slices.Clone(x.nodes), slices.Clone(x.key), slices.Clone(x.packed)
 	y.most, y.whole, y.running = slices.Clone(x.most), slices.Clone(x.whole), slices.Clone(x.running)
 	y.present, y.ready, y.full = slices.Clone(x.present), slices.Clone(x.ready), slices.Clone(x.full)
@@ -70,8 +71,8 @@ func (y *Index) copyColumns(x *Index) {
 	}
 }
 
-// copyLabels copies the tables of labels, taints and ports.
-func (y *Index) copyLabels(x *Index) {
+// copyLabels copies the tables of labels, taints and ports to y.
+func (x *Index) copyLabels(y *Index) {
 	y.labels = make(map[string]*labelKey, len(x.labels))
 	for key, k := range x.labels {
 		y.labels[key] = &labelKey{values: k.values.Clone()}
