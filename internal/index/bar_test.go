@@ -75,7 +75,6 @@ func (s *stand) turnApart(i int, rule string, service int) (visits int) {
 // with one instance and with ten, beside few replicas and beside many, of one
 // service and of several in turn.
 func TestReplicasCostTheSame(t *testing.T) {
-	skipUnderRaceDetector(t)
 	const nodes = 3000
 	for _, perNode := range []int{1, 10} {
 		for _, rule := range []string{"repel", "one", "three", "even", "both", "spread", "repelled"} {
@@ -106,7 +105,6 @@ func TestReplicasCostTheSame(t *testing.T) {
 // TestBarsAreExact places and releases instances of services that keep apart, moves
 // their nodes about and loses some, and compares every decision with the oracle's.
 func TestBarsAreExact(t *testing.T) {
-	skipUnderRaceDetector(t)
 	limits := defaultThresholds()
 	limits.gridNodes, limits.gridBlock, limits.listNodes = 2, 4, 1
 	for _, topBytes := range []int{1 << 10, 8} {

@@ -3,21 +3,11 @@ package index
 import (
 	"slices"
 	"strconv"
-	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/rads-project/constellation/placement"
 )
-
-// skipUnderRaceDetector skips what takes half a minute there: one goroutine has an
-// index, so that the detector has nothing to find. CI runs the tests without it too.
-func skipUnderRaceDetector(t *testing.T) {
-	t.Helper()
-	if raceEnabled {
-		t.Skip("one goroutine alone: runs without the race detector")
-	}
-}
 
 // world is an index and its oracle under the same history.
 type world struct {

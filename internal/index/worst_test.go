@@ -84,7 +84,6 @@ func (s *stand) best(r *placement.Request) bool {
 // to a scan of all nodes, but where a rule on 75 domains keeps a request out of many
 // of the fullest nodes.
 func TestPaths(t *testing.T) {
-	skipUnderRaceDetector(t)
 	const decisions = 2000
 	scans := func(rules string) int { // of a hundred decisions
 		if rules == "cap" {
