@@ -17,13 +17,13 @@ type Amendment struct {
 	Broken []Failure `json:"broken,omitempty"`
 }
 
-// Amend gives an instance another request, whose ID is id or empty: labels, group, tolerations, priority,
-// preferences, duration, yield and ports. It stays on its node with its amounts and
-// devices, and with as many of its dynamic ports as it still asks for. Everything that
-// goes by the request follows at once: who counts it, when a taint or its Duration,
-// which counts from its placement, ask it to leave, and what its namespace is charged
-// over time. Placing the amended request again returns its decision; the one before is
-// another request from then on.
+// Amend gives an instance another request, whose ID is id or empty: labels, group,
+// tolerations, priority, preferences, duration, yield and ports. It stays on its node
+// with its amounts and devices, and with as many of its dynamic ports as it still asks
+// for. Everything that goes by the request follows at once: who counts it, when a taint
+// or its Duration, which counts from its placement, ask it to leave, and what its
+// namespace is charged over time. Placing the amended request again returns its
+// decision; the one before is another request from then on.
 //
 // Its rules are not checked: those that do not hold are returned. A Leaving instance
 // goes on leaving, also if it tolerates now what it is leaving for; Stay takes that
