@@ -10,8 +10,9 @@ import (
 
 // Watch yields the events with a Seq greater than afterSeq, in order. It then
 // blocks for new events until ctx is done or the scheduler closes; events that
-// are in memory by then are still yielded. A watcher that stops may go on later
-// from the last Seq that it has seen. Events of one entry share their Seq, so
+// are in memory by then are still yielded, but once ctx is done none that come after
+// what would have to be read from the journal first. A watcher that stops may go on
+// later from the last Seq that it has seen. Events of one entry share their Seq, so
 // only starting from one less is certain to miss none.
 //
 // The latest 65,536 events are kept, or fewer if they take more than 16 MiB with
