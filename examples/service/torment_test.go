@@ -223,7 +223,8 @@ func (l *load) check(t *testing.T) {
 	defer l.mu.Unlock()
 	found := make(map[string]string)
 	for _, a := range l.jobs(t) {
-		require.NotContains(t, found, a.Request.ID, "is there twice")
+		_, twice := found[a.Request.ID]
+		require.False(t, twice, "%s is there twice", a.Request.ID)
 		require.Equal(t, uint64(1), a.Generation)
 		found[a.Request.ID] = a.NodeID
 	}
