@@ -61,10 +61,11 @@ func ReadSnapshot(r io.Reader) iter.Seq2[Record, error] {
 func readData(r io.Reader, into []byte) ([]byte, error) {
 	var head [4]byte
 	_, err := io.ReadFull(r, head[:])
-	length := int(binary.BigEndian.Uint32(head[:]))
-	if err == nil && length > mostPart {
-		return nil, &FormatError{Reason: fmt.Sprintf("%d bytes are no part of a snapshot", length)}
+	stated := binary.BigEndian.Uint32(head[:]) // which an int of 32 bits may not hold
+	if err == nil && stated > mostPart {
+		return nil, &FormatError{Reason: fmt.Sprintf("%d bytes are no part of a snapshot", stated)}
 	}
+	length := int(stated)
 	if cap(into) < length {
 		into = make([]byte, length)
 	}
