@@ -19,7 +19,7 @@ type state struct {
 	joins uint64 // the greatest join number given
 	token uint64 // of the latest entry
 
-	owner       *owner // of the records that may be changed in place; see state_own.go
+	owner       *cow.Owner // of the records that may be changed in place; see state_own.go
 	nodes       cow.Map[index.Row]
 	byRow       cow.List[*node] // by index.Row; nil where there is none
 	allocations cow.Map[*allocation]
@@ -49,7 +49,7 @@ type state struct {
 
 func newState(cfg Config) *state {
 	st := &state{
-		owner:    new(owner),
+		owner:    new(cow.Owner),
 		stale:    make(map[string][]*allocation),
 		released: releasedIDs{limit: cfg.RememberReleased},
 

@@ -4,6 +4,7 @@ import (
 	"iter"
 	"slices"
 
+	"github.com/rads-project/constellation/internal/cow"
 	"github.com/rads-project/constellation/quota"
 	"github.com/rads-project/constellation/reservation"
 )
@@ -12,9 +13,9 @@ import (
 // Accounts and reservations are still to come: see completed. It takes time in
 // proportion to nodes and classes, and to the instances over 32.
 func (st *state) share() *state {
-	st.owner = new(owner)
+	st.owner = new(cow.Owner)
 	other := &state{
-		seq: st.seq, now: st.now, joins: st.joins, token: st.token, owner: new(owner),
+		seq: st.seq, now: st.now, joins: st.joins, token: st.token, owner: new(cow.Owner),
 		nodes: st.nodes.Clone(), byRow: st.byRow.Clone(), allocations: st.allocations.Clone(),
 		stale: make(map[string][]*allocation, len(st.stale)), replaced: st.replaced, leaving: st.leaving,
 		released: releasedIDs{

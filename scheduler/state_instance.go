@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/rads-project/constellation/internal/cow"
 	"github.com/rads-project/constellation/internal/index"
 	"github.com/rads-project/constellation/placement"
 	"github.com/rads-project/constellation/quota"
@@ -75,7 +76,7 @@ type allocation struct {
 	id         string
 	class      *index.Class
 	resources  placement.Resources
-	owner      *owner
+	owner      *cow.Owner
 	rare       *rarity // nil is none
 	placed     time.Time
 	generation uint64

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/rads-project/constellation/internal/cow"
 	"github.com/rads-project/constellation/internal/index"
 	"github.com/rads-project/constellation/placement"
 	"github.com/rads-project/constellation/quota"
@@ -106,7 +107,7 @@ type node struct {
 	nodeRecord
 	row   index.Row
 	join  uint64
-	owner *owner
+	owner *cow.Owner
 }
 
 // nodeRecord is what changes of a node. It is read anywhere, and changed only

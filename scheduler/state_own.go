@@ -15,10 +15,6 @@ import (
 // Invariant: nothing that a record points to is ever changed, only replaced; and a
 // record says by row, not by pointer, on which node an instance is.
 
-// owner is who may change records in place. It is not of size zero, so that no two have
-// the same address.
-type owner struct{ _ byte }
-
 // edit returns the node of a row to be changed: nothing of it, nor of what is on its
 // books, is changed before edit was called in the same step. Captures under way, and
 // the latest mark, get theirs first.

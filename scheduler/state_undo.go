@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/rads-project/constellation/internal/cow"
 	"github.com/rads-project/constellation/internal/index"
 	"github.com/rads-project/constellation/quota"
 	"github.com/rads-project/constellation/reservation"
@@ -50,7 +51,7 @@ type keptPlan struct {
 // mark begins to keep what changes from now on. What is there belongs to nobody any
 // more, so that it stays as it is.
 func (st *state) mark() {
-	st.owner = new(owner)
+	st.owner = new(cow.Owner)
 	st.undo = append(st.undo, &undo{
 		seq: st.seq, joins: st.joins, token: st.token, now: st.now, mix: st.mix, replaced: st.replaced,
 		released: st.released.at(), nodes: make(map[index.Row]keptNode), quota: st.quota.Backup(),

@@ -15,6 +15,6 @@
 // All differs from map to map: what is computed from it must not depend on that.
 package cow
 
-// owner is who may change a page in place. It is not of size zero, so that no two have
-// the same address.
-type owner struct{ _ byte }
+// Owner is who may change something shared in place: a page, or a record of a caller's own.
+// Two are never the same, since it is not of size zero.
+type Owner struct{ _ byte }

@@ -9,11 +9,11 @@ const listPage = 128
 type List[T any] struct {
 	pages []*itemPage[T]
 	n     int
-	owner *owner
+	owner *Owner
 }
 
 type itemPage[T any] struct {
-	owner *owner
+	owner *Owner
 	items [listPage]T
 }
 
@@ -58,7 +58,7 @@ func (l *List[T]) Clone() List[T] {
 
 func (l *List[T]) own() {
 	if l.owner == nil {
-		l.owner = new(owner)
+		l.owner = new(Owner)
 	}
 }
 

@@ -22,11 +22,11 @@ type Map[V any] struct {
 	pages []*entryPage[V] // 1<<depth; none while the map is empty
 	depth int
 	n     int
-	owner *owner
+	owner *Owner
 }
 
 type entryPage[V any] struct {
-	owner   *owner
+	owner   *Owner
 	depth   int
 	tags    []uint32 // the trailing bits of the hashes of entries
 	entries []entry[V]
@@ -142,7 +142,7 @@ func (m *Map[V]) Clone() Map[V] {
 
 func (m *Map[V]) own() {
 	if m.owner == nil {
-		m.owner = new(owner)
+		m.owner = new(Owner)
 	}
 }
 

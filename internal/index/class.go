@@ -5,6 +5,7 @@ import (
 	"slices"
 	"unsafe"
 
+	"github.com/rads-project/constellation/internal/cow"
 	"github.com/rads-project/constellation/placement"
 )
 
@@ -28,7 +29,7 @@ type classState struct {
 	// that hold their anti-affinities.
 	places  sparseCounts
 	leaving sparseCounts
-	owner   *owner // who may change places and leaving; see clone.go
+	owner   *cow.Owner // who may change places and leaving; see clone.go
 	counted []*counter
 	keeps   []*counter
 
@@ -110,7 +111,7 @@ func (x *Index) stateOf(c *Class) *classState {
 }
 
 // own makes places and leaving ready to be changed.
-func (c *classState) own(of *owner) {
+func (c *classState) own(of *cow.Owner) {
 	if c.owner != of {
 		c.owner = of
 		c.places.slots, c.leaving.slots = slices.Clone(c.places.slots), slices.Clone(c.leaving.slots)

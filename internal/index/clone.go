@@ -3,6 +3,8 @@ package index
 import (
 	"maps"
 	"slices"
+
+	"github.com/rads-project/constellation/internal/cow"
 )
 
 // A clone answers as its original does, whatever happens to either afterwards. What
@@ -11,10 +13,6 @@ import (
 // time. Cloning gives both indexes a new owner, so that neither is that of anything
 // shared. What is only kept to be faster, and costs little to make again, the clone
 // makes again: compiled sets of nodes, tops, and what is remembered of answers.
-
-// owner is who may change something in place. It is not of size zero, so that no two
-// have the same address.
-type owner struct{ _ byte }
 
 // ownRow makes what a row points to ready to be changed.
 func (x *Index) ownRow(row Row) {
@@ -38,10 +36,10 @@ func (x *Index) ownRow(row Row) {
 // proportion to the nodes, some 100 bytes of each, to the classes and counters, and to
 // the grids, but neither to the instances nor to what rules count.
 func (x *Index) Clone() *Index {
-	x.owner = new(owner)
+	x.owner = new(cow.Owner)
 	copy(x.shared, x.present)
 	y := &Index{
-		cfg: x.cfg, thresholds: x.thresholds, owner: new(owner),
+		cfg: x.cfg, thresholds: x.thresholds, owner: new(cow.Owner),
 		dims: slices.Clone(x.dims), byName: slices.Clone(x.byName), named: x.named, unused: x.unused,
 		bound: x.bound, byGPUs: slices.Clone(x.byGPUs), gpus: x.gpus,
 		version: x.version, searches: x.searches, grids: x.grids,
@@ -241,7 +239,7 @@ func (c *cloner) orders() {
 // clone returns a grid of the same nodes that shares the entries of blocks.
 func (g *grid) clone() *grid {
 	copied := *g
-	g.owner, copied.owner = new(owner), new(owner)
+	g.owner, copied.owner = new(cow.Owner), new(cow.Owner)
 	copied.at, copied.blocks, copied.spare = slices.Clone(g.at), slices.Clone(g.blocks), slices.Clone(g.spare)
 	copied.parts = slices.Clone(g.parts)
 	for i := range copied.parts {

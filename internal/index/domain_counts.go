@@ -1,6 +1,10 @@
 package index
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/rads-project/constellation/internal/cow"
+)
 
 // domainCounts counts things by domain number: in a table while few domains have
 // any, in a plain list from then on, which is several times as fast to read. It
@@ -12,7 +16,7 @@ type domainCounts struct {
 	total   int64
 	// histogram[c] is how many domains count c, for c > 0; nil until ranks asks.
 	histogram []int32
-	owner     *owner // who may change it; see clone.go
+	owner     *cow.Owner // who may change it; see clone.go
 }
 
 // denseDomainShare is the share of the domains with a count from which they
@@ -20,7 +24,7 @@ type domainCounts struct {
 const denseDomainShare = 8
 
 // clone returns counts for an owner.
-func (t *domainCounts) clone(of *owner) domainCounts {
+func (t *domainCounts) clone(of *cow.Owner) domainCounts {
 	c := *t
 	c.owner = nil
 	c.own(of)
@@ -28,7 +32,7 @@ func (t *domainCounts) clone(of *owner) domainCounts {
 }
 
 // own makes the counts ready to be changed.
-func (t *domainCounts) own(of *owner) {
+func (t *domainCounts) own(of *cow.Owner) {
 	if t.owner == of {
 		return
 	}
@@ -48,7 +52,7 @@ func (t *domainCounts) at(domain int32) int32 {
 
 // add changes a count by delta for an owner; domains is how many domains there are, and
 // up to dense of them are counted in a plain list anyway.
-func (t *domainCounts) add(domain, delta int32, domains, dense int, of *owner) {
+func (t *domainCounts) add(domain, delta int32, domains, dense int, of *cow.Owner) {
 	t.own(of)
 	t.total += int64(delta)
 	if t.dense == nil && (domains <= dense || t.nonzero > domains/denseDomainShare) {

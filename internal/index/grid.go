@@ -1,6 +1,10 @@
 package index
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/rads-project/constellation/internal/cow"
+)
 
 // grid keeps the nodes of an order so that the first one with room is found
 // without looking at the rest.
@@ -28,7 +32,7 @@ type grid struct {
 	setEdit uint64
 	number  uint64 // no two grids have the same
 	build   gridBuild
-	owner   *owner // of the blocks whose entries may be changed in place
+	owner   *cow.Owner // of the blocks whose entries may be changed in place
 
 	n     int    // entries
 	room  int    // entries for which blocks have memory
@@ -60,7 +64,7 @@ type block struct {
 	entries    []gridEntry
 	part, cell int32
 	moved      uint64
-	owner      *owner
+	owner      *cow.Owner
 }
 
 type gridEntry struct {

@@ -1,6 +1,9 @@
 package index
 
-import "github.com/rads-project/constellation/placement"
+import (
+	"github.com/rads-project/constellation/internal/cow"
+	"github.com/rads-project/constellation/placement"
+)
 
 // Row is the number of a node's row in the index. It is used again after Remove.
 type Row int32
@@ -35,7 +38,7 @@ type Config struct {
 type Index struct {
 	cfg        Config
 	thresholds thresholds
-	owner      *owner // of what may be changed in place; see clone.go
+	owner      *cow.Owner // of what may be changed in place; see clone.go
 
 	// Dimensions: see dimension.go.
 	dims   []dimension
@@ -106,7 +109,7 @@ func newIndex(cfg Config, limits thresholds) *Index {
 	x := &Index{
 		cfg:        cfg,
 		thresholds: limits,
-		owner:      new(owner),
+		owner:      new(cow.Owner),
 		labels:     make(map[string]*labelKey),
 		topologies: make(map[string]*topology),
 	}

@@ -1,6 +1,10 @@
 package index
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/rads-project/constellation/internal/cow"
+)
 
 // rowSet is a set of rows that is small when it has few members and fast
 // when it has many: a sorted list, or one bit per row once more than one
@@ -13,11 +17,11 @@ type rowSet struct {
 	list  []Row // sorted, while bits is nil
 	bits  bitset
 	n     int
-	owner *owner // who may change it; see clone.go
+	owner *cow.Owner // who may change it; see clone.go
 }
 
 // clone returns a set of the same rows for an owner.
-func (s *rowSet) clone(of *owner) rowSet {
+func (s *rowSet) clone(of *cow.Owner) rowSet {
 	return rowSet{list: slices.Clone(s.list), bits: slices.Clone(s.bits), n: s.n, owner: of}
 }
 

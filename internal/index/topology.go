@@ -20,12 +20,12 @@ type topology struct {
 	vacant  []int32
 	domains []int32
 	users   []*counter
-	edit    uint64 // counts changes
-	owner   *owner // who may change the lists; see clone.go
+	edit    uint64     // counts changes
+	owner   *cow.Owner // who may change the lists; see clone.go
 }
 
 // own makes the lists ready to be changed.
-func (t *topology) own(of *owner) {
+func (t *topology) own(of *cow.Owner) {
 	if t.owner == of {
 		return
 	}
