@@ -58,8 +58,8 @@ func (p *Page) frame(ctx context.Context, l *lists) *frame {
 		Election: p.election(), Refused: p.waiting(ctx, l.of, refused), Later: max(0, len(refused)-maxWaiting), Causes: causesOf(refused), Axis: l.window,
 		Trend: make(map[placement.ResourceName]string),
 	}
-	for _, c := range sum.Capacity {
-		s.Trend[c.Resource] = p.trend.points(now, c.Resource)
+	for _, of := range sum.Supplies {
+		s.Trend[of.Resource] = p.trend.points(now, of.Resource)
 	}
 	if s.Election != nil {
 		s.Members, s.Answering = p.members(s.Election)

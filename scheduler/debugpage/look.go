@@ -23,18 +23,17 @@ type lists struct {
 	nodes        []scheduler.NodeInfo
 	quotas       []scheduler.QuotaInfo
 	reservations []reservation.Reservation
+	inventory    scheduler.Inventory
 	events       []scheduler.Event
 	err          error // why they are not whole
 
 	// stamp grows with every look that reads lists: it is the version of the state, or
 	// more if there was a look at that version before.
-	stamp    uint64
-	rows     map[string]list // by the part of the page
-	window   window          // of the reservations
-	gone     departed
-	states   map[scheduler.NodeState]int
-	capacity []Capacity
-	cluster  []string // what is wrong with it
+	stamp   uint64
+	rows    map[string]list // by the part of the page
+	window  window          // of the reservations
+	gone    departed
+	cluster []string // what is wrong with it
 }
 
 // Lists are shown for at least so long though the state has changed, and read with so
@@ -80,7 +79,7 @@ func (p *Page) look(ctx context.Context) *lists {
 		l.cost = new(atomic.Int64)
 		l.cost.Add(int64(time.Since(start)))
 		p.latest = l
-		p.trend.add(now, l.capacity)
+		p.trend.add(now, l.inventory.Supplies)
 	}
 	return l
 }
@@ -102,17 +101,17 @@ func (l *lists) maxAge() time.Duration {
 }
 
 func (l *lists) read(ctx context.Context) {
-	var errs [3]error
+	var errs [4]error
 	l.nodes, errs[0] = l.of.Nodes(ctx)
 	l.quotas, errs[1] = l.of.Quotas(ctx)
 	l.reservations, errs[2] = l.of.Reservations(ctx)
+	l.inventory, errs[3] = l.of.Inventory(ctx)
 	l.err = errors.Join(errs[:]...)
 }
 
 // compare makes the rows of the lists, and keeps those that were there before.
 func (l *lists) compare(before *lists) {
-	l.states, l.capacity, l.cluster = statesOf(l.nodes), capacityOf(l.nodes), l.ofCluster()
-	l.window = windowOf(l.at, l.reservations)
+	l.cluster, l.window = l.ofCluster(), windowOf(l.at, l.reservations)
 	l.stamp = l.stats.Version
 	old := make(map[string]list)
 	if before != nil {
@@ -141,17 +140,6 @@ func (l *lists) compare(before *lists) {
 		func(any, int) bool { return true }) // what has happened stays so
 	l.rows = map[string]list{"nodes": nodes, "quotas": quotas, "reservations": reservations, "events": events}
 	l.gone = before.departures(l)
-}
-
-func statesOf(nodes []scheduler.NodeInfo) map[scheduler.NodeState]int {
-	if len(nodes) == 0 {
-		return nil
-	}
-	states := make(map[scheduler.NodeState]int)
-	for i := range nodes {
-		states[nodes[i].State]++
-	}
-	return states
 }
 
 // sameNode reports whether two descriptions of a node show the same. What the node was

@@ -96,7 +96,7 @@ func TestEachPartShowsItsContent(t *testing.T) {
 	for id, want := range map[string][]string{
 		"verdict":      {"<dt>Leader</dt><dd>b</dd>", "<dt>Term</dt><dd>7</dd>", "<dt>Nodes ready</dt><dd>3</dd>", "Nothing is known to be wrong."},
 		"nodes":        {`<th scope="row">n0</th>`, "zone=z0", "batch", "cpu: 1 used, ", " held, of 8", "ready"},
-		"capacity":     {`<th scope="row">cpu</th><td>24</td><td>1</td><td>2</td><td>21</td><td>8</td>`, "48GiB"},
+		"capacity":     {`<th scope="row">cpu</th><td>24</td><td>1</td><td>2</td><td>21</td><td>8</td><td>0</td>`, `<td>48GiB</td><td>16GiB</td><td>6GiB</td>`},
 		"quotas":       {`data-key="team"`, "cpu: 1 used of 4"},
 		"reservations": {`<th scope="row">training</th>`, "<td>ml</td>", "active", "1 × cpu=2", "<rect"},
 		"members":      {"This is a, follower", `<th scope="row">b</th><td>leader</td>`, "10.0.0.1"},

@@ -2,7 +2,6 @@ package debugpage
 
 import (
 	"errors"
-	"math"
 	"testing"
 	"time"
 
@@ -62,14 +61,4 @@ func TestEachProblemIsTold(t *testing.T) {
 		s.lists.cluster = s.lists.ofCluster()
 		require.Equal(t, []string{test.want}, s.problems())
 	}
-}
-
-func TestCapacityAddsUpWhatCanBeUsed(t *testing.T) {
-	node := func(state scheduler.NodeState, cpu, left int64) scheduler.NodeInfo {
-		return scheduler.NodeInfo{State: state, Total: placement.Resources{CPU: cpu}, Available: placement.Resources{CPU: left}, Allocated: placement.Resources{CPU: cpu - left}}
-	}
-	got := capacityOf([]scheduler.NodeInfo{node(scheduler.NodeReady, 8, 3), node(scheduler.NodeReady, 8, 5), node(scheduler.NodeCordoned, 8, 8)})
-	require.Equal(t, []Capacity{{Resource: placement.NameCPU, Total: 24, Allocated: 8, Available: 8, Largest: 5, Shut: 8}}, got)
-	got = capacityOf([]scheduler.NodeInfo{node(scheduler.NodeReady, math.MaxInt64, 1), node(scheduler.NodeReady, math.MaxInt64, 1)})
-	require.Equal(t, int64(math.MaxInt64), got[0].Total)
 }

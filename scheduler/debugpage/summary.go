@@ -2,8 +2,6 @@ package debugpage
 
 import (
 	"fmt"
-	"math"
-	"slices"
 	"time"
 
 	"github.com/rads-project/constellation/placement"
@@ -30,25 +28,10 @@ type Summary struct {
 	Stats scheduler.Stats `json:"stats"`
 	// Nodes by their state.
 	Nodes map[scheduler.NodeState]int `json:"nodes,omitempty"`
-	// Capacity in each dimension.
-	Capacity []Capacity `json:"capacity,omitempty"`
+	// Supplies are the dimensions of all nodes.
+	Supplies []scheduler.Supply `json:"supplies,omitempty"`
 	// Liveness of the nodes, where somebody watches them.
 	Liveness *replica.LivenessStats `json:"liveness,omitempty"`
-}
-
-// Capacity is one dimension of all nodes.
-type Capacity struct {
-	Resource placement.ResourceName `json:"resource"`
-	// Total is what all nodes give, Allocated and Held what instances and
-	// reservations have of it.
-	Total     int64 `json:"total"`
-	Allocated int64 `json:"allocated"`
-	Held      int64 `json:"held"`
-	// Available is what is left on nodes that are ready, Largest the most of it on
-	// one node, and Shut what would be left on nodes that take no work.
-	Available int64 `json:"available"`
-	Largest   int64 `json:"largest"`
-	Shut      int64 `json:"shut"`
 }
 
 // situation is what problems are told from.
@@ -72,7 +55,7 @@ func (p *Page) summary(l *lists) Summary {
 		stats := p.cfg.Liveness.Stats()
 		s.liveness = &stats
 	}
-	sum := Summary{At: s.now.UTC(), Stats: l.stats, Nodes: l.states, Capacity: l.capacity, Liveness: s.liveness}
+	sum := Summary{At: s.now.UTC(), Stats: l.stats, Nodes: l.inventory.Nodes, Supplies: l.inventory.Supplies, Liveness: s.liveness}
 	if p.cfg.Replica != nil {
 		_, s.leads = p.cfg.Replica.Leader()
 		s.healthy = p.cfg.Replica.Healthy()
@@ -174,50 +157,4 @@ func (l *lists) ofCluster() (all []string) {
 			placement.FormatQuantity(u.Resource, u.Used), placement.FormatQuantity(u.Resource, u.Soft)))
 	}
 	return all
-}
-
-// capacityOf adds nodes up. A sum that is more than an int64 holds stays at the most
-// that it does.
-func capacityOf(nodes []scheduler.NodeInfo) []Capacity {
-	byName := make(map[placement.ResourceName]*Capacity)
-	var all []*Capacity
-	of := func(name placement.ResourceName) *Capacity {
-		if byName[name] == nil {
-			byName[name] = &Capacity{Resource: name}
-			all = append(all, byName[name])
-		}
-		return byName[name]
-	}
-	for i := range nodes {
-		n := &nodes[i]
-		for name, amount := range n.Total.All() {
-			if amount == 0 {
-				continue
-			}
-			c, free := of(name), n.Available.Amount(name)
-			c.Total = plus(c.Total, amount)
-			c.Allocated = plus(c.Allocated, n.Allocated.Amount(name))
-			c.Held = plus(c.Held, n.Held.Amount(name))
-			if n.State == scheduler.NodeReady {
-				c.Available = plus(c.Available, free)
-				c.Largest = max(c.Largest, free)
-			} else {
-				c.Shut = plus(c.Shut, free)
-			}
-		}
-	}
-	slices.SortFunc(all, func(a, b *Capacity) int { return placement.CompareNames(a.Resource, b.Resource) })
-	var capacities []Capacity
-	for _, c := range all {
-		capacities = append(capacities, *c)
-	}
-	return capacities
-}
-
-// plus adds amounts that are not negative.
-func plus(a, b int64) int64 {
-	if a > math.MaxInt64-b {
-		return math.MaxInt64
-	}
-	return a + b
 }

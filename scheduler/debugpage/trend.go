@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/scheduler"
 )
 
 // A trend has a sample for each of so many steps, and forgets older ones.
@@ -24,19 +25,19 @@ type trend struct {
 
 type sample struct {
 	at       time.Time
-	capacity []Capacity
+	supplies []scheduler.Supply
 }
 
 // add notes how things stand, in place of what was noted in the same step.
-func (t *trend) add(now time.Time, c []Capacity) {
+func (t *trend) add(now time.Time, supplies []scheduler.Supply) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	last := len(t.samples) - 1
 	if last >= 0 && !t.samples[last].at.Truncate(trendStep).Before(now.Truncate(trendStep)) {
-		t.samples[last].capacity = c
+		t.samples[last].supplies = supplies
 		return
 	}
-	t.samples = append(t.samples, sample{now, c})
+	t.samples = append(t.samples, sample{now, supplies})
 	t.samples = slices.DeleteFunc(t.samples, func(s sample) bool { return now.Sub(s.at) > trendSteps*trendStep })
 }
 
@@ -47,12 +48,12 @@ func (t *trend) points(now time.Time, name placement.ResourceName) string {
 	defer t.mu.Unlock()
 	var corners []string
 	for _, s := range t.samples {
-		i := slices.IndexFunc(s.capacity, func(c Capacity) bool { return c.Resource == name })
+		i := slices.IndexFunc(s.supplies, func(of scheduler.Supply) bool { return of.Resource == name })
 		if i < 0 {
 			continue
 		}
 		x := trendSteps - int64(now.Sub(s.at)/trendStep)
-		corners = append(corners, fmt.Sprintf("%d,%d", max(0, x), 100-percent(plus(s.capacity[i].Allocated, s.capacity[i].Held), s.capacity[i].Total)))
+		corners = append(corners, fmt.Sprintf("%d,%d", max(0, x), 100-min(100, percent(s.supplies[i].Used, s.supplies[i].Capacity)+percent(s.supplies[i].Held, s.supplies[i].Capacity))))
 	}
 	if len(corners) == 1 { // a line needs two
 		_, height, _ := strings.Cut(corners[0], ",")
