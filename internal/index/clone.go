@@ -122,7 +122,6 @@ func (c *cloner) counters() {
 		c.topologyOf[t], y.topologies[key] = &copied, &copied
 	}
 	y.counters.init()
-	y.counters.edit = x.counters.edit
 	c.counterOf = make(map[*counter]*counter, len(x.counters.known))
 	copies := make([]counter, len(x.counters.known)) // in one piece
 	for _, k := range x.counters.known {
