@@ -89,7 +89,8 @@ func (e *ChangedError) Unwrap() error { return ErrConflict }
 // has to come to the same slots, PlaceFromReservation and Unclaim; others are conflicts.
 //
 // It costs what its steps cost as calls, and other calls wait until it is decided. A
-// plan that conflicts costs about twice that.
+// plan that conflicts costs about twice that. As after a Fork, the first change of each
+// node costs a copy of its record afterwards.
 func (s *calls) Commit(ctx context.Context, p Plan) (Committed, error) {
 	if err := s.enter(ctx); err != nil {
 		return Committed{}, err

@@ -106,6 +106,18 @@ func TestEveryKindIsJournaledCheckedAppliedAndReplayed(t *testing.T) {
 	require.Empty(t, decodable, "kinds that no golden entry holds")
 }
 
+// TestEveryKindIsAStepOfAPlan: Commit decides each kind of change anew.
+func TestEveryKindIsAStepOfAPlan(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	for kind, refused := range refusedChanges() {
+		c := newChange(kind)
+		require.NoError(t, json.Unmarshal([]byte(refused), c))
+		if _, err := s.state.decideStep(&Step{Change: c}, &s.view); err != nil {
+			require.NotContains(t, err.Error(), "is no step of a plan", kind)
+		}
+	}
+}
+
 // shownAt returns the state as text, without when it is.
 func shownAt(t *testing.T, st *state) string {
 	t.Helper()
