@@ -37,6 +37,18 @@ type UnschedulableError struct {
 // Unwrap returns ErrUnschedulable.
 func (e *UnschedulableError) Unwrap() error { return ErrUnschedulable }
 
+// Foremost returns what refused the most nodes, of several the first in filter order,
+// which Error names first. It reports false where there is no node. It takes time in
+// proportion to Reasons.
+func (e *UnschedulableError) Foremost() (most ReasonCount, found bool) {
+	for _, r := range e.Reasons {
+		if r.Nodes > most.Nodes {
+			most, found = r, true
+		}
+	}
+	return most, found
+}
+
 // Error reads like "scheduler: 0 of 12 nodes fit web-1: 7 lack cpu, 3 have
 // taint dedicated=gpu:NoSchedule, 2 fail region = us-east-1": what most nodes
 // failed first stands first, at equal counts in filter order.

@@ -296,3 +296,18 @@ func TestRefusalsReadWell(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, string(want), b.String())
 }
+
+func TestForemostIsWhatErrorNamesFirst(t *testing.T) {
+	lacks := func(name placement.ResourceName, nodes int) ReasonCount {
+		return ReasonCount{placement.Reason{Kind: placement.ReasonResource, Name: name}, nodes}
+	}
+	e := &UnschedulableError{Total: 5, Reasons: []ReasonCount{
+		lacks(placement.NameGPU, 1), lacks(placement.NameMemory, 2), lacks(placement.NameCPU, 2),
+	}}
+	most, found := e.Foremost()
+	require.True(t, found)
+	require.Equal(t, e.Reasons[1], most, "of several the first")
+	require.Contains(t, e.Error(), ": "+most.String()+", ")
+	_, found = new(UnschedulableError).Foremost()
+	require.False(t, found)
+}

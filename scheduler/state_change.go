@@ -29,8 +29,7 @@ type Change interface {
 //
 //   - its constant with the name and newChange below, its type with the JSON names
 //     of its fields, and its methods changeKind, fields, check and apply;
-//   - tried.go: what a step of it rests on, and how Commit decides it again. A kind
-//     without a case there is no step of a plan, and Commit refuses it;
+//   - tried.go: what a step of it rests on, and how Commit decides it again;
 //   - FORMAT.md: its number with its name, and its fields;
 //   - in the tests, refusedChanges, messages of wire_test.go, a call in goldenHistory,
 //     which pins how a journal tells it, and mirror_test.go, if it says what became of

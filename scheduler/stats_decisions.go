@@ -70,13 +70,7 @@ func (c *decisionCounts) refuse(err error) {
 	switch {
 	case ok:
 		c.Unschedulable++
-		var most ReasonCount
-		for _, r := range unschedulable.Reasons {
-			if r.Nodes > most.Nodes {
-				most = r
-			}
-		}
-		if most.Nodes > 0 {
+		if most, found := unschedulable.Foremost(); found {
 			c.reasons[most.Reason.Kind]++
 		}
 	case errors.Is(err, quota.ErrExceeded):

@@ -96,11 +96,11 @@ func causesOf(refused []scheduler.Refusal) []cause {
 		if r.Unschedulable == nil {
 			continue
 		}
-		if len(r.Unschedulable.Reasons) == 0 {
+		most, found := r.Unschedulable.Foremost()
+		if !found {
 			counts["no nodes"]++
 			continue
 		}
-		most := slices.MaxFunc(r.Unschedulable.Reasons, func(a, b scheduler.ReasonCount) int { return cmp.Compare(a.Nodes, b.Nodes) })
 		most.Nodes = 2 // nodes fail it, however many
 		_, text, _ := strings.Cut(most.String(), " ")
 		counts["nodes "+text]++
