@@ -429,3 +429,43 @@ func TestFitsCostsWhatFits(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 3, fit)
 }
+
+// TestAForkKnowsWhatFallsDue: evictions, ends of instances and of bursts fall due on a
+// fork as on the scheduler, and what has fallen due before is not told again.
+func TestAForkKnowsWhatFallsDue(t *testing.T) {
+	c := newClock()
+	s := newTestScheduler(t, Config{Now: c.Now})
+	addNodes(t, s, testNode("n1", 16))
+	for _, ns := range []string{"over", "later"} {
+		spec := burstingQuota(map[string]time.Duration{"over": time.Second, "later": 20 * time.Second}[ns])
+		spec.Namespace = ns
+		createQuota(t, s, spec)
+		req := testRequest("burst-"+ns, 2)
+		req.Namespace = ns
+		place(t, s, req)
+	}
+	stays := onlyCPU("stays", 1)
+	stays.Preferences.Tolerations = []placement.Toleration{placement.TolerateExists("k").AtMost(10)}
+	ends := onlyCPU("ends", 1)
+	ends.Preferences.Tolerations = []placement.Toleration{placement.TolerateExists("k")}
+	ends.Duration = 30 * time.Second
+	place(t, s, stays)
+	place(t, s, ends)
+	require.NoError(t, s.AddTaint(t.Context(), "n1", noExecute("k")))
+	c.advance(2 * time.Second)
+	require.NotEmpty(t, sweep(t, s), "one burst is over")
+
+	f := forkOf(t, s)
+	for range 4 {
+		want, known := s.NextDeadline()
+		got, due := f.NextDeadline()
+		require.Equal(t, known, due)
+		require.Equal(t, want, got)
+		c.advance(10 * time.Second)
+		told, err := f.Sweep(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, sweep(t, s), told)
+	}
+	_, due := s.NextDeadline()
+	require.False(t, due, "all of it has fallen due")
+}
