@@ -27,14 +27,14 @@ type frame struct {
 type shared struct {
 	mu    sync.Mutex
 	frame *frame
-	reign reign
+	leads leading
 	cells sharedCells
 
 	explained map[string]explained // by the ID of what waits
 }
 
-// reign is a leader in a term.
-type reign struct {
+// leading is who leads in a term, since the page has first seen it.
+type leading struct {
 	term   uint64
 	leader string
 	since  time.Time
@@ -63,7 +63,7 @@ func (p *Page) frame(ctx context.Context, l *lists) *frame {
 	}
 	if s.Election != nil {
 		s.Members, s.Answering = p.members(s.Election)
-		s.Reign = p.shared.reign.seen(now, s.Election)
+		s.Reign = p.shared.leads.seen(now, s.Election)
 	}
 	f := &frame{at: now, stamp: l.stamp, told: next, shown: s, parts: make(map[string]string)}
 	for _, part := range parts() {
@@ -79,19 +79,23 @@ func (p *Page) frame(ctx context.Context, l *lists) *frame {
 	return f
 }
 
-// seen says for how long the page has seen the leader lead.
-func (r *reign) seen(now time.Time, s *raft.Status) string {
+// seen says for how long the leader has led. Only that itself knows: others say for how
+// long the page has seen it.
+func (l *leading) seen(now time.Time, s *raft.Status) string {
 	if s.Leader == "" {
 		return ""
 	}
-	if r.term != s.Term || r.leader != s.Leader {
-		*r = reign{s.Term, s.Leader, now}
+	if l.term != s.Term || l.leader != s.Leader {
+		*l = leading{s.Term, s.Leader, now}
 	}
-	return now.Sub(r.since).Truncate(time.Second).String() + " or longer"
+	if s.Reign > 0 {
+		return s.Reign.Truncate(time.Second).String()
+	}
+	return now.Sub(l.since).Truncate(time.Second).String() + " or longer"
 }
 
-// member is a member of the election.
-type member struct {
+// memberRow is a member of the election, as the page shows it.
+type memberRow struct {
 	raft.Member
 	Is        string
 	RoundTrip string // what is not known is empty
@@ -101,12 +105,12 @@ type member struct {
 }
 
 // members are those of the election, and how many of them answer, if that is known.
-func (p *Page) members(s *raft.Status) (all []member, answering string) {
+func (p *Page) members(s *raft.Status) (all []memberRow, answering string) {
 	peers := make(map[string]int)
-	var stats []member
+	var stats []memberRow
 	if p.cfg.Transport != nil {
 		for i, peer := range p.cfg.Transport().Peers {
-			m := member{Dropped: strconv.FormatUint(peer.Dropped.Total(), 10), Failures: strconv.FormatUint(peer.Failures, 10)}
+			m := memberRow{Dropped: strconv.FormatUint(peer.Dropped.Total(), 10), Failures: strconv.FormatUint(peer.Failures, 10)}
 			if peer.RoundTrip > 0 {
 				m.RoundTrip = peer.RoundTrip.Round(time.Microsecond).String()
 			}
@@ -118,7 +122,7 @@ func (p *Page) members(s *raft.Status) (all []member, answering string) {
 	}
 	answer := 0
 	for _, of := range s.Configuration.Members {
-		var m member
+		var m memberRow
 		i, known := peers[of.ID]
 		if known {
 			m = stats[i]

@@ -27,7 +27,7 @@ type shown struct {
 	Election  *raft.Status
 	Reign     string // for how long the leader has been seen to lead
 	Answering string
-	Members   []member
+	Members   []memberRow
 	Refused   []waiting
 	Later     int // refused later than those
 	Causes    []cause

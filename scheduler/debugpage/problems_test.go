@@ -62,3 +62,17 @@ func TestEachProblemIsTold(t *testing.T) {
 		require.Equal(t, []string{test.want}, s.problems())
 	}
 }
+
+// TestHowLongTheLeaderLeads: the leader knows, and others have seen it for so long.
+func TestHowLongTheLeaderLeads(t *testing.T) {
+	var l leading
+	now := time.Unix(1_000_000, 0)
+	s := &raft.Status{Term: 3, Leader: "b"}
+	require.Equal(t, "0s or longer", l.seen(now, s))
+	require.Equal(t, "1m30s or longer", l.seen(now.Add(90*time.Second), s))
+	s.Term = 4
+	require.Equal(t, "0s or longer", l.seen(now.Add(90*time.Second), s), "it was elected anew")
+	s.Reign = time.Hour
+	require.Equal(t, "1h0m0s", l.seen(now.Add(91*time.Second), s))
+	require.Empty(t, l.seen(now, &raft.Status{Term: 5}))
+}

@@ -64,7 +64,7 @@ func (p *Page) serveWhatIf(w http.ResponseWriter, r *http.Request) {
 // try does what was asked on a copy, and says what becomes of the request before and
 // after.
 func (a *asked) try(ctx context.Context, s decider) error {
-	t := trial{asked: a, count: 1}
+	t := whatIf{asked: a, count: 1}
 	if a.Count != "" {
 		count, err := strconv.Atoi(a.Count)
 		if err != nil || count < 1 || count > maxCount {
@@ -96,20 +96,20 @@ const (
 	maxAdded = 1_000
 )
 
-// trial is something that is tried on a copy.
-type trial struct {
+// whatIf is something that is tried on a copy.
+type whatIf struct {
 	*asked
 	fork    *scheduler.Fork
 	request placement.Request
 	count   int
 }
 
-func (t *trial) say(format string, args ...any) {
+func (t *whatIf) say(format string, args ...any) {
 	t.Outcome = append(t.Outcome, fmt.Sprintf(format, args...))
 }
 
 // fits says how many of the request there is room for.
-func (t *trial) fits(when string) func(context.Context) error {
+func (t *whatIf) fits(when string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		if t.Request == "" {
 			return nil
@@ -123,7 +123,7 @@ func (t *trial) fits(when string) func(context.Context) error {
 }
 
 // add adds nodes like one that there is.
-func (t *trial) add(ctx context.Context) error {
+func (t *whatIf) add(ctx context.Context) error {
 	if t.Add == "" || t.Add == "0" {
 		return nil
 	}
@@ -146,7 +146,7 @@ func (t *trial) add(ctx context.Context) error {
 	return nil
 }
 
-func (t *trial) cordon(ctx context.Context) error {
+func (t *whatIf) cordon(ctx context.Context) error {
 	if t.Cordon == "" {
 		return nil
 	}
@@ -158,7 +158,7 @@ func (t *trial) cordon(ctx context.Context) error {
 }
 
 // lose loses all nodes with a label, and places what was there elsewhere.
-func (t *trial) lose(ctx context.Context) error {
+func (t *whatIf) lose(ctx context.Context) error {
 	if t.Lose == "" {
 		return nil
 	}
@@ -202,7 +202,7 @@ func (t *trial) lose(ctx context.Context) error {
 }
 
 // limit gives a namespace other limits in the dimensions that are named.
-func (t *trial) limit(ctx context.Context) error {
+func (t *whatIf) limit(ctx context.Context) error {
 	if t.Namespace == "" && t.Limit == "" {
 		return nil
 	}
@@ -240,7 +240,7 @@ func (t *trial) limit(ctx context.Context) error {
 }
 
 // explain says where the request would go then, node by node.
-func (t *trial) explain(ctx context.Context) error {
+func (t *whatIf) explain(ctx context.Context) error {
 	if t.Request == "" {
 		return nil
 	}
