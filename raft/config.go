@@ -21,6 +21,8 @@ const (
 	defaultHeartbeatInterval  = 50 * time.Millisecond
 	defaultMaxRetries         = 3
 	defaultClockDriftPPM      = 5_000
+	defaultMaxAppend          = 64 << 10
+	defaultMaxUncommitted     = 8 << 20
 	maxClockDriftPPM          = 100_000
 	// maxRounds bounds how many heartbeats fit in one election timeout; the
 	// leader remembers when it sent each of them.
@@ -91,6 +93,13 @@ type Config struct {
 	Store Store
 	// Transport carries its messages. Required by New.
 	Transport Transport
+	// MaxAppend is the longest message with entries of the log that the Transport
+	// takes, in bytes. It bounds the size of one command, which takes part of it for
+	// itself. Zero: 64 KiB. At least 4 KiB and at most MaxAppendSize.
+	MaxAppend int
+	// MaxUncommitted bounds the commands that are not committed, in bytes with 13 for
+	// each; beyond it proposals are refused. Zero: 8 MiB. At least MaxAppend.
+	MaxUncommitted int
 	// ReleaseTimeout bounds how long a leader that resigns or hands over waits
 	// for the application to call Leadership.Release. Zero: the maximal
 	// election timeout.
@@ -163,6 +172,12 @@ func (c Config) withDefaults() Config {
 	if c.MaxClockDriftPPM == 0 {
 		c.MaxClockDriftPPM = defaultClockDriftPPM
 	}
+	if c.MaxAppend == 0 {
+		c.MaxAppend = defaultMaxAppend
+	}
+	if c.MaxUncommitted == 0 {
+		c.MaxUncommitted = defaultMaxUncommitted
+	}
 	if c.ReleaseTimeout == 0 {
 		c.ReleaseTimeout = c.ElectionTimeoutMax
 	}
@@ -193,6 +208,10 @@ func (c Config) validate() error {
 	}
 	if c.MaxRetries < -1 {
 		bad("%d retries", c.MaxRetries)
+	}
+	if c.MaxAppend < MaxMessageSize || c.MaxAppend > MaxAppendSize || c.MaxUncommitted < c.MaxAppend {
+		bad("appends of %d bytes are not in [%d, %d], or above %d uncommitted bytes",
+			c.MaxAppend, MaxMessageSize, MaxAppendSize, c.MaxUncommitted)
 	}
 	if c.ReleaseTimeout < 0 {
 		bad("release timeout of %v", c.ReleaseTimeout)

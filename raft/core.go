@@ -5,6 +5,7 @@ import (
 	"hash/fnv"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -12,7 +13,8 @@ import (
 const Never = time.Duration(math.MaxInt64)
 
 // Level is the highest protocol level that this version speaks (rule 20 of PROTOCOL.md).
-const Level = 1
+// A core speaks it if it keeps a log, and the one below if not.
+const Level = logLevel
 
 // Role is what a node does in its term.
 type Role uint8
@@ -46,7 +48,8 @@ func (r Role) String() string {
 }
 
 // Effects is what one call asks its caller to do, in this order (rule 12): end
-// the reign Lost, save State if Save is set, begin the reign Led, send Messages.
+// the reign Lost, save State if Save is set, begin to save Append, begin the reign
+// Led, send Messages, apply what is up to Commit.
 // A caller that cannot save does none of what comes after, ends the reign, and
 // drops the Core.
 type Effects struct {
@@ -62,6 +65,14 @@ type Effects struct {
 	// Messages are to be sent, in any order. The slice is valid until the next
 	// call of the Core; what is in it may be kept.
 	Messages []Message
+	// Append is to be made durable after State: it takes the place of what the log
+	// has from the index of its first entry on. It may go on while the Core is called
+	// again, one Append after the other; when one is durable, call Saved with its
+	// last entry.
+	Append []Entry
+	// Commit is up to which index entries have become committed, 0 if none did in
+	// this call. They may be applied, in order; call Applied then.
+	Commit uint64
 	// Refused is set when a member says why it drops this node's messages.
 	Refused RefusalReason
 }
@@ -94,10 +105,12 @@ type Core struct {
 	peers  []peer    // what is known of each member, this node's own included
 
 	role          Role
-	leader        string   // of hard.Term once known: it never changes in a term
-	following     bool     // leader was heard and not given up since
-	lastHeartbeat uint64   // highest heartbeat of this term (rule 8)
-	position      Position // end of the log, zero until there is one (rule 8)
+	leader        string // of hard.Term once known: it never changes in a term
+	following     bool   // leader was heard and not given up since
+	lastHeartbeat uint64 // highest heartbeat of this term (rule 8)
+	log           entryLog
+	received      received // as Follower
+	withholds     bool     // it has refused a shorter log since there was a leader
 	promise       promise
 	given         given         // for how long the promise on record is needed
 	electionAt    time.Duration // when to give the leader up; Never for a leader
@@ -133,12 +146,27 @@ type faults struct {
 	reconfigUnconfirmed   bool // rule 18: a quorum before a change
 	dropUnknownCandidates bool // rule 19: hear unknown candidates
 	keepOldBindings       bool // rule 19: ask for newer bindings
+	voteForShorterLogs    bool // rule 25: no vote for a log that lacks something
+	commitEarlierTerms    bool // rule 27: count entries of the own term alone
+	reignBeforeStart      bool // rule 27: a reign begins with its start applied
+	countUnsaved          bool // rule 28: the leader counts what it has saved
+	answerUnsaved         bool // rule 28: a follower answers what it has saved
+	savedByIndex          bool // rule 28: what is saved is told by term and index
+	commitUnverified      bool // rule 28: commit what is known to be the leader's
+	neverSendAgain        bool // rule 29: send again what was lost
+	appendUnchecked       bool // rule 29: entries follow what the leader has
+	appendsKeepNoLease    bool // rule 30: an append is a heartbeat, too
+	transferToBehind      bool // rule 32: no transfer to who lacks something
+	proposeWithoutBound   bool // rule 31: bound what is not committed
+	reconfigUncommitted   bool // rule 33: commit before a change
+	neverBridge           bool // rule 33: who does not stand hands on what it has
 	frozenMembership      bool // no rule: it makes the explorer's world smaller
 }
 
 // peer is what a node knows of one member.
 type peer struct {
 	process
+	progress
 	// shown is the configuration that its last message named.
 	shown ConfigurationID
 	// level is the highest that it speaks.
@@ -163,6 +191,28 @@ const longAgo = time.Duration(math.MinInt64 / 2)
 // is drawn at random for each process: safety rests on it that no two processes
 // under one name have the same. It fails with ErrConfig.
 func NewCore(cfg Config, state HardState, boot uint64, now time.Duration) (*Core, error) {
+	return newCore(cfg, state, boot, now, logLevel-1)
+}
+
+// NewCoreWithLog is NewCore for a node that keeps a log, whose entries are those that
+// its disk has, from index 1. It fails with ErrCorrupt, too, if they are no log of
+// the state. Without entries it takes as long as NewCore, else time in proportion to
+// their number. The cluster begins to replicate once every member keeps a log
+// (rule 20).
+func NewCoreWithLog(cfg Config, state HardState, entries []Entry, boot uint64, now time.Duration) (*Core, error) {
+	if err := validateEntries(entries, state.Term); err != nil {
+		return nil, err
+	}
+	c, err := newCore(cfg, state, boot, now, logLevel)
+	if err != nil {
+		return nil, err
+	}
+	c.log.entries = slices.Clip(entries)
+	c.log.durable = c.log.last().Index
+	return c, nil
+}
+
+func newCore(cfg Config, state HardState, boot uint64, now time.Duration, level uint32) (*Core, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -173,8 +223,8 @@ func NewCore(cfg Config, state HardState, boot uint64, now time.Duration) (*Core
 	if err := state.validate(); err != nil {
 		return nil, err
 	}
-	if state.Configuration.Level > Level {
-		return nil, fmt.Errorf("%w: protocol level %d, at most %d is spoken", ErrConfig, state.Configuration.Level, Level)
+	if state.Configuration.Level > level {
+		return nil, fmt.Errorf("%w: protocol level %d, at most %d is spoken", ErrConfig, state.Configuration.Level, level)
 	}
 	if state.Cluster != cfg.Cluster || state.Node != cfg.ID || state.StoreID == (StoreID{}) {
 		return nil, fmt.Errorf("%w: state of node %q in cluster %q", ErrConfig, state.Node, state.Cluster)
@@ -183,7 +233,7 @@ func NewCore(cfg Config, state HardState, boot uint64, now time.Duration) (*Core
 		cfg:    cfg,
 		random: rand.New(rand.NewPCG(cfg.Rand.Uint64(), nameSeed(cfg.ID))),
 		boot:   boot,
-		level:  Level,
+		level:  level,
 		lease:  cfg.lease(),
 		now:    now,
 		hard:   state,
@@ -224,7 +274,7 @@ func (c *Core) Tick(now time.Duration) Effects {
 // change anything.
 func (c *Core) Deadline() time.Duration {
 	switch {
-	case c.role == Leader && c.reign.running:
+	case c.role == Leader && c.reign.leased:
 		return min(c.reign.heartbeatAt, c.reign.leaseEnd)
 	case c.role == Leader:
 		return min(c.reign.heartbeatAt, c.reign.graceEnd)
@@ -257,6 +307,10 @@ func (c *Core) end() Effects {
 		c.out.Save, c.out.State = true, c.hard
 		c.dirty = false
 	}
+	if c.log.written != 0 {
+		c.out.Append = c.log.between(c.log.written-1, c.log.last().Index)
+		c.log.written = 0
+	}
 	return c.out
 }
 
@@ -272,11 +326,12 @@ func (c *Core) handle(sender int, m *Message) {
 		c.onHeartbeat(m)
 	case TimeoutNow:
 		c.onTimeoutNow(m)
-	case PreVoteAnswer, VoteAnswer, HeartbeatAnswer:
+	case Append:
+		c.onAppend(m)
+	case PreVoteAnswer, VoteAnswer, HeartbeatAnswer, AppendAnswer:
 		c.onAnswer(sender, m)
 	case Refusal:
 		c.onRefusal(m)
-	case Append, AppendAnswer: // A Core without a log lets none in.
 	}
 }
 
@@ -289,7 +344,7 @@ func (c *Core) onAnswer(sender int, m *Message) {
 	}
 	switch {
 	case higher:
-	case m.Kind == HeartbeatAnswer:
+	case m.Kind == HeartbeatAnswer || m.Kind == AppendAnswer:
 		c.onHeartbeatAnswer(sender, m)
 	default:
 		c.onVoteAnswer(sender, m)
@@ -301,7 +356,7 @@ func (c *Core) onAnswer(sender int, m *Message) {
 func (c *Core) adopt(term uint64) {
 	c.follow()
 	c.hard.Term, c.hard.Vote, c.dirty = term, "", true
-	c.leader, c.lastHeartbeat = "", 0
+	c.leader, c.lastHeartbeat, c.received = "", 0, received{}
 	if c.faults.clearPromiseOnTerm {
 		c.promise = promise{}
 	}
@@ -355,11 +410,17 @@ func (c *Core) message(kind MessageKind, to string) Message {
 func (c *Core) send(m Message) { c.out.Messages = append(c.out.Messages, m) }
 
 // answer replies to a request, echoing which one of which process it was.
-func (c *Core) answer(m *Message, kind MessageKind, granted bool) {
+func (c *Core) answer(m *Message, kind MessageKind, granted bool) { c.send(c.reply(m, kind, granted)) }
+
+// reply returns an answer.
+func (c *Core) reply(m *Message, kind MessageKind, granted bool) Message {
 	a := c.message(kind, m.From)
 	a.Sequence, a.Asker, a.Granted = m.Sequence, m.Boot, granted
 	a.Abstains = kind == HeartbeatAnswer && c.abstains
-	c.send(a)
+	if granted && (kind == HeartbeatAnswer || kind == AppendAnswer) {
+		a.Match = c.verified()
+	}
+	return a
 }
 
 // ID returns the node's name.
@@ -399,6 +460,15 @@ func (c *Core) State() HardState { return c.hard }
 
 // Configuration returns the newest membership known. It is immutable.
 func (c *Core) Configuration() Configuration { return c.hard.Configuration }
+
+// Committed returns the entries after an index that are committed. Nothing in them
+// changes any more; they are the caller's to read.
+func (c *Core) Committed(after uint64) []Entry {
+	if after >= c.log.commit {
+		return nil
+	}
+	return c.log.between(max(after, c.log.base.Index), c.log.commit)
+}
 
 // Counters returns what has happened so far.
 func (c *Core) Counters() Counters { return c.counters }

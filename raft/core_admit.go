@@ -27,7 +27,7 @@ func (c *Core) admit(m *Message) (sender int, ok bool) {
 	case m.ConfigurationID == c.hard.Configuration.ConfigurationID && m.Digest != c.digest:
 		dropped.Conflicting++ // Rule 17: one number has one content.
 		c.refuse(m, RefusedConfiguration)
-	case m.Configuration.Level > c.level:
+	case m.Configuration.Level > c.level, m.Kind == Append && c.level < logLevel:
 		dropped.Unsupported++
 	case !known:
 		dropped.Unknown++
@@ -51,7 +51,7 @@ func (c *Core) admit(m *Message) (sender int, ok bool) {
 // the message alone tells.
 func (m *Message) wellFormed() bool {
 	switch {
-	case m.Kind < PreVoteRequest || m.Kind > Refusal || m.From == "" || m.StoreID == StoreID{} || m.Incarnation == 0:
+	case m.Kind < PreVoteRequest || m.Kind > lastMessageKind || m.From == "" || m.StoreID == StoreID{} || m.Incarnation == 0:
 		return false
 	case m.Term >= termLimit || m.Term == 0 && !m.mayLackTerm() || m.ConfigurationID.Term > m.Term:
 		return false
@@ -61,6 +61,8 @@ func (m *Message) wellFormed() bool {
 		return false
 	case m.Kind.isRequest() && (m.Promise <= 0 || m.Promise > MaxPromise):
 		return false
+	case !m.wellFormedLog():
+		return false
 	case m.Transfer != 0 && (m.Kind != VoteRequest || m.Transfer != m.Term-1):
 		return false
 	case m.Configuration.IsZero():
@@ -69,6 +71,29 @@ func (m *Message) wellFormed() bool {
 		return m.Kind.isRequest() && m.Configuration.ConfigurationID == m.ConfigurationID &&
 			m.Configuration.Validate() == nil && m.Configuration.Digest() == m.Digest
 	}
+}
+
+// wellFormedLog is wellFormed for what a message says of a log.
+func (m *Message) wellFormedLog() bool {
+	answers := m.Granted && (m.Kind == AppendAnswer || m.Kind == HeartbeatAnswer)
+	switch {
+	case m.Kind != Append && (m.Previous != Position{} || len(m.Entries) > 0):
+		return false
+	case m.Commit != 0 && m.Kind != Append && m.Kind != Heartbeat, m.Match != 0 && !answers:
+		return false
+	case m.Conflict != Position{} && (!m.Granted || m.Kind != AppendAnswer || m.Conflict.Index == 0 || m.Conflict.Term > m.Term):
+		return false
+	case m.Previous.Term > m.Term || (m.Previous.Term == 0) != (m.Previous.Index == 0):
+		return false
+	}
+	before := m.Previous
+	for _, e := range m.Entries {
+		if !e.follows(before, m.Term) {
+			return false
+		}
+		before = e.position()
+	}
+	return true
 }
 
 // asksForNewer answers a heartbeat that names a newer configuration, which may
@@ -100,19 +125,19 @@ func (c *Core) isFarAhead(term uint64) bool {
 
 // mayLackTerm reports whether a node that has seen no term yet can say this.
 func (m *Message) mayLackTerm() bool {
-	refusal := !m.Granted && (m.Kind == VoteAnswer || m.Kind == HeartbeatAnswer)
+	refusal := !m.Granted && (m.Kind == VoteAnswer || m.Kind == HeartbeatAnswer || m.Kind == AppendAnswer)
 	return refusal || m.Kind == PreVoteAnswer || m.Kind == Refusal
 }
 
 // isRequest reports whether a message of this kind may carry a configuration and
 // asks for a promise.
 func (k MessageKind) isRequest() bool {
-	return k == PreVoteRequest || k == VoteRequest || k == Heartbeat
+	return k == PreVoteRequest || k == VoteRequest || k == Heartbeat || k == Append
 }
 
 // isAnswer reports whether a message of this kind is about one of the receiver's.
 func (k MessageKind) isAnswer() bool {
-	return k == PreVoteAnswer || k == VoteAnswer || k == HeartbeatAnswer || k == Refusal
+	return k == PreVoteAnswer || k == VoteAnswer || k == HeartbeatAnswer || k == AppendAnswer || k == Refusal
 }
 
 // isBound reports whether the sender's store is the one bound to its name, in

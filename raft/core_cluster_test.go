@@ -32,6 +32,8 @@ type cluster struct {
 	deliver func(m Message) (time.Duration, bool)
 	// sent holds every message that left a server.
 	sent []Message
+	// logs says that servers which start keep one.
+	logs bool
 	// tolerant servers go on after an oracle is broken: for negative controls.
 	tolerant bool
 	// log is the transcript.
@@ -61,6 +63,8 @@ type server struct {
 	// per million faster than true time.
 	since, base time.Duration
 	drift       int64
+
+	log journal // with c.logs
 
 	led     uint64 // the reign published to the application, 0 if none
 	refused RefusalReason
@@ -158,7 +162,11 @@ func (s *server) startAs(fresh StoreID) {
 	s.disk = StoredState{State: state, Found: true}
 	s.boot++
 	s.since, s.base = s.c.now, 0
-	s.core, err = NewCore(s.cfg, state, s.boot, s.local())
+	if s.c.logs {
+		s.core, err = NewCoreWithLog(s.cfg, state, s.log.start(s.c.now), s.boot, s.local())
+	} else {
+		s.core, err = NewCore(s.cfg, state, s.boot, s.local())
+	}
 	require.NoError(s.c.t, err)
 	s.up, s.paused, s.saving, s.inbox, s.dead = true, false, false, nil, nil
 	if s.off != nil {
@@ -226,6 +234,7 @@ func (s *server) try(f func(now time.Duration) (Effects, error)) error {
 // perform carries out effects in the order of rule 12.
 func (s *server) perform(e Effects) {
 	e.Messages = slices.Clone(e.Messages)
+	s.c.oracle.logs(s)
 	if s.core.Role() == Leader {
 		s.c.oracle.leads(s)
 	}
@@ -264,6 +273,7 @@ func (s *server) save(e Effects) {
 }
 
 func (s *server) gain(e Effects) {
+	s.write(e.Append)
 	if e.Led != 0 {
 		s.c.logf("%s leads term %d", s.cfg.ID, e.Led)
 		s.c.oracle.lead(s, e.Led)
@@ -273,6 +283,7 @@ func (s *server) gain(e Effects) {
 		s.refused = e.Refused
 	}
 	s.sendAll(e.Messages)
+	s.apply(e.Commit)
 }
 
 func (s *server) publishLost(term uint64) {
@@ -497,7 +508,7 @@ func transcribe(m Message) string {
 		fmt.Fprintf(&b, " seq=%d", m.Sequence)
 	}
 	switch m.Kind {
-	case PreVoteAnswer, VoteAnswer, HeartbeatAnswer:
+	case PreVoteAnswer, VoteAnswer, HeartbeatAnswer, AppendAnswer:
 		fmt.Fprintf(&b, " granted=%t", m.Granted)
 	case Refusal:
 		fmt.Fprintf(&b, " reason=%d", m.Reason)
@@ -510,6 +521,7 @@ func transcribe(m Message) string {
 	if m.Kind == Heartbeat && !m.Configuration.IsZero() {
 		b.WriteString(" +body")
 	}
+	b.WriteString(transcribeLog(m))
 	return b.String()
 }
 
@@ -539,3 +551,5 @@ func (c *cluster) changeMember(by func(leader *Core) change) {
 	})
 	c.run(200 * ms)
 }
+
+func newRandom(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0)) }

@@ -22,6 +22,12 @@ func checkAnyHistory(t *rapid.T) {
 		t.Fatal(err)
 	}
 	c, err := NewCore(cfg, state, 1, 0)
+	if rapid.Bool().Draw(t, "log") {
+		if !state.Configuration.IsZero() {
+			state.Configuration.Level = rapid.Uint32Range(1, logLevel).Draw(t, "level")
+		}
+		c, err = NewCoreWithLog(cfg, state, nil, 1, 0)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +37,7 @@ func checkAnyHistory(t *rapid.T) {
 		before := c.State()
 		var e Effects
 		id := rapid.SampledFrom([]string{"A", "B", "L", "X", ""}).Draw(t, "id")
-		switch rapid.IntRange(0, 13).Draw(t, "call") {
+		switch rapid.IntRange(0, 19).Draw(t, "call") {
 		case 0:
 			e = c.Step(now, anyMessage().Draw(t, "message"))
 		case 1:
@@ -54,6 +60,14 @@ func checkAnyHistory(t *rapid.T) {
 			e, _ = c.UpdateMember(now, Member{
 				ID: id, Priority: rapid.IntRange(MinPriority-1, 1).Draw(t, "priority"), Witness: rapid.Bool().Draw(t, "witness"),
 			})
+		case 10:
+			_, e, _ = c.Propose(now, make([]byte, rapid.SampledFrom([]int{0, 1, 60_000, 70_000}).Draw(t, "data")))
+		case 11:
+			e = c.Saved(now, c.log.last())
+		case 12:
+			e = c.Saved(now, anyPosition().Draw(t, "saved"))
+		case 13:
+			e = c.Applied(now, anyNumber().Draw(t, "applied"))
 		default:
 			e = c.Step(now, likelyMessage(c).Draw(t, "message"))
 		}
@@ -65,7 +79,7 @@ func checkAnyHistory(t *rapid.T) {
 func likelyMessage(c *Core) *rapid.Generator[Message] {
 	return rapid.Custom(func(t *rapid.T) Message {
 		id := rapid.SampledFrom([]string{"B", "C", "L"}).Draw(t, "from")
-		m := c.message(MessageKind(rapid.IntRange(1, int(Refusal)).Draw(t, "kind")), "A")
+		m := c.message(MessageKind(rapid.IntRange(1, int(lastMessageKind)).Draw(t, "kind")), "A")
 		m.From, m.StoreID, m.Incarnation, m.Boot = id, testStore(id), 1, 1
 		m.Term += rapid.Uint64Range(0, 2).Draw(t, "term")
 		m.Sequence = c.sequence - rapid.Uint64Range(0, 2).Draw(t, "ago")
@@ -79,7 +93,9 @@ func likelyMessage(c *Core) *rapid.Generator[Message] {
 		}
 		if m.Kind.isRequest() {
 			m.Promise = rapid.SampledFrom([]time.Duration{150 * ms, 100 * ms, time.Second}).Draw(t, "promise")
-			m.Configuration = c.hard.Configuration
+			if m.Kind != Append {
+				m.Configuration = c.hard.Configuration
+			}
 			if rapid.IntRange(0, 5).Draw(t, "configuration") == 0 {
 				m.Configuration = anyConfiguration().Draw(t, "other")
 				m.ConfigurationID, m.Digest = m.Configuration.ConfigurationID, m.Configuration.Digest()
@@ -88,8 +104,39 @@ func likelyMessage(c *Core) *rapid.Generator[Message] {
 		if m.Kind == VoteRequest && rapid.Bool().Draw(t, "transfer") {
 			m.Transfer = m.Term - 1
 		}
+		drawLog(t, c, &m)
 		return m
 	})
+}
+
+// drawLog draws what a message says of a log: often what fits that of c.
+func drawLog(t *rapid.T, c *Core, m *Message) {
+	last := c.log.last().Index
+	near := func(name string) uint64 { return last + 1 - min(last+1, rapid.Uint64Range(0, 3).Draw(t, name)) }
+	switch {
+	case m.Kind == Append:
+		index := near("previous")
+		term, found := c.log.term(index)
+		if !found || rapid.IntRange(0, 3).Draw(t, "other") == 0 {
+			term = min(m.Term, 1)
+		}
+		if index > 0 {
+			m.Previous = Position{max(term, 1), index}
+		}
+		for i := range rapid.Uint64Range(0, 2).Draw(t, "entries") {
+			m.Entries = append(m.Entries, Entry{
+				Index: index + 1 + i, Term: max(m.Previous.Term, rapid.Uint64Range(1, m.Term+1).Draw(t, "term")), Kind: EntryCommand,
+			})
+		}
+		m.Commit = rapid.Uint64Range(0, last+1).Draw(t, "commit")
+	case m.Kind == Heartbeat:
+		m.Commit = rapid.Uint64Range(0, last+1).Draw(t, "commit")
+	case m.Granted && (m.Kind == HeartbeatAnswer || m.Kind == AppendAnswer):
+		m.Match = near("match")
+		if m.Kind == AppendAnswer && rapid.IntRange(0, 2).Draw(t, "conflicts") == 0 {
+			m.Conflict = Position{rapid.Uint64Range(0, m.Term).Draw(t, "conflict"), near("at") + 1}
+		}
+	}
 }
 
 // checkEffects checks what must hold of every call. It returns the running
@@ -125,6 +172,7 @@ func checkEffects(t *rapid.T, c *Core, before HardState, e Effects, led uint64) 
 	if c.Deadline() < c.now {
 		t.Fatalf("deadline %v is before %v", c.Deadline(), c.now)
 	}
+	checkLog(t, c, e)
 	for _, m := range e.Messages {
 		if !m.wellFormed() || m.From != "A" || m.To == "A" {
 			t.Fatalf("sends %+v", m)
@@ -134,6 +182,32 @@ func checkEffects(t *rapid.T, c *Core, before HardState, e Effects, led uint64) 
 		}
 	}
 	return led
+}
+
+// checkLog checks what must hold of the log after every call.
+func checkLog(t *rapid.T, c *Core, e Effects) {
+	if err := validateEntries(c.log.entries, c.Term()); err != nil {
+		t.Fatal(err)
+	}
+	last := c.log.last().Index
+	if c.log.applied > c.log.commit || c.log.commit > last || c.log.durable > last || c.received.matched > last {
+		t.Fatalf("%+v, of which %d are the leader's", c.log, c.received.matched)
+	}
+	if n := len(e.Append); n > 0 && e.Append[n-1].position() != c.log.last() {
+		t.Fatalf("asks for %v, ends with %v", e.Append, c.log.last())
+	}
+	if e.Commit != 0 && e.Commit != c.log.commit {
+		t.Fatalf("tells of %d, has committed %d", e.Commit, c.log.commit)
+	}
+	if c.reign.uncommitted < 0 {
+		t.Fatalf("%d bytes are not committed", c.reign.uncommitted)
+	}
+	for i := range c.peers {
+		p := &c.peers[i].progress
+		if c.role == Leader && (p.match > last || p.next > last+1 || p.next != 0 && p.match >= p.next) {
+			t.Fatalf("%+v of %d entries", *p, last)
+		}
+	}
 }
 
 func TestAnyHistory(t *testing.T) { rapid.Check(t, checkAnyHistory) }

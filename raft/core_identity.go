@@ -41,12 +41,14 @@ func (p *process) heard() bool { return p.incarnation > 0 }
 func (c *Core) identify(p *peer, m *Message) bool {
 	switch {
 	case m.Incarnation > p.incarnation:
+		p.renewProcess(m)
 		p.process = process{
 			incarnation: m.Incarnation, boot: m.Boot, store: m.StoreID,
 			since: c.now, asked: c.sequence, twinsUntil: p.twinsUntil,
 			earlier: earlier{boot: p.boot, request: p.request, seenAt: c.now},
 		}
 	case m.Boot != p.boot && (m.Incarnation == p.incarnation || m.StoreID != p.store):
+		p.renewProcess(m)
 		p.incarnation, p.boot, p.store, p.request = m.Incarnation, m.Boot, m.StoreID, 0
 		p.twinsUntil = c.now + c.cfg.ElectionTimeoutMax
 	case m.Incarnation < p.incarnation:

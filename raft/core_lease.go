@@ -11,7 +11,8 @@ import (
 type leaderState struct {
 	running  bool
 	ended    bool
-	leaseEnd time.Duration // while running
+	leased   bool          // a lease runs; without a log the reign does, too
+	leaseEnd time.Duration // while leased
 	// graceEnd is when a leader without a reign gives up: one that never got a
 	// lease (rule 3), or that transfers in vain (rule 5).
 	graceEnd     time.Duration
@@ -20,6 +21,7 @@ type leaderState struct {
 	wonAt time.Duration
 	// predecessor handed the lead over to this node, empty if nobody did.
 	predecessor string
+	bridge      bool // see campaign
 
 	heartbeatAt time.Duration
 	// rounds holds when each of the latest heartbeats was first sent, by
@@ -28,6 +30,12 @@ type leaderState struct {
 	// installed is the first heartbeat that carried the current configuration
 	// (rule 18).
 	installed uint64
+
+	// start is the index of the first entry of the term, 0 while there is no log
+	// (rule 27), and uncommitted the size of those from there on that are not
+	// committed (rule 31).
+	start       uint64
+	uncommitted int
 }
 
 // reigns reports whether this node holds a valid lease.
@@ -46,6 +54,7 @@ func (c *Core) win() {
 		graceEnd:    c.now + c.cfg.ElectionTimeoutMax,
 		wonAt:       c.now,
 		predecessor: c.campaign.predecessor,
+		bridge:      c.campaign.bridge,
 	}
 	for i := range c.peers {
 		p := &c.peers[i]
@@ -55,21 +64,25 @@ func (c *Core) win() {
 		}
 	}
 	c.beat()
+	c.beginLog()
 }
 
 // dueAsLeader does what time asks of a leader. The end of the lease comes first:
 // it is the quorum check, for a leader that a majority no longer answers.
 func (c *Core) dueAsLeader() {
 	switch {
-	case c.reign.running && c.now >= c.reign.leaseEnd:
+	case c.reign.leased && c.now >= c.reign.leaseEnd:
 		c.follow()
-	case !c.reign.running && c.now >= c.reign.graceEnd && c.reign.transferring:
+	case !c.reign.leased && c.now >= c.reign.graceEnd && c.reign.transferring:
 		c.preCampaign() // Rule 5: as its own promisee.
-	case !c.reign.running && c.now >= c.reign.graceEnd:
+	case !c.reign.leased && c.now >= c.reign.graceEnd:
 		c.follow()
 	case c.now >= c.reign.heartbeatAt:
 		c.refresh()
 		c.beat()
+		if c.reigns() {
+			c.beginLog() // Every member keeps a log since.
+		}
 	}
 }
 
@@ -90,6 +103,9 @@ func (c *Core) beat() {
 		if p := &c.peers[i]; p.heard() && p.shown.Compare(m.ConfigurationID) < 0 {
 			m.Configuration = c.hard.Configuration // Rule 19: its answer showed an older one.
 		}
+		if c.reign.start != 0 {
+			m.Commit = c.log.commit
+		}
 		c.send(m)
 	}
 	c.renew()
@@ -97,20 +113,30 @@ func (c *Core) beat() {
 
 // onHeartbeat is AppendEntries of the Raft paper without entries.
 func (c *Core) onHeartbeat(m *Message) {
+	if c.heed(m, HeartbeatAnswer) {
+		c.learnCommit(m.Commit)
+		c.answer(m, HeartbeatAnswer, true)
+	}
+}
+
+// heed follows the leader that has sent a heartbeat, or an append, and gives the
+// promise. It reports whether that leads this node's term; if the term is over, it
+// answers so.
+func (c *Core) heed(m *Message, answer MessageKind) bool {
 	if c.precedesOwner(m.Configuration) {
 		c.counters.Dropped.Late++
-		return
+		return false
 	}
 	if m.Term < c.hard.Term {
-		c.answer(m, HeartbeatAnswer, false)
-		return
+		c.answer(m, answer, false)
+		return false
 	}
 	if m.Term > c.hard.Term {
 		c.adopt(m.Term)
 	}
 	if c.leader != "" && c.leader != m.From {
 		c.counters.Dropped.Conflicting++ // Rule 8: a term has one leader.
-		return
+		return false
 	}
 	if c.role != Follower {
 		c.follow()
@@ -120,37 +146,47 @@ func (c *Core) onHeartbeat(m *Message) {
 		c.hard.Vote, c.dirty = "", true
 	}
 	if m.Sequence > c.lastHeartbeat { // Rule 8: else it resets nothing.
-		c.lastHeartbeat, c.following = m.Sequence, true
+		c.lastHeartbeat, c.following, c.withholds = m.Sequence, true, false
 		c.bind(m.From, m.Promise)
 		c.resetElection()
 	}
 	if c.isNewer(m.Configuration) { // Rule 17: saved before it is acknowledged.
 		c.install(m.Configuration)
 	}
-	c.answer(m, HeartbeatAnswer, true)
+	return true
 }
 
-// onHeartbeatAnswer counts a promise towards the lease. Rule 2: from when the
-// heartbeat was first sent, not from when the answer came, for the promise may
-// be as old as that.
+// onHeartbeatAnswer takes in the answer to a heartbeat or an append of this term:
+// the promise, and how far the member's log is.
 func (c *Core) onHeartbeatAnswer(sender int, m *Message) {
 	if c.role != Leader || m.Term != c.hard.Term || !m.Granted {
 		return
-	}
-	sent, ok := c.sentAt(m.Sequence)
-	if !ok {
-		return
-	}
-	if c.faults.leaseFromReceipt {
-		sent = c.now
 	}
 	p := &c.peers[sender]
 	if m.Sequence <= p.named && !c.faults.bindLateStores {
 		return // Rule 15: the name had another owner.
 	}
+	c.countPromise(p, m)
+	c.track(sender, m)
+}
+
+// countPromise counts a promise towards the lease. Rule 2: from when the heartbeat
+// was first sent, not from when the answer came, for the promise may be as old as
+// that. An append is of the round of heartbeats before it.
+func (c *Core) countPromise(p *peer, m *Message) {
+	sent, ok := c.sentAt(m.Sequence)
+	if !ok || m.Kind == AppendAnswer && c.faults.appendsKeepNoLease {
+		return
+	}
+	if c.faults.leaseFromReceipt {
+		sent = c.now
+	}
 	p.owner = m.StoreID
 	if sent >= p.acked {
-		p.acked, p.abstains = sent, m.Abstains
+		p.acked = sent
+		if m.Kind == HeartbeatAnswer {
+			p.abstains = m.Abstains
+		}
 	}
 	if m.ConfigurationID == c.hard.Configuration.ConfigurationID && m.Sequence >= c.reign.installed {
 		p.confirmed = true
@@ -168,16 +204,25 @@ func (c *Core) sentAt(sequence uint64) (time.Duration, bool) {
 	return c.reign.rounds[sequence%length], true
 }
 
-// renew extends the lease by what has been answered, and begins the reign with
-// the first lease that is valid.
+// renew extends the lease by what has been answered. The reign may begin with the
+// first lease that is valid.
 func (c *Core) renew() {
 	end := c.majorityAck() + c.lease
 	switch {
-	case c.reign.running:
+	case c.reign.leased:
 		c.reign.leaseEnd = max(c.reign.leaseEnd, end)
 	case c.reign.ended && !c.faults.renewAfterTransfer, end <= c.now:
 	default:
-		c.reign.running, c.reign.leaseEnd = true, end
+		c.reign.leased, c.reign.leaseEnd = true, end
+		c.ascend()
+	}
+}
+
+// ascend begins the reign once there is a lease and nothing is left to apply that
+// was committed before.
+func (c *Core) ascend() {
+	if c.reign.leased && !c.reign.running && !c.reign.bridge && c.hasBegun() {
+		c.reign.running = true
 		c.out.Led = c.hard.Term
 		c.counters.Reigns++
 	}
@@ -201,7 +246,7 @@ func (c *Core) majorityAck() time.Duration {
 // endReign ends the reign, if one runs, for good (rule 3). A reign that began in
 // the same call is reported neither as Led nor as Lost.
 func (c *Core) endReign() {
-	c.reign.ended = true
+	c.reign.ended, c.reign.leased = true, false
 	if !c.reigns() {
 		return
 	}

@@ -112,7 +112,8 @@ func (c *Core) RemoveMember(now time.Duration, id string) (Effects, error) {
 
 // Promote makes a member a voter. It does nothing if the member is one already. It
 // fails like RemoveMember, and with ErrMemberSilent unless the member has answered
-// within the minimal election timeout (rule 18).
+// within the minimal election timeout (rule 18), or a BehindError while it lacks more
+// of the log than what is under way (rule 33).
 func (c *Core) Promote(now time.Duration, id string) (Effects, error) {
 	return c.changeOther(now, id, func(next *Configuration, i int) error {
 		if next.Members[i].Voter {
@@ -120,6 +121,9 @@ func (c *Core) Promote(now time.Duration, id string) (Effects, error) {
 		}
 		if !c.answers(i) {
 			return &MemberError{ID: id, Reason: ErrMemberSilent}
+		}
+		if !c.keepsUp(i) {
+			return c.behind(i)
 		}
 		next.Members[i].Voter = true
 		next.Members[i].StoreID = c.storeOf(i)
@@ -224,7 +228,8 @@ func (c *Core) mayReconfig() error {
 	case c.hard.Configuration.Version+1 >= termLimit:
 		return ErrTermLimit
 	case c.hard.Configuration.Term != c.hard.Term,
-		c.confirmed() < c.quorum() && !c.faults.reconfigUnconfirmed:
+		c.confirmed() < c.quorum() && !c.faults.reconfigUnconfirmed,
+		!c.isSettled():
 		return ErrReconfigPending
 	default:
 		return nil

@@ -14,12 +14,14 @@ type oracle struct {
 	ended   map[string]uint64            // O7: node to its latest ended reign
 	token   uint64                       // O7: the highest so far
 	broken  []string
+	log     logOracle
 }
 
 func newOracle() oracle {
 	return oracle{
 		leaders: make(map[uint64]string), terms: make(map[string]uint64),
 		grants: make(map[string]map[uint64]string), ended: make(map[string]uint64),
+		log: logOracle{committed: make(map[uint64]Entry), seen: make(map[Position]Position), proposed: make(map[Position]string)},
 	}
 }
 
@@ -76,6 +78,7 @@ func (o *oracle) lead(s *server, term uint64) {
 		o.breaks("O7: %s leads term %d after token %d", s.cfg.ID, term, o.token)
 	}
 	o.token = max(o.token, term)
+	o.begun(s, term)
 }
 
 // lose checks a reign that ends.
@@ -118,6 +121,9 @@ func (o *oracle) leads(s *server) {
 	if earlier, found := o.leaders[term]; found && earlier != s.cfg.ID {
 		o.breaks("O1: %s leads term %d after %s", s.cfg.ID, term, earlier)
 		return
+	}
+	if o.leaders[term] == "" {
+		o.complete(s)
 	}
 	o.leaders[term] = s.cfg.ID
 }

@@ -15,7 +15,7 @@ func parted(c *cluster) (a, b *server) {
 	l := c.electThat("C")
 	c.run(300 * ms)
 	for _, s := range c.servers {
-		s.core.position = Position{1, 4}
+		s.core.log = logUpTo(Position{1, 4})
 	}
 	c.cut("A", "C", false)
 	b.core.electionAt = Never
@@ -23,7 +23,7 @@ func parted(c *cluster) (a, b *server) {
 		return l.core.UpdateMember(now, Member{ID: "C", Data: "moved"})
 	}))
 	c.run(2 * ms)
-	a.core.position = Position{1, 5}
+	a.core.log = logUpTo(Position{1, 5})
 	l.crash()
 	c.heal()
 	require.Equal(c.t, 1, b.core.Configuration().Compare(a.core.Configuration().ConfigurationID))
@@ -69,7 +69,7 @@ func TestLongerLogTakesInTheNewerConfiguration(t *testing.T) {
 // the vote, and shows it in its answer.
 func TestRefusedPreVoteLeavesItsConfiguration(t *testing.T) {
 	s := newSolo(t, 3)
-	s.position = Position{2, 7}
+	s.log = logUpTo(Position{2, 7})
 	newer := s.hard.Configuration.Clone()
 	newer.Version++
 	m := s.from("B", PreVoteRequest, 1)

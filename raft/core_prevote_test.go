@@ -61,7 +61,7 @@ func TestSplitPreVote(t *testing.T) {
 
 func TestPreCandidateBehindInLog(t *testing.T) {
 	s := newSolo(t, 3)
-	s.position = Position{2, 2}
+	s.log = logUpTo(Position{2, 2})
 	m := s.from("B", PreVoteRequest, 1)
 	m.Last = Position{2, 1}
 	s.unchanged(m)

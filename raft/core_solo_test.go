@@ -35,6 +35,11 @@ func newSoloOf(t *testing.T, cfg Config) *solo {
 	return &solo{Core: c, t: t, now: c.cfg.ElectionTimeoutMin}
 }
 
+// logUpTo returns a log that ends so, durable and committed.
+func logUpTo(end Position) entryLog {
+	return entryLog{base: end, durable: end.Index, commit: end.Index, applied: end.Index}
+}
+
 // from returns a message of a member as that member would send it, with this
 // core's configuration.
 func (s *solo) from(id string, kind MessageKind, term uint64) Message {
@@ -46,7 +51,7 @@ func (s *solo) from(id string, kind MessageKind, term uint64) Message {
 	switch kind {
 	case PreVoteRequest, VoteRequest:
 		m.Configuration, m.Promise, m.Sequence = s.hard.Configuration, 150*ms, 1
-	case Heartbeat:
+	case Heartbeat, Append:
 		m.Promise, m.Sequence = 150*ms, s.lastHeartbeat+1
 	default:
 	}

@@ -13,8 +13,8 @@ import (
 //
 // It fails with ErrNotLeader without a reign, and with a MemberError of ErrSelf,
 // ErrUnknownMember, ErrNotVoter, ErrWitness or, unless the voter has answered within
-// the minimal election timeout, ErrMemberSilent (rule 5); ErrTransferring if one is
-// under way. Then the reign goes on. In the first heartbeat interval of a term,
+// the minimal election timeout, ErrMemberSilent (rule 5); with a BehindError if the
+// voter lacks entries of the log; ErrTransferring if one is under way. Then the reign goes on. In the first heartbeat interval of a term,
 // before it has had time to answer, a voter counts as one that has.
 func (c *Core) Transfer(now time.Duration, to string) (Effects, error) {
 	c.begin(now)
@@ -42,6 +42,8 @@ func (c *Core) mayTransfer(to string) error {
 		return &MemberError{ID: to, Reason: ErrWitness}
 	case !c.answers(target) && !c.mayBecomeReady(target) && !c.faults.transferToSilent:
 		return &MemberError{ID: to, Reason: ErrMemberSilent}
+	case !c.hasAll(target):
+		return c.behind(target)
 	case c.peers[target].abstains:
 		return &MemberError{ID: to, Reason: ErrUnfit}
 	case c.hard.Term+1 >= termLimit:
@@ -133,9 +135,10 @@ func (c *Core) mayBecomeReady(member int) bool {
 	return c.peers[member].acked == longAgo && c.now-c.reign.wonAt < c.cfg.HeartbeatInterval
 }
 
-// isUpToDate reports whether a member has shown the current configuration.
+// isUpToDate reports whether a member has shown the current configuration, and has
+// the whole log (rule 32).
 func (c *Core) isUpToDate(member int) bool {
-	return c.peers[member].shown == c.hard.Configuration.ConfigurationID
+	return c.peers[member].shown == c.hard.Configuration.ConfigurationID && c.hasAll(member)
 }
 
 // answers reports whether a member has answered within the minimal election

@@ -13,6 +13,7 @@ type campaign struct {
 	retryAt  time.Duration
 	retries  int
 	transfer uint64 // see Message.Transfer
+	bridge   bool   // to hand its log on, not to reign (rule 33)
 	// predecessor is who asked for this campaign by a transfer, else empty.
 	predecessor   string
 	granted       voterSet
@@ -54,10 +55,13 @@ func (c *Core) mayCampaign() error {
 		return &MemberError{ID: c.cfg.ID, Reason: ErrWiped}
 	case !c.isVoter():
 		return &MemberError{ID: c.cfg.ID, Reason: ErrNotVoter}
+	case c.bridges():
 	case !c.isElectable():
 		return &MemberError{ID: c.cfg.ID, Reason: ErrWitness}
 	case c.abstains:
 		return ErrUnfit
+	}
+	switch {
 	case c.role == Leader:
 		return &MemberError{ID: c.cfg.ID, Reason: ErrLeaderAlive}
 	case c.hard.Term+1 >= termLimit:
@@ -87,8 +91,7 @@ func (c *Core) preCampaign() {
 // member that does not stand may be the only one alive that knows the newest
 // configuration, and who may lead may not even know that it is a voter.
 func (c *Core) showConfiguration() {
-	stands := c.isElectable() && !c.abstains
-	if c.self < 0 || stands || c.hard.Term+1 >= termLimit || c.faults.hideConfiguration {
+	if c.self < 0 || c.stands() || c.hard.Term+1 >= termLimit || c.faults.hideConfiguration {
 		return
 	}
 	c.sequence++
@@ -102,7 +105,7 @@ func (c *Core) showConfiguration() {
 func (c *Core) elect(transfer uint64) {
 	c.follow()
 	bound := !c.free(c.cfg.ID, transfer) && !c.faults.keepPreCampaign
-	if bound || c.abstains || !c.isElectable() || c.hard.Term+1 >= termLimit {
+	if bound || !c.stands() && (transfer != 0 || !c.bridges()) || c.hard.Term+1 >= termLimit {
 		return
 	}
 	predecessor := ""
@@ -111,7 +114,7 @@ func (c *Core) elect(transfer uint64) {
 	}
 	c.hard.Term++
 	c.hard.Vote, c.dirty = c.cfg.ID, true
-	c.leader, c.lastHeartbeat = "", 0
+	c.leader, c.lastHeartbeat, c.received = "", 0, received{}
 	c.bind(c.cfg.ID, c.cfg.ElectionTimeoutMin)
 	c.role = Candidate
 	c.counters.Campaigns++
@@ -119,10 +122,16 @@ func (c *Core) elect(transfer uint64) {
 	c.ask(transfer, predecessor)
 }
 
+// stands reports whether this node would lead.
+func (c *Core) stands() bool { return c.isElectable() && !c.abstains }
+
 // ask opens a round of asking and puts the question to every other voter.
 func (c *Core) ask(transfer uint64, predecessor string) {
 	c.sequence++
-	c.campaign = campaign{sequence: c.sequence, sentAt: c.now, transfer: transfer, predecessor: predecessor}
+	c.campaign = campaign{
+		sequence: c.sequence, sentAt: c.now, transfer: transfer, predecessor: predecessor,
+		bridge: transfer == 0 && c.bridges(),
+	}
 	c.campaign.granted.add(c.self)
 	c.put()
 	c.tally()
@@ -158,7 +167,7 @@ func (c *Core) request(kind MessageKind, term uint64) {
 		m.Term, m.Sequence, m.Transfer = term, c.campaign.sequence, c.campaign.transfer
 		m.Promise = c.cfg.ElectionTimeoutMin
 		m.Configuration = c.hard.Configuration // Rule 19: it may make the sender known.
-		m.Last = c.position
+		m.Last = c.log.last()
 		c.send(m)
 	}
 }
@@ -171,6 +180,7 @@ func (c *Core) onPreVoteRequest(m *Message) {
 	}
 	if c.free(m.From, 0) {
 		c.takeIn(m.Configuration)
+		c.withholds = c.withholds || m.Last.before(c.log.durableEnd())
 	}
 	granted := m.Term > c.hard.Term && c.free(m.From, 0) && c.eligible(m)
 	c.answer(m, PreVoteAnswer, granted)
@@ -213,7 +223,7 @@ func (c *Core) grant(m *Message) {
 	if c.role != PreCandidate || !c.faults.keepPreCampaign {
 		c.follow()
 	}
-	c.hard.Vote, c.dirty = m.From, true
+	c.hard.Vote, c.dirty, c.withholds = m.From, true, false
 	c.bind(m.From, m.Promise)
 	c.counters.Grants++
 	c.resetElection()
@@ -221,7 +231,9 @@ func (c *Core) grant(m *Message) {
 }
 
 // takeIn makes a newer configuration this node's own, which ends its campaign, and
-// with it the term in which it was made. A node that knows none waits for a
+// with it the term in which it was made. Rule 26: also of a candidate that it
+// refuses, because the newer configuration may be with one member and the longer
+// log with another. A node that knows none waits for a
 // leader's: to it any looks newer.
 func (c *Core) takeIn(o Configuration) {
 	switch {
@@ -247,7 +259,11 @@ func (c *Core) eligible(m *Message) bool {
 	if older && !c.faults.ignoreConfigurationID {
 		return false
 	}
-	return !m.Last.before(c.position) && c.mayVote(m)
+	// Rule 25: what is not durable here was never counted.
+	if m.Last.before(c.log.durableEnd()) && !c.faults.voteForShorterLogs {
+		return false
+	}
+	return c.mayVote(m)
 }
 
 // mayVote reports whether this very store is named, in the candidate's

@@ -125,7 +125,7 @@ func TestLogPosition(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newSolo(t, 3)
-			s.position = tt.mine
+			s.log = logUpTo(tt.mine)
 			m := s.from("B", PreVoteRequest, 4)
 			m.Last = tt.candidate
 			require.Equal(t, tt.granted, s.asked(m))
@@ -139,8 +139,8 @@ func TestLogPosition(t *testing.T) {
 
 func TestBetterCandidateWins(t *testing.T) {
 	c := newCluster(t, 3)
-	c.server("B").core.position = Position{1, 5}
-	c.server("C").core.position = Position{1, 5}
+	c.server("B").core.log = logUpTo(Position{1, 5})
+	c.server("C").core.log = logUpTo(Position{1, 5})
 	for range 20 {
 		c.run(300 * ms)
 		require.False(t, c.server("A").reigns())
@@ -410,7 +410,7 @@ func TestRefusalOfALowerTermIsAnAnswer(t *testing.T) {
 // Rule 8: requests carry the end of the log.
 func TestRequestsCarryThePosition(t *testing.T) {
 	s := newSolo(t, 3)
-	s.position = Position{2, 7}
+	s.log = logUpTo(Position{2, 7})
 	s.campaignNow()
 	require.Equal(t, Position{2, 7}, s.sent(VoteRequest)[0].Last)
 }

@@ -47,6 +47,15 @@ var (
 	// election timeout, so that it cannot become a voter (rule 18) or the leader
 	// (rule 5), nor be all that is left to keep a leader when another goes.
 	ErrMemberSilent = errors.New("raft: member does not answer")
+	// ErrMemberBehind says that a member lacks entries of the log, so that it cannot
+	// become a voter (rule 33) or the leader yet, see BehindError.
+	ErrMemberBehind = errors.New("raft: member lacks entries")
+	// ErrNoLog says that the cluster keeps no log, or does not yet because a member
+	// does not (rule 20).
+	ErrNoLog = errors.New("raft: not every member keeps a log")
+	// ErrFull says that too much is proposed that is not committed (rule 31). Trying
+	// again later works, once a majority answers.
+	ErrFull = errors.New("raft: too much is not committed")
 )
 
 // Errors of the shell around the core. They are found with errors.Is.
@@ -117,6 +126,23 @@ func (e *MemberError) Error() string { return fmt.Sprintf("%v: %q", e.Reason, e.
 
 // Unwrap returns the reason.
 func (e *MemberError) Unwrap() error { return e.Reason }
+
+// BehindError says how far a member's log is. It unwraps to ErrMemberBehind.
+type BehindError struct {
+	// ID is the member.
+	ID string
+	// Match is up to which index it is known to have everything on disk, and Last
+	// the end of the leader's log.
+	Match, Last uint64
+}
+
+// Error implements error.
+func (e *BehindError) Error() string {
+	return fmt.Sprintf("%v: %q has %d of %d", ErrMemberBehind, e.ID, e.Match, e.Last)
+}
+
+// Unwrap returns ErrMemberBehind.
+func (e *BehindError) Unwrap() error { return ErrMemberBehind }
 
 // NotLeaderError says who leads, as far as the node knows. It unwraps to
 // ErrNotLeader.

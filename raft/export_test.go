@@ -30,6 +30,7 @@ func (c *Core) clone() *Core {
 	d := *c
 	d.out = Effects{}
 	d.peers = slices.Clone(c.peers)
+	d.log.entries = slices.Clip(c.log.entries)
 	d.reign.rounds = slices.Clone(c.reign.rounds)
 	return &d
 }

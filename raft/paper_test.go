@@ -74,7 +74,7 @@ func TestFigure2_VoteIsGrantedOnceAndToAnUpToDateLog(t *testing.T) {
 	}
 	for _, tt := range tests {
 		s := newSolo(t, 3)
-		s.hard.Term, s.hard.Vote, s.position = 1, tt.vote, tt.mine
+		s.hard.Term, s.hard.Vote, s.log = 1, tt.vote, logUpTo(tt.mine)
 		require.Equal(t, tt.granted, s.asked(s.from("B", VoteRequest, 1)))
 	}
 }
