@@ -29,6 +29,14 @@ func Controls() []Control {
 		{"rule 8: answers count for who has asked", func(c *Core) { c.faults.countStrayAnswers = true }},
 		{"rule 15: bind the store that answers", func(c *Core) { c.faults.bindLateStores = true }},
 		{"rule 16: no vote before the own store is named", func(c *Core) { c.faults.voteUnnamed = true }},
+		{"rule 25: no vote for a log that lacks something", func(c *Core) { c.faults.voteForShorterLogs = true }},
+		{"rule 27: a reign begins with its start applied", func(c *Core) { c.faults.reignBeforeStart = true }},
+		{"rule 28: the leader counts what it has saved", func(c *Core) { c.faults.countUnsaved = true }},
+		{"rule 28: a follower answers what it has saved", func(c *Core) { c.faults.answerUnsaved = true }},
+		{"rule 28: commit what is known to be the leader's", func(c *Core) { c.faults.commitUnverified = true }},
+		{"rule 29: send again what was lost", func(c *Core) { c.faults.neverSendAgain = true }},
+		{"rule 29: entries follow what the leader has", func(c *Core) { c.faults.appendUnchecked = true }},
+		{"rule 33: who does not stand hands on what it has", func(c *Core) { c.faults.neverBridge = true }},
 		{"rule 4: a promise stays on record while it binds", func(c *Core) { c.faults.forgetPromises = true }},
 	}
 }

@@ -83,6 +83,32 @@ func TestSimulation(t *testing.T) {
 	requireFaults(t, n, total)
 }
 
+// The same with logs, in whose histories commands are proposed all the time: nothing
+// that was committed is lost, or other anywhere.
+func TestSimulationOfLogs(t *testing.T) {
+	if text := os.Getenv("CONSTELLATION_SEED"); text != "" {
+		seed, err := strconv.ParseUint(text, 10, 64)
+		require.NoError(t, err)
+		again := trial(seed)
+		again.Logs, again.Transcript = true, true
+		report, err := again.Run()
+		t.Log(strings.Join(report.Transcript[max(0, len(report.Transcript)-400):], "\n"))
+		require.NoError(t, err)
+		return
+	}
+	var total sim.Counts
+	n := seeds(t, 200)
+	for seed := range uint64(n) {
+		one := trial(seed)
+		one.Logs = true
+		report, err := one.Run()
+		require.NoError(t, err, "CONSTELLATION_SEED=%d go test -run TestSimulationOfLogs ./raft shows it", seed)
+		total.Add(report.Counts)
+	}
+	t.Logf("%d seeds, %d commands proposed, %d entries committed", n, total.Proposed, total.Committed)
+	require.Greater(t, total.Committed, 100*n)
+}
+
 // replay runs one seed and prints the end of its transcript.
 func replay(t *testing.T, seed uint64) {
 	t.Helper()
@@ -214,6 +240,46 @@ func TestSimulationNegativeControls(t *testing.T) {
 				off.SendBeforeSave = true
 			}
 			for off.Seed = range 10_000 {
+				_, err := off.Run()
+				if broken, found := errors.AsType[*sim.OracleError](err); found {
+					t.Log(err)
+					require.Contains(t, tt.oracles, broken.Oracle)
+					return
+				}
+				require.NoError(t, err)
+			}
+			t.Fatal("no seed has noticed")
+		})
+	}
+}
+
+// The same for rules of the log.
+func TestSimulationOfLogsNegativeControls(t *testing.T) {
+	tests := []struct {
+		rule    string
+		mix     string
+		oracles []string
+	}{
+		{"rule 25: no vote for a log that lacks something", "crashes", []string{"O12", "O13", "O14"}},
+		{"rule 27: a reign begins with its start applied", "handovers", []string{"O13"}},
+		{"rule 28: the leader counts what it has saved", "crashes", []string{"O12", "O13", "O14"}},
+		{"rule 28: a follower answers what it has saved", "crashes", []string{"O12", "O13", "O14"}},
+		{"rule 28: commit what is known to be the leader's", "network", []string{"O12", "O13", "O14"}},
+		{"rule 29: send again what was lost", "lossy", []string{"O9", "O14"}},
+		{"rule 29: entries follow what the leader has", "lossy", []string{"O12", "O13", "O14"}},
+		{"rule 33: who does not stand hands on what it has", "witnesses", []string{"O9"}},
+	}
+	if raft.RaceEnabled {
+		t.Skip("one goroutine works alone: go test without -race runs it")
+	}
+	for _, tt := range tests {
+		t.Run(tt.rule, func(t *testing.T) {
+			t.Parallel()
+			off := sim.Trial{Mix: mix(t, tt.mix), Faulty: 20 * time.Second, Logs: true}
+			control, found := controlOf(tt.rule)
+			require.True(t, found)
+			off.Prepare = control
+			for off.Seed = range 2_000 {
 				_, err := off.Run()
 				if broken, found := errors.AsType[*sim.OracleError](err); found {
 					t.Log(err)

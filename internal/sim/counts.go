@@ -21,6 +21,8 @@ type Counts struct {
 	// CutOld and CutNew saves were cut short by a crash, and left the old record
 	// or the new one.
 	CutOld, CutNew int
+	// Proposed commands, Appends that became durable and Committed entries.
+	Proposed, Appends, Committed int
 	// Starts of processes.
 	Starts int
 	// Replacements of lost disks that have come to their end.
@@ -61,6 +63,9 @@ func (c *Counts) Add(o Counts) {
 		{&c.FailedSaves, o.FailedSaves},
 		{&c.CutOld, o.CutOld},
 		{&c.CutNew, o.CutNew},
+		{&c.Proposed, o.Proposed},
+		{&c.Appends, o.Appends},
+		{&c.Committed, o.Committed},
 		{&c.Starts, o.Starts},
 		{&c.Replacements, o.Replacements},
 		{&c.Reigns, o.Reigns},

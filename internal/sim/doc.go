@@ -22,7 +22,10 @@
 //	O8  what the application was told last is true
 //	O9  in calm a leader is found and stays
 //	O10 a restart would keep a node silent for as long as it is bound
-//	O11 a witness never stands for election
+//	O11 a witness never stands for election, nor reigns where there is a log
+//	O12 no two nodes apply different entries of the log at one index
+//	O13 a reign begins with all applied that was committed in terms before
+//	O14 in calm all members have applied all that was committed
 //
 // # Concurrency
 //

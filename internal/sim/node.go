@@ -17,6 +17,7 @@ type member struct {
 	witness bool
 	cfg     raft.Config
 	disk    disk
+	log     journal      // with Config.Logs
 	store   raft.StoreID // that a new disk gets
 
 	wiped    bool   // the disk is lost, and there is no other yet
@@ -82,7 +83,13 @@ func (n *member) start() {
 func (n *member) begin(state raft.HardState) {
 	w := n.world
 	n.cfg.Rand = rand.NewPCG(w.cfg.Seed, n.boot<<8|uint64(n.index)+1)
-	core, err := raft.NewCore(n.cfg, state, w.random.Uint64(), n.local(w.now))
+	var core *raft.Core
+	var err error
+	if w.cfg.Logs {
+		core, err = raft.NewCoreWithLog(n.cfg, state, n.log.start(w.now), w.random.Uint64(), n.local(w.now))
+	} else {
+		core, err = raft.NewCore(n.cfg, state, w.random.Uint64(), n.local(w.now))
+	}
 	if err != nil {
 		w.err = err
 		return
@@ -203,6 +210,8 @@ func (n *member) perform(effects raft.Effects) {
 // finish does what had to wait for the save, and what follows from it.
 func (n *member) finish(effects raft.Effects) {
 	w := n.world
+	n.appendLog(effects.Append)
+	n.apply(effects.Commit)
 	if effects.Led != 0 {
 		n.lead(effects.Led)
 	}
@@ -344,6 +353,9 @@ func (n *member) exit() {
 	}
 	w := n.world
 	w.transcript.write(w.now, "%s ends", n.cfg.ID)
+	if len(n.log.appending) > 0 {
+		n.log.cut(w.random.IntN(n.log.size() + 1))
+	}
 	n.endReign()
 	for _, e := range n.inbox {
 		w.events.done(e)

@@ -14,7 +14,7 @@ type OracleError struct {
 	Seed uint64
 	// Mix is the name of the trial's mix, empty outside trials.
 	Mix string
-	// Oracle is O1 to O11.
+	// Oracle is O1 to O14.
 	Oracle string
 	At     time.Duration
 	Detail string
@@ -33,6 +33,8 @@ type oracle struct {
 	leaders map[uint64]string // O1: of each term, for ever
 	token   uint64            // O7: the highest so far
 	past    []past            // of each node
+
+	committed []raft.Entry // O12 to O14: from index 1
 }
 
 // past is what is remembered of one node across its processes.
@@ -95,7 +97,11 @@ func (o *oracle) stepped(n *member) {
 		o.breaks("O2", "%s goes from term %d to %d", n.cfg.ID, p.term, term)
 	}
 	p.term = term
-	if me, _ := n.core.Configuration().Member(n.cfg.ID); me.Witness && n.core.Role() != raft.Follower {
+	stands := n.core.Role() != raft.Follower
+	if o.world.cfg.Logs { // It may have to hand its log on.
+		_, stands = n.core.Reign()
+	}
+	if me, _ := n.core.Configuration().Member(n.cfg.ID); me.Witness && stands {
 		o.breaks("O11", "%s is a witness and %v of term %d", n.cfg.ID, n.core.Role(), term)
 	}
 	if n.core.Role() != raft.Leader {
@@ -148,6 +154,7 @@ func (o *oracle) led(n *member, term uint64) {
 		o.breaks("O7", "%s leads term %d after token %d", n.cfg.ID, term, o.token)
 	}
 	o.token = max(o.token, term)
+	o.begun(n, term)
 }
 
 // lost checks a reign that ends.

@@ -84,7 +84,7 @@ func (c *chaos) replace(n *member) {
 	c.happens(Replace, n.cfg.ID)
 	n.wiped = true
 	n.crash()
-	n.disk.record, n.disk.writing = raft.StoredState{}, raft.HardState{}
+	n.disk.record, n.disk.writing, n.log = raft.StoredState{}, raft.HardState{}, journal{}
 	n.store[1]++
 	n.cfg.Start = raft.Join()
 	c.oracle.wiped(n)

@@ -14,7 +14,9 @@ type Trial struct {
 	Mix  Mix
 	// Faulty is how long faults come.
 	Faulty time.Duration
-	// Prepare, SendBeforeSave, MayOverlap and Transcript are those of Config.
+	// Logs, Prepare, SendBeforeSave, MayOverlap and Transcript are those of Config. With
+	// Logs commands are proposed all the time.
+	Logs           bool
 	Prepare        func(c *raft.Core)
 	SendBeforeSave bool
 	MayOverlap     bool
@@ -33,7 +35,7 @@ type Result struct {
 func (t Trial) Run() (Result, error) {
 	cfg := t.Mix.config(t.Seed)
 	cfg.Prepare, cfg.SendBeforeSave = t.Prepare, t.SendBeforeSave
-	cfg.MayOverlap, cfg.Transcript = t.MayOverlap, t.Transcript
+	cfg.MayOverlap, cfg.Transcript, cfg.Logs = t.MayOverlap, t.Transcript, t.Logs
 	w, err := New(cfg)
 	if err != nil {
 		return Result{}, err
@@ -41,6 +43,9 @@ func (t Trial) Run() (Result, error) {
 	c := &chaos{World: w, mix: t.Mix}
 	w.ended = c.restart
 	w.after(0, c.run)
+	if t.Logs {
+		w.after(0, c.propose)
+	}
 	w.Run(t.Faulty)
 	if w.err == nil {
 		c.calm()
@@ -73,6 +78,8 @@ func (w *World) Settle() {
 		w.oracle.breaks("O9", "%s leads in calm, later %q", leader, w.Leader())
 	case !w.agreed():
 		w.oracle.breaks("O9", "a member does not follow %s in calm", leader)
+	default:
+		w.oracle.settled()
 	}
 }
 

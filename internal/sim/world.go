@@ -29,6 +29,8 @@ type Config struct {
 	// DriftPPM is by how many parts per million a clock may run faster or slower
 	// than true time. Each process draws its own rate, which is often an extreme.
 	DriftPPM int64
+	// Logs has every node keep a log.
+	Logs bool
 	// Configure changes the configuration of one node, if not nil. Election
 	// timeouts are 150 to 300 ms and heartbeats 50 ms apart otherwise.
 	Configure func(node int, cfg *raft.Config)
