@@ -91,6 +91,13 @@ type Config struct {
 
 	// Store keeps the node's durable state. Required by New.
 	Store Store
+	// Log keeps the replicated log durable, and Machine is given what is committed.
+	// Nil: the node takes part in elections only. Either all members have both or
+	// nobody proposes anything; a cluster can be given them one member after the
+	// other. A node whose cluster has begun to replicate does not start without. The
+	// log is in memory, too, and grows for as long as the cluster lives.
+	Log     Log
+	Machine Machine
 	// Transport carries its messages. Required by New.
 	Transport Transport
 	// MaxAppend is the longest message with entries of the log that the Transport

@@ -144,3 +144,8 @@ func (e Entry) follows(before Position, term uint64) bool {
 	known := e.Kind >= EntryStart && e.Kind <= lastEntryKind
 	return known && e.Index == before.Index+1 && e.Index < termLimit && e.Term >= max(before.Term, 1) && e.Term <= term
 }
+
+func (c *Core) logStatus() LogStatus {
+	l := &c.log
+	return LogStatus{Last: l.last(), Durable: l.durable, Commit: l.commit, Applied: l.applied}
+}

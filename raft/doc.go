@@ -45,6 +45,14 @@
 //     within a few election timeouts, and a leader that a majority answers is not
 //     disturbed.
 //
+// # The log
+//
+// With [Config].Log and [Config].Machine the members replicate a log. The leader
+// proposes commands ([Node.Propose]); each that is committed is on the disks of a
+// majority and is applied by every member's Machine in the same order. A reign
+// begins once the leader's own Machine has applied all that was committed before it,
+// so that who leads has everything. Without a log no byte more is sent or saved.
+//
 // # The rules
 //
 // PROTOCOL.md beside this file has the numbered rules that comments name: what each
@@ -97,7 +105,8 @@
 //
 // # What it does not do
 //
-//   - It replicates no log. The wire format and the vote leave room for one.
+//   - It keeps no log on disk, nor does it compact one: a [Log] that is durable is the
+//     embedder's, and a log grows for as long as the cluster lives.
 //   - It does not make an effect safe that began before a pause of the process:
 //     a lease can end at any instruction. That is what the token is for.
 //   - It does not detect a store that is wiped before a leader has bound it to

@@ -83,6 +83,8 @@ var (
 	// ErrUnfit says that a member does not stand for election for now, see
 	// Status.Abstains.
 	ErrUnfit = errors.New("raft: member abstains from elections")
+	// ErrOutcomeUnknown says that commands may become committed or not.
+	ErrOutcomeUnknown = errors.New("raft: whether the proposal is committed is not known")
 	// ErrTransferFailed says that no other member has taken over within the
 	// maximal election timeout. The leader then stands for election again.
 	ErrTransferFailed = errors.New("raft: transfer failed")

@@ -71,7 +71,7 @@ func New(cfg Config) (*Node, error) { return NewWithClock(cfg, systemClock()) }
 func NewWithClock(cfg Config, now func() time.Duration) (*Node, error) {
 	cfg = cfg.withDefaults()
 	errs := []error{cfg.validate()}
-	errs = append(errs, validateStore(cfg.Store))
+	errs = append(errs, validateStore(cfg.Store), validateLog(cfg.Log, cfg.Machine))
 	if cfg.Transport == nil {
 		errs = append(errs, fmt.Errorf("%w: Transport is missing", ErrConfig))
 	}

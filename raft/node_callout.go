@@ -49,15 +49,15 @@ func (r *routine) result() error {
 }
 
 // within returns the result of the routine, or a StalledError if that does not
-// end in time. Then its goroutine is left behind.
-func (r *routine) within(patience time.Duration, call string) error {
-	timer := time.NewTimer(patience)
+// end within stallTimeout. Then its goroutine is left behind.
+func (r *routine) within(call string) error {
+	timer := time.NewTimer(stallTimeout)
 	defer timer.Stop()
 	select {
 	case <-r.ended:
 		return r.result()
 	case <-timer.C:
-		return &StalledError{Call: call, Patience: patience}
+		return &StalledError{Call: call, Patience: stallTimeout}
 	}
 }
 
@@ -109,7 +109,8 @@ func (l *loop) log(level slog.Level, message string, args ...any) {
 // unwraps to ErrStalled.
 type StalledError struct {
 	// Call names it: Healthy, Logger, Store.Open, Store.Close, Transport.Send, or
-	// Transport.Serve when its ctx has ended.
+	// Transport.Serve when its ctx has ended; with a log, Log.Open, Log.Append,
+	// Log.Close or, at the end, Machine.Apply.
 	Call string
 	// Patience is how long it was waited for.
 	Patience time.Duration

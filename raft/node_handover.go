@@ -26,18 +26,21 @@ type handover struct {
 // Transfer makes another voter the leader. It waits until that leads, or
 // returns ErrTransferFailed after the maximal election timeout; then this node
 // stands for election again. The contexts of its leaderships end at once; it
-// keeps its lease until they are released and the voter can win, but no longer
-// than Config.ReleaseTimeout. So a function under WhileLeader that calls this
+// keeps its lease until they are released and the voter can win, for which it must
+// have the whole log if there is one, but no longer than Config.ReleaseTimeout. So a function under WhileLeader that calls this
 // with another ctx than its own keeps itself waiting.
 //
 // It fails with ErrNotLeader, ErrTransferring, and, in a MemberError, with
 // ErrSelf, ErrUnknownMember, ErrNotVoter, ErrWitness or, unless the voter has
 // answered within the minimal election timeout, ErrMemberSilent. Then nothing has
-// changed, and this node goes on leading. If the voter falls silent after that, while
-// leaderships are being released, the lead goes to any other.
+// changed, and this node goes on leading. If the voter falls silent after that, or
+// still lacks entries when ReleaseTimeout has passed, the lead goes to any other.
 func (n *Node) Transfer(ctx context.Context, to string) error {
 	return n.call(ctx, func(l *loop, reply chan<- error) error {
 		err := l.core.mayTransfer(to)
+		if errors.Is(err, ErrMemberBehind) {
+			err = nil // It catches up once nothing is proposed any more.
+		}
 		if err == nil {
 			err = l.handOver(to, ErrResigned, reply)
 		}
@@ -133,7 +136,7 @@ func (l *loop) sendHandover(now time.Duration) error {
 		effects, refusal = l.core.Transfer(now, h.to)
 	}
 	h.sent, h.deadline = true, now+l.node.cfg.ElectionTimeoutMax
-	if errors.Is(refusal, ErrMemberSilent) { // Since it was asked: too late to stay.
+	if errors.Is(refusal, ErrMemberSilent) || errors.Is(refusal, ErrMemberBehind) { // Since it was asked: too late to stay.
 		if err := l.apply(effects); err != nil {
 			return err
 		}

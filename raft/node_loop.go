@@ -24,6 +24,9 @@ type loop struct {
 	handover *handover        // nil if nothing is being given up
 	changes  []*pendingChange // membership changes that wait
 
+	replica   *replica   // nil without a log
+	proposals []proposal // that wait, in the order of their entries
+
 	asked      time.Duration            // the round of heartbeats that Healthy was asked for
 	askedAt    time.Duration            // when it was asked last
 	unwell     bool                     // what it has said then
@@ -36,6 +39,7 @@ type loop struct {
 
 // run steps the core until the node has stopped, or cannot go on.
 func (l *loop) run() error {
+	saver, applier, stalled := l.replica.ended()
 	for {
 		if err := l.reconcile(); err != nil {
 			return err
@@ -56,6 +60,12 @@ func (l *loop) run() error {
 			}
 		case <-l.transport.ended:
 			return l.transportEnded(l.transport.err)
+		case <-saver:
+			return l.replica.saver.err
+		case <-applier: // It has panicked: the end of Run sees to that.
+			return ErrStopped
+		case err := <-stalled:
+			return err
 		}
 		if err := l.step(); err != nil {
 			return err
@@ -66,6 +76,9 @@ func (l *loop) run() error {
 // step gives the core the next message, or else the time. The clock is read
 // after the message was taken (rule 2).
 func (l *loop) step() error {
+	if err := l.advanceReplica(); err != nil {
+		return err
+	}
 	if m, ok := l.node.inbox.take(); ok {
 		l.traffic.Received++
 		before := l.core.Counters().Dropped
@@ -94,6 +107,7 @@ func (l *loop) reconcile() error {
 	if err := l.advanceChanges(); err != nil {
 		return err
 	}
+	l.advanceProposals()
 	l.publish()
 	l.logEnds()
 	return nil
@@ -135,6 +149,12 @@ func (l *loop) apply(effects Effects) error {
 		if err := l.save(effects.State); err != nil {
 			return err
 		}
+	}
+	if len(effects.Append) > 0 {
+		l.replica.saver.put(effects.Append)
+	}
+	if effects.Commit != 0 {
+		l.commit(effects.Commit)
 	}
 	if effects.Refused != 0 {
 		l.refused(effects.Refused)

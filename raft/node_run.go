@@ -22,11 +22,12 @@ import (
 //
 // A call-out that hangs does not keep Run. The reign ends in time, and Run
 // returns ErrSaveStalled if Store.Save, and a StalledError if Healthy,
-// Transport.Send or the Logger's handler takes longer than the maximal election
-// timeout; also if Store.Open, Store.Close, or Transport.Serve after the end of
-// its ctx takes longer than ten seconds. Each such call leaves its one goroutine
+// Transport.Send, Log.Append or the Logger's handler takes longer than the maximal
+// election timeout; also if Store.Open, Store.Close, Log.Open, Log.Close, or, after
+// the end of its ctx, Transport.Serve or Machine.Apply takes longer than ten seconds.
+// Each such call leaves its one goroutine
 // behind, which ends when the call returns, and changes nothing then but to close
-// the store if it is the store that hangs: until then that stays open. Otherwise
+// the store or the log if it is that which hangs: until then it stays open. Otherwise
 // Run leaves no goroutine behind. A call-out that panics makes Run panic with a
 // PanicError.
 func (n *Node) Run(ctx context.Context) error {
@@ -73,7 +74,16 @@ func (n *Node) run(ctx context.Context) (err error) {
 		l.endReign(cmp.Or(err, ErrStopped))
 		l.publishTraffic()
 	}()
-	return l.await(begin(func() error { return l.main(serving, record) }))
+	if n.cfg.Log == nil {
+		return l.await(begin(func() error { return l.main(serving, record, nil) }))
+	}
+	entries, err := n.openLog()
+	if err != nil {
+		return err
+	}
+	l.replica = n.beginReplica()
+	defer func() { err = errors.Join(err, l.replica.end(err)) }()
+	return l.await(begin(func() error { return l.main(serving, record, entries) }))
 }
 
 // openStore opens the store. If that comes back too late, it closes it again.
@@ -83,7 +93,7 @@ func (n *Node) openStore() (StoredState, error) {
 		record, err = n.cfg.Store.Open()
 		return err
 	})
-	err := opened.within(stallTimeout, "Store.Open")
+	err := opened.within("Store.Open")
 	if errors.Is(err, ErrStalled) {
 		go func() {
 			<-opened.ended
@@ -97,7 +107,7 @@ func (n *Node) openStore() (StoredState, error) {
 }
 
 func (n *Node) closeStore() error {
-	err := begin(n.cfg.Store.Close).within(stallTimeout, "Store.Close")
+	err := begin(n.cfg.Store.Close).within("Store.Close")
 	if err != nil && !errors.Is(err, ErrStalled) {
 		err = fmt.Errorf("raft: close store: %w", err)
 	}
@@ -106,7 +116,7 @@ func (n *Node) closeStore() error {
 
 // main makes what the store holds durable as a new incarnation, and then serves
 // the transport and runs.
-func (l *loop) main(serving context.Context, record StoredState) (err error) {
+func (l *loop) main(serving context.Context, record StoredState, entries []Entry) (err error) {
 	n := l.node
 	if record.Damage != nil {
 		l.log(slog.LevelWarn, "raft: repairing a damaged copy of the state", "error", record.Damage)
@@ -120,7 +130,12 @@ func (l *loop) main(serving context.Context, record StoredState) (err error) {
 	if err := l.save(state); err != nil {
 		return err
 	}
-	if l.core, err = NewCore(n.cfg, state, randomUint64(), n.now()); err != nil {
+	if n.cfg.Log == nil {
+		l.core, err = NewCore(n.cfg, state, randomUint64(), n.now())
+	} else {
+		l.core, err = NewCoreWithLog(n.cfg, state, entries, randomUint64(), n.now())
+	}
+	if err != nil {
 		return err
 	}
 	n.inbox.open()
@@ -138,7 +153,7 @@ func (l *loop) awaitTransport() error {
 	if l.transport == nil {
 		return nil
 	}
-	if err := l.transport.within(stallTimeout, "Transport.Serve"); errors.Is(err, ErrStalled) {
+	if err := l.transport.within("Transport.Serve"); errors.Is(err, ErrStalled) {
 		return err
 	}
 	return nil

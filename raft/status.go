@@ -31,6 +31,8 @@ type Status struct {
 	Peers []PeerStatus
 	// Configuration is the newest membership known.
 	Configuration Configuration
+	// Log is how far the replicated log is, zero without one.
+	Log LogStatus
 	// Refused says why another member lately refused this node's messages, 0 if
 	// none did; the reasons say what mends them. A node that sends nothing, such as
 	// one that does not vote and hears no leader, is not refused either.
@@ -62,6 +64,17 @@ type PeerStatus struct {
 	// Abstains says that it does not stand for election for now, as its latest answer
 	// says.
 	Abstains bool
+}
+
+// LogStatus is how far the replicated log of one node is.
+type LogStatus struct {
+	// Last is the end of the log in memory, and Durable up to which index the disk has
+	// it.
+	Last    Position
+	Durable uint64
+	// Commit is up to which index entries are known here to be committed, and Applied
+	// up to which the Machine has applied them.
+	Commit, Applied uint64
 }
 
 // Traffic counts what went in and out of one Node since it began.
@@ -148,7 +161,7 @@ func (l *loop) publish() {
 	s := Status{
 		Cluster: state.Cluster, ID: state.Node, StoreID: state.StoreID, Incarnation: state.Incarnation,
 		Role: l.core.Role(), Term: state.Term, Leader: l.core.Leader(),
-		Configuration: state.Configuration, Refused: l.refusal(), Abstains: l.abstains,
+		Configuration: state.Configuration, Log: l.core.logStatus(), Refused: l.refusal(), Abstains: l.abstains,
 		Counters: l.core.Counters(), Traffic: l.traffic,
 	}
 	now := n.now()

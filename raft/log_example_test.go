@@ -1,0 +1,100 @@
+package raft_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"sync"
+	"time"
+
+	"github.com/rads-project/constellation/raft"
+	"github.com/rads-project/constellation/transport"
+)
+
+// counter is a Machine: every member counts the same.
+type counter struct {
+	mu      sync.Mutex
+	changed *sync.Cond
+	applied uint64
+	counts  map[string]int
+}
+
+func newCounter() *counter {
+	c := &counter{counts: make(map[string]int)}
+	c.changed = sync.NewCond(&c.mu)
+	return c
+}
+
+func (c *counter) Apply(e raft.Entry) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e.Kind == raft.EntryCommand {
+		c.counts[string(e.Data)]++
+	}
+	c.applied = e.Index
+	c.changed.Broadcast()
+}
+
+// at returns the count of a name, once all up to an index is counted.
+func (c *counter) at(index uint64, name string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.applied < index {
+		c.changed.Wait()
+	}
+	return c.counts[name]
+}
+
+// Three members keep a log and count the same.
+func ExampleNode_Propose() {
+	network, _ := transport.NewMemory(transport.MemoryConfig{})
+	var founders []raft.Member
+	for _, id := range []string{"a", "b", "c"} {
+		founders = append(founders, raft.Member{ID: id, Voter: true})
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	counters := make(map[string]*counter)
+	result := make(chan uint64, 1)
+	for _, m := range founders {
+		endpoint, _ := network.Join(m.ID) // in a real cluster: transport/tcp
+		counters[m.ID] = newCounter()
+		node, err := raft.New(raft.Config{
+			Cluster: "example", ID: m.ID, Start: raft.Bootstrap(0, founders...),
+			Store:     new(raft.MemoryStore),
+			Log:       new(raft.MemoryLog), // in a real cluster: one that is durable
+			Machine:   counters[m.ID],
+			Transport: endpoint,
+		})
+		if err != nil {
+			log.Fatal(err)
+		}
+		running.Go(func() { _ = node.Run(ctx) })
+		running.Go(func() {
+			_ = node.WhileLeader(ctx, func(ctx context.Context, token uint64) error {
+				commands := [][]byte{[]byte("apples"), []byte("pears"), []byte("apples")}
+				index, err := node.Propose(ctx, token, commands...)
+				for errors.Is(err, raft.ErrNoLog) { // Not every member was heard yet.
+					time.Sleep(10 * time.Millisecond)
+					index, err = node.Propose(ctx, token, commands...)
+				}
+				if err == nil {
+					result <- index + 2
+				}
+				<-ctx.Done()
+				return err
+			})
+		})
+	}
+	index := <-result
+	for _, m := range founders {
+		fmt.Println(m.ID, "has", counters[m.ID].at(index, "apples"), "apples")
+	}
+	stop()
+	running.Wait()
+	// Output:
+	// a has 2 apples
+	// b has 2 apples
+	// c has 2 apples
+}
