@@ -68,7 +68,7 @@ type Effects struct {
 	// Append is to be made durable after State: it takes the place of what the log
 	// has from the index of its first entry on. It may go on while the Core is called
 	// again, one Append after the other; when one is durable, call Saved with its
-	// last entry.
+	// last entry, before the next but one message is given to Step.
 	Append []Entry
 	// Commit is up to which index entries have become committed, 0 if none did in
 	// this call. They may be applied, in order; call Applied then.
