@@ -399,7 +399,7 @@ func TestCommittedEntriesStay(t *testing.T) {
 	m.Commit = 2
 	s.step(m)
 	require.EqualValues(t, 2, s.log.commit)
-	for _, forged := range []Message{s.append(Position{}, 2), s.append(Position{1, 1}, 1), s.append(Position{1, 2})} {
+	for _, forged := range []Message{s.append(Position{}, 2), s.append(Position{1, 1}, 1), s.append(Position{2, 1}), s.append(Position{1, 2})} {
 		before := s.Counters().Dropped.Conflicting
 		s.step(forged)
 		require.Equal(t, before+1, s.Counters().Dropped.Conflicting)

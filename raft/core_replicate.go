@@ -233,19 +233,21 @@ func (c *Core) onAppend(m *Message) {
 }
 
 // conflict returns what the log has in place of an entry, zero if it has that; see
-// Message.Conflict. It is not ok if that entry is committed here, for then nobody
-// leads who has another.
+// Message.Conflict. It is not ok if another is committed here, for then nobody leads
+// who has that. What was compacted was committed, and so is every leader's.
 func (c *Core) conflict(previous Position) (Position, bool) {
 	term, found := c.log.term(previous.Index)
 	switch {
 	case c.faults.appendUnchecked:
 		return Position{}, previous.Index <= c.log.last().Index
-	case !found:
-		return Position{Index: c.log.last().Index + 1}, previous.Index > c.log.commit
-	case term != previous.Term:
-		return Position{Term: term, Index: c.log.firstOf(previous.Index)}, previous.Index > c.log.commit
-	default:
+	case found && term == previous.Term, previous.Index < c.log.base.Index:
 		return Position{}, true
+	case previous.Index <= c.log.commit:
+		return Position{}, false
+	case !found:
+		return Position{Index: c.log.last().Index + 1}, true
+	default:
+		return Position{Term: term, Index: c.log.firstOf(previous.Index)}, true
 	}
 }
 
