@@ -5,7 +5,6 @@ import (
 	"hash/fnv"
 	"math"
 	"math/rand/v2"
-	"slices"
 	"time"
 )
 
@@ -194,21 +193,20 @@ func NewCore(cfg Config, state HardState, boot uint64, now time.Duration) (*Core
 	return newCore(cfg, state, boot, now, logLevel-1)
 }
 
-// NewCoreWithLog is NewCore for a node that keeps a log, whose entries are those that
-// its disk has, from index 1. It fails with ErrCorrupt, too, if they are no log of
-// the state. Without entries it takes as long as NewCore, else time in proportion to
-// their number. The cluster begins to replicate once every member keeps a log
-// (rule 20).
-func NewCoreWithLog(cfg Config, state HardState, entries []Entry, boot uint64, now time.Duration) (*Core, error) {
-	if err := validateEntries(entries, state.Term); err != nil {
+// NewCoreWithLog is NewCore for a node that keeps a log, of which its disk has this. Of
+// a snapshot all is committed; the caller applies it, and says so with Applied. It fails
+// with ErrCorrupt, too, if this is no log of the state. Without entries it takes as long
+// as NewCore, else time in proportion to their number. The cluster begins to replicate
+// once every member keeps a log (rule 20).
+func NewCoreWithLog(cfg Config, state HardState, stored StoredLog, boot uint64, now time.Duration) (*Core, error) {
+	if err := stored.validate(state.Term); err != nil {
 		return nil, err
 	}
 	c, err := newCore(cfg, state, boot, now, logLevel)
 	if err != nil {
 		return nil, err
 	}
-	c.log.entries = slices.Clip(entries)
-	c.log.durable = c.log.last().Index
+	c.log = newEntryLog(stored)
 	return c, nil
 }
 

@@ -26,7 +26,7 @@ func checkAnyHistory(t *rapid.T) {
 		if !state.Configuration.IsZero() {
 			state.Configuration.Level = rapid.Uint32Range(1, logLevel).Draw(t, "level")
 		}
-		c, err = NewCoreWithLog(cfg, state, nil, 1, 0)
+		c, err = NewCoreWithLog(cfg, state, StoredLog{}, 1, 0)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -186,7 +186,7 @@ func checkEffects(t *rapid.T, c *Core, before HardState, e Effects, led uint64) 
 
 // checkLog checks what must hold of the log after every call.
 func checkLog(t *rapid.T, c *Core, e Effects) {
-	if err := validateEntries(c.log.entries, c.Term()); err != nil {
+	if err := validateEntries(c.log.base, c.log.entries, c.Term()); err != nil {
 		t.Fatal(err)
 	}
 	last := c.log.last().Index

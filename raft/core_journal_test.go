@@ -19,9 +19,9 @@ type journal struct {
 }
 
 // start returns what the disk has to a process that begins.
-func (j *journal) start(now time.Duration) []Entry {
+func (j *journal) start(now time.Duration) StoredLog {
 	j.free, j.applied = now, nil
-	return slices.Clone(j.entries)
+	return StoredLog{Entries: slices.Clone(j.entries)}
 }
 
 // write makes entries durable, after those before them. A crash meanwhile loses

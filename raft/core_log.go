@@ -101,7 +101,7 @@ func (l *entryLog) take(entries []Entry) bool {
 	for i, e := range entries {
 		term, found := l.term(e.Index)
 		switch {
-		case found && term == e.Term:
+		case found && term == e.Term, e.Index <= l.base.Index:
 			continue
 		case e.Index <= l.commit:
 			return false
@@ -123,9 +123,43 @@ func (l *entryLog) cut(index uint64) {
 	}
 }
 
-// validateEntries reports whether entries are a log of a node that is in a term.
-func validateEntries(entries []Entry, term uint64) error {
-	before := Position{}
+// newEntryLog returns what a valid stored log is to a node that begins.
+func newEntryLog(stored StoredLog) entryLog {
+	base, entries := stored.Snapshot.Last, slices.Clip(stored.Entries)
+	if len(entries) > 0 && entries[0].Index <= base.Index {
+		base = Position{}
+		if entries[0].Index > 1 { // What is before the others is enough of it.
+			base, entries = entries[0].position(), entries[1:]
+		}
+	}
+	l := entryLog{base: base, entries: entries, commit: stored.Snapshot.Last.Index}
+	l.durable = l.last().Index
+	return l
+}
+
+// validate reports whether this is a log of a node that is in a term: entries that
+// follow one another, of which one is the last of the snapshot unless they begin behind
+// that.
+func (l StoredLog) validate(term uint64) error {
+	last := l.Snapshot.Last
+	before, joined := last, true
+	if n := len(l.Entries); n > 0 && l.Entries[0].Index <= last.Index {
+		before = Position{Index: l.Entries[0].Index - 1}
+		joined = before.Index < last.Index && l.Entries[n-1].Index >= last.Index && l.Entries[last.Index-l.Entries[0].Index].Term == last.Term
+	}
+	if last.Term > term || (last.Term == 0) != (last.Index == 0) || !joined {
+		return &StoreError{
+			Reason: ErrCorrupt,
+			Detail: fmt.Sprintf("a log that has not the end of its snapshot, entry %d of term %d, in term %d",
+				last.Index, last.Term, term),
+		}
+	}
+	return validateEntries(before, l.Entries, term)
+}
+
+// validateEntries reports whether entries follow one another and what is before them
+// in a log of a node that is in a term.
+func validateEntries(before Position, entries []Entry, term uint64) error {
 	for _, e := range entries {
 		if !e.follows(before, term) {
 			return &StoreError{

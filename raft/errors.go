@@ -83,6 +83,9 @@ var (
 	// ErrUnfit says that a member does not stand for election for now, see
 	// Status.Abstains.
 	ErrUnfit = errors.New("raft: member abstains from elections")
+	// ErrRestoreFailed says that the Machine has not taken in a snapshot, or that this
+	// could not be read.
+	ErrRestoreFailed = errors.New("raft: restoring the machine failed")
 	// ErrOutcomeUnknown says that commands may become committed or not.
 	ErrOutcomeUnknown = errors.New("raft: whether the proposal is committed is not known")
 	// ErrTransferFailed says that no other member has taken over within the

@@ -1,97 +1,113 @@
 package raft
 
 import (
-	"errors"
 	"fmt"
-	"slices"
-	"sync"
+	"io"
 )
 
 // A Log keeps the replicated log of one node durable, beside its Store. Both
 // belong together: a node whose log is lost has lost what it has answered for, and
 // must be removed and added again with a new store, as if that were lost.
 //
-// A node calls Open when Run begins, then Append any number of times, then Close
-// when Run has ended, from one goroutine at a time. A log may be opened again after
-// Close.
+// A node calls Open when Run begins, then the others any number of times, then Close
+// when Run has ended. Append, Compact and SnapshotWriter.Keep are called by one
+// goroutine at a time; the other methods of snapshots may be called beside these, each
+// snapshot's by one goroutine at a time, until Close. A log may be opened again after
+// Close. After an error it is unknown what a later Open will find; the node does not try
+// again but ends.
 type Log interface {
-	// Open takes the log for the caller alone and returns its entries, from index 1.
-	// It fails with ErrLocked while someone else has it open. Nobody changes the
-	// entries that it returns.
-	Open() ([]Entry, error)
+	// Open takes the log for the caller alone and returns what it holds. It fails with
+	// ErrLocked while someone else has it open. Nobody changes the entries that it
+	// returns.
+	Open() (StoredLog, error)
 
 	// Append makes the entries, at least one and each following the one before, the
 	// end of the log and returns once that is durable. What the log has from the
 	// index of the first on goes. A crash may leave it without what goes and with any
-	// of the first of those that come. It may keep the entries. After an error it is
-	// unknown what a later Open will find; the node does not try again but ends.
+	// of the first of those that come. It may keep the Data of the entries, but not the
+	// slice.
 	Append(entries []Entry) error
+
+	// Compact says that entries up to an index are needed no more, all of which the
+	// snapshot has. When they go, and how many of them, is the log's own business.
+	Compact(upTo uint64) error
+
+	// CreateSnapshot begins to write another snapshot.
+	CreateSnapshot() (SnapshotWriter, error)
+
+	// OpenSnapshot opens the snapshot to read it. It can be read until it is closed,
+	// also when another has taken its place. It fails if there is none.
+	OpenSnapshot() (SnapshotReader, error)
 
 	// Close gives the log back. Closing a log that is not open does nothing.
 	Close() error
 }
 
+// Snapshot says which state of the Machine the contents of a snapshot are. It is zero
+// where there is none.
+type Snapshot struct {
+	// Last is the last entry that is in it.
+	Last Position
+	// Size is the length of the contents in bytes, and Checksum their CRC-32C.
+	Size     int64
+	Checksum uint32
+	// Hash is the running hash of the entries up to Last, or 0.
+	Hash uint64
+}
+
+// StoredLog is what a Log holds.
+type StoredLog struct {
+	// Snapshot is the latest that was kept.
+	Snapshot Snapshot
+	// Entries are those that follow the snapshot, and any number that are in it: they
+	// begin with index 1 or any other up to that behind the snapshot, and follow one
+	// another. If they begin before the snapshot's end, they have its last entry.
+	Entries []Entry
+}
+
+// SnapshotWriter takes the contents of a snapshot. They are no part of the log until
+// Keep has returned.
+type SnapshotWriter interface {
+	// Writer appends to the contents.
+	io.Writer
+	// Sync returns once all that was written is durable.
+	Sync() error
+	// Keep has what was written and synced take the place of the log's snapshot. If the
+	// log does not have the entry s.Last, all its entries go, at once or before the next
+	// Open returns: then they are of another history, or end before. It returns once
+	// that is durable.
+	Keep(s Snapshot) error
+	// Discard drops what was written. After Keep it does nothing.
+	Discard() error
+}
+
+// SnapshotReader reads the contents of a snapshot.
+type SnapshotReader interface {
+	io.ReaderAt
+	io.Closer
+	// Snapshot says whose contents they are.
+	Snapshot() Snapshot
+}
+
 // A Machine is what a node drives with the committed entries of the log, the same
-// on every member. It begins empty with each Run.
+// on every member. It begins empty with each Run. Its methods are called by one
+// goroutine, which belongs to it.
 type Machine interface {
-	// Apply is given each committed entry once, in order from index 1, also the
-	// EntryStart of each term: no entry of an earlier term comes after it. It is called
-	// on one goroutine, which belongs to it, and must not change the entry. The reign of
-	// a leader begins once all that was committed before is applied.
+	// Apply is given each committed entry once, in order from index 1 or from behind
+	// the snapshot that was restored last, also the EntryStart of each term: no entry of
+	// an earlier term comes after it. It must not change the entry. The reign of a leader
+	// begins once all that was committed before is applied.
 	Apply(e Entry)
-}
 
-// MemoryLog keeps a node's log in memory: it goes with a MemoryStore, for tests and
-// for clusters whose members never restart.
-//
-// The zero value is an empty log. It is safe for concurrent use, so that two nodes
-// may try to open the same one.
-type MemoryLog struct {
-	mu      sync.Mutex
-	open    bool
-	entries []Entry
-}
+	// Snapshot returns what writes the state as it is now, at once; WriteTo is called
+	// beside later calls of Apply, once. Where a copy is cheap it should be one that
+	// later changes leave alone.
+	Snapshot() io.WriterTo
 
-var _ Log = (*MemoryLog)(nil)
-
-// Open implements Log.
-func (l *MemoryLog) Open() ([]Entry, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.open {
-		return nil, &StoreError{Reason: ErrLocked}
-	}
-	l.open = true
-	return slices.Clip(l.entries), nil
-}
-
-// Append implements Log. It takes amortized time in proportion to the entries, and
-// to the whole log if some of that goes.
-func (l *MemoryLog) Append(entries []Entry) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.open {
-		return errors.New("raft: append to a log that is not open")
-	}
-	if len(entries) == 0 {
-		return nil
-	}
-	after := entries[0].Index - 1
-	if end := uint64(len(l.entries)); after > end {
-		return fmt.Errorf("raft: append of entry %d to a log of %d", entries[0].Index, end)
-	} else if after < end {
-		l.entries = slices.Clip(l.entries[:after])
-	}
-	l.entries = append(l.entries, entries...)
-	return nil
-}
-
-// Close implements Log. The entries stay for the next Open.
-func (l *MemoryLog) Close() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.open = false
-	return nil
+	// Restore replaces the state by one that a Machine of another member, or of an
+	// earlier process, has written. It may be called at any time, and not only first. An
+	// error ends the node.
+	Restore(r io.Reader) error
 }
 
 // validateLog reports a Log without a Machine, or the other way round.

@@ -1,9 +1,12 @@
 package raft_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"sync"
 	"time"
@@ -34,6 +37,23 @@ func (c *counter) Apply(e raft.Entry) {
 	}
 	c.applied = e.Index
 	c.changed.Broadcast()
+}
+
+// Snapshot implements raft.Machine.
+func (c *counter) Snapshot() io.WriterTo {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var b bytes.Buffer
+	_ = json.NewEncoder(&b).Encode(c.counts)
+	return &b
+}
+
+// Restore implements raft.Machine.
+func (c *counter) Restore(contents io.Reader) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.counts = make(map[string]int)
+	return json.NewDecoder(contents).Decode(&c.counts)
 }
 
 // at returns the count of a name, once all up to an index is counted.

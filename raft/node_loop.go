@@ -1,6 +1,7 @@
 package raft
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -62,8 +63,8 @@ func (l *loop) run() error {
 			return l.transportEnded(l.transport.err)
 		case <-saver:
 			return l.replica.saver.err
-		case <-applier: // It has panicked: the end of Run sees to that.
-			return ErrStopped
+		case <-applier: // If it has panicked, the end of Run sees to that.
+			return cmp.Or(l.replica.applier.err, ErrStopped)
 		case err := <-stalled:
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 )
 
 // proposal is what a caller of Propose waits for.
@@ -137,13 +138,20 @@ func (l *loop) advanceReplica() error {
 	if l.replica == nil {
 		return nil
 	}
-	if at, found := l.replica.saver.take(); found {
-		if err := l.apply(l.core.Saved(l.node.now(), at)); err != nil {
+	saved, kept := l.replica.saver.take()
+	if saved != (Position{}) {
+		if err := l.apply(l.core.Saved(l.node.now(), saved)); err != nil {
 			return err
 		}
 	}
-	if at, found := l.replica.applier.take(); found {
-		return l.apply(l.core.Applied(l.node.now(), at.Index))
+	applied, told := l.replica.applier.take()
+	for _, call := range slices.Concat(kept, told) {
+		if err := call(l); err != nil {
+			return err
+		}
+	}
+	if applied != (Position{}) {
+		return l.apply(l.core.Applied(l.node.now(), applied.Index))
 	}
 	return nil
 }

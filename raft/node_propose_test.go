@@ -1,9 +1,12 @@
 package raft_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/gob"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -22,6 +25,7 @@ type recorder struct {
 	mu       sync.Mutex
 	commands []string
 	index    uint64
+	restored int
 	takes    atomic.Int64 // nanoseconds
 }
 
@@ -36,6 +40,34 @@ func (r *recorder) Apply(e raft.Entry) {
 	if e.Kind == raft.EntryCommand {
 		r.commands = append(r.commands, string(e.Data))
 	}
+}
+
+// Snapshot implements raft.Machine.
+func (r *recorder) Snapshot() io.WriterTo {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var b bytes.Buffer
+	_ = gob.NewEncoder(&b).Encode(recorded{r.index, r.commands})
+	return &b
+}
+
+// Restore implements raft.Machine.
+func (r *recorder) Restore(contents io.Reader) error {
+	var s recorded
+	if err := gob.NewDecoder(contents).Decode(&s); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.index, r.commands = s.Index, s.Commands
+	r.restored++
+	return nil
+}
+
+// recorded is what a recorder's snapshot holds.
+type recorded struct {
+	Index    uint64
+	Commands []string
 }
 
 func (r *recorder) applied() []string {
@@ -351,10 +383,62 @@ func TestFailedLog(t *testing.T) {
 	})
 }
 
+// A process that begins with a snapshot gives it to the machine, and then the entries
+// behind it. One that is damaged ends it.
+func TestMachineIsRestoredAtTheStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, log := new(raft.MemoryStore), new(raft.MemoryLog)
+		start := func(m raft.Machine) (*raft.Node, func() error) {
+			cfg := lone(store)
+			cfg.Log, cfg.Machine = log, m
+			node, stop := background(t, cfg)
+			time.Sleep(4 * etMax)
+			synctest.Wait()
+			return node, stop
+		}
+		first := new(recorder)
+		node, stop := start(first)
+		for _, command := range []string{"x", "y"} {
+			_, err := node.Propose(t.Context(), node.Term(), []byte(command))
+			require.NoError(t, err)
+		}
+		synctest.Wait()
+		require.NoError(t, stop())
+
+		stored, err := log.Open()
+		require.NoError(t, err)
+		last := stored.Entries[1] // "x"
+		contents := string(encoded(t, recorded{Index: last.Index, Commands: []string{"restored"}}))
+		keep(t, log, positionAt(last.Term, last.Index), contents)
+		require.NoError(t, log.Close())
+		second := new(recorder)
+		_, stop = start(second)
+		require.Equal(t, []string{"restored", "y"}, second.applied())
+		require.Equal(t, 1, second.restored)
+		require.NoError(t, stop())
+
+		_, err = log.Open()
+		require.NoError(t, err)
+		keep(t, log, positionAt(last.Term, last.Index+1), "nonsense")
+		require.NoError(t, log.Close())
+		_, stop = start(new(recorder))
+		require.ErrorIs(t, stop(), raft.ErrRestoreFailed)
+	})
+}
+
+func encoded(t *testing.T, s recorded) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	require.NoError(t, gob.NewEncoder(&b).Encode(s))
+	return b.Bytes()
+}
+
 // panics is a Machine that cannot go on.
 type panics struct{}
 
-func (panics) Apply(raft.Entry) { panic("no") }
+func (panics) Apply(raft.Entry)        { panic("no") }
+func (panics) Snapshot() io.WriterTo   { panic("no") }
+func (panics) Restore(io.Reader) error { panic("no") }
 
 func TestPanicOfTheMachineIsRunsPanic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

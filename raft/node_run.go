@@ -75,15 +75,15 @@ func (n *Node) run(ctx context.Context) (err error) {
 		l.publishTraffic()
 	}()
 	if n.cfg.Log == nil {
-		return l.await(begin(func() error { return l.main(serving, record, nil) }))
+		return l.await(begin(func() error { return l.main(serving, record, StoredLog{}) }))
 	}
-	entries, err := n.openLog()
+	stored, err := n.openLog()
 	if err != nil {
 		return err
 	}
-	l.replica = n.beginReplica()
+	l.replica = n.beginReplica(stored.Snapshot)
 	defer func() { err = errors.Join(err, l.replica.end(err)) }()
-	return l.await(begin(func() error { return l.main(serving, record, entries) }))
+	return l.await(begin(func() error { return l.main(serving, record, stored) }))
 }
 
 // openStore opens the store. If that comes back too late, it closes it again.
@@ -116,7 +116,7 @@ func (n *Node) closeStore() error {
 
 // main makes what the store holds durable as a new incarnation, and then serves
 // the transport and runs.
-func (l *loop) main(serving context.Context, record StoredState, entries []Entry) (err error) {
+func (l *loop) main(serving context.Context, record StoredState, stored StoredLog) (err error) {
 	n := l.node
 	if record.Damage != nil {
 		l.log(slog.LevelWarn, "raft: repairing a damaged copy of the state", "error", record.Damage)
@@ -133,7 +133,7 @@ func (l *loop) main(serving context.Context, record StoredState, entries []Entry
 	if n.cfg.Log == nil {
 		l.core, err = NewCore(n.cfg, state, randomUint64(), n.now())
 	} else {
-		l.core, err = NewCoreWithLog(n.cfg, state, entries, randomUint64(), n.now())
+		l.core, err = NewCoreWithLog(n.cfg, state, stored, randomUint64(), n.now())
 	}
 	if err != nil {
 		return err

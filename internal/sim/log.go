@@ -18,9 +18,9 @@ type journal struct {
 }
 
 // start returns what the disk has to a process that begins.
-func (j *journal) start(now time.Duration) []raft.Entry {
+func (j *journal) start(now time.Duration) raft.StoredLog {
 	j.freeAt, j.applied = now, 0
-	return slices.Clone(j.entries)
+	return raft.StoredLog{Entries: slices.Clone(j.entries)}
 }
 
 // put makes entries the end of the log.

@@ -1,0 +1,151 @@
+package raft
+
+import (
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"time"
+)
+
+// replica is the log of a node that runs, and its machine. Nil without a log.
+type replica struct {
+	node    *Node
+	saver   *worker
+	applier *worker
+	applied uint64     // up to where the applier was given entries
+	at      uint64     // up to where the machine is; of the applier's goroutine
+	stalled chan error // holds an error once an append takes too long
+}
+
+// openLog opens the log. If that comes back too late, it closes it again.
+func (n *Node) openLog() (StoredLog, error) {
+	var stored StoredLog
+	opened := begin(func() (err error) {
+		stored, err = n.cfg.Log.Open()
+		return err
+	})
+	err := opened.within("Log.Open")
+	if errors.Is(err, ErrStalled) {
+		go func() {
+			<-opened.ended
+			if opened.returned && opened.err == nil {
+				_ = n.cfg.Log.Close()
+			}
+		}()
+		return StoredLog{}, err
+	}
+	return stored, err
+}
+
+// beginReplica begins to keep the log, which is open.
+func (n *Node) beginReplica(snapshot Snapshot) *replica {
+	r := &replica{node: n, stalled: make(chan error, 1)}
+	r.saver = beginWorker(n.wake, r.save)
+	r.applier = beginWorker(n.wake, func(entries []Entry) error {
+		for _, e := range entries {
+			if e.Index > r.at { // Else a later snapshot than was asked for had it.
+				n.cfg.Machine.Apply(e)
+				r.at = e.Index
+			}
+		}
+		return nil
+	})
+	if snapshot != (Snapshot{}) {
+		r.restore(snapshot)
+	}
+	return r
+}
+
+// restore has the machine take in the log's snapshot, and then entries from behind it.
+func (r *replica) restore(snapshot Snapshot) {
+	r.applied = snapshot.Last.Index
+	r.applier.order(func() error {
+		if r.at >= snapshot.Last.Index {
+			return nil
+		}
+		if err := r.read(); err != nil {
+			return fmt.Errorf("%w: %w", ErrRestoreFailed, err)
+		}
+		r.applier.tell(func(l *loop) error {
+			return l.apply(l.core.Applied(l.node.now(), snapshot.Last.Index))
+		})
+		return nil
+	})
+}
+
+// read gives the latest snapshot to the machine.
+func (r *replica) read() error {
+	contents, err := r.node.cfg.Log.OpenSnapshot()
+	if err != nil {
+		return err
+	}
+	s := contents.Snapshot()
+	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
+	all := io.TeeReader(io.NewSectionReader(contents, 0, s.Size), sum)
+	err = r.node.cfg.Machine.Restore(all)
+	if err == nil {
+		_, err = io.Copy(io.Discard, all) // It may not need all of it.
+	}
+	if err == nil && sum.Sum32() != s.Checksum {
+		err = &StoreError{Reason: ErrCorrupt, Detail: "the checksum of a snapshot is wrong"}
+	}
+	r.at = s.Last.Index
+	return errors.Join(err, contents.Close())
+}
+
+// save makes entries durable. Rule 13: one that takes longer than the watchdog ends
+// the reign, one that takes longer than the maximal election timeout ends the node.
+func (r *replica) save(entries []Entry) error {
+	n := r.node
+	watchdog := time.AfterFunc(n.cfg.ElectionTimeoutMin/2, func() {
+		n.slowSaves.Add(1)
+		n.mu.Lock()
+		reign := n.reign
+		n.mu.Unlock()
+		n.endReign(reign, ErrSaveStalled)
+	})
+	defer watchdog.Stop()
+	patience := time.AfterFunc(n.cfg.ElectionTimeoutMax, func() {
+		r.stalled <- &StalledError{Call: "Log.Append", Patience: n.cfg.ElectionTimeoutMax}
+	})
+	defer patience.Stop()
+	if err := n.cfg.Log.Append(entries); err != nil {
+		return fmt.Errorf("%w: %w", ErrSaveFailed, err)
+	}
+	return nil
+}
+
+// end stops both workers once they have done what they are about, and closes the
+// log. What has stalled is left behind, and closes the log when it comes back.
+func (r *replica) end(cause error) error {
+	close(r.saver.quit)
+	close(r.applier.quit)
+	err := r.applier.within("Machine.Apply")
+	if !errors.Is(err, ErrStalled) {
+		err = nil // The loop has seen it.
+	}
+	if errors.Is(cause, ErrStalled) && !isClosed(r.saver.ended) {
+		go r.closeLate()
+		return err
+	}
+	saving := r.saver.within("Log.Append")
+	if errors.Is(saving, ErrStalled) {
+		go r.closeLate()
+		return errors.Join(err, saving)
+	}
+	return errors.Join(err, begin(r.node.cfg.Log.Close).within("Log.Close"))
+}
+
+func (r *replica) closeLate() {
+	<-r.saver.ended
+	_ = r.node.cfg.Log.Close()
+}
+
+// ended returns what the loop waits for; without a log nothing comes.
+func (r *replica) ended() (saver, applier <-chan struct{}, stalled <-chan error) {
+	if r == nil {
+		return nil, nil, nil
+	}
+	return r.saver.ended, r.applier.ended, r.stalled
+}
