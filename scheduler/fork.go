@@ -3,9 +3,14 @@ package scheduler
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
+	"sort"
+	"time"
 
+	"github.com/rads-project/constellation/internal/index"
 	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/quota"
 )
 
 // Fork is a copy of a scheduler's state to try things on. It has the calls of
@@ -123,4 +128,144 @@ func (f *Fork) Plan() Plan {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return Plan{Version: f.tried.version, Steps: slices.Clone(f.tried.steps)}
+}
+
+// Fits returns how many of a request fit, at most count: as many as Place would place, one
+// after the other, of the same request under the IDs ID-1, ID-2 and so on, before it
+// refuses one. The fork stays as it is. InvalidErrors say what is wrong with the
+// template, and ErrConflict that one of the IDs up to the first that is refused is
+// placed or was released.
+//
+// A request with neither ports nor rules about instances, that stays until it is
+// released and does not yield, is counted: in time proportional to the nodes and to the
+// IDs of those that fit. Any other is placed and rolled back, which costs what that costs.
+func (f *Fork) Fits(ctx context.Context, template placement.Request, count int) (int, error) {
+	if count < 0 {
+		return 0, &placement.InvalidError{Field: "count", Value: fmt.Sprint(count), Reason: "negative"}
+	}
+	last := numbered(template, count)
+	if err := last.Validate(); err != nil {
+		return 0, err
+	}
+	if err := f.enter(ctx); err != nil {
+		return 0, err
+	}
+	defer f.mu.Unlock()
+	if f.state.countableOneByOne(&template) {
+		fit := f.state.countFits(f.now, &last, count)
+		for i := range min(fit+1, count) {
+			if err := f.state.fresh(numbered(template, i+1).ID); err != nil {
+				return 0, err
+			}
+		}
+		return fit, nil
+	}
+	return f.placeAndRollBackLocked(template, count)
+}
+
+// numbered returns one of the requests that Fits asks about.
+func numbered(template placement.Request, i int) placement.Request {
+	template.ID = fmt.Sprintf("%s-%d", template.ID, i)
+	return template
+}
+
+// fresh returns an error if an ID is placed or was released.
+func (st *state) fresh(id string) error {
+	if st.allocations.At(id) != nil || st.released.known.At(id) {
+		return placement.Conflict(placement.KindAllocation, id, "is placed, or was released")
+	}
+	return nil
+}
+
+func (f *Fork) placeAndRollBackLocked(template placement.Request, count int) (int, error) {
+	st, steps := f.state, f.tried.length()
+	st.mark()
+	defer func() {
+		st.rollBack()
+		f.tried.cut(steps)
+		f.signalLocked()
+	}()
+	for i := range count {
+		req := numbered(template, i+1)
+		if err := st.fresh(req.ID); err != nil {
+			return 0, err
+		}
+		f.scratch.request = req
+		if _, err := f.decideLocked(st.query(&f.scratch.request), "", true); err != nil {
+			return i, nil
+		}
+	}
+	return count, f.failure
+}
+
+// countableOneByOne reports whether each node takes as many of a request as it has room
+// for, whatever is placed on the others.
+func (st *state) countableOneByOne(req *placement.Request) bool {
+	p := &req.Preferences
+	return len(req.Ports) == 0 && req.DynamicPorts == 0 && req.Duration == 0 && !req.Yield &&
+		len(p.Affinity) == 0 && len(p.Spread) == 0
+}
+
+// countFits counts how many of a request fit that is countable one by one.
+func (st *state) countFits(now time.Time, req *placement.Request, count int) int {
+	st.asked = st.query(req)
+	q, fit := &st.asked, int64(0)
+	for row, n := range st.byRow.All() {
+		if n == nil || fit >= int64(count) {
+			continue
+		}
+		if _, fits := st.index.Evaluate(q, index.Row(row), nil); fits {
+			fit += min(int64(count), st.roomOn(n, &req.Resources))
+		}
+	}
+	most := int(min(fit, int64(count)))
+	return sort.Search(most, func(k int) bool { return !st.affordsMany(now, req, int64(k)+1) })
+}
+
+// roomOn returns how many times amounts fit on a node on which they fit once.
+func (st *state) roomOn(n *node, r *placement.Resources) int64 {
+	fit, free := int64(math.MaxInt64), st.index.Free(n.row)
+	for name, amount := range r.All() {
+		if amount > 0 && name != placement.NameGPU {
+			fit = min(fit, free.Amount(name)/amount)
+		}
+	}
+	held := st.index.Held(n.row)
+	if n.MaxInstances > 0 {
+		fit = min(fit, n.MaxInstances-st.index.Instances(n.row)-held.Instances)
+	}
+	if r.GPU > 0 {
+		fit = min(fit, devicesFor(st.deviceLeft(n, &held), r.GPU))
+	}
+	return fit
+}
+
+// devicesFor returns how many times an amount of GPU fits on devices of which so much is
+// left.
+func devicesFor(left []int64, amount int64) (fit int64) {
+	for _, l := range left {
+		switch {
+		case amount < placement.Device:
+			fit += max(0, l) / amount
+		case l == placement.Device:
+			fit++
+		}
+	}
+	if amount >= placement.Device {
+		fit /= amount / placement.Device
+	}
+	return fit
+}
+
+// affordsMany reports whether a namespace has quota for a request so many times.
+func (st *state) affordsMany(now time.Time, req *placement.Request, times int64) bool {
+	all := placement.Amounts{Instances: times}
+	for name, amount := range req.Resources.All() {
+		if amount > math.MaxInt64/times {
+			return false
+		}
+		all.Resources = all.Resources.With(name, amount*times)
+	}
+	verdict, err := st.quota.CheckOver(now, req.Namespace, quota.Timed{Amounts: all})
+	return err == nil && verdict.Allowed()
 }
