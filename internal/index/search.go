@@ -1,6 +1,10 @@
 package index
 
-import "github.com/rads-project/constellation/placement"
+import (
+	"slices"
+
+	"github.com/rads-project/constellation/placement"
+)
 
 // Best returns the first node in the order of the query's strategy among those
 // that fit: the one that looking at every node finds. If it is known to be refused,
@@ -212,4 +216,114 @@ func (x *Index) eachMember(t *topology, domain int32, visit func(Row)) {
 	for row := range x.labels[t.key].values.At(t.names[domain]).each {
 		visit(row)
 	}
+}
+
+// Choice is a node and its score for a query.
+type Choice struct {
+	Row   Row
+	Terms placement.Terms
+}
+
+// rank orders feasible nodes for a strategy: the greater first, field by
+// field; equal ranks go to the node that joined first.
+//
+//	BinPack             0, S, 0
+//	Spread              −instances of the group on the node, S, 0
+//	Affinity            G, R, 0
+//	LeastFragmentation  G, −ΔF, −K
+//	Random              G, 0, 0
+type rank [3]int64
+
+// above reports whether r comes before other.
+func (r rank) above(other rank) bool {
+	switch {
+	case r[0] != other[0]:
+		return r[0] > other[0]
+	case r[1] != other[1]:
+		return r[1] > other[1]
+	default:
+		return r[2] > other[2]
+	}
+}
+
+// strategyTerm returns R of a node.
+func (x *Index) strategyTerm(p *probe, row Row) int64 {
+	x, row = x.books(p, row)
+	return p.packed - x.behind(p.packs, row)
+}
+
+// terms returns the parts of a node's score.
+func (x *Index) terms(p *probe, row Row) placement.Terms {
+	return placement.Terms{
+		Strategy: x.strategyTerm(p, row), Bound: x.bound,
+		Soft: p.softScore(row), SoftLow: p.low, SoftHigh: p.high,
+	}
+}
+
+// rankOf returns where a node stands in the order of the strategy.
+func (x *Index) rankOf(p *probe, row Row) rank {
+	soft := int64(0)
+	if len(p.soft) > 0 {
+		soft = p.softScore(row)
+	}
+	switch p.strategy {
+	case placement.Affinity:
+		return rank{soft, x.strategyTerm(p, row)}
+	case placement.LeastFragmentation:
+		x, row = x.books(p, row)
+		return rank{soft, -x.gradient(p, row), -x.key[row]}
+	case placement.Random:
+		return rank{soft}
+	default:
+	}
+	score := placement.Score(placement.Terms{Strategy: x.strategyTerm(p, row), Bound: x.bound, Soft: soft})
+	return rank{-p.compiled.groupOn(row), score}
+}
+
+// before reports whether row a with rank ra comes before b with rb.
+func (x *Index) before(a Row, ra rank, b Row, rb rank) bool {
+	return ra.above(rb) || ra == rb && x.nodes[a].join < x.nodes[b].join
+}
+
+// repeat is the answer of the last search, from which the next one can go on.
+//
+// Invariant: while version is that of the index, no node that comes before row in the
+// order of packing fits the query of this class and these amounts. An instance of the
+// class that is put on row itself keeps that so: the row only moves to the front, and
+// all others stay as they are. While prepared is that of the index too, its probe is
+// still the one of that query, in which nothing depends on where such instances run.
+type repeat struct {
+	class    *Class
+	asks     []ask
+	row      Row
+	version  uint64
+	prepared uint64
+}
+
+// again returns the node of the last search, if that is the answer of this one too.
+func (x *Index) again(q *Query) (Choice, bool) {
+	r := &x.repeat
+	if r.version != x.version || r.prepared != x.prepared || r.class != q.Class || q.thinks() {
+		return Choice{}, false
+	}
+	x.scratchAsks = x.asksOf(q.Resources, x.scratchAsks[:0])
+	if !slices.Equal(r.asks, x.scratchAsks) || !x.fits(&x.probe, r.row) {
+		return Choice{}, false
+	}
+	x.stats.Repeats++
+	return Choice{Row: r.row, Terms: x.terms(&x.probe, r.row)}, true
+}
+
+// keepAnswer keeps the answer of a search. With rules about instances or ports, all
+// nodes would have to be looked at again.
+func (x *Index) keepAnswer(p *probe, row Row) {
+	if p.query.thinks() || !p.packing() || len(p.tests)+p.dynamic > 0 || len(p.query.Class.request.Ports) > 0 {
+		return
+	}
+	x.repeat = repeat{p.query.Class, append(x.repeat.asks[:0], p.asks...), row, x.version, x.prepared}
+}
+
+// continues reports whether putting an instance on a node keeps the last answer.
+func (x *Index) continues(row Row, c *Class, delta int64) bool {
+	return delta > 0 && row == x.repeat.row && c == x.repeat.class && x.repeat.version == x.version
 }
