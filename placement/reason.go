@@ -15,12 +15,12 @@ import (
 //   - internal/index/filter.go: a rule with mark and fails, and its place in
 //     Index.filters, from which refusals, verdicts and surveys come; curable in
 //     survey.go says what would help;
-//   - internal/index/fit.go: fits is the fast path, which asks the same of one node.
+//   - internal/index/probe.go: fits is the fast path, which asks the same of one node.
 //     The table above it has every way to ask, each of which is to know the rule or
-//     to leave it out on purpose; FitsWithout is in without.go, and own.go takes what
+//     to leave it out on purpose; FitsWithout is in overlay.go, which also takes what
 //     goes with an instance out of account. The random histories of the package hold
 //     all of them to the oracle of its tests;
-//   - scheduler/refusal.go: the words of predicate; explain_cause.go and
+//   - scheduler/unschedulable.go: the words of predicate; explain_cause.go and
 //     explain_text.go, if there is more to say of it on one node;
 //   - reservation/book_nodes.go: meets, for books without a scheduler;
 //   - TestEveryFilterFailsInItsOrder of package scheduler fails until the kind is

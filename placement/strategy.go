@@ -6,8 +6,8 @@ import "strconv"
 //
 //   - here, its constant and its name, which must be the last, and the words of
 //     ParseStrategy; TestStrategy of the package names all of them;
-//   - internal/index/rank.go: rankOf, its order of the nodes; search.go: bestRow and
-//     gridPays, and walk.go, where the order of the grid does not serve it. The oracle
+//   - internal/index/search.go: rankOf, its order of the nodes, bestRow and gridPays;
+//     level.go, where the order of the grid does not serve it. The oracle
 //     of the package's tests says the same by looking at every node, in ranked, and
 //     generate_test.go draws the strategy by its number;
 //   - ChooseDevices, if it takes other GPUs of a node than BinPack does;

@@ -24,7 +24,7 @@
 //
 // Each has its own file, which begins with its invariant. Let n be the nodes.
 //
-//   - Columns (node.go, books.go, device.go, dimension.go, share.go). Per row: what
+//   - Columns (node.go, books.go, device.go, dimension.go). Per row: what
 //     is free of each dimension, the key K, the most that is left on a GPU and how
 //     many are untouched. A change of a node's books costs about 100 ns and
 //     one entry in a log; everything below is repaired from logs when it is
@@ -42,8 +42,8 @@
 //     over them, n/64 steps each; a set is then patched node by node when
 //     labels, taints or states change. Rules on labels cost one bit test per
 //     node looked at. The set of a scaled label has the nodes with a number above 0,
-//     and two bytes per node for the number (scale.go).
-//   - Counters (counter.go, selector_target.go, topology.go, domain_counts.go).
+//     and two bytes per node for the number (label.go).
+//   - Counters (counter.go, topology.go, domain_counts.go).
 //     How many instances that a rule looks at run in each domain: shared by all
 //     rules that look at the same, changed in constant time when an instance
 //     joins or leaves. A hard rule on domains becomes a range of counts
@@ -70,10 +70,10 @@
 //     get one bit per node that says so, kept up by what joins and leaves, and
 //     per block the greatest of each lane of the nodes that it leaves: a search
 //     passes over the blocks of replicas as if they were full.
-//   - Overlays (overlay.go, own.go, without.go). What if instances were there, or were
+//   - Overlays (overlay.go). What if instances were there, or were
 //     not: a query thinks instances of its class on nodes, or one of them gone, and
 //     FitsWithout leaves some of a node out of account. All of them only read.
-//   - Levels (level.go, walk.go). A level is a soft score that nodes may have,
+//   - Levels (level.go). A level is a soft score that nodes may have,
 //     those terms apart that the key of an order holds; the word means nothing
 //     else in this package. There are few. They are walked from the greatest,
 //     and the walk ends where a lower one can no longer win. Terms that only a
@@ -82,7 +82,7 @@
 //     and compiled once; 256 unused classes are remembered, so that a stream of
 //     ever new rules keeps no memory. Looking up a known class allocates nothing, nor
 //     does deciding.
-//   - Classes of nodes (fragmentation.go, shelf.go, gradient.go, soft_level.go).
+//   - Classes of nodes (fragmentation.go, shelf.go, gradient.go, soft.go).
 //     LeastFragmentation is not linear: no order of nodes serves all requests. But
 //     ΔF is the same on nodes with as much left on their GPUs and the same use for
 //     the typical work, and of such classes a cluster has few. They stand on shelves
@@ -110,8 +110,8 @@
 // A new custom dimension in the place of one that went, and one that goes, packs
 // all nodes anew. Where the scale changes, since a node with the most GPUs or the
 // only one of a dimension comes or goes, orders with soft terms lose their grids.
-// A refusal's reasons are counted by filters over 64 nodes at a time (filter.go,
-// count.go), in less than a scan takes, and remembered by node, in at most 128 bytes per
+// A refusal's reasons are counted by filters over 64 nodes at a time (filter.go),
+// in less than a scan takes, and remembered by node, in at most 128 bytes per
 // node for all refusals: the same request again costs a look at the nodes that have
 // changed (refusal.go). A survey for an explanation goes through the same filters. A node that comes, goes or changes labels costs what runs on it. A
 // new class is compared with the counters that its labels, keys or namespace lead

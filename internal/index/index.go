@@ -46,7 +46,7 @@ type Index struct {
 	named  [namedNames]int8
 	unused bool // some custom dimension may have no user
 
-	// The scale of the score: see share.go.
+	// The scale of the score: see dimension.go.
 	bound  int64   // W·2²⁰
 	byGPUs []int32 // nodes by how many GPUs they have
 	gpus   int64   // the most that a node has
@@ -58,7 +58,7 @@ type Index struct {
 	full     bitset     // takes no more: full of instances or overused
 	overused bitset     // more of some dimension used than the node has
 	free     [][]int64  // by dimension: allocatable − used − held
-	key      []int64    // K, the sum of weighted shares; see share.go
+	key      []int64    // K, the sum of weighted shares; see dimension.go
 	packed   []uint64   // see lane.go
 	most     []int32    // most thousandths left on one GPU, holds subtracted
 	whole    []int32    // untouched GPUs, holds subtracted

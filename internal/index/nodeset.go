@@ -47,7 +47,7 @@ const (
 	unpreferred
 	// described: those that would be eligible if they were ready.
 	described
-	// scaled: nodes whose label holds a number above 0; see scale.go.
+	// scaled: nodes whose label holds a number above 0; see label.go.
 	scaled
 )
 

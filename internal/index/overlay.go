@@ -7,7 +7,7 @@ import (
 )
 
 // A query can leave one instance of its class out of account, as if it had gone. The
-// rules on domains then ask copies of the counters, see overlay.go. All else that goes
+// rules on domains then ask copies of the counters, see overlay. All else that goes
 // with an instance belongs to one node: its amounts are copied into an index of that
 // node alone, where the instance is taken out of them, and its ports are subtracted
 // where the node is asked for them.
