@@ -171,6 +171,7 @@ func checkHardStateRoundTrip(t *rapid.T) {
 		Vote:           anyName().Draw(t, "vote"),
 		LongestPromise: time.Duration(rapid.Int64Range(0, int64(MaxPromise)).Draw(t, "promise")),
 		Configuration:  anyConfiguration().Draw(t, "configuration"),
+		HasLog:         rapid.Bool().Draw(t, "log"),
 	}
 	b, err := s.AppendBinary(nil)
 	if err != nil {
@@ -217,6 +218,10 @@ func FuzzHardStateDecode(f *testing.F) {
 	s := HardState{Identity: Identity{"test", "A", testStore("A"), 1}, Term: 2, Vote: "B", LongestPromise: ms}
 	s.Configuration = exampleMessage(f).Configuration
 	b, err := s.AppendBinary(nil)
+	require.NoError(f, err)
+	f.Add(b)
+	s.HasLog = true
+	b, err = s.AppendBinary(nil)
 	require.NoError(f, err)
 	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {

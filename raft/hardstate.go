@@ -40,6 +40,8 @@ type HardState struct {
 	LongestPromise time.Duration
 	// Configuration is the newest membership known, zero if none.
 	Configuration Configuration
+	// HasLog says that the node keeps a Log, which was begun under this StoreID.
+	HasLog bool
 }
 
 // Clone returns a copy that shares no memory with s.
@@ -51,18 +53,26 @@ func (s HardState) Clone() HardState {
 // Equal reports whether two states are the same.
 func (s HardState) Equal(o HardState) bool {
 	return s.Identity == o.Identity && s.Term == o.Term && s.Vote == o.Vote &&
-		s.LongestPromise == o.LongestPromise && s.Configuration.Equal(o.Configuration)
+		s.LongestPromise == o.LongestPromise && s.HasLog == o.HasLog && s.Configuration.Equal(o.Configuration)
 }
 
-// hardStateVersion is the first byte of an encoded HardState.
-const hardStateVersion = 1
+// The first byte of an encoded HardState. It differs for one that has a log: a
+// program that knows of none must not go on without.
+const (
+	hardStateVersion        = 1
+	hardStateWithLogVersion = 2
+)
 
 // AppendBinary appends the encoding of s, at most 3,840 bytes.
 func (s HardState) AppendBinary(b []byte) ([]byte, error) {
 	if err := s.validate(); err != nil {
 		return b, err
 	}
-	b = append(b, hardStateVersion)
+	version := byte(hardStateVersion)
+	if s.HasLog {
+		version = hardStateWithLogVersion
+	}
+	b = append(b, version)
 	b = appendText(b, s.Cluster)
 	b = appendText(b, s.Node)
 	b = append(b, s.StoreID[:]...)
@@ -77,10 +87,11 @@ func (s HardState) AppendBinary(b []byte) ([]byte, error) {
 // then leaves s alone.
 func (s *HardState) UnmarshalBinary(b []byte) error {
 	d := decoder{rest: b}
-	if v := d.byte(); v != hardStateVersion {
-		return fmt.Errorf("%w: hard state version %d", ErrMalformed, v)
+	version := d.byte()
+	if version != hardStateVersion && version != hardStateWithLogVersion {
+		return fmt.Errorf("%w: hard state version %d", ErrMalformed, version)
 	}
-	var t HardState
+	t := HardState{HasLog: version == hardStateWithLogVersion}
 	t.Cluster = d.text()
 	t.Node = d.text()
 	copy(t.StoreID[:], d.bytes(len(t.StoreID)))

@@ -7,19 +7,23 @@ import (
 
 // A Log keeps the replicated log of one node durable, beside its Store. Both
 // belong together: a node whose log is lost has lost what it has answered for, and
-// must be removed and added again with a new store, as if that were lost.
+// must be removed and added again with a new store, as if that were lost. The suite
+// that a Log must pass is CheckLog of raft/rafttest.
 //
 // A node calls Open when Run begins, then the others any number of times, then Close
-// when Run has ended. Append, Compact and SnapshotWriter.Keep are called by one
+// when Run has ended. Append, Compact, Prove and SnapshotWriter.Keep are called by one
 // goroutine at a time; the other methods of snapshots may be called beside these, each
 // snapshot's by one goroutine at a time, until Close. A log may be opened again after
 // Close. After an error it is unknown what a later Open will find; the node does not try
 // again but ends.
 type Log interface {
 	// Open takes the log for the caller alone and returns what it holds. It fails with
-	// ErrLocked while someone else has it open. Nobody changes the entries that it
+	// ErrLocked while someone else has it open, with ErrForeign if it is the log of
+	// another store than the one named, and with ErrCorrupt if it has lost what was
+	// durable. begun says that this store has had a log before: then one that was never
+	// opened is corrupt, else it begins empty. Nobody changes the entries that it
 	// returns.
-	Open() (StoredLog, error)
+	Open(store StoreID, begun bool) (StoredLog, error)
 
 	// Append makes the entries, at least one and each following the one before, the
 	// end of the log and returns once that is durable. What the log has from the
@@ -31,6 +35,10 @@ type Log interface {
 	// Compact says that entries up to an index are needed no more, all of which the
 	// snapshot has. When they go, and how many of them, is the log's own business.
 	Compact(upTo uint64) error
+
+	// Prove says that the log was found to have all that was committed. What
+	// StoredLog.Unproven says is over with the next Append.
+	Prove()
 
 	// CreateSnapshot begins to write another snapshot.
 	CreateSnapshot() (SnapshotWriter, error)
@@ -63,6 +71,9 @@ type StoredLog struct {
 	// begin with index 1 or any other up to that behind the snapshot, and follow one
 	// another. If they begin before the snapshot's end, they have its last entry.
 	Entries []Entry
+	// Unproven says that the end of the log may be missing though it was durable,
+	// because the last of what was written cannot be read. It stays until Log.Prove.
+	Unproven bool
 }
 
 // SnapshotWriter takes the contents of a snapshot. They are no part of the log until

@@ -16,6 +16,7 @@ import (
 type MemoryLog struct {
 	mu       sync.Mutex
 	open     bool
+	store    StoreID // whose log this is, zero before it was first opened
 	entries  []Entry // one after the other
 	snapshot Snapshot
 	contents []byte // of snapshot, never changed
@@ -26,13 +27,19 @@ var _ Log = (*MemoryLog)(nil)
 var errLogClosed = errors.New("raft: the log is not open")
 
 // Open implements Log.
-func (l *MemoryLog) Open() (StoredLog, error) {
+func (l *MemoryLog) Open(store StoreID, begun bool) (StoredLog, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.open {
+	switch {
+	case l.open:
 		return StoredLog{}, &StoreError{Reason: ErrLocked}
+	case l.store == store:
+	case l.store != StoreID{}:
+		return StoredLog{}, &StoreError{Reason: ErrForeign, Detail: fmt.Sprintf("it is the log of store %v", l.store)}
+	case begun:
+		return StoredLog{}, &StoreError{Reason: ErrCorrupt, Detail: "the store has had a log, and there is none"}
 	}
-	l.open = true
+	l.open, l.store = true, store
 	return StoredLog{Snapshot: l.snapshot, Entries: slices.Clip(l.entries)}, nil
 }
 
@@ -78,6 +85,9 @@ func (l *MemoryLog) Compact(upTo uint64) error {
 	}
 	return nil
 }
+
+// Prove implements Log. The end of a log in memory is never missing.
+func (*MemoryLog) Prove() {}
 
 // CreateSnapshot implements Log.
 func (l *MemoryLog) CreateSnapshot() (SnapshotWriter, error) { return &memorySnapshot{log: l}, nil }

@@ -42,7 +42,7 @@ func keep(t *testing.T, l raft.Log, last raft.Position, contents string) raft.Sn
 func reopened(t *testing.T, l raft.Log) raft.StoredLog {
 	t.Helper()
 	require.NoError(t, l.Close())
-	stored, err := l.Open()
+	stored, err := l.Open(raft.StoreID{1}, false)
 	require.NoError(t, err)
 	return stored
 }
@@ -50,10 +50,10 @@ func reopened(t *testing.T, l raft.Log) raft.StoredLog {
 func TestMemoryLogAppends(t *testing.T) {
 	l := new(raft.MemoryLog)
 	require.Error(t, l.Append(entriesFrom(1, 1)), "it is not open")
-	stored, err := l.Open()
+	stored, err := l.Open(raft.StoreID{1}, false)
 	require.NoError(t, err)
 	require.Equal(t, raft.StoredLog{}, stored)
-	_, err = l.Open()
+	_, err = l.Open(raft.StoreID{1}, false)
 	require.ErrorIs(t, err, raft.ErrLocked)
 	require.NoError(t, l.Append(entriesFrom(1, 1, 1, 1)))
 	require.Error(t, l.Append(entriesFrom(5, 1)), "there is a gap")
@@ -63,7 +63,7 @@ func TestMemoryLogAppends(t *testing.T) {
 
 func TestMemoryLogKeepsSnapshots(t *testing.T) {
 	l := new(raft.MemoryLog)
-	_, err := l.Open()
+	_, err := l.Open(raft.StoreID{1}, false)
 	require.NoError(t, err)
 	_, err = l.OpenSnapshot()
 	require.Error(t, err, "there is none")

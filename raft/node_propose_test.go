@@ -405,7 +405,7 @@ func TestMachineIsRestoredAtTheStart(t *testing.T) {
 		synctest.Wait()
 		require.NoError(t, stop())
 
-		stored, err := log.Open()
+		stored, err := log.Open(ownerOf(t, store), true)
 		require.NoError(t, err)
 		last := stored.Entries[1] // "x"
 		contents := string(encoded(t, recorded{Index: last.Index, Commands: []string{"restored"}}))
@@ -417,13 +417,22 @@ func TestMachineIsRestoredAtTheStart(t *testing.T) {
 		require.Equal(t, 1, second.restored)
 		require.NoError(t, stop())
 
-		_, err = log.Open()
+		_, err = log.Open(ownerOf(t, store), true)
 		require.NoError(t, err)
 		keep(t, log, positionAt(last.Term, last.Index+1), "nonsense")
 		require.NoError(t, log.Close())
 		_, stop = start(new(recorder))
 		require.ErrorIs(t, stop(), raft.ErrRestoreFailed)
 	})
+}
+
+// ownerOf returns the identity of a closed store.
+func ownerOf(t *testing.T, store raft.Store) raft.StoreID {
+	t.Helper()
+	record, err := store.Open()
+	require.NoError(t, err)
+	require.NoError(t, store.Close())
+	return record.State.StoreID
 }
 
 func encoded(t *testing.T, s recorded) []byte {
@@ -475,9 +484,56 @@ func TestLogBelongsToTheStore(t *testing.T) {
 		time.Sleep(etMin)
 		require.ErrorIs(t, stop(), raft.ErrConfig)
 
-		cfg.Store, cfg.Machine = new(raft.MemoryStore), new(recorder)
-		_, stop = background(t, cfg)
-		time.Sleep(etMin)
-		require.ErrorIs(t, stop(), raft.ErrCorrupt)
+		ends := func(store raft.Store, log raft.Log) error {
+			cfg.Store, cfg.Log, cfg.Machine = store, log, new(recorder)
+			_, stop := background(t, cfg)
+			time.Sleep(etMin)
+			return stop()
+		}
+		require.ErrorIs(t, ends(new(raft.MemoryStore), log), raft.ErrForeign, "another store")
+		require.ErrorIs(t, ends(store, new(raft.MemoryLog)), raft.ErrCorrupt, "the log is lost")
+		require.NoError(t, ends(store, log))
 	})
+}
+
+// A node that has run without a log can be given one. It is begun before the store
+// says that there is one: a crash between the two does no harm.
+func TestLogBeginsBeforeTheStoreSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := new(failingStore)
+		cfg := lone(store)
+		run := func() error {
+			if cfg.Log != nil {
+				cfg.Machine = new(recorder)
+			}
+			_, stop := background(t, cfg)
+			time.Sleep(2 * etMax)
+			return stop()
+		}
+		require.NoError(t, run())
+		cfg.Log = new(raft.MemoryLog)
+		store.failAt = store.saves + 2
+		require.ErrorIs(t, run(), raft.ErrSaveFailed)
+		require.False(t, store.last.HasLog)
+		_, err := cfg.Log.Open(store.last.StoreID, true)
+		require.NoError(t, err, "the log is there")
+		require.NoError(t, cfg.Log.Close())
+		require.NoError(t, run())
+		require.True(t, store.last.HasLog)
+	})
+}
+
+// failingStore is a MemoryStore of which one save fails.
+type failingStore struct {
+	raft.MemoryStore
+	saves, failAt int
+	last          raft.HardState
+}
+
+func (s *failingStore) Save(state raft.HardState) error {
+	if s.saves++; s.saves == s.failAt {
+		return errSick
+	}
+	s.last = state.Clone()
+	return s.MemoryStore.Save(state)
 }

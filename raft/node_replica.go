@@ -19,10 +19,10 @@ type replica struct {
 }
 
 // openLog opens the log. If that comes back too late, it closes it again.
-func (n *Node) openLog() (StoredLog, error) {
+func (n *Node) openLog(store StoreID, begun bool) (StoredLog, error) {
 	var stored StoredLog
 	opened := begin(func() (err error) {
-		stored, err = n.cfg.Log.Open()
+		stored, err = n.cfg.Log.Open(store, begun)
 		return err
 	})
 	err := opened.within("Log.Open")
@@ -36,6 +36,25 @@ func (n *Node) openLog() (StoredLog, error) {
 		return StoredLog{}, err
 	}
 	return stored, err
+}
+
+// beginLog opens the log, if the node keeps one, and begins to keep it. A log that
+// begins is first made durable, under the name of the store, and then the store says
+// that there is one.
+func (l *loop) beginLog(state *HardState) (StoredLog, error) {
+	if l.node.cfg.Log == nil {
+		return StoredLog{}, nil
+	}
+	stored, err := l.node.openLog(state.StoreID, state.HasLog)
+	if err != nil {
+		return StoredLog{}, err
+	}
+	l.replica = l.node.beginReplica(stored.Snapshot)
+	if state.HasLog {
+		return stored, nil
+	}
+	state.HasLog = true
+	return stored, l.save(*state)
 }
 
 // beginReplica begins to keep the log, which is open.
@@ -119,6 +138,9 @@ func (r *replica) save(entries []Entry) error {
 // end stops both workers once they have done what they are about, and closes the
 // log. What has stalled is left behind, and closes the log when it comes back.
 func (r *replica) end(cause error) error {
+	if r == nil {
+		return nil
+	}
 	close(r.saver.quit)
 	close(r.applier.quit)
 	err := r.applier.within("Machine.Apply")

@@ -74,16 +74,8 @@ func (n *Node) run(ctx context.Context) (err error) {
 		l.endReign(cmp.Or(err, ErrStopped))
 		l.publishTraffic()
 	}()
-	if n.cfg.Log == nil {
-		return l.await(begin(func() error { return l.main(serving, record, StoredLog{}) }))
-	}
-	stored, err := n.openLog()
-	if err != nil {
-		return err
-	}
-	l.replica = n.beginReplica(stored.Snapshot)
 	defer func() { err = errors.Join(err, l.replica.end(err)) }()
-	return l.await(begin(func() error { return l.main(serving, record, stored) }))
+	return l.await(begin(func() error { return l.main(serving, record) }))
 }
 
 // openStore opens the store. If that comes back too late, it closes it again.
@@ -116,7 +108,7 @@ func (n *Node) closeStore() error {
 
 // main makes what the store holds durable as a new incarnation, and then serves
 // the transport and runs.
-func (l *loop) main(serving context.Context, record StoredState, stored StoredLog) (err error) {
+func (l *loop) main(serving context.Context, record StoredState) (err error) {
 	n := l.node
 	if record.Damage != nil {
 		l.log(slog.LevelWarn, "raft: repairing a damaged copy of the state", "error", record.Damage)
@@ -128,6 +120,10 @@ func (l *loop) main(serving context.Context, record StoredState, stored StoredLo
 		return err
 	}
 	if err := l.save(state); err != nil {
+		return err
+	}
+	stored, err := l.beginLog(&state)
+	if err != nil {
 		return err
 	}
 	if n.cfg.Log == nil {

@@ -1,6 +1,6 @@
 // Package rafttest tests what is built on package raft: fail-over of a service
-// in a Cluster of real nodes in one process, and a raft.Store of one's own with
-// CheckStore.
+// in a Cluster of real nodes in one process, a raft.Store of one's own with
+// CheckStore, and a raft.Log with CheckLog.
 //
 // A Cluster uses the clock of package time only. Inside a testing/synctest
 // bubble that is virtual time: a test that crashes the leader and waits for the
