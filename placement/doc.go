@@ -381,7 +381,9 @@
 //	ports of a request                     1,024        MaxPorts
 //	a request or a node, as JSON           64 KiB       MaxEncodedBytes
 //
-// The text of an error shows 256 bytes of a longer value.
+// The text of an error shows 256 bytes of a longer value. A call takes time in
+// proportion to what the values that it is given hold, unless its comment says
+// otherwise, and to nothing else.
 //
 // # Concurrency
 //

@@ -113,6 +113,7 @@ func (q Ratio) Scale(amount int64) (int64, bool) {
 	return int64(quotient), true
 }
 
+// String writes the ratio as 3/2.
 func (q Ratio) String() string {
 	return strconv.FormatInt(q.Numerator, 10) + "/" + strconv.FormatInt(q.Denominator, 10)
 }

@@ -29,7 +29,7 @@ func (p Protocol) String() string {
 	}
 }
 
-// Port is a port of a node, in all of the node's addresses.
+// Port is a port of a node, on all of the node's addresses.
 type Port struct {
 	// Number from 1 to 65535.
 	Number uint16

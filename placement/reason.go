@@ -32,7 +32,8 @@ type ReasonKind uint8
 
 // The kinds of reasons.
 const (
-	// ReasonState is a node that takes no work at all: cordoned or lost.
+	// ReasonState is a node that takes no work at all: it is cordoned, lost, closed for
+	// maintenance, or has not reported yet what runs on it.
 	ReasonState ReasonKind = iota + 1
 	// ReasonTaint is a taint that the request does not tolerate.
 	ReasonTaint

@@ -21,7 +21,7 @@ type Exchange struct {
 	Freed iter.Seq2[string, Timed]
 }
 
-// growth is by how much the usage of a namespace is to grow from now on, for ever.
+// growth is by how much the usage of a namespace is to grow from now on, forever.
 type growth struct {
 	ns    string
 	delta vector

@@ -175,7 +175,7 @@ func newLedgerCharger(tb testing.TB, kind burst, live int) charger {
 	return ledgerCharger{l}
 }
 
-// subject is a ledger with what it needs to go on for ever.
+// subject is a ledger with what it needs to go on forever.
 type subject struct {
 	charger
 	amounts placement.Resources

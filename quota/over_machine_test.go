@@ -34,7 +34,7 @@ type overMachine struct {
 	since  map[string]int // when the usage of a namespace rose above Soft
 }
 
-// horizon is after all that is known: what counts then counts for ever.
+// horizon is after all that is known: what counts then counts forever.
 const horizon = 60
 
 func newOverMachine(t *rapid.T) *overMachine {

@@ -69,9 +69,10 @@ func (id ConfigurationID) Compare(o ConfigurationID) int {
 // String returns "term.version".
 func (id ConfigurationID) String() string { return fmt.Sprintf("%d.%d", id.Term, id.Version) }
 
-// Configuration is the membership of a cluster. It is immutable: nothing in the
-// package changes Members once they are part of a configuration, and copies
-// share them. The zero value is no configuration.
+// Configuration is the membership of a cluster. It is immutable: nothing in the package
+// changes Members once they are part of a configuration, and copies share them. The
+// zero value is no configuration. Its methods take time in proportion to the members,
+// unless they say otherwise.
 type Configuration struct {
 	ConfigurationID
 	// Level is the protocol level that every member is known to speak
@@ -113,7 +114,7 @@ func (c Configuration) Member(id string) (Member, bool) {
 	return c.Members[i], true
 }
 
-// Voters returns the number of voters. It takes linear time.
+// Voters returns the number of voters.
 func (c Configuration) Voters() int {
 	n := 0
 	for _, m := range c.Members {
@@ -273,8 +274,7 @@ func (c *Configuration) UnmarshalBinary(b []byte) error {
 	return nil
 }
 
-// Digest returns the first 64 bits of a SHA-256 over the encoding. It takes
-// linear time.
+// Digest returns the first 64 bits of a SHA-256 over the encoding.
 func (c Configuration) Digest() uint64 {
 	sum := sha256.Sum256(c.append(make([]byte, 0, c.size())))
 	return binary.BigEndian.Uint64(sum[:])

@@ -75,7 +75,7 @@ var (
 	ErrSaveFailed = errors.New("raft: save failed")
 	// ErrTransport says that the transport's Serve has ended by itself.
 	ErrTransport = errors.New("raft: transport failed")
-	// ErrLeaseExpired says, among the causes for which a leadership ends, that a
+	// ErrLeaseExpired is the cause with which a leadership's context ends when a
 	// majority has not answered in time to keep the lease.
 	ErrLeaseExpired = errors.New("raft: a majority did not answer in time to keep the lease")
 	// ErrUnhealthy says that Config.Healthy has ended the reign.
@@ -91,8 +91,8 @@ var (
 	// ErrTransferFailed says that no other member has taken over within the
 	// maximal election timeout. The leader then stands for election again.
 	ErrTransferFailed = errors.New("raft: transfer failed")
-	// ErrResigned is the cause for which a leadership's context ends when the
-	// node gives up the lead of its own accord.
+	// ErrResigned is the cause with which a leadership's context ends when the node
+	// gives up the lead of its own accord.
 	ErrResigned = errors.New("raft: leadership is given up")
 )
 

@@ -26,9 +26,9 @@ type Leadership struct {
 // already, it returns at once; several callers may share a reign. The
 // leadership's context is derived from ctx. On a witness it waits in vain.
 //
-// Release must be called when the work has ended, also if the reign has ended:
-// until then the node does not stand for election again, see Status.Unreleased.
-// Lead fails with ctx's error or with ErrStopped. A heartbeat costs nothing for a
+// Release must be called when the work has ended, even if the reign has ended before:
+// until then the node does not stand for election again, see Status.Unreleased. Lead
+// fails with ctx's error or with ErrStopped. A heartbeat costs nothing for a
 // leadership; the end of a reign takes time in proportion to how many there are.
 func (n *Node) Lead(ctx context.Context) (*Leadership, error) {
 	l := &Leadership{node: n}

@@ -30,7 +30,7 @@ func TestReleaseTimeout(t *testing.T) {
 	})
 }
 
-// The greatest release timeout is for ever, not none.
+// The greatest release timeout is forever, not none.
 func TestEndlessReleaseTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := rafttest.Start(t, rafttest.Config{Edit: func(cfg *raft.Config) {

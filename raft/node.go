@@ -127,8 +127,8 @@ func (n *Node) IsLeader() bool {
 	return r != nil && r.valid()
 }
 
-// Leader returns the member that leads, as far as this node knows. Its Data
-// says, for instance, where to redirect a client to.
+// Leader returns the member that leads, as far as this node knows, and false if it
+// knows of none. Its Data says, for instance, where to redirect a client to.
 func (n *Node) Leader() (Member, bool) {
 	s := n.snapshot()
 	return s.Configuration.Member(s.Leader)

@@ -39,10 +39,10 @@ func (n *Node) RemoveMember(ctx context.Context, id string) error {
 	return n.changeWithout(ctx, id, (*Core).RemoveMember)
 }
 
-// Promote makes a member a voter, if it is none yet. It fails with
-// ErrUnknownMember, and with ErrMemberSilent unless the member has answered within
-// the minimal election timeout, or a BehindError while it has yet to be sent a part
-// of the log; one that has just been added has not, so try again for a while.
+// Promote makes a member a voter, if it is none yet. It fails with ErrUnknownMember,
+// and with ErrMemberSilent unless the member has answered within the minimal election
+// timeout, or a BehindError while it has yet to be sent a part of the log. A member
+// that was just added has not answered yet, so try again for a while.
 func (n *Node) Promote(ctx context.Context, id string) error {
 	return n.change(ctx, func(c *Core, now time.Duration) (Effects, error) { return c.Promote(now, id) })
 }

@@ -44,8 +44,7 @@ func invalid(field string, value any, reason string) error {
 	return &placement.InvalidError{Field: field, Value: fmt.Sprint(value), Reason: reason}
 }
 
-// StateError says in which state a reservation is that does not allow the
-// call.
+// StateError says that the state of a reservation does not allow a call.
 type StateError struct {
 	// ID of the reservation, and the state that it is in.
 	ID    string `json:"id"`
@@ -123,11 +122,11 @@ type RefusedError struct {
 	// Missing is how many of Count slots found no room.
 	Missing int `json:"missing"`
 	Count   int `json:"count"`
-	// Node came nearest, Largest is the part of the shape that one slot would
-	// find there over the whole window: the largest single fit. Short is the
-	// dimension of which it has the least, as a share of what is asked, or
-	// placement.NameInstances if it takes no more of these. All are empty if no
-	// node meets the rules.
+	// Node came nearest, and Largest is the part of the shape that one slot would find
+	// there over the whole window: the largest single fit. Short is the dimension of
+	// which it has the least, as a share of what is asked, or placement.NameInstances
+	// if it takes no more of these; it is empty if Node is closed for maintenance. All
+	// are empty if no node meets the rules.
 	Node    string                 `json:"node,omitempty"`
 	Largest placement.Resources    `json:"largest,omitzero"`
 	Short   placement.ResourceName `json:"short,omitempty"`
@@ -141,7 +140,8 @@ type RefusedError struct {
 	Earliest time.Time `json:"earliest,omitzero"`
 }
 
-// Error tells the whole story in one line.
+// Error says in one line what found no room, which node came nearest, who holds that,
+// and the earliest start.
 func (e *RefusedError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "reservation: no room for %d of %d × %s in %s", e.Missing, e.Count, e.Shape, e.Window)

@@ -102,9 +102,9 @@ func (h *hold) amounts() iter.Seq2[lane, int64] {
 	}
 }
 
-// Window is a closed-open interval of time: Start belongs to it, End does
-// not. A zero End means forever. Times count to the nanosecond, from 1678 to
-// 2261; a call that needs another one is refused with an ErrInvalid.
+// Window is a closed-open interval of time: Start belongs to it, End does not. A zero
+// End means forever. Times are exact to the nanosecond and lie between 1678 and 2261; a
+// call that needs any other time is refused with an ErrInvalid.
 type Window struct {
 	Start time.Time `json:"start"`
 	End   time.Time `json:"end,omitzero"`

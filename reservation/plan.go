@@ -25,14 +25,14 @@ type Nodes interface {
 	For(want *Want) iter.Seq2[string, Room]
 }
 
-// Want describes for what a node is sought.
+// Want describes what a node is sought for.
 type Want struct {
 	// ID of the reservation or instance, and its namespace.
 	ID, Namespace string
 	// Shape of what has to fit, and when.
 	Shape  placement.Resources
 	Window Window
-	// Node that it has to be; empty means any.
+	// Node that it has to be on; empty means any.
 	Node string
 	// Preferences are the rules by which nodes are chosen.
 	Preferences placement.Preferences

@@ -30,11 +30,11 @@ import (
 // The same claim again is the same refusal until they have gone, or the slot has
 // moved to where there is room, and then has the slot; Unclaim gives it up.
 //
-// It takes O(s log s) in the slots of the reservation and looks at each of its
-// claims, and once at the node of each slot that it tries: most often the first.
-// Other reservations, nodes and instances do not matter but for O(log h) in the
-// holds of that node. Only where instances are in the way that yield it looks at the
-// nodes, O(log h) each, until one has room for the slot.
+// It takes O(s log s) in the slots of the reservation and looks at each of its claims,
+// and once at the node of each slot that it tries: most often the first. Other
+// reservations, nodes and instances do not matter but for O(log h) in the holds of that
+// node. Only where instances that yield are in the way does it look at the nodes, O(log
+// h) each, until one has room for the slot.
 //
 // Errors: ErrInvalid, ErrNotFound, StateError, OwnerError, ErrConflict,
 // ShortError.

@@ -297,7 +297,7 @@ func (p *Plan) peak(g *nodeTimeline, s span) (placement.Amounts, []int64) {
 }
 
 // InUse returns what the instances that the plan counts use of a node at this moment,
-// whatever is promised, and of each GPU. O(1).
+// whatever is promised, and of each GPU. O(1) for each dimension and GPU.
 func (p *Plan) InUse(node string) (placement.Amounts, []int64) {
 	g, ok := p.timelines[node]
 	if !ok {

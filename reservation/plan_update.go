@@ -263,8 +263,8 @@ func (s *Slot) preferredDevices() []int {
 	return append(preferred, s.Devices...)
 }
 
-// Release decides that a reservation ends now, or all windows of one that repeats.
-// If instances stand in it that takes force; they are then handled according to its
+// Release decides that a reservation ends now, or all windows of one that repeats. It
+// requires force while instances stand in it; they are then handled according to its
 // AtEnd.
 //
 // It takes O(c log c) in the claims of the reservation; see Apply.

@@ -35,12 +35,11 @@ func (p Period) length() time.Duration { return time.Duration(p.days()) * 24 * t
 // Repeat makes one reservation of many windows: the first is the one of its spec,
 // and each other one begins at the same time of day, a number of days later.
 //
-// The times of day are those of a place. If the reservation has an End, its windows
-// end at the same time of day too; if it has a Duration, they last as long. A time
-// of day that the clocks skip, when they are put forward, is the instant at which
-// they are; one that they show twice is the first of both. What is left of a window
-// then, if nothing is, does not take place. A window ends where the next begins, at
-// the latest.
+// The times of day are those of a place. If the reservation has an End, its windows end
+// at the same time of day too; if it has a Duration, they last as long. A time of day
+// that the clocks skip, when they are put forward, is the instant at which they are;
+// one that they show twice is the first of both. A window of which nothing is left then
+// does not take place. A window ends where the next begins, at the latest.
 //
 // The instants are worked out once, when the reservation is made. What is recorded
 // are these, so that a replay needs no time zones and a later change of their rules

@@ -57,7 +57,7 @@ func BenchmarkFork(b *testing.B) {
 	})
 }
 
-// placeInTurn places an instance and releases it again, so that there is room for ever.
+// placeInTurn places an instance and releases it again, so that there is room forever.
 func placeInTurn(b *testing.B, s *calls, i int) {
 	b.Helper()
 	placeOne(b, s, i)

@@ -20,7 +20,7 @@ func hourly(c *clock, id string, cores int64, from time.Duration) reservation.Sp
 
 // TestQuotaOfConsecutiveHours: a limit of 8 lets 8 be reserved for each of two
 // hours, and an instance run before them that is to have left by then. One without
-// an end counts for ever, as it does on nodes.
+// an end counts forever, as it does on nodes.
 func TestQuotaOfConsecutiveHours(t *testing.T) {
 	c := newClock()
 	s := newTestScheduler(t, Config{Now: c.Now})

@@ -27,7 +27,7 @@ import (
 // options say how the cluster lives.
 type options struct {
 	http     string        // address of the page
-	headless time.Duration // for how long without one; 0 is with a page, for ever
+	headless time.Duration // for how long without one; 0 is with a page, forever
 	node     time.Duration // after which a node is lost
 	leader   time.Duration // after which the leader dies
 }

@@ -1,5 +1,5 @@
 // Command quickstart places work on ten nodes in two regions and shows why a
-// request that can not fit does not.
+// request that cannot fit does not.
 package main
 
 import (

@@ -75,7 +75,7 @@ func TestRunStatus(t *testing.T) {
 	}
 }
 
-// A picture that can not be written takes no figures with it.
+// A picture that cannot be written takes no figures with it.
 func TestRunReportsBeforeItDraws(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	path := filepath.Join(t.TempDir(), "none", "x.svg")

@@ -23,6 +23,6 @@ func progress(stderr io.Writer, label string, total int) func(scheduler.Decision
 		progressbar.OptionShowCount(), progressbar.OptionClearOnFinish(),
 		progressbar.OptionThrottle(100*time.Millisecond))
 	return func(scheduler.Decision) {
-		_ = bar.Add(1) // a bar that can not be drawn is no reason to stop
+		_ = bar.Add(1) // a bar that cannot be drawn is no reason to stop
 	}
 }

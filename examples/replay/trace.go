@@ -23,7 +23,7 @@ const (
 	maxMemoryMiB = 1 << 30       // a pebibyte
 )
 
-// lineError says which line of a trace can not be used, and why.
+// lineError says which line of a trace cannot be used, and why.
 type lineError struct {
 	file string
 	line int

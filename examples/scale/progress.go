@@ -21,6 +21,6 @@ func progress(stderr io.Writer, label string, total int) func(done int) {
 		progressbar.OptionShowCount(), progressbar.OptionClearOnFinish(),
 		progressbar.OptionThrottle(100*time.Millisecond))
 	return func(done int) {
-		_ = bar.Set(done) // a bar that can not be drawn is no reason to stop
+		_ = bar.Set(done) // a bar that cannot be drawn is no reason to stop
 	}
 }

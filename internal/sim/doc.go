@@ -11,7 +11,7 @@
 //
 // The oracles are numbered:
 //
-//	O1  a term has one leader, for ever
+//	O1  a term has one leader, forever
 //	O2  a node's term never decreases
 //	O3  a node votes for one candidate in a term, whatever happens to it, but that a
 //	    vote for itself goes with its disk

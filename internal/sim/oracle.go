@@ -30,7 +30,7 @@ func (v *OracleError) Error() string {
 // not depend on how the core works.
 type oracle struct {
 	world   *World
-	leaders map[uint64]string // O1: of each term, for ever
+	leaders map[uint64]string // O1: of each term, forever
 	token   uint64            // O7: the highest so far
 	past    []past            // of each node
 

@@ -34,7 +34,7 @@ func (s *Skyline) Add(from, to, amount int64) {
 	}
 }
 
-// Change adds an amount from an instant on, for ever. The skyline may become
+// Change adds an amount from an instant on, forever. The skyline may become
 // negative. O(log n).
 func (s *Skyline) Change(at, delta int64) { s.root = s.add(s.root, at, delta) }
 

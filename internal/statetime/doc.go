@@ -18,7 +18,7 @@
 // are the same. A wall clock that is set back by an hour makes state time go at
 // half pace for two hours, until both agree again: nothing is prolonged by more
 // than that hour, nor to more than twice its length, and a clock that was wrong
-// for a while does not stay wrong for ever.
+// for a while does not stay wrong forever.
 //
 // # Readings
 //
@@ -30,10 +30,10 @@
 // A reading without a monotonic part, as from time.Date or Time.Round(0), has
 // only its wall clock to tell how much time has passed. One that is earlier than
 // those before it begins a new count. From then on state time goes at half the
-// pace of the readings, but for readings that come a second time: they can not
+// pace of the readings, but for readings that come a second time: they cannot
 // be told from late ones. So a clock that is set back again, to where it has
 // been since the first time, makes state time stand still until it has caught
-// up; and readings that come in disorder can not drive state time away.
+// up; and readings that come in disorder cannot drive state time away.
 //
 // # Concurrency
 //

@@ -1,7 +1,8 @@
-// Package debugpage shows a running scheduler to whoever is on call: who leads, what
-// is wrong now, which requests are refused and why, what would help, nodes, capacity,
-// quotas, reservations, members and the latest events. It is an http.Handler that a host
-// mounts in its own server; it needs no build step and asks nobody else for anything.
+// Package debugpage shows a running scheduler to whoever is on call: who leads, what is
+// wrong now, which requests are refused and why, what would help, nodes, capacity,
+// quotas, reservations, members and the latest events. It is an http.Handler that a
+// host mounts in its own server; it needs no build step and loads nothing from
+// elsewhere.
 //
 //	page, err := debugpage.New(debugpage.Config{Replica: r, Election: node.Status})
 //	mux.Handle(debugpage.DefaultPrefix, page)
@@ -16,14 +17,15 @@
 //
 // # Without JavaScript
 //
-// The page is whole without a script, but for the map of the nodes. With one it follows
-// the state over one stream, which brings what has changed and goes on where it was cut.
+// Without a script the page has everything except the map of the nodes. With its script
+// it follows the state over one stream, which brings what has changed and resumes where
+// it was cut.
 //
 // # What if
 //
-// The page tries on a copy of the state what would become of a request, and of what
-// runs, if nodes were added, cordoned or lost, or a quota were another. That copies the
-// state: see scheduler.Scheduler.Fork. Only the scheduler that decides can do so, not a
+// The page shows what would become of a request, and of what runs, if nodes were added,
+// cordoned or lost, or a quota were changed. It tries that on a fork, which costs what
+// scheduler.Scheduler.Fork does. Only the scheduler that decides can do so, not a
 // follower.
 //
 // # Security
@@ -36,16 +38,15 @@
 //
 // # Cost
 //
-// Nobody who looks costs nothing. Lists are read for all who look together, at most
-// twice a second, and only while somebody does; with the work for the streams that takes
-// a twenty-fifth of the time of one processor at most, since the page looks the less
-// often the longer it takes; only where that would show what is older than five seconds
-// it takes more. A look takes time and memory proportional to the nodes,
-// quotas and reservations, beside decisions that go on. A viewer gets what has changed,
-// at most 200 kB a second, and one that reads slowly gets several changes as one. A page
-// has at most 500 rows of a list, and its map 10,000 nodes; a filter chooses which rows,
-// and costs its viewer a look at all. To explain a request looks at every node one by
-// one, for two seconds at most.
+// The page costs nothing while nobody looks. Lists are read once for all viewers, at
+// most twice a second. The longer a reading takes, the less often it happens: with the
+// work for the streams it takes at most a twenty-fifth of the time of one processor, or
+// more only where the lists would otherwise be older than five seconds. A reading takes
+// time and memory in proportion to the nodes, quotas and reservations; decisions go on
+// meanwhile. A viewer gets what has changed, at most 200 kB a second; several changes
+// reach a slow reader as one. A page has at most 500 rows of a list, and its map at
+// most 10,000 nodes. A filter chooses which rows, and looks at all of them. Explaining
+// a request looks at every node one by one, for at most two seconds.
 //
 // # Concurrency
 //
@@ -53,7 +54,7 @@
 //
 // # What it does not do
 //
-// It keeps no history but for an hour of capacity, as far as somebody has looked: events
-// are those in memory, from when somebody looked first, and requests that were refused
-// those that scheduler.Scheduler.Refused remembers.
+// It keeps no history except the capacity of the last hour, and that only for the times
+// at which somebody looked. Events are those since somebody first looked that are still
+// in memory. Refused requests are those that scheduler.Scheduler.Refused remembers.
 package debugpage

@@ -40,9 +40,9 @@ type State interface {
 
 // Config says what a page shows. One of State and Replica is required.
 type Config struct {
-	// State is what a host has that runs one scheduler, or follows one.
+	// State is the scheduler or the follower to show, for a host that has one.
 	State State
-	// Replica is what a host has that runs several: the page shows its View.
+	// Replica is for a host that is one of several: the page shows its View.
 	Replica *replica.Replica
 	// Election returns the status of the election, such as raft.Node.Status. Nil:
 	// the page says nothing about it.

@@ -46,7 +46,7 @@
 //
 // An [Elector] makes a key with a lease, in one transaction that finds no such key,
 // and renews the lease itself. The token is the revision at which the key was made,
-// which grows for ever; where etcd is restored from a backup, use --bump-revision.
+// which grows forever; where etcd is restored from a backup, use --bump-revision.
 // A lease that has ended for whatever reason, revoked by hand or lost with the disk
 // of etcd, and a key that somebody deletes, ends the reign and not the process: the
 // elector stands again, with a new lease.

@@ -11,12 +11,12 @@
 //		})
 //	}
 //
-// Each case is a subtest named after the rule that it checks; a failure, and
-// go test -v, print that rule. With [Config.Stall] the kit also has the store stop
-// answering in the middle of an append; with [Config.Command] it kills and pauses
-// other processes that have the journal open, and with [Config.Cut] it has
-// connections fall silent. A journal that is a [scheduler.FollowableJournal] is
-// followed too.
+// Each case is a subtest named after the rule that it checks; a failure, and go test
+// -v, print that rule. With [Config.Stall] Run also has the store stop answering in the
+// middle of an append. With [Config.Command] it kills and pauses other processes that
+// have the journal open. With [Config.Cut] it has connections fall silent. It also
+// follows a journal that is a [scheduler.FollowableJournal]. [RunElector] checks an
+// elector in the same way.
 //
 // # The contract in short
 //
@@ -36,6 +36,6 @@
 //
 // # What it does not do
 //
-// It does not pull the plug: whether what was appended survives a crash of
-// the machine, a full disk or a flipped bit is for tests of the store itself.
+// It does not test the store itself: whether what was appended survives a crash of the
+// machine, a full disk or a flipped bit.
 package journaltest

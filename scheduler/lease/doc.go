@@ -1,7 +1,8 @@
-// Package lease elects a leader by a lease in a store that all replicas reach:
-// for a service that runs on a database or on etcd and wants no second quorum
-// beside it. The stores are in scheduler/sqljournal and scheduler/etcdjournal; a
-// store of your own is three methods, see [Store].
+// Package lease elects a leader by a lease in a store that all replicas reach. It is
+// for a service that runs on a database or on etcd and wants no second quorum beside
+// it. Most users need the Elector of scheduler/sqljournal or of scheduler/etcdjournal,
+// each of which has an [Elector] of this package. A store of your own has the three
+// methods of [Store] and goes into a [Config].
 //
 //	elector, err := lease.New(lease.Config{Store: store})
 //	if err != nil {
@@ -27,10 +28,10 @@
 //
 // # What is tried again
 //
-// The lease is renewed after a third of its time. A renewal that fails takes
-// nothing away: it is tried again, each attempt for a sixth of the time at most,
-// until the lease is over. A leader of a store that does not answer loses its lease
-// by its own clock, and others by that of the store.
+// The lease is renewed after a third of its time. A renewal that fails takes nothing
+// away: it is tried again, each attempt for a sixth of the time at most, until the
+// lease is over. While the store does not answer, the leader ends its reign by its own
+// clock; the store gives the lease to another only later, by its own.
 //
 // # Concurrency
 //

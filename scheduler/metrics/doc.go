@@ -4,19 +4,22 @@
 // Package prommetrics, a module of its own, hands the same families to a registry of
 // client_golang, and package debugpage serves them beside its page.
 //
+// Most users need [Config], [New] and the [Set] that New returns.
+//
 //	set, err := metrics.New(metrics.Config{State: func() metrics.Source { return s }})
 //	http.Handle("/metrics", set)
 //
 // There are at most 200 series with up to nine members, however many nodes, namespaces
-// and dimensions there are: what has a series for each of these is there by choice.
+// and dimensions there are. [Config] adds series for each of these on demand.
 //
 // # Concurrency
 //
-// A Set is safe for concurrent use. It holds no lock while it reads: those who scrape at
-// once cost as much each.
+// A Set is safe for concurrent use. It holds no lock while it reads; each of several
+// scrapes at one time costs as much as one alone.
 //
 // # What it does not do
 //
-// It keeps nothing: rates, means and histories are for the monitoring system to make. The
-// amounts of one scrape are of about one instant, as [scheduler.Scheduler.Inventory] says.
+// It keeps nothing: the monitoring system computes rates and means and keeps the
+// history. The amounts of one scrape are of about one instant, as
+// [scheduler.Scheduler.Inventory] says.
 package metrics

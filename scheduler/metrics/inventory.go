@@ -159,7 +159,7 @@ func namespaceFamilies() []family {
 	}
 	return []family{
 		of("used", "What a namespace with a quota uses", func(u *quota.Usage) (int64, bool) { return u.Used, true }),
-		of("soft", "Up to where a namespace may use a resource for ever", func(u *quota.Usage) (int64, bool) { return u.Soft, u.Limited() }),
+		of("soft", "Up to where a namespace may use a resource forever", func(u *quota.Usage) (int64, bool) { return u.Soft, u.Limited() }),
 		of("ceiling", "Up to where a namespace may burst", func(u *quota.Usage) (int64, bool) { return u.Ceiling, u.Limited() }),
 	}
 }

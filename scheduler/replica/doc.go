@@ -1,6 +1,9 @@
-// Package replica is the loop of a service that runs as several replicas and keeps
-// one state: each follows the journal, the one that is elected promotes its follower
-// and serves, steps down when its reign ends, and follows again.
+// Package replica is the loop of a service that runs as several replicas and keeps one
+// state. Each replica follows the journal. The one that is elected promotes its
+// follower and serves; when its reign ends, it steps down and follows again.
+//
+// Most users need [Config], [New] and the [Replica] that New returns, and [Liveness] if
+// nodes send heartbeats.
 //
 //	r, err := replica.New(replica.Config{
 //		Elector: node,    // raft.Node, or an elector of a database
@@ -12,35 +15,36 @@
 //	mux.Handle("/health", r.Status(time.Second))  // 200 only where that works
 //	err = r.Run(ctx)
 //
-// A write goes through [Replica.Forward] and gets its scheduler from
-// [SchedulerFrom]; a read anywhere uses [Replica.View]. What only a leader does
-// besides, such as to watch the nodes, is [Config.Serve].
+// A write goes through [Replica.Forward] and gets its scheduler from [SchedulerFrom]; a
+// read anywhere uses [Replica.View]. [Config.Serve] is for what else only a leader
+// does, such as watching the nodes.
 //
 // # What happens when things fail
 //
-// A leader that crashes, is paused or is cut off: the elector gives the lead to
-// another replica under a higher token. That has read the journal already, so it
-// acquires it, reads what was appended since, and decides: the time for that does
+// If a leader crashes, is paused or is cut off, the elector gives the lead to another
+// replica under a higher token. That replica has read the journal already: it acquires
+// the journal, reads the records appended since, and decides. The time for that does
 // not grow with the state. From then on the old leader cannot append, whatever it
-// believes; its first attempt says so, and it follows again. What it has not
-// acknowledged by then may be durable or not, and a client finds out by repeating
-// the request under its ID.
+// believes; its first attempt fails, and it follows again. What it had not acknowledged
+// by then may be durable or not; a client finds out by repeating the request under its
+// ID.
 //
-// A journal that hangs or fails: nobody can decide, and followers show what they
-// have, ever older. A leader whose append fails steps down, and leads again after a
-// pause that grows up to 10 seconds; one whose journal hangs goes on to lead, and its
-// callers leave when their contexts end.
+// While the journal hangs or fails, nobody can decide, and followers show a state that
+// grows older. A leader whose append fails steps down, and can lead again after a pause
+// that grows up to 10 seconds. A leader whose append hangs keeps the lead; its callers
+// return when their contexts end.
 //
-// Nobody leads: [Replica.Forward] answers with 503 and Retry-After, reads are served.
-// Lists of a leader that was deposed return an error, never less than there is.
+// While nobody leads, [Replica.Forward] answers with 503 and Retry-After, and reads are
+// served. A list of a leader that was deposed returns an error, never an incomplete
+// list.
 //
 // # Liveness
 //
-// [Liveness] turns the heartbeats of workers into MarkLost and MarkReady. Whoever
-// watches may be the one that is broken: it may have been paused, or just elected,
-// or cut off from all workers at once. So silence counts only while the watcher
-// listened, and if more nodes are silent than a limit allows, none is marked until
-// they are heard again or a person says so with [Liveness.GiveUp].
+// [Liveness] turns the heartbeats of workers into MarkLost and MarkReady. The watcher
+// itself may be at fault: it may have been paused, or just elected, or cut off from all
+// workers at once. So silence counts only while the watcher listened. If more nodes are
+// silent than a limit allows, none of them is marked until they are heard again or an
+// operator calls [Liveness.GiveUp].
 //
 // # Concurrency
 //

@@ -64,8 +64,8 @@ func (r *Replica) Forward(h http.Handler) http.Handler {
 type schedulerKey struct{}
 
 // SchedulerFrom returns the scheduler for a request that Forward serves here, by the
-// request's context. It is nil for any other. The reign may have ended since: its
-// calls return errors then, and change nothing.
+// request's context. It is nil for any other. The reign may have ended since: then its
+// calls return errors and change nothing. It takes constant time.
 func SchedulerFrom(ctx context.Context) *scheduler.Scheduler {
 	s, _ := ctx.Value(schedulerKey{}).(*scheduler.Scheduler)
 	return s

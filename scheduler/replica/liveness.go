@@ -25,8 +25,8 @@ type LivenessConfig struct {
 	// before. At least TTL, and so with 0: within that workers find the new leader.
 	Grace time.Duration
 	// MaxLost is how many nodes may be lost in a minute. If more fall silent, none of
-	// them is marked: rather than so many workers the way to them is broken. 0: by
-	// MaxLostPercent.
+	// them is marked: the network to them has failed more likely than so many workers.
+	// 0: by MaxLostPercent.
 	MaxLost int
 	// MaxLostPercent is the same as a share of the nodes that are not lost, but at
 	// least one. 0: 10.
@@ -76,7 +76,7 @@ const maxTTL = 365 * 24 * time.Hour
 // in a minute. It ends when enough of them are heard again, or with
 // Liveness.GiveUp.
 type Halt struct {
-	// Since when.
+	// Since is when that began.
 	Since time.Time `json:"since"`
 	// Silent are the nodes that would be lost, by ID.
 	Silent []string `json:"silent"`
@@ -107,9 +107,9 @@ type LivenessStats struct {
 	// ready again.
 	Lost     int `json:"lost"`
 	Returned int `json:"returned"`
-	// Pauses is how often the watcher was not there in time.
+	// Pauses is how often the watcher was paused, or looked too late to judge.
 	Pauses int `json:"pauses"`
-	// Halt is why no node is marked; nil if they are.
+	// Halt says why no node is marked; nil while nodes are marked.
 	Halt *Halt `json:"halt,omitempty"`
 }
 
@@ -249,10 +249,10 @@ func (l *Liveness) markLost(ctx context.Context, s *scheduler.Scheduler, id stri
 // its worker is to stop and then to name to Scheduler.ReleaseGeneration: Stale ones,
 // which were placed anew while the node was lost, and Leaving ones, which a Move or
 // KeepGeneration has left behind and which may go on until the present generation
-// serves. A node that was lost is ready again. Beat
-// returns ErrNotFound for a node that the scheduler does not know, and its other
-// errors. Give it the scheduler that leads, see Replica.Leader: what a heartbeat
-// to another replica would prove, the watcher does not see.
+// serves. A node that was lost is ready again. Beat returns ErrNotFound for a node that
+// the scheduler does not know, and its other errors. Give it the leader's scheduler
+// (see Replica.Leader): the watcher does not see a heartbeat that another replica
+// takes.
 //
 // It takes time in proportion to the instances on the node.
 func (l *Liveness) Beat(ctx context.Context, s *scheduler.Scheduler, nodeID string) ([]scheduler.Allocation, error) {
@@ -283,9 +283,9 @@ func (l *Liveness) beat(nodeID string) {
 	l.watch.beat(now, nodeID)
 }
 
-// GiveUp is a person's word that the nodes which nobody hears are lost indeed,
-// however many they are. They are marked at the next look, but for those that are
-// heard before. It returns their IDs. It takes time in proportion to the nodes.
+// GiveUp says on an operator's word that the silent nodes are lost, however many they
+// are. They are marked at the next look, except those that are heard before it. GiveUp
+// returns their IDs. It takes time in proportion to the nodes.
 func (l *Liveness) GiveUp() []string {
 	now := l.cfg.Now()
 	l.mu.Lock()

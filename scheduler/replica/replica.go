@@ -42,7 +42,7 @@ type Config struct {
 	Leader func() (url string, known bool)
 	// Leads looks whether the reign that ctx belongs to goes on at this instant; nil:
 	// whether ctx has not ended. With package raft it is raft.Leads, which is exact
-	// also right after this process was paused.
+	// even right after this process was paused.
 	Leads func(ctx context.Context) bool
 	// Redirect has Forward answer with a redirect to the leader, for clients that
 	// reach all replicas. Otherwise it passes requests on.
@@ -78,8 +78,9 @@ type reign struct {
 	scheduler *scheduler.Scheduler
 }
 
-// New returns a replica that does nothing before Run. It reports every mistake in
-// the configuration at once, but those of Scheduler, which Run does.
+// New returns a replica that does nothing before Run. It reports every mistake in the
+// configuration at once, except those in Scheduler, which Run reports. It takes
+// constant time.
 func New(cfg Config) (*Replica, error) {
 	var errs []error
 	bad := func(field, reason string) {
