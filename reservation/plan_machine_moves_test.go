@@ -122,7 +122,7 @@ func (m *machine) Reserve(t *rapid.T) {
 	err := m.carry(t, func() ([]PlanChange, error) {
 		changes, err := m.plan.Reserve(m, spec)
 		for _, c := range changes {
-			if c.Kind == Move {
+			if c.Kind == Move || c.Kind == Wait { // for it
 				moves++
 			}
 		}
