@@ -222,6 +222,34 @@ func (b *Book) Claim(reservation string, req placement.Request) (node string, c 
 	return node, c, err
 }
 
+// Attach makes an instance that was placed beside all reservations a claim of a slot on
+// its node, and returns the node. The same call again is the same claim. It costs what
+// Plan.Attach does.
+//
+// Errors: ErrNotFound, StateError, OwnerError, ErrConflict, ShortError.
+func (b *Book) Attach(reservation, instance string) (node string, c Claim, err error) {
+	err = b.decide(func() ([]PlanChange, error) {
+		if !b.plan.Counts(instance) {
+			return nil, placement.NotFound(placement.KindInstance, instance)
+		}
+		running, stays := b.plan.Stay(instance)
+		if !stays {
+			claim, _, _ := b.plan.ClaimOf(instance)
+			running.ID, running.Namespace, running.Load = claim.ID, claim.Namespace, claim.whole()
+		}
+		changes, err := b.plan.Attach(&b.nodes, reservation, running)
+		if err == nil && len(changes) > 0 {
+			b.applyLocked(changes)
+		}
+		if err == nil {
+			c, _, _ = b.plan.ClaimOf(instance)
+			node, _ = b.plan.nodeOfClaim(instance)
+		}
+		return nil, err
+	})
+	return node, c, err
+}
+
 // Unclaim gives what an instance claimed back to its reservation, or to the
 // node if that has ended: it was not started after all, or is gone. O(slots and
 // claims of the reservation), and what Plan.NodeChanged costs.

@@ -75,6 +75,13 @@
 // ErrWaiting: it names whom it waits for and until when, the slot is kept for it, and
 // the same claim succeeds once they have gone.
 //
+// # Instances that run already
+//
+// [Plan.Attach] and [Book.Attach] give an instance that runs beside all reservations a
+// slot on its node, with the GPUs that it uses: after a host has lost its reservations
+// and made them again, or a reservation its slot. A slot without instances comes to it,
+// if there is room for the rest of it.
+//
 // # Maintenance
 //
 // A reservation with Maintenance closes its Node for the window. From Notice before
@@ -142,6 +149,7 @@
 //     to place all slots at up to a thousand starts if rules keep them apart.
 //   - Claim takes O(s log s), looks at each claim of the reservation, and takes
 //     O(log h) on one node. Unclaim takes O(s) and looks at each claim.
+//   - Attach takes what Claim takes, and O(log h) for each slot that could come.
 //   - Admit looks at each node until one has room; removing takes O(log h).
 //   - Update is Reserve for slots that are new, and O(log h) for each slot and
 //     claim that stays.

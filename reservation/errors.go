@@ -209,6 +209,17 @@ type ShortError struct {
 	Closed int `json:"closed"`
 	// Kept is how many slots others were asked to leave for another claim.
 	Kept int `json:"kept"`
+	// Elsewhere is how many slots had enough left, but not where the instance runs,
+	// if it does: on another node, or on other GPUs, or behind instances that they
+	// wait for. None of them could come to it.
+	Elsewhere int `json:"elsewhere"`
+}
+
+// note notes what a slot has left, and of what too little.
+func (e *ShortError) note(left placement.Resources, lacks placement.ResourceName) {
+	if e.Left.IsZero() || e.Left.FitsIn(left) {
+		e.Left, e.Short = left, lacks
+	}
 }
 
 // await adds instances that a slot waits for.
@@ -250,6 +261,9 @@ func (e *ShortError) Error() string {
 	}
 	if e.Kept > 0 {
 		text += fmt.Sprintf(", %d kept for other claims", e.Kept)
+	}
+	if e.Elsewhere > 0 {
+		text += fmt.Sprintf(", %d elsewhere than it runs", e.Elsewhere)
 	}
 	return text
 }

@@ -112,6 +112,24 @@ func ExampleBook_Place_yield() {
 	// 08:55 yield-due crawler by 09:00
 }
 
+func ExampleBook_Attach() {
+	book, _ := open("n1")
+	web := placement.Request{ID: "web", Resources: placement.Resources{CPU: 2 * placement.Core}}
+	stay, err := book.Place(web)
+	if err != nil {
+		fmt.Println(err)
+	}
+	must(book.Reserve(reservation.Spec{
+		ID: "launch", Count: 1, Shape: placement.Resources{CPU: 6 * placement.Core}, Duration: time.Hour,
+	}))
+	node, claim, _ := book.Attach("launch", "web")
+	fmt.Println("where it was:", node == stay.Node)
+	fmt.Println("from the slot:", claim.Held.Resources)
+	// Output:
+	// where it was: true
+	// from the slot: cpu=2
+}
+
 func ExampleBook_Claim() {
 	book, _ := open("n1")
 	must(book.Reserve(reservation.Spec{

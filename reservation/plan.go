@@ -59,7 +59,7 @@ func rulesAmongSlots(p *placement.Preferences) bool {
 // and transient instances; all other instances are the host's, which adds them up
 // in Room.Used.
 //
-// A call that decides (Reserve, Update, Release, Claim, Unclaim, Admit, Remove,
+// A call that decides (Reserve, Update, Release, Claim, Attach, Unclaim, Admit, Remove,
 // ResolveConflicts, NodeChanged, Repair) changes nothing: it returns PlanChanges,
 // and Apply carries them out. Between the two nothing else may be applied. Time passes
 // only in Advance. A Plan is not safe for concurrent use; Book is.

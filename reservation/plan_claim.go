@@ -42,24 +42,15 @@ func (p *Plan) Claim(nodes Nodes, id string, req placement.Request, allows func(
 	if err := validateRequest(req); err != nil {
 		return nil, err
 	}
-	r, err := p.live(id, "claim from")
-	switch {
-	case err != nil:
+	r, err := p.claimFrom(id, &req, "claim from")
+	if err != nil || r == nil {
 		return nil, err
-	case p.claimed(r, &req):
-		return nil, nil
-	case r.Phase != Active:
-		return nil, &StateError{id, r.Phase, "claim from"}
-	case r.displaced():
+	}
+	if r.displaced() {
 		return nil, &StateError{id, Displaced, "claim from"}
-	case !slices.Contains(r.Spec.owners(), req.Namespace):
-		return nil, &OwnerError{id, req.Namespace, r.Spec.owners()}
 	}
 	if p.Counts(req.ID) {
 		return nil, placement.Conflict(placement.KindInstance, req.ID, "is another instance")
-	}
-	if other, waits := p.recalls[req.ID]; waits && other != r.Spec.ID {
-		return nil, placement.Conflict(placement.KindInstance, req.ID, "waits for a slot of reservation "+other)
 	}
 	var until time.Time
 	if req.Duration > 0 {
@@ -70,6 +61,26 @@ func (p *Plan) Claim(nodes Nodes, id string, req placement.Request, allows func(
 		until = instant(end)
 	}
 	return p.claimSlot(nodes, r, &req, until, allows)
+}
+
+// claimFrom returns the reservation of which an instance may claim a slot, nil if it
+// stands there already.
+func (p *Plan) claimFrom(id string, req *placement.Request, action string) (*reservationEntry, error) {
+	r, err := p.live(id, action)
+	switch {
+	case err != nil:
+		return nil, err
+	case p.claimed(r, req):
+		return nil, nil
+	case r.Phase != Active:
+		return nil, &StateError{id, r.Phase, action}
+	case !slices.Contains(r.Spec.owners(), req.Namespace):
+		return nil, &OwnerError{id, req.Namespace, r.Spec.owners()}
+	}
+	if other, waits := p.recalls[req.ID]; waits && other != r.Spec.ID {
+		return nil, placement.Conflict(placement.KindInstance, req.ID, "waits for a slot of reservation "+other)
+	}
+	return r, nil
 }
 
 // claimSlot decides on the slot for an instance that may claim one.

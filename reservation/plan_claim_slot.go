@@ -24,9 +24,7 @@ type claiming struct {
 // If not, short says why.
 func (c *claiming) fits(req *placement.Request, allows func(node string) bool, short *ShortError) bool {
 	left, lacks := c.divide(req)
-	if short.Left.IsZero() || short.Left.FitsIn(left) {
-		short.Left, short.Short = left, lacks
-	}
+	short.note(left, lacks)
 	node := c.ref.at().Node
 	room, stands := c.nodes.Room(node)
 	switch {

@@ -144,7 +144,7 @@ func (c *Committed) decided(s *calls, next *step) {
 	switch {
 	case next.request == nil:
 	case next.to.existing != nil:
-		c.Decisions = append(c.Decisions, s.state.decision(next.to.existing))
+		c.Decisions = append(c.Decisions, s.state.decision(s.state.allocations.At(next.request.ID)))
 	default:
 		c.Decisions = append(c.Decisions, s.decisionLocked(next.request, &next.to))
 	}

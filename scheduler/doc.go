@@ -204,7 +204,10 @@
 //
 // A leader without the journal of its predecessors calls [Scheduler.AdoptNode]
 // with what the worker of each node reports as running. With
-// [Config.RequireReports] a node accepts no new work before that.
+// [Config.RequireReports] a node accepts no new work before that. Reservations are made
+// again with [Scheduler.Reserve], and a [Report] says in which of them its instance
+// stands: [Scheduler.AdoptNode] and [Scheduler.PlaceFromReservation] give a running
+// instance a slot of it without placing it again.
 //
 // # Concurrency
 //

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/reservation"
 	"github.com/rads-project/constellation/scheduler"
 )
 
@@ -28,6 +30,35 @@ func ExampleScheduler_AdoptNode() {
 	// scheduler: 0 of 1 nodes fit b: 1 is unreported
 	// adopted [a]
 	// scheduler: 0 of 1 nodes fit b: 1 lacks cpu
+}
+
+// A reservation has its instances again after the journal was lost.
+func ExampleScheduler_AdoptNode_reservation() {
+	ctx := context.Background()
+	s, err := scheduler.New(scheduler.Config{Now: noon})
+	must(err)
+	n := placement.Node{ID: "n1", Capacity: placement.Resources{CPU: 8 * placement.Core}}
+	must(s.AddNode(ctx, n))
+	_, err = s.Reserve(ctx, reservation.Spec{
+		ID: "launch", Shape: placement.Resources{CPU: 6 * placement.Core}, Count: 1, Duration: time.Hour,
+	})
+	must(err)
+	adoption, err := s.AdoptNode(ctx, n, []scheduler.Report{
+		{Request: cores("a", 4), Reservation: "launch"},
+		{Request: cores("b", 1), Reservation: "other"},
+	})
+	must(err)
+	fmt.Println("attached", adoption.Attached)
+	for _, u := range adoption.Unattached {
+		fmt.Println(u.ID, "not:", u.Err)
+	}
+	info, err := s.Node(ctx, "n1")
+	must(err)
+	fmt.Println("left beside both:", info.Available)
+	// Output:
+	// attached [a]
+	// b not: placement: reservation "other" not found
+	// left beside both: cpu=1
 }
 
 func ExampleScheduler_Cordon() {

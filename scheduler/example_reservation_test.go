@@ -63,6 +63,27 @@ func ExampleScheduler_Place_backfill() {
 	// batch on n1
 }
 
+// What runs already gets a slot where it is.
+func ExampleScheduler_PlaceFromReservation_running() {
+	ctx := context.Background()
+	s := cluster(scheduler.Config{Now: noon})
+	d, err := s.Place(ctx, cores("web", 2))
+	must(err)
+	_, err = s.Reserve(ctx, reservation.Spec{
+		ID: "launch", Shape: placement.Resources{CPU: 6 * placement.Core}, Count: 1, Duration: time.Hour,
+	})
+	must(err)
+	again, err := s.PlaceFromReservation(ctx, "launch", cores("web", 2))
+	must(err)
+	fmt.Println("where it was:", again.NodeID == d.NodeID)
+	a, err := s.Allocation(ctx, "web")
+	must(err)
+	fmt.Println("stands in", a.Reservation)
+	// Output:
+	// where it was: true
+	// stands in launch
+}
+
 func ExampleScheduler_Unclaim() {
 	ctx := context.Background()
 	s := cluster(scheduler.Config{Now: noon})

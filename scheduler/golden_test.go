@@ -104,6 +104,17 @@ func goldenHistory(t *testing.T, s *Scheduler, c *clock) {
 	require.NoError(t, err)
 	_, err = s.Amend(ctx, "adopted", amended)
 	require.NoError(t, err)
+	goldenAttached(t, s)
+}
+
+func goldenAttached(t *testing.T, s *Scheduler) {
+	t.Helper()
+	addNodes(t, s, testNode("n5", 8))
+	reserve(t, s, holding("again", 2, 2))
+	again := Report{Request: testRequest("stood", 2), Reservation: "again"}
+	again.Request.Duration = time.Minute
+	_, err := s.AdoptNode(t.Context(), testNode("n5", 8), []Report{again})
+	require.NoError(t, err)
 }
 
 func goldenReservations(t *testing.T, s *Scheduler, c *clock) {

@@ -29,6 +29,7 @@ func (m *machine) adoptNode(t *rapid.T) {
 		for i := range req.DynamicPorts {
 			r.DynamicPorts = append(r.DynamicPorts, uint16(82+i))
 		}
+		r.Reservation = rapid.SampledFrom([]string{"", "", "r1", "r2", "r3"}).Draw(t, "reservation")
 		reports = append(reports, r)
 	}
 	var adoption Adoption
@@ -45,9 +46,63 @@ func (m *machine) adoptNode(t *rapid.T) {
 			m.model[r.Request.ID] = modelInstance{node: n.ID, cpu: r.Request.Resources.CPU}
 		}
 	}
-	_, again, err := m.s.state.adopt(n, reports)
+	change, again, err := m.s.state.adopt(n, reports)
 	require.NoError(t, err)
-	require.Empty(t, again.Adopted, "the same report again changes nothing")
+	require.Nil(t, change, "the same report again changes nothing")
+	require.Empty(t, again.Adopted)
+	m.checkAttached(t, reports, &adoption)
+}
+
+// checkAttached asserts that what reports name a reservation for stands there, or could
+// not be attached.
+func (m *machine) checkAttached(t *rapid.T, reports []Report, adoption *Adoption) {
+	st := m.s.state
+	for _, r := range reports {
+		id := r.Request.ID
+		if r.Reservation == "" || !slices.Contains(adoption.Adopted, id) && !slices.Contains(adoption.Known, id) {
+			require.NotContains(t, adoption.Attached, id)
+			continue
+		}
+		require.Equal(t, st.standsIn(id, r.Reservation), slices.Contains(adoption.Attached, id))
+		change, err := st.canAttach(m.s.now, st.allocations.At(id), r.Reservation)
+		require.Nil(t, change, "there is a slot for %s", id)
+		at := slices.IndexFunc(adoption.Unattached, func(u Unattached) bool { return u.ID == id })
+		require.Equal(t, err != nil, at >= 0)
+		if err != nil {
+			require.EqualError(t, err, adoption.Unattached[at].Err.Error())
+		}
+	}
+}
+
+// attach makes an instance stand in a reservation that it does not stand in. It stays
+// as it is otherwise, and its namespace pays no more than before.
+func (m *machine) attach(t *rapid.T) {
+	id, in := drawID(t), rapid.SampledFrom([]string{"r1", "r2", "r3"}).Draw(t, "reservation")
+	if _, existed := m.model[id]; !existed {
+		return
+	}
+	a := m.s.state.allocations.At(id)
+	req, was, stood := a.request(), a.info(m.s.state.on(a).ID), m.s.state.standsIn(id, in)
+	var charged quota.Timed
+	var d Decision
+	if !m.attempt(t, func() (err error) {
+		charged = m.s.state.allocations.At(id).charge()
+		d, err = m.s.PlaceFromReservation(t.Context(), in, req)
+		return err
+	}) {
+		return
+	}
+	require.True(t, m.s.state.standsIn(id, in))
+	if was.State == Lost {
+		m.model[id] = modelInstance{node: d.NodeID, cpu: req.Resources.CPU}
+		return
+	}
+	is := m.s.state.allocations.At(id)
+	if !stood {
+		was.Version, was.Reservation = is.version, is.covered.reservation
+	}
+	require.Equal(t, was, is.info(d.NodeID))
+	require.True(t, charged.Amounts.Resources.CPU >= is.charge().Amounts.Resources.CPU)
 }
 
 func (m *machine) setMix(t *rapid.T) {

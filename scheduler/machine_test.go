@@ -455,6 +455,7 @@ func machineActions(t *rapid.T) {
 		"terms":   m.changeReservation,
 		"claim":   m.claim,
 		"unclaim": m.unclaim,
+		"attach":  m.attach,
 		"release": m.release,
 		"leave":   m.leave,
 		"move":    m.move,

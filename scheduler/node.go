@@ -229,9 +229,20 @@ func (s *view) Nodes(ctx context.Context) ([]NodeInfo, error) {
 // work until it has been adopted. AdoptNode returns InvalidErrors for
 // everything that is wrong with the node or a report, and then changes nothing.
 //
+// An instance, known or not, whose report names a reservation stands in a slot of it
+// from then on, as PlaceFromReservation does that for one that runs. So a host that has
+// lost its journal adds its nodes, makes its reservations, and then adopts what its
+// workers report; with Config.RequireReports, which keeps slots off a node too, it makes
+// them after the first reports, and the next ones find their slots. Whatever keeps an
+// instance from a slot, also that there is no such reservation, is in
+// Adoption.Unattached and no error: it is on the books beside all reservations, paid for
+// by its own namespace, and each report that names the reservation tries again. A report
+// that names none leaves an instance in its slot.
+//
 // It takes time in proportion to what is reported and what is on the books of
 // the node, like as many placements on a node that is known, and otherwise what
-// UpdateNode does.
+// UpdateNode does; and for each report that names a reservation O(s log s) in its slots,
+// and O(log h) in the holds of the node for each that could come there.
 func (s *calls) AdoptNode(ctx context.Context, n placement.Node, running []Report) (Adoption, error) {
 	if err := s.enter(ctx); err != nil {
 		return Adoption{}, err
@@ -241,6 +252,7 @@ func (s *calls) AdoptNode(ctx context.Context, n placement.Node, running []Repor
 		if c != nil {
 			s.commitLocked(c)
 		}
+		s.attachLocked(running, &adoption)
 		adoption.Over = s.state.nodeInfo(s.state.named(n.ID)).Over()
 	}
 	if err := s.unlockAndWait(ctx, err); err != nil {

@@ -60,6 +60,16 @@ func (s *calls) Reserve(ctx context.Context, spec reservation.Spec) (reservation
 // node, as Place does. So it never fails where Place would not. Only where that fails
 // too, one that can have room once others have left asks them to.
 //
+// An instance that runs already with the same request, but beside all reservations,
+// stays where it is and stands in a slot of that ID from then on, with its devices,
+// paid for as if it had claimed the slot when it was placed. It is for reservations
+// that are made again after a journal was lost, and those that have lost a slot with
+// its node. If no slot with enough left is on its node, with the GPUs that it uses, one
+// without instances comes to it, if the node has room for the rest of that slot;
+// several instances of one slot need room for the whole slot beside those that do not
+// stand in it yet. Nobody is asked to leave for it. Otherwise it goes on as it is, and
+// the error is that of reservation.Plan.Attach, or of the reservation's quota.
+//
 // Where instances that yield are in the way in a slot that is lent, the slot moves to
 // a node that has room for it. If none has, they are asked to leave and the answer is reservation.ErrWaiting: the slot is kept, and the same
 // request has it once they have been released. Unclaim gives that up.
@@ -82,13 +92,17 @@ func (s *calls) PlaceFromReservation(ctx context.Context, id string, req placeme
 		to, err = s.state.findReserved(s.now, id, &s.scratch.request)
 	}
 	switch {
+	case err != nil && to.existing != nil: // It goes on running where it is.
 	case err != nil:
 		s.refused.note(s.now, &s.scratch.request, err)
 		if len(to.asks) > 0 {
 			s.commitLocked(&PlanChanged{Changes: to.asks})
 		}
 	case to.existing != nil:
-		d = s.state.decision(to.existing)
+		if to.attached != nil {
+			s.commitLocked(to.attached)
+		}
+		d = s.state.decision(s.state.allocations.At(req.ID))
 	default:
 		s.placeLocked(&s.scratch.request, &to)
 		d = s.decisionLocked(&s.scratch.request, &to)

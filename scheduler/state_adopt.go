@@ -4,45 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/rads-project/constellation/placement"
 	"github.com/rads-project/constellation/quota"
 )
-
-// Report is an instance that a worker says runs on its node.
-type Report struct {
-	// Request that the instance was placed with.
-	Request placement.Request `json:"request"`
-	// Devices that it uses, in ascending order.
-	Devices []int `json:"devices,omitempty"`
-	// DynamicPorts that it got, in ascending order, as many as Request asks for.
-	DynamicPorts []uint16 `json:"dynamicPorts,omitempty"`
-	// Generation of its decision, at most 2^62; 0 is taken as 1.
-	Generation uint64 `json:"generation,omitempty"`
-}
-
-// maxReported leaves room for the generations that follow.
-const maxReported = 1 << 62
-
-// Adoption is the result of AdoptNode. All lists are of instance IDs, sorted.
-type Adoption struct {
-	// Adopted instances were unknown and are on the books now.
-	Adopted []string `json:"adopted,omitempty"`
-	// Known instances were on the books of the node already.
-	Known []string `json:"known,omitempty"`
-	// Conflicts run here but are on the books of another node, or with
-	// another request: the worker should stop them. They are never moved.
-	Conflicts []string `json:"conflicts,omitempty"`
-	// Released instances were released not long ago; see
-	// Config.RememberReleased. The worker should stop them.
-	Released []string `json:"released,omitempty"`
-	// Missing instances are on the books of the node but were not reported.
-	// They stay there until they are released.
-	Missing []string `json:"missing,omitempty"`
-	// Over are the over-committed dimensions. That is allowed; nothing new is
-	// placed on the node until usage fits again.
-	Over []placement.ResourceName `json:"over,omitempty"`
-}
 
 // adopt decides on a report. It returns no change if nothing is new.
 func (st *state) adopt(n placement.Node, running []Report) (*NodeAdopted, Adoption, error) {
@@ -190,6 +156,9 @@ func (c *NodeAdopted) validate(r Report) error {
 	if err := checkDevices(&c.Node, r.Request.Resources.GPU, r.Devices); err != nil {
 		errs = append(errs, &placement.InvalidError{Field: "devices", Value: fmt.Sprint(r.Devices), Reason: err.Error()})
 	}
+	if len(r.Reservation) > placement.MaxIDBytes || !utf8.ValidString(r.Reservation) {
+		errs = append(errs, &placement.InvalidError{Field: "reservation", Value: r.Reservation, Reason: "want the ID of a reservation"})
+	}
 	if err := checkDynamicPorts(&r.Request, r.DynamicPorts); err != nil {
 		errs = append(errs, &placement.InvalidError{Field: "dynamicPorts", Value: fmt.Sprint(r.DynamicPorts), Reason: err.Error()})
 	}
@@ -232,6 +201,9 @@ func (c *NodeAdopted) apply(st *state, out *outcome) {
 			DynamicPorts: r.DynamicPorts, Generation: r.Generation, rules: &r.Request,
 		}, out))
 		out.overfull = record.ID
+		if r.Reservation != "" {
+			out.reported = append(out.reported, r)
+		}
 	}
 	st.tellOver(over, out)
 }

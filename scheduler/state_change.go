@@ -66,6 +66,7 @@ const (
 	kindLeavingChanged  changeKind = 14
 	kindGenerationKept  changeKind = 15
 	kindAmended         changeKind = 16
+	kindAttached        changeKind = 17
 
 	// Derived kinds are not among the changes that an entry applies.
 	firstDerivedKind   changeKind = 200
@@ -112,6 +113,8 @@ func (k changeKind) String() string {
 		return "generation-kept"
 	case kindAmended:
 		return "amended"
+	case kindAttached:
+		return "attached"
 	case kindInstanceMarked:
 		return "instance-marked"
 	case kindEvictionDue:
@@ -165,6 +168,8 @@ func newChange(kind changeKind) decided {
 		return new(GenerationKept)
 	case kindAmended:
 		return new(Amended)
+	case kindAttached:
+		return new(Attached)
 	default:
 		return nil
 	}
@@ -405,6 +410,17 @@ type Amended struct {
 	Generation uint64 `json:"generation"`
 }
 
+// Attached is the Change by which an instance that was running already, beside all
+// reservations, stands in a slot from now on.
+type Attached struct {
+	// ID and Generation of the instance.
+	ID         string `json:"id"`
+	Generation uint64 `json:"generation"`
+	// Changes of reservations, of which the last fills the slot: see
+	// reservation.Plan.Attach.
+	Changes []reservation.PlanChange `json:"changes"`
+}
+
 // ReservationEvent is a derived Change: what became of a reservation.
 type ReservationEvent struct {
 	reservation.Event
@@ -458,6 +474,7 @@ func (*WorkloadChanged) changeKind() changeKind  { return kindWorkloadChanged }
 func (*LeavingChanged) changeKind() changeKind   { return kindLeavingChanged }
 func (*GenerationKept) changeKind() changeKind   { return kindGenerationKept }
 func (*Amended) changeKind() changeKind          { return kindAmended }
+func (*Attached) changeKind() changeKind         { return kindAttached }
 func (*ReservationEvent) changeKind() changeKind { return kindReservation }
 func (*QuotaOver) changeKind() changeKind        { return kindQuotaOver }
 func (*BurstExpired) changeKind() changeKind     { return kindBurstExpired }

@@ -60,7 +60,7 @@ func refusedChanges() map[changeKind]string {
 		kindNodeAdded: `{}`, kindNodeUpdated: `{}`, kindNodeMarked: `{}`, kindNodeRemoved: `{}`, kindNodeAdopted: `{}`,
 		kindPlaced: `{}`, kindReleased: `{}`, kindResized: `{}`,
 		kindQuotaCreated: `{}`, kindQuotaUpdated: `{}`, kindQuotaDeleted: `{}`,
-		kindPlanChanged: `{"changes":[{}]}`, kindWorkloadChanged: `{"mix":[{}]}`, kindLeavingChanged: `{}`, kindGenerationKept: `{}`, kindAmended: `{}`,
+		kindPlanChanged: `{"changes":[{}]}`, kindWorkloadChanged: `{"mix":[{}]}`, kindLeavingChanged: `{}`, kindGenerationKept: `{}`, kindAmended: `{}`, kindAttached: `{}`,
 	}
 }
 

@@ -216,6 +216,13 @@ func laterBills(r *reservation.Reservation) (all []quota.Timed) {
 	return all
 }
 
+// laterBillsFor is laterBills for one claim.
+func laterBillsFor(r *reservation.Reservation, claim *reservation.Claim) []quota.Timed {
+	return laterBills(&reservation.Reservation{
+		Spec: r.Spec, Params: r.Params, Phase: r.Phase, Slots: []reservation.Slot{{Claims: []reservation.Claim{*claim}}},
+	})
+}
+
 // bills yields all that a reservation owes.
 func bills(r *reservation.Reservation) iter.Seq[quota.Timed] {
 	return func(yield func(quota.Timed) bool) {
@@ -343,10 +350,7 @@ func (st *state) affordsClaim(now time.Time, r *reservation.Reservation, claim *
 	if err := st.exceeded(claim.Namespace, verdict, err); err != nil {
 		return err
 	}
-	alone := reservation.Reservation{
-		Spec: r.Spec, Params: r.Params, Phase: r.Phase, Slots: []reservation.Slot{{Claims: []reservation.Claim{*claim}}},
-	}
-	for _, longer := range laterBills(&alone) {
+	for _, longer := range laterBillsFor(r, claim) {
 		verdict, err := st.quota.CheckOver(now, r.Spec.Namespace, longer)
 		if err := st.exceeded(r.Spec.Namespace, verdict, err); err != nil {
 			return err

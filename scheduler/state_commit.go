@@ -15,6 +15,7 @@ type outcome struct {
 	events   []Event       // then, one for every change in order, derived ones at their place, after others
 	st       *state        // that changes
 	room     []string      // nodes on which room may have come up for slots that reservations lack
+	reported []Report      // that say in which reservation they stand, and are on the books now
 	overfull string        // node on which room may have gone to reported instances
 	vacated  string        // node on which an instance has left a slot
 	over     []quota.Usage // what a change of a spec has left over its limits
@@ -165,10 +166,10 @@ func (st *state) expireBursts(out *outcome) {
 	}
 }
 
-// consequences decides, while an entry is committed, what its changes make
-// necessary: yielding instances asked to leave, slots moved out of the way, from
-// where reported instances run or from a node that has become too small and
-// that the slot's last instance has left, and places for slots that reservations
+// consequences decides, while an entry is committed, what its changes make necessary:
+// slots for reported instances, yielding instances asked to leave, slots moved out of
+// the way, from where reported instances run or from a node that has become too small
+// and that the slot's last instance has left, and places for slots that reservations
 // lack. While no reservation lacks any, an entry costs nothing for the last.
 //
 // A slot that is lacking has found no room anywhere, or no quota for it. So it
@@ -217,6 +218,9 @@ func (next *consequences) carryOut(e *entry, out *outcome) {
 // nothing is left to do.
 func (next *consequences) decide(out *outcome) decided {
 	st := next.st
+	if attached := st.attachReported(out); attached != nil {
+		return attached
+	}
 	if st.plan.Unsettled() {
 		return &PlanChanged{Changes: st.plan.ResolveConflicts(&planNodes{st: st})}
 	}

@@ -23,6 +23,7 @@ type candidate struct {
 	held *index.Hold // in place of the node's own; nil is its own
 
 	existing   *allocation // and nothing else, if not nil
+	attached   decided     // but what makes it stand in a slot
 	class      *index.Class
 	devices    []uint16
 	ports      []uint16 // dynamic ones

@@ -137,12 +137,20 @@ func (st *state) stay(a *allocation, asked time.Time, out *outcome) {
 	if a.covered != nil || req.Duration == 0 && !req.Yield {
 		return
 	}
-	st.applyPlan([]reservation.PlanChange{{Kind: reservation.Arrive, Stay: &reservation.Stay{
+	stay := st.stayOf(a)
+	stay.Told, stay.Due = !asked.IsZero(), asked
+	st.applyPlan([]reservation.PlanChange{{Kind: reservation.Arrive, Stay: &stay}}, out)
+}
+
+// stayOf describes an instance beside all reservations.
+func (st *state) stayOf(a *allocation) reservation.Stay {
+	req := a.class.Request()
+	return reservation.Stay{
 		ID: a.id, Namespace: a.namespace(), Node: st.on(a).ID,
 		Load:    placement.OneInstance(a.resources),
 		Devices: deviceList(a.taken().Devices), Window: stayWindow(a.placed, req.Duration), Yield: req.Yield, Priority: req.Priority,
-		Told: !asked.IsZero(), Due: asked, Overstayed: a.overstayed,
-	}}}, out)
+		Overstayed: a.overstayed,
+	}
 }
 
 // turnUp tells the plan of an instance that runs on its node from now on. One that
@@ -195,10 +203,8 @@ func (st *state) findClaim(now time.Time, id string, req *placement.Request) (ca
 		return candidate{}, err
 	}
 	if existing != nil {
-		if !st.standsIn(req.ID, id) {
-			return candidate{}, placement.Conflict(placement.KindAllocation, req.ID, "is placed outside of reservation "+id)
-		}
-		return candidate{existing: existing}, nil
+		attached, err := st.canAttach(now, existing, id)
+		return candidate{existing: existing, attached: attached}, err
 	}
 	changes, err := st.plan.Claim(&planNodes{st: st}, id, *req, func(node string) bool {
 		return st.index.MeetsPorts(&q, st.named(node).row) // The plan has its own count of amounts.

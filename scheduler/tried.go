@@ -79,6 +79,10 @@ func (st *state) restsOn(c Change) uint64 {
 		if a := st.allocations.At(c.Request.ID); a != nil {
 			return a.version
 		}
+	case *Attached:
+		if a := st.generation(c.ID, c.Generation); a != nil {
+			return a.version
+		}
 	case *NodeUpdated:
 		return st.nodeVersion(c.Node.ID)
 	case *NodeMarked:
@@ -138,6 +142,9 @@ func (st *state) decideStep(s *Step, at *view) (step, error) {
 	case *Amended:
 		amended, err := st.canAmend(at.now, &c.Request)
 		return step{change: amended}, err
+	case *Attached:
+		attached, err := st.decideAttached(at.now, c)
+		return step{change: attached}, err
 	case *QuotaCreated:
 		return st.decideSpec(c, &c.Spec)
 	case *QuotaUpdated:
@@ -176,7 +183,7 @@ func (st *state) decidePlaced(at *view, c *Placed) (step, error) {
 		to, err = st.find(at.now, &req, st.query(&req), c.NodeID)
 	}
 	if err != nil || to.existing != nil {
-		return step{request: &req, to: to}, err
+		return step{change: to.attached, request: &req, to: to}, err
 	}
 	placed := st.placed(&req, &to)
 	return step{&placed, &req, to}, nil
@@ -191,6 +198,14 @@ func (st *state) decideReleased(c *Released) (step, error) {
 		return step{}, placement.Conflict(placement.KindAllocation, c.ID, "stands in no reservation")
 	}
 	return step{change: c}, nil
+}
+
+func (st *state) decideAttached(now time.Time, c *Attached) (decided, error) {
+	a := st.generation(c.ID, c.Generation)
+	if a == nil || len(c.Changes) == 0 {
+		return nil, placement.NotFound(placement.KindAllocation, c.ID)
+	}
+	return st.canAttach(now, a, c.Changes[len(c.Changes)-1].ID)
 }
 
 // decideReserved is decideStep for a call of Reserve, the only one on reservations that a

@@ -146,6 +146,7 @@ func reportFields(c *codec.Coder, r *Report) {
 	codec.Ints(c, 2, &r.Devices)
 	codec.Int(c, 3, &r.Generation)
 	codec.Ints(c, 4, &r.DynamicPorts)
+	codec.Text(c, 5, &r.Reservation)
 }
 
 func workloadFields(c *codec.Coder, w *WorkloadClass) {

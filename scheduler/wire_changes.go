@@ -128,6 +128,12 @@ func (c *Amended) fields(m *codec.Coder) {
 	codec.Int(m, 3, &c.Generation)
 }
 
+func (c *Attached) fields(m *codec.Coder) {
+	codec.Text(m, 1, &c.ID)
+	codec.Int(m, 2, &c.Generation)
+	codec.List(m, 3, &c.Changes, planChangeFields)
+}
+
 func (c *InstanceMarked) fields(m *codec.Coder) {
 	codec.Text(m, 1, &c.ID)
 	codec.Int(m, 2, &c.Generation)

@@ -52,7 +52,7 @@ func messages() []message {
 		typed[NodeAdded](), typed[NodeUpdated](), typed[NodeMarked](), typed[NodeRemoved](), typed[NodeAdopted](),
 		typed[Placed](), typed[Released](), typed[Resized](),
 		typed[QuotaCreated](), typed[QuotaUpdated](), typed[QuotaDeleted](),
-		typed[PlanChanged](), typed[WorkloadChanged](), typed[LeavingChanged](), typed[GenerationKept](), typed[Amended](),
+		typed[PlanChanged](), typed[WorkloadChanged](), typed[LeavingChanged](), typed[GenerationKept](), typed[Amended](), typed[Attached](),
 		described("DerivedEvent", derivedFields),
 		typed[InstanceMarked](), typed[EvictionDue](), typed[Overstayed](), typed[QuotaOver](), typed[BurstExpired](),
 		typed[ReservationEvent](),
