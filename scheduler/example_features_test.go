@@ -285,3 +285,22 @@ func ExampleOpen() {
 	// n1 <nil>
 	// scheduler: journal failed: scheduler: token 1 is fenced by token 2
 }
+
+// A journal moves to another place with all that it keeps, its token too.
+func ExampleMemoryJournal_Contents() {
+	ctx := context.Background()
+	var from, to scheduler.MemoryJournal
+	s, err := scheduler.Open(ctx, scheduler.Config{Journal: &from, Token: 7})
+	must(err)
+	must(s.AddNode(ctx, placement.Node{ID: "n1", Capacity: placement.Resources{CPU: 8 * placement.Core}}))
+
+	must(to.Replace(from.Contents()))
+	s, err = scheduler.Open(ctx, scheduler.Config{Journal: &to, Token: 8})
+	must(err)
+	nodes, err := s.Nodes(ctx)
+	fmt.Println(len(nodes), err)
+	fmt.Println(to.Acquire(ctx, 7))
+	// Output:
+	// 1 <nil>
+	// scheduler: token 7 is fenced by token 8
+}

@@ -218,11 +218,52 @@ func (j *MemoryJournal) Append(ctx context.Context, token uint64, records []Reco
 		}
 	}
 	j.memoryRecords = kept
+	j.wakeLocked()
+	return nil
+}
+
+// MemoryContents is all that a MemoryJournal keeps.
+type MemoryContents struct {
+	// Token is the highest that was acquired, 0 if none was.
+	Token uint64
+	// Records are those that Records yields, and then the parts of a snapshot that is
+	// not complete.
+	Records []Record
+}
+
+// Contents returns what the journal keeps at one instant. The Data of records are
+// shared: nobody may change them. It takes time in proportion to the number of
+// records, whatever their length.
+func (j *MemoryJournal) Contents() MemoryContents {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return MemoryContents{j.token, slices.Concat(j.snapshot, j.entries, j.parts)}
+}
+
+// Replace has the journal keep what another has returned as its contents, and
+// nothing else. It keeps the Data of the records. Those that cannot be the contents of
+// a journal are an error, and then nothing has changed. To whoever follows the journal
+// it is as if what is new had been appended.
+func (j *MemoryJournal) Replace(c MemoryContents) error {
+	var records memoryRecords
+	for _, r := range c.Records {
+		if err := records.add(r); err != nil {
+			return err
+		}
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.token, j.memoryRecords = c.Token, records
+	j.wakeLocked()
+	return nil
+}
+
+// wakeLocked wakes who follows the journal.
+func (j *MemoryJournal) wakeLocked() {
 	if j.changed != nil {
 		close(j.changed)
 		j.changed = nil
 	}
-	return nil
 }
 
 // memoryRecords is what a MemoryJournal keeps. What it held before is left as it
