@@ -28,6 +28,7 @@ func importTable() map[string][]string {
 		"scheduler/metrics":     {"placement", "quota", "raft", "reservation", "scheduler", "transport"},
 		"scheduler/prommetrics": {"scheduler/metrics"},
 		"scheduler/replica":     {"placement", "scheduler"},
+		"scheduler/raftjournal": {"internal/codec", "raft", "scheduler"},
 		"scheduler/sqljournal":  {"placement", "scheduler", "scheduler/lease"},
 
 		"raft":          {"internal/faultnet"},
