@@ -1,12 +1,14 @@
 // Cluster is a cluster that lives, to be looked at on the page of scheduler/debugpage:
 // three replicas of a service elect a leader, which places generated work on sixty
-// nodes. Nodes are lost and come back, and every so often the leader dies.
+// nodes, and keep what it decides in a log of their own, without a database. Nodes are
+// lost and come back, and every so often something befalls a replica: the leader dies,
+// or it is cut off, a disk is lost, a fourth replica joins and goes.
 //
 //	go run ./examples/cluster              prints the address of the page, until Ctrl-C
 //	go run ./examples/cluster -headless    lives for some seconds, and says what happened
 //
-// Everything is in this process: the network between the replicas, and the journal that
-// they share. replicas.go runs them, work.go is what they are asked for, and trouble.go
+// Everything is in this process, the network between the replicas and their disks too.
+// replicas.go runs them, work.go is what they are asked for, and trouble.go
 // what befalls them.
 package main
 
@@ -22,6 +24,8 @@ import (
 	"os"
 	"os/signal"
 	"time"
+
+	"github.com/rads-project/constellation/raft"
 )
 
 // options say how the cluster lives.
@@ -29,18 +33,18 @@ type options struct {
 	http     string        // address of the page
 	headless time.Duration // for how long without one; 0 is with a page, forever
 	node     time.Duration // after which a node is lost
-	leader   time.Duration // after which the leader dies
+	member   time.Duration // after which something befalls a replica
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	o := options{node: 4 * time.Second, leader: 30 * time.Second}
+	o := options{node: 4 * time.Second, member: 20 * time.Second}
 	flag.StringVar(&o.http, "http", "127.0.0.1:8080", "address of the page")
 	headless := flag.Bool("headless", false, "live for some seconds without a page, and say what happened")
 	flag.Parse()
 	if *headless {
-		o.headless, o.node, o.leader = 5*time.Second, 400*time.Millisecond, 1200*time.Millisecond
+		o.headless, o.node, o.member = 7*time.Second, 400*time.Millisecond, time.Second
 	}
 	if err := run(ctx, os.Stdout, o); err != nil {
 		log.Fatal(err)
@@ -62,12 +66,13 @@ func run(ctx context.Context, out io.Writer, o options) error {
 	defer c.running.Wait()
 	defer end()
 	for _, m := range c.members {
-		if err := c.start(running, m); err != nil {
+		if err := c.start(running, m, raft.Bootstrap(0, c.members...)); err != nil {
 			return err
 		}
 	}
 	c.running.Go(func() { c.work(running) })
-	c.running.Go(func() { c.trouble(running, o) })
+	c.running.Go(func() { c.loseNodes(running, o.node) })
+	c.running.Go(func() { c.troubleMembers(running, o.member) })
 	if o.headless == 0 {
 		return c.serve(running, out, o.http)
 	}

@@ -10,13 +10,16 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/rads-project/constellation/raft"
 )
 
 func TestItLives(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		require.NoError(t, run(t.Context(), &out, options{headless: 5 * time.Second, node: 400 * time.Millisecond, leader: 2 * time.Second}))
-		require.Regexp(t, `^[1-9]\d+ placed, \d+ refused, \d+ released, \d+ found no leader; [1-9]\d* nodes were lost, 2 leaders have died\n$`, out.String())
+		require.NoError(t, run(t.Context(), &out, options{headless: 14 * time.Second, node: 400 * time.Millisecond, member: 2 * time.Second}))
+		require.Regexp(t, `^[1-9]\d+ placed, \d+ refused, \d+ released, \d+ found no leader; [1-9]\d* nodes were lost; `+
+			`[12] leaders have died, [12] were cut off; 1 members have lost their disk, 1 came and went\n$`, out.String())
 	})
 }
 
@@ -35,7 +38,7 @@ func TestThePageOfTheLeader(t *testing.T) {
 		}
 		require.Equal(t, http.StatusServiceUnavailable, get("/").Code)
 		for _, m := range c.members {
-			require.NoError(t, c.start(ctx, m))
+			require.NoError(t, c.start(ctx, m, raft.Bootstrap(0, c.members...)))
 		}
 		c.running.Go(func() { c.work(ctx) })
 		time.Sleep(5 * time.Second)

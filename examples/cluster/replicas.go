@@ -11,36 +11,46 @@ import (
 	"github.com/rads-project/constellation/raft"
 	"github.com/rads-project/constellation/scheduler"
 	"github.com/rads-project/constellation/scheduler/debugpage"
+	"github.com/rads-project/constellation/scheduler/raftjournal"
 	"github.com/rads-project/constellation/scheduler/replica"
 	"github.com/rads-project/constellation/transport"
 )
 
-// cluster is three replicas, the network between them, and the journal that they share.
+// cluster is three replicas and the network between them. There is nothing else: each
+// keeps the journal of the scheduler in its log.
 type cluster struct {
 	network *transport.Memory
-	journal *scheduler.MemoryJournal
 	members []raft.Member
-	stores  map[string]*raft.MemoryStore // of the members; they outlive the processes
 	running sync.WaitGroup
 
 	mu        sync.Mutex
-	processes map[string]*process // by ID, those that run
+	disks     map[string]*disk    // by ID, of the members; they outlive the processes
+	processes map[string]*process // those that run
 	told      told
+}
+
+// disk is what a member finds when it starts again.
+type disk struct {
+	store raft.MemoryStore
+	log   raft.MemoryLog
 }
 
 // told is what has happened.
 type told struct {
-	Deaths, Lost                       int // of leaders, and nodes
+	Lost                               int // nodes
+	Deaths, Cut, Wiped, Guests         int // members: the first two of leaders
 	Placed, Refused, Released, Unheard int // requests; the last found no leader
 }
 
 func (t told) String() string {
-	return fmt.Sprintf("%d placed, %d refused, %d released, %d found no leader; %d nodes were lost, %d leaders have died",
-		t.Placed, t.Refused, t.Released, t.Unheard, t.Lost, t.Deaths)
+	return fmt.Sprintf("%d placed, %d refused, %d released, %d found no leader; %d nodes were lost; "+
+		"%d leaders have died, %d were cut off; %d members have lost their disk, %d came and went",
+		t.Placed, t.Refused, t.Released, t.Unheard, t.Lost, t.Deaths, t.Cut, t.Wiped, t.Guests)
 }
 
 // process is a replica that runs.
 type process struct {
+	node    *raft.Node
 	replica *replica.Replica
 	page    *debugpage.Page
 	end     context.CancelFunc
@@ -52,33 +62,39 @@ func newCluster() (*cluster, error) {
 		Faults: transport.Faults{LatencyMin: 150 * time.Microsecond, LatencyMax: 350 * time.Microsecond},
 	})
 	c := &cluster{
-		network: network, journal: new(scheduler.MemoryJournal),
-		stores: make(map[string]*raft.MemoryStore), processes: make(map[string]*process),
+		network: network, disks: make(map[string]*disk), processes: make(map[string]*process),
 	}
 	for _, id := range []string{"a", "b", "c"} {
-		c.stores[id] = new(raft.MemoryStore)
-		c.members = append(c.members, raft.Member{ID: id, Voter: true, Data: "/" + id + "/"})
+		c.disks[id] = new(disk)
+		c.members = append(c.members, member(id))
 	}
 	return c, err
 }
 
-// start starts the process of a member that does not run.
-func (c *cluster) start(ctx context.Context, m raft.Member) error {
+// member returns a member whose page is below its ID.
+func member(id string) raft.Member { return raft.Member{ID: id, Voter: true, Data: "/" + id + "/"} }
+
+// start starts the process of a member that does not run. What its disk has goes before
+// the beginning.
+func (c *cluster) start(ctx context.Context, m raft.Member, beginning raft.Start) error {
+	c.mu.Lock()
+	d := c.disks[m.ID]
+	c.mu.Unlock()
 	endpoint, err := c.network.Join(m.ID)
 	if err != nil {
 		return err
 	}
 	origin := time.Now()
-	// A service calls raft.New, whose clock goes on while the machine sleeps.
-	node, err := raft.NewWithClock(raft.Config{
-		Cluster: "cluster", ID: m.ID, Start: raft.Bootstrap(0, c.members...), Store: c.stores[m.ID], Transport: endpoint,
+	// A service calls raftjournal.New, whose clock goes on while the machine sleeps.
+	journal, node, err := raftjournal.NewWithClock(raft.Config{
+		Cluster: "cluster", ID: m.ID, Start: beginning, Store: &d.store, Log: &d.log, Transport: endpoint,
 		ElectionTimeoutMin: 300 * time.Millisecond, // of machines that are shared
 	}, func() time.Duration { return time.Since(origin) })
 	if err != nil {
 		return err
 	}
-	p := &process{ended: make(chan struct{})}
-	if p.replica, err = replica.New(replica.Config{Elector: node, Journal: c.journal, Leads: raft.Leads}); err != nil {
+	p := &process{node: node, ended: make(chan struct{})}
+	if p.replica, err = replica.New(replica.Config{Elector: node, Journal: journal, Leads: raft.Leads}); err != nil {
 		return err
 	}
 	if p.page, err = debugpage.New(debugpage.Config{
@@ -119,7 +135,6 @@ func (c *cluster) kill(id string) {
 	c.mu.Lock()
 	p := c.processes[id]
 	delete(c.processes, id)
-	c.told.Deaths++
 	c.mu.Unlock()
 	c.network.Partition([]string{id})
 	p.page.Close()

@@ -2,29 +2,28 @@ package main
 
 import (
 	"context"
-	"log"
 	"math/rand/v2"
 	"time"
 
 	"github.com/rads-project/constellation/scheduler"
 )
 
-// trouble loses nodes and lets the leader die, until ctx ends.
-func (c *cluster) trouble(ctx context.Context, o options) {
+// loseNodes loses a node every so often, until ctx ends.
+func (c *cluster) loseNodes(ctx context.Context, every time.Duration) {
 	dice := rand.New(rand.NewPCG(3, 4))
-	node, leader := time.NewTicker(o.node), time.NewTicker(o.leader)
-	defer node.Stop()
-	defer leader.Stop()
 	lost := "" // the node that is
-	for {
-		select {
-		case <-node.C:
-			lost = c.loseNode(ctx, nodeID(dice.IntN(nodes)), lost)
-		case <-leader.C:
-			c.killLeader(ctx, o.leader/3)
-		case <-ctx.Done():
-			return
-		}
+	for pause(ctx, every) {
+		lost = c.loseNode(ctx, nodeID(dice.IntN(nodes)), lost)
+	}
+}
+
+// pause waits, and reports false once ctx has ended.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
@@ -72,22 +71,4 @@ func (c *cluster) returnNode(ctx context.Context, s *scheduler.Scheduler, node s
 		}
 	}
 	return nil
-}
-
-// killLeader kills the leader, and starts it again after a while.
-func (c *cluster) killLeader(ctx context.Context, after time.Duration) {
-	id, _ := c.leader()
-	if id == "" {
-		return
-	}
-	c.kill(id)
-	select {
-	case <-time.After(after):
-	case <-ctx.Done():
-		return
-	}
-	i := int(id[0] - 'a')
-	if err := c.start(ctx, c.members[i]); err != nil {
-		log.Print(err) // and two replicas go on
-	}
 }

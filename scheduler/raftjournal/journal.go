@@ -54,6 +54,11 @@ var _ scheduler.FollowableJournal = (*Journal)(nil)
 // longer than either. The errors are those of raft.New.
 func New(cfg raft.Config) (*Journal, *raft.Node, error) { return build(cfg, raft.New) }
 
+// NewWithClock is New with another clock, see raft.NewWithClock.
+func NewWithClock(cfg raft.Config, now func() time.Duration) (*Journal, *raft.Node, error) {
+	return build(cfg, func(cfg raft.Config) (*raft.Node, error) { return raft.NewWithClock(cfg, now) })
+}
+
 // build is New with a function that makes the node.
 func build(cfg raft.Config, newNode func(raft.Config) (*raft.Node, error)) (*Journal, *raft.Node, error) {
 	if cfg.Log == nil || cfg.Machine != nil {
