@@ -18,7 +18,7 @@ import (
 type lists struct {
 	at           time.Time
 	cost         *atomic.Int64 // ns that reading them took, and telling viewers of them
-	of           State
+	of           Source
 	stats        scheduler.Stats
 	nodes        []scheduler.NodeInfo
 	quotas       []scheduler.QuotaInfo
@@ -237,7 +237,7 @@ func (l *lists) readEvents(ctx context.Context, before *lists) {
 
 // eventsBetween returns the events of the entries after one and up to another, and ends
 // its context once it has them.
-func eventsBetween(ctx context.Context, end context.CancelFunc, of State, from, last uint64) (events []scheduler.Event) {
+func eventsBetween(ctx context.Context, end context.CancelFunc, of Source, from, last uint64) (events []scheduler.Event) {
 	for e := range of.Watch(ctx, from) {
 		if e.Seq > last {
 			break

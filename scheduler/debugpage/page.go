@@ -24,9 +24,9 @@ import (
 // DefaultPrefix is the path below which a page is mounted if Config says no other.
 const DefaultPrefix = "/debug/scheduler/"
 
-// State is what the page reads of a scheduler: scheduler.Scheduler and
+// Source is what the page reads of a scheduler: scheduler.Scheduler and
 // scheduler.Follower have it.
-type State interface {
+type Source interface {
 	Nodes(ctx context.Context) ([]scheduler.NodeInfo, error)
 	Quotas(ctx context.Context) ([]scheduler.QuotaInfo, error)
 	Reservations(ctx context.Context) ([]reservation.Reservation, error)
@@ -41,7 +41,7 @@ type State interface {
 // Config says what a page shows. One of State and Replica is required.
 type Config struct {
 	// State is the scheduler or the follower to show, for a host that has one.
-	State State
+	State Source
 	// Replica is for a host that is one of several: the page shows its View.
 	Replica *replica.Replica
 	// Election returns the status of the election, such as raft.Node.Status. Nil:
@@ -179,7 +179,7 @@ func (p *Page) Close() { p.close.Do(func() { close(p.closed) }) }
 
 // state is what there is to read now; nil if the journal is being read for the first
 // time.
-func (p *Page) state() State {
+func (p *Page) state() Source {
 	if p.cfg.Replica == nil {
 		return p.cfg.State
 	}

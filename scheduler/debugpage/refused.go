@@ -28,7 +28,7 @@ type cause struct {
 }
 
 // refused are the requests that wait, oldest first.
-func (p *Page) refused(ctx context.Context, of State) ([]scheduler.Refusal, error) {
+func (p *Page) refused(ctx context.Context, of Source) ([]scheduler.Refusal, error) {
 	if of == nil {
 		return nil, errUnread
 	}
@@ -52,7 +52,7 @@ const (
 )
 
 // waiting are the requests as the page shows them. The lock of what viewers share is held.
-func (p *Page) waiting(ctx context.Context, of State, refused []scheduler.Refusal) []waiting {
+func (p *Page) waiting(ctx context.Context, of Source, refused []scheduler.Refusal) []waiting {
 	start, now := time.Now(), p.cfg.Now()
 	known := make(map[string]explained)
 	var all []waiting
@@ -77,7 +77,7 @@ func (p *Page) waiting(ctx context.Context, of State, refused []scheduler.Refusa
 	return all
 }
 
-func explanation(ctx context.Context, of State, req placement.Request) string {
+func explanation(ctx context.Context, of Source, req placement.Request) string {
 	e, err := of.Explain(ctx, req)
 	if err != nil {
 		return err.Error()

@@ -132,7 +132,7 @@ func TestEventsOfAJournal(t *testing.T) {
 		add("n2")
 		f, err := scheduler.Follow(t.Context(), scheduler.Config{Journal: j})
 		require.NoError(t, err)
-		for _, state := range []debugpage.State{s, f} {
+		for _, state := range []debugpage.Source{s, f} {
 			p := newPage(t, debugpage.Config{State: state})
 			kinds := func() (all []string) {
 				var events []scheduler.Event
@@ -143,7 +143,7 @@ func TestEventsOfAJournal(t *testing.T) {
 				return all
 			}
 			require.Len(t, kinds(), 2)
-			if state == debugpage.State(f) {
+			if state == debugpage.Source(f) {
 				continue
 			}
 			add("n3")

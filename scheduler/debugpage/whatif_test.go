@@ -64,7 +64,7 @@ func TestWhatIfIsTriedOnACopy(t *testing.T) {
 
 func TestAFollowerTriesNothing(t *testing.T) {
 	s := cluster(t)
-	p := newPage(t, debugpage.Config{State: struct{ debugpage.State }{s}})
+	p := newPage(t, debugpage.Config{State: struct{ debugpage.Source }{s}})
 	require.Contains(t, post(t, p, "whatif", url.Values{"cordon": {"n1"}}).Body.String(), "ask the leader&#39;s page")
 }
 

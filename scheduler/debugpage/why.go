@@ -45,7 +45,7 @@ func (p *Page) explain(ctx context.Context, a *asked) {
 	}
 }
 
-func (a *asked) explain(ctx context.Context, of State, req placement.Request) error {
+func (a *asked) explain(ctx context.Context, of Source, req placement.Request) error {
 	e, err := of.Explain(ctx, req)
 	if err != nil {
 		return err
