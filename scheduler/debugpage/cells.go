@@ -9,8 +9,8 @@ import (
 	"github.com/rads-project/constellation/scheduler"
 )
 
-// cell is a node on the map.
-type cell struct {
+// mapNode is a node on the map.
+type mapNode struct {
 	ID     string              `json:"id"`
 	State  scheduler.NodeState `json:"state"`
 	Labels map[string]string   `json:"labels,omitempty"`
@@ -21,8 +21,8 @@ type cell struct {
 	Devices []int64 `json:"devices,omitempty"`
 }
 
-func cellOf(n scheduler.NodeInfo) cell {
-	c := cell{ID: n.ID, State: n.State, Labels: n.Labels, Shares: make(map[placement.ResourceName][2]int64)}
+func mapNodeOf(n scheduler.NodeInfo) mapNode {
+	c := mapNode{ID: n.ID, State: n.State, Labels: n.Labels, Shares: make(map[placement.ResourceName][2]int64)}
 	for _, b := range bars(n) {
 		c.Shares[b.Name] = [2]int64{b.Used, b.Held}
 	}
@@ -40,9 +40,9 @@ func cellOf(n scheduler.NodeInfo) cell {
 type cellsUpdate struct {
 	// Cells are the nodes that have changed, Gone those that have left; All says that
 	// the viewer does not know enough of them and is to read cells.json.
-	Cells []cell   `json:"cells,omitempty"`
-	Gone  []string `json:"gone,omitempty"`
-	All   bool     `json:"all,omitempty"`
+	Cells []mapNode `json:"cells,omitempty"`
+	Gone  []string  `json:"gone,omitempty"`
+	All   bool      `json:"all,omitempty"`
 }
 
 // sharedCells is an event with a cellsUpdate for all who have seen the same.
@@ -87,7 +87,7 @@ func (l *lists) cellsSince(seen uint64) (u cellsUpdate) {
 	nodes := l.rows["nodes"].rows
 	for _, r := range nodes[:min(len(nodes), maxCells)] {
 		if r.stamp > seen {
-			u.Cells = append(u.Cells, cellOf(r.value.(scheduler.NodeInfo)))
+			u.Cells = append(u.Cells, mapNodeOf(r.value.(scheduler.NodeInfo)))
 		}
 	}
 	return u
@@ -96,9 +96,9 @@ func (l *lists) cellsSince(seen uint64) (u cellsUpdate) {
 // serveCells answers with all nodes of the map.
 func (p *Page) serveCells(w http.ResponseWriter, r *http.Request) {
 	l := p.look(r.Context())
-	cells := make([]cell, 0, min(len(l.nodes), maxCells))
+	cells := make([]mapNode, 0, min(len(l.nodes), maxCells))
 	for _, n := range l.nodes[:min(len(l.nodes), maxCells)] {
-		cells = append(cells, cellOf(n))
+		cells = append(cells, mapNodeOf(n))
 	}
 	answer(w, cells, l.err)
 }

@@ -23,8 +23,9 @@ type frame struct {
 	parts map[string]string // as HTML
 }
 
-// shared is the frame of all viewers, and since when the leader has been seen to lead.
-type shared struct {
+// sharedFrame is the frame of all viewers, and since when the leader has been seen to
+// lead.
+type sharedFrame struct {
 	mu    sync.Mutex
 	frame *frame
 	leads leading

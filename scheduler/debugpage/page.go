@@ -78,7 +78,7 @@ type Page struct {
 	looking chan struct{} // holds a value while the lists are read
 	latest  *lists        // guarded by looking
 	trend   trend
-	shared  shared
+	shared  sharedFrame
 }
 
 //go:embed assets
