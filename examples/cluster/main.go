@@ -79,7 +79,7 @@ func run(ctx context.Context, out io.Writer, o options) error {
 	<-ctx.Done()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, err = fmt.Fprintln(out, c.told)
+	_, err = fmt.Fprintln(out, c.counts)
 	return err
 }
 

@@ -26,7 +26,7 @@ type cluster struct {
 	mu        sync.Mutex
 	disks     map[string]*disk    // by ID, of the members; they outlive the processes
 	processes map[string]*process // those that run
-	told      told
+	counts    counts
 }
 
 // disk is what a member finds when it starts again.
@@ -35,17 +35,17 @@ type disk struct {
 	log   raft.MemoryLog
 }
 
-// told is what has happened.
-type told struct {
+// counts are how often things have happened.
+type counts struct {
 	Lost                               int // nodes
 	Deaths, Cut, Wiped, Guests         int // members: the first two of leaders
 	Placed, Refused, Released, Unheard int // requests; the last found no leader
 }
 
-func (t told) String() string {
+func (n counts) String() string {
 	return fmt.Sprintf("%d placed, %d refused, %d released, %d found no leader; %d nodes were lost; "+
 		"%d leaders have died, %d were cut off; %d members have lost their disk, %d came and went",
-		t.Placed, t.Refused, t.Released, t.Unheard, t.Lost, t.Deaths, t.Cut, t.Wiped, t.Guests)
+		n.Placed, n.Refused, n.Released, n.Unheard, n.Lost, n.Deaths, n.Cut, n.Wiped, n.Guests)
 }
 
 // process is a replica that runs.

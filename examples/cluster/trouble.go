@@ -45,7 +45,7 @@ func (c *cluster) loseNode(ctx context.Context, node, before string) string {
 	if err != nil || s.MarkLost(ctx, node) != nil {
 		return ""
 	}
-	c.tell(func(t *told) { t.Lost++ })
+	c.count(func(n *counts) { n.Lost++ })
 	for _, a := range on {
 		// What finds no room comes back with its node.
 		_, _ = s.Place(ctx, a.Request)

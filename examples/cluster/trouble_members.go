@@ -27,7 +27,7 @@ func (c *cluster) killLeader(ctx context.Context, lasts time.Duration) error {
 		return nil
 	}
 	c.kill(id)
-	c.tell(func(t *told) { t.Deaths++ })
+	c.count(func(n *counts) { n.Deaths++ })
 	if !pause(ctx, lasts) {
 		return nil
 	}
@@ -41,7 +41,7 @@ func (c *cluster) cutLeader(ctx context.Context, lasts time.Duration) error {
 		return nil
 	}
 	c.network.Partition([]string{id})
-	c.tell(func(t *told) { t.Cut++ })
+	c.count(func(n *counts) { n.Cut++ })
 	pause(ctx, lasts)
 	c.network.Heal()
 	return nil
@@ -56,7 +56,7 @@ func (c *cluster) wipeFollower(ctx context.Context, _ time.Duration) error {
 			continue
 		}
 		c.kill(m.ID)
-		c.tell(func(t *told) { t.Wiped++ })
+		c.count(func(n *counts) { n.Wiped++ })
 		if err := c.onLeader(ctx, func(n *raft.Node) error { return n.RemoveMember(ctx, m.ID) }); err != nil {
 			return err
 		}
@@ -71,7 +71,7 @@ func (c *cluster) hostGuest(ctx context.Context, lasts time.Duration) error {
 	if err := c.join(ctx, guest); err != nil {
 		return err
 	}
-	c.tell(func(t *told) { t.Guests++ })
+	c.count(func(n *counts) { n.Guests++ })
 	if !pause(ctx, lasts) {
 		return nil
 	}

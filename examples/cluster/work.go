@@ -85,7 +85,7 @@ func (c *cluster) work(ctx context.Context) {
 		}
 		id, s := c.leader()
 		if s == nil {
-			c.tell(func(t *told) { t.Unheard++ })
+			c.count(func(n *counts) { n.Unheard++ })
 			continue
 		}
 		call, end := context.WithTimeout(ctx, patience)
@@ -95,17 +95,17 @@ func (c *cluster) work(ctx context.Context) {
 		switch _, err := s.Place(call, request(dice, i)); {
 		case err == nil:
 			placed = append(placed, request(nil, i).ID)
-			c.tell(func(t *told) { t.Placed++ })
+			c.count(func(n *counts) { n.Placed++ })
 		case errors.Is(err, scheduler.ErrUnschedulable) || errors.Is(err, quota.ErrExceeded):
-			c.tell(func(t *told) { t.Refused++ })
+			c.count(func(n *counts) { n.Refused++ })
 		default: // the leader has died meanwhile
-			c.tell(func(t *told) { t.Unheard++ })
+			c.count(func(n *counts) { n.Unheard++ })
 		}
 		if len(placed) > full {
 			oldest := dice.IntN(full / 4)
 			if err := s.Release(call, placed[oldest]); err == nil || errors.Is(err, placement.ErrNotFound) {
 				placed = append(placed[:oldest], placed[oldest+1:]...)
-				c.tell(func(t *told) { t.Released++ })
+				c.count(func(n *counts) { n.Released++ })
 			}
 		}
 		end()
@@ -135,9 +135,9 @@ func request(dice *rand.Rand, i int) placement.Request {
 	}
 }
 
-// tell notes what has happened.
-func (c *cluster) tell(happened func(*told)) {
+// count notes what has happened.
+func (c *cluster) count(happened func(*counts)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	happened(&c.told)
+	happened(&c.counts)
 }
