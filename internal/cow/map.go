@@ -29,10 +29,11 @@ type entryPage[V any] struct {
 	owner   *Owner
 	depth   int
 	tags    []uint32 // the trailing bits of the hashes of entries
-	entries []entry[V]
+	entries []keyed[V]
 }
 
-type entry[V any] struct {
+// keyed is a value under its key.
+type keyed[V any] struct {
 	key   string
 	value V
 }
@@ -91,7 +92,7 @@ func (m *Map[V]) Set(key string, value V) {
 			return
 		}
 		if len(p.entries) < mapPage || p.depth == mapDepth {
-			p.tags, p.entries = append(p.tags, uint32(hash)), append(p.entries, entry[V]{key, value})
+			p.tags, p.entries = append(p.tags, uint32(hash)), append(p.entries, keyed[V]{key, value})
 			m.n++
 			return
 		}
@@ -112,7 +113,7 @@ func (m *Map[V]) Delete(key string) {
 	p := m.page(hash)
 	last := len(p.entries) - 1
 	p.tags[i], p.entries[i] = p.tags[last], p.entries[last]
-	p.entries[last] = entry[V]{}
+	p.entries[last] = keyed[V]{}
 	p.tags, p.entries = p.tags[:last], p.entries[:last]
 	m.n--
 }
