@@ -13,7 +13,7 @@ type Amendment struct {
 	// has now.
 	Decision Decision `json:"decision"`
 	// Broken are the hard rules of the instance that do not hold where it is: see
-	// Violation. They are told and not enforced.
+	// BrokenRules. They are told and not enforced.
 	Broken []Failure `json:"broken,omitempty"`
 }
 

@@ -136,11 +136,11 @@ func (m *machine) amend(t *rapid.T) {
 
 // checkViolations asserts that what breaks its rules is what an explanation would say.
 func (m *machine) checkViolations(t *rapid.T) {
-	var want []Violation
+	var want []BrokenRules
 	for _, a := range listed(t, m.s.Allocations) {
 		if at := m.s.state.allocations.At(a.Request.ID); at != nil && at.generation == a.Generation {
 			if broken := brokenBy(m.s.state, at); broken != nil {
-				want = append(want, Violation{ID: at.id, Generation: at.generation, NodeID: m.s.state.on(at).ID, Broken: broken})
+				want = append(want, BrokenRules{ID: at.id, Generation: at.generation, NodeID: m.s.state.on(at).ID, Broken: broken})
 			}
 		}
 	}

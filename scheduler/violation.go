@@ -8,9 +8,9 @@ import (
 	"github.com/rads-project/constellation/internal/index"
 )
 
-// Violation is a running instance that would not be let on its node again by its own
-// hard rules.
-type Violation struct {
+// BrokenRules are the hard rules of a running instance that would not let it on its
+// node again.
+type BrokenRules struct {
 	// ID and Generation of the instance, and the node that it is on.
 	ID         string `json:"id"`
 	Generation uint64 `json:"generation"`
@@ -33,18 +33,18 @@ type Violation struct {
 // times the rules of each instance; and for each set of rules, and again for every 64
 // instances of it, time in proportion to the domains in which its spread rules count
 // something.
-func (s *view) Violations(ctx context.Context) ([]Violation, error) {
+func (s *view) Violations(ctx context.Context) ([]BrokenRules, error) {
 	c, err := s.captured(ctx, parts{nodes: true})
 	if err != nil {
 		return nil, err
 	}
-	var found []Violation
+	var found []BrokenRules
 	for judged := range slices.Chunk(c.byRules(), captureTurn) {
 		if err := s.turn(ctx, func() { found = s.state.violations(judged, found) }); err != nil {
 			return nil, err
 		}
 	}
-	slices.SortFunc(found, func(a, b Violation) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(found, func(a, b BrokenRules) int { return cmp.Compare(a.ID, b.ID) })
 	s.mu.Lock()
 	if err := s.unlockAndWait(ctx, nil); err != nil {
 		return nil, err
@@ -78,7 +78,7 @@ func (c *capture) byRules() []string {
 
 // violations adds the violations of some instances, as far as they are still there, to
 // those found. It is quick if those of one class follow each other.
-func (st *state) violations(ids []string, found []Violation) []Violation {
+func (st *state) violations(ids []string, found []BrokenRules) []BrokenRules {
 	var class *index.Class
 	var standing *index.Standing
 	for _, id := range ids {
@@ -89,7 +89,7 @@ func (st *state) violations(ids []string, found []Violation) []Violation {
 		if a.class != class {
 			class, standing = a.class, st.index.Standing(a.class)
 		}
-		v := Violation{ID: id, Generation: a.generation, NodeID: st.on(a).ID}
+		v := BrokenRules{ID: id, Generation: a.generation, NodeID: st.on(a).ID}
 		for _, reason := range standing.Broken(a.row, a.absent()) {
 			v.Broken = append(v.Broken, Failure{Reason: reason})
 		}

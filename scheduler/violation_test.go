@@ -62,7 +62,7 @@ func TestViolationsOfEachRule(t *testing.T) {
 			f := forkOf(t, s)
 			require.Empty(t, listed(t, s.Violations))
 			test.change(t, s)
-			var of *Violation
+			var of *BrokenRules
 			for _, v := range listed(t, s.Violations) {
 				if v.ID == "me" {
 					of = &v
