@@ -3,6 +3,7 @@ package raft
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Errors of the election. They are found with errors.Is; those with data are
@@ -168,6 +169,26 @@ func (e *NotLeaderError) Error() string {
 
 // Unwrap returns ErrNotLeader.
 func (e *NotLeaderError) Unwrap() error { return ErrNotLeader }
+
+// LeaseExpiredError says that a reign has ended because a majority did not answer. It
+// unwraps to ErrLeaseExpired, and to a NotLeaderError that knows of no other leader.
+type LeaseExpiredError struct {
+	// Term of the reign.
+	Term uint64
+	// Silence is how long ago the latest heartbeat was sent that a majority has
+	// answered.
+	Silence time.Duration
+}
+
+// Error implements error.
+func (e *LeaseExpiredError) Error() string {
+	return fmt.Sprintf("%v of term %d: none has for %v", ErrLeaseExpired, e.Term, e.Silence.Round(time.Millisecond))
+}
+
+// Unwrap returns ErrLeaseExpired and a NotLeaderError.
+func (e *LeaseExpiredError) Unwrap() []error {
+	return []error{ErrLeaseExpired, &NotLeaderError{Term: e.Term}}
+}
 
 // StoreError carries what is wrong with a stored state. It unwraps to Reason.
 type StoreError struct {

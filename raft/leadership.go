@@ -67,7 +67,7 @@ func (n *Node) join(l *Leadership) (joined, stopped bool, changed <-chan struct{
 
 // Context ends when the reign ends, by its own timer at the latest when the
 // lease does, or earlier, when the node is asked to give up the lead, or with
-// the ctx given to Lead. context.Cause tells why: ErrLeaseExpired,
+// the ctx given to Lead. context.Cause tells why: LeaseExpiredError,
 // NotLeaderError, ErrUnhealthy, ErrResigned, ErrStopped, or what ended the node.
 //
 // While the machine is suspended no timer runs. If the lease ends meanwhile, the

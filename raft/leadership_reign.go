@@ -14,16 +14,18 @@ const reignOver = math.MinInt64
 // the loop or by its own timer, so that a stuck loop cannot prolong it.
 type reign struct {
 	term    uint64
+	lease   time.Duration // how long the lease runs after what a majority has answered was sent
 	begun   time.Duration
 	clock   func() time.Duration
 	expired func(*reign) // called by the timer, unless the loop ended the reign
 
-	end   atomic.Int64 // lease end as an instant of clock, or reignOver
-	timer *time.Timer
+	end    atomic.Int64 // lease end as an instant of clock, or reignOver
+	lapsed atomic.Int64 // lease end once that is reignOver
+	timer  *time.Timer
 }
 
-func newReign(term uint64, end time.Duration, clock func() time.Duration, expired func(*reign)) *reign {
-	r := &reign{term: term, begun: clock(), clock: clock, expired: expired}
+func newReign(term uint64, end, lease time.Duration, clock func() time.Duration, expired func(*reign)) *reign {
+	r := &reign{term: term, lease: lease, begun: clock(), clock: clock, expired: expired}
 	r.end.Store(int64(end))
 	// The timer is armed by Reset, so that expire never runs before r.timer is set.
 	r.timer = time.AfterFunc(math.MaxInt64, r.expire)
@@ -46,6 +48,7 @@ func (r *reign) validAt(now time.Duration) bool {
 		if end == reignOver {
 			return false
 		}
+		r.lapsed.Store(end) // before anybody sees that it is over
 		if r.end.CompareAndSwap(end, reignOver) {
 			// After a suspend the timer would still wait. One that is firing tells
 			// without being set again.
@@ -66,6 +69,16 @@ func (r *reign) leftAt(now time.Duration) time.Duration {
 		return 0
 	}
 	return time.Duration(end) - now
+}
+
+// silence returns for how long no majority has answered, of a reign whose lease has
+// ended by itself.
+func (r *reign) silence() time.Duration {
+	end := r.end.Load()
+	if end == reignOver {
+		end = r.lapsed.Load()
+	}
+	return r.clock() - time.Duration(end) + r.lease
 }
 
 // renew moves the end of the lease and reports whether the reign still ran.

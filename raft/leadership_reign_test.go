@@ -44,7 +44,7 @@ func TestReign(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				clock := monotonicClock()
 				var ended []time.Duration
-				r := newReign(7, 100, clock, func(*reign) { ended = append(ended, clock()) })
+				r := newReign(7, 100, 100, clock, func(*reign) { ended = append(ended, clock()) })
 				require.True(t, r.valid())
 				tt.run(t, r)
 				time.Sleep(1000)
@@ -67,7 +67,7 @@ func TestReignIsNotRevived(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var now atomic.Int64
 		ended := 0
-		r := newReign(7, 100, func() time.Duration { return time.Duration(now.Load()) }, func(*reign) { ended++ })
+		r := newReign(7, 100, 100, func() time.Duration { return time.Duration(now.Load()) }, func(*reign) { ended++ })
 		require.True(t, r.valid())
 		now.Store(100)
 		require.False(t, r.valid())
@@ -85,7 +85,7 @@ func TestReignRace(t *testing.T) {
 	for range 200 {
 		ends := make(chan struct{}, 2)
 		clock := monotonicClock()
-		r := newReign(7, clock()+50*time.Microsecond, clock, func(*reign) { ends <- struct{}{} })
+		r := newReign(7, clock()+50*time.Microsecond, 50*time.Microsecond, clock, func(*reign) { ends <- struct{}{} })
 		var group sync.WaitGroup
 		group.Go(func() {
 			for r.renew(clock() + 50*time.Microsecond) {

@@ -20,7 +20,7 @@ func (l *loop) warnDropped(from string, before Dropped) {
 		return
 	}
 	l.warned[reason] = now
-	l.log(slog.LevelWarn, "raft: dropping messages", "from", from, "reason", reason)
+	l.log(slog.LevelWarn, "raft: dropping messages", "peer", from, "reason", reason)
 }
 
 // cause says what was wrong with the message that has been counted since before.

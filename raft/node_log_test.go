@@ -100,7 +100,7 @@ func TestLogOfAReign(t *testing.T) {
 			t.Helper()
 			c.Isolate(leader)
 			c.Wait("the end of the reign", func() bool { return !c.Node(leader).IsLeader() })
-		}, "raft: a majority did not answer in time to keep the lease: raft: not the leader: no leader is known in term 1"},
+		}, "raft: a majority did not answer in time to keep the lease of term 1: none has for 134ms"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -191,7 +191,7 @@ func TestLogOfDroppedMessages(t *testing.T) {
 					tt.edit(cfg)
 				}})
 				time.Sleep(90 * time.Second)
-				warning := "WARN raft: dropping messages from=b reason=" + tt.want
+				warning := "WARN raft: dropping messages peer=b reason=" + tt.want
 				want := []string{warning, warning}
 				if tt.told != 0 {
 					want = append([]string{"WARN raft: another member refuses this node reason=" + tt.told.String()}, want...)
@@ -223,7 +223,7 @@ func TestLogOfAWipedMember(t *testing.T) {
 		c.Start(wiped)
 		time.Sleep(time.Second)
 		reason := "another store is bound to this name"
-		require.Equal(t, "WARN raft: dropping messages from="+wiped+" reason="+reason, logs[leader].read()[1])
+		require.Equal(t, "WARN raft: dropping messages peer="+wiped+" reason="+reason, logs[leader].read()[1])
 		require.Equal(t, []string{"WARN raft: another member refuses this node reason=" + reason}, logs[wiped].read())
 		require.NoError(t, c.Node(leader).RemoveMember(t.Context(), wiped))
 		require.NoError(t, c.Node(leader).AddMember(t.Context(), raft.Member{ID: wiped}))

@@ -12,7 +12,7 @@ import (
 // they wait for nobody who holds the node's lock.
 func TestLooksTakeNoLock(t *testing.T) {
 	n := &Node{now: func() time.Duration { return 0 }}
-	r := newReign(1, time.Hour, n.now, func(*reign) {})
+	r := newReign(1, time.Hour, time.Hour, n.now, func(*reign) {})
 	n.leading.Store(r)
 	l := &Leadership{node: n, reign: r}
 	l.ctx = context.WithValue(t.Context(), leadershipKey{}, l)

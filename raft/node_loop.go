@@ -174,13 +174,13 @@ func (l *loop) apply(effects Effects) error {
 // lease that has.
 func (l *loop) whyLost(term uint64) error {
 	if l.core.Term() == term {
-		return leaseExpired(term)
+		return l.reign.leaseExpired()
 	}
 	return &NotLeaderError{Leader: l.core.Leader(), Term: l.core.Term()}
 }
 
-func leaseExpired(term uint64) error {
-	return fmt.Errorf("%w: %w", ErrLeaseExpired, &NotLeaderError{Term: term})
+func (r *reign) leaseExpired() error {
+	return &LeaseExpiredError{Term: r.term, Silence: r.silence()}
 }
 
 // renewed passes the core's lease on to the reign, and reports whether the two
@@ -195,7 +195,7 @@ func (l *loop) renewed() bool {
 func (l *loop) lead(term uint64) {
 	n := l.node
 	end, _ := l.core.Reign()
-	l.reign = newReign(term, end, n.now, func(r *reign) { n.endReign(r, leaseExpired(term)) })
+	l.reign = newReign(term, end, l.core.lease, n.now, func(r *reign) { n.endReign(r, r.leaseExpired()) })
 	n.beginReign(l.reign)
 	l.log(slog.LevelInfo, "raft: reign began", "term", term)
 }

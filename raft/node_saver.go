@@ -28,7 +28,7 @@ func (l *loop) save(state HardState) error {
 	l.traffic.Saves++
 	l.traffic.LongestSave = max(l.traffic.LongestSave, n.now()-begun)
 	if !watchdog.Stop() {
-		l.log(slog.LevelWarn, "raft: the store is slow to save", "watchdog", patience)
+		l.log(slog.LevelWarn, "raft: the store is slow to save", "timeout", patience)
 	}
 	return nil
 }

@@ -340,7 +340,11 @@ func TestSuspendEndsTheContextUnseen(t *testing.T) {
 			woken := time.Now()
 			<-l.Context().Done()
 			require.LessOrEqual(t, time.Since(woken), 50*time.Millisecond)
-			require.ErrorIs(t, context.Cause(l.Context()), raft.ErrLeaseExpired)
+			var expired *raft.LeaseExpiredError
+			require.ErrorAs(t, context.Cause(l.Context()), &expired)
+			require.GreaterOrEqual(t, expired.Silence, time.Hour, "since before the machine slept")
+			require.ErrorIs(t, expired, raft.ErrLeaseExpired)
+			require.ErrorIs(t, expired, raft.ErrNotLeader)
 			l.Release()
 			cancel()
 			require.NoError(t, <-ended)

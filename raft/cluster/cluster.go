@@ -86,6 +86,7 @@ func open(ctx context.Context, cfg Config) (*Node, net.Listener, error) {
 	}
 	carrier, carrierErr := tcp.New(tcp.Config{
 		Cluster: cfg.Name, Name: cfg.ID, Listener: listener, Peers: others, TLS: security, Insecure: cfg.Insecure,
+		Logger: cfg.Logger,
 	})
 	node, nodeErr := raft.New(raft.Config{
 		Cluster: cfg.Name, ID: cfg.ID, Start: cfg.start(),

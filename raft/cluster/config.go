@@ -48,9 +48,10 @@ type Config struct {
 	// less leads on. Zero: 150 ms, which suits an idle network and machines that are
 	// not shared; see raft.Config.
 	ElectionTimeout time.Duration
-	// Healthy and Logger are those of raft.Config.
+	// Healthy is that of raft.Config.
 	Healthy func() error
-	Logger  *slog.Logger
+	// Logger gets what raft.Config and tcp.Config say. Nil: nothing is logged.
+	Logger *slog.Logger
 }
 
 // members returns what the cluster begins with.
