@@ -3,6 +3,7 @@ package httptransport
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -53,6 +54,10 @@ type Config struct {
 	// MaxFrame is the longest frame in bytes. It must be the same on all
 	// members. Zero is [transport.DefaultMaxFrame].
 	MaxFrame int
+	// Logger gets a line when a peer is connected and when it is lost, when frames for
+	// a peer begin to be dropped and when that ends, and when a request is refused,
+	// for each reason once a minute. scheduler/LOGS.md lists them. Nil: nothing is logged.
+	Logger *slog.Logger
 }
 
 // validate reports everything that is wrong with c, joined.

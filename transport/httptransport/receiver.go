@@ -33,6 +33,7 @@ func (t *Transport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		t.mu.Lock()
 		*no.reason++
 		t.mu.Unlock()
+		t.refusals.Refused(&t.refused, no.reason, r.RemoteAddr)
 	}
 	// What is left of a refused body is not worth reading.
 	w.Header().Set("Connection", "close")

@@ -29,6 +29,7 @@ const (
 type sender struct {
 	t    *Transport
 	peer *outbox.Peer
+	log  *outbox.PeerLog
 }
 
 // run posts until ctx ends.
@@ -60,12 +61,16 @@ func (s *sender) run(ctx context.Context) {
 			out.Lost(n)
 			if ctx.Err() == nil {
 				out.Failed(err)
+				s.log.Failed(err)
+				s.log.Look(out.Expired(time.Now()))
 			}
 			s.peer.Pause(ctx, backoff)
 			continue
 		}
 		out.Sent(n)
 		out.Reached()
+		s.log.Reached()
+		s.log.Look(out.Expired(time.Now()))
 		out.RoundTrip(time.Since(start))
 		backoff.Reset()
 	}

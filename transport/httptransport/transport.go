@@ -15,7 +15,9 @@ import (
 type Transport struct {
 	cfg    Config
 	roster *outbox.Roster
-	client *http.Client
+	// refusals logs what is counted in refused.
+	refusals *outbox.RefusalLog
+	client   *http.Client
 	// endConnections ends the idle connections of a client of our own.
 	endConnections func()
 
@@ -41,6 +43,7 @@ func New(cfg Config) (*Transport, error) {
 	t := &Transport{
 		cfg:      cfg,
 		roster:   outbox.NewRoster(cfg.MaxFrame, cfg.Peers),
+		refusals: outbox.NewRefusalLog(cfg.Logger),
 		requests: map[string]int{},
 	}
 	t.cfg.Peers = nil // The roster holds them from here on.
@@ -96,7 +99,7 @@ func (t *Transport) Serve(ctx context.Context, handle func(from string, frame []
 			return nil
 		},
 		func(ctx context.Context, p *outbox.Peer) {
-			s := sender{t: t, peer: p}
+			s := sender{t: t, peer: p, log: outbox.NewPeerLog(t.cfg.Logger, p.Name)}
 			s.run(ctx)
 		})
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net"
 	"slices"
@@ -76,6 +77,10 @@ type Config struct {
 	// ends after a second. With a Dial of your own, addresses are whatever it
 	// understands; New and SetPeer then refuse only empty ones.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Logger gets a line when a peer is connected and when it is lost, when frames for
+	// a peer begin to be dropped and when that ends, and when a connection is refused,
+	// for each reason once a minute. scheduler/LOGS.md lists them. Nil: nothing is logged.
+	Logger *slog.Logger
 }
 
 // validate reports everything that is wrong with c, joined.

@@ -18,6 +18,7 @@ import (
 type link struct {
 	cfg  *Config
 	peer *outbox.Peer
+	log  *outbox.PeerLog
 }
 
 // errMoved ends a connection because SetPeer was called.
@@ -35,6 +36,8 @@ func (l *link) run(ctx context.Context) {
 			continue
 		}
 		l.peer.Out.Failed(err)
+		l.log.Failed(err)
+		l.log.Look(l.peer.Out.Expired(time.Now()))
 		l.peer.Pause(ctx, backoff)
 	}
 }
@@ -52,6 +55,7 @@ func (l *link) session(ctx context.Context, backoff *outbox.Backoff) error {
 	connected := time.Now()
 	l.peer.Out.Connected()
 	l.peer.Out.Reached()
+	l.log.Reached()
 
 	p := &pinger{out: l.peer.Out}
 	broken := make(chan error, 1)
@@ -145,7 +149,9 @@ func (l *link) writeAll(ctx context.Context, conn net.Conn, p *pinger, broken <-
 			out.Lost(taken)
 			return err
 		}
-		out.Sent(taken)
+		if out.Sent(taken); taken > 0 {
+			l.log.Look(out.Expired(time.Now()))
+		}
 		buf, taken = buf[:0], 0
 		select {
 		case <-ctx.Done():

@@ -3,6 +3,7 @@ package tcp_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"sync"
 	"testing"
@@ -112,12 +113,18 @@ func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: l.address, N
 // named like theirs.
 func (n *pipeNet) member(t *testing.T, name string, peers ...string) *tcp.Transport {
 	t.Helper()
+	return n.logging(t, nil, name, peers...)
+}
+
+// logging makes a member that logs.
+func (n *pipeNet) logging(t *testing.T, logger *slog.Logger, name string, peers ...string) *tcp.Transport {
+	t.Helper()
 	addresses := map[string]string{}
 	for _, p := range peers {
 		addresses[p] = p
 	}
 	tr, err := tcp.New(tcp.Config{
-		Cluster: "test", Name: name, Listener: n.listen(name), Peers: addresses, Insecure: true, Dial: n.dial,
+		Cluster: "test", Name: name, Listener: n.listen(name), Peers: addresses, Insecure: true, Dial: n.dial, Logger: logger,
 	})
 	require.NoError(t, err)
 	return tr

@@ -64,7 +64,13 @@ func (s *server) admit(conn net.Conn) {
 	t.mu.Unlock()
 	if removed != nil {
 		_ = removed.Close()
+		s.logRefused(removed, &t.refused.Busy)
 	}
+}
+
+// logRefused logs that conn was refused. No lock is held.
+func (s *server) logRefused(conn net.Conn, reason *uint64) {
+	s.t.refusals.Refused(&s.t.refused, reason, conn.RemoteAddr().String())
 }
 
 // endPending ends the introduction of conn, counts it under reason, nil for
@@ -91,13 +97,26 @@ func (s *server) serve(ctx context.Context, raw net.Conn) {
 	if in != nil {
 		defer in.slot.release()
 	}
-	if !s.endPending(raw, reason) || reason != nil {
+	if !s.endPending(raw, reason) {
 		return
 	}
-	in.peer.RetryHint.Give()
-	if err := s.receive(in); errors.Is(err, wire.ErrBroken) || errors.Is(err, wire.ErrTooLong) {
-		s.t.count(&s.t.refused.Frame)
+	if reason == nil {
+		reason = s.receiveAll(in)
 	}
+	if reason != nil && ctx.Err() == nil {
+		s.logRefused(raw, reason)
+	}
+}
+
+// receiveAll gives the frames of in to the handler until the connection ends. It
+// returns the counter of the reason for which it was cut off, nil if it was not.
+func (s *server) receiveAll(in *inboundConn) *uint64 {
+	in.peer.RetryHint.Give()
+	if err := s.receive(in); !errors.Is(err, wire.ErrBroken) && !errors.Is(err, wire.ErrTooLong) {
+		return nil
+	}
+	s.t.count(&s.t.refused.Frame)
+	return &s.t.refused.Frame
 }
 
 // introduce reads the introduction on raw, judges it and answers. It returns

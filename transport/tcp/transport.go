@@ -13,6 +13,8 @@ import (
 type Transport struct {
 	cfg    Config
 	roster *outbox.Roster
+	// refusals logs what is counted in refused.
+	refusals *outbox.RefusalLog
 	// serverTLS is for accepted connections; nil: no TLS.
 	serverTLS *tls.Config
 
@@ -34,10 +36,11 @@ func New(cfg Config) (*Transport, error) {
 	}
 	cfg = cfg.withDefaults()
 	t := &Transport{
-		cfg:     cfg,
-		roster:  outbox.NewRoster(cfg.MaxFrame, cfg.Peers),
-		pending: newPendingSet(cfg.MaxPending),
-		slots:   map[string]*inboundSlot{},
+		cfg:      cfg,
+		roster:   outbox.NewRoster(cfg.MaxFrame, cfg.Peers),
+		refusals: outbox.NewRefusalLog(cfg.Logger),
+		pending:  newPendingSet(cfg.MaxPending),
+		slots:    map[string]*inboundSlot{},
 	}
 	t.cfg.Peers = nil // The roster holds them from here on.
 	if cfg.TLS != nil {
@@ -98,7 +101,7 @@ func (t *Transport) Stats() transport.Stats {
 func (t *Transport) Serve(ctx context.Context, handle func(from string, frame []byte)) error {
 	s := &server{t: t, handle: handle}
 	return t.roster.Run(ctx, s.acceptAll, func(ctx context.Context, p *outbox.Peer) {
-		l := link{cfg: &t.cfg, peer: p}
+		l := link{cfg: &t.cfg, peer: p, log: outbox.NewPeerLog(t.cfg.Logger, p.Name)}
 		l.run(ctx)
 	})
 }

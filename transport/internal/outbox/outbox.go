@@ -128,6 +128,15 @@ func (o *Outbox) RoundTrip(d time.Duration) {
 	o.stats.RoundTrip += (d - o.stats.RoundTrip) / 8
 }
 
+// Expired returns how many frames have been dropped while they waited.
+func (o *Outbox) Expired(now time.Time) uint64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.queue.Expire(now)
+	drops := o.queue.Drops()
+	return drops.Full + drops.Stale
+}
+
 // Stats returns a snapshot of the counters.
 func (o *Outbox) Stats(now time.Time) transport.PeerStats {
 	o.mu.Lock()
