@@ -83,12 +83,16 @@ func (s *view) dueLocked(reading time.Time) bool {
 }
 
 // listeningLocked reports whether events must be made for anybody.
-func (s *view) listeningLocked() bool {
+func (s *view) listeningLocked() bool { return s.hearingLocked() || s.cfg.Logger != nil }
+
+// hearingLocked reports whether anybody hears of every event. The log keeps none that
+// tells of a placement.
+func (s *view) hearingLocked() bool {
 	return s.cfg.Journal != nil || s.hooks.hook != nil || s.history.watched
 }
 
 // keepingLocked reports whether anybody keeps the changes of an entry.
-func (s *view) keepingLocked() bool { return s.listeningLocked() || s.tried != nil }
+func (s *view) keepingLocked() bool { return s.hearingLocked() || s.tried != nil }
 
 // commitLocked applies a change as one entry at the present. What it returns
 // is valid until the next call.

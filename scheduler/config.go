@@ -3,6 +3,7 @@ package scheduler
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"time"
@@ -25,6 +26,11 @@ type Config struct {
 	Now func() time.Time
 	// Hooks are called for every event.
 	Hooks Hooks
+	// Logger gets a line for each change of the state of a node, quota or reservation,
+	// once it is durable, for each checkpoint, and for one of Run that fails; none for
+	// what becomes of an instance, and none for what a call returns. scheduler/LOGS.md lists
+	// them. It is called as Hooks are, without a lock. Nil: nothing is logged.
+	Logger *slog.Logger
 	// Weights of dimensions in the score, 1 to 64 each; a missing one is
 	// placement.DefaultWeight: 2 for each GPU, 1 for everything else of a node.
 	Weights map[placement.ResourceName]int64

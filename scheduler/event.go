@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"log/slog"
 	"sync"
 	"time"
 )
@@ -42,21 +43,29 @@ type Hooks struct {
 	Event func(Event)
 }
 
-// hookQueue holds the events that wait for the hook. One caller at a time calls
-// it, in order and without any lock, for all others too. The scheduler's lock is
-// taken before its own.
+// hookQueue holds the events that wait for the hook, and those that are to be logged.
+// One caller at a time tells of them, in order and without any lock, for all others
+// too. The scheduler's lock is taken before its own.
 type hookQueue struct {
-	hook func(Event) // nil is nobody
+	hook   func(Event)  // nil is nobody
+	logger *slog.Logger // nil logs nothing
 
 	mu      sync.Mutex // guards all below
-	events  []Event
+	events  []queuedEvent
 	next    int // of these, the first that waits
 	calling bool
 }
 
-// add appends events, which it copies.
+// queuedEvent is an event for the hook, if there is one, and for the log.
+type queuedEvent struct {
+	Event
+	logged bool
+}
+
+// add appends events, which it copies. For the log alone it keeps only those of
+// which there is a line.
 func (q *hookQueue) add(events []Event) {
-	if q.hook == nil {
+	if q.hook == nil && q.logger == nil {
 		return
 	}
 	q.mu.Lock()
@@ -66,14 +75,23 @@ func (q *hookQueue) add(events []Event) {
 		clear(q.events[rest:])
 		q.events, q.next = q.events[:rest], 0
 	}
-	q.events = append(q.events, events...)
+	last := Event{} // that has a line
+	for _, e := range events {
+		logged := q.logger != nil && lineOf(e) != nil && !sameLine(last, e)
+		if logged {
+			last = e
+		}
+		if logged || q.hook != nil {
+			q.events = append(q.events, queuedEvent{e, logged})
+		}
+	}
 }
 
-// drain calls the hook for all that waits, unless another caller is at it, which
-// then takes ours along. A hook that panics costs no other event its call: the
-// rest is called while the panic goes on.
+// drain tells of all that waits, unless another caller is at it, which then takes
+// ours along. A hook that panics costs no other event its call: the rest is called
+// while the panic goes on.
 func (q *hookQueue) drain() {
-	if q.hook == nil {
+	if q.hook == nil && q.logger == nil {
 		return
 	}
 	q.mu.Lock()
@@ -92,23 +110,28 @@ func (q *hookQueue) drainLocked() {
 	}()
 	for q.next < len(q.events) {
 		e := q.events[q.next]
-		q.events[q.next] = Event{}
+		q.events[q.next] = queuedEvent{}
 		q.next++
-		q.callLocked(e)
+		q.tellLocked(e)
 	}
 	q.events, q.next = reusable(q.events), 0
 }
 
-// callLocked calls the hook with the lock let go of meanwhile.
-func (q *hookQueue) callLocked(e Event) {
+// tellLocked logs an event and calls the hook, with the lock let go of meanwhile.
+func (q *hookQueue) tellLocked(e queuedEvent) {
 	q.mu.Unlock()
 	defer q.mu.Lock()
-	q.hook(e)
+	if q.hook != nil {
+		defer q.hook(e.Event) // also if the logger panics
+	}
+	if e.logged {
+		lineOf(e.Event).log(q.logger)
+	}
 }
 
 // reusable returns an empty slice in place of one whose events are done with, and
 // keeps its memory unless that is much.
-func reusable(events []Event) []Event {
+func reusable[E any](events []E) []E {
 	if cap(events) > blockSize {
 		return nil
 	}

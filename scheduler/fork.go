@@ -59,7 +59,7 @@ func (s *calls) forked(ctx context.Context) (*Scheduler, error) {
 		return nil, err
 	}
 	cfg := s.cfg
-	cfg.Journal, cfg.Hooks, cfg.Workload = nil, Hooks{}, nil
+	cfg.Journal, cfg.Hooks, cfg.Logger, cfg.Workload = nil, Hooks{}, nil, nil
 	f := newScheduler(cfg)
 	s.mu.RLock()
 	defer s.mu.RUnlock()

@@ -110,7 +110,9 @@ func (s *Scheduler) checkpointInTime(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		s.noteCheckpoint(err)
+		if s.noteCheckpoint(err) && err != nil && s.cfg.Logger != nil {
+			warn("scheduler: checkpoint failed", "error", err).log(s.cfg.Logger)
+		}
 	}
 }
 
@@ -132,15 +134,16 @@ func (s *Scheduler) awaitCheckpointDue(ctx context.Context) bool {
 	}
 }
 
-// noteCheckpoint notes how a checkpoint of Run went. After one that failed as much
-// again has to come before the next.
-func (s *Scheduler) noteCheckpoint(err error) {
+// noteCheckpoint notes how a checkpoint of Run went, and reports whether the
+// scheduler goes on. After one that failed as much again has to come before the next.
+func (s *Scheduler) noteCheckpoint(err error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.outbox.checkpoint.Failed = err
 	if err != nil {
 		s.outbox.skipped = s.outbox.checkpoint
 	}
+	return s.failure == nil
 }
 
 // countEntriesLocked counts what was appended, and wakes who waits for a checkpoint

@@ -33,7 +33,7 @@ func newScheduler(cfg Config) *Scheduler {
 		cfg: cfg, lifetime: lifetime, end: end,
 		done: make(chan struct{}), overdue: make(chan struct{}, 1),
 		capturing: make(chan struct{}, 1), streaming: make(chan struct{}, 1),
-		state: newState(cfg), hooks: hookQueue{hook: cfg.Hooks.Event},
+		state: newState(cfg), hooks: hookQueue{hook: cfg.Hooks.Event, logger: cfg.Logger},
 		history: history{watched: cfg.Hooks.Event != nil},
 	}}}
 }

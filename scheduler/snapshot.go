@@ -42,13 +42,16 @@ func (s *Scheduler) Checkpoint(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	bytes := int64(0)
+	seq, bytes := uint64(0), int64(0)
 	err = s.stream(ctx, writing(func(r Record) error {
-		bytes += int64(len(r.Data))
+		seq, bytes = r.Seq, bytes+int64(len(r.Data))
 		return s.appendRecords(ctx, []Record{r})
 	}))
 	s.endCheckpoint(before, bytes, err)
 	s.hooks.drain()
+	if err == nil && s.cfg.Logger != nil {
+		info("scheduler: checkpoint written", "seq", seq, "bytes", bytes).log(s.cfg.Logger)
+	}
 	return err
 }
 

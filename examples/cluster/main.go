@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -34,12 +35,13 @@ type options struct {
 	headless time.Duration // for how long without one; 0 is with a page, forever
 	node     time.Duration // after which a node is lost
 	member   time.Duration // after which something befalls a replica
+	log      *slog.Logger
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	o := options{node: 4 * time.Second, member: 20 * time.Second}
+	o := options{node: 4 * time.Second, member: 20 * time.Second, log: slog.Default()}
 	flag.StringVar(&o.http, "http", "127.0.0.1:8080", "address of the page")
 	headless := flag.Bool("headless", false, "live for some seconds without a page, and say what happened")
 	flag.Parse()
@@ -58,7 +60,7 @@ func run(ctx context.Context, out io.Writer, o options) error {
 		ctx, end = context.WithTimeout(ctx, o.headless)
 		defer end()
 	}
-	c, err := newCluster()
+	c, err := newCluster(o.log)
 	if err != nil {
 		return err
 	}

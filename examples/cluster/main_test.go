@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -17,7 +18,7 @@ import (
 func TestItLives(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		require.NoError(t, run(t.Context(), &out, options{headless: 14 * time.Second, node: 400 * time.Millisecond, member: 2 * time.Second}))
+		require.NoError(t, run(t.Context(), &out, options{headless: 14 * time.Second, node: 400 * time.Millisecond, member: 2 * time.Second, log: slog.New(slog.DiscardHandler)}))
 		require.Regexp(t, `^[1-9]\d+ placed, \d+ refused, \d+ released, \d+ found no leader; [1-9]\d* nodes were lost; `+
 			`[12] leaders have died, [12] were cut off; 1 members have lost their disk, 1 came and went\n$`, out.String())
 	})
@@ -27,7 +28,7 @@ func TestItLives(t *testing.T) {
 func TestThePageOfTheLeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, end := context.WithCancel(t.Context())
-		c, err := newCluster()
+		c, err := newCluster(slog.New(slog.DiscardHandler))
 		require.NoError(t, err)
 		defer c.running.Wait()
 		defer end()

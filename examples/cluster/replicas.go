@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -21,6 +22,7 @@ import (
 type cluster struct {
 	network *transport.Memory
 	members []raft.Member
+	log     *slog.Logger
 	running sync.WaitGroup
 
 	mu        sync.Mutex
@@ -57,12 +59,12 @@ type process struct {
 	ended   chan struct{} // closed when nothing of it runs any more
 }
 
-func newCluster() (*cluster, error) {
+func newCluster(log *slog.Logger) (*cluster, error) {
 	network, err := transport.NewMemory(transport.MemoryConfig{
 		Faults: transport.Faults{LatencyMin: 150 * time.Microsecond, LatencyMax: 350 * time.Microsecond},
 	})
 	c := &cluster{
-		network: network, disks: make(map[string]*disk), processes: make(map[string]*process),
+		network: network, log: log, disks: make(map[string]*disk), processes: make(map[string]*process),
 	}
 	for _, id := range []string{"a", "b", "c"} {
 		c.disks[id] = new(disk)
@@ -84,17 +86,20 @@ func (c *cluster) start(ctx context.Context, m raft.Member, beginning raft.Start
 	if err != nil {
 		return err
 	}
+	log := c.log.With("member", m.ID)
 	origin := time.Now()
 	// A service calls raftjournal.New, whose clock goes on while the machine sleeps.
 	journal, node, err := raftjournal.NewWithClock(raft.Config{
 		Cluster: "cluster", ID: m.ID, Start: beginning, Store: &d.store, Log: &d.log, Transport: endpoint,
-		ElectionTimeoutMin: 300 * time.Millisecond, // of machines that are shared
+		ElectionTimeoutMin: 300 * time.Millisecond, Logger: log, // of machines that are shared
 	}, func() time.Duration { return time.Since(origin) })
 	if err != nil {
 		return err
 	}
 	p := &process{node: node, ended: make(chan struct{})}
-	if p.replica, err = replica.New(replica.Config{Elector: node, Journal: journal, Leads: raft.Leads}); err != nil {
+	if p.replica, err = replica.New(replica.Config{
+		Elector: node, Journal: journal, Leads: raft.Leads, Logger: log, Scheduler: scheduler.Config{Logger: log},
+	}); err != nil {
 		return err
 	}
 	if p.page, err = debugpage.New(debugpage.Config{

@@ -96,7 +96,7 @@ func openJournal(ctx context.Context, o options) (*sql.DB, *sqljournal.Journal, 
 	if err != nil {
 		return nil, nil, err
 	}
-	journal, err := sqljournal.Open(ctx, db, sqljournal.Config{Dialect: dialect})
+	journal, err := sqljournal.Open(ctx, db, sqljournal.Config{Dialect: dialect, Logger: slog.Default()})
 	return db, journal, err
 }
 
@@ -105,6 +105,7 @@ func serve(ctx context.Context, o options, node *cluster.Node, journal scheduler
 	liveness, livenessErr := replica.NewLiveness(replica.LivenessConfig{TTL: o.ttl, Logger: slog.Default()})
 	r, err := replica.New(replica.Config{
 		Elector: node, Journal: journal, Leads: raft.Leads, Serve: liveness.Run, Logger: slog.Default(),
+		Scheduler: scheduler.Config{Logger: slog.Default()},
 		Leader: func() (string, bool) {
 			m, known := node.Leader()
 			return "http://" + o.http[m.ID], known && m.ID != o.id

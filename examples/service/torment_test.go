@@ -232,7 +232,7 @@ func (l *load) check(t *testing.T) {
 		require.Equal(t, node, found[job], "%s was acknowledged", job)
 	}
 	require.Empty(t, l.moved)
-	require.NotContains(t, l.logs.String(), "a node is lost", "nothing has happened to the workers")
+	require.NotContains(t, l.logs.String(), "scheduler: node lost", "nothing has happened to the workers")
 	t.Logf("%d jobs were acknowledged; none was lost, doubled or moved", len(l.acked))
 }
 

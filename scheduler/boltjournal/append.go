@@ -35,7 +35,9 @@ func (j *Journal) Append(ctx context.Context, token uint64, records []scheduler.
 		return nil
 	})
 	if err == nil && replaces {
-		j.prune(ctx)
+		if err := j.prune(ctx); err != nil && ctx.Err() == nil {
+			j.logger.Warn("boltjournal: what a snapshot has replaced could not be deleted", "error", err)
+		}
 	}
 	return err
 }
@@ -78,7 +80,7 @@ func appendPart(tx *bolt.Tx, h *head, r scheduler.Record) error {
 
 // prune deletes what the snapshot has replaced, in steps. Failing is no harm:
 // the next snapshot prunes again.
-func (j *Journal) prune(ctx context.Context) {
+func (j *Journal) prune(ctx context.Context) error {
 	for more := true; more; {
 		err := j.update(ctx, func(tx *bolt.Tx, h *head) error {
 			if more = !j.hasReaders(); !more {
@@ -89,9 +91,10 @@ func (j *Journal) prune(ctx context.Context) {
 			return err
 		})
 		if err != nil {
-			return
+			return err
 		}
 	}
+	return nil
 }
 
 // hasReaders reports whether anybody iterates over records.

@@ -1,9 +1,11 @@
 package boltjournal
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -217,4 +219,26 @@ func TestSlowSyncDelaysAnswersOnly(t *testing.T) {
 	close(gate)
 	calls.Wait()
 	requireContents(t, j, "a")
+}
+
+// What a snapshot has replaced is nobody's to hear of but the log's, if it cannot be
+// deleted.
+func TestWhatCannotBeDeletedIsLogged(t *testing.T) {
+	var log bytes.Buffer
+	commits := 0
+	j := openJournal(t, t.TempDir(), Config{
+		Logger: slog.New(slog.NewTextHandler(&log, nil)),
+		commit: func(tx *bolt.Tx) error {
+			if commits++; commits > 3 { // after those of Acquire and both appends
+				return errors.New("disk full")
+			}
+			return tx.Commit()
+		},
+	})
+	require.NoError(t, j.Acquire(t.Context(), 1))
+	require.NoError(t, j.Append(t.Context(), 1, []scheduler.Record{entry(1, "x")}))
+	require.Empty(t, log.String())
+	require.NoError(t, j.Append(t.Context(), 1, inParts(1, "snapshot", 100)))
+	require.Equal(t, 1, strings.Count(log.String(), "\n"))
+	require.Contains(t, log.String(), `level=WARN msg="boltjournal: what a snapshot has replaced could not be deleted" error="boltjournal: commit: disk full"`)
 }

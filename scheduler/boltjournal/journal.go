@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -21,6 +22,9 @@ type Config struct {
 	// LockWait is how long Open waits for another process that has the
 	// journal open. 0 does not wait. The lock is tried every 50 ms.
 	LockWait time.Duration
+	// Logger is told, at Warn, that what a snapshot has replaced could not be deleted:
+	// the next one tries again, and until then the file grows. Nil: nothing is logged.
+	Logger *slog.Logger
 
 	commit func(*bolt.Tx) error // of tests that let it fail; nil is (*bolt.Tx).Commit
 	sizes  sizes                // of tests that want many steps; zero is the default
@@ -38,6 +42,7 @@ type Journal struct {
 	db      *bolt.DB
 	file    *openFile
 	lock    io.Closer // of the directory
+	logger  *slog.Logger
 	commit  func(*bolt.Tx) error
 	sizes   sizes
 	writing chan struct{} // holds one token, for the writer of a transaction

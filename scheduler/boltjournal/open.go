@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -52,9 +53,12 @@ func Open(dir string, cfg Config) (_ *Journal, err error) {
 	}
 	removeUnfinished(dir)
 	j := &Journal{
-		db: db, file: file, lock: lock, commit: cfg.commit,
+		db: db, file: file, lock: lock, logger: cfg.Logger, commit: cfg.commit,
 		writing: make(chan struct{}, 1),
 		sizes:   sizes{prune: cmp.Or(cfg.sizes.prune, 1000), read: cmp.Or(cfg.sizes.read, 1<<20)},
+	}
+	if j.logger == nil {
+		j.logger = slog.New(slog.DiscardHandler)
 	}
 	if j.commit == nil {
 		j.commit = (*bolt.Tx).Commit

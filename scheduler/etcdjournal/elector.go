@@ -27,7 +27,8 @@ type ElectorConfig struct {
 	TTL time.Duration
 	// Data that Leader returns while this replica leads, such as an address.
 	Data []byte
-	// Logger is told what fails and is tried again. Nil is slog.Default.
+	// Logger is told what fails and is tried again, as lease.Config says. Nil: nothing is
+	// logged.
 	Logger *slog.Logger
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -22,6 +23,9 @@ type Config struct {
 	// MaxRequest is how many bytes of records go into one request: less than the
 	// --max-request-bytes of the server, which is 1.5 MiB by default. Zero is 1 MiB.
 	MaxRequest int
+	// Logger is told, at Info, that Follow has lost its watch and makes another. Nil:
+	// nothing is logged.
+	Logger *slog.Logger
 }
 
 // minRequest is the least that Config.MaxRequest may be.
@@ -53,6 +57,9 @@ func Open(ctx context.Context, client *clientv3.Client, cfg Config) (*Journal, e
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	j := &Journal{client, cfg}
 	// There must be a token to compare with.

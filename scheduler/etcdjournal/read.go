@@ -239,6 +239,7 @@ func (j *Journal) follow(ctx context.Context, after uint64, yield yieldFunc) err
 		case told, open := <-news:
 			if !open || told.Err() != nil {
 				news = nil
+				j.cfg.Logger.Info("etcdjournal: the watch was lost, and is made again", "error", told.Err())
 			}
 		case <-time.After(idle):
 		}

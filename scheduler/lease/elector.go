@@ -15,7 +15,10 @@ type Config struct {
 	Store Store
 	// Pause after the store could not be asked for the lease. Zero is one second.
 	Pause time.Duration
-	// Logger is told what fails and is tried again. Nil is slog.Default.
+	// Logger is told, at Warn, what nobody else is: that the store cannot be asked or the
+	// lease not be renewed, once while that lasts, and what the work of a reign has
+	// failed with that ended meanwhile. scheduler/LOGS.md lists the lines. Nil: nothing is
+	// logged.
 	Logger *slog.Logger
 }
 
@@ -35,7 +38,7 @@ func New(cfg Config) (*Elector, error) {
 		cfg.Pause = time.Second
 	}
 	if cfg.Logger == nil {
-		cfg.Logger = slog.Default()
+		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Elector{cfg}, nil
 }
@@ -73,7 +76,7 @@ func (e *Elector) WhileLeader(ctx context.Context, fn func(ctx context.Context, 
 
 // acquire waits for the lease, also where the store cannot be asked for a while.
 func (e *Elector) acquire(ctx context.Context) (Grant, error) {
-	for {
+	for failing := false; ; failing = true {
 		g, err := e.cfg.Store.Acquire(ctx)
 		switch {
 		case err == nil: // even if ctx has ended: the work sees that, and the lease is released
@@ -81,7 +84,9 @@ func (e *Elector) acquire(ctx context.Context) (Grant, error) {
 		case ctx.Err() != nil:
 			return g, errors.Join(err, ctx.Err())
 		}
-		e.cfg.Logger.Warn("lease: the store could not be asked", "error", err)
+		if !failing {
+			e.cfg.Logger.Warn("lease: the store cannot be asked", "error", err)
+		}
 		select {
 		case <-ctx.Done():
 			return Grant{}, ctx.Err()

@@ -124,7 +124,7 @@ func (e *Elector) run(ctx context.Context, g Grant, fn func(context.Context, uin
 func (e *Elector) keep(ctx context.Context, r *reign, g Grant, expiry *time.Timer) {
 	wait := time.NewTimer(time.Until(g.Begun.Add(g.For / 3)))
 	defer wait.Stop()
-	for {
+	for failing := false; ; {
 		select {
 		case <-ctx.Done():
 			return
@@ -141,11 +141,14 @@ func (e *Elector) keep(ctx context.Context, r *reign, g Grant, expiry *time.Time
 			r.cancel(ErrExpired)
 			return
 		case err == nil:
-			g = next
+			g, failing = next, false
 			expiry.Reset(time.Until(r.extend(g)))
 			wait.Reset(time.Until(g.Begun.Add(g.For / 3)))
 		case ctx.Err() == nil:
-			e.cfg.Logger.Warn("lease: a renewal failed", "token", g.Token, "left", time.Until(*r.until.Load()), "error", err)
+			if !failing {
+				e.cfg.Logger.Warn("lease: the lease cannot be renewed", "token", g.Token, "left", time.Until(*r.until.Load()), "error", err)
+			}
+			failing = true
 			wait.Reset(g.For / 30)
 		}
 	}

@@ -164,7 +164,7 @@ func TestAStoreThatCannotBeAskedIsAskedAgain(t *testing.T) {
 		var logged bytes.Buffer
 		require.NoError(t, s.elector(t, &logged).WhileLeader(t.Context(), func(context.Context, uint64) error { return nil }))
 		require.Equal(t, 6*time.Second, time.Since(start), "a pause after each failure")
-		require.Equal(t, 3, bytes.Count(logged.Bytes(), []byte("connection refused")))
+		require.Equal(t, 1, bytes.Count(logged.Bytes(), []byte("connection refused")), "once until it can be asked")
 	})
 }
 
@@ -233,5 +233,27 @@ func TestDefaultsOfAnElector(t *testing.T) {
 	e, err := New(Config{Store: scriptedStore()})
 	require.NoError(t, err)
 	require.Equal(t, time.Second, e.cfg.Pause)
-	require.Same(t, slog.Default(), e.cfg.Logger)
+	require.False(t, e.cfg.Logger.Enabled(t.Context(), slog.LevelError))
+}
+
+// However often a renewal is tried again, the log says once that it fails, and once
+// more after it has worked.
+func TestRenewalsThatFailAreOneLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, tried := scriptedStore(), 0
+		renew := s.renew
+		s.renew = func(ctx context.Context, g Grant) (Grant, error) {
+			if tried++; tried != 4 && tried < 8 {
+				return g, errors.New("connection lost")
+			}
+			return renew(ctx, g)
+		}
+		var logged bytes.Buffer
+		require.NoError(t, s.elector(t, &logged).WhileLeader(t.Context(), func(context.Context, uint64) error {
+			time.Sleep(2 * leaseTime)
+			return nil
+		}))
+		require.GreaterOrEqual(t, tried, 8)
+		require.Equal(t, 2, bytes.Count(logged.Bytes(), []byte(`msg="lease: the lease cannot be renewed" token=1 left=`)), logged.String())
+	})
 }

@@ -34,8 +34,9 @@ type LivenessConfig struct {
 	// Now is the clock; nil: time.Now. It is read for every heartbeat.
 	Now func() time.Time
 	// Logger gets, at level Error, that no node is marked because too many are silent,
-	// at Warn that a node was marked, and that the watcher was paused, and at Info that
-	// nodes are marked again. Nil: nothing is logged.
+	// at Warn that the watcher was paused, and at Info that nodes are marked again. Nil:
+	// nothing is logged. That a node is lost the scheduler logs, see
+	// scheduler.Config.Logger.
 	Logger *slog.Logger
 }
 
@@ -238,7 +239,6 @@ func (l *Liveness) markLost(ctx context.Context, s *scheduler.Scheduler, id stri
 	case err != nil:
 		return err
 	}
-	l.cfg.Logger.Warn("replica: a node is lost", "node", id, "silence", l.cfg.TTL)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.stats.Lost++

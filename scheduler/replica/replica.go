@@ -69,6 +69,7 @@ type Replica struct {
 	view    *scheduler.Follower
 	reign   *reign        // nil while another leads
 	failed  error         // of the latest attempt to follow; nil if that goes well
+	warned  time.Time     // by the scheduler's clock, that it fails; zero if it never did
 	changed chan struct{} // closed when any of them changes
 }
 
@@ -146,10 +147,11 @@ func (r *Replica) elect(ctx context.Context) error {
 	var pause pause
 	for {
 		var failed error
+		reigned := uint64(0)
 		returned := false // by itself, and not because its reign had ended
 		err := r.cfg.Elector.WhileLeader(ctx, func(ctx context.Context, token uint64) error {
 			pause.begin(time.Now())
-			failed = r.lead(ctx, token)
+			failed, reigned = r.lead(ctx, token), token
 			returned = ctx.Err() == nil
 			return failed
 		})
@@ -160,7 +162,7 @@ func (r *Replica) elect(ctx context.Context) error {
 			return errors.Join(errElectorEnded, err)
 		}
 		if failed != nil {
-			r.cfg.Logger.Warn("replica: a reign has failed", "error", failed)
+			r.cfg.Logger.Warn("replica: a reign has failed", "token", reigned, "error", failed)
 		}
 		pause.sleep(ctx)
 	}
@@ -182,9 +184,23 @@ func (r *Replica) lead(ctx context.Context, token uint64) error {
 	r.set(func() { r.reign = &reign{ctx, s} })
 	err = r.serve(ctx, s)
 	r.set(func() { r.reign = nil })
-	err = errors.Join(err, s.Close())
-	r.cfg.Logger.Info("replica: leading no more", "token", token, "cause", context.Cause(ctx), "error", err)
-	return unlessEnded(ctx, err)
+	err = unlessEnded(ctx, errors.Join(err, s.Close()))
+	if err == nil { // or the one who is told logs it
+		r.cfg.Logger.Info("replica: leading no more", "token", token, "cause", endOf(ctx))
+	}
+	return err
+}
+
+// endOf says in words why a reign has ended.
+func endOf(ctx context.Context) string {
+	switch cause := context.Cause(ctx); {
+	case cause == nil:
+		return "the work of the leader has returned"
+	case errors.Is(cause, context.Canceled):
+		return "the elector has ended it"
+	default:
+		return cause.Error()
+	}
 }
 
 // serve runs the scheduler and what the host runs beside it, until the first of
@@ -272,8 +288,23 @@ func (r *Replica) keepUp(ctx context.Context, f *scheduler.Follower) error {
 }
 
 func (r *Replica) failedToFollow(err error) {
-	r.cfg.Logger.Warn("replica: the journal cannot be followed", "error", err)
+	if r.followedSince() {
+		r.cfg.Logger.Warn("replica: the journal cannot be followed", "error", err)
+	}
 	r.set(func() { r.failed = err })
+}
+
+// followedSince reports whether the journal could be read since it was last called
+// and reported true, so that one failure is logged once.
+func (r *Replica) followedSince() bool {
+	now := r.now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.warned.IsZero() && (r.view == nil || !r.view.Position().Current.After(r.warned)) {
+		return false
+	}
+	r.warned = now
+	return true
 }
 
 func (r *Replica) set(change func()) {

@@ -45,7 +45,8 @@ func TestReplicasTakeTurns(t *testing.T) {
 		}
 		require.Zero(t, s.logged.count("level=WARN"), "all that is in order")
 		require.Equal(t, 5, s.logged.count(`msg="replica: leading" `))
-		require.Equal(t, 5, s.logged.count("leading no more"))
+		require.Equal(t, 5, s.logged.count(`msg="replica: leading no more" token=`))
+		require.Equal(t, 5, s.logged.count(`cause="the elector has ended it"`), "or in its words")
 	})
 }
 

@@ -31,8 +31,9 @@ func (j *Journal) Append(ctx context.Context, token uint64, records []scheduler.
 		return err
 	}
 	if void := voidBelow(rows); void > 0 {
-		// What is left behind is deleted with the next snapshot.
-		_ = j.clean(ctx, void)
+		if err := j.clean(ctx, void); err != nil && ctx.Err() == nil {
+			j.cfg.Logger.Warn("sqljournal: what a snapshot has replaced could not be deleted", "journal", j.cfg.Name, "error", err)
+		}
 	}
 	return nil
 }

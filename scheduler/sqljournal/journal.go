@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 	"time"
@@ -28,6 +29,9 @@ type Config struct {
 	// Volatile accepts a database that may lose what it has acknowledged when its
 	// machine stops, for tests. See UnsafeError.
 	Volatile bool
+	// Logger is told, at Warn, that what a snapshot has replaced could not be deleted:
+	// the next one tries again, and until then the table grows. Nil: nothing is logged.
+	Logger *slog.Logger
 }
 
 // validate returns all mistakes.
@@ -67,6 +71,9 @@ func Open(ctx context.Context, db *sql.DB, cfg Config) (*Journal, error) {
 	}
 	cfg.PollMin = cmp.Or(cfg.PollMin, 10*time.Millisecond)
 	cfg.PollMax = max(cmp.Or(cfg.PollMax, 500*time.Millisecond), cfg.PollMin)
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
 	d := database{db, cfg.Dialect}
 	if err := d.prepare(ctx, cfg.Volatile); err != nil {
 		return nil, err
