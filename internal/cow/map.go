@@ -1,6 +1,7 @@
 package cow
 
 import (
+	"bytes"
 	"hash/maphash"
 	"iter"
 	"slices"
@@ -28,7 +29,7 @@ type Map[V any] struct {
 type entryPage[V any] struct {
 	owner   *Owner
 	depth   int
-	tags    []uint32 // the trailing bits of the hashes of entries
+	tags    []byte // the trailing bits of the hashes of entries, which say where to look
 	entries []keyed[V]
 }
 
@@ -58,7 +59,7 @@ func (m *Map[V]) Get(key string) (value V, ok bool) {
 	}
 	hash := maphash.String(m.seed, key)
 	p := m.pages[m.place(hash)]
-	if i := p.find(uint32(hash), key); i >= 0 {
+	if i := p.find(hash, key); i >= 0 {
 		return p.entries[i].value, true
 	}
 	return value, false
@@ -67,13 +68,17 @@ func (m *Map[V]) Get(key string) (value V, ok bool) {
 // place returns where the page of a hash stands.
 func (m *Map[V]) place(hash uint64) int { return int(hash >> (64 - m.depth)) } // of depth 0 all bits go
 
-func (p *entryPage[V]) find(tag uint32, key string) int {
-	for i, other := range p.tags {
-		if other == tag && p.entries[i].key == key {
-			return i
+// find returns where the entry of a key is, and -1 if there is none.
+func (p *entryPage[V]) find(hash uint64, key string) int {
+	for from := 0; ; from++ {
+		next := bytes.IndexByte(p.tags[from:], byte(hash))
+		if next < 0 {
+			return -1
+		}
+		if from += next; p.entries[from].key == key {
+			return from
 		}
 	}
-	return -1
 }
 
 // Set sets the value of a key, in constant time but for what it takes to make room for
@@ -87,12 +92,12 @@ func (m *Map[V]) Set(key string, value V) {
 	hash := maphash.String(m.seed, key)
 	for {
 		p := m.page(hash)
-		if i := p.find(uint32(hash), key); i >= 0 {
+		if i := p.find(hash, key); i >= 0 {
 			p.entries[i].value = value
 			return
 		}
 		if len(p.entries) < mapPage || p.depth == mapDepth {
-			p.tags, p.entries = append(p.tags, uint32(hash)), append(p.entries, keyed[V]{key, value})
+			p.tags, p.entries = append(p.tags, byte(hash)), append(p.entries, keyed[V]{key, value})
 			m.n++
 			return
 		}
@@ -106,7 +111,7 @@ func (m *Map[V]) Delete(key string) {
 		return
 	}
 	hash := maphash.String(m.seed, key)
-	i := m.pages[m.place(hash)].find(uint32(hash), key)
+	i := m.pages[m.place(hash)].find(hash, key)
 	if i < 0 {
 		return
 	}
