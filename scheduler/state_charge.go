@@ -31,10 +31,14 @@ func (st *state) quotaVerdict(now time.Time, req *placement.Request) (quota.Verd
 // leaving returns when an instance placed at an instant is to leave, as the plan
 // counts it; zero if that is not known.
 func leaving(placed time.Time, duration time.Duration) time.Time {
-	if w := (reservation.Window{Start: placed, End: placed.Add(duration)}); duration > 0 && w.Overlaps(w) {
-		return w.End
+	if duration <= 0 {
+		return time.Time{}
 	}
-	return time.Time{}
+	w := reservation.Window{Start: placed, End: placed.Add(duration)}
+	if !w.Overlaps(w) {
+		return time.Time{}
+	}
+	return w.End
 }
 
 func (st *state) admitsResize(now time.Time, a *allocation, to placement.Resources) error {

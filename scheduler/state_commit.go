@@ -114,14 +114,12 @@ func (st *state) step(c decided, out *outcome) {
 }
 
 // nextDeadline returns when time will next change something.
-func (st *state) nextDeadline() (time.Time, bool) {
-	burst, bursts := st.quota.NextDeadline()
-	planned, plans := st.plan.NextDeadline()
-	next, due := burst, bursts
+func (st *state) nextDeadline() (next time.Time, due bool) {
+	next, due = st.quota.NextDeadline()
 	if eviction, evicts := st.evictions.first(); evicts && (!due || eviction.at.Before(next)) {
 		next, due = eviction.at, true
 	}
-	if plans && (!due || planned.Before(next)) {
+	if planned, plans := st.plan.NextDeadline(); plans && (!due || planned.Before(next)) {
 		next, due = planned, true
 	}
 	return next, due

@@ -251,7 +251,7 @@ func (c *Placed) apply(st *state, out *outcome) { st.place(c, out) }
 // place enters a new instance and returns what its namespace uses too much of
 // then, which is nothing unless nobody asked the quota.
 func (st *state) place(c *Placed, out *outcome) []quota.Usage {
-	class, on := c.class, c.node
+	class, on, first := c.class, c.node, c.node != nil && c.Generation == 1
 	if class == nil {
 		class = st.index.Class(c.rules)
 	}
@@ -259,6 +259,10 @@ func (st *state) place(c *Placed, out *outcome) []quota.Usage {
 		on = st.named(c.NodeID)
 	}
 	c.node = nil // since who listens keeps the change
+	var old *allocation
+	if !first { // which was decided just now, where nothing has its ID
+		old = st.allocations.At(c.ID)
+	}
 	a := &allocation{
 		id: c.ID, class: class, resources: c.Resources.Clone(), owner: st.owner, row: on.row,
 		placed: st.now, generation: c.Generation, version: st.seq, token: st.token, score: uint16(c.Score),
@@ -268,9 +272,9 @@ func (st *state) place(c *Placed, out *outcome) []quota.Usage {
 		a.covered = &paidByReservation{c.Claim.Claim.Held.Clone(), c.Claim.ID}
 	}
 	if c.Move { // with the request that it was placed with
-		a.setRare(rarity{a.taken(), st.allocations.At(a.id).asked()})
+		a.setRare(rarity{a.taken(), old.asked()})
 	}
-	over := st.takeOver(a, out) // first, since it may have overstayed
+	over := st.takeOver(a, old, out) // first, since it may have overstayed
 	st.addToNode(a)
 	if c.Claim != nil {
 		st.applyPlan([]reservation.PlanChange{*c.Claim}, out)
@@ -317,7 +321,8 @@ func (st *state) release(a *allocation, out *outcome) {
 	st.index.Vacate(a.row, a.class, &a.resources, a.taken())
 	st.letGo(a.class)
 	st.cancelEviction(a)
-	record.instances = slices.Delete(record.instances, record.place(a), record.place(a)+1)
+	at := record.place(a)
+	record.instances = slices.Delete(record.instances, at, at+1)
 	out.roomOn(st, record.ID)
 	if a.state != stale {
 		st.allocations.Delete(a.id)

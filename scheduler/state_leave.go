@@ -159,9 +159,8 @@ func (st *state) admitsSuccessor(now time.Time, a *allocation, to quota.Timed) e
 
 // takeOver makes a generation that is about to be on the books of a node the current
 // one of its ID, charges it, and returns what its namespace uses too much of then. The
-// one before it leaves if it is running.
-func (st *state) takeOver(a *allocation, out *outcome) (over []quota.Usage) {
-	old := st.allocations.At(a.id)
+// old one, nil for none, leaves if it is running.
+func (st *state) takeOver(a, old *allocation, out *outcome) (over []quota.Usage) {
 	switch {
 	case old == nil:
 		over = st.charge(a)
@@ -255,7 +254,7 @@ func (c *GenerationKept) apply(st *state, out *outcome) {
 	a := st.own(st.generation(c.ID, c.Generation))
 	st.dropStale(a)
 	over := make(overLimit)
-	over.note(st.takeOver(a, out))
+	over.note(st.takeOver(a, st.allocations.At(a.id), out))
 	before := *a
 	a.state, a.leaving, a.version = running, false, st.seq
 	st.join(a)
