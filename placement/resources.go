@@ -175,6 +175,10 @@ func (r Resources) All() iter.Seq2[ResourceName, int64] {
 // Clone returns a copy that shares nothing with r. Custom entries of zero are
 // left out, and a Custom without entries is nil.
 func (r Resources) Clone() Resources {
+	if len(r.Custom) == 0 {
+		r.Custom = nil
+		return r
+	}
 	r.Custom = maps.Clone(r.Custom)
 	return r.dropZeros()
 }
@@ -300,8 +304,12 @@ func (r Resources) Validate() error {
 
 // valid spares valid amounts the sorting that an orderly report needs.
 func (r Resources) valid() bool {
+	return r.CPU|r.Memory|r.Disk|r.Network|r.GPU >= 0 && (len(r.Custom) == 0 || validCustom(r.Custom))
+}
+
+func validCustom(amounts map[string]int64) bool {
 	custom := 0
-	for name, amount := range r.Custom {
+	for name, amount := range amounts {
 		if amount < 0 || validateCustomName(name) != nil {
 			return false
 		}
@@ -309,7 +317,7 @@ func (r Resources) valid() bool {
 			custom++
 		}
 	}
-	return r.CPU >= 0 && r.Memory >= 0 && r.Disk >= 0 && r.Network >= 0 && r.GPU >= 0 && custom <= maxCustom
+	return custom <= maxCustom
 }
 
 func validateCustomName(name string) error {

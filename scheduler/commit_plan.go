@@ -170,7 +170,7 @@ func (s *calls) AllocateIf(ctx context.Context, nodeID string, version uint64, r
 	}
 	if err == nil {
 		s.scratch.request = req
-		d, err = s.decideLocked(s.state.query(&s.scratch.request), nodeID, true)
+		d, err = s.decideLocked(s.state.ask(&s.scratch.request), nodeID, true)
 	}
 	if err := s.unlockAndWait(ctx, err); err != nil {
 		return Decision{}, err

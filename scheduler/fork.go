@@ -191,7 +191,7 @@ func (f *Fork) placeAndRollBackLocked(template placement.Request, count int) (in
 			return 0, err
 		}
 		f.scratch.request = req
-		if _, err := f.decideLocked(st.query(&f.scratch.request), "", true); err != nil {
+		if _, err := f.decideLocked(st.ask(&f.scratch.request), "", true); err != nil {
 			return i, nil
 		}
 	}
@@ -208,8 +208,7 @@ func (st *state) countableOneByOne(req *placement.Request) bool {
 
 // countFits counts how many of a request fit that is countable one by one.
 func (st *state) countFits(now time.Time, req *placement.Request, count int) int {
-	st.asked = st.query(req)
-	q, fit := &st.asked, int64(0)
+	q, fit := st.ask(req), int64(0)
 	for row, n := range st.byRow.All() {
 		if n == nil || fit >= int64(count) {
 			continue

@@ -55,7 +55,7 @@ func (s *view) decide(ctx context.Context, asked *placement.Request, nodeID stri
 		return Decision{}, err
 	}
 	s.scratch.request = *asked // which does not escape then
-	d, err := s.decideLocked(s.state.query(&s.scratch.request), nodeID, commit)
+	d, err := s.decideLocked(s.state.ask(&s.scratch.request), nodeID, commit)
 	if err := s.unlockAndWait(ctx, err); err != nil {
 		return Decision{}, err
 	}
@@ -63,7 +63,7 @@ func (s *view) decide(ctx context.Context, asked *placement.Request, nodeID stri
 }
 
 // decideLocked decides on the query of the request in the scratch.
-func (s *view) decideLocked(q index.Query, nodeID string, commit bool) (Decision, error) {
+func (s *view) decideLocked(q *index.Query, nodeID string, commit bool) (Decision, error) {
 	req := &s.scratch.request
 	began := s.decided.begin()
 	to, err := s.state.find(s.now, req, q, nodeID)
@@ -99,7 +99,7 @@ func (s *view) placeLocked(req *placement.Request, to *candidate) {
 // decisionLocked tells where a request has been committed to, or would be.
 func (s *view) decisionLocked(req *placement.Request, to *candidate) Decision {
 	return Decision{
-		ID: req.ID, NodeID: s.state.at(to.Row).ID, Devices: deviceList(to.devices), Score: to.Terms.Normalized(),
+		ID: req.ID, NodeID: s.state.at(to.Row).ID, Devices: deviceList(to.devices), Score: to.score,
 		Ports: slices.Clone(to.class.Request().Ports), DynamicPorts: slices.Clone(to.ports),
 		Reason:     reasonFor(req),
 		Generation: to.generation, Version: s.state.seq, Token: s.token,

@@ -39,15 +39,15 @@ func (s *calls) PlaceAll(ctx context.Context, reqs ...placement.Request) ([]Plac
 	for i := range reqs {
 		results[i].Err = reqs[i].Validate()
 	}
-	return s.placeAll(ctx, results, func(i int, req *placement.Request) index.Query {
+	return s.placeAll(ctx, results, func(i int, req *placement.Request) *index.Query {
 		*req = reqs[i]
-		return s.state.query(req)
+		return s.state.ask(req)
 	})
 }
 
 // asker writes the i-th request of a call to where it says, and returns its query. The
 // lock is held.
-type asker func(i int, req *placement.Request) index.Query
+type asker func(i int, req *placement.Request) *index.Query
 
 // placeAll places the requests whose results have no error yet.
 func (s *calls) placeAll(ctx context.Context, results []PlaceResult, ask asker) ([]PlaceResult, error) {
@@ -58,7 +58,7 @@ func (s *calls) placeAll(ctx context.Context, results []PlaceResult, ask asker) 
 			return nil, s.unlockAndWait(ctx, err)
 		}
 		t := placeTurn{s: s, results: results[done:], ahead: ahead}
-		t.placeLocked(func(i int, req *placement.Request) index.Query { return ask(done+i, req) })
+		t.placeLocked(func(i int, req *placement.Request) *index.Query { return ask(done+i, req) })
 		if ahead, done = t.ahead, done+t.done; done == len(results) {
 			break
 		}

@@ -61,13 +61,13 @@ func (p *Prepared) PlaceAll(ctx context.Context, ids ...string) ([]PlaceResult, 
 	for i, id := range ids {
 		results[i].Err = checkID(id)
 	}
-	return p.s.placeAll(ctx, results, func(i int, req *placement.Request) index.Query {
+	return p.s.placeAll(ctx, results, func(i int, req *placement.Request) *index.Query {
 		return p.askLocked(ids[i], req)
 	})
 }
 
 // askLocked writes the request under an ID to where it says, and returns its query.
-func (p *Prepared) askLocked(id string, req *placement.Request) index.Query {
+func (p *Prepared) askLocked(id string, req *placement.Request) *index.Query {
 	*req = p.request
 	req.ID = id
 	if x := p.s.state.index; p.class == nil {
@@ -75,7 +75,7 @@ func (p *Prepared) askLocked(id string, req *placement.Request) index.Query {
 	} else {
 		p.class = x.Known(p.class)
 	}
-	return p.s.state.queryOf(req, p.class)
+	return p.s.state.askAs(req, p.class)
 }
 
 // checkID reports what is wrong with the ID of a request.

@@ -29,7 +29,7 @@ type state struct {
 	released    releasedIDs
 	evictions   evictions
 	index       *index.Index
-	asked       index.Query // the latest; see find
+	asked       index.Query // the latest; see ask
 	mix         []WorkloadClass
 	capturing   [2]*capture // those under way; see parts.place
 	captures    uint64      // begun so far

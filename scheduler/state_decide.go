@@ -25,6 +25,7 @@ type candidate struct {
 	existing   *allocation // and nothing else, if not nil
 	attached   decided     // but what makes it stand in a slot
 	class      *index.Class
+	score      int // from 0 to 1000
 	devices    []uint16
 	ports      []uint16 // dynamic ones
 	generation uint64
@@ -34,7 +35,7 @@ type candidate struct {
 
 // find decides where the request of a query goes: to the node of that ID, or if it
 // is empty to the best one.
-func (st *state) find(now time.Time, req *placement.Request, asked index.Query, nodeID string) (candidate, error) {
+func (st *state) find(now time.Time, req *placement.Request, q *index.Query, nodeID string) (candidate, error) {
 	var on *node
 	if nodeID != "" {
 		var err error
@@ -42,8 +43,6 @@ func (st *state) find(now time.Time, req *placement.Request, asked index.Query, 
 			return candidate{}, err
 		}
 	}
-	st.asked = asked // kept, since the index makes it escape
-	q := &st.asked
 	generation, existing, err := st.identify(req, q)
 	switch {
 	case err != nil:
@@ -65,7 +64,7 @@ func (st *state) find(now time.Time, req *placement.Request, asked index.Query, 
 
 // complete returns the place of a query with all that it takes there.
 func (st *state) complete(q *index.Query, to candidate, generation uint64) candidate {
-	to.class, to.devices, to.generation = q.Class, st.devicesFor(q, &to), generation
+	to.class, to.score, to.devices, to.generation = q.Class, to.Terms.Normalized(), st.devicesFor(q, &to), generation
 	to.ports = st.index.DynamicPorts(q, to.Row)
 	return to
 }
@@ -90,7 +89,7 @@ func (st *state) placed(req *placement.Request, to *candidate) Placed {
 	n := st.at(to.Row)
 	return Placed{
 		ID: req.ID, Resources: req.Resources.Clone(), NodeID: n.ID, Devices: to.devices,
-		DynamicPorts: to.ports, Score: to.Terms.Normalized(), Generation: to.generation, Claim: to.claim,
+		DynamicPorts: to.ports, Score: to.score, Generation: to.generation, Claim: to.claim,
 		rules: to.class.Request(), class: to.class, node: n,
 	}
 }
@@ -193,6 +192,16 @@ func (st *state) query(req *placement.Request) index.Query {
 // queryOf is query for a request whose class is known.
 func (st *state) queryOf(req *placement.Request, class *index.Class) index.Query {
 	return index.Query{Class: class, Resources: &req.Resources, ID: req.ID, Seq: st.seq}
+}
+
+// ask is query in memory of the state, since the index makes a query escape. It is
+// valid until the next one.
+func (st *state) ask(req *placement.Request) *index.Query { return st.askAs(req, st.index.Class(req)) }
+
+// askAs is ask for a request whose class is known.
+func (st *state) askAs(req *placement.Request, class *index.Class) *index.Query {
+	st.asked = st.queryOf(req, class)
+	return &st.asked
 }
 
 // looked returns how many nodes decisions have looked at one by one, ever.

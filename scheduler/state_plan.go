@@ -224,7 +224,7 @@ func (st *state) findClaim(now time.Time, id string, req *placement.Request) (ca
 	terms, _ := st.index.Evaluate(&q, n.row, nil)
 	return candidate{
 		Choice: index.Choice{Row: n.row, Terms: terms},
-		class:  q.Class, devices: packed(claim.Claim.Devices), ports: st.index.DynamicPorts(&q, n.row),
+		class:  q.Class, score: terms.Normalized(), devices: packed(claim.Claim.Devices), ports: st.index.DynamicPorts(&q, n.row),
 		generation: generation, claim: claim,
 	}, nil
 }
@@ -253,7 +253,7 @@ func (st *state) findReserved(now time.Time, id string, req *placement.Request) 
 			waiting, refused = to, err
 		}
 	}
-	to, err := st.find(now, req, q, "")
+	to, err := st.find(now, req, &q, "")
 	if err == nil {
 		return to, nil
 	}

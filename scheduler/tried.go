@@ -180,7 +180,7 @@ func (st *state) decidePlaced(at *view, c *Placed) (step, error) {
 			err = placement.Conflict(placement.KindReservation, c.Claim.ID, "has to move a slot first")
 		}
 	} else {
-		to, err = st.find(at.now, &req, st.query(&req), c.NodeID)
+		to, err = st.find(at.now, &req, st.ask(&req), c.NodeID)
 	}
 	if err != nil || to.existing != nil {
 		return step{change: to.attached, request: &req, to: to}, err

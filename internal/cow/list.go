@@ -21,7 +21,7 @@ type itemPage[T any] struct {
 func (l *List[T]) Len() int { return l.n }
 
 // At returns an item, which must be there. It takes constant time.
-func (l *List[T]) At(i int) T { return l.pages[i/listPage].items[i%listPage] }
+func (l *List[T]) At(i int) T { return l.pages[uint(i)/listPage].items[uint(i)%listPage] }
 
 // Set replaces an item, which must be there. It takes constant time.
 func (l *List[T]) Set(i int, item T) { l.page(i / listPage).items[i%listPage] = item }

@@ -57,16 +57,22 @@ func (x *Index) bookAmounts(row Row, r *placement.Resources, devices []uint16, s
 		}
 		x.spend(row, d, sign*amount)
 	}
-	for name, amount := range r.Custom {
-		if amount != 0 {
-			x.spend(row, x.register(placement.ResourceName(name)), sign*amount)
-		}
+	if len(r.Custom) > 0 {
+		x.bookCustom(row, r, sign)
 	}
 	if len(devices) > 0 {
 		x.register(placement.NameGPU)
 		x.useGPUs(row, devices, sign*min(r.GPU, placement.Device))
 	}
 	x.nodes[row].instances += sign
+}
+
+func (x *Index) bookCustom(row Row, r *placement.Resources, sign int64) {
+	for name, amount := range r.Custom {
+		if amount != 0 {
+			x.spend(row, x.register(placement.ResourceName(name)), sign*amount)
+		}
+	}
 }
 
 // spend takes an amount, which may be negative, from what the node has to

@@ -186,6 +186,9 @@ func (x *Index) asksOf(r *placement.Resources, asks []ask) []ask {
 			asks = append(asks, ask{resourceName(i), int(x.named[i]), amount})
 		}
 	}
+	if len(r.Custom) == 0 {
+		return asks
+	}
 	first := len(asks)
 	for text, amount := range r.Custom {
 		if amount == 0 {

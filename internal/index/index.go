@@ -8,6 +8,9 @@ import (
 // Row is the number of a node's row in the index. It is used again after Remove.
 type Row int32
 
+// noRow is no row.
+const noRow Row = -1
+
 // Engine chooses how decisions are found. All engines decide the same.
 type Engine uint8
 

@@ -215,14 +215,18 @@ func (s *search) lexicalLimit() int64 {
 // false when it gave up because it had looked at too many.
 func (s *search) walkGrid(limit int64) bool {
 	parts := s.order.grid.parts
+	first := noRow
 	for i := range parts {
 		if s.order.topology != nil && !s.open(int32(i)+noDomain) {
 			continue
 		}
 		var ok bool
-		if limit, ok = s.walkPart(parts[i].cells, limit); !ok {
+		if first, limit, ok = s.walkPart(parts[i].cells, first, limit); !ok {
 			return false
 		}
+	}
+	if first != noRow {
+		s.compare(first)
 	}
 	return true
 }
@@ -247,8 +251,11 @@ func (s *search) open(domain int32) bool {
 	return sum == s.level
 }
 
-// walkPart walks the cells of a part; it returns the limit that is left.
-func (s *search) walkPart(cells []cell, limit int64) (int64, bool) {
+// walkPart walks the cells of a part. It returns the first node of these and of what
+// was walked before, noRow if there is none, and the limit that is left: its key. Of one
+// level and group the order of the grid is that of the strategy, so that no ranks are
+// needed here.
+func (s *search) walkPart(cells []cell, first Row, limit int64) (Row, int64, bool) {
 	for i := range cells {
 		c := &cells[i]
 		if c.low > limit || misses(c.corner, s.p.need) != 0 {
@@ -256,17 +263,13 @@ func (s *search) walkPart(cells []cell, limit int64) (int64, bool) {
 		}
 		row, key, ok := s.walkCell(c, limit)
 		if s.visits < 0 {
-			return limit, false
+			return first, limit, false
 		}
-		if !ok {
-			continue
-		}
-		limit = key
-		if r := s.x.rankOf(s.p, row); !s.found || s.x.before(row, r, s.best, s.rank) {
-			s.best, s.rank, s.found = row, r, true
+		if ok && (first == noRow || key < limit || s.x.nodes[row].join < s.x.nodes[first].join) {
+			first, limit = row, key
 		}
 	}
-	return limit, true
+	return first, limit, true
 }
 
 // walkCell returns the first node of a cell that fits, up to a key. It takes what it

@@ -278,9 +278,10 @@ func (x *Index) fitsExactly(p *probe, row Row) bool {
 // holdsAmounts reports whether a node has room for amounts of dimensions that
 // exist.
 func (x *Index) holdsAmounts(p *probe, row Row) bool {
+	gpu := int(x.named[gpuName])
 	for i := range p.asks {
 		a := &p.asks[i]
-		if a.name == placement.NameGPU {
+		if a.dim == gpu {
 			if gpuMissing(a.amount, int64(x.most[row]), int64(x.whole[row])) > 0 {
 				return false
 			}

@@ -163,9 +163,13 @@ func (s *search) budget() int {
 
 // try compares a node with the best so far, if the query fits there.
 func (s *search) try(row Row) {
-	if !s.x.fits(s.p, row) {
-		return
+	if s.x.fits(s.p, row) {
+		s.compare(row)
 	}
+}
+
+// compare compares a node that the query fits on with the best so far.
+func (s *search) compare(row Row) {
 	r := s.x.rankOf(s.p, row)
 	if !s.found || s.x.before(row, r, s.best, s.rank) {
 		s.best, s.rank, s.found = row, r, true
