@@ -194,8 +194,10 @@ func (a *Accounts) force(now time.Time, ns string, from, to *placement.Amounts, 
 	if charges <= 0 && !a.covered(acc, from, charges < 0) {
 		return nil, &NotChargedError{Namespace: ns}
 	}
-	if verdict := a.check(now, acc, &g, to, forced); !verdict.Allowed() {
-		return nil, &ExceededError{Namespace: ns, Verdict: verdict}
+	if charges >= 0 { // else nothing grows
+		if verdict := a.check(now, acc, &g, to, forced); !verdict.Allowed() {
+			return nil, &ExceededError{Namespace: ns, Verdict: verdict}
+		}
 	}
 	acc = a.open(ns, acc)
 	a.apply(now, acc, &g.delta)

@@ -11,11 +11,15 @@ import (
 // NextDeadline returns when time will next change something, and false if
 // nothing is to come. O(1).
 func (p *Plan) NextDeadline() (time.Time, bool) {
-	first, ok := p.deadlines.First()
-	if !ok {
+	if p.deadlines.Len() == 0 { // as nearly always
 		return time.Time{}, false
 	}
-	return instant(first.at), true
+	return p.firstDeadline(), true
+}
+
+func (p *Plan) firstDeadline() time.Time {
+	first, _ := p.deadlines.First()
+	return instant(first.at)
 }
 
 // Advance moves the plan to a time, if that is later than where it is, and

@@ -104,8 +104,10 @@ func (s *view) commitLocked(c decided) *outcome {
 // applyLocked applies an entry at the present, and has its events told if anybody
 // listens. It returns them if the caller wants them.
 func (s *view) applyLocked(wanted bool, changes ...decided) []Event {
-	for _, c := range changes {
-		s.tried.note(s.state, c)
+	if s.tried != nil {
+		for _, c := range changes {
+			s.tried.note(s.state, c)
+		}
 	}
 	e, out := s.beginLocked(wanted, changes...)
 	return s.endLocked(e, out, s.state.commit(e, out), wanted)
@@ -118,7 +120,8 @@ func (s *view) beginLocked(wanted bool, changes ...decided) (*entry, *outcome) {
 	if s.cfg.Journal != nil {
 		*e = entry{} // whose changes are kept
 	}
-	*e = entry{seq: s.state.seq + 1, time: s.now, token: s.token, changes: append(e.changes[:0], changes...)}
+	e.seq, e.time, e.token, e.derived = s.state.seq+1, s.now, s.token, nil
+	e.changes = append(e.changes[:0], changes...)
 	out := &s.scratch.outcome
 	*out = outcome{telling: wanted || s.listeningLocked(), events: s.outbox.events}
 	return e, out

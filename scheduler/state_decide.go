@@ -59,14 +59,14 @@ func (st *state) find(now time.Time, req *placement.Request, q *index.Query, nod
 	if exceeded := st.admits(now, req); exceeded != nil || err != nil {
 		return candidate{}, both(err, exceeded)
 	}
-	return st.complete(q, to, generation), nil
+	st.complete(q, &to, generation)
+	return to, nil
 }
 
-// complete returns the place of a query with all that it takes there.
-func (st *state) complete(q *index.Query, to candidate, generation uint64) candidate {
-	to.class, to.score, to.devices, to.generation = q.Class, to.Terms.Normalized(), st.devicesFor(q, &to), generation
+// complete notes at the place of a query all that it takes there.
+func (st *state) complete(q *index.Query, to *candidate, generation uint64) {
+	to.class, to.score, to.devices, to.generation = q.Class, to.Terms.Normalized(), st.devicesFor(q, to), generation
 	to.ports = st.index.DynamicPorts(q, to.Row)
-	return to
 }
 
 // devicesFor chooses the GPUs for a query on its place. One that yields takes those that

@@ -137,7 +137,8 @@ func (st *state) findMove(now time.Time, a *allocation, nodeID string) (candidat
 	if to.Row == a.row {
 		return candidate{existing: a}, nil
 	}
-	return st.complete(&q, to, st.nextGeneration(a, a.id)), nil
+	st.complete(&q, &to, st.nextGeneration(a, a.id))
+	return to, nil
 }
 
 // countsItself reports whether rules of an instance may count it on other nodes than

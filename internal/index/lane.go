@@ -75,16 +75,16 @@ func wholeLane(whole int64) uint64 { return small(uint64(whole) << mantissa) }
 
 // pack returns the packed word of a node.
 func (x *Index) pack(row Row) uint64 {
-	packed := uint64(0)
+	packed, gpu := uint64(0), int(x.named[gpuName])
 	for d := range x.dims {
-		dim := &x.dims[d]
+		lane := x.dims[d].lane
 		switch {
-		case dim.lane < 0:
-		case dim.name == placement.NameGPU:
-			packed = putLane(packed, dim.lane, laneOf(int64(x.most[row])))
-			packed = putLane(packed, dim.lane+1, wholeLane(int64(x.whole[row])))
+		case lane < 0:
+		case d == gpu:
+			packed = putLane(packed, lane, laneOf(int64(x.most[row])))
+			packed = putLane(packed, lane+1, wholeLane(int64(x.whole[row])))
 		default:
-			packed = putLane(packed, dim.lane, laneOf(x.free[d][row]))
+			packed = putLane(packed, lane, laneOf(x.free[d][row]))
 		}
 	}
 	return packed
@@ -102,19 +102,17 @@ func (x *Index) repack() {
 
 // need returns the packed word that a node must reach.
 func (x *Index) need(asks []ask) uint64 {
-	need := uint64(0)
-	for _, a := range asks {
+	need, gpu := uint64(0), int(x.named[gpuName])
+	for i := range asks {
+		a := &asks[i]
 		if a.dim < 0 || x.dims[a.dim].lane < 0 {
 			continue
 		}
-		dim := &x.dims[a.dim]
-		switch {
-		case dim.name != placement.NameGPU:
-			need = putLane(need, dim.lane, laneOf(a.amount))
-		case a.amount < placement.Device:
-			need = putLane(need, dim.lane, laneOf(a.amount))
-		default:
-			need = putLane(need, dim.lane+1, wholeLane(a.amount/placement.Device))
+		lane := x.dims[a.dim].lane
+		if a.dim == gpu && a.amount >= placement.Device {
+			need = putLane(need, lane+1, wholeLane(a.amount/placement.Device))
+		} else {
+			need = putLane(need, lane, laneOf(a.amount))
 		}
 	}
 	return need
