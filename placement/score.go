@@ -28,7 +28,7 @@ func FreeShare(free, total int64) int64 {
 	case free >= total:
 		return Unit
 	case free < 1<<43:
-		return free * Unit / total
+		return int64(uint64(free) * Unit / uint64(total)) // which takes half the time of a signed division
 	}
 	high, low := bits.Mul64(uint64(free), Unit)
 	share, _ := bits.Div64(high, low, uint64(total))

@@ -207,6 +207,9 @@ func (s *view) unlockAndWait(ctx context.Context, err error) error {
 // settleLocked waits until everything up to seq is durable, as unlockAndWait
 // does. The lock is not held meanwhile.
 func (s *view) settleLocked(ctx context.Context, seq uint64, err error) error {
+	if s.outbox.durable >= s.outbox.last { // all there is
+		return err
+	}
 	gaveUp := s.awaitLocked(ctx, seq)
 	s.appendLeftLocked(ctx)
 	switch {
