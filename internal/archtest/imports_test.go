@@ -52,6 +52,7 @@ func importTable() map[string][]string {
 		"internal/faultnet":  {},
 		"internal/index":     {"placement", "internal/cow"},
 		"internal/pagetest":  {},
+		"internal/linearize": {},
 		"internal/raftdiff":  {},
 		"internal/sim":       {"raft", "internal/faultnet"},
 		"internal/skyline":   {},
