@@ -33,7 +33,7 @@ func (a *Accounts) Backup() *Backup {
 }
 
 // Keep keeps the account of a namespace and those above it, which a charge is about to
-// change. O(levels), and O(n) in the charges of each that begin or end at a known time.
+// change. O(levels).
 func (a *Accounts) Keep(b *Backup, ns string) {
 	acc := a.find(ns)
 	if acc == a.vacant {

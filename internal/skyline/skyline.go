@@ -9,8 +9,12 @@ import "iter"
 // rises in all, at most and at least, so that a peak is read from O(log n)
 // subtrees instead of all steps. Priorities are a hash of the time: the shape of
 // the tree depends only on the steps in it, never on the order of calls.
+//
+// Clones share steps: each step has an owner, and who is not that copies it before it
+// changes it.
 type Skyline struct {
-	root *breakpoint
+	root  *breakpoint
+	owner *owner
 	// Visited, if not nil, counts the steps that calls look at, so that tests
 	// can bound it.
 	Visited *int
@@ -20,10 +24,15 @@ type Skyline struct {
 type breakpoint struct {
 	at, delta   int64
 	left, right *breakpoint
+	owner       *owner
 	// sum is the rise over the whole subtree, top the highest and low the lowest
 	// that it gets above where it begins, at least and at most 0.
 	sum, top, low int64
 }
+
+// owner is who may change a step in place. Two are never the same, since it is not of
+// size zero; nil is that of a skyline that was never cloned.
+type owner struct{ _ byte }
 
 // Add puts an interval of an amount on the skyline, or with a negative amount
 // takes it off. An interval that ends at Forever has no step there. O(log n).
@@ -119,7 +128,9 @@ func (s *Skyline) add(n *breakpoint, at, delta int64) *breakpoint {
 	case delta == 0:
 		return n
 	case n == nil:
-		return &breakpoint{at: at, delta: delta, sum: delta, top: max(delta, 0), low: min(delta, 0)}
+		return &breakpoint{at: at, delta: delta, owner: s.owner, sum: delta, top: max(delta, 0), low: min(delta, 0)}
+	}
+	switch n = s.own(n); {
 	case at < n.at:
 		n.left = s.add(n.left, at, delta)
 		if n.left != nil && n.left.above(n) {
@@ -155,10 +166,12 @@ func (s *Skyline) join(early, late *breakpoint) *breakpoint {
 	case late == nil:
 		return early
 	case early.above(late):
+		early = s.own(early)
 		early.right = s.join(early.right, late)
 		early.refresh()
 		return early
 	default:
+		late = s.own(late)
 		late.left = s.join(early, late.left)
 		late.refresh()
 		return late
@@ -285,14 +298,19 @@ func (n *breakpoint) steps(from int64, yield func(int64, int64) bool) bool {
 	return n.right.steps(from, yield)
 }
 
-// Clone returns a copy that shares nothing with s. O(n) in the steps.
-func (s *Skyline) Clone() Skyline { return Skyline{s.root.clone(), s.Visited} }
+// Clone returns a copy: a change of either is not seen in the other. O(1); each then
+// copies the O(log n) steps on the way of a change that are not its own yet.
+func (s *Skyline) Clone() Skyline {
+	s.owner = new(owner)
+	return Skyline{root: s.root, owner: new(owner), Visited: s.Visited}
+}
 
-func (n *breakpoint) clone() *breakpoint {
-	if n == nil {
-		return nil
+// own returns a step that may be changed in place.
+func (s *Skyline) own(n *breakpoint) *breakpoint {
+	if n.owner != s.owner {
+		copied := *n
+		copied.owner = s.owner
+		n = &copied
 	}
-	copied := *n
-	copied.left, copied.right = n.left.clone(), n.right.clone()
-	return &copied
+	return n
 }

@@ -175,3 +175,46 @@ func TestSkylineBelowZero(t *testing.T) {
 	line.Change(10, 4)
 	require.True(t, line.IsFlat())
 }
+
+// TestClonesOfASkylineAreItsOwn: whatever is done to one and to its clones, each is what
+// a skyline of its own would be.
+func TestClonesOfASkylineAreItsOwn(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		lines, models := make([]Skyline, 1), make([][]interval, 1)
+		for range rapid.IntRange(1, 40).Draw(t, "calls") {
+			i := rapid.IntRange(0, len(lines)-1).Draw(t, "line")
+			if rapid.IntRange(0, 4).Draw(t, "clone") == 0 {
+				lines, models = append(lines, lines[i].Clone()), append(models, append([]interval(nil), models[i]...))
+			}
+			from := rapid.Int64Range(0, 20).Draw(t, "from")
+			added := interval{from, from + rapid.Int64Range(1, 9).Draw(t, "length"), rapid.Int64Range(-3, 3).Draw(t, "amount")}
+			lines[i].Add(added.from, added.to, added.amount)
+			models[i] = append(models[i], added)
+			for j := range lines {
+				var want Skyline
+				for _, of := range models[j] {
+					want.Add(of.from, of.to, of.amount)
+				}
+				at, differs := lines[j].FirstDifference(&want)
+				require.False(t, differs, "line %d at %d", j, at)
+				require.Equal(t, want.Peak(-1, Forever), lines[j].Peak(-1, Forever))
+				require.Equal(t, want.Lowest(), lines[j].Lowest())
+			}
+		}
+	})
+}
+
+// TestACloneCopiesTheWayOfAChange: and nothing of it twice.
+func TestACloneCopiesTheWayOfAChange(t *testing.T) {
+	var line Skyline
+	for i := range int64(10_000) {
+		line.Add(2*i, 2*i+1, 1)
+	}
+	change := func() { line.Change(7777, 1) }
+	require.Less(t, testing.AllocsPerRun(10, func() {
+		line.Clone()
+		change()
+	}), 80.0)
+	change()
+	require.LessOrEqual(t, testing.AllocsPerRun(10, change), 1.0)
+}
