@@ -80,7 +80,7 @@ type counts struct {
 	load     placement.Amounts
 	devices  []int
 	// unreliable is what is there now and was not promised to be there later:
-	// yielding and overstayed instances.
+	// yielding and overstayed instances, and those asked to leave.
 	unreliable bool
 	yielding   bool
 	waits      bool // for unreliable ones
@@ -153,7 +153,7 @@ func (m *machine) onNode(node string) []counts {
 		}
 		all = append(all, counts{
 			id: s.ID, from: s.Window.start(), to: to, load: s.Load, devices: s.Devices,
-			unreliable: s.Yield || s.Overstayed, yielding: s.Yield,
+			unreliable: s.Yield || s.Overstayed || s.Told, yielding: s.Yield,
 		})
 	}
 	return all
