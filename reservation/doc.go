@@ -159,6 +159,8 @@
 //     holds, and for each slot that has to go a look at the nodes.
 //   - What reservations lack costs nothing while they lack nothing; else every
 //     call that changes a node looks once at that node for each slot lacking.
+//   - Mark takes constant time, and each reservation and stay is copied once when it
+//     changes after that. Rollback takes O(log h) for each slot, claim and stay of those.
 //   - Memory is in proportion to slots, claims and transient instances, and per node to the
 //     instants at which its holds begin and end.
 //

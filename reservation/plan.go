@@ -80,6 +80,7 @@ type Plan struct {
 	past         []PastReservation
 	events       []Event
 	before       Before
+	marked       *mark // the latest; nil for none
 }
 
 // reservationEntry is a reservation on the plan, with its next deadline and how many of
@@ -314,8 +315,8 @@ type PastReservation struct {
 const remembered = 1024
 
 func (p *Plan) remember(id string, state State) {
-	if len(p.past) >= 2*remembered {
-		p.past = append(p.past[:0], p.past[len(p.past)-remembered:]...)
+	if len(p.past) >= 2*remembered { // to a list of its own, since a mark may have this one
+		p.past = append(make([]PastReservation, 0, 2*remembered), p.past[len(p.past)-remembered:]...)
 	}
 	p.past = append(p.past, PastReservation{id, state})
 }

@@ -58,6 +58,7 @@ func (p *Plan) put(record *Reservation) {
 	} else {
 		r = &reservationEntry{due: due{id: record.Spec.ID}}
 		p.reservations[record.Spec.ID] = r
+		p.keepSeries(record.Series)
 		if repeating := p.series[record.Series]; repeating != nil {
 			repeating.windows = append(repeating.windows, record.Spec.ID)
 		}
@@ -103,18 +104,25 @@ func (p *Plan) leave(r *reservationEntry) {
 	}
 }
 
-// forget drops a reservation that counts for nothing.
-func (p *Plan) forget(r *reservationEntry) {
+// unlist takes a reservation that counts for nothing out of all tables but that of
+// what repeats.
+func (p *Plan) unlist(r *reservationEntry) {
 	p.noteClaimable(r)
 	p.deadlines.Remove(&r.due)
 	delete(p.reservations, r.Spec.ID)
 	delete(p.unsettled, r.Spec.ID)
 	delete(p.owing, r.Spec.ID)
+}
+
+// forget drops a reservation that counts for nothing.
+func (p *Plan) forget(r *reservationEntry) {
+	p.unlist(r)
 	p.remember(r.Spec.ID, r.Phase)
 	repeating, ok := p.series[r.Series]
 	if !ok {
 		return
 	}
+	p.keepSeries(r.Series)
 	i := slices.Index(repeating.windows, r.Spec.ID)
 	if repeating.windows = slices.Delete(repeating.windows, i, i+1); len(repeating.windows) == 0 {
 		delete(p.series, r.Series)
@@ -307,7 +315,7 @@ func (p *Plan) vacate(instance string) {
 
 // arrive counts an instance that will leave.
 func (p *Plan) arrive(s Stay) {
-	p.before.stay(s.ID)
+	p.keepStay(s.ID)
 	g := &stayEntry{Stay: s, due: due{id: s.ID}}
 	p.stays[s.ID] = g
 	p.countStay(g, 1)

@@ -293,14 +293,16 @@ func (b *Before) stay(id string) {
 func (p *Plan) announce(c *PlanChange) {
 	switch c.Kind {
 	case Put:
-		p.before.reservation(c.Reservation.Spec.ID)
+		p.keepReservation(c.Reservation.Spec.ID)
 	case Move, Wait, Recall, Withdraw, Fill:
-		p.before.reservation(c.ID)
+		p.keepReservation(c.ID)
 	case Vacate:
-		p.before.reservation(c.ID)
+		p.keepReservation(c.ID)
 	case Depart, Tell:
-		p.before.stay(c.Instance)
-	case Schedule, Arrive, Settled:
+		p.keepStay(c.Instance)
+	case Schedule:
+		p.keepSeries(c.Series.ID)
+	case Arrive, Settled:
 	}
 }
 
@@ -309,10 +311,10 @@ func (p *Plan) announceDue(due *due) {
 	entry, stands := p.claims[due.id]
 	switch {
 	case due.rank != dueLeave:
-		p.before.reservation(due.id)
+		p.keepReservation(due.id)
 	case stands:
-		p.before.reservation(entry.r.Spec.ID)
+		p.keepReservation(entry.r.Spec.ID)
 	default:
-		p.before.stay(due.id)
+		p.keepStay(due.id)
 	}
 }

@@ -101,7 +101,7 @@ func (p *Plan) notice(r *reservationEntry) {
 	p.emit(Event{Kind: Closing, Node: node, Due: r.Params.Start}, r)
 	var asked []string
 	for id, stay := range g.stays {
-		p.before.stay(id)
+		p.keepStay(id)
 		if !stay.Told {
 			stay.Told, stay.Due = true, r.Params.Start
 		}

@@ -82,9 +82,9 @@ type forkMark struct {
 }
 
 // Mark returns the present point of the fork, to be rolled back to. From now on every
-// record of a node or an instance is replaced rather than changed, once, and every account
-// and, if they change, all reservations are kept before they are first changed. It takes
-// constant time.
+// record of a node or an instance is replaced rather than changed, once, and every account,
+// reservation and instance that leaves by itself is copied before it is first changed. It
+// takes constant time.
 func (f *Fork) Mark() ForkMark {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -104,7 +104,8 @@ func (f *Fork) markLocked() {
 //
 // It takes time in proportion to the instances that have changed since, to the nodes that
 // have, with a look at the pointers to what is there then and now, and to the namespaces;
-// if reservations, or instances that leave by themselves, have changed, to all of these.
+// and O(log h) in the holds of its node for each slot and claim of a reservation, and each
+// instance that leaves by itself, that has changed.
 func (f *Fork) Rollback(m ForkMark) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -469,3 +469,33 @@ func TestAForkKnowsWhatFallsDue(t *testing.T) {
 	_, due := s.NextDeadline()
 	require.False(t, due, "all of it has fallen due")
 }
+
+// TestARollbackOfAReservationLooksAtNoOther: what a fork takes to try something with a
+// reservation does not grow with those that stay as they are.
+func TestARollbackOfAReservationLooksAtNoOther(t *testing.T) {
+	trial := func(others int) float64 {
+		s := newTestScheduler(t, Config{Now: newClock().Now})
+		n := testNode("n1", 64)
+		addNodes(t, s, n, testNode("n2", int64(others)+1))
+		for i := range others {
+			other := holding(fmt.Sprint("other", i), 1, 1)
+			other.Node, other.Duration = "n2", time.Duration(i+1)*time.Minute
+			reserve(t, s, other)
+		}
+		f, err := s.Fork(t.Context())
+		require.NoError(t, err)
+		return testing.AllocsPerRun(20, func() {
+			mark := f.Mark()
+			mine := holding("mine", 2, 1)
+			mine.Node = "n1"
+			_, err := f.Reserve(t.Context(), mine)
+			require.NoError(t, err)
+			_, err = f.PlaceFromReservation(t.Context(), "mine", onlyCPU("x", 1))
+			require.NoError(t, err)
+			require.NoError(t, f.ReleaseReservation(t.Context(), "mine", true))
+			require.NoError(t, f.Rollback(mark))
+		})
+	}
+	few, many := trial(10), trial(600)
+	require.Less(t, many, few+60, "the way of a change is longer, by the logarithm")
+}

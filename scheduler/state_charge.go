@@ -257,6 +257,7 @@ func (st *state) charged(id, namespace string) {
 	if !paying && !owing {
 		return
 	}
+	st.keepPaid(id)
 	accounts := st.editQuota(namespace)
 	for _, t := range paid.without(&owes) {
 		must("what a reservation has paid can be refunded", accounts.RemoveOver(namespace, t))

@@ -146,7 +146,6 @@ func (st *state) fallDue(to time.Time, out *outcome) {
 			st.now = at
 		}
 		if planned, plans := st.plan.NextDeadline(); plans && planned.Equal(at) {
-			st.keepPlan()
 			st.follow(st.plan.Advance(at), out)
 		} else if burst, bursts := st.quota.NextDeadline(); bursts && burst.Equal(at) {
 			st.expireBursts(out)

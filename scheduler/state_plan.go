@@ -26,7 +26,6 @@ func (st *state) applyPlan(changes []reservation.PlanChange, out *outcome) {
 			out.vacated = st.on(a).ID
 		}
 	}
-	st.keepPlan()
 	events := st.plan.Apply(changes...)
 	for i := range changes {
 		if r := changes[i].Reservation; r != nil {

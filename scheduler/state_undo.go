@@ -8,7 +8,6 @@ import (
 	"github.com/rads-project/constellation/internal/cow"
 	"github.com/rads-project/constellation/internal/index"
 	"github.com/rads-project/constellation/quota"
-	"github.com/rads-project/constellation/reservation"
 )
 
 // undo is what a state was when a mark was set, as far as it has changed since: each
@@ -29,23 +28,16 @@ type undo struct {
 	order   []index.Row    // of nodes, so that to go back is the same each time
 	classes []*index.Class // of instances that have gone since: they stay known
 	quota   *quota.Backup
-	plan    *keptPlan         // nil while it is as it was
-	specs   map[string]uint64 // versions of quotas, likewise
+	paid    map[string]*reservationCharge // of reservations; nil of one that paid nothing
+	specs   map[string]uint64             // versions of quotas; nil while they are as they were
 }
 
 // keptNode is a node as it was, with what was on its books, nil if there was none, and
-// what was held of it.
+// what was held of it, and whether anything was planned there or reserved.
 type keptNode struct {
-	was  *node
-	held index.Hold
-}
-
-// keptPlan is the plan of reservations as it was.
-type keptPlan struct {
-	plan     reservation.Snapshot
-	planned  rowSet
-	reserved rowSet
-	payments map[string]reservationCharge
+	was               *node
+	held              index.Hold
+	planned, reserved bool
 }
 
 // mark begins to keep what changes from now on. What is there belongs to nobody any
@@ -55,7 +47,9 @@ func (st *state) mark() {
 	st.undo = append(st.undo, &undo{
 		seq: st.seq, joins: st.joins, token: st.token, now: st.now, mix: st.mix, replaced: st.replaced,
 		released: st.released.at(), nodes: make(map[index.Row]keptNode), quota: st.quota.Backup(),
+		paid: make(map[string]*reservationCharge),
 	})
+	st.plan.Mark()
 }
 
 // latest returns the undo of the latest mark, nil without one.
@@ -71,6 +65,7 @@ func (st *state) latest() *undo {
 func (st *state) forget() {
 	later := st.latest()
 	st.undo = st.undo[:len(st.undo)-1]
+	st.plan.Forget()
 	u := st.latest()
 	if u == nil {
 		st.letGo(later.classes...)
@@ -84,8 +79,10 @@ func (st *state) forget() {
 	}
 	u.classes = append(u.classes, later.classes...)
 	u.quota.Absorb(later.quota)
-	if u.plan == nil {
-		u.plan = later.plan
+	for id, charge := range later.paid {
+		if _, kept := u.paid[id]; !kept {
+			u.paid[id] = charge
+		}
 	}
 	if u.specs == nil {
 		u.specs = later.specs
@@ -103,8 +100,8 @@ func (st *state) keepNode(row index.Row) {
 	if _, kept := u.nodes[row]; kept {
 		return
 	}
-	kept := keptNode{was: st.at(row)}
-	if st.reserved.has(row) {
+	kept := keptNode{was: st.at(row), planned: st.planned.has(row), reserved: st.reserved.has(row)}
+	if kept.reserved {
 		kept.held = st.index.Held(row)
 	}
 	u.nodes[row] = kept
@@ -122,10 +119,18 @@ func (st *state) letGo(classes ...*index.Class) {
 	}
 }
 
-// keepPlan keeps the reservations, some of which are about to change.
-func (st *state) keepPlan() {
-	if u := st.latest(); u != nil && u.plan == nil {
-		u.plan = &keptPlan{st.plan.Snapshot(), st.planned.clone(), st.reserved.clone(), maps.Clone(st.payments)}
+// keepPaid keeps what a reservation pays, which is about to change.
+func (st *state) keepPaid(id string) {
+	u := st.latest()
+	if u == nil {
+		return
+	}
+	if _, kept := u.paid[id]; kept {
+		return
+	}
+	u.paid[id] = nil
+	if charge, paying := st.payments[id]; paying {
+		u.paid[id] = &charge
 	}
 }
 
@@ -155,8 +160,7 @@ func (st *state) keepBursts() {
 
 // rollBack brings the state back to the latest mark, and takes that away. It takes time in
 // proportion to the nodes and accounts that have changed, with the pointers to what is on
-// the nodes' books, and to the instances that have; if reservations or stays have changed
-// to all of them.
+// the nodes' books, and to the instances, reservations and stays that have.
 func (st *state) rollBack() {
 	u := st.latest()
 	for _, row := range u.order {
@@ -174,16 +178,18 @@ func (st *state) rollBack() {
 	}
 	st.index.DropUnused()
 	st.quota.Revert(u.quota)
+	st.plan.Rollback()
+	st.plan.Touched() // what the index knows
 	for i := range nodes {
-		st.putBack(&nodes[i], u.plan != nil)
+		st.putBack(&nodes[i])
 	}
 	if u.specs != nil {
 		st.quotaVersions = u.specs
 	}
-	if p := u.plan; p != nil {
-		st.plan = reservation.Restore(p.plan)
-		st.plan.Touched() // what the index knows
-		st.planned, st.reserved, st.payments = p.planned, p.reserved, p.payments
+	for id, charge := range u.paid {
+		if delete(st.payments, id); charge != nil {
+			st.payments[id] = *charge
+		}
 	}
 	st.released.forget(&u.released, u.remembered)
 	st.seq, st.joins, st.token, st.now, st.replaced = u.seq, u.joins, u.token, u.now, u.replaced
@@ -259,7 +265,10 @@ func (st *state) takeOut(a *allocation) {
 }
 
 // putBack makes a node what it was.
-func (st *state) putBack(n *turnedNode, held bool) {
+func (st *state) putBack(n *turnedNode) {
+	held := st.reserved.has(n.row) || n.reserved
+	st.planned.put(n.row, n.planned)
+	st.reserved.put(n.row, n.reserved)
 	if n.was == nil {
 		return
 	}
@@ -267,7 +276,6 @@ func (st *state) putBack(n *turnedNode, held bool) {
 	if n.anew {
 		st.index.Restore(n.row, n.was.Node, n.was.join)
 		st.enterNode(n.was)
-		held = true
 	} else {
 		state = n.is.indexState()
 		st.byRow.Set(int(n.row), n.was)
