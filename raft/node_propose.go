@@ -68,6 +68,10 @@ func (n *Node) Propose(ctx context.Context, token uint64, commands ...[]byte) (u
 
 func outcomeUnknown(cause error) error { return fmt.Errorf("%w: %w", ErrOutcomeUnknown, cause) }
 
+// MaxCommand is how long a command may be that Propose takes, in bytes: what
+// Config.MaxAppend leaves for it.
+func (n *Node) MaxCommand() int { return n.cfg.MaxAppend - appendOverhead - entryHeaderSize }
+
 // ReadIndex returns up to which index a Machine must have applied the log to show
 // all that was committed before the call, in whatever reign. A leader needs no
 // message and no disk for it, since nobody else commits while its lease runs. It

@@ -88,9 +88,10 @@ func (c *cluster) start(ctx context.Context, m raft.Member, beginning raft.Start
 	}
 	log := c.log.With("member", m.ID)
 	origin := time.Now()
-	// A service calls raftjournal.New, whose clock goes on while the machine sleeps.
-	journal, node, err := raftjournal.NewWithClock(raft.Config{
-		Cluster: "cluster", ID: m.ID, Start: beginning, Store: &d.store, Log: &d.log, Transport: endpoint,
+	machine := new(raftjournal.Machine)
+	// A service calls raft.New, whose clock goes on while the machine sleeps.
+	node, err := raft.NewWithClock(raft.Config{
+		Cluster: "cluster", ID: m.ID, Start: beginning, Store: &d.store, Log: &d.log, Machine: machine, Transport: endpoint,
 		ElectionTimeoutMin: 300 * time.Millisecond, Logger: log, // of machines that are shared
 	}, func() time.Duration { return time.Since(origin) })
 	if err != nil {
@@ -98,7 +99,7 @@ func (c *cluster) start(ctx context.Context, m raft.Member, beginning raft.Start
 	}
 	p := &process{node: node, ended: make(chan struct{})}
 	if p.replica, err = replica.New(replica.Config{
-		Elector: node, Journal: journal, Leads: raft.Leads, Logger: log, Scheduler: scheduler.Config{Logger: log},
+		Elector: node, Journal: raftjournal.New(node, machine), Leads: raft.Leads, Logger: log, Scheduler: scheduler.Config{Logger: log},
 	}); err != nil {
 		return err
 	}

@@ -69,12 +69,13 @@ func (s *service) start(t *testing.T, id string) {
 	for _, id := range ids() {
 		members = append(members, raft.Member{ID: id, Voter: true})
 	}
-	journal, node, err := raftjournal.NewWithClock(raft.Config{
+	machine := new(raftjournal.Machine)
+	node, err := raft.NewWithClock(raft.Config{
 		Cluster: "service", ID: id, Start: raft.Bootstrap(0, members...), Rand: rand.NewPCG(1, uint64(id[0])),
-		Store: &s.disks[id].store, Log: &s.disks[id].log, Transport: endpoint,
+		Store: &s.disks[id].store, Log: &s.disks[id].log, Machine: machine, Transport: endpoint,
 	}, func() time.Duration { return time.Since(s.began) })
 	require.NoError(t, err)
-	r, err := replica.New(replica.Config{Elector: node, Leads: raft.Leads, Journal: journal})
+	r, err := replica.New(replica.Config{Elector: node, Leads: raft.Leads, Journal: raftjournal.New(node, machine)})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	var parts sync.WaitGroup

@@ -53,6 +53,9 @@ func recordFields(c *codec.Coder, r *scheduler.Record) {
 	codec.Bytes(c, 4, &r.Data)
 }
 
+// pieceOverhead is at least what a command takes besides the data of its piece.
+const pieceOverhead = 64
+
 // appendCommands returns the commands that append records, each with up to so many
 // bytes of them.
 func appendCommands(of command, records []scheduler.Record, pieceBytes int) [][]byte {

@@ -31,9 +31,10 @@ func start(tb testing.TB, network *transport.Memory, id string, d *disk, founder
 	for _, id := range founders {
 		members = append(members, raft.Member{ID: id, Voter: true})
 	}
-	journal, node, err := raftjournal.NewWithClock(raft.Config{
+	machine := new(raftjournal.Machine)
+	node, err := raft.NewWithClock(raft.Config{
 		Cluster: "test", ID: id, Start: raft.Bootstrap(0, members...),
-		Store: &d.store, Log: &d.log, Transport: endpoint,
+		Store: &d.store, Log: &d.log, Machine: machine, Transport: endpoint,
 	}, func() time.Duration { return time.Since(began) })
 	require.NoError(tb, err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -45,7 +46,7 @@ func start(tb testing.TB, network *transport.Memory, id string, d *disk, founder
 			tb.Errorf("%s: %v", id, err)
 		}
 	}
-	return journal, node, stop
+	return raftjournal.New(node, machine), node, stop
 }
 
 // alone returns hosts of a cluster of one member, of which a later one takes the

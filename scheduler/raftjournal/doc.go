@@ -2,13 +2,15 @@
 // package raft: for a service of three processes or more that survives the loss of
 // any minority of its hosts and needs no database and no etcd.
 //
-//	journal, node, err := raftjournal.New(raft.Config{
+//	machine := new(raftjournal.Machine)
+//	node, err := raft.New(raft.Config{
 //		Cluster: "service", ID: id, Start: raft.Bootstrap(0, founders...),
-//		Store: store, Log: log, Transport: transport,
+//		Store: store, Log: log, Machine: machine, Transport: transport,
 //	})
 //	if err != nil {
 //		return err
 //	}
+//	journal := raftjournal.New(node, machine)
 //	r, err := replica.New(replica.Config{Elector: node, Leads: raft.Leads, Journal: journal})
 //	if err != nil {
 //		return err
@@ -17,8 +19,8 @@
 //	node.Run(ctx)
 //	r.Run(ctx)
 //
-// Most users need [New] and package scheduler/replica; the [Journal] goes into its
-// configuration, and the node is its elector.
+// Most users need [Machine] and [New], and package scheduler/replica: the [Journal] goes
+// into its configuration, and the node is its elector.
 //
 // # What a majority has
 //
@@ -34,7 +36,8 @@
 //
 // # Concurrency
 //
-// A [Journal] is safe for concurrent use. It has no goroutine of its own.
+// A [Journal] and a [Machine] are safe for concurrent use, and have no goroutine of
+// their own.
 //
 // # What it does not do
 //

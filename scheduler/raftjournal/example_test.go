@@ -24,16 +24,17 @@ func Example() {
 	var running sync.WaitGroup
 	for _, m := range members {
 		endpoint, _ := network.Join(m.ID)
-		journal, node, err := raftjournal.New(raft.Config{
+		machine := new(raftjournal.Machine)
+		node, err := raft.New(raft.Config{
 			Cluster: "service", ID: m.ID, Start: raft.Bootstrap(0, members...),
 			Store: new(raft.MemoryStore), Log: new(raft.MemoryLog), // in a service: on disk
-			Transport: endpoint,
+			Machine: machine, Transport: endpoint,
 		})
 		if err != nil {
 			fmt.Println(err)
 			return
 		}
-		r, err := replica.New(replica.Config{Elector: node, Leads: raft.Leads, Journal: journal})
+		r, err := replica.New(replica.Config{Elector: node, Leads: raft.Leads, Journal: raftjournal.New(node, machine)})
 		if err != nil {
 			fmt.Println(err)
 			return

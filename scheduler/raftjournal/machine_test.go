@@ -16,16 +16,13 @@ import (
 	"github.com/rads-project/constellation/transport"
 )
 
-// newMember returns a journal to which a test applies a log.
-func newMember() machine { return machine{&Journal{waiting: make(map[uint64]chan error)}} }
-
 // restored returns a member that begins with the snapshot of another.
-func restored(t require.TestingT, of machine) machine {
+func restored(t require.TestingT, of *Machine) *Machine {
 	var written bytes.Buffer
 	n, err := of.Snapshot().WriteTo(&written)
 	require.NoError(t, err)
 	require.EqualValues(t, written.Len(), n)
-	m := newMember()
+	m := new(Machine)
 	require.NoError(t, m.Restore(&written))
 	return m
 }
@@ -36,11 +33,11 @@ func TestMembersAgree(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		var model scheduler.MemoryJournal
-		all, joins := newMember(), newMember()
+		all, joins := new(Machine), new(Machine)
 		seq, token, index, part := uint64(0), uint64(0), uint64(0), 0
 		apply := func(command []byte) {
 			index++
-			for _, m := range []machine{all, joins} {
+			for _, m := range []*Machine{all, joins} {
 				m.Apply(raft.Entry{Index: index, Term: 1, Kind: raft.EntryCommand, Data: command})
 			}
 		}
@@ -99,7 +96,7 @@ func drawRecords(t *rapid.T, seq uint64, part int) (records []scheduler.Record, 
 // snapshot and the log, and the journal with what it has.
 func TestRunningAgainAppliesNothingTwice(t *testing.T) {
 	t.Parallel()
-	m := newMember()
+	m := new(Machine)
 	entries := []raft.Entry{
 		{Index: 1, Term: 1, Kind: raft.EntryStart},
 		{Index: 2, Term: 1, Kind: raft.EntryCommand, Data: codec.Write(new(codec.Coder), nil, &command{token: 1}, commandFields)},
@@ -128,7 +125,7 @@ func TestRunningAgainAppliesNothingTwice(t *testing.T) {
 // TestCommandsOfOthersAreIgnored on every member alike.
 func TestCommandsOfOthersAreIgnored(t *testing.T) {
 	t.Parallel()
-	m := newMember()
+	m := new(Machine)
 	m.Apply(raft.Entry{Index: 1, Term: 1, Kind: raft.EntryCommand, Data: []byte("not of this package")})
 	m.Apply(raft.Entry{Index: 2, Term: 1, Kind: raft.EntryCommand, Data: codec.Write(new(codec.Coder), nil,
 		&command{batch: &piece{first: true, last: true, data: []byte("no batch")}}, commandFields)})
@@ -139,13 +136,13 @@ func TestCommandsOfOthersAreIgnored(t *testing.T) {
 // TestOnlyOwnCallsAreAnswered: another journal's call may have the same number.
 func TestOnlyOwnCallsAreAnswered(t *testing.T) {
 	t.Parallel()
-	m := newMember()
-	m.self = 5
-	call, outcome := m.begin()
+	m := new(Machine)
+	outcome := make(chan error, 1)
+	m.expect(ticket{caller: 5, call: 1}, outcome)
 	for i, caller := range []uint64{7, 5} {
 		require.Empty(t, outcome)
 		m.Apply(raft.Entry{Index: uint64(i + 1), Term: 1, Kind: raft.EntryCommand, Data: codec.Write(new(codec.Coder), nil,
-			&command{token: 3, caller: caller, call: call}, commandFields)})
+			&command{token: 3, caller: caller, call: 1}, commandFields)})
 	}
 	var fenced *scheduler.FencedError
 	require.ErrorAs(t, <-outcome, &fenced)
@@ -159,15 +156,16 @@ func TestStoppedNodeAnswers(t *testing.T) {
 	require.NoError(t, err)
 	endpoint, err := network.Join("a")
 	require.NoError(t, err)
-	j, node, err := New(raft.Config{
+	machine := new(Machine)
+	node, err := raft.New(raft.Config{
 		Cluster: "test", ID: "a", Start: raft.Bootstrap(0, raft.Member{ID: "a", Voter: true}),
-		Store: new(raft.MemoryStore), Log: new(raft.MemoryLog), Transport: endpoint,
+		Store: new(raft.MemoryStore), Log: new(raft.MemoryLog), Machine: machine, Transport: endpoint,
 	})
 	require.NoError(t, err)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	_ = node.Run(ended)
-	err = j.await(t.Context(), make(chan error))
+	err = New(node, machine).await(t.Context(), make(chan error))
 	require.ErrorIs(t, err, raft.ErrOutcomeUnknown)
 	require.ErrorIs(t, err, raft.ErrStopped)
 }
@@ -175,7 +173,7 @@ func TestStoppedNodeAnswers(t *testing.T) {
 // FuzzReadSnapshot: what is read is written again with the same contents, and nothing
 // panics.
 func FuzzReadSnapshot(f *testing.F) {
-	m := newMember()
+	m := new(Machine)
 	var written bytes.Buffer
 	_, _ = m.Snapshot().WriteTo(&written)
 	f.Add(slices.Clone(written.Bytes()))
