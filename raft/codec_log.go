@@ -57,7 +57,13 @@ func (m *Message) appendLog(b []byte) []byte {
 	}
 	b = appendExtension(b, tagEntries, positionSize+entriesSize(m.Entries))
 	b = appendPosition(b, m.Previous)
-	for _, e := range m.Entries {
+	return appendEntries(b, m.Entries)
+}
+
+// appendEntries appends entries without their index.
+func appendEntries(b []byte, entries []Entry) []byte {
+	for i := range entries {
+		e := &entries[i]
 		b = binary.BigEndian.AppendUint64(b, e.Term)
 		b = append(b, byte(e.Kind))
 		b = binary.BigEndian.AppendUint32(b, uint32(len(e.Data)))
@@ -132,26 +138,33 @@ func (m *Message) unmarshalLog(tag uint16, body []byte) bool {
 }
 
 // unmarshalEntries reads entries to the end of d, which they share no memory with.
-func (m *Message) unmarshalEntries(d *decoder) bool {
+func (m *Message) unmarshalEntries(d *decoder) (ok bool) {
+	m.Entries, ok = d.entries(m.Previous.Index)
+	return ok
+}
+
+// entries reads those that follow an index to the end of d. They share no memory with
+// it.
+func (d *decoder) entries(after uint64) ([]Entry, bool) {
 	n := countEntries(*d)
-	if d.failed || n < 0 || m.Previous.Index > math.MaxUint64-uint64(n) {
-		return false
+	if d.failed || n < 0 || after > math.MaxUint64-uint64(n) {
+		return nil, false
 	}
 	if n == 0 {
-		return true
+		return nil, true
 	}
 	d.rest = slices.Clone(d.rest)
-	m.Entries = make([]Entry, n)
-	for i := range m.Entries {
-		e := &m.Entries[i]
-		e.Index = m.Previous.Index + 1 + uint64(i)
+	entries := make([]Entry, n)
+	for i := range entries {
+		e := &entries[i]
+		e.Index = after + 1 + uint64(i)
 		e.Term = d.uint64()
 		e.Kind = EntryKind(d.byte())
 		if size := int(d.uint32()); size > 0 {
 			e.Data = slices.Clip(d.bytes(size))
 		}
 	}
-	return true
+	return entries, true
 }
 
 // countEntries returns how many entries there are to the end of d, or -1.

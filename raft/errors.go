@@ -214,3 +214,26 @@ func (e *StoreError) Error() string {
 
 // Unwrap returns the reason.
 func (e *StoreError) Unwrap() error { return e.Reason }
+
+// LogError says where a log on disk is corrupt: what cannot be read there was durable,
+// or may have been. It unwraps to ErrCorrupt. The member is removed and added again with
+// a new store and an empty log, or FileLog.CutCorrupt lets it fetch what is missing.
+type LogError struct {
+	// Path is the file, or the folder if a file is missing.
+	Path string
+	// Offset is where in the file the damage begins, in bytes.
+	Offset int64
+	// Index is the first entry that may be lost, 0 if it is a snapshot that cannot be
+	// read.
+	Index uint64
+	// Detail says more, for people.
+	Detail string
+}
+
+// Error implements error.
+func (e *LogError) Error() string {
+	return fmt.Sprintf("%v: %q at offset %d, from entry %d on: %s", ErrCorrupt, e.Path, e.Offset, e.Index, e.Detail)
+}
+
+// Unwrap returns ErrCorrupt.
+func (e *LogError) Unwrap() error { return ErrCorrupt }

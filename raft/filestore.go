@@ -50,16 +50,23 @@ type stateFile interface {
 	Sync() error
 }
 
-// fileSystem is what the store needs from a disk; tests put faults into it.
+// fileSystem is what a FileStore and a FileLog need from a disk; tests put faults into
+// it.
 type fileSystem interface {
 	// Open opens a file and locks it, Create makes it anew first if asked to.
 	// Both fail with ErrLocked if another has it locked.
 	Open(path string) (stateFile, error)
 	Create(path string, truncate bool) (stateFile, error)
+	// Read opens a file to read it only, also one that is locked.
+	Read(path string) (stateFile, error)
+	// List returns the names of what is in a directory, in their order.
+	List(path string) ([]string, error)
 	// Check fails unless path still names the open file f.
 	Check(f stateFile, path string) error
 	Rename(from, to string) error
 	Remove(path string) error
+	// SyncData makes durable what was written to an open file whose length is durable.
+	SyncData(f stateFile) error
 	SyncDir(path string) error
 }
 

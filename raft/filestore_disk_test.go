@@ -8,13 +8,18 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 )
+
+// sectorSize is what a disk writes all of or nothing.
+const sectorSize = 512
 
 // fakeDisk is a fileSystem in memory that loses in a crash what was not
 // synced. Every operation that changes it is a step; one step may fail.
 type fakeDisk struct {
 	cached  map[string]*fakeFile // directory as programs see it
-	durable map[string]*fakeFile // directory after a crash
+	durable map[string]*fakeFile // directory after a crash, but for what is pending
+	pending []func(directory map[string]*fakeFile)
 	locked  map[*fakeFile]bool
 
 	steps  int
@@ -72,9 +77,40 @@ func (d *fakeDisk) Create(path string, truncate bool) (stateFile, error) {
 	if d.full {
 		return nil, errFull
 	}
-	d.cached[path] = &fakeFile{}
+	f := &fakeFile{}
+	d.name(func(directory map[string]*fakeFile) { directory[path] = f })
 	return d.Open(path)
 }
+
+// name changes the directory, for programs at once.
+func (d *fakeDisk) name(change func(directory map[string]*fakeFile)) {
+	change(d.cached)
+	d.pending = append(d.pending, change)
+}
+
+// Read opens a file whoever has it locked.
+func (d *fakeDisk) Read(path string) (stateFile, error) {
+	f := d.cached[path]
+	if f == nil {
+		return nil, fs.ErrNotExist
+	}
+	return &fakeHandle{disk: d, fakeFile: f, reader: true}, nil
+}
+
+func (d *fakeDisk) List(path string) ([]string, error) {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(d.cached)) {
+		if name, found := strings.CutPrefix(name, path+"/"); found {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+func (d *fakeDisk) SyncData(f stateFile) error { return f.Sync() }
+
+// kill is the end of the process that has files open.
+func (d *fakeDisk) kill() { clear(d.locked) }
 
 func (d *fakeDisk) Check(f stateFile, path string) error {
 	if d.cached[path] != f.(*fakeHandle).fakeFile {
@@ -84,7 +120,7 @@ func (d *fakeDisk) Check(f stateFile, path string) error {
 }
 
 func (d *fakeDisk) Remove(path string) error {
-	delete(d.cached, path)
+	d.name(func(directory map[string]*fakeFile) { delete(directory, path) })
 	return nil
 }
 
@@ -92,8 +128,11 @@ func (d *fakeDisk) Rename(from, to string) error {
 	if d.step() {
 		return errFault
 	}
-	d.cached[to] = d.cached[from]
-	delete(d.cached, from)
+	f := d.cached[from]
+	d.name(func(directory map[string]*fakeFile) {
+		directory[to] = f
+		delete(directory, from)
+	})
 	return nil
 }
 
@@ -102,18 +141,20 @@ func (d *fakeDisk) SyncDir(string) error {
 	if d.step() {
 		return errFault
 	}
-	d.durable = maps.Clone(d.cached)
+	d.durable, d.pending = maps.Clone(d.cached), nil
 	return nil
 }
 
 // crash returns the disk as it is after a power failure: of the writes that
-// were not synced each is there, missing or torn, as rng says, and the
-// directory is the old one or the new.
+// were not synced each is there, missing or torn, as rng says, and so is of the
+// changes of the directory each or not.
 func (d *fakeDisk) crash(rng *rand.Rand) *fakeDisk {
 	after := newFakeDisk()
-	directory := d.durable
-	if rng.IntN(2) == 0 {
-		directory = d.cached
+	directory := maps.Clone(d.durable)
+	for _, change := range d.pending {
+		if rng.IntN(2) == 0 {
+			change(directory)
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(directory)) {
 		content := directory[name].afterCrash(rng)
@@ -146,12 +187,20 @@ func (f *fakeFile) afterCrash(rng *rand.Rand) []byte {
 	content := bytes.Clone(f.durable)
 	for _, i := range rng.Perm(len(f.pending)) {
 		w := f.pending[i]
-		switch rng.IntN(3) {
+		switch rng.IntN(4) {
 		case 0: // lost
 		case 1:
 			content = w.apply(content, rng.IntN(min(len(w.data), tornWithin)+1))
 		case 2:
 			content = w.apply(content, len(w.data))
+		case 3: // some of its sectors
+			for len(w.data) > 0 {
+				n := min(sectorSize-w.offset%sectorSize, len(w.data))
+				if rng.IntN(2) == 0 {
+					content = w.apply(content, n)
+				}
+				w = fakeWrite{w.offset + n, w.data[n:]}
+			}
 		}
 	}
 	return content
@@ -161,6 +210,7 @@ func (f *fakeFile) afterCrash(rng *rand.Rand) []byte {
 type fakeHandle struct {
 	disk *fakeDisk
 	*fakeFile
+	reader bool // it holds no lock
 }
 
 func (h *fakeHandle) ReadAt(b []byte, offset int64) (int, error) {
@@ -209,6 +259,8 @@ func (h *fakeHandle) Sync() error {
 }
 
 func (h *fakeHandle) Close() error {
-	delete(h.disk.locked, h.fakeFile)
+	if !h.reader {
+		delete(h.disk.locked, h.fakeFile)
+	}
 	return nil
 }

@@ -20,6 +20,33 @@ func (osFileSystem) Create(path string, truncate bool) (stateFile, error) {
 	return openLocked(path, flag)
 }
 
+func (osFileSystem) Read(path string) (stateFile, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func (osFileSystem) List(path string) ([]string, error) {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, len(entries))
+	for i := range entries {
+		names[i] = entries[i].Name()
+	}
+	return names, nil
+}
+
+func (osFileSystem) SyncData(f stateFile) error {
+	if file, ok := f.(*os.File); ok {
+		return syncData(file)
+	}
+	return f.Sync()
+}
+
 func (osFileSystem) Check(f stateFile, path string) error {
 	file, ok := f.(*os.File)
 	if !ok {

@@ -7,8 +7,8 @@ import (
 
 // A Log keeps the replicated log of one node durable, beside its Store. Both
 // belong together: a node whose log is lost has lost what it has answered for, and
-// must be removed and added again with a new store, as if that were lost. The suite
-// that a Log must pass is CheckLog of raft/rafttest.
+// must be removed and added again with a new store, as if that were lost. MemoryLog and
+// FileLog are two; raft/rafttest has the suite that a third must pass.
 //
 // A node calls Open when Run begins, then the others any number of times, then Close
 // when Run has ended. Append, Compact, Prove and SnapshotWriter.Keep are called by one
@@ -125,6 +125,9 @@ type Machine interface {
 func validateLog(log Log, machine Machine) error {
 	if (log == nil) != (machine == nil) {
 		return fmt.Errorf("%w: Log and Machine belong together", ErrConfig)
+	}
+	if l, ok := log.(*FileLog); ok {
+		return l.validate()
 	}
 	return nil
 }

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -83,7 +85,7 @@ func ExampleNode_Propose() {
 		node, err := raft.New(raft.Config{
 			Cluster: "example", ID: m.ID, Start: raft.Bootstrap(0, founders...),
 			Store:     new(raft.MemoryStore),
-			Log:       new(raft.MemoryLog), // in a real cluster: one that is durable
+			Log:       new(raft.MemoryLog), // in a real cluster: a raft.FileLog
 			Machine:   counters[m.ID],
 			Transport: endpoint,
 		})
@@ -117,4 +119,57 @@ func ExampleNode_Propose() {
 	// a has 2 apples
 	// b has 2 apples
 	// c has 2 apples
+}
+
+// A process that starts again has everything that it has answered for.
+func ExampleFileLog() {
+	dir, err := os.MkdirTemp("", "log")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	if err := os.Mkdir(filepath.Join(dir, "log"), 0o700); err != nil {
+		log.Fatal(err)
+	}
+	for range 2 {
+		network, _ := transport.NewMemory(transport.MemoryConfig{})
+		endpoint, _ := network.Join("a")
+		counts := newCounter()
+		node, err := raft.New(raft.Config{
+			Cluster: "example", ID: "a", Start: raft.Bootstrap(0, raft.Member{ID: "a", Voter: true}),
+			Store:     &raft.FileStore{Path: filepath.Join(dir, "state")},
+			Log:       &raft.FileLog{Dir: filepath.Join(dir, "log")},
+			Machine:   counts,
+			Transport: endpoint,
+
+			ElectionTimeoutMin: 500 * time.Millisecond,
+		})
+		if err != nil {
+			log.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- node.Run(ctx) }()
+		leadership, err := node.Lead(ctx)
+		if err != nil {
+			log.Fatal(err)
+		}
+		index, err := node.Propose(ctx, leadership.Term(), []byte("starts"))
+		for errors.Is(err, raft.ErrNoLog) { // The member has not said yet that it keeps one.
+			time.Sleep(10 * time.Millisecond)
+			index, err = node.Propose(ctx, leadership.Term(), []byte("starts"))
+		}
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println("starts:", counts.at(index, "starts"))
+		leadership.Release()
+		stop()
+		if err := <-ended; err != nil {
+			log.Fatal(err)
+		}
+	}
+	// Output:
+	// starts: 1
+	// starts: 2
 }

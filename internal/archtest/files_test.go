@@ -42,7 +42,9 @@ func TestNamedFiles(t *testing.T) {
 			}
 		}
 	}
-	for _, file := range []string{".github/CONTRIBUTING.md", "raft/PROTOCOL.md", "scheduler/FORMAT.md", "scheduler/LOGS.md"} {
+	for _, file := range []string{
+		".github/CONTRIBUTING.md", "raft/FORMAT.md", "raft/PROTOCOL.md", "scheduler/FORMAT.md", "scheduler/LOGS.md",
+	} {
 		text, err := os.ReadFile(filepath.Join(root, file))
 		require.NoError(t, err)
 		for _, gone := range fileComplaints(path.Dir(file), string(text), files) {

@@ -16,6 +16,11 @@ func TestMemoryLogConforms(t *testing.T) {
 	require.NoError(t, rafttest.CheckLog(func() raft.Log { return log }))
 }
 
+func TestFileLogConforms(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, rafttest.CheckLog(func() raft.Log { return &raft.FileLog{Dir: dir} }))
+}
+
 // A suite that passes every log is worth nothing.
 func TestCheckLogFindsBrokenLogs(t *testing.T) {
 	tests := []struct {
