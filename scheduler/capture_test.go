@@ -345,9 +345,9 @@ func (m *machine) makeDueForEviction(t *rapid.T) {
 func (m *machine) checkCovers(t *rapid.T) {
 	for id, a := range m.s.state.allocations.All() {
 		_, in, ok := m.s.state.plan.ClaimOf(id)
-		require.Equal(t, ok, a.covered != nil, id)
+		require.Equal(t, ok, a.covered() != nil, id)
 		if ok {
-			require.Equal(t, in, a.covered.reservation)
+			require.Equal(t, in, a.covered().reservation)
 		}
 	}
 }

@@ -137,7 +137,7 @@ func (st *state) victimsOn(survey *index.Survey, n *node, priority int32, looks 
 	}
 	slices.SortFunc(lower, func(a, b *allocation) int {
 		return cmp.Or(cmp.Compare(a.class.Request().Priority, b.class.Request().Priority),
-			b.placed.Compare(a.placed), cmp.Compare(a.id, b.id))
+			b.placed().Compare(a.placed()), cmp.Compare(a.id, b.id))
 	})
 	fits := func(gone []*allocation) bool {
 		absent := make([]index.Absent, len(gone))

@@ -99,7 +99,7 @@ func (m *machine) attach(t *rapid.T) {
 	}
 	is := m.s.state.allocations.At(id)
 	if !stood {
-		was.Version, was.Reservation = is.version, is.covered.reservation
+		was.Version, was.Reservation = is.version, is.covered().reservation
 	}
 	require.Equal(t, was, is.info(d.NodeID))
 	require.True(t, charged.Amounts.Resources.CPU >= is.charge().Amounts.Resources.CPU)

@@ -128,7 +128,7 @@ func (s *calls) Unclaim(ctx context.Context, id string) error {
 		if err != nil {
 			return nil, err
 		}
-		if a.covered == nil {
+		if a.covered() == nil {
 			return nil, placement.Conflict(placement.KindAllocation, id, "stands in no reservation")
 		}
 		return &Released{ID: id, Generation: a.generation, Unclaimed: true}, nil

@@ -46,7 +46,7 @@ func (st *state) amendable(a *allocation, req *placement.Request) error {
 	case stands && a.class.Request().Duration != req.Duration:
 		refused = "stands in reservation " + in + ", which counts with its Duration"
 	default:
-		return checkWindow(a.placed, req)
+		return checkWindow(a.placed(), req)
 	}
 	return placement.Conflict(placement.KindAllocation, a.id, refused)
 }
@@ -87,7 +87,7 @@ func (st *state) roomToStay(a *allocation, req *placement.Request) error {
 	if !counted || req.Yield || stay.Overstayed && !stay.Yield {
 		return nil
 	}
-	w := stayWindow(a.placed, req.Duration)
+	w := stayWindow(a.placed(), req.Duration)
 	if !stay.Yield { // until then it counts already
 		w.Start = stay.Window.End
 	}
@@ -105,7 +105,7 @@ func (st *state) admitsAmendment(now time.Time, a *allocation, req *placement.Re
 	from := a.charge()
 	to := quota.Timed{Amounts: from.Amounts}
 	if !a.outstays(now, req) {
-		to.Until = leaving(a.placed, req.Duration)
+		to.Until = leaving(a.placed(), req.Duration)
 	}
 	verdict, err := st.quota.CheckExchange(now, quota.Exchange{
 		Namespace: a.namespace(), From: []quota.Timed{from}, To: []quota.Timed{to},
@@ -115,7 +115,7 @@ func (st *state) admitsAmendment(now time.Time, a *allocation, req *placement.Re
 
 // outstays reports whether an instance is there for longer than a request for it says.
 func (a *allocation) outstays(now time.Time, req *placement.Request) bool {
-	return req.Duration > 0 && !a.placed.Add(req.Duration).After(now)
+	return req.Duration > 0 && !a.placed().Add(req.Duration).After(now)
 }
 
 func (c *Amended) check(st *state) error {
@@ -139,7 +139,7 @@ func (c *Amended) apply(st *state, out *outcome) {
 	a := st.own(st.allocations.At(c.Request.ID))
 	before := *a
 	asked, transient := st.plan.Stay(a.id)
-	if a.covered == nil {
+	if a.covered() == nil {
 		st.leave(a, out)
 	}
 	st.reclass(a, &c.Request, c.DynamicPorts)
@@ -163,7 +163,7 @@ func (st *state) reclass(a *allocation, req *placement.Request, ports []uint16) 
 	st.index.Vacate(a.row, a.class, &a.resources, a.taken())
 	change := func() {
 		a.class = class
-		a.overstayed = a.overstayed && (a.covered != nil || a.outstays(st.now, req))
+		a.overstayed = a.overstayed && (a.covered() != nil || a.outstays(st.now, req))
 	}
 	if a.state == running {
 		st.rechargeAs(a, change)

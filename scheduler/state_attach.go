@@ -70,7 +70,7 @@ func (c *Attached) check(st *state) error {
 	switch {
 	case a == nil:
 		return placement.NotFound(placement.KindAllocation, c.ID)
-	case a.state != running || a.covered != nil || len(c.Changes) == 0:
+	case a.state != running || a.covered() != nil || len(c.Changes) == 0:
 		return fmt.Errorf("generation %d of %q cannot be attached", c.Generation, c.ID)
 	}
 	changes := c.Changes
@@ -115,7 +115,7 @@ func (c *Attached) apply(st *state, out *outcome) {
 	a := st.own(st.generation(c.ID, c.Generation))
 	fill := &c.Changes[len(c.Changes)-1]
 	a.version = st.seq
-	st.rechargeAs(a, func() { a.covered = &paidByReservation{fill.Claim.Held.Clone(), fill.ID} })
+	st.rechargeAs(a, func() { a.cover(&paidByReservation{fill.Claim.Held.Clone(), fill.ID}) })
 	st.applyPlan(c.Changes, out)
 	out.roomOn(st, st.on(a).ID)
 }

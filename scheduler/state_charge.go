@@ -44,7 +44,7 @@ func leaving(placed time.Time, duration time.Duration) time.Time {
 func (st *state) admitsResize(now time.Time, a *allocation, to placement.Resources) error {
 	namespace, from := a.namespace(), a.charge()
 	verdict, err := st.quota.CheckExchange(now, quota.Exchange{Namespace: namespace, From: []quota.Timed{from}, To: []quota.Timed{{
-		Amounts: chargeFor(to, stillCovered(a.covered, to)), Until: from.Until,
+		Amounts: chargeFor(to, stillCovered(a.covered(), to)), Until: from.Until,
 	}}})
 	return st.exceeded(namespace, verdict, err)
 }
@@ -59,9 +59,9 @@ func (st *state) exceeded(namespace string, verdict quota.Verdict, err error) er
 // charge returns what an instance charges its namespace: itself, less what
 // the slot that it stands in covers.
 func (a *allocation) charge() quota.Timed {
-	t := quota.Timed{Amounts: chargeFor(a.resources, a.covered)}
-	if !a.overstayed {
-		t.Until = leaving(a.placed, a.class.Request().Duration)
+	t := quota.Timed{Amounts: chargeFor(a.resources, a.covered())}
+	if duration := a.class.Request().Duration; duration > 0 && !a.overstayed {
+		t.Until = leaving(a.placed(), duration)
 	}
 	return t
 }
@@ -104,7 +104,10 @@ func (st *state) refund(a *allocation) {
 
 // recharge gives an instance other amounts.
 func (st *state) recharge(a *allocation, to placement.Resources) {
-	st.rechargeAs(a, func() { a.resources, a.covered = to, stillCovered(a.covered, to) })
+	st.rechargeAs(a, func() {
+		a.resources = to
+		a.cover(stillCovered(a.covered(), to))
+	})
 }
 
 // rechargeAs changes what a running instance charges.

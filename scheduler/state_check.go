@@ -35,7 +35,7 @@ func (st *state) checkSuccessor(c *Placed) error {
 	switch {
 	case !c.Move && old == nil:
 		return nil
-	case c.Move && (old == nil || old.state != running || old.covered != nil || c.Claim != nil):
+	case c.Move && (old == nil || old.state != running || old.covered() != nil || c.Claim != nil):
 		return fmt.Errorf("no instance %q to move", c.ID)
 	case c.Move && (c.Request().Namespace != old.namespace() || !c.Resources.Equal(old.resources)):
 		return fmt.Errorf("%q moves with another request", c.ID)

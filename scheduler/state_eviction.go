@@ -31,7 +31,7 @@ type eviction struct {
 
 // set times the eviction of an instance that has none to come.
 func (e *evictions) set(a *allocation) {
-	e.enter(&eviction{instanceKey: instanceKey{a.id, a.generation}, at: *a.evictAt})
+	e.enter(&eviction{instanceKey: instanceKey{a.id, a.generation}, at: *a.evictAt()})
 }
 
 func (e *evictions) enter(due *eviction) {
@@ -77,8 +77,8 @@ func (st *state) evictingTaint(a *allocation) (first placement.Taint, at time.Ti
 			continue
 		}
 		since := n.tainted[i]
-		if a.placed.After(since) {
-			since = a.placed
+		if placed := a.placed(); placed.After(since) {
+			since = placed
 		}
 		if due := since.Add(delay); !found || due.Before(at) {
 			first, at, found = t, due, true
@@ -92,22 +92,22 @@ func (st *state) evictingTaint(a *allocation) (first placement.Taint, at time.Ti
 // it stays due at the same instant.
 func (st *state) timeEviction(a *allocation) {
 	_, at, evicts := st.evictingTaint(a)
-	if evicts && a.evictAt != nil && a.evictAt.Equal(at) {
+	if before := a.evictAt(); evicts && before != nil && before.Equal(at) {
 		return
 	}
 	st.cancelEviction(a)
 	if evicts && a.state == running {
 		a = st.own(a)
-		a.evictAt = &at
+		a.setEvictAt(&at)
 		st.evictions.set(a)
 	}
 }
 
 // cancelEviction takes back what is to come, if anything is.
 func (st *state) cancelEviction(a *allocation) {
-	if a.evictAt != nil {
+	if a.evictAt() != nil {
 		st.evictions.remove(instanceKey{a.id, a.generation})
-		st.own(a).evictAt = nil
+		st.own(a).setEvictAt(nil)
 	}
 }
 

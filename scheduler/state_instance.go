@@ -78,13 +78,11 @@ type allocation struct {
 	resources  placement.Resources
 	owner      *cow.Owner
 	rare       *rarity // nil is none
-	placed     time.Time
+	since      instant // when it was placed
 	generation uint64
 	version    uint64
 	token      uint64
-	covered    *paidByReservation // by the slot that it stands in
-	evictAt    *time.Time         // when a taint asks it to leave; nil is never
-	row        index.Row          // of its node
+	row        index.Row // of its node
 	score      uint16
 	state      allocationState
 	leaving    bool // is being stopped; of a stale one since Move has put another in its place
@@ -96,8 +94,20 @@ type allocation struct {
 type rarity struct {
 	index.Taken // GPUs and dynamic ports
 	// asked are the amounts of the request, where a resize changed them.
-	asked *placement.Resources
+	asked   *placement.Resources
+	covered *paidByReservation // by the slot that it stands in
+	evictAt *time.Time         // when a taint asks it to leave; nil is never
 }
+
+// instant is a time of the state, in two thirds of the memory of a time.Time.
+type instant struct {
+	seconds int64
+	nanos   int32
+}
+
+func instantOf(t time.Time) instant { return instant{t.Unix(), int32(t.Nanosecond())} }
+
+func (i instant) time() time.Time { return time.Unix(i.seconds, int64(i.nanos)).UTC() }
 
 // paidByReservation is what the slot of a reservation pays for of the instance in it.
 type paidByReservation struct {
@@ -144,33 +154,66 @@ func (a *allocation) answers(req *placement.Request, class *index.Class) bool {
 		(a.resources.Equal(req.Resources) || a.asked() != nil && a.asked().Equal(req.Resources))
 }
 
-// taken is what the instance has of its node by number.
-func (a *allocation) taken() index.Taken {
+// placed returns when the instance was placed.
+func (a *allocation) placed() time.Time { return a.since.time() }
+
+// few returns what few instances have.
+func (a *allocation) few() rarity {
 	if a.rare == nil {
-		return index.Taken{}
+		return rarity{}
 	}
-	return a.rare.Taken
+	return *a.rare
 }
 
-// take gives the instance GPUs and dynamic ports, in place of those that it had.
-func (a *allocation) take(devices, ports []uint16) {
-	a.setRare(rarity{index.Taken{Devices: devices, Ports: ports}, a.asked()})
-}
-
-// asked returns the amounts of the request, where a resize changed them, else nil.
-func (a *allocation) asked() *placement.Resources {
-	if a.rare == nil {
-		return nil
-	}
-	return a.rare.asked
-}
-
-func (a *allocation) setRare(r rarity) {
+// setFew replaces what few instances have.
+func (a *allocation) setFew(r rarity) {
 	a.rare = nil
-	if len(r.Devices) > 0 || len(r.Ports) > 0 || r.asked != nil {
+	if len(r.Devices) > 0 || len(r.Ports) > 0 || r.asked != nil || r.covered != nil || r.evictAt != nil {
 		kept := r // so that what has nothing takes no memory
 		a.rare = &kept
 	}
+}
+
+// taken is what the instance has of its node by number, and take replaces it.
+func (a *allocation) taken() index.Taken { return a.few().Taken }
+
+func (a *allocation) take(devices, ports []uint16) {
+	r := a.few()
+	r.Taken = index.Taken{Devices: devices, Ports: ports}
+	a.setFew(r)
+}
+
+// asked returns the amounts of the request, where a resize changed them, else nil.
+func (a *allocation) asked() *placement.Resources { return a.few().asked }
+
+// covered returns what the slot that the instance stands in pays for, nil for nothing,
+// and cover replaces it.
+func (a *allocation) covered() *paidByReservation {
+	if a.rare == nil {
+		return nil
+	}
+	return a.rare.covered
+}
+
+func (a *allocation) cover(by *paidByReservation) {
+	r := a.few()
+	r.covered = by
+	a.setFew(r)
+}
+
+// evictAt returns when a taint asks the instance to leave, nil for never, and
+// setEvictAt replaces it.
+func (a *allocation) evictAt() *time.Time {
+	if a.rare == nil {
+		return nil
+	}
+	return a.rare.evictAt
+}
+
+func (a *allocation) setEvictAt(at *time.Time) {
+	r := a.few()
+	r.evictAt = at
+	a.setFew(r)
 }
 
 // decision is where an instance runs.
@@ -189,13 +232,13 @@ func (a *allocation) info(nodeID string) Allocation {
 		Request: a.request().Clone(), NodeID: nodeID, Devices: deviceList(a.taken().Devices), Score: int(a.score),
 		DynamicPorts: slices.Clone(a.taken().Ports),
 		State:        a.publicState(), Generation: a.generation, Replaced: a.state == stale, Version: a.version, Token: a.token,
-		Placed: a.placed, Overstayed: a.overstayed,
+		Placed: a.placed(), Overstayed: a.overstayed,
 	}
-	if a.evictAt != nil {
-		info.EvictionAt = *a.evictAt
+	if at := a.evictAt(); at != nil {
+		info.EvictionAt = *at
 	}
-	if a.covered != nil {
-		info.Reservation = a.covered.reservation
+	if by := a.covered(); by != nil {
+		info.Reservation = by.reservation
 	}
 	return info
 }
@@ -265,15 +308,16 @@ func (st *state) place(c *Placed, out *outcome) []quota.Usage {
 	}
 	a := &allocation{
 		id: c.ID, class: class, resources: c.Resources.Clone(), owner: st.owner, row: on.row,
-		placed: st.now, generation: c.Generation, version: st.seq, token: st.token, score: uint16(c.Score),
+		since: instantOf(st.now), generation: c.Generation, version: st.seq, token: st.token, score: uint16(c.Score),
 	}
-	a.take(slices.Clone(c.Devices), slices.Clone(c.DynamicPorts))
+	few := rarity{Taken: index.Taken{Devices: slices.Clone(c.Devices), Ports: slices.Clone(c.DynamicPorts)}}
 	if c.Claim != nil {
-		a.covered = &paidByReservation{c.Claim.Claim.Held.Clone(), c.Claim.ID}
+		few.covered = &paidByReservation{c.Claim.Claim.Held.Clone(), c.Claim.ID}
 	}
 	if c.Move { // with the request that it was placed with
-		a.setRare(rarity{a.taken(), old.asked()})
+		few.asked = old.asked()
 	}
+	a.setFew(few)
 	over := st.takeOver(a, old, out) // first, since it may have overstayed
 	st.addToNode(a)
 	if c.Claim != nil {

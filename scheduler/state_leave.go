@@ -113,8 +113,8 @@ func (st *state) findMove(now time.Time, a *allocation, nodeID string) (candidat
 	switch {
 	case a.state == lost:
 		return candidate{}, placement.Conflict(placement.KindAllocation, a.id, "is lost, and can be placed again")
-	case a.covered != nil:
-		return candidate{}, placement.Conflict(placement.KindAllocation, a.id, "stands in reservation "+a.covered.reservation)
+	case a.covered() != nil:
+		return candidate{}, placement.Conflict(placement.KindAllocation, a.id, "stands in reservation "+a.covered().reservation)
 	case on != nil && on.row == a.row && a.leaving:
 		return candidate{}, placement.Conflict(placement.KindAllocation, a.id, "is leaving node "+nodeID)
 	case on != nil && on.row == a.row:
@@ -185,7 +185,8 @@ func (st *state) giveWay(old, to *allocation, out *outcome) []quota.Usage {
 	st.leave(old, out)
 	st.setLeaving(old, true, out)
 	st.cancelEviction(old)
-	old.state, old.covered, old.version = stale, nil, st.seq
+	old.state, old.version = stale, st.seq
+	old.cover(nil)
 	st.keepStale(old)
 	out.roomOn(st, st.on(old).ID)
 	return over

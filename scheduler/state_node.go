@@ -317,7 +317,7 @@ func (st *state) markInstance(a *allocation, isLost bool, out *outcome) []quota.
 	switch {
 	case isLost && a.state == running:
 		st.refund(a)
-		a.covered = nil
+		a.cover(nil)
 		st.leave(a, out)
 		st.unjoin(a)
 		a.state, a.version = lost, st.seq

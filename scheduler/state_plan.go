@@ -133,7 +133,7 @@ func (st *state) fromNow() reservation.Window { return reservation.Window{Start:
 // known time or when asked to; asked is by when it was asked to be gone, if it was.
 func (st *state) stay(a *allocation, asked time.Time, out *outcome) {
 	req := a.class.Request()
-	if a.covered != nil || req.Duration == 0 && !req.Yield {
+	if a.covered() != nil || req.Duration == 0 && !req.Yield {
 		return
 	}
 	stay := st.stayOf(a)
@@ -147,7 +147,7 @@ func (st *state) stayOf(a *allocation) reservation.Stay {
 	return reservation.Stay{
 		ID: a.id, Namespace: a.namespace(), Node: st.on(a).ID,
 		Load:    placement.OneInstance(a.resources),
-		Devices: deviceList(a.taken().Devices), Window: stayWindow(a.placed, req.Duration), Yield: req.Yield, Priority: req.Priority,
+		Devices: deviceList(a.taken().Devices), Window: stayWindow(a.placed(), req.Duration), Yield: req.Yield, Priority: req.Priority,
 		Overstayed: a.overstayed,
 	}
 }
@@ -161,7 +161,7 @@ func (st *state) turnUp(a *allocation, out *outcome) { st.stayOn(a, time.Time{},
 func (st *state) stayOn(a *allocation, asked time.Time, ask bool, out *outcome) {
 	var asks []reservation.Event
 	if on := st.on(a); on.closed {
-		asks = st.plan.AskedOn(on.ID, a.id, stayWindow(a.placed, a.class.Request().Duration).End)
+		asks = st.plan.AskedOn(on.ID, a.id, stayWindow(a.placed(), a.class.Request().Duration).End)
 	}
 	if asked.IsZero() && len(asks) > 0 {
 		asked = asks[0].Due
@@ -273,9 +273,9 @@ func (st *state) standsIn(instance, id string) bool {
 // uncover makes an instance pay for itself what its slot has paid for, when
 // it has lost that. One on a node that goes is about to cost nothing.
 func (st *state) uncover(a *allocation) {
-	if a != nil && a.covered != nil && a.state == running && !st.on(a).lost {
+	if a != nil && a.covered() != nil && a.state == running && !st.on(a).lost {
 		a = st.own(a)
-		st.rechargeAs(a, func() { a.covered = nil })
+		st.rechargeAs(a, func() { a.cover(nil) })
 	}
 }
 
@@ -299,7 +299,7 @@ func (st *state) resizeClaim(a *allocation, out *outcome) {
 	for _, slot := range r.Slots {
 		for i := range slot.Claims {
 			if c := &slot.Claims[i]; c.ID == a.id {
-				c.Held = a.covered.Amounts
+				c.Held = a.covered().Amounts
 				c.Excess = a.charge().Amounts
 				c.Devices = deviceList(a.taken().Devices)
 			}

@@ -105,13 +105,15 @@ func (st *state) deviceLeft(n *node, held *index.Hold) []int64 {
 func (c *Resized) apply(st *state, out *outcome) {
 	a := st.own(st.allocations.At(c.ID))
 	before, _ := st.plan.Stay(a.id)
-	if a.covered == nil {
+	if a.covered() == nil {
 		st.leave(a, out)
 	}
 	st.index.Vacate(a.row, a.class, &a.resources, a.taken())
 	if a.asked() == nil {
 		asked := a.resources
-		a.setRare(rarity{a.taken(), &asked})
+		few := a.few()
+		few.asked = &asked
+		a.setFew(few)
 	}
 	st.recharge(a, c.Resources.Clone())
 	a.take(slices.Clone(c.Devices), a.taken().Ports)

@@ -94,10 +94,10 @@ func (i *instanceItem) restore(r *restorer) error {
 	}
 	a := &allocation{
 		id: i.ID, class: r.classes[i.Class], resources: i.Resources, owner: st.owner, row: r.node.row,
-		placed: i.Placed, generation: i.Generation, version: i.Version, token: i.Token, score: i.Score,
+		since: instantOf(i.Placed), generation: i.Generation, version: i.Version, token: i.Token, score: i.Score,
 		state: i.State, leaving: i.Leaving, overstayed: i.Overstayed,
 	}
-	a.setRare(rarity{index.Taken{Devices: i.Devices, Ports: i.Ports}, i.Asked})
+	a.setFew(rarity{Taken: index.Taken{Devices: i.Devices, Ports: i.Ports}, asked: i.Asked})
 	if a.state == stale {
 		st.keepStale(a)
 	} else {
@@ -225,7 +225,7 @@ func (st *state) restorePlan(wire reservation.Snapshot) error {
 	for r := range st.plan.Reservations() {
 		st.pays(&r)
 		for claim := range r.Claims() {
-			st.allocations.At(claim.ID).covered = &paidByReservation{claim.Held, r.Spec.ID}
+			st.allocations.At(claim.ID).cover(&paidByReservation{claim.Held, r.Spec.ID})
 		}
 	}
 	st.syncHeld(new(outcome))

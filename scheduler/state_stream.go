@@ -144,7 +144,7 @@ func (w *snapshotWriter) instance(a *allocation) error {
 		}
 	}
 	w.items.instance = instanceItem{
-		ID: a.id, Class: class, Resources: a.resources, Asked: a.asked(), Devices: a.taken().Devices, Placed: a.placed,
+		ID: a.id, Class: class, Resources: a.resources, Asked: a.asked(), Devices: a.taken().Devices, Placed: a.placed(),
 		Generation: a.generation, Version: a.version, Token: a.token, Score: a.score, State: a.state,
 		Overstayed: a.overstayed, Ports: a.taken().Ports, Leaving: a.leaving,
 	}

@@ -300,7 +300,7 @@ func (st *state) putBackInstance(a *allocation) {
 	} else {
 		st.allocations.Set(a.id, a)
 	}
-	if a.evictAt != nil && a.evictAt.After(st.latest().now) {
+	if at := a.evictAt(); at != nil && at.After(st.latest().now) {
 		st.evictions.set(a)
 	}
 }

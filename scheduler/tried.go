@@ -194,7 +194,7 @@ func (st *state) decideReleased(c *Released) (step, error) {
 	switch {
 	case a == nil:
 		return step{}, placement.NotFound(placement.KindAllocation, c.ID)
-	case c.Unclaimed && a.covered == nil:
+	case c.Unclaimed && a.covered() == nil:
 		return step{}, placement.Conflict(placement.KindAllocation, c.ID, "stands in no reservation")
 	}
 	return step{change: c}, nil
