@@ -1,5 +1,6 @@
 // Service is a scheduler as a service of three replicas: an election over TCP with
-// mutual TLS, a journal in SQLite or PostgreSQL that all of them share, and HTTP.
+// mutual TLS, a journal in SQLite or PostgreSQL that all of them share or in a log of
+// their own, and HTTP.
 // README.md says how to start it and what it takes.
 package main
 
@@ -25,6 +26,7 @@ import (
 	"github.com/rads-project/constellation/raft/cluster"
 	"github.com/rads-project/constellation/scheduler"
 	"github.com/rads-project/constellation/scheduler/debugpage"
+	"github.com/rads-project/constellation/scheduler/raftjournal"
 	"github.com/rads-project/constellation/scheduler/replica"
 	"github.com/rads-project/constellation/scheduler/sqljournal"
 	"github.com/rads-project/constellation/transport/tcp"
@@ -33,6 +35,7 @@ import (
 // options are the flags of a replica.
 type options struct {
 	id, dir, db, tls string
+	log              bool
 	peers, http      map[string]string
 	ttl              time.Duration
 }
@@ -54,7 +57,8 @@ func main() {
 	flag.StringVar(&o.id, "id", "a", "this replica, one of -peers")
 	peers := flag.String("peers", "a=127.0.0.1:7001,b=127.0.0.1:7002,c=127.0.0.1:7003", "addresses of all replicas, for the election")
 	http := flag.String("http", "a=127.0.0.1:8001,b=127.0.0.1:8002,c=127.0.0.1:8003", "addresses of all replicas, for HTTP")
-	flag.StringVar(&o.dir, "dir", "service-data", "folder for the state of the election, and of SQLite")
+	flag.StringVar(&o.dir, "dir", "service-data", "folder for the state of the election, and of SQLite or the log")
+	flag.BoolVar(&o.log, "log", false, "keep the journal in the replicas' own log, without a database")
 	flag.StringVar(&o.db, "postgres", "", "data source of PostgreSQL; SQLite in -dir if empty")
 	flag.StringVar(&o.tls, "tls", "", "folder with ca.crt, ID.crt and ID.key; without TLS if empty")
 	flag.DurationVar(&o.ttl, "ttl", 15*time.Second, "how long a worker may be silent")
@@ -75,7 +79,14 @@ func run(ctx context.Context, o options) error {
 		file := func(name string) string { return filepath.Join(o.tls, name) }
 		cfg.TLS = tcp.TLSFiles{Certificate: file(o.id + ".crt"), Key: file(o.id + ".key"), Authorities: file("ca.crt")}
 	}
+	machine := new(raftjournal.Machine)
+	if o.log {
+		cfg.Machine = machine
+	}
 	return cluster.Run(ctx, cfg, func(ctx context.Context, node *cluster.Node) error {
+		if o.log {
+			return serve(ctx, o, node, raftjournal.New(node.Node, machine))
+		}
 		db, journal, err := openJournal(ctx, o)
 		if err != nil {
 			return err

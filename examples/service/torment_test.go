@@ -167,7 +167,7 @@ func torments(f *fleet, hang func(d time.Duration)) []struct {
 		{"SIGTERM", func(id string) { signal(id, syscall.SIGTERM); restart(id) }},
 		{"SIGSTOP for 5 s", func(id string) { signal(id, syscall.SIGSTOP); time.Sleep(pause); signal(id, syscall.SIGCONT) }},
 		{"links cut for 5 s", func(id string) { f.isolate(id, true); time.Sleep(pause); f.isolate(id, false) }},
-		{"database hangs for 5 s", func(string) { hang(pause) }},
+		{"the store hangs for 5 s", func(string) { hang(pause) }},
 	}
 }
 
@@ -271,6 +271,22 @@ func TestTormentedOnSQLite(t *testing.T) {
 		require.NoError(t, err)
 		time.Sleep(d)
 		require.NoError(t, tx.Rollback())
+	})
+}
+
+// Without a database, a follower that is stopped is what hangs.
+func TestTormentedOnItsLog(t *testing.T) {
+	f := startFleet(t, "-log")
+	torment(t, f, func(d time.Duration) {
+		leader := f.leader()
+		for _, id := range f.ids {
+			if id != leader {
+				_ = f.process[id].Process.Signal(syscall.SIGSTOP)
+				time.Sleep(d)
+				_ = f.process[id].Process.Signal(syscall.SIGCONT)
+				return
+			}
+		}
 	})
 }
 

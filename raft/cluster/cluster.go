@@ -32,7 +32,8 @@ type Node struct {
 //
 // Otherwise Run fails with what is wrong with cfg, all at once, as raft.ErrConfig
 // or as an error of package tcp, with what hinders it to use the files or to
-// listen, or as raft.Node.Run does. The state is in the file "raft" of cfg.Dir.
+// listen, or as raft.Node.Run does. The state is in the file "raft" of cfg.Dir, and
+// the log, if there is one, in the folder "log".
 func Run(ctx context.Context, cfg Config, serve func(ctx context.Context, node *Node) error) error {
 	node, listener, err := open(ctx, cfg)
 	if err != nil {
@@ -74,7 +75,8 @@ func open(ctx context.Context, cfg Config) (*Node, net.Listener, error) {
 	if err := errors.Join(cfg.validate(), err); err != nil {
 		return nil, nil, err
 	}
-	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+	log, err := cfg.makeFolders()
+	if err != nil {
 		return nil, nil, err
 	}
 	own := cfg.Peers[cfg.ID]
@@ -91,10 +93,23 @@ func open(ctx context.Context, cfg Config) (*Node, net.Listener, error) {
 	node, nodeErr := raft.New(raft.Config{
 		Cluster: cfg.Name, ID: cfg.ID, Start: cfg.start(),
 		ElectionTimeoutMin: cfg.ElectionTimeout, Healthy: cfg.Healthy, Logger: cfg.Logger,
-		Store: &raft.FileStore{Path: filepath.Join(cfg.Dir, "raft")}, Transport: carrier,
+		Store: &raft.FileStore{Path: filepath.Join(cfg.Dir, "raft")}, Log: log, Machine: cfg.Machine, Transport: carrier,
 	})
 	if err := errors.Join(carrierErr, nodeErr); err != nil {
 		return nil, nil, errors.Join(err, listener.Close())
 	}
 	return &Node{node, carrier}, listener, nil
+}
+
+// makeFolders makes the folders of a member, and returns the log in one of them; nil
+// without a machine.
+func (c *Config) makeFolders() (raft.Log, error) {
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil || c.Machine == nil {
+		return nil, err
+	}
+	log := &raft.FileLog{Dir: filepath.Join(c.Dir, "log")}
+	if err := os.MkdirAll(log.Dir, 0o700); err != nil {
+		return nil, err
+	}
+	return log, nil
 }

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -78,9 +81,9 @@ func freeAddresses(t *testing.T, ids []string) map[string]string {
 func (f *fleet) run(t *testing.T, id string) *member {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
-	nodes, ended := make(chan *cluster.Node, 1), make(chan error, 1)
+	nodes, ended, cfg := make(chan *cluster.Node, 1), make(chan error, 1), f.config[id]
 	go func() {
-		ended <- cluster.Run(ctx, f.config[id], func(ctx context.Context, node *cluster.Node) error {
+		ended <- cluster.Run(ctx, cfg, func(ctx context.Context, node *cluster.Node) error {
 			nodes <- node
 			return node.WhileLeader(ctx, func(ctx context.Context, token uint64) error {
 				f.reigns <- reign{id, token}
@@ -124,6 +127,66 @@ func TestLeadGoesFromMemberToMember(t *testing.T) {
 }
 
 // Of two that work and a witness, two are enough, and the witness needs no function.
+// words is a machine that keeps the commands.
+type words struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (w *words) Apply(e raft.Entry) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if e.Kind == raft.EntryCommand {
+		w.all = append(w.all, string(e.Data))
+	}
+}
+
+func (w *words) Snapshot() io.WriterTo { return strings.NewReader(strings.Join(w.list(), " ")) }
+
+func (w *words) Restore(r io.Reader) error {
+	text, err := io.ReadAll(r)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.all = strings.Fields(string(text))
+	return err
+}
+
+func (w *words) list() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.all)
+}
+
+// With a machine a cluster keeps a log: what was committed is there after all have
+// ended.
+func TestMembersKeepALog(t *testing.T) {
+	f := newFleet(t, "a", "b", "c")
+	for round, want := range [][]string{{"one"}, {"one", "two"}} {
+		members, machines := make(map[string]*member), make(map[string]*words)
+		for id, cfg := range f.config {
+			machines[id] = new(words)
+			cfg.Machine = machines[id]
+			f.config[id] = cfg
+			members[id] = f.run(t, id)
+		}
+		leader := <-f.reigns
+		node := <-members[leader.id].nodes
+		require.Eventually(t, func() bool { // once every member was heard
+			_, err := node.Propose(t.Context(), leader.token, []byte(want[round]))
+			return !errors.Is(err, raft.ErrNoLog)
+		}, 10*time.Second, 10*time.Millisecond)
+		for _, m := range machines {
+			require.Eventually(t, func() bool { return slices.Equal(m.list(), want) }, 10*time.Second, 10*time.Millisecond)
+		}
+		for _, m := range members {
+			m.end(t)
+		}
+		for len(f.reigns) > 0 { // of those that were handed the lead by one that ended
+			<-f.reigns
+		}
+	}
+}
+
 func TestWitnessOnlyTakesPart(t *testing.T) {
 	f := newFleet(t, "a", "b", "w")
 	for id, cfg := range f.config {

@@ -37,6 +37,11 @@ type Config struct {
 	// in Peers.
 	Listen string
 
+	// Machine is what the member drives with the committed commands of a replicated
+	// log, which it keeps in the folder "log" of Dir: all members have one, or none.
+	// Nil: the cluster elects and keeps no log.
+	Machine raft.Machine
+
 	// Join is for a member that is added to a cluster that runs: without a stored
 	// state it waits until a leader has added it. Otherwise it begins a new cluster
 	// of Peers, as all of them do.
