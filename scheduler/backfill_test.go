@@ -295,3 +295,34 @@ func TestBackfillLooksAndChangesNothing(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, before, s.state.index.Version())
 }
+
+// TestAPlaceUntilAReservationComesIsJudgedByTheStrategy: of a place that is free for the
+// request's Duration alone and one that is free for good, each strategy takes the better
+// one in its own order. On x the soft rule holds; y is the fuller one by more than that
+// is worth.
+func TestAPlaceUntilAReservationComesIsJudgedByTheStrategy(t *testing.T) {
+	for strategy, want := range map[placement.Strategy]string{
+		placement.BinPack: "y", placement.Spread: "x", placement.Random: "x",
+		placement.Affinity: "x", placement.LeastFragmentation: "x",
+	} {
+		t.Run(strategy.String(), func(t *testing.T) {
+			s := newTestScheduler(t, Config{})
+			for _, id := range []string{"x", "y"} {
+				n := testNode(id, 8)
+				n.Labels = map[string]string{"host": id}
+				addNodes(t, s, n)
+			}
+			spec := holding("r", 8, 1)
+			spec.Node, spec.Start = "x", time.Now().Add(time.Hour)
+			reserve(t, s, spec)
+			allocate(t, s, "y", onlyCPU("filler", 4))
+			req := onlyCPU("a", 1)
+			req.Duration = time.Minute
+			req.Preferences = placement.Use(strategy).Prefer(placement.Equal("host", "x"), 1)
+			explained, err := s.Explain(t.Context(), req)
+			require.NoError(t, err)
+			require.Equal(t, want, explained.Candidates[0].NodeID)
+			require.Equal(t, want, place(t, s, req).NodeID)
+		})
+	}
+}

@@ -279,24 +279,24 @@ func (st *state) heldFor(n *node, req *placement.Request, own reservation.Window
 	return st.held(n, own)
 }
 
-// better orders places as the index does: for Spread by instances of the
-// group, then by score, then by the order of joining. Random has no order
-// beyond soft rules, and neither has LeastFragmentation one that is known
-// here: an ordinary place stays.
+// better orders places as the index does. Random has no order beyond soft rules, and
+// neither has LeastFragmentation one that is known here: an ordinary place stays.
 func (st *state) better(q *index.Query, a, b *candidate) bool {
-	strategy := q.Class.Request().Preferences.Strategy
-	if strategy == placement.Random || strategy == placement.LeastFragmentation {
-		return a.Terms.Soft > b.Terms.Soft
+	score := cmp.Compare(placement.Score(a.Terms), placement.Score(b.Terms))
+	soft := cmp.Compare(a.Terms.Soft, b.Terms.Soft)
+	join := cmp.Compare(st.at(b.Row).join, st.at(a.Row).join) // the first to join is the better
+	switch q.Class.Request().Preferences.Strategy {
+	case placement.BinPack:
+		return cmp.Or(score, join) > 0
+	case placement.Spread:
+		group := cmp.Compare(st.index.Group(q, b.Row), st.index.Group(q, a.Row))
+		return cmp.Or(group, score, join) > 0
+	case placement.Affinity:
+		return cmp.Or(soft, cmp.Compare(a.Terms.Strategy, b.Terms.Strategy), join) > 0
+	case placement.Random, placement.LeastFragmentation:
+		return soft > 0
 	}
-	if strategy == placement.Spread {
-		if order := cmp.Compare(st.index.Group(q, a.Row), st.index.Group(q, b.Row)); order != 0 {
-			return order < 0
-		}
-	}
-	if order := cmp.Compare(placement.Score(a.Terms), placement.Score(b.Terms)); order != 0 {
-		return order > 0
-	}
-	return st.at(a.Row).join < st.at(b.Row).join
+	return false
 }
 
 // Decision is where an instance runs, or would run.
