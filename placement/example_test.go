@@ -189,7 +189,7 @@ func ExampleParseStrategy() {
 	fmt.Println(err)
 	// Output:
 	// true <nil>
-	// placement: invalid strategy "fastest": want binpack, spread, random, affinity or leastfragmentation
+	// placement: invalid strategy "fastest": want one of binpack, spread, random, affinity, leastfragmentation
 }
 
 // Every mistake unwraps to ErrInvalid and says where it is.

@@ -1,18 +1,23 @@
 package placement
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // To add a strategy:
 //
-//   - here, its constant and its name, which must be the last, and the words of
-//     ParseStrategy; TestStrategy of the package names all of them;
+//   - here, its constant and its name, which must be the last; TestStrategy of the
+//     package names all of them;
 //   - internal/index/search.go: rankOf, its order of the nodes, bestRow and gridPays;
-//     level.go, where the order of the grid does not serve it. The oracle
-//     of the package's tests says the same by looking at every node, in ranked, and
+//     compiled_rules.go, what it counts; probe.go, whether its term packs; level.go and
+//     ordering.go, where the order of a grid does not serve it. The oracle of the
+//     package's tests says the same by looking at every node, in ranked, and
 //     generate_test.go draws the strategy by its number;
 //   - ChooseDevices, if it takes other GPUs of a node than BinPack does;
 //   - scheduler/state_decide.go: better, its order among nodes with holds, and
-//     the words of reasonFor;
+//     the words of reasonFor. Lint names the switches of better and rankOf;
+//   - reservation/plan.go: rulesAmongSlots, whether slots that are placed already matter;
 //   - TestEveryStrategyDecidesAndSaysWhy of package scheduler fails until the
 //     strategy has words and agrees with the onlooker of oracle_test.go, which takes
 //     one that it does not know for BinPack. Books without a scheduler refuse all but
@@ -59,7 +64,7 @@ func ParseStrategy(name string) (Strategy, error) {
 			return Strategy(i), nil
 		}
 	}
-	return 0, invalid("strategy", name, "want binpack, spread, random, affinity or leastfragmentation")
+	return 0, invalid("strategy", name, "want one of "+strings.Join(strategyNames(), ", "))
 }
 
 // Validate reports an unknown strategy.

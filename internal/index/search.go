@@ -278,7 +278,7 @@ func (x *Index) rankOf(p *probe, row Row) rank {
 		return rank{soft, -x.gradient(p, row), -x.key[row]}
 	case placement.Random:
 		return rank{soft}
-	default:
+	case placement.BinPack, placement.Spread:
 	}
 	score := placement.Score(placement.Terms{Strategy: x.strategyTerm(p, row), Bound: x.bound, Soft: soft})
 	return rank{-p.compiled.groupOn(row), score}
