@@ -28,8 +28,8 @@ type Change interface {
 // To add a kind:
 //
 //   - its constant with the name and newChange below, its type with the JSON names
-//     of its fields, and its methods changeKind, fields, check and apply;
-//   - tried.go: what a step of it rests on, and how Commit decides it again;
+//     of its fields, and its methods changeKind, fields, check, apply and rests;
+//   - tried.go: decideStep, how Commit decides a step of it again;
 //   - FORMAT.md: its number with its name, and its fields;
 //   - in the tests, refusedChanges, messages of wire_test.go, a call in goldenHistory,
 //     which pins how a journal tells it, and mirror_test.go, if it says what became of
@@ -43,6 +43,9 @@ type decided interface {
 	// apply carries the change out and tells out what comes of it. It never
 	// searches, reads a clock or fails.
 	apply(*state, *outcome)
+	// rests returns the version of what the change replaces or takes away, 0 if that
+	// is nothing: a plan's Step rests on it.
+	rests(*state) uint64
 }
 
 // changeKind is the number of a kind in an entry, where it is decided. Numbers

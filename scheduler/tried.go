@@ -40,7 +40,7 @@ func (t *tried) note(st *state, c decided) {
 	if t == nil {
 		return
 	}
-	rests := st.restsOn(c)
+	rests := c.rests(st)
 	if rests > t.version {
 		rests = 0 // which is on an earlier step
 	}
@@ -52,51 +52,38 @@ func (t *tried) note(st *state, c decided) {
 	t.steps = append(t.steps, Step{Change: c, Rests: rests})
 }
 
-// restsOn returns the version of what a change replaces or takes away.
-func (st *state) restsOn(c Change) uint64 {
-	switch c := c.(type) {
-	case *Placed:
-		if a := st.allocations.At(c.ID); c.Move && a != nil {
-			return a.version
-		}
-	case *GenerationKept:
-		if a := st.generation(c.ID, c.Generation); a != nil {
-			return a.version
-		}
-	case *Released:
-		if a := st.generation(c.ID, c.Generation); a != nil {
-			return a.version
-		}
-	case *Resized:
-		if a := st.allocations.At(c.ID); a != nil {
-			return a.version
-		}
-	case *LeavingChanged:
-		if a := st.allocations.At(c.ID); a != nil {
-			return a.version
-		}
-	case *Amended:
-		if a := st.allocations.At(c.Request.ID); a != nil {
-			return a.version
-		}
-	case *Attached:
-		if a := st.generation(c.ID, c.Generation); a != nil {
-			return a.version
-		}
-	case *NodeUpdated:
-		return st.nodeVersion(c.Node.ID)
-	case *NodeMarked:
-		return st.nodeVersion(c.NodeID)
-	case *NodeRemoved:
-		return st.nodeVersion(c.NodeID)
-	case *NodeAdopted:
-		return st.nodeVersion(c.Node.ID)
-	case *QuotaUpdated:
-		return st.quotaVersions[c.Spec.Namespace]
-	case *QuotaDeleted:
-		return st.quotaVersions[c.Namespace]
+func (c *NodeAdded) rests(*state) uint64      { return 0 }
+func (c *NodeUpdated) rests(st *state) uint64 { return st.nodeVersion(c.Node.ID) }
+func (c *NodeMarked) rests(st *state) uint64  { return st.nodeVersion(c.NodeID) }
+func (c *NodeRemoved) rests(st *state) uint64 { return st.nodeVersion(c.NodeID) }
+func (c *NodeAdopted) rests(st *state) uint64 { return st.nodeVersion(c.Node.ID) }
+func (c *Released) rests(st *state) uint64    { return st.generation(c.ID, c.Generation).versionOrZero() }
+func (c *GenerationKept) rests(st *state) uint64 {
+	return st.generation(c.ID, c.Generation).versionOrZero()
+}
+func (c *Attached) rests(st *state) uint64       { return st.generation(c.ID, c.Generation).versionOrZero() }
+func (c *Resized) rests(st *state) uint64        { return st.allocations.At(c.ID).versionOrZero() }
+func (c *LeavingChanged) rests(st *state) uint64 { return st.allocations.At(c.ID).versionOrZero() }
+func (c *Amended) rests(st *state) uint64        { return st.allocations.At(c.Request.ID).versionOrZero() }
+func (c *QuotaCreated) rests(*state) uint64      { return 0 }
+func (c *QuotaUpdated) rests(st *state) uint64   { return st.quotaVersions[c.Spec.Namespace] }
+func (c *QuotaDeleted) rests(st *state) uint64   { return st.quotaVersions[c.Namespace] }
+func (c *PlanChanged) rests(*state) uint64       { return 0 }
+func (c *WorkloadChanged) rests(*state) uint64   { return 0 }
+
+func (c *Placed) rests(st *state) uint64 {
+	if !c.Move {
+		return 0
 	}
-	return 0
+	return st.allocations.At(c.ID).versionOrZero()
+}
+
+// versionOrZero returns the version of an instance, 0 for none.
+func (a *allocation) versionOrZero() uint64 {
+	if a == nil {
+		return 0
+	}
+	return a.version
 }
 
 func (st *state) nodeVersion(id string) uint64 {
@@ -115,8 +102,8 @@ type step struct {
 
 // decideStep decides a step of a plan anew, with the code of the call that it came from.
 func (st *state) decideStep(s *Step, at *view) (step, error) {
-	if rests := st.restsOn(s.Change); s.Rests != 0 && rests != s.Rests {
-		return step{}, &ChangedError{Expected: s.Rests, Version: rests}
+	if c, ok := s.Change.(decided); ok && s.Rests != 0 && c.rests(st) != s.Rests {
+		return step{}, &ChangedError{Expected: s.Rests, Version: c.rests(st)}
 	}
 	switch c := s.Change.(type) {
 	case *Placed:
