@@ -39,6 +39,10 @@ func goldenMessages(t *testing.T) []Message {
 			m.Entries = []Entry{{7, 4, EntryStart, nil}, {8, 4, EntryCommand, []byte("data")}}
 		case AppendAnswer:
 			m.Asker, m.Granted, m.Match, m.Conflict = 8, true, 5, Position{2, 6}
+		case InstallSnapshot:
+			m.Promise, m.Snapshot, m.Offset, m.Chunk = 150*ms, Snapshot{Position{3, 6}, 8, 9, 10}, 4, []byte("data")
+		case SnapshotAnswer:
+			m.Asker, m.Granted, m.Snapshot, m.Offset = 8, true, Snapshot{Position{3, 6}, 8, 9, 10}, 4
 		default:
 		}
 		m.Kind = kind

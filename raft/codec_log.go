@@ -3,6 +3,7 @@ package raft
 import (
 	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"math"
 	"slices"
 )
@@ -16,14 +17,18 @@ import (
 //	4       commit: index 8
 //	0x8001  entries: term 8 and index 8 of the one before them, then of each
 //	        entry the term 8, kind 1, length 4 and data; they follow one another
+//	0x8002  snapshot: term 8 and index 8 of its last entry, size 8, checksum 4, hash 8,
+//	        offset 8, CRC-32C of the chunk 4, and the chunk
 const (
 	tagMatch        = 2
 	tagConflict     = 3
 	tagCommit       = 4
 	longTag         = 0x8000
 	tagEntries      = longTag + 1
+	tagSnapshot     = longTag + 2
 	positionSize    = 16
 	entryHeaderSize = 13
+	chunkHeaderSize = 48
 )
 
 // MaxAppendSize is the hard limit of an encoded Append, in bytes. Other messages
@@ -32,7 +37,7 @@ const MaxAppendSize = 1 << 20
 
 // maxSize is the hard limit of an encoded message of this kind.
 func (k MessageKind) maxSize() int {
-	if k == Append {
+	if k == Append || k == InstallSnapshot {
 		return MaxAppendSize
 	}
 	return MaxMessageSize
@@ -52,6 +57,7 @@ func (m *Message) appendLog(b []byte) []byte {
 		b = appendExtension(b, tagCommit, 8)
 		b = binary.BigEndian.AppendUint64(b, m.Commit)
 	}
+	b = m.appendSnapshot(b)
 	if m.Previous == (Position{}) && len(m.Entries) == 0 {
 		return b
 	}
@@ -71,6 +77,25 @@ func appendEntries(b []byte, entries []Entry) []byte {
 	}
 	return b
 }
+
+// appendSnapshot appends what m says about a snapshot.
+func (m *Message) appendSnapshot(b []byte) []byte {
+	s := m.Snapshot
+	if s == (Snapshot{}) {
+		return b
+	}
+	b = appendExtension(b, tagSnapshot, chunkHeaderSize+len(m.Chunk))
+	b = appendPosition(b, s.Last)
+	b = binary.BigEndian.AppendUint64(b, uint64(s.Size))
+	b = binary.BigEndian.AppendUint32(b, s.Checksum)
+	b = binary.BigEndian.AppendUint64(b, s.Hash)
+	b = binary.BigEndian.AppendUint64(b, uint64(m.Offset))
+	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(m.Chunk, castagnoli()))
+	return append(b, m.Chunk...)
+}
+
+// castagnoli is the polynomial of every checksum here.
+func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
 // appendExtension appends the head of an extension.
 func appendExtension(b []byte, tag uint16, size int) []byte {
@@ -99,6 +124,9 @@ func entriesSize(entries []Entry) int {
 
 // validateLog reports what of a message about a log cannot be encoded.
 func (m *Message) validateLog() error {
+	if m.Snapshot == (Snapshot{}) && (m.Offset != 0 || len(m.Chunk) > 0) {
+		return fmt.Errorf("%w: a chunk of no snapshot", ErrConfig)
+	}
 	for i, e := range m.Entries {
 		if m.Previous.Index > math.MaxUint64-uint64(len(m.Entries)) || e.Index != m.Previous.Index+1+uint64(i) {
 			return fmt.Errorf("%w: entry %d does not follow %d", ErrConfig, e.Index, m.Previous.Index)
@@ -132,9 +160,26 @@ func (m *Message) unmarshalLog(tag uint16, body []byte) bool {
 		again := m.Previous != Position{} || len(m.Entries) > 0
 		m.Previous = d.position()
 		return m.unmarshalEntries(&d) && !again && (m.Previous != Position{} || len(m.Entries) > 0)
+	case tagSnapshot:
+		again := m.Snapshot != Snapshot{}
+		return m.unmarshalSnapshot(&d) && !again
 	default:
 		return true
 	}
+}
+
+// unmarshalSnapshot reads a snapshot and a chunk to the end of d.
+func (m *Message) unmarshalSnapshot(d *decoder) bool {
+	s := &m.Snapshot
+	s.Last = d.position()
+	s.Size = int64(d.uint64())
+	s.Checksum, s.Hash = d.uint32(), d.uint64()
+	m.Offset = int64(d.uint64())
+	sum := d.uint32()
+	if len(d.rest) > 0 {
+		m.Chunk = slices.Clone(d.rest)
+	}
+	return !d.failed && *s != Snapshot{} && sum == crc32.Checksum(m.Chunk, castagnoli())
 }
 
 // unmarshalEntries reads entries to the end of d, which they share no memory with.

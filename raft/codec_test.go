@@ -88,6 +88,16 @@ func anyMessage() *rapid.Generator[Message] {
 			Conflict:      anyPosition().Draw(t, "conflict"),
 		}
 		m.Entries = anyEntries(m.Previous).Draw(t, "entries")
+		if rapid.IntRange(0, 2).Draw(t, "snapshot") == 0 {
+			m.Snapshot = Snapshot{
+				Last: anyPosition().Draw(t, "end"), Size: rapid.Int64().Draw(t, "size"),
+				Checksum: rapid.Uint32().Draw(t, "checksum"), Hash: rapid.Uint64().Draw(t, "hash"),
+			}
+		}
+		if m.Snapshot != (Snapshot{}) {
+			m.Offset = rapid.Int64().Draw(t, "offset")
+			m.Chunk = rapid.SliceOfN(rapid.Byte(), 0, 9).Draw(t, "chunk")
+		}
 		return m
 	})
 }

@@ -23,6 +23,7 @@ const (
 	defaultClockDriftPPM      = 5_000
 	defaultMaxAppend          = 64 << 10
 	defaultMaxUncommitted     = 8 << 20
+	defaultCompactAfter       = 4 << 20
 	maxClockDriftPPM          = 100_000
 	// maxRounds bounds how many heartbeats fit in one election timeout; the
 	// leader remembers when it sent each of them.
@@ -94,8 +95,8 @@ type Config struct {
 	// Log keeps the replicated log durable, and Machine is given what is committed.
 	// Nil: the node takes part in elections only. Either all members have both or
 	// nobody proposes anything; a cluster can be given them one member after the
-	// other. A node whose cluster has begun to replicate does not start without. The
-	// log is in memory, too, and grows for as long as the cluster lives.
+	// other. A node whose cluster has begun to replicate does not start without. What
+	// is not compacted of the log is in memory, too.
 	Log     Log
 	Machine Machine
 	// Transport carries its messages. Required by New.
@@ -107,6 +108,13 @@ type Config struct {
 	// MaxUncommitted bounds the commands that are not committed, in bytes with 13 for
 	// each; beyond it proposals are refused. Zero: 8 MiB. At least MaxAppend.
 	MaxUncommitted int
+	// CompactAfter is how many bytes of entries, with 13 for each, the Machine has applied
+	// behind its last snapshot before another one is made; as many as that snapshot has,
+	// if it is larger, so that no more is written of snapshots than of entries. Then
+	// entries that are in it go, but for as many bytes as it has, for members that lag. Zero: 4
+	// MiB. Negative: no snapshots are made, and the log grows for as long as the cluster
+	// lives.
+	CompactAfter int
 	// ReleaseTimeout bounds how long a leader that resigns or hands over waits
 	// for the application to call Leadership.Release. Zero: the maximal
 	// election timeout.
@@ -184,6 +192,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxUncommitted == 0 {
 		c.MaxUncommitted = defaultMaxUncommitted
+	}
+	if c.CompactAfter == 0 {
+		c.CompactAfter = defaultCompactAfter
 	}
 	if c.ReleaseTimeout == 0 {
 		c.ReleaseTimeout = c.ElectionTimeoutMax

@@ -48,7 +48,7 @@ func (r Role) String() string {
 
 // Effects is what one call asks its caller to do, in this order (rule 12): end
 // the reign Lost, save State if Save is set, begin to save Append, begin the reign
-// Led, send Messages, apply what is up to Commit.
+// Led, send Messages, begin to write Chunk, begin to Restore, apply what is up to Commit.
 // A caller that cannot save does none of what comes after, ends the reign, and
 // drops the Core.
 type Effects struct {
@@ -62,7 +62,8 @@ type Effects struct {
 	// token.
 	Led uint64
 	// Messages are to be sent, in any order. The slice is valid until the next
-	// call of the Core; what is in it may be kept.
+	// call of the Core; what is in it may be kept. The Chunk of an InstallSnapshot has
+	// its length, and is to be filled with the contents of that snapshot from Offset on.
 	Messages []Message
 	// Append is to be made durable after State: it takes the place of what the log
 	// has from the index of its first entry on. It may go on while the Core is called
@@ -72,6 +73,16 @@ type Effects struct {
 	// Commit is up to which index entries have become committed, 0 if none did in
 	// this call. They may be applied, in order; call Applied then.
 	Commit uint64
+	// Chunk is to be written, beside all else, after the one before; call Received then.
+	// Once the last of a snapshot is, its checksum is to be compared, and then the log
+	// to keep it, after each Append before. It is zero if there is none.
+	Chunk Chunk
+	// Restore is the snapshot that the log has kept, of which the application is to take
+	// the state before it applies what comes; call Applied then. Entries up to it are
+	// gone. It is zero if there is none.
+	Restore Snapshot
+	// Compact is up to which index the log needs entries no more, 0 if nothing is said.
+	Compact uint64
 	// Refused is set when a member says why it drops this node's messages.
 	Refused RefusalReason
 }
@@ -109,6 +120,7 @@ type Core struct {
 	lastHeartbeat uint64 // highest heartbeat of this term (rule 8)
 	log           entryLog
 	received      received // as Follower
+	incoming      incoming // as Follower
 	withholds     bool     // it has refused a shorter log since there was a leader
 	promise       promise
 	given         given         // for how long the promise on record is needed
@@ -156,6 +168,9 @@ type faults struct {
 	appendUnchecked       bool // rule 29: entries follow what the leader has
 	appendsKeepNoLease    bool // rule 30: an append is a heartbeat, too
 	transferToBehind      bool // rule 32: no transfer to who lacks something
+	appendWhileClosing    bool // rule 34: take nothing while a snapshot is kept
+	keepConflictingLog    bool // rule 34: drop the log where it conflicts
+	dropUnderWay          bool // rule 34: keep what follows a snapshot under way
 	proposeWithoutBound   bool // rule 31: bound what is not committed
 	reconfigUncommitted   bool // rule 33: commit before a change
 	neverBridge           bool // rule 33: who does not stand hands on what it has
@@ -326,7 +341,9 @@ func (c *Core) handle(sender int, m *Message) {
 		c.onTimeoutNow(m)
 	case Append:
 		c.onAppend(m)
-	case PreVoteAnswer, VoteAnswer, HeartbeatAnswer, AppendAnswer:
+	case InstallSnapshot:
+		c.onInstallSnapshot(m)
+	case PreVoteAnswer, VoteAnswer, HeartbeatAnswer, AppendAnswer, SnapshotAnswer:
 		c.onAnswer(sender, m)
 	case Refusal:
 		c.onRefusal(m)
@@ -342,7 +359,7 @@ func (c *Core) onAnswer(sender int, m *Message) {
 	}
 	switch {
 	case higher:
-	case m.Kind == HeartbeatAnswer || m.Kind == AppendAnswer:
+	case m.Kind.isPromise():
 		c.onHeartbeatAnswer(sender, m)
 	default:
 		c.onVoteAnswer(sender, m)
@@ -354,10 +371,16 @@ func (c *Core) onAnswer(sender int, m *Message) {
 func (c *Core) adopt(term uint64) {
 	c.follow()
 	c.hard.Term, c.hard.Vote, c.dirty = term, "", true
-	c.leader, c.lastHeartbeat, c.received = "", 0, received{}
+	c.knowNobody()
 	if c.faults.clearPromiseOnTerm {
 		c.promise = promise{}
 	}
+}
+
+// knowNobody forgets who leads, and what is known of that one's log: the term is new.
+func (c *Core) knowNobody() {
+	c.leader, c.lastHeartbeat, c.received = "", 0, received{}
+	c.incoming.sequence, c.incoming.asker = 0, 0
 }
 
 // follow makes this node a follower who knows no leader. A reign ends; the
@@ -415,7 +438,7 @@ func (c *Core) reply(m *Message, kind MessageKind, granted bool) Message {
 	a := c.message(kind, m.From)
 	a.Sequence, a.Asker, a.Granted = m.Sequence, m.Boot, granted
 	a.Abstains = kind == HeartbeatAnswer && c.abstains
-	if granted && (kind == HeartbeatAnswer || kind == AppendAnswer) {
+	if granted && kind.isPromise() {
 		a.Match = c.verified()
 	}
 	return a

@@ -27,7 +27,7 @@ func (c *Core) admit(m *Message) (sender int, ok bool) {
 	case m.ConfigurationID == c.hard.Configuration.ConfigurationID && m.Digest != c.digest:
 		dropped.Conflicting++ // Rule 17: one number has one content.
 		c.refuse(m, RefusedConfiguration)
-	case m.Configuration.Level > c.level, m.Kind == Append && c.level < logLevel:
+	case m.Configuration.Level > c.level, m.Kind >= Append && c.level < logLevel:
 		dropped.Unsupported++
 	case !known:
 		dropped.Unknown++
@@ -75,8 +75,10 @@ func (m *Message) wellFormed() bool {
 
 // wellFormedLog is wellFormed for what a message says of a log.
 func (m *Message) wellFormedLog() bool {
-	answers := m.Granted && (m.Kind == AppendAnswer || m.Kind == HeartbeatAnswer)
+	answers := m.Granted && m.Kind.isPromise()
 	switch {
+	case !m.wellFormedSnapshot():
+		return false
 	case m.Kind != Append && (m.Previous != Position{} || len(m.Entries) > 0):
 		return false
 	case m.Commit != 0 && m.Kind != Append && m.Kind != Heartbeat, m.Match != 0 && !answers:
@@ -94,6 +96,20 @@ func (m *Message) wellFormedLog() bool {
 		before = e.position()
 	}
 	return true
+}
+
+// wellFormedSnapshot is wellFormed for what a message says of a snapshot.
+func (m *Message) wellFormedSnapshot() bool {
+	s := m.Snapshot
+	if m.Kind != InstallSnapshot && (m.Kind != SnapshotAnswer || !m.Granted) {
+		return s == Snapshot{} && m.Offset == 0 && len(m.Chunk) == 0
+	}
+	known := s.Last.Index > 0 && s.Last.Index < termLimit && s.Last.Term > 0 && s.Last.Term <= m.Term
+	within := m.Offset >= 0 && m.Offset <= s.Size && int64(len(m.Chunk)) <= s.Size-m.Offset
+	if m.Kind == SnapshotAnswer {
+		return known && within && len(m.Chunk) == 0
+	}
+	return known && within && (len(m.Chunk) > 0 || s.Size == 0)
 }
 
 // asksForNewer answers a heartbeat that names a newer configuration, which may
@@ -125,19 +141,25 @@ func (c *Core) isFarAhead(term uint64) bool {
 
 // mayLackTerm reports whether a node that has seen no term yet can say this.
 func (m *Message) mayLackTerm() bool {
-	refusal := !m.Granted && (m.Kind == VoteAnswer || m.Kind == HeartbeatAnswer || m.Kind == AppendAnswer)
+	refusal := !m.Granted && (m.Kind == VoteAnswer || m.Kind.isPromise())
 	return refusal || m.Kind == PreVoteAnswer || m.Kind == Refusal
 }
 
 // isRequest reports whether a message of this kind may carry a configuration and
 // asks for a promise.
 func (k MessageKind) isRequest() bool {
-	return k == PreVoteRequest || k == VoteRequest || k == Heartbeat || k == Append
+	return k == PreVoteRequest || k == VoteRequest || k == Heartbeat || k == Append || k == InstallSnapshot
+}
+
+// isPromise reports whether a message of this kind answers a leader, and grants it what
+// a heartbeat asks for.
+func (k MessageKind) isPromise() bool {
+	return k == HeartbeatAnswer || k == AppendAnswer || k == SnapshotAnswer
 }
 
 // isAnswer reports whether a message of this kind is about one of the receiver's.
 func (k MessageKind) isAnswer() bool {
-	return k == PreVoteAnswer || k == VoteAnswer || k == HeartbeatAnswer || k == AppendAnswer || k == Refusal
+	return k == PreVoteAnswer || k == VoteAnswer || k == Refusal || k.isPromise()
 }
 
 // isBound reports whether the sender's store is the one bound to its name, in

@@ -175,6 +175,7 @@ func (s *server) startAs(fresh StoreID) {
 			s.core.promise = promise{}
 		}
 	}
+	s.begin()
 	s.c.oracle.started(s)
 	s.c.logf("%s starts in term %d", s.cfg.ID, state.Term)
 }
@@ -283,7 +284,10 @@ func (s *server) gain(e Effects) {
 		s.refused = e.Refused
 	}
 	s.sendAll(e.Messages)
+	s.keepChunk(e.Chunk)
+	s.restore(e.Restore)
 	s.apply(e.Commit)
+	s.log.compact(e.Compact)
 }
 
 func (s *server) publishLost(term uint64) {
@@ -317,6 +321,7 @@ func (s *server) resume() {
 
 func (s *server) sendAll(messages []Message) {
 	for _, m := range messages {
+		s.log.fill(&m)
 		s.c.oracle.send(s, &m)
 		s.c.sent = append(s.c.sent, m)
 		s.c.logf("%s", transcribe(m))

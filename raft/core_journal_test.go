@@ -11,17 +11,33 @@ import (
 
 // journal is the disk and the application of a server that keeps a log.
 type journal struct {
-	entries []Entry       // on disk
-	takes   time.Duration // how long an append takes to be there
-	free    time.Duration // when the last one will be
-	applied []Entry       // by this process
-	slow    time.Duration // how long applying takes
+	entries  []Entry             // on disk
+	snapshot Snapshot            // on disk, with its contents
+	contents map[Snapshot][]byte // also of earlier ones, as long as the process may read them
+	chunks   []byte              // of a snapshot that is received
+	takes    time.Duration       // how long an append takes to be there
+	free     time.Duration       // when the last one will be
+	applied  []Entry             // by this process
+	slow     time.Duration       // how long applying takes
 }
 
 // start returns what the disk has to a process that begins.
 func (j *journal) start(now time.Duration) StoredLog {
-	j.free, j.applied = now, nil
-	return StoredLog{Entries: slices.Clone(j.entries)}
+	j.free, j.applied, j.chunks = now, nil, nil
+	if j.snapshot != (Snapshot{}) {
+		j.contents = map[Snapshot][]byte{j.snapshot: j.contents[j.snapshot]}
+	}
+	return StoredLog{Snapshot: j.snapshot, Entries: slices.Clone(j.entries)}
+}
+
+// begin has the application of a process that begins take the state of the snapshot.
+func (s *server) begin() {
+	if last := s.log.snapshot.Last.Index; last > 0 {
+		s.log.applied = s.c.oracle.read(s, s.log.contents[s.log.snapshot])
+		s.while(s.log.slow, func() {
+			s.call(func(now time.Duration) Effects { return s.core.Applied(now, last) })
+		})
+	}
 }
 
 // write makes entries durable, after those before them. A crash meanwhile loses
@@ -38,8 +54,9 @@ func (s *server) write(entries []Entry) {
 		}
 		s.log.entries = append(s.log.entries[:keep:keep], entries...)
 		for i, e := range s.log.entries {
-			require.EqualValues(s.c.t, i+1, e.Index, "the disk has no gap")
+			require.Equal(s.c.t, s.log.entries[0].Index+uint64(i), e.Index, "the disk has no gap")
 		}
+		require.LessOrEqual(s.c.t, s.log.entries[0].Index, s.log.snapshot.Last.Index+1, "nor is there one behind the snapshot")
 		last := entries[len(entries)-1].position()
 		s.call(func(now time.Duration) Effects { return s.core.Saved(now, last) })
 	})
@@ -51,6 +68,7 @@ func (s *server) apply(commit uint64) {
 		return
 	}
 	for _, e := range s.core.Committed(uint64(len(s.log.applied))) {
+		require.EqualValues(s.c.t, len(s.log.applied)+1, e.Index)
 		s.c.oracle.apply(s, e)
 		s.log.applied = append(s.log.applied, e)
 	}
@@ -87,7 +105,7 @@ func (s *server) commands() []string {
 	var commands []string
 	for _, e := range s.log.applied {
 		if e.Kind == EntryCommand {
-			commands = append(commands, string(e.Data))
+			commands = append(commands, strings.TrimLeft(string(e.Data), "0"))
 		}
 	}
 	return commands
@@ -158,7 +176,7 @@ func (o *oracle) begun(s *server, term uint64) {
 // complete checks O13, leader completeness: who leads has all that is committed.
 func (o *oracle) complete(s *server) {
 	for index, e := range o.log.committed {
-		if term, found := s.core.log.term(index); e.Term < s.core.Term() && (!found || term != e.Term) {
+		if term, found := s.core.log.term(index); index > s.core.log.base.Index && e.Term < s.core.Term() && (!found || term != e.Term) {
 			o.breaks("O13: %s leads term %d without %v", s.cfg.ID, s.core.Term(), e.position())
 		}
 	}
@@ -181,6 +199,9 @@ func transcribeLog(m Message) string {
 	}
 	if m.Match != 0 {
 		fmt.Fprintf(&b, " match=%d", m.Match)
+	}
+	if m.Snapshot != (Snapshot{}) {
+		fmt.Fprintf(&b, " snapshot=%d.%d %d+%d of %d", m.Snapshot.Last.Term, m.Snapshot.Last.Index, m.Offset, len(m.Chunk), m.Snapshot.Size)
 	}
 	if m.Conflict != (Position{}) {
 		fmt.Fprintf(&b, " conflict=%d.%d", m.Conflict.Term, m.Conflict.Index)

@@ -16,6 +16,8 @@ type entryLog struct {
 	// base is the entry before entries. Up to it all is committed.
 	base    Position
 	entries []Entry
+	// snapshot is the latest that the disk has kept. It ends at the base or behind it.
+	snapshot Snapshot
 	// durable is up to which index the disk has what stands here, commit up to
 	// which it is known to be committed, and applied up to which the application has
 	// applied it.
@@ -123,6 +125,13 @@ func (l *entryLog) cut(index uint64) {
 	}
 }
 
+// compact drops entries up to an index.
+func (l *entryLog) compact(index uint64) {
+	term, _ := l.term(index)
+	l.entries = slices.Clone(l.between(index, l.last().Index))
+	l.base = Position{Term: term, Index: index}
+}
+
 // newEntryLog returns what a valid stored log is to a node that begins.
 func newEntryLog(stored StoredLog) entryLog {
 	base, entries := stored.Snapshot.Last, slices.Clip(stored.Entries)
@@ -132,7 +141,7 @@ func newEntryLog(stored StoredLog) entryLog {
 			base, entries = entries[0].position(), entries[1:]
 		}
 	}
-	l := entryLog{base: base, entries: entries, commit: stored.Snapshot.Last.Index}
+	l := entryLog{base: base, entries: entries, snapshot: stored.Snapshot, commit: stored.Snapshot.Last.Index}
 	l.durable = l.last().Index
 	return l
 }
@@ -181,5 +190,8 @@ func (e Entry) follows(before Position, term uint64) bool {
 
 func (c *Core) logStatus() LogStatus {
 	l := &c.log
-	return LogStatus{Last: l.last(), Durable: l.durable, Commit: l.commit, Applied: l.applied}
+	return LogStatus{
+		Last: l.last(), Durable: l.durable, Commit: l.commit, Applied: l.applied,
+		Snapshot: l.snapshot.Last.Index, Kept: len(l.entries),
+	}
 }

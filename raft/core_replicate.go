@@ -32,6 +32,8 @@ type progress struct {
 	first   uint64
 	flying  [maxFlights]uint64
 	sentIn  uint64
+	// outgoing is the snapshot that it is sent instead.
+	outgoing outgoing
 }
 
 // advance notes that the member has everything up to match.
@@ -63,6 +65,7 @@ func (p *progress) rewind() {
 		p.next = max(p.match+1, p.first)
 	}
 	p.flights, p.probing = 0, true
+	p.outgoing = outgoing{snapshot: p.outgoing.snapshot}
 }
 
 // received is what a follower knows of the log of its term's leader.
@@ -191,6 +194,10 @@ func (c *Core) Applied(now time.Duration, upTo uint64) Effects {
 // feed sends a member what it lacks, as far as there may be more under way.
 func (c *Core) feed(i int) {
 	p := &c.peers[i].progress
+	if i != c.self && p.next != 0 && (p.outgoing.isActive() || p.next <= c.log.base.Index) {
+		c.feedSnapshot(i)
+		return
+	}
 	flights := maxFlights
 	if p.probing {
 		flights = 1
@@ -209,8 +216,8 @@ func (c *Core) feed(i int) {
 // onAppend takes entries of the leader's log. Rule 30: it is a heartbeat, too,
 // whether the entries fit or not.
 func (c *Core) onAppend(m *Message) {
-	if !c.heed(m, AppendAnswer) {
-		return
+	if !c.heed(m, AppendAnswer) || c.incoming.closing && !c.faults.appendWhileClosing {
+		return // Rule 34: the log may have to go.
 	}
 	conflict, ok := c.conflict(m.Previous)
 	switch {
@@ -299,9 +306,11 @@ func (c *Core) track(i int, m *Message) {
 	}
 	p.advance(m.Match)
 	switch {
+	case p.outgoing.isActive():
+		c.trackSnapshot(p, m)
 	case m.Conflict != Position{}:
 		c.retreat(p, m.Conflict)
-	case m.Kind == AppendAnswer:
+	case m.Kind != HeartbeatAnswer:
 		p.probing = false
 	case p.isLost(m.Sequence) && !c.faults.neverSendAgain:
 		p.rewind()

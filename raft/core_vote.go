@@ -114,7 +114,7 @@ func (c *Core) elect(transfer uint64) {
 	}
 	c.hard.Term++
 	c.hard.Vote, c.dirty = c.cfg.ID, true
-	c.leader, c.lastHeartbeat, c.received = "", 0, received{}
+	c.knowNobody()
 	c.bind(c.cfg.ID, c.cfg.ElectionTimeoutMin)
 	c.role = Candidate
 	c.counters.Campaigns++

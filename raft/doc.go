@@ -51,8 +51,10 @@
 // proposes commands ([Node.Propose]); each that is committed is on the disks of a
 // majority and is applied by every member's Machine in the same order. A reign
 // begins once the leader's own Machine has applied all that was committed before it,
-// so that who leads has everything. A [FileLog] keeps it on disk; FORMAT.md says how.
-// Without a log no byte more is sent or saved.
+// so that who leads has everything. A [FileLog] keeps it on disk; FORMAT.md says how. Now
+// and then a snapshot of the Machine takes the place of the entries in it
+// ([Config].CompactAfter); a member that lacks them is sent the snapshot. Without a log
+// no byte more is sent or saved.
 //
 // # The rules
 //
@@ -106,8 +108,6 @@
 //
 // # What it does not do
 //
-//   - It does not compact a log of its own accord, which grows for as long as the
-//     cluster lives.
 //   - It does not make an effect safe that began before a pause of the process:
 //     a lease can end at any instruction. That is what the token is for.
 //   - It does not detect a store that is wiped before a leader has bound it to

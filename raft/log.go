@@ -77,7 +77,7 @@ type StoredLog struct {
 }
 
 // SnapshotWriter takes the contents of a snapshot. They are no part of the log until
-// Keep has returned.
+// Keep has returned; what was neither kept nor discarded goes with the next Open.
 type SnapshotWriter interface {
 	// Writer appends to the contents.
 	io.Writer
@@ -111,8 +111,7 @@ type Machine interface {
 	Apply(e Entry)
 
 	// Snapshot returns what writes the state as it is now, at once; WriteTo is called
-	// beside later calls of Apply, once. Where a copy is cheap it should be one that
-	// later changes leave alone.
+	// beside later calls of Apply, once. An error of it ends the node.
 	Snapshot() io.WriterTo
 
 	// Restore replaces the state by one that a Machine of another member, or of an

@@ -35,8 +35,13 @@ const (
 	Append
 	// AppendAnswer answers it; Granted says that the promise was given.
 	AppendAnswer
+	// InstallSnapshot is a Heartbeat with a part of a snapshot, for a member that lacks
+	// entries which the leader has no more.
+	InstallSnapshot
+	// SnapshotAnswer answers it; Granted says that the promise was given.
+	SnapshotAnswer
 
-	lastMessageKind = AppendAnswer
+	lastMessageKind = SnapshotAnswer
 )
 
 // String returns the kind's name.
@@ -62,6 +67,10 @@ func (k MessageKind) String() string {
 		return "Append"
 	case AppendAnswer:
 		return "AppendAnswer"
+	case InstallSnapshot:
+		return "InstallSnapshot"
+	case SnapshotAnswer:
+		return "SnapshotAnswer"
 	default:
 		return fmt.Sprintf("MessageKind(%d)", uint8(k))
 	}
@@ -179,4 +188,11 @@ type Message struct {
 	// Previous, else it is zero: it is the first entry of the term that the log has at
 	// that index instead, or the index behind its end with a term of 0.
 	Conflict Position
+	// Snapshot, in an InstallSnapshot and its answer, is the snapshot that is sent.
+	Snapshot Snapshot
+	// Offset is where Chunk begins in its contents or, in the answer, up to where the
+	// sender has written them.
+	Offset int64
+	// Chunk, in an InstallSnapshot, is the next part of the contents.
+	Chunk []byte
 }

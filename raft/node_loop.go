@@ -40,7 +40,7 @@ type loop struct {
 
 // run steps the core until the node has stopped, or cannot go on.
 func (l *loop) run() error {
-	saver, applier, stalled := l.replica.ended()
+	saver, applier, bulk, stalled := l.replica.ended()
 	for {
 		if err := l.reconcile(); err != nil {
 			return err
@@ -65,6 +65,8 @@ func (l *loop) run() error {
 			return l.replica.saver.err
 		case <-applier: // If it has panicked, the end of Run sees to that.
 			return cmp.Or(l.replica.applier.err, ErrStopped)
+		case <-bulk:
+			return cmp.Or(l.replica.bulk.err, ErrStopped)
 		case err := <-stalled:
 			return err
 		}
@@ -151,8 +153,8 @@ func (l *loop) apply(effects Effects) error {
 			return err
 		}
 	}
-	if len(effects.Append) > 0 {
-		l.replica.saver.put(effects.Append)
+	if l.replica != nil {
+		l.replica.perform(effects)
 	}
 	if effects.Commit != 0 {
 		l.commit(effects.Commit)
@@ -206,16 +208,26 @@ func (l *loop) endReign(cause error) { l.node.endReign(l.reign, cause) }
 func (l *loop) send(messages []Message) {
 	for i := range messages {
 		m := &messages[i]
-		var err error
-		if l.frame, err = m.AppendBinary(l.frame[:0]); err == nil {
-			l.callOut("Transport.Send", func() { err = l.node.cfg.Transport.Send(m.To, l.frame) })
-		}
-		if err != nil {
-			l.traffic.Unsent++
+		if m.Kind == InstallSnapshot { // It lacks its chunk.
+			late := *m
+			l.replica.bulk.order(func() error { return l.replica.bulk.fill(late) })
 			continue
 		}
-		l.traffic.Sent++
+		l.transmit(m)
 	}
+}
+
+// transmit gives a message to the transport.
+func (l *loop) transmit(m *Message) {
+	var err error
+	if l.frame, err = m.AppendBinary(l.frame[:0]); err == nil {
+		l.callOut("Transport.Send", func() { err = l.node.cfg.Transport.Send(m.To, l.frame) })
+	}
+	if err != nil {
+		l.traffic.Unsent++
+		return
+	}
+	l.traffic.Sent++
 }
 
 // unfit asks the application before a round of heartbeats leaves, and returns

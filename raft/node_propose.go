@@ -1,7 +1,6 @@
 package raft
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -37,10 +36,7 @@ func (n *Node) Propose(ctx context.Context, token uint64, commands ...[]byte) (u
 	if n.cfg.Log == nil {
 		return 0, ErrNoLog
 	}
-	data := make([][]byte, len(commands))
-	for i := range commands {
-		data[i] = bytes.Clone(commands[i])
-	}
+	data := clone(commands)
 	reply := make(chan proposed, 1)
 	select {
 	case n.calls <- func(l *loop) error { return l.propose(token, data, reply) }:
@@ -64,6 +60,21 @@ func (n *Node) Propose(ctx context.Context, token uint64, commands ...[]byte) (u
 	default:
 		return 0, outcomeUnknown(cause)
 	}
+}
+
+// clone copies commands, all into one piece of memory.
+func clone(commands [][]byte) [][]byte {
+	size := 0
+	for _, c := range commands {
+		size += len(c)
+	}
+	all := make([]byte, 0, size)
+	clones := make([][]byte, len(commands))
+	for i, c := range commands {
+		all = append(all, c...)
+		clones[i] = all[len(all)-len(c) : len(all) : len(all)]
+	}
+	return clones
 }
 
 func outcomeUnknown(cause error) error { return fmt.Errorf("%w: %w", ErrOutcomeUnknown, cause) }
@@ -148,8 +159,9 @@ func (l *loop) advanceReplica() error {
 			return err
 		}
 	}
-	applied, told := l.replica.applier.take()
-	for _, call := range slices.Concat(kept, told) {
+	applied, restored := l.replica.applier.take()
+	_, moved := l.replica.bulk.take()
+	for _, call := range slices.Concat(kept, restored, moved) {
 		if err := call(l); err != nil {
 			return err
 		}
@@ -158,6 +170,28 @@ func (l *loop) advanceReplica() error {
 		return l.apply(l.core.Applied(l.node.now(), applied.Index))
 	}
 	return nil
+}
+
+// perform does what effects ask for of the log, but for what is committed.
+func (r *replica) perform(effects Effects) {
+	if len(effects.Append) > 0 {
+		r.saver.put(effects.Append)
+	}
+	if effects.Chunk.Snapshot != (Snapshot{}) {
+		chunk := effects.Chunk
+		r.bulk.order(func() error { return r.bulk.receive(chunk) })
+	}
+	if effects.Restore != (Snapshot{}) {
+		r.restore(effects.Restore)
+	}
+	if upTo := effects.Compact; upTo != 0 {
+		r.saver.order(func() error {
+			if err := r.node.cfg.Log.Compact(upTo); err != nil {
+				return fmt.Errorf("%w: %w", ErrSaveFailed, err)
+			}
+			return nil
+		})
+	}
 }
 
 // commit has the machine apply what is committed.

@@ -26,7 +26,8 @@ type recorder struct {
 	commands []string
 	index    uint64
 	restored int
-	takes    atomic.Int64 // nanoseconds
+	takes    atomic.Int64 // nanoseconds, to apply an entry
+	restores atomic.Int64 // nanoseconds, to restore
 }
 
 func (r *recorder) Apply(e raft.Entry) {
@@ -53,6 +54,7 @@ func (r *recorder) Snapshot() io.WriterTo {
 
 // Restore implements raft.Machine.
 func (r *recorder) Restore(contents io.Reader) error {
+	time.Sleep(time.Duration(r.restores.Load()))
 	var s recorded
 	if err := gob.NewDecoder(contents).Decode(&s); err != nil {
 		return err
@@ -79,6 +81,7 @@ func (r *recorder) applied() []string {
 // sickLog is a MemoryLog that may be slow, or fail.
 type sickLog struct {
 	raft.MemoryLog
+	sickSnapshots
 	takes   atomic.Int64 // nanoseconds
 	fails   atomic.Bool
 	appends atomic.Int64
@@ -106,7 +109,7 @@ type replicas struct {
 	machines map[string]*recorder // of the process that runs
 }
 
-func newReplicas(t *testing.T) *replicas {
+func newReplicas(t *testing.T, edit ...func(cfg *raft.Config)) *replicas {
 	t.Helper()
 	r := &replicas{logs: make(map[string]*sickLog), machines: make(map[string]*recorder)}
 	r.Cluster = rafttest.Start(t, rafttest.Config{Edit: func(cfg *raft.Config) {
@@ -115,6 +118,9 @@ func newReplicas(t *testing.T) *replicas {
 		}
 		r.machines[cfg.ID] = new(recorder)
 		cfg.Log, cfg.Machine = r.logs[cfg.ID], r.machines[cfg.ID]
+		for _, e := range edit {
+			e(cfg)
+		}
 	}})
 	return r
 }

@@ -13,9 +13,18 @@ type replica struct {
 	node    *Node
 	saver   *worker
 	applier *worker
+	bulk    *bulk
 	applied uint64     // up to where the applier was given entries
-	at      uint64     // up to where the machine is; of the applier's goroutine
 	stalled chan error // holds an error once an append takes too long
+
+	kept Snapshot // by the log; of the saver's goroutine
+
+	// Of the applier's goroutine: up to where the machine is, how many bytes of entries
+	// that is behind its last snapshot, how large this was, and whether one is being made.
+	at     uint64
+	grown  int64
+	size   int64
+	making bool
 }
 
 // openLog opens the log. If that comes back too late, it closes it again.
@@ -59,21 +68,35 @@ func (l *loop) beginLog(state *HardState) (StoredLog, error) {
 
 // beginReplica begins to keep the log, which is open.
 func (n *Node) beginReplica(snapshot Snapshot) *replica {
-	r := &replica{node: n, stalled: make(chan error, 1)}
+	r := &replica{node: n, stalled: make(chan error, 1), kept: snapshot}
 	r.saver = beginWorker(n.wake, r.save)
-	r.applier = beginWorker(n.wake, func(entries []Entry) error {
-		for _, e := range entries {
-			if e.Index > r.at { // Else a later snapshot than was asked for had it.
-				n.cfg.Machine.Apply(e)
-				r.at = e.Index
-			}
-		}
-		return nil
-	})
+	r.applier = beginWorker(n.wake, r.apply)
+	r.bulk = &bulk{replica: r, worker: beginWorker(n.wake, nil)}
 	if snapshot != (Snapshot{}) {
 		r.restore(snapshot)
 	}
 	return r
+}
+
+// apply gives entries to the machine, and has a snapshot of it made once the entries
+// behind the last one are as many bytes as that, and as Config.CompactAfter.
+func (r *replica) apply(entries []Entry) error {
+	for _, e := range entries {
+		if e.Index <= r.at {
+			continue // A later snapshot than was asked for had it.
+		}
+		r.node.cfg.Machine.Apply(e)
+		r.at = e.Index
+		r.grown += int64(e.size())
+	}
+	after := r.node.cfg.CompactAfter
+	if after < 0 || r.making || r.grown < max(int64(after), r.size) {
+		return nil
+	}
+	r.making, r.grown = true, 0
+	state, at := r.node.cfg.Machine.Snapshot(), entries[len(entries)-1].position()
+	r.bulk.order(func() error { return r.bulk.make(state, at) })
+	return nil
 }
 
 // restore has the machine take in the log's snapshot, and then entries from behind it.
@@ -100,7 +123,7 @@ func (r *replica) read() error {
 		return err
 	}
 	s := contents.Snapshot()
-	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
+	sum := crc32.New(castagnoli())
 	all := io.TeeReader(io.NewSectionReader(contents, 0, s.Size), sum)
 	err = r.node.cfg.Machine.Restore(all)
 	if err == nil {
@@ -109,7 +132,7 @@ func (r *replica) read() error {
 	if err == nil && sum.Sum32() != s.Checksum {
 		err = &StoreError{Reason: ErrCorrupt, Detail: "the checksum of a snapshot is wrong"}
 	}
-	r.at = s.Last.Index
+	r.at, r.grown, r.size = s.Last.Index, 0, s.Size
 	return errors.Join(err, contents.Close())
 }
 
@@ -135,7 +158,7 @@ func (r *replica) save(entries []Entry) error {
 	return nil
 }
 
-// end stops both workers once they have done what they are about, and closes the
+// end stops the workers once they have done what they are about, and closes the
 // log. What has stalled is left behind, and closes the log when it comes back.
 func (r *replica) end(cause error) error {
 	if r == nil {
@@ -143,9 +166,14 @@ func (r *replica) end(cause error) error {
 	}
 	close(r.saver.quit)
 	close(r.applier.quit)
+	close(r.bulk.quit)
 	err := r.applier.within("Machine.Apply")
 	if !errors.Is(err, ErrStalled) {
 		err = nil // The loop has seen it.
+	}
+	if moving := r.bulk.within("Snapshot"); errors.Is(moving, ErrStalled) {
+		go r.closeLate()
+		return errors.Join(err, moving)
 	}
 	if errors.Is(cause, ErrStalled) && !isClosed(r.saver.ended) {
 		go r.closeLate()
@@ -156,18 +184,21 @@ func (r *replica) end(cause error) error {
 		go r.closeLate()
 		return errors.Join(err, saving)
 	}
-	return errors.Join(err, begin(r.node.cfg.Log.Close).within("Log.Close"))
+	return errors.Join(err, begin(r.close).within("Log.Close"))
 }
+
+func (r *replica) close() error { return errors.Join(r.bulk.close(), r.node.cfg.Log.Close()) }
 
 func (r *replica) closeLate() {
 	<-r.saver.ended
-	_ = r.node.cfg.Log.Close()
+	<-r.bulk.ended
+	_ = r.close()
 }
 
 // ended returns what the loop waits for; without a log nothing comes.
-func (r *replica) ended() (saver, applier <-chan struct{}, stalled <-chan error) {
+func (r *replica) ended() (saver, applier, bulk <-chan struct{}, stalled <-chan error) {
 	if r == nil {
-		return nil, nil, nil
+		return nil, nil, nil, nil
 	}
-	return r.saver.ended, r.applier.ended, r.stalled
+	return r.saver.ended, r.applier.ended, r.bulk.ended, r.stalled
 }

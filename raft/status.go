@@ -75,6 +75,10 @@ type LogStatus struct {
 	// Commit is up to which index entries are known here to be committed, and Applied
 	// up to which the Machine has applied them.
 	Commit, Applied uint64
+	// Snapshot is up to which index the latest snapshot on disk has all, and Kept how
+	// many entries are in memory, some of which it may have.
+	Snapshot uint64
+	Kept     int
 }
 
 // Traffic counts what went in and out of one Node since it began.
