@@ -23,6 +23,8 @@ type Counts struct {
 	CutOld, CutNew int
 	// Proposed commands, Appends that became durable and Committed entries.
 	Proposed, Appends, Committed int
+	// Snapshots made, Chunks of them received and Restores of an application from one.
+	Snapshots, Chunks, Restores int
 	// Starts of processes.
 	Starts int
 	// Replacements of lost disks that have come to their end.
@@ -66,6 +68,9 @@ func (c *Counts) Add(o Counts) {
 		{&c.Proposed, o.Proposed},
 		{&c.Appends, o.Appends},
 		{&c.Committed, o.Committed},
+		{&c.Snapshots, o.Snapshots},
+		{&c.Chunks, o.Chunks},
+		{&c.Restores, o.Restores},
 		{&c.Starts, o.Starts},
 		{&c.Replacements, o.Replacements},
 		{&c.Reigns, o.Reigns},

@@ -32,6 +32,7 @@ type member struct {
 	saving   bool       // rule 13: nothing is stepped meanwhile
 	finished func()     // the save, if it ended while paused
 	inbox    []*event   // what waits until the process is free
+	told     int        // of which the first are of its own disk and application
 	messages []raft.Message
 	deadline time.Duration // of the core, on the clock
 	due      time.Duration // deadline in true time
@@ -98,6 +99,7 @@ func (n *member) begin(state raft.HardState) {
 		w.cfg.Prepare(core)
 	}
 	n.core, n.deadline = core, -1
+	n.restore(n.log.kept)
 	w.oracle.started(n)
 	n.arm()
 }
@@ -152,6 +154,7 @@ func (n *member) drain() {
 	for n.free() && len(n.inbox) > 0 {
 		e := n.inbox[0]
 		n.inbox = slices.Delete(n.inbox, 0, 1)
+		n.told = max(0, n.told-1)
 		n.take(e)
 	}
 }
@@ -211,7 +214,10 @@ func (n *member) perform(effects raft.Effects) {
 func (n *member) finish(effects raft.Effects) {
 	w := n.world
 	n.appendLog(effects.Append)
+	n.restore(effects.Restore)
 	n.apply(effects.Commit)
+	n.receiveChunk(effects.Chunk)
+	n.compactLog(effects.Compact)
 	if effects.Led != 0 {
 		n.lead(effects.Led)
 	}
@@ -229,6 +235,9 @@ func (n *member) finish(effects raft.Effects) {
 
 func (n *member) sendAll(messages []raft.Message) {
 	for i := range messages {
+		if m := &messages[i]; m.Kind == raft.InstallSnapshot {
+			copy(m.Chunk, n.log.images[m.Snapshot].contents()[m.Offset:])
+		}
 		n.world.send(n, &messages[i])
 	}
 }
@@ -353,14 +362,14 @@ func (n *member) exit() {
 	}
 	w := n.world
 	w.transcript.write(w.now, "%s ends", n.cfg.ID)
-	if len(n.log.appending) > 0 {
+	if len(n.log.writing) > 0 {
 		n.log.cut(w.random.IntN(n.log.size() + 1))
 	}
 	n.endReign()
 	for _, e := range n.inbox {
 		w.events.done(e)
 	}
-	n.inbox = n.inbox[:0]
+	n.inbox, n.told = n.inbox[:0], 0
 	n.up, n.core, n.paused, n.saving, n.finished, n.leaving = false, nil, false, false, nil, 0
 	if w.ended != nil {
 		w.ended(n)

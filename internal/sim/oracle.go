@@ -35,6 +35,7 @@ type oracle struct {
 	past    []past            // of each node
 
 	committed []raft.Entry // O12 to O14: from index 1
+	images    []image      // after each of them
 }
 
 // past is what is remembered of one node across its processes.

@@ -45,6 +45,7 @@ func (t Trial) Run() (Result, error) {
 	w.after(0, c.run)
 	if t.Logs {
 		w.after(0, c.propose)
+		w.after(0, c.compact)
 	}
 	w.Run(t.Faulty)
 	if w.err == nil {
