@@ -10,6 +10,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/rads-project/constellation/scheduler"
+	"github.com/rads-project/constellation/scheduler/internal/batch"
 )
 
 // Append implements scheduler.Journal: one transaction, which compares the token and
@@ -39,7 +40,7 @@ func (j *Journal) Append(ctx context.Context, token uint64, records []scheduler.
 		}
 	}
 	if len(entries) > 0 {
-		a.add(entriesKey(entries[len(entries)-1].Seq), encodeBatch(entries))
+		a.add(entriesKey(entries[len(entries)-1].Seq), batch.Encode(entries))
 	}
 	for _, piece := range a.pieces {
 		if err := j.commit(ctx, "=", token, j.ops([]edit{piece})...); err != nil {
@@ -130,32 +131,4 @@ func (a *appending) complete(last scheduler.Record) {
 			edit{key: below + "entries/", end: below + entriesKey(last.Seq+1)},
 		)
 	}
-}
-
-// A batch is one value: of each entry its Seq, its length, and its data. The
-// numbers are those of encoding/binary's Uvarint.
-
-func encodeBatch(entries []scheduler.Record) []byte {
-	var batch []byte
-	for _, e := range entries {
-		batch = binary.AppendUvarint(batch, e.Seq)
-		batch = binary.AppendUvarint(batch, uint64(len(e.Data)))
-		batch = append(batch, e.Data...)
-	}
-	return batch
-}
-
-// nextEntry takes the first entry of a batch.
-func nextEntry(batch []byte) (e scheduler.Record, rest []byte, ok bool) {
-	seq, n := binary.Uvarint(batch)
-	if n <= 0 {
-		return e, nil, false
-	}
-	batch = batch[n:]
-	length, n := binary.Uvarint(batch)
-	if n <= 0 || length > uint64(len(batch)-n) {
-		return e, nil, false
-	}
-	batch = batch[n:]
-	return scheduler.Record{Seq: seq, Kind: scheduler.RecordEntry, Data: batch[:length:length]}, batch[length:], true
 }

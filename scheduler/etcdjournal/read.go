@@ -15,6 +15,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/rads-project/constellation/scheduler"
+	"github.com/rads-project/constellation/scheduler/internal/batch"
 )
 
 // yieldFunc takes a record and reports whether the caller goes on.
@@ -136,11 +137,11 @@ func (j *Journal) entries(ctx context.Context, p tail, after uint64, yield yield
 		return 0, err
 	}
 	for _, kv := range found.Kvs {
-		batch, err := j.value(ctx, p.revision, strings.TrimPrefix(string(kv.Key), j.cfg.Prefix), kv.Value)
+		data, err := j.value(ctx, p.revision, strings.TrimPrefix(string(kv.Key), j.cfg.Prefix), kv.Value)
 		if err != nil {
 			return 0, err
 		}
-		if after, err = yieldBatch(batch, after, yield); err != nil {
+		if after, err = yieldBatch(data, after, yield); err != nil {
 			return 0, err
 		}
 	}
@@ -148,10 +149,10 @@ func (j *Journal) entries(ctx context.Context, p tail, after uint64, yield yield
 }
 
 // yieldBatch yields the entries of a batch that come after a Seq.
-func yieldBatch(batch []byte, after uint64, yield yieldFunc) (uint64, error) {
-	for len(batch) > 0 {
-		e, rest, ok := nextEntry(batch)
-		if batch = rest; !ok {
+func yieldBatch(data []byte, after uint64, yield yieldFunc) (uint64, error) {
+	for len(data) > 0 {
+		e, rest, ok := batch.Next(data)
+		if data = rest; !ok {
 			return 0, &scheduler.FormatError{Seq: after + 1, Reason: "its batch is damaged"}
 		}
 		switch {

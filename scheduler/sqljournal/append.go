@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/rads-project/constellation/scheduler"
+	"github.com/rads-project/constellation/scheduler/internal/batch"
 )
 
 // row is a row of constellation_records.
@@ -76,7 +77,7 @@ func (j *Journal) rows(ctx context.Context, records []scheduler.Record) ([]row, 
 	}
 	if len(entries) > 0 {
 		last := entries[len(entries)-1].Seq
-		rows = append(rows, row{seq: int64(last), kind: scheduler.RecordEntry, data: encodeBatch(entries)})
+		rows = append(rows, row{seq: int64(last), kind: scheduler.RecordEntry, data: batch.Encode(entries)})
 	}
 	return rows, nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/rads-project/constellation/scheduler"
+	"github.com/rads-project/constellation/scheduler/internal/batch"
 )
 
 // yieldFunc takes a record and reports whether the caller goes on.
@@ -132,12 +133,12 @@ func (j *Journal) entries(ctx context.Context, q querier, after, last int64, yie
 		return 0, err
 	}
 	defer rows.Close() //nolint:errcheck // Err says what went wrong
-	var batch sql.RawBytes
+	var data sql.RawBytes
 	for rows.Next() {
-		if err := rows.Scan(&batch); err != nil {
+		if err := rows.Scan(&data); err != nil {
 			return 0, err
 		}
-		if after, err = yieldBatch(batch, after, yield); err != nil {
+		if after, err = yieldBatch(data, after, yield); err != nil {
 			return 0, err
 		}
 	}
@@ -145,10 +146,10 @@ func (j *Journal) entries(ctx context.Context, q querier, after, last int64, yie
 }
 
 // yieldBatch yields the entries of a batch that come after a Seq.
-func yieldBatch(batch []byte, after int64, yield yieldFunc) (int64, error) {
-	for len(batch) > 0 {
-		e, rest, ok := nextEntry(batch)
-		if batch = rest; !ok {
+func yieldBatch(data []byte, after int64, yield yieldFunc) (int64, error) {
+	for len(data) > 0 {
+		e, rest, ok := batch.Next(data)
+		if data = rest; !ok {
 			return 0, &scheduler.FormatError{Seq: uint64(after) + 1, Reason: "its batch is damaged"}
 		}
 		switch {

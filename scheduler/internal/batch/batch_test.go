@@ -1,4 +1,4 @@
-package sqljournal
+package batch
 
 import (
 	"testing"
@@ -13,22 +13,22 @@ import (
 func FuzzBatch(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte{1, 200, 1})
-	f.Add(encodeBatch([]scheduler.Record{{Seq: 1, Data: []byte("a")}, {Seq: 300, Data: make([]byte, 200)}}))
+	f.Add(Encode([]scheduler.Record{{Seq: 1, Data: []byte("a")}, {Seq: 300, Data: make([]byte, 200)}}))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		entries, ok := decodeBatch(data)
+		entries, ok := decode(data)
 		if !ok {
 			return
 		}
-		again, ok := decodeBatch(encodeBatch(entries))
+		again, ok := decode(Encode(entries))
 		require.True(t, ok)
 		require.Equal(t, entries, again)
 	})
 }
 
-func decodeBatch(data []byte) (entries []scheduler.Record, ok bool) {
+func decode(data []byte) (entries []scheduler.Record, ok bool) {
 	for len(data) > 0 {
 		var e scheduler.Record
-		if e, data, ok = nextEntry(data); !ok {
+		if e, data, ok = Next(data); !ok {
 			return nil, false
 		}
 		entries = append(entries, e)

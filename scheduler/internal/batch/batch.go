@@ -1,4 +1,4 @@
-package sqljournal
+package batch
 
 import (
 	"encoding/binary"
@@ -6,10 +6,8 @@ import (
 	"github.com/rads-project/constellation/scheduler"
 )
 
-// A batch is one value: of each entry its Seq, its length, and its data. The
-// numbers are those of encoding/binary's Uvarint.
-
-func encodeBatch(entries []scheduler.Record) []byte {
+// Encode returns a batch of entries.
+func Encode(entries []scheduler.Record) []byte {
 	size := 0
 	for _, e := range entries {
 		size += 2*binary.MaxVarintLen64 + len(e.Data)
@@ -23,8 +21,9 @@ func encodeBatch(entries []scheduler.Record) []byte {
 	return batch
 }
 
-// nextEntry takes the first entry of a batch.
-func nextEntry(batch []byte) (e scheduler.Record, rest []byte, ok bool) {
+// Next takes the first entry of a batch that is not empty, whose memory it shares. It
+// reports false if that is damaged.
+func Next(batch []byte) (e scheduler.Record, rest []byte, ok bool) {
 	seq, n := binary.Uvarint(batch)
 	if n <= 0 {
 		return e, nil, false
