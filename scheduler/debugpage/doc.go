@@ -4,6 +4,8 @@
 // host mounts in its own server; it needs no build step and loads nothing from
 // elsewhere.
 //
+// Most users need [Config], [New] and the [Page] that New returns.
+//
 //	page, err := debugpage.New(debugpage.Config{Replica: r, Election: node.Status})
 //	mux.Handle(debugpage.DefaultPrefix, page)
 //	server.RegisterOnShutdown(page.Close) // ends the streams

@@ -1,6 +1,9 @@
 // Package etcdjournal keeps the journal of a scheduler in etcd, and elects the
-// leader there: for a service that runs on etcd already, and wants no second quorum
+// leader there. It is for a service that runs on etcd already, and wants no second quorum
 // beside it.
+//
+// Most users need [Open], which returns a [Journal], and [NewElector], which returns an
+// [Elector].
 //
 //	client, err := clientv3.New(clientv3.Config{Endpoints: endpoints})
 //	if err != nil {

@@ -1,13 +1,17 @@
 // Package prommetrics hands the metrics of a scheduler, its journal and its election to a
-// registry of Prometheus. The families are those of package metrics, whose README.md lists
-// them: one module serves all, so that a host compiles client_golang's adapter once.
+// registry of Prometheus. All of it is [New], which makes a collector of a [metrics.Set].
 //
 //	set, err := metrics.New(metrics.Config{State: …, Election: node.Status})
 //	err = registry.Register(prommetrics.New(set))
 //
-// A host without client_golang serves the set itself, which is an http.Handler.
+// The families are those of package metrics, whose README.md lists them. A host without
+// client_golang serves the set itself, which is an http.Handler.
 //
 // # Concurrency
 //
 // A collector is safe for concurrent use. Each scrape costs what [metrics.Set.Read] does.
+//
+// # What it does not do
+//
+// It measures nothing of its own, and does not serve what it hands over.
 package prommetrics

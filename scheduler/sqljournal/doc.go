@@ -1,7 +1,10 @@
 // Package sqljournal keeps the journal of a scheduler in a SQL database that all
-// replicas reach, and elects the leader there: for a service that runs on PostgreSQL
-// already, and wants no second quorum beside it. SQLite does for replicas on one
-// host.
+// replicas reach, and elects the leader there. It is for a service that runs on
+// PostgreSQL already, and wants no second quorum beside it. SQLite does for replicas on
+// one host.
+//
+// Most users need [Open], which returns a [Journal], and [NewElector], which returns an
+// [Elector].
 //
 //	db, err := sql.Open("pgx", "postgres://service@db/service")
 //	if err != nil {
