@@ -96,8 +96,8 @@ func (l *Ledger) lock() {
 	}
 }
 
-// lockTimed locks, lets time pass up to now and returns the time, which is never before the one that it
-// returned last.
+// lockTimed locks, lets time pass up to now and returns the time, which is never before
+// the one that it returned last.
 func (l *Ledger) lockTimed() time.Time {
 	reading := l.reading()
 	l.mu.Lock()

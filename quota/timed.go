@@ -8,10 +8,11 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
-// Timed is amounts and the time over which they count: from From on, and at Until
-// no more. All that is charged to a namespace and its descendants, whenever it
-// counts, has to fit an int64 in each dimension. Amounts alone count from now on, forever. Times count to the
-// nanosecond; what is before 1678 or after 2261 is earlier or later than all.
+// Timed is amounts and the time over which they count: from From on, and at Until no
+// more. All that is charged to a namespace and its descendants, whenever it counts, has
+// to fit an int64 in each dimension. Amounts alone count from now on, forever. Times
+// count to the nanosecond; what is before 1678 or after 2261 is earlier or later than
+// all.
 type Timed struct {
 	// Amounts that are charged.
 	Amounts placement.Amounts `json:"amounts"`

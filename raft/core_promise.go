@@ -55,8 +55,8 @@ type given struct {
 }
 
 // outlive lowers the longest promise on record when nothing of that length binds
-// any more, so that timeouts that were long once do not slow every restart for
-// ever (rule 4).
+// any more, so that timeouts that were long once do not slow every restart forever
+// (rule 4).
 //
 // What must hold at any time is that no promise that still binds is longer than
 // the record. It does when one is given, for bind raises the record first. Here,

@@ -14,8 +14,9 @@ import (
 // It fails with ErrNotLeader without a reign, and with a MemberError of ErrSelf,
 // ErrUnknownMember, ErrNotVoter, ErrWitness or, unless the voter has answered within
 // the minimal election timeout, ErrMemberSilent (rule 5); with a BehindError if the
-// voter lacks entries of the log; ErrTransferring if one is under way. Then the reign goes on. In the first heartbeat interval of a term,
-// before it has had time to answer, a voter counts as one that has.
+// voter lacks entries of the log; ErrTransferring if one is under way. Then the reign
+// goes on. In the first heartbeat interval of a term, before it has had time to answer,
+// a voter counts as one that has.
 func (c *Core) Transfer(now time.Duration, to string) (Effects, error) {
 	c.begin(now)
 	err := c.mayTransfer(to)

@@ -23,12 +23,12 @@ type handover struct {
 	reply    chan<- error // nil if nobody waits any more
 }
 
-// Transfer makes another voter the leader. It waits until that leads, or
-// returns ErrTransferFailed after the maximal election timeout; then this node
-// stands for election again. The contexts of its leaderships end at once; it
-// keeps its lease until they are released and the voter can win, for which it must
-// have the whole log if there is one, but no longer than Config.ReleaseTimeout. So a function under WhileLeader that calls this
-// with another ctx than its own keeps itself waiting.
+// Transfer makes another voter the leader. It waits until that leads, or returns
+// ErrTransferFailed after the maximal election timeout; then this node stands for
+// election again. The contexts of its leaderships end at once; it keeps its lease until
+// they are released and the voter can win, for which it must have the whole log if
+// there is one, but no longer than Config.ReleaseTimeout. So a function under
+// WhileLeader that calls this with another ctx than its own keeps itself waiting.
 //
 // It fails with ErrNotLeader, ErrTransferring, and, in a MemberError, with
 // ErrSelf, ErrUnknownMember, ErrNotVoter, ErrWitness or, unless the voter has

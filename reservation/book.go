@@ -189,10 +189,11 @@ func (b *Book) reservationAfter(id *string, decision func() ([]PlanChange, error
 	return r, nil
 }
 
-// Claim puts an instance into a slot of a reservation and returns the node.
-// The same instance with the same amounts again is the same claim; one that its
-// slot has left behind, on a lost node, is ErrConflict. It costs what Plan.Claim does. ErrWaiting says that instances were asked to leave for it, or
-// are leaving: the slot is kept, and the same claim succeeds once they have gone.
+// Claim puts an instance into a slot of a reservation and returns the node. The same
+// instance with the same amounts again is the same claim; one that its slot has left
+// behind, on a lost node, is ErrConflict. It costs what Plan.Claim does. ErrWaiting
+// says that instances were asked to leave for it, or are leaving: the slot is kept, and
+// the same claim succeeds once they have gone.
 //
 // Errors: ErrInvalid, ErrNotFound, StateError, OwnerError, ErrConflict,
 // ShortError.

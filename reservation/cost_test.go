@@ -69,9 +69,10 @@ func (h *crowdHost) For(want *Want) iter.Seq2[string, Room] {
 	}
 }
 
-// plan returns a plan with all that there is, at the start of "r", which holds
-// for an hour. Others begin and end at other times on the same nodes. "soon" begins
-// after ten seconds on the first node, and takes all that those have that yield; "sooner" begins there after five, and takes none of it.
+// plan returns a plan with all that there is, at the start of "r", which holds for an
+// hour. Others begin and end at other times on the same nodes. "soon" begins after ten
+// seconds on the first node, and takes all that those have that yield; "sooner" begins
+// there after five, and takes none of it.
 func (c crowd) plan() Snapshot {
 	p := NewPlan()
 	start := time.Unix(1_900_000_000, 0)

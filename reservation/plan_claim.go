@@ -9,16 +9,16 @@ import (
 	"github.com/rads-project/constellation/placement"
 )
 
-// Claim decides on an instance in a slot of an active reservation: the most
-// used slot that has enough left, on a node that allows reports true for (nil
-// allows all). In the dimensions of the shape it takes from the slot and never
-// more than is left there; all else it takes from the node, until the
-// reservation's window ends. The node must really have all of it: on one that
-// shrank, or on which more runs than was thought, a slot is a promise and no
-// proof. An instance whose Duration outlasts the window needs room on the node for
-// that too, as beside the reservation. No changes mean that the same instance stands
-// there already with the same amounts, also if the reservation has ended since. One
-// that its slot has left behind, on a lost node, is ErrConflict. The request's Preferences and Ports are the host's business.
+// Claim decides on an instance in a slot of an active reservation: the most used slot
+// that has enough left, on a node that allows reports true for (nil allows all). In the
+// dimensions of the shape it takes from the slot and never more than is left there; all
+// else it takes from the node, until the reservation's window ends. The node must
+// really have all of it: on one that shrank, or on which more runs than was thought, a
+// slot is a promise and no proof. An instance whose Duration outlasts the window needs
+// room on the node for that too, as beside the reservation. No changes mean that the
+// same instance stands there already with the same amounts, also if the reservation has
+// ended since. One that its slot has left behind, on a lost node, is ErrConflict. The
+// request's Preferences and Ports are the host's business.
 //
 // Where instances that yield stand in a lent slot, a claim that finds room beside
 // them and all that is held for others is granted at once, and whoever is in the

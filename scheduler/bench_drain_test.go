@@ -53,7 +53,8 @@ func drainHost(tb testing.TB, s *Scheduler, host int) []Allocation {
 
 // BenchmarkDrain drains 40 of 2,000 hosts with ten instances each, and after each host
 // places what ran there once more, as if it came now. It reports the least that an
-// instance of a host costs both ways, the one in relation to the other, and the drain to placing all that runs.
+// instance of a host costs both ways, the one in relation to the other, and the drain
+// to placing all that runs.
 func BenchmarkDrain(b *testing.B) {
 	const hosts, drained = 2000, 40
 	move, again := time.Hour, time.Hour

@@ -162,16 +162,16 @@
 //
 // # Changes of what runs
 //
-// [Scheduler.Resize] gives an instance other amounts where it is, and
-// [Scheduler.Amend] another request: labels, rules, ports, until when it stays. Its
-// rules are not enforced then; [Scheduler.Violations] tells of all instances which of
-// their own hard rules do not hold where they are. [Scheduler.Leave] says that it is being stopped: it holds what it has until it is released, and
-// counts for newcomers in required anti-affinity alone, as if it had gone already.
-// [Scheduler.Stay] takes that back. [Scheduler.Move] places the next generation of an
-// instance on another node and makes the present one leave, in one step, so that
-// draining a node is [Scheduler.Cordon], [Scheduler.AllocationsOn] and a move of each.
-// [Scheduler.KeepGeneration] takes a move back, or keeps the original after a lost
-// node has come back.
+// [Scheduler.Resize] gives an instance other amounts where it is, and [Scheduler.Amend]
+// another request: labels, rules, ports, until when it stays. Its rules are not
+// enforced then; [Scheduler.Violations] tells of all instances which of their own hard
+// rules do not hold where they are. [Scheduler.Leave] says that it is being stopped: it
+// holds what it has until it is released, and counts for newcomers in required
+// anti-affinity alone, as if it had gone already. [Scheduler.Stay] takes that back.
+// [Scheduler.Move] places the next generation of an instance on another node and makes
+// the present one leave, in one step, so that draining a node is [Scheduler.Cordon],
+// [Scheduler.AllocationsOn] and a move of each. [Scheduler.KeepGeneration] takes a move
+// back, or keeps the original after a lost node has come back.
 //
 // # Reservations
 //

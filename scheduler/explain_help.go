@@ -122,9 +122,9 @@ func (v *victims) dearest() int32 {
 }
 
 // victimsOn returns which instances of lower priority have to go from a node so that
-// the request that was surveyed fits there: the least important, of these the
-// latest, and none that may stay or is leaving already. It looks at as many instances as may be looked
-// at, and finds none if they are not enough.
+// the request that was surveyed fits there: the least important, of these the latest,
+// and none that may stay or is leaving already. It looks at as many instances as may be
+// looked at, and finds none if they are not enough.
 func (st *state) victimsOn(survey *index.Survey, n *node, priority int32, looks *int) victims {
 	var lower []*allocation
 	for _, a := range n.instances {

@@ -24,14 +24,14 @@ func (s *view) Schedule(ctx context.Context, req placement.Request) (Decision, e
 // if no node fits now, and a quota.ExceededError if its namespace has no quota
 // for it, joined to the other if both refuse it.
 //
-// The search takes mostly O(log n) in the nodes, in the worst case O(n), times
-// the rules of the request, and a refusal O(n). A request with the rules and amounts
-// of one that was refused costs a look at the nodes whose use has changed since, if no
-// node has come, gone or been updated, nothing that its rules on domains count
-// has changed, and it is among the hundred or so that were asked last. The commit takes
-// time in proportion to the rules that count the instance. Neither depends on how many
-// services, instances, namespaces or reservations there are. Reservations cost O(log h) in the holds of the node; quota costs
-// dimensions in use times levels, at most 38 × 8.
+// The search takes mostly O(log n) in the nodes, in the worst case O(n), times the
+// rules of the request, and a refusal O(n). A request with the rules and amounts of one
+// that was refused costs a look at the nodes whose use has changed since, if no node
+// has come, gone or been updated, nothing that its rules on domains count has changed,
+// and it is among the hundred or so that were asked last. The commit takes time in
+// proportion to the rules that count the instance. Neither depends on how many
+// services, instances, namespaces or reservations there are. Reservations cost O(log h)
+// in the holds of the node; quota costs dimensions in use times levels, at most 38 × 8.
 func (s *calls) Place(ctx context.Context, req placement.Request) (Decision, error) {
 	return s.decide(ctx, &req, "", true)
 }
@@ -131,11 +131,11 @@ func (s *calls) Release(ctx context.Context, id string) error {
 	return s.unlockAndWait(ctx, err)
 }
 
-// ReleaseGeneration says that a replaced generation is gone, which a lost node
-// held when it came back, or which Move or KeepGeneration has made leave. One that is
-// not on the books is ErrNotFound. Releasing the present generation is ErrConflict: generations restart
-// at 1 once an ID has no allocations, so a late retry must not release a
-// running instance. It costs what Release does, and a look at the other stale
+// ReleaseGeneration says that a replaced generation is gone, which a lost node held
+// when it came back, or which Move or KeepGeneration has made leave. One that is not on
+// the books is ErrNotFound. Releasing the present generation is ErrConflict:
+// generations restart at 1 once an ID has no allocations, so a late retry must not
+// release a running instance. It costs what Release does, and a look at the other stale
 // generations of the ID.
 func (s *calls) ReleaseGeneration(ctx context.Context, id string, generation uint64) error {
 	return s.change(ctx, func(st *state) (decided, error) {

@@ -42,12 +42,12 @@ func (s *calls) Reserve(ctx context.Context, spec reservation.Spec) (reservation
 	})
 }
 
-// PlaceFromReservation places an instance in a slot of an active reservation.
-// In the dimensions of the slot's shape it takes from the slot, and never more
-// than is left there; other dimensions come from the node. The reservation's
-// namespace pays for what the slot covers, the instance's namespace for the
-// rest; of an instance whose Duration outlasts the reservation also for the time
-// after it, for which its quota may refuse the instance. It is idempotent: the same request under the same ID returns the
+// PlaceFromReservation places an instance in a slot of an active reservation. In the
+// dimensions of the slot's shape it takes from the slot, and never more than is left
+// there; other dimensions come from the node. The reservation's namespace pays for what
+// the slot covers, the instance's namespace for the rest; of an instance whose Duration
+// outlasts the reservation also for the time after it, for which its quota may refuse
+// the instance. It is idempotent: the same request under the same ID returns the
 // existing decision.
 //
 // It takes O(s log s) in the slots of the reservation and a look at each of its
@@ -70,9 +70,10 @@ func (s *calls) Reserve(ctx context.Context, spec reservation.Spec) (reservation
 // stand in it yet. Nobody is asked to leave for it. Otherwise it goes on as it is, and
 // the error is that of reservation.Plan.Attach, or of the reservation's quota.
 //
-// Where instances that yield are in the way in a slot that is lent, the slot moves to
-// a node that has room for it. If none has, they are asked to leave and the answer is reservation.ErrWaiting: the slot is kept, and the same
-// request has it once they have been released. Unclaim gives that up.
+// Where instances that yield are in the way in a slot that is lent, the slot moves to a
+// node that has room for it. If none has, they are asked to leave and the answer is
+// reservation.ErrWaiting: the slot is kept, and the same request has it once they have
+// been released. Unclaim gives that up.
 //
 // Errors: those of Place and of reservation.Plan.Claim; the quota.ExceededError may
 // be about either namespace.

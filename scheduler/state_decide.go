@@ -243,8 +243,8 @@ func (st *state) backfill(now time.Time, q *index.Query, best *candidate) *candi
 	return best
 }
 
-// backfills yields the places of a query on nodes on which it does not fit for
-// ever, because capacity is held, but fits over its own window, by join.
+// backfills yields the places of a query on nodes on which it does not fit forever,
+// because capacity is held, but fits over its own window, by join.
 func (st *state) backfills(now time.Time, q *index.Query) iter.Seq[*candidate] {
 	return func(yield func(*candidate) bool) {
 		st.around += st.reserved.n

@@ -216,8 +216,8 @@ func (c *NodeAdded) apply(st *state, out *outcome) {
 	}
 }
 
-// insertNode takes a node into the tables, empty, and ready unless it is closed, and shares nothing with
-// what describes it.
+// insertNode takes a node into the tables, empty, and ready unless it is closed, and
+// shares nothing with what describes it.
 func (st *state) insertNode(described placement.Node, join uint64) *node {
 	canonical := described.Canonical()
 	return st.insertCanonical(&canonical, join)

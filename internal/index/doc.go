@@ -101,21 +101,21 @@
 //
 // # Costs
 //
-// The index takes less than 250 bytes per node with five labels, one of them
-// unique, and one grid. A grid takes 30 to 40 bytes per node that is in it, up to 100
-// where nodes are divided over many domains, and 4 per node that is not; all grids
-// together take at most 512 per node, which is half of what a scheduler takes for a
-// node without any. Where rule sets ask for more, those that have a grid keep it
-// while it is used, and the others use the plain order. What runs takes a few bytes per distinct class on a node.
-// A new custom dimension in the place of one that went, and one that goes, packs
-// all nodes anew. Where the scale changes, since a node with the most GPUs or the
-// only one of a dimension comes or goes, orders with soft terms lose their grids.
-// A refusal's reasons are counted by filters over 64 nodes at a time (filter.go),
-// in less than a scan takes, and remembered by node, in at most 128 bytes per
-// node for all refusals: the same request again costs a look at the nodes that have
-// changed (refusal.go). A survey for an explanation goes through the same filters. A node that comes, goes or changes labels costs what runs on it. A
-// new class is compared with the counters that its labels, keys or namespace lead
-// to (index_key.go).
+// The index takes less than 250 bytes per node with five labels, one of them unique,
+// and one grid. A grid takes 30 to 40 bytes per node that is in it, up to 100 where
+// nodes are divided over many domains, and 4 per node that is not; all grids together
+// take at most 512 per node, which is half of what a scheduler takes for a node without
+// any. Where rule sets ask for more, those that have a grid keep it while it is used,
+// and the others use the plain order. What runs takes a few bytes per distinct class on
+// a node. A new custom dimension in the place of one that went, and one that goes,
+// packs all nodes anew. Where the scale changes, since a node with the most GPUs or the
+// only one of a dimension comes or goes, orders with soft terms lose their grids. A
+// refusal's reasons are counted by filters over 64 nodes at a time (filter.go), in less
+// than a scan takes, and remembered by node, in at most 128 bytes per node for all
+// refusals: the same request again costs a look at the nodes that have changed
+// (refusal.go). A survey for an explanation goes through the same filters. A node that
+// comes, goes or changes labels costs what runs on it. A new class is compared with the
+// counters that its labels, keys or namespace lead to (index_key.go).
 //
 // Only the grid that LeastFragmentation is searched in is built at once, by the
 // first decision that needs it, since a scan costs more there. Bounds of the worst

@@ -13,9 +13,9 @@ import (
 // shelves from the least bound of ΔF on, computes ΔF for the classes that it meets and
 // each profile that the request may lead to, and walks those of the least ΔF, each for
 // its fullest node with room, in a grid that is divided by classes. It ends where no
-// bound is as low as the best ΔF found: few classes are met. The nodes of a class that are to be of a profile afterwards are those that
-// have more free than is asked, by the bounds of the profile; what else is asked,
-// memory for instance, is a filter.
+// bound is as low as the best ΔF found: few classes are met. The nodes of a class that
+// are to be of a profile afterwards are those that have more free than is asked, by the
+// bounds of the profile; what else is asked, memory for instance, is a filter.
 
 // gradient returns ΔF of the query on a node that it fits on.
 func (x *Index) gradient(p *probe, row Row) int64 {

@@ -41,9 +41,9 @@
 //
 // # What it does not do
 //
-// It does not run raft.Node: goroutines, timers and files are tested where they
-// are. It loses a disk only with all of its record, and brings another in as
-// raft's documentation says; a backup that it puts back is as new as the record
-// but for the incarnation. Safety assumes no less of the disks. And a random walk that finds nothing proves nothing, which is why
-// the core is explored exhaustively as well.
+// It does not run raft.Node: goroutines, timers and files are tested where they are. It
+// loses a disk only with all of its record, and brings another in as raft's
+// documentation says; a backup that it puts back is as new as the record but for the
+// incarnation. Safety assumes no less of the disks. And a random walk that finds
+// nothing proves nothing, which is why the core is explored exhaustively as well.
 package sim
