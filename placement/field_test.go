@@ -17,8 +17,8 @@ func populate(v reflect.Value) {
 			v.Set(reflect.ValueOf(placement.Equal("k", "a")))
 			return
 		}
-		for i := range v.NumField() {
-			populate(v.Field(i))
+		for _, field := range v.Fields() {
+			populate(field)
 		}
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
@@ -49,8 +49,8 @@ func vary(v reflect.Value, path string, try func(path string)) {
 	v.Set(full)
 	switch {
 	case v.Kind() == reflect.Struct && v.Type() != reflect.TypeFor[placement.Constraint]():
-		for i := range v.NumField() {
-			vary(v.Field(i), path+"."+v.Type().Field(i).Name, try)
+		for of, field := range v.Fields() {
+			vary(field, path+"."+of.Name, try)
 		}
 	case v.Kind() == reflect.Slice:
 		vary(v.Index(0), path+"[0]", try)
