@@ -26,8 +26,9 @@ type Node struct {
 
 	inbox   *mailbox
 	calls   chan func(*loop) error // to the loop
-	nudge   chan struct{}          // holds a token when the loop must look again
-	stopped chan struct{}          // closed when Run has ended
+	queue   proposalQueue
+	nudge   chan struct{} // holds a token when the loop must look again
+	stopped chan struct{} // closed when Run has ended
 
 	leading atomic.Pointer[reign] // what IsLeader looks at, nil: not leading
 	frames  frameCounters

@@ -25,8 +25,8 @@ type loop struct {
 	handover *handover        // nil if nothing is being given up
 	changes  []*pendingChange // membership changes that wait
 
-	replica   *replica   // nil without a log
-	proposals []proposal // that wait, in the order of their entries
+	replica   *replica    // nil without a log
+	proposals []*proposal // that wait, in the order of their entries
 
 	asked      time.Duration            // the round of heartbeats that Healthy was asked for
 	askedAt    time.Duration            // when it was asked last
@@ -68,6 +68,9 @@ func (l *loop) run() error {
 		case <-bulk:
 			return cmp.Or(l.replica.bulk.err, ErrStopped)
 		case err := <-stalled:
+			return err
+		}
+		if err := l.propose(l.node.queue.take()); err != nil {
 			return err
 		}
 		if err := l.step(); err != nil {

@@ -4,19 +4,54 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 )
 
 // proposal is what a caller of Propose waits for.
 type proposal struct {
-	first, last uint64 // its commands
 	term        uint64
-	reply       chan<- proposed
+	data        [][]byte
+	first, last uint64 // its commands, once they are in the log
+	reply       chan proposed
 }
 
 // proposed is the outcome of a proposal.
 type proposed struct {
 	index uint64
 	err   error
+}
+
+// proposalQueue holds the proposals that the loop has not taken. It takes all of them
+// at once, so that they share messages and syncs.
+type proposalQueue struct {
+	mu      sync.Mutex
+	waiting []*proposal
+}
+
+func (q *proposalQueue) put(p *proposal) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.waiting = append(q.waiting, p)
+}
+
+func (q *proposalQueue) take() []*proposal {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	all := q.waiting
+	q.waiting = nil
+	return all
+}
+
+// withdraw reports whether the proposal was not taken, and never will be.
+func (q *proposalQueue) withdraw(p *proposal) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	i := slices.Index(q.waiting, p)
+	if i < 0 {
+		return false
+	}
+	q.waiting = slices.Delete(q.waiting, i, i+1)
+	return true
 }
 
 // Propose appends commands to the log and waits until they are committed: a
@@ -36,27 +71,27 @@ func (n *Node) Propose(ctx context.Context, token uint64, commands ...[]byte) (u
 	if n.cfg.Log == nil {
 		return 0, ErrNoLog
 	}
-	data := clone(commands)
-	reply := make(chan proposed, 1)
-	select {
-	case n.calls <- func(l *loop) error { return l.propose(token, data, reply) }:
-	case <-n.stopped:
-		return 0, ErrStopped
-	case <-ctx.Done():
-		return 0, ctx.Err()
+	if err := ctx.Err(); err != nil {
+		return 0, err
 	}
+	p := &proposal{term: token, data: clone(commands), reply: make(chan proposed, 1)}
+	n.queue.put(p)
+	n.wake()
 	var cause error
 	select {
-	case p := <-reply:
-		return p.index, p.err
+	case o := <-p.reply:
+		return o.index, o.err
 	case <-ctx.Done():
 		cause = ctx.Err()
 	case <-n.stopped:
 		cause = ErrStopped
 	}
+	if n.queue.withdraw(p) {
+		return 0, cause
+	}
 	select {
-	case p := <-reply: // It came with the end.
-		return p.index, p.err
+	case o := <-p.reply: // It came with the end.
+		return o.index, o.err
 	default:
 		return 0, outcomeUnknown(cause)
 	}
@@ -111,23 +146,61 @@ func (l *loop) leadsIn(term uint64) error {
 	return nil
 }
 
-// propose gives commands to the core.
-func (l *loop) propose(token uint64, data [][]byte, reply chan<- proposed) error {
-	err := l.leadsIn(token)
+// propose gives proposals to the core. Those for one reign go together.
+func (l *loop) propose(all []*proposal) error {
+	for len(all) > 0 {
+		n := 1
+		for n < len(all) && all[n].term == all[0].term {
+			n++
+		}
+		if err := l.proposeTogether(all[:n]); err != nil {
+			return err
+		}
+		all = all[n:]
+	}
+	return nil
+}
+
+// proposeTogether gives the core proposals for one reign, at least one: all in one
+// call, or if it refuses that, because one is too long or all are too much, each in
+// its own.
+func (l *loop) proposeTogether(some []*proposal) error {
+	err := l.leadsIn(some[0].term)
 	if err == nil && l.handover != nil {
 		err = ErrTransferring
 	}
 	if err != nil {
-		reply <- proposed{err: err}
+		for _, p := range some {
+			p.reply <- proposed{err: err}
+		}
 		return nil
 	}
-	index, effects, err := l.core.Propose(l.node.now(), data...)
-	if err != nil {
-		reply <- proposed{err: err}
-	} else {
-		l.proposals = append(l.proposals, proposal{index, index + uint64(len(data)) - 1, token, reply})
+	data := some[0].data
+	for _, p := range some[1:] {
+		data = append(data, p.data...)
 	}
-	return l.apply(effects)
+	index, effects, refused := l.core.Propose(l.node.now(), data...)
+	if err := l.apply(effects); err != nil {
+		return err
+	}
+	switch {
+	case refused != nil && len(some) > 1:
+		for i := range some {
+			if err := l.proposeTogether(some[i : i+1]); err != nil {
+				return err
+			}
+		}
+	case refused != nil:
+		some[0].reply <- proposed{err: refused}
+	default:
+		for _, p := range some {
+			p.first, p.last = index, index+uint64(len(p.data))-1
+			index = p.last + 1
+			p.data = nil
+			l.proposals = append(l.proposals, p)
+		}
+	}
+	return nil
 }
 
 // advanceProposals answers whoever waits for what is committed, or can learn no

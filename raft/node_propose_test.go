@@ -543,3 +543,64 @@ func (s *failingStore) Save(state raft.HardState) error {
 	s.last = state.Clone()
 	return s.MemoryStore.Save(state)
 }
+
+// A proposal whose caller has left before the node took it is never made.
+func TestWithdrawnProposalIsNeverMade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg, machine := lone(new(raft.MemoryStore)), new(recorder)
+		cfg.Log, cfg.Machine = new(raft.MemoryLog), machine
+		begun := time.Now()
+		node, err := raft.NewWithClock(cfg, func() time.Duration { return time.Since(begun) })
+		require.NoError(t, err)
+		ctx, leave := context.WithTimeout(t.Context(), time.Second)
+		defer leave()
+		_, err = node.Propose(ctx, 1, []byte("left"))
+		require.Equal(t, context.DeadlineExceeded, err, "and not that the outcome is unknown")
+
+		running, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- node.Run(running) }()
+		require.NoError(t, node.WhileLeader(t.Context(), func(ctx context.Context, token uint64) error {
+			require.EqualValues(t, 1, token)
+			for {
+				_, err := node.Propose(ctx, token, []byte("stayed"))
+				if !errors.Is(err, raft.ErrNoLog) { // which it has yet to tell itself
+					return err
+				}
+				time.Sleep(time.Millisecond)
+			}
+		}))
+		synctest.Wait()
+		require.Equal(t, []string{"stayed"}, machine.applied())
+		stop()
+		require.NoError(t, <-ended)
+		_, err = node.Propose(t.Context(), 1, []byte("late"))
+		require.Equal(t, raft.ErrStopped, err)
+	})
+}
+
+// A command that is too long does not keep others from being made that are taken with
+// it.
+func TestOneRefusedProposalIsRefusedAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReplicas(t)
+		r.propose(t, "first")
+		node := r.Node(r.WaitLeader())
+		var asking sync.WaitGroup
+		for i := range 50 {
+			asking.Go(func() {
+				command, want := []byte("x"), error(nil)
+				if i%10 == 0 {
+					command, want = make([]byte, node.MaxCommand()+1), raft.ErrTooLarge
+				}
+				_, err := node.Propose(t.Context(), node.Term(), command)
+				require.ErrorIs(t, err, want)
+			})
+		}
+		asking.Wait()
+		_, err := node.Propose(t.Context(), node.Term(), make([]byte, node.MaxCommand()))
+		require.NoError(t, err)
+		synctest.Wait()
+		require.Len(t, r.machines[r.WaitLeader()].applied(), 1+45+1)
+	})
+}
