@@ -187,7 +187,7 @@ func (m *Map[V]) split(hash uint64) {
 	p := m.pages[at]
 	halves := [2]*entryPage[V]{}
 	for i := range halves {
-		halves[i] = &entryPage[V]{owner: m.owner, depth: p.depth + 1}
+		halves[i] = &entryPage[V]{m.owner, p.depth + 1, make([]byte, 0, mapPage/2), make([]keyed[V], 0, mapPage/2)}
 	}
 	bit := 64 - halves[0].depth
 	for i, e := range p.entries {
