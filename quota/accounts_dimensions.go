@@ -17,7 +17,8 @@ const maxDimensions = placement.MaxDimensions + 1
 // vector has an amount for each dimension by index.
 type vector [maxDimensions]int64
 
-func (v *vector) add(delta *vector) {
+// add adds amounts of the first dimensions.
+func (v *vector) add(delta []int64) {
 	for d, amount := range delta {
 		v[d] += amount
 	}

@@ -70,7 +70,7 @@ func (a *Accounts) give(g *timedGrowth, ns string, t *Timed) error {
 	var all vector
 	for i := range g.parts {
 		if p := &g.parts[i]; p.by == by && p.sign < 0 && p.inForce() {
-			all.add(&p.amounts)
+			all.add(p.amounts[:])
 		}
 	}
 	if !by.covers(all[:], false) {

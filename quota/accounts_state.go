@@ -115,6 +115,9 @@ func (a *Accounts) Restore(state AccountsSnapshot, charges iter.Seq2[string, Tim
 
 // restoreAhead enters what is ahead of a charge that is counted already.
 func (a *Accounts) restoreAhead(ns string, t *Timed) error {
+	if !t.bounded() { // so that nothing of it is ahead
+		return t.Amounts.Validate()
+	}
 	acc, g := a.find(ns), timedGrowth{growth: growth{ns: ns}}
 	s, err := a.timed(t)
 	if err != nil || !s.bounded() {

@@ -34,13 +34,14 @@ func (a *Accounts) Verify(charges iter.Seq2[string, Timed]) error {
 			return err
 		}
 		sum.charges++
+		amounts := s.amounts[:len(a.names)]
 		if s.inForce() {
-			sum.own.add(&s.amounts)
+			sum.own.add(amounts)
 		}
 		for acc := a.byName[ns]; acc != nil; acc = acc.parent {
 			above := tallies[acc.name]
 			if s.inForce() {
-				above.used.add(&s.amounts)
+				above.used.add(amounts)
 			}
 			if s.bounded() {
 				above.ahead.change(&s, 1)
