@@ -57,7 +57,7 @@ func (c *NodeUpdated) rests(st *state) uint64 { return st.nodeVersion(c.Node.ID)
 func (c *NodeMarked) rests(st *state) uint64  { return st.nodeVersion(c.NodeID) }
 func (c *NodeRemoved) rests(st *state) uint64 { return st.nodeVersion(c.NodeID) }
 func (c *NodeAdopted) rests(st *state) uint64 { return st.nodeVersion(c.Node.ID) }
-func (c *Released) rests(st *state) uint64 { return st.generation(c.ID, c.Generation).versionOrZero() }
+func (c *Released) rests(st *state) uint64    { return st.generation(c.ID, c.Generation).versionOrZero() }
 
 func (c *GenerationKept) rests(st *state) uint64 {
 	return st.generation(c.ID, c.Generation).versionOrZero()
