@@ -179,8 +179,10 @@ func TestAnyLogHistory(t *testing.T) {
 		chunks += len(h.c.sentSince(0, InstallSnapshot))
 	}
 	t.Logf("%d entries, %d chunks of snapshots", committed, chunks)
-	require.Greater(t, chunks, seeds)
 	require.Greater(t, committed, seeds*20)
+	if !RaceEnabled { // A few seeds need not have snapshots.
+		require.Greater(t, chunks, seeds)
+	}
 }
 
 // Each rule of the log that random histories can catch is switched off here.
