@@ -73,8 +73,9 @@ func Conflict(kind Kind, id, reason string) error {
 // than 64 mistakes in one part it reports the first 64 and how many more there
 // are.
 type InvalidError struct {
-	// Field is the path of the value, for example "resources.cpu" or
-	// "preferences.required[2]"; empty for the value validated itself.
+	// Field is the path of the value, for example "resources.cpu",
+	// "preferences.required[2]" or `labels["zone"]`; empty for the value validated
+	// itself.
 	Field string `json:"field,omitempty"`
 	// Value is the offending value as text; empty for one that is missing or
 	// is not written as text.
@@ -173,6 +174,22 @@ func (m *mistakes) join() error {
 	return errors.Join(m.errs...)
 }
 
+// below returns the path of a field of a part, which may be empty or the index of an
+// element.
+func below(part, field string) string {
+	switch {
+	case field == "":
+		return part
+	case part == "" || field[0] == '[':
+		return part + field
+	default:
+		return part + "." + field
+	}
+}
+
+// keyed returns the path of what a map has under a key that may be any text.
+func keyed(of, key string) string { return of + "[" + strconv.Quote(key) + "]" }
+
 func indexed(list string, i int) string { return list + "[" + strconv.Itoa(i) + "]" }
 
 // Within prefixes the field of every InvalidError in err, which may be joined
@@ -183,11 +200,7 @@ func Within(prefix string, err error) error {
 	case nil:
 		return nil
 	case *InvalidError:
-		field := prefix
-		if e.Field != "" {
-			field += "." + e.Field
-		}
-		return invalid(field, e.Value, e.Reason)
+		return invalid(below(prefix, e.Field), e.Value, e.Reason)
 	case interface{ Unwrap() []error }:
 		var all []error
 		for _, part := range e.Unwrap() {

@@ -234,6 +234,24 @@ func ExampleInvalidError_longValue() {
 	}
 	fmt.Println(len(err.Error()) < 1000)
 	// Output:
-	// labels.note 210000 longer than 1024 bytes
+	// labels["note"] 210000 longer than 1024 bytes
 	// true
+}
+
+// A service tells its caller everything that is wrong with a body, where, and what may
+// have been meant.
+func ExampleDecodeJSON() {
+	var request placement.Request
+	err := placement.DecodeJSON([]byte(`{
+		"resources": {"cpus": "500m", "memory": "8GiB"},
+		"labels": {"tier": 1},
+		"duration": "1h",
+		"preferences": {"strategy": "pack"}
+	}`), &request)
+	fmt.Println(err)
+	// Output:
+	// placement: invalid resources.cpus: no such dimension (did you mean "cpu"?); custom ones stand under custom
+	// placement: invalid labels["tier"] "1": want text
+	// placement: invalid preferences.strategy "pack": want binpack, spread, random, affinity or leastfragmentation
+	// placement: invalid id: empty
 }

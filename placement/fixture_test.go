@@ -15,12 +15,21 @@ import (
 // fieldsOf lists the field of every InvalidError in err, in order.
 func fieldsOf(err error) []string {
 	var all []string
+	for _, part := range parts(err) {
+		all = append(all, part.Field)
+	}
+	return all
+}
+
+// parts lists every InvalidError in err, in order.
+func parts(err error) []*placement.InvalidError {
+	var all []*placement.InvalidError
 	var walk func(error)
 	walk = func(err error) {
 		switch e := err.(type) { //nolint:errorlint // Walks the tree of joined errors node by node.
 		case nil:
 		case *placement.InvalidError:
-			all = append(all, e.Field)
+			all = append(all, e)
 		case interface{ Unwrap() []error }:
 			for _, part := range e.Unwrap() {
 				walk(part)

@@ -64,7 +64,7 @@ func limited() []struct {
 		{"namespace", id, request(func(r *placement.Request, n int) { r.Namespace = long(n) }), "namespace"},
 		{"group", id, request(func(r *placement.Request, n int) { r.Group = long(n) }), "group"},
 		{"label key", id, request(func(r *placement.Request, n int) { r.Labels = map[string]string{long(n): ""} }), "labels"},
-		{"label value", value, request(func(r *placement.Request, n int) { r.Labels = map[string]string{"k": long(n)} }), "labels.k"},
+		{"label value", value, request(func(r *placement.Request, n int) { r.Labels = map[string]string{"k": long(n)} }), `labels["k"]`},
 		{"ports", placement.MaxPorts, request(func(r *placement.Request, n int) {
 			for i := range n {
 				r.Ports = append(r.Ports, tcp(uint16(i+1))...)
@@ -82,7 +82,7 @@ func limited() []struct {
 		{"affinity namespace", id, rules(func(n int) p { return p{}.Near(placement.Attract(placement.Exists("k")).Among(long(n))) }), "preferences.affinity[0].namespaces[0]"},
 		{"affinity topology", id, rules(func(n int) p { return p{}.Near(placement.Attract(placement.Exists("k")).Within(long(n))) }), "preferences.affinity[0].topology"},
 		{"spread topology", id, rules(func(n int) p { return p{}.Across(placement.AtMostPer(long(n), 1)) }), "preferences.spread[0].topology"},
-		{"spread domain", value, rules(func(n int) p { return p{}.Across(placement.ShareOver("z", map[string]int{long(n): 1}, 1)) }), "preferences.spread[0].targets[" + long(value+1) + "]"},
+		{"spread domain", value, rules(func(n int) p { return p{}.Across(placement.ShareOver("z", map[string]int{long(n): 1}, 1)) }), "preferences.spread[0].targets[\"" + long(value+1) + "\"]"},
 		{"required rules", most, rules(func(n int) p { return p{}.Require(conditions(n)...) }), "preferences.rules"},
 		{"rules without selectors", most, rules(func(n int) p {
 			return p{}.Across(slices.Repeat([]placement.SpreadRule{placement.AtMostPer("z", 1)}, n)...)
@@ -100,7 +100,7 @@ func limited() []struct {
 		}), "preferences.rules"},
 		{"node ID", id, node(func(v *placement.Node, n int) { v.ID = long(n) }), "id"},
 		{"node name", id, node(func(v *placement.Node, n int) { v.Name = long(n) }), "name"},
-		{"node label", value, node(func(v *placement.Node, n int) { v.Labels = map[string]string{"k": long(n)} }), "labels.k"},
+		{"node label", value, node(func(v *placement.Node, n int) { v.Labels = map[string]string{"k": long(n)} }), `labels["k"]`},
 		{"reserved ports", placement.MaxPorts, node(func(v *placement.Node, n int) {
 			for i := range n {
 				v.ReservedPorts = append(v.ReservedPorts, tcp(uint16(i+1))...)

@@ -222,7 +222,7 @@ func (n Node) Validate() error {
 	}
 	found.addWithin("labels", validateLabels(n.Labels, &size))
 	if model, ok := n.Labels[LabelGPUModel]; ok {
-		found.add("labels."+LabelGPUModel, model, "read-only: set devices.model")
+		found.add(keyed("labels", LabelGPUModel), model, "read-only: set devices.model")
 	}
 	n.checkDevices(&found)
 	n.checkOvercommit(&found)

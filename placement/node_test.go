@@ -35,7 +35,7 @@ func TestNodeValidate(t *testing.T) {
 		{name: "overcommit", node: n{ID: "n1", Capacity: r{CPU: 4}, Overcommit: ratios{"cpu": {3, 2}, "licence": {2, 1}}}},
 
 		{name: "no ID", node: n{}, want: []string{"id"}},
-		{name: "text that is not UTF-8", node: n{ID: "\xff", Name: "\xfe", Devices: placement.Devices{Count: 1, Model: "\xff"}, Labels: labels{"\xff": "a", "b": "\xff"}}, want: []string{"id", "name", "devices.model", "labels", "labels.b"}},
+		{name: "text that is not UTF-8", node: n{ID: "\xff", Name: "\xfe", Devices: placement.Devices{Count: 1, Model: "\xff"}, Labels: labels{"\xff": "a", "b": "\xff"}}, want: []string{"id", "name", "devices.model", "labels", `labels["b"]`}},
 		{name: "amounts", node: n{ID: "n1", Capacity: r{CPU: -1, Custom: map[string]int64{"cpu": 1}}, Reserved: r{Memory: -1}}, want: []string{"capacity.cpu", "capacity.custom", "reserved.memory"}},
 		{name: "reserved too much", node: n{ID: "n1", Capacity: r{CPU: 4}, Reserved: r{CPU: 5, Custom: map[string]int64{"x": 1}}}, want: []string{"reserved.cpu", "reserved.x"}},
 		{name: "reserved GPUs", node: n{ID: "n1", Capacity: r{GPU: 2000}, Reserved: r{GPU: 1000}}, want: []string{"reserved.gpu"}},
@@ -56,7 +56,7 @@ func TestNodeValidate(t *testing.T) {
 		{name: "dynamic ports the wrong way round", node: n{ID: "n1", DynamicPorts: placement.PortRange{First: 9, Last: 8}}, want: []string{"dynamicPorts"}},
 		{name: "model without devices", node: n{ID: "n1", Devices: placement.Devices{Model: "A100"}}, want: []string{"devices.model"}},
 		{name: "instances", node: n{ID: "n1", MaxInstances: -1}, want: []string{"maxInstances"}},
-		{name: "labels", node: n{ID: "n1", Labels: labels{"": "x", placement.LabelGPUModel: "A100"}}, want: []string{"labels", "labels.gpu.model"}},
+		{name: "labels", node: n{ID: "n1", Labels: labels{"": "x", placement.LabelGPUModel: "A100"}}, want: []string{"labels", `labels["gpu.model"]`}},
 		{name: "overcommit of devices", node: n{ID: "n1", Overcommit: ratios{"gpu": {2, 1}, "instances": {2, 1}}}, want: []string{"overcommit.gpu", "overcommit.instances"}},
 		{name: "overcommit ratios", node: n{ID: "n1", Capacity: r{CPU: math.MaxInt64}, Overcommit: ratios{"cpu": {3, 2}, "disk": {0, 1}, "memory": {1, 0}, "network": {-1, -1}}}, want: []string{"overcommit.cpu", "overcommit.disk", "overcommit.memory", "overcommit.network"}},
 		{name: "overcommit of malformed names", node: n{ID: "n1", Overcommit: ratios{"": {2, 1}, "a b": {2, 1}, "CPU": {2, 1}}}, want: []string{"overcommit.custom", "overcommit.custom", "overcommit.custom"}},

@@ -143,7 +143,7 @@ func validateLabels(labels map[string]string, size *extent) error {
 			found.add("", labels[key], "empty key")
 		}
 		found.checkID("", key)
-		found.checkValue(key, labels[key])
+		found.checkValue(keyed("", key), labels[key])
 	}
 	return found.join()
 }

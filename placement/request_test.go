@@ -40,7 +40,7 @@ func TestRequestValidate(t *testing.T) {
 		{"negative GPU", gpu(-1500), []string{"resources.gpu"}},
 		{"no ID", q{}, []string{"id"}},
 		{"amounts", q{ID: "a", Resources: placement.Resources{CPU: -1, Custom: map[string]int64{"instances": 1}}}, []string{"resources.cpu", "resources.custom"}},
-		{"labels", q{ID: "a", Labels: map[string]string{"": "x", "k": "\xff"}}, []string{"labels", "labels.k"}},
+		{"labels", q{ID: "a", Labels: map[string]string{"": "x", "k": "\xff"}}, []string{"labels", `labels["k"]`}},
 		{"text that is not UTF-8", q{ID: "\xff", Namespace: "\xff", Group: "\xff"}, []string{"id", "namespace", "group"}},
 		{"all namespaces", q{ID: "a", Namespace: placement.AllNamespaces}, []string{"namespace"}},
 		{"ports", q{ID: "a", Ports: tcp(80, 0, 80, 65535, 80, 0)}, []string{"ports[1]", "ports[2]", "ports[4]", "ports[5]"}},

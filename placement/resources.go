@@ -286,7 +286,7 @@ func (r Resources) Validate() error {
 	var found mistakes
 	for name, amount := range r.All() {
 		if amount < 0 {
-			found.addAmount(string(name), amount, "negative")
+			found.addAmount(pathOf(name), amount, "negative")
 		}
 	}
 	custom := int64(0)
@@ -297,7 +297,7 @@ func (r Resources) Validate() error {
 		}
 	}
 	if custom > maxCustom {
-		found.addAmount("custom", custom, "more than "+strconv.Itoa(maxCustom)+" custom dimensions")
+		found.addAmount(customJSON, custom, "more than "+strconv.Itoa(maxCustom)+" custom dimensions")
 	}
 	return found.join()
 }
@@ -323,15 +323,15 @@ func validCustom(amounts map[string]int64) bool {
 func validateCustomName(name string) error {
 	for _, reserved := range []ResourceName{NameCPU, NameMemory, NameDisk, NameNetwork, NameGPU, NameInstances} {
 		if strings.EqualFold(name, string(reserved)) {
-			return invalid("custom", name, "the name is reserved")
+			return invalid(customJSON, name, "the name is reserved")
 		}
 	}
 	if name == "" || len(name) > maxNameLength {
-		return invalid("custom", name, "want a name of 1 to 63 characters")
+		return invalid(customJSON, name, "want a name of 1 to 63 characters")
 	}
 	for i := range len(name) {
 		if !isNameByte(name[i]) {
-			return invalid("custom", name, "want letters, digits, '.', '_', '/', ':' and '-'")
+			return invalid(customJSON, name, "want letters, digits, '.', '_', '/', ':' and '-'")
 		}
 	}
 	return nil
@@ -342,34 +342,46 @@ func isNameByte(c byte) bool {
 		c == '.' || c == '_' || c == '/' || c == ':' || c == '-'
 }
 
+// customJSON is the name under which JSON has the custom amounts.
+const customJSON = "custom"
+
 // MarshalJSON encodes r as one object of the amounts by name, in base units
-// (millicores, bytes, bits per second, thousandths of a device), zeros left
-// out: {"cpu":4000,"memory":8589934592}.
+// (millicores, bytes, bits per second, thousandths of a device), with custom ones in
+// an object of their own and zeros left out:
+// {"cpu":4000,"memory":8589934592,"custom":{"licence":1}}.
 func (r Resources) MarshalJSON() ([]byte, error) {
 	out := []byte{'{'}
+	custom := false
 	for name, amount := range r.All() {
 		if amount == 0 {
 			continue
 		}
-		if len(out) > 1 {
+		if out[len(out)-1] != '{' {
 			out = append(out, ',')
+		}
+		if !custom && !isNamed(name) {
+			custom = true
+			out = append(out, `"`+customJSON+`":{`...)
 		}
 		key, err := json.Marshal(string(name))
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, key...)
-		out = append(out, ':')
+		out = append(append(out, key...), ':')
 		out = strconv.AppendInt(out, amount, 10)
+	}
+	if custom {
+		out = append(out, '}')
 	}
 	return append(out, '}'), nil
 }
 
 // UnmarshalJSON decodes what MarshalJSON encodes and validates it. An amount may
-// also be a text that ParseQuantity reads: {"cpu":"1.5","memory":"8GiB"}. All
-// mistakes are reported at once. null changes nothing.
+// also be a text that ParseQuantity reads: {"cpu":"1.5","memory":"8GiB"}. A name that
+// is no dimension is a mistake, since what was meant would be missing. All mistakes
+// are reported at once. null changes nothing.
 func (r *Resources) UnmarshalJSON(data []byte) error {
-	var amounts map[ResourceName]json.RawMessage
+	var amounts map[string]json.RawMessage
 	if err := json.Unmarshal(data, &amounts); err != nil || amounts == nil {
 		return err
 	}
@@ -377,10 +389,17 @@ func (r *Resources) UnmarshalJSON(data []byte) error {
 		decoded Resources
 		found   mistakes
 	)
-	for _, name := range slices.SortedFunc(maps.Keys(amounts), CompareNames) {
-		amount, err := decodeQuantity(name, amounts[name])
-		found.addPart(err)
-		decoded.set(name, amount)
+	for _, name := range slices.Sorted(maps.Keys(amounts)) {
+		switch {
+		case name == customJSON:
+			found.addWithin(customJSON, decoded.decodeCustom(amounts[name]))
+		case isNamed(ResourceName(name)):
+			amount, err := decodeQuantity(ResourceName(name), amounts[name])
+			found.addPart(err)
+			decoded.set(ResourceName(name), amount)
+		default:
+			found.add(name, "", "no such dimension"+meant(name, dimensionNames())+"; custom ones stand under custom")
+		}
 	}
 	found.addPart(decoded.Validate())
 	if found.any() {
@@ -388,6 +407,24 @@ func (r *Resources) UnmarshalJSON(data []byte) error {
 	}
 	*r = decoded.dropZeros()
 	return nil
+}
+
+// decodeCustom reads the custom amounts.
+func (r *Resources) decodeCustom(data []byte) error {
+	var amounts map[string]json.RawMessage
+	if err := json.Unmarshal(data, &amounts); err != nil {
+		return invalid("", string(data), "want an object of amounts by name")
+	}
+	var found mistakes
+	for _, name := range slices.Sorted(maps.Keys(amounts)) {
+		amount, err := decodeQuantity(ResourceName(name), amounts[name])
+		found.addPart(err)
+		if r.Custom == nil {
+			r.Custom = make(map[string]int64, len(amounts))
+		}
+		r.Custom[name] = amount
+	}
+	return found.join()
 }
 
 // decodeQuantity reads an amount in base units, or as text.
@@ -405,6 +442,21 @@ func decodeQuantity(name ResourceName, data []byte) (int64, error) {
 	}
 	return amount, nil
 }
+
+// dimensionNames returns the names of the dimensions that every cluster knows.
+func dimensionNames() []string {
+	return []string{string(NameCPU), string(NameMemory), string(NameDisk), string(NameNetwork), string(NameGPU)}
+}
+
+// pathOf returns where JSON has an amount.
+func pathOf(name ResourceName) string {
+	if isNamed(name) {
+		return string(name)
+	}
+	return below(customJSON, string(name))
+}
+
+func isNamed(name ResourceName) bool { return slices.Contains(dimensionNames(), string(name)) }
 
 // CompareNames orders dimensions as Resources.All yields them.
 func CompareNames(a, b ResourceName) int {

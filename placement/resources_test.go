@@ -135,7 +135,7 @@ func TestResourcesValidate(t *testing.T) {
 	}{
 		{name: "zero"},
 		{name: "largest", r: r{CPU: math.MaxInt64, Custom: map[string]int64{"a.b_c/d:e-F9": math.MaxInt64}}},
-		{name: "every amount negative", r: r{CPU: -1, Memory: -1, Disk: -1, Network: -1, GPU: math.MinInt64, Custom: map[string]int64{"x": -1}}, want: []string{"cpu", "memory", "disk", "network", "gpu", "x"}},
+		{name: "every amount negative", r: r{CPU: -1, Memory: -1, Disk: -1, Network: -1, GPU: math.MinInt64, Custom: map[string]int64{"x": -1}}, want: []string{"cpu", "memory", "disk", "network", "gpu", "custom.x"}},
 		{name: "reserved names", r: r{Custom: map[string]int64{"cpu": 1, "instances": 1}}, want: []string{"custom", "custom"}},
 		{name: "reserved names in capitals", r: r{Custom: map[string]int64{"CPU": 1, "Memory": 1}}, want: []string{"custom", "custom"}},
 		{name: "malformed names", r: r{Custom: map[string]int64{"": 1, "a b": 1, "é": 1, "a=b": 1}}, want: []string{"custom", "custom", "custom", "custom"}},
@@ -185,16 +185,19 @@ func TestResourcesJSON(t *testing.T) {
 		bad        bool
 	}{
 		{name: "empty", text: `{}`},
-		{name: "all", text: `{"cpu":1,"memory":2,"disk":3,"network":4,"gpu":5,"licence":6}`, want: r{CPU: 1, Memory: 2, Disk: 3, Network: 4, GPU: 5, Custom: map[string]int64{"licence": 6}}},
-		{name: "negative", text: `{"cpu":-1,"x":-2}`, fields: []string{"cpu", "x"}},
-		{name: "instances", text: `{"instances":0}`, fields: []string{"custom"}},
-		{name: "capitals", text: `{"CPU":4000}`, fields: []string{"custom"}},
-		{name: "malformed name with a zero", text: `{"a b":0}`, fields: []string{"custom"}},
+		{name: "all", text: `{"cpu":1,"memory":2,"disk":3,"network":4,"gpu":5,"custom":{"licence":6}}`, want: r{CPU: 1, Memory: 2, Disk: 3, Network: 4, GPU: 5, Custom: map[string]int64{"licence": 6}}},
+		{name: "negative", text: `{"cpu":-1,"custom":{"x":-2}}`, fields: []string{"cpu", "custom.x"}},
+		{name: "instances", text: `{"instances":0}`, fields: []string{"instances"}},
+		{name: "reserved names", text: `{"custom":{"instances":0,"cpu":1}}`, fields: []string{"custom", "custom"}},
+		{name: "capitals", text: `{"CPU":4000}`, fields: []string{"CPU"}},
+		{name: "a custom one that does not say so", text: `{"licence":1}`, fields: []string{"licence"}},
+		{name: "no object of custom ones", text: `{"custom":1}`, fields: []string{"custom"}},
+		{name: "malformed name with a zero", text: `{"custom":{"a b":0}}`, fields: []string{"custom"}},
 		{name: "fraction", text: `{"cpu":1.5}`, fields: []string{"cpu"}},
 		{name: "too large", text: `{"cpu":9223372036854775808}`, fields: []string{"cpu"}},
-		{name: "unknown units", text: `{"cpu":"4GiB","memory":"8Gi","x":"1m","disk":"-1"}`, fields: []string{"cpu", "memory", "disk", "x"}},
-		{name: "neither number nor text", text: `{"cpu":true,"x":[1],"gpu":{}}`, fields: []string{"cpu", "gpu", "x"}},
-		{name: "text under a reserved name", text: `{"instances":"1"}`, fields: []string{"custom"}},
+		{name: "unknown units", text: `{"cpu":"4GiB","memory":"8Gi","custom":{"x":"1m"},"disk":"-1"}`, fields: []string{"cpu", "custom.x", "disk", "memory"}},
+		{name: "neither number nor text", text: `{"cpu":true,"custom":{"x":[1]},"gpu":{}}`, fields: []string{"cpu", "custom.x", "gpu"}},
+		{name: "text under a reserved name", text: `{"custom":{"instances":"1"}}`, fields: []string{"custom"}},
 		{name: "list", text: `[]`, bad: true},
 	}
 	for _, tt := range tests {
@@ -218,7 +221,7 @@ func TestResourcesJSON(t *testing.T) {
 	}
 	t.Run("text beside numbers", func(t *testing.T) {
 		var got r
-		text := `{"cpu":"1.5","memory":"8GiB","disk":3,"network":"10Gbps","gpu":"250m","licence":"6","tape":7}`
+		text := `{"cpu":"1.5","memory":"8GiB","disk":3,"network":"10Gbps","gpu":"250m","custom":{"licence":"6","tape":7}}`
 		require.NoError(t, json.Unmarshal([]byte(text), &got))
 		require.Equal(t, r{
 			CPU: 1500, Memory: 8 * placement.GiB, Disk: 3, Network: 10 * placement.Gbps, GPU: 250,
@@ -296,9 +299,15 @@ func TestResourcesStable(t *testing.T) {
 		require.NoError(t, json.Unmarshal(encoded, &decoded))
 		require.True(t, decoded.Equal(r))
 
-		texts := map[placement.ResourceName]string{}
+		custom := map[placement.ResourceName]string{}
+		texts := map[placement.ResourceName]any{"custom": custom}
 		for name, amount := range r.All() {
-			texts[name] = placement.FormatQuantity(name, amount)
+			text := placement.FormatQuantity(name, amount)
+			if _, isCustom := r.Custom[string(name)]; isCustom {
+				custom[name] = text
+			} else {
+				texts[name] = text
+			}
 		}
 		encoded, err = json.Marshal(texts)
 		require.NoError(t, err)

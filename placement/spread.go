@@ -160,7 +160,7 @@ func (r *SpreadRule) checkTargets(found *mistakes) {
 		return
 	}
 	for _, domain := range slices.Sorted(maps.Keys(r.Targets)) {
-		field, percent := "targets["+domain+"]", r.Targets[domain]
+		field, percent := keyed("targets", domain), r.Targets[domain]
 		if percent < 0 || percent > 100 {
 			found.addAmount(field, int64(percent), "want 0 to 100")
 		}

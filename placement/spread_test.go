@@ -45,10 +45,10 @@ func TestSpreadRuleValidate(t *testing.T) {
 		{"minimum of domains without skew", placement.AtMostPer("zone", 1).Needing(3), []string{"minDomains"}},
 		{"negative minimum of domains", placement.EvenlyOver("zone", 1).Needing(-1), []string{"minDomains"}},
 		{"more than all", placement.ShareOver("zone", many, 1), []string{"targets"}},
-		{"percentages", placement.ShareOver("zone", targets{"a": -1, "b": 101, "c": math.MinInt}, 1), []string{"targets[a]", "targets[b]", "targets[c]"}},
-		{"a name for the rest", placement.ShareOver("zone", targets{"a": 70, "*": 30}, 1), []string{"targets[*]"}},
-		{"bad percentages hide no sum", placement.ShareOver("zone", targets{"a": -50, "b": 90, "c": 60}, 1), []string{"targets[a]", "targets"}},
-		{"all at once", r{Topology: "\xff", Selector: placement.Exists(""), MaxSkew: -1, MaxPerDomain: -1, MinDomains: -1, Weight: 101, Targets: targets{"\xff": 200}}, []string{"topology", "selector", "maxSkew", "maxSkew", "maxPerDomain", "minDomains", "weight", "targets[\xff]", "targets[\xff]"}},
+		{"percentages", placement.ShareOver("zone", targets{"a": -1, "b": 101, "c": math.MinInt}, 1), []string{`targets["a"]`, `targets["b"]`, `targets["c"]`}},
+		{"a name for the rest", placement.ShareOver("zone", targets{"a": 70, "*": 30}, 1), []string{`targets["*"]`}},
+		{"bad percentages hide no sum", placement.ShareOver("zone", targets{"a": -50, "b": 90, "c": 60}, 1), []string{`targets["a"]`, "targets"}},
+		{"all at once", r{Topology: "\xff", Selector: placement.Exists(""), MaxSkew: -1, MaxPerDomain: -1, MinDomains: -1, Weight: 101, Targets: targets{"\xff": 200}}, []string{"topology", "selector", "maxSkew", "maxSkew", "maxPerDomain", "minDomains", "weight", `targets["\xff"]`, `targets["\xff"]`}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -261,7 +261,7 @@ func TestStateIsStable(t *testing.T) {
 	require.Equal(t, `{"specs":[{"namespace":"org"},`+
 		`{"namespace":"team","limits":{"cpu":{"soft":10000,"burstPercent":200,"burstFor":60000000000}},"parent":"org"}],`+
 		`"accounts":[{"namespace":"free","charges":1},`+
-		`{"namespace":"team","charges":1,"used":{"resources":{"cpu":11000,"x":1},"instances":1},"since":{"cpu":"2026-01-02T03:04:05Z"}}]}`,
+		`{"namespace":"team","charges":1,"used":{"resources":{"cpu":11000,"custom":{"x":1}},"instances":1},"since":{"cpu":"2026-01-02T03:04:05Z"}}]}`,
 		string(data))
 
 	var state quota.AccountsSnapshot

@@ -277,3 +277,20 @@ func TestUnknownChangesAreRefused(t *testing.T) {
 	require.Equal(t, reservation.PlanChange{Kind: reservation.Withdraw, ID: "r"}, change)
 	require.ErrorIs(t, json.Unmarshal([]byte(`{"kind":"explode"}`), &change), reservation.ErrInvalid)
 }
+
+// The body of a call tells all that is wrong with it, with paths.
+func TestMistakesOfABody(t *testing.T) {
+	var spec reservation.Spec
+	err := placement.DecodeJSON([]byte(`{"id":"r","shape":{"cpu":"4x","custom":{"tape":-1}},"count":0,"duration":"1h",
+		"end":"2026-01-01T00:00:00Z","atEnd":"never","owners":["a","a"],"repeat":{"every":"hourly"},"notice":"-1s"}`), &spec)
+	require.Equal(t, reservation.Spec{}, spec)
+	var fields []string
+	for _, line := range strings.Split(err.Error(), "\n") {
+		fields = append(fields, strings.Fields(strings.TrimPrefix(strings.TrimPrefix(line, "placement: invalid "), "reservation: invalid "))[0])
+	}
+	require.ElementsMatch(t, []string{
+		"shape.cpu", "shape.custom.tape", "atEnd", "repeat.every", "count", "notice", "owners", "end", "repeat.until",
+	}, fields, err)
+	require.NoError(t, placement.DecodeJSON([]byte(`{"id":"r","shape":{"cpu":"4"},"count":2,"duration":"1h"}`), &spec))
+	require.Equal(t, reservation.Spec{ID: "r", Shape: placement.Resources{CPU: 4 * placement.Core}, Count: 2, Duration: time.Hour}, spec)
+}

@@ -162,6 +162,24 @@ func (s *Spec) owners() []string {
 	return s.Owners
 }
 
+// Validate reports every mistake that shows in the spec alone, at once. What depends on
+// the time, such as an end that has passed, Reserve finds. It takes time in proportion
+// to what the spec holds.
+func (s Spec) Validate() error {
+	errs := []error{s.validateRules(), s.validateSize(s.Shape, s.Count)}
+	switch {
+	case s.Duration != 0 && !s.End.IsZero():
+		errs = append(errs, invalid("end", s.End, "give a duration or an end, not both"))
+	case s.Duration <= 0 && s.End.IsZero():
+		errs = append(errs, invalid("duration", s.Duration, "want more than 0"))
+	}
+	if s.Repeat != (Repeat{}) {
+		_, err := s.validateRepeat()
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
 // params checks s at an instant and resolves Start and End. All mistakes are
 // reported at once.
 func (s *Spec) params(now int64) (Params, error) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -114,10 +115,11 @@ func decode[T any](w http.ResponseWriter, r *http.Request) (body T, err error) {
 	if _, none := any(body).(struct{}); none {
 		return body, nil
 	}
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20)).Decode(&body); err != nil {
+	sent, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
+	if err != nil {
 		return body, &placement.InvalidError{Field: "body", Reason: err.Error()}
 	}
-	return body, nil
+	return body, placement.DecodeJSON(sent, &body) // with everything that is wrong
 }
 
 // answer writes what was got, or an error with the status for it. Whatever the request is

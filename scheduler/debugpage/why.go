@@ -3,7 +3,7 @@ package debugpage
 import (
 	"cmp"
 	"context"
-	"encoding/json"
+	"io"
 	"net/http"
 	"slices"
 
@@ -24,10 +24,7 @@ type asked struct {
 
 // request reads what was typed.
 func (a *asked) request() (req placement.Request, err error) {
-	if err := json.Unmarshal([]byte(a.Request), &req); err != nil {
-		return req, &placement.InvalidError{Field: "request", Reason: err.Error()}
-	}
-	return req, nil
+	return req, placement.DecodeJSON([]byte(a.Request), &req)
 }
 
 // explain says where a request could go, and why not elsewhere, node by node.
@@ -84,8 +81,13 @@ const maxBody = 1 << 17
 
 func (p *Page) serveExplanation(w http.ResponseWriter, r *http.Request) {
 	var req placement.Request
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&req); err != nil {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
 		answer(w, nil, &placement.InvalidError{Field: "body", Reason: err.Error()})
+		return
+	}
+	if err := placement.DecodeJSON(body, &req); err != nil {
+		answer(w, nil, err)
 		return
 	}
 	of := p.state()
