@@ -46,7 +46,7 @@ func TestADecodedRequestTellsEveryMistake(t *testing.T) {
 		`resources.custom: the name is reserved`,
 		`labels["a.b"]: want text`,
 		`ports[1]: want a number from 1 to 65535`,
-		`preferences.strategy: want binpack, spread, random, affinity or leastfragmentation`,
+		`preferences.strategy: want one of binpack, spread, random, affinity, leastfragmentation`,
 		`preferences.required[0]: want a value`,
 		`preferences.required[2]: want text`,
 		`preferences.tolerations: want a list`,

@@ -252,6 +252,6 @@ func ExampleDecodeJSON() {
 	// Output:
 	// placement: invalid resources.cpus: no such dimension (did you mean "cpu"?); custom ones stand under custom
 	// placement: invalid labels["tier"] "1": want text
-	// placement: invalid preferences.strategy "pack": want binpack, spread, random, affinity or leastfragmentation
+	// placement: invalid preferences.strategy "pack": want one of binpack, spread, random, affinity, leastfragmentation
 	// placement: invalid id: empty
 }

@@ -27,26 +27,26 @@ const (
 // Member is one node of a cluster.
 type Member struct {
 	// ID is the node's name, 1 to MaxIDSize bytes, unique in the cluster.
-	ID string
+	ID string `json:"id"`
 	// Voter says that the member votes and, unless it is a Witness, may lead.
 	// Others only listen.
-	Voter bool
+	Voter bool `json:"voter,omitempty"`
 	// Witness says that the member never stands for election: as a voter it votes,
 	// keeps the state and counts for every quorum, but never leads (rule 10). At
 	// least one voter is no witness. A founder that is one must be a Voter as well;
 	// to add one later, add it as a witness and promote it. UpdateMember changes it.
-	Witness bool
+	Witness bool `json:"witness,omitempty"`
 	// Priority is 0 or less, down to MinPriority: the lower, the later the
 	// member campaigns when a leader is lost (rule 10), and the later it is
 	// chosen when one resigns. It does nothing for a witness. UpdateMember changes
 	// it.
-	Priority int
+	Priority int `json:"priority,omitempty"`
 	// Data is the application's, for instance the address to redirect to. Founders
 	// must be given the same; later UpdateMember changes it.
-	Data string
+	Data string `json:"data,omitempty"`
 	// StoreID is the store bound to the name, zero until a leader has bound it
 	// (rule 15). Leave it zero when adding a member.
-	StoreID StoreID
+	StoreID StoreID `json:"storeID,omitzero"`
 }
 
 // electable reports whether the member may lead.
@@ -56,9 +56,9 @@ func (m Member) electable() bool { return m.Voter && !m.Witness }
 // The zero value is before all others and stands for none.
 type ConfigurationID struct {
 	// Term is the leader's term that the configuration was made or confirmed in.
-	Term uint64
+	Term uint64 `json:"term"`
 	// Version counts the changes, from 1.
-	Version uint64
+	Version uint64 `json:"version"`
 }
 
 // Compare returns -1, 0 or +1.
@@ -77,9 +77,9 @@ type Configuration struct {
 	ConfigurationID
 	// Level is the protocol level that every member is known to speak
 	// (rule 20), from 1.
-	Level uint32
+	Level uint32 `json:"level"`
 	// Members are sorted by ID.
-	Members []Member
+	Members []Member `json:"members,omitempty"`
 }
 
 // NewConfiguration returns the first configuration of a cluster, with the

@@ -121,7 +121,8 @@ func (r RefusalReason) String() string {
 
 // Position is the last entry of a log (rule 8). It is zero until there is one.
 type Position struct {
-	Term, Index uint64
+	Term  uint64 `json:"term"`
+	Index uint64 `json:"index"`
 }
 
 // before reports whether a log that ends at p is behind one that ends at o.

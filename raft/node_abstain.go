@@ -42,10 +42,10 @@ func (a Abstention) String() string {
 // released when it ended.
 type Unreleased struct {
 	// Count is how many there are.
-	Count int
+	Count int `json:"count"`
 	// Term is their reign, and For how long ago that has ended.
-	Term uint64
-	For  time.Duration
+	Term uint64        `json:"term"`
+	For  time.Duration `json:"for"`
 }
 
 // maxPauses bounds the pause after failed work, in maximal election timeouts.

@@ -8,94 +8,99 @@ import (
 // Status is what a node knows, at one instant.
 type Status struct {
 	// Cluster and ID are the names of the cluster and of this node.
-	Cluster, ID string
+	Cluster string `json:"cluster"`
+	ID      string `json:"id"`
 	// StoreID identifies the store; Incarnation counts how often it has been
 	// opened. Both are zero before Run.
-	StoreID     StoreID
-	Incarnation uint64
+	StoreID     StoreID `json:"storeID,omitzero"`
+	Incarnation uint64  `json:"incarnation,omitempty"`
 
 	// Role is what the node does in Term.
-	Role Role
+	Role Role `json:"role"`
 	// Term is the highest term that the node has seen.
-	Term uint64
+	Term uint64 `json:"term"`
 	// Leader is who leads the term as far as the node knows, else empty. It is
 	// this node only while Leading.
-	Leader string
+	Leader string `json:"leader,omitempty"`
 	// Leading says that this node holds a valid lease and is not giving it up;
 	// Lease, how much of the lease is left, and Reign, how long the reign has lasted.
-	Leading bool
-	Lease   time.Duration
-	Reign   time.Duration
+	Leading bool          `json:"leading"`
+	Lease   time.Duration `json:"lease,omitempty"`
+	Reign   time.Duration `json:"reign,omitempty"`
 	// Peers are the other members, by ID, as far as this node leads the term: a
 	// follower hears nobody but the leader.
-	Peers []PeerStatus
+	Peers []PeerStatus `json:"peers,omitempty"`
 	// Configuration is the newest membership known.
-	Configuration Configuration
+	Configuration Configuration `json:"configuration,omitzero"`
 	// Log is how far the replicated log is, zero without one.
-	Log LogStatus
+	Log LogStatus `json:"log,omitzero"`
 	// Refused says why another member lately refused this node's messages, 0 if
 	// none did; the reasons say what mends them. A node that sends nothing, such as
 	// one that does not vote and hears no leader, is not refused either.
-	Refused RefusalReason
+	Refused RefusalReason `json:"refused,omitempty"`
 	// Abstains says why this node does not stand for election for now, as of when
 	// it last could have; 0 if it does, or if Configuration does not let it. It ends,
 	// without a call, as soon as the reason does.
-	Abstains Abstention
+	Abstains Abstention `json:"abstains,omitempty"`
 	// Unreleased is work that has outlived its reign, zero if there is none.
-	Unreleased Unreleased
+	Unreleased Unreleased `json:"unreleased,omitzero"`
 	// Stopped says that Run has ended.
-	Stopped bool
+	Stopped bool `json:"stopped,omitempty"`
 
 	// Counters count what the election did.
-	Counters Counters
+	Counters Counters `json:"counters"`
 	// Traffic counts what went in and out.
-	Traffic Traffic
+	Traffic Traffic `json:"traffic"`
 }
 
 // PeerStatus is what a leader knows of another member.
 type PeerStatus struct {
 	// ID of the member.
-	ID string
+	ID string `json:"id"`
 	// Heard says that it has answered a heartbeat of this term, and Lag, how long
 	// ago the latest that it has answered was sent: a member that keeps up lags by less
 	// than a heartbeat interval and a round trip.
-	Heard bool
-	Lag   time.Duration
+	Heard bool          `json:"heard"`
+	Lag   time.Duration `json:"lag,omitempty"`
 	// Abstains says that it does not stand for election for now, as its latest answer
 	// says.
-	Abstains bool
+	Abstains bool `json:"abstains,omitempty"`
 }
 
 // LogStatus is how far the replicated log of one node is.
 type LogStatus struct {
 	// Last is the end of the log in memory, and Durable up to which index the disk has
 	// it.
-	Last    Position
-	Durable uint64
+	Last    Position `json:"last"`
+	Durable uint64   `json:"durable"`
 	// Commit is up to which index entries are known here to be committed, and Applied
 	// up to which the Machine has applied them.
-	Commit, Applied uint64
+	Commit  uint64 `json:"commit"`
+	Applied uint64 `json:"applied"`
 	// Snapshot is up to which index the latest snapshot on disk has all, and Kept how
 	// many entries are in memory, some of which it may have.
-	Snapshot uint64
-	Kept     int
+	Snapshot uint64 `json:"snapshot"`
+	Kept     int    `json:"kept"`
 }
 
 // Traffic counts what went in and out of one Node since it began.
 type Traffic struct {
 	// Sent messages were given to the transport; it refused those Unsent.
-	Sent, Unsent uint64
+	Sent   uint64 `json:"sent"`
+	Unsent uint64 `json:"unsent"`
 	// Received messages were given to the core.
-	Received uint64
+	Received uint64 `json:"received"`
 	// Malformed frames were no message, Forged ones not their sender's.
-	Malformed, Forged uint64
+	Malformed uint64 `json:"malformed"`
+	Forged    uint64 `json:"forged"`
 	// Overflowed messages were dropped because more came than was taken, or
 	// because the node did not run.
-	Overflowed uint64
+	Overflowed uint64 `json:"overflowed"`
 	// Saves were made durable; SlowSaves outlasted half the minimal election
 	// timeout, which ends a reign. LongestSave took the longest.
-	Saves, SlowSaves uint64
-	LongestSave      time.Duration
+	Saves       uint64        `json:"saves"`
+	SlowSaves   uint64        `json:"slowSaves"`
+	LongestSave time.Duration `json:"longestSave"`
 }
 
 // Status returns one consistent snapshot. It copies the configuration, so that

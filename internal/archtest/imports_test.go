@@ -52,6 +52,7 @@ func importTable() map[string][]string {
 		"internal/deadline":  {},
 		"internal/faultnet":  {},
 		"internal/index":     {"placement", "internal/cow"},
+		"internal/jsontest":  {}, // of tests alone
 		"internal/pagetest":  {},
 		"internal/linearize": {},
 		"internal/raftdiff":  {},
