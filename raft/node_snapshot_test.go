@@ -144,3 +144,44 @@ func (r damagedReader) ReadAt(p []byte, off int64) (int, error) {
 	}
 	return n, err
 }
+
+// A member that joins late gets the snapshot and what follows, and becomes a voter only
+// then; a leader that ends hands over to one that has everything.
+func TestMembersComeAndGoWithTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReplicas(t, compacting(1<<10))
+		commands := r.fill(t, 100)
+		time.Sleep(etMax)
+		leader := r.WaitLeader()
+		r.Add("d")
+		r.logs["d"].slowChunks.Store(int64(etMin))
+		require.NoError(t, r.Node(leader).AddMember(t.Context(), raft.Member{ID: "d"}))
+		time.Sleep(etMin)
+		var behind *raft.BehindError
+		require.ErrorAs(t, r.Node(leader).Promote(t.Context(), "d"), &behind)
+		require.Equal(t, "d", behind.ID)
+		require.Less(t, behind.Match, behind.Last)
+		for r.Node(leader).Promote(t.Context(), "d") != nil {
+			time.Sleep(etMin)
+		}
+		synctest.Wait()
+		require.Equal(t, 1, r.machines["d"].restored)
+		require.Equal(t, commands, r.machines["d"].applied())
+
+		for range 3 { // Each that leads ends; nothing waits for an election.
+			began := time.Now()
+			require.NoError(t, r.Stop(leader))
+			last := r.WaitLeader()
+			require.Less(t, time.Since(began), etMin)
+			r.propose(t, last)
+			commands = append(commands, last)
+			r.Start(leader)
+			time.Sleep(2 * etMax)
+			leader = last
+		}
+		synctest.Wait()
+		for _, id := range r.IDs() {
+			require.Equal(t, commands, r.machines[id].applied(), id)
+		}
+	})
+}
