@@ -83,6 +83,9 @@ type Effects struct {
 	Restore Snapshot
 	// Compact is up to which index the log needs entries no more, 0 if nothing is said.
 	Compact uint64
+	// Proven says that the log, whose end may have been missing, has all that was
+	// committed: call Log.Prove once Append is durable.
+	Proven bool
 	// Refused is set when a member says why it drops this node's messages.
 	Refused RefusalReason
 }
@@ -173,6 +176,8 @@ type faults struct {
 	dropUnderWay          bool // rule 34: keep what follows a snapshot under way
 	proposeWithoutBound   bool // rule 31: bound what is not committed
 	reconfigUncommitted   bool // rule 33: commit before a change
+	trustUnproven         bool // rule 35: a log whose end may be missing is compared
+	proveByAnyAppend      bool // rule 35: by a leader that knows this process
 	neverBridge           bool // rule 33: who does not stand hands on what it has
 	frozenMembership      bool // no rule: it makes the explorer's world smaller
 }
@@ -437,7 +442,13 @@ func (c *Core) answer(m *Message, kind MessageKind, granted bool) { c.send(c.rep
 func (c *Core) reply(m *Message, kind MessageKind, granted bool) Message {
 	a := c.message(kind, m.From)
 	a.Sequence, a.Asker, a.Granted = m.Sequence, m.Boot, granted
-	a.Abstains = kind == HeartbeatAnswer && c.abstains
+	switch kind {
+	case HeartbeatAnswer:
+		a.Abstains = c.abstains
+	case PreVoteAnswer, VoteAnswer:
+		a.Abstains = granted && c.isSuspect()
+	default:
+	}
 	if granted && kind.isPromise() {
 		a.Match = c.verified()
 	}

@@ -57,7 +57,7 @@ func (m *Message) wellFormed() bool {
 		return false
 	case (m.Kind == Refusal) != (m.Reason != 0) || m.Reason > lastReason:
 		return false
-	case m.Abstains && m.Kind != HeartbeatAnswer:
+	case m.Abstains && m.Kind != HeartbeatAnswer && (!m.Granted || m.Kind != PreVoteAnswer && m.Kind != VoteAnswer):
 		return false
 	case m.Kind.isRequest() && (m.Promise <= 0 || m.Promise > MaxPromise):
 		return false

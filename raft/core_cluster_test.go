@@ -275,6 +275,7 @@ func (s *server) save(e Effects) {
 
 func (s *server) gain(e Effects) {
 	s.write(e.Append)
+	s.log.proven = s.log.proven || e.Proven
 	if e.Led != 0 {
 		s.c.logf("%s leads term %d", s.cfg.ID, e.Led)
 		s.c.oracle.lead(s, e.Led)

@@ -19,7 +19,8 @@ import (
 type logHistory struct {
 	c     *cluster
 	seed  uint64
-	count int // of commands
+	count int  // of commands
+	rots  bool // what was written last may be unreadable to the next process
 }
 
 func newLogHistory(t *testing.T, seed uint64, n int, off func(*server)) *logHistory {
@@ -94,6 +95,7 @@ func (h *logHistory) misfortune() {
 	case 2, 3:
 		for _, s := range c.servers {
 			if !s.up {
+				h.rot(s)
 				s.start()
 				break
 			}

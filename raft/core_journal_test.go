@@ -19,15 +19,18 @@ type journal struct {
 	free     time.Duration       // when the last one will be
 	applied  []Entry             // by this process
 	slow     time.Duration       // how long applying takes
+	// unproven says that the end may be missing, until something is written once proven
+	// is set.
+	unproven, proven bool
 }
 
 // start returns what the disk has to a process that begins.
 func (j *journal) start(now time.Duration) StoredLog {
-	j.free, j.applied, j.chunks = now, nil, nil
+	j.free, j.applied, j.chunks, j.proven = now, nil, nil, false
 	if j.snapshot != (Snapshot{}) {
 		j.contents = map[Snapshot][]byte{j.snapshot: j.contents[j.snapshot]}
 	}
-	return StoredLog{Snapshot: j.snapshot, Entries: slices.Clone(j.entries)}
+	return StoredLog{Snapshot: j.snapshot, Entries: slices.Clone(j.entries), Unproven: j.unproven}
 }
 
 // begin has the application of a process that begins take the state of the snapshot.
@@ -53,6 +56,7 @@ func (s *server) write(entries []Entry) {
 			keep = len(s.log.entries)
 		}
 		s.log.entries = append(s.log.entries[:keep:keep], entries...)
+		s.log.unproven = s.log.unproven && !s.log.proven
 		for i, e := range s.log.entries {
 			require.Equal(s.c.t, s.log.entries[0].Index+uint64(i), e.Index, "the disk has no gap")
 		}

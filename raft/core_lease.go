@@ -63,6 +63,7 @@ func (c *Core) win() {
 			p.acked = c.campaign.sentAt
 		}
 	}
+	c.prove() // Who wins has everything.
 	c.beat()
 	c.beginLog()
 }
@@ -103,9 +104,7 @@ func (c *Core) beat() {
 		if p := &c.peers[i]; p.heard() && p.shown.Compare(m.ConfigurationID) < 0 {
 			m.Configuration = c.hard.Configuration // Rule 19: its answer showed an older one.
 		}
-		if c.reign.start != 0 {
-			m.Commit = c.log.commit
-		}
+		c.challenge(i, &m)
 		c.send(m)
 	}
 	c.renew()
@@ -115,6 +114,7 @@ func (c *Core) beat() {
 func (c *Core) onHeartbeat(m *Message) {
 	if c.heed(m, HeartbeatAnswer) {
 		c.learnCommit(m.Commit)
+		c.compare(m)
 		c.answer(m, HeartbeatAnswer, true)
 	}
 }

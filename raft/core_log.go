@@ -24,6 +24,8 @@ type entryLog struct {
 	durable, commit, applied uint64
 	// written is the first entry that this call has added, 0 if none.
 	written uint64
+	// unproven says that entries which were durable may be missing at the end.
+	unproven bool
 }
 
 // last returns where the log ends.
@@ -141,7 +143,10 @@ func newEntryLog(stored StoredLog) entryLog {
 			base, entries = entries[0].position(), entries[1:]
 		}
 	}
-	l := entryLog{base: base, entries: entries, snapshot: stored.Snapshot, commit: stored.Snapshot.Last.Index}
+	l := entryLog{
+		base: base, entries: entries, snapshot: stored.Snapshot, commit: stored.Snapshot.Last.Index,
+		unproven: stored.Unproven,
+	}
 	l.durable = l.last().Index
 	return l
 }
@@ -192,6 +197,6 @@ func (c *Core) logStatus() LogStatus {
 	l := &c.log
 	return LogStatus{
 		Last: l.last(), Durable: l.durable, Commit: l.commit, Applied: l.applied,
-		Snapshot: l.snapshot.Last.Index, Kept: len(l.entries),
+		Snapshot: l.snapshot.Last.Index, Kept: len(l.entries), Unproven: l.unproven,
 	}
 }

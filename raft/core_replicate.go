@@ -17,8 +17,9 @@ const appendOverhead = 512
 // term alone.
 type progress struct {
 	// match is up to where the member's durable log is known to be the leader's.
-	// It never falls: answers that come late, twice or in another order change
-	// nothing.
+	// While the member's process lives it never falls: answers that come late, twice or
+	// in another order change nothing. Rule 35: a later process is asked anew, since its
+	// disk may have lost the end of the log.
 	match uint64
 	// next is the first entry to be sent, 0 until the member has been heard.
 	next uint64
@@ -75,6 +76,8 @@ type received struct {
 	// sequence and asker are of the latest append that is to be answered once it is
 	// durable, 0 if none is.
 	sequence, asker uint64
+	// proof is an entry that the leader has committed in its term, see compare.
+	proof uint64
 }
 
 // replicates reports whether this core's cluster keeps a log (rule 20): every member
@@ -174,6 +177,7 @@ func (c *Core) Saved(now time.Duration, upTo Position) Effects {
 	term, found := c.log.term(upTo.Index)
 	if found && upTo.Index > c.log.durable && (term == upTo.Term || c.faults.savedByIndex) {
 		c.log.durable = upTo.Index
+		c.proveDurable()
 		c.advanceCommit()
 		c.answerAppend()
 	}
@@ -207,7 +211,8 @@ func (c *Core) feed(i int) {
 		m.Sequence, m.Promise = c.sequence, c.cfg.ElectionTimeoutMin
 		term, _ := c.log.term(p.next - 1)
 		m.Previous = Position{Term: term, Index: p.next - 1}
-		m.Entries, m.Commit = c.log.chunk(p.next-1, c.appendRoom()), c.log.commit
+		m.Entries = c.log.chunk(p.next-1, c.appendRoom())
+		c.challenge(i, &m)
 		c.send(m)
 		p.depart(m.Previous.Index+uint64(len(m.Entries)), c.sequence)
 	}
@@ -235,6 +240,7 @@ func (c *Core) onAppend(m *Message) {
 	}
 	c.received.matched = max(c.received.matched, m.Previous.Index+uint64(len(m.Entries)))
 	c.learnCommit(m.Commit)
+	c.compare(m)
 	c.received.sequence, c.received.asker = max(c.received.sequence, m.Sequence), m.Boot
 	c.answerAppend()
 }
@@ -422,14 +428,15 @@ func (c *Core) isSettled() bool {
 	return c.log.commit >= c.reign.start && c.quorumMatch() >= c.log.commit
 }
 
-// renewProcess forgets what is under way to a process that is no more. A new store
-// has nothing of what the one before had.
+// renewProcess forgets what is under way to a process that is no more, and what it has
+// answered for. A new store has nothing of what the one before had.
 func (p *peer) renewProcess(m *Message) {
 	switch {
 	case !p.heard():
 	case p.store != m.StoreID:
 		p.progress = progress{}
 	default:
+		p.match = 0
 		p.rewind()
 	}
 }

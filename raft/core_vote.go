@@ -17,6 +17,7 @@ type campaign struct {
 	// predecessor is who asked for this campaign by a transfer, else empty.
 	predecessor   string
 	granted       voterSet
+	suspect       voterSet // those whose grant is none without everybody's
 	refused       voterSet
 	doubleCounted int // grants counted twice; always 0 but for a fault
 }
@@ -133,6 +134,9 @@ func (c *Core) ask(transfer uint64, predecessor string) {
 		bridge: transfer == 0 && c.bridges(),
 	}
 	c.campaign.granted.add(c.self)
+	if c.isSuspect() {
+		c.campaign.suspect.add(c.self)
+	}
 	c.put()
 	c.tally()
 }
@@ -307,6 +311,9 @@ func (c *Core) onVoteAnswer(sender int, m *Message) {
 			c.campaign.doubleCounted++
 		}
 		c.campaign.granted.add(sender)
+		if m.Abstains {
+			c.campaign.suspect.add(sender)
+		}
 		if c.faults.leaseFromReceipt {
 			c.campaign.sentAt = c.now
 		}
@@ -316,12 +323,11 @@ func (c *Core) onVoteAnswer(sender int, m *Message) {
 
 // tally acts once a majority has decided.
 func (c *Core) tally() {
-	granted := c.campaign.granted.size() + c.campaign.doubleCounted
 	refused := c.campaign.refused &^ c.campaign.granted
 	switch {
-	case granted >= c.quorum() && c.role == PreCandidate:
+	case c.hasWon() && c.role == PreCandidate:
 		c.elect(0)
-	case granted >= c.quorum():
+	case c.hasWon():
 		c.win()
 	case c.voters-refused.size() < c.quorum():
 		c.follow()

@@ -90,6 +90,11 @@
 //   - To move a member to another address, call [Node.UpdateMember].
 //   - Never put a state back from a backup. Its node may vote twice in a term; those
 //     who have heard it later refuse it ([RefusedRestored]), but others cannot know.
+//   - A member whose log ends with something that cannot be read, as after a power
+//     failure, has a vote only beside all others until a leader has proven its log
+//     ([LogStatus].Unproven). After a power failure of all let all come up. A member whose
+//     log is corrupt before its end ([LogError]) does not start: replace it as if its disk
+//     were lost, or set [FileLog].CutCorrupt.
 //   - To begin again after losing a majority of the disks, remove the state that is
 //     left, which would win over [Bootstrap], and give that the highest token that
 //     the cluster's journal or any other target has seen.

@@ -1,6 +1,7 @@
 package raft
 
 import (
+	"math/rand/v2"
 	"slices"
 	"testing"
 )
@@ -34,3 +35,20 @@ func (c *Core) clone() *Core {
 	d.reign.rounds = slices.Clone(c.reign.rounds)
 	return &d
 }
+
+// LogDisk is the disk of a FileLog whose power may fail while it writes.
+type LogDisk struct{ disk *fakeDisk }
+
+// NewLogDisk returns an empty disk.
+func NewLogDisk() *LogDisk { return &LogDisk{newFakeDisk()} }
+
+// Log returns the log that is on it, closed.
+func (d *LogDisk) Log() *FileLog {
+	return &FileLog{Dir: "dir", fs: d.disk, segmentSize: 16 << 10, spawn: func(f func()) { f() }}
+}
+
+// FailSoon has one of the next few steps of the disk fail.
+func (d *LogDisk) FailSoon(rng *rand.Rand) { d.disk.failAt = d.disk.steps + 1 + rng.IntN(4) }
+
+// LosePower is a power failure: what was not synced is there, missing or torn.
+func (d *LogDisk) LosePower(rng *rand.Rand) { d.disk = d.disk.crash(rng) }

@@ -172,7 +172,7 @@ func (l *FileLog) write(kind batchKind, before Position, entries []Entry) error 
 	return l.put(kind, before, entries)
 }
 
-// put writes one batch and returns once that is durable. Each names the one
+// put writes one batch and returns once that is durable. Rule 35: each names the one
 // before, which is durable by now, and nothing follows a sync that has failed.
 func (l *FileLog) put(kind batchKind, before Position, entries []Entry) error {
 	h := batch{
@@ -182,9 +182,16 @@ func (l *FileLog) put(kind batchKind, before Position, entries []Entry) error {
 	if l.unproven {
 		h.flags = batchUnproven
 	}
-	l.buf = appendBatch(l.buf[:0], &h, entries)
-	b := l.buf[:min(int64(len(l.buf)), l.current().size-l.offset)] // A cut may end the segment.
-	if err := writeAll(l.file, b, l.offset); err != nil {
+	at := l.offset
+	l.buf = l.buf[:0]
+	if at == segmentHeader { // A cut may have to repair the header, in the same sector.
+		at = 0
+		l.buf = append(l.buf, make([]byte, segmentHeader)...)
+		putSegmentHeader(l.buf, l.store, h.segment, l.current().size)
+	}
+	l.buf = appendBatch(l.buf, &h, entries)
+	b := l.buf[:min(int64(len(l.buf)), l.current().size-at)] // A cut may end the segment.
+	if err := writeAll(l.file, b, at); err != nil {
 		return err
 	}
 	if err := l.disk().SyncData(l.file); err != nil {

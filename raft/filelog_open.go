@@ -110,23 +110,13 @@ func lastGap(numbers []uint64) int {
 func (l *FileLog) create() error {
 	l.sequence, l.checksum, l.unproven = 0, 0, false
 	l.before, l.last, l.runs = Position{}, Position{}, nil
-	l.segments, l.offset = nil, segmentHeader
-	if err := l.remake(segment{number: 1}); err != nil {
-		return err
-	}
-	l.prepare()
-	return nil
-}
-
-// remake makes the last segment anew.
-func (l *FileLog) remake(s segment) error {
 	maker := segmentMaker{fs: l.disk(), dir: l.Dir, store: l.store, size: l.size()}
-	file, err := maker.make(s.number)
+	file, err := maker.make(1)
 	if err != nil {
 		return err
 	}
-	s.size = l.size()
-	l.segments, l.file = append(l.segments, s), file
+	l.segments, l.file, l.offset = []segment{{number: 1, size: l.size()}}, file, segmentHeader
+	l.prepare()
 	return nil
 }
 
@@ -179,7 +169,7 @@ func (r *recovery) continueIn(i int, content []byte) {
 	if damage == nil {
 		return
 	}
-	// What was written behind it shows that it was durable.
+	// Rule 35: what was written behind it shows that it was durable.
 	h, err := parseBatch(content[end : end+batchUnit])
 	behind := end + batchUnit
 	if err == nil && h.segment == number && int64(h.offset) == int64(end) {
@@ -263,33 +253,38 @@ func (l *FileLog) rewrite(r *recovery) (err error) {
 	return l.disk().SyncData(l.file)
 }
 
-// cut puts an end to the log where it cannot be read: what was there may have
+// cut puts an end to the log where it cannot be read. Rule 35: what was there may have
 // been durable, so that the log is unproven until it was compared with a leader's. First
-// everything behind that place goes, so that it never shows as a part of the log.
+// everything behind that place goes, so that it never shows as a part of the log; the
+// damage stays to be seen until the cut is written.
 func (l *FileLog) cut(r *recovery) (err error) {
 	l.unproven = true
 	if err := l.drop(r.segments[r.current+1:]); err != nil {
 		return err
 	}
 	current := l.segments[r.current]
-	path := l.path(segmentName(current.number))
-	if r.end == 0 {
-		l.segments, l.offset = l.segments[:r.current], segmentHeader
-		if err := l.drop([]segment{current}); err != nil {
-			return err
-		}
-		err = l.remake(current)
-	} else if l.file, err = l.disk().Open(path); err == nil {
-		err = writeAll(l.file, make([]byte, current.size-r.end-batchUnit), r.end+batchUnit)
-	}
-	if err != nil {
+	if l.file, err = l.disk().Open(l.path(segmentName(current.number))); err != nil {
 		return err
 	}
-	if err := l.disk().SyncData(l.file); err != nil {
+	if r.end == 0 { // It is the header, which comes again with the first batch.
+		l.offset = segmentHeader
+		if err := l.erase(0, segmentHeader); err != nil {
+			return err
+		}
+	}
+	if err := l.erase(r.end+batchUnit, current.size); err != nil {
 		return err
 	}
 	l.prepare()
 	return l.put(batchCut, l.last, nil)
+}
+
+// erase writes zeros from one offset of the segment up to another, durably.
+func (l *FileLog) erase(from, to int64) error {
+	if err := writeAll(l.file, make([]byte, to-from), from); err != nil {
+		return err
+	}
+	return l.file.Sync()
 }
 
 // drop removes segments, the last one first, so that what is left after a crash follows

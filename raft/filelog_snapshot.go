@@ -187,7 +187,7 @@ type fileContents struct {
 // Snapshot implements SnapshotReader.
 func (r *fileContents) Snapshot() Snapshot { return r.snapshot }
 
-// loadSnapshot finds the latest snapshot and removes all others. One that
+// loadSnapshot finds the latest snapshot and removes all others. Rule 35: one that
 // cannot be read is not taken for none.
 func (l *FileLog) loadSnapshot(names []string) error {
 	latest := ""

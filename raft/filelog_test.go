@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -234,6 +235,54 @@ func TestFileLogNamesWhatHasRotted(t *testing.T) {
 	require.NoError(t, l.Append(commands(10, 3, 1, 100)))
 	require.NoError(t, l.Close())
 	require.False(t, openFileLog(t, l).Unproven)
+}
+
+// A segment whose header has rotted is cut as a whole, and a crash in the middle of that
+// does not hide it.
+func TestFileLogCutsASegment(t *testing.T) {
+	for failAt := range 12 {
+		d := logOnDisk(t)
+		f := d.cached["dir/"+segmentName(2)]
+		f.cached[20] ^= 1
+		f.durable[20] ^= 1
+		l := fileLogOn(d)
+		_, err := l.Open(StoreID{1}, true)
+		require.ErrorContains(t, err, errSegmentHeader.Error())
+		l.CutCorrupt = true
+		d.steps, d.failAt = 0, failAt
+		if _, err = l.Open(StoreID{1}, true); err != nil {
+			require.ErrorIs(t, err, errFault)
+			d = d.crash(rand.New(rand.NewPCG(uint64(failAt), 0)))
+			l.fs = d
+			_, err = l.Open(StoreID{1}, true)
+			require.NoError(t, err)
+		}
+		require.NoError(t, l.Close())
+		l.CutCorrupt = false
+		found := openFileLog(t, l)
+		require.True(t, found.Unproven, "step %d", failAt)
+		require.Len(t, found.Entries, 6)
+		require.NoError(t, l.Append(commands(7, 2, 1, 10)))
+		require.NoError(t, l.Close())
+		require.Len(t, openFileLog(t, l).Entries, 7)
+	}
+}
+
+// What stood behind a cut does not show that a later batch, which was torn, was durable.
+func TestFileLogCutsForGood(t *testing.T) {
+	d := logOnDisk(t)
+	f := d.cached["dir/"+segmentName(1)]
+	f.cached[segmentHeader+3*batchUnit] ^= 1
+	l := fileLogOn(d)
+	l.CutCorrupt = true
+	require.Empty(t, openFileLog(t, l).Entries)
+	require.NoError(t, l.Append(commands(1, 2, 1, 500)))
+	f.cached[l.offset-batchUnit] ^= 1
+	require.NoError(t, l.Close())
+	l.CutCorrupt = false
+	found := openFileLog(t, l)
+	require.Empty(t, found.Entries)
+	require.True(t, found.Unproven)
 }
 
 // What is missing is not taken for what never was.

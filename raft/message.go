@@ -147,13 +147,16 @@ type Message struct {
 	// Sequence numbers the requests and heartbeats of one process, from 1. In
 	// answers and refusals it is that of the message they are about, and Asker the
 	// Boot of the process that sent that: numbers of one process mean nothing to
-	// another of the same name.
+	// another of the same name. In what a leader of a log sends it is the Boot of the
+	// receiver, as far as the leader knows.
 	Sequence uint64
 	Asker    uint64
 	// Granted is the outcome, in answers.
 	Granted bool
 	// Abstains, in a HeartbeatAnswer, says that the sender does not stand for
-	// election, so that nobody hands over to it.
+	// election, so that nobody hands over to it; in the grant of a vote or pre-vote, that
+	// it counts only beside those of all other voters, because the sender's log may lack
+	// something.
 	Abstains bool
 	// Reason is set in a Refusal.
 	Reason RefusalReason

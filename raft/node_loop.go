@@ -159,6 +159,12 @@ func (l *loop) apply(effects Effects) error {
 	if l.replica != nil {
 		l.replica.perform(effects)
 	}
+	if effects.Proven {
+		l.replica.saver.order(func() error {
+			l.node.cfg.Log.Prove()
+			return nil
+		})
+	}
 	if effects.Commit != 0 {
 		l.commit(effects.Commit)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"log/slog"
 	"time"
 )
 
@@ -57,6 +58,10 @@ func (l *loop) beginLog(state *HardState) (StoredLog, error) {
 	stored, err := l.node.openLog(state.StoreID, state.HasLog)
 	if err != nil {
 		return StoredLog{}, err
+	}
+	if stored.Unproven {
+		log := newEntryLog(stored)
+		l.log(slog.LevelWarn, "raft: the end of the log could not be read", "index", log.last().Index)
 	}
 	l.replica = l.node.beginReplica(stored.Snapshot)
 	if state.HasLog {

@@ -81,6 +81,10 @@ type LogStatus struct {
 	// many entries are in memory, some of which it may have.
 	Snapshot uint64 `json:"snapshot"`
 	Kept     int    `json:"kept"`
+	// Unproven says that the end of the log could not be read when the node began, so
+	// that its vote counts only beside those of all other voters. It ends when a leader
+	// has brought it what may be missing.
+	Unproven bool `json:"unproven"`
 }
 
 // Traffic counts what went in and out of one Node since it began.
