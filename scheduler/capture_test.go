@@ -349,5 +349,17 @@ func (m *machine) checkCovers(t *rapid.T) {
 		if ok {
 			require.Equal(t, in, a.covered().reservation)
 		}
+		m.checkOverstay(t, a)
+	}
+}
+
+// checkOverstay asserts that the plan counts what runs and leaves by itself, wherever its
+// slot went, and that what has not left in time is known to have overstayed.
+func (m *machine) checkOverstay(t *rapid.T, a *allocation) {
+	req := a.class.Request()
+	leaves := a.state == running && (req.Duration > 0 || req.Yield)
+	require.Equal(t, leaves || a.covered() != nil, m.s.state.plan.Counts(a.id), a.id)
+	if a.state == running && req.Duration > 0 && !a.placed().Add(req.Duration).After(m.s.now) {
+		require.True(t, a.overstayed, "%s is there since %s", a.id, a.placed())
 	}
 }

@@ -89,3 +89,35 @@ func TestEvictedInstanceIsOverstayed(t *testing.T) {
 		require.Equal(t, overstayed, r.Slots[0].Claims[0].Overstayed)
 	}
 }
+
+// TestWhoHasLostItsSlotIsToldInTime: an instance that says when it leaves is told so, and
+// counts until then, when its slot went with its node and that came back, also if it
+// came back too late.
+func TestWhoHasLostItsSlotIsToldInTime(t *testing.T) {
+	for _, away := range []time.Duration{time.Minute, 15 * time.Minute} {
+		c, journal := newClock(), new(MemoryJournal)
+		s := open(t, Config{Now: c.Now, Journal: journal})
+		addNodes(t, s, testNode("n1", 8))
+		reserve(t, s, holding("r", 4, 1))
+		claim := onlyCPU("a", 4)
+		claim.Duration = 10 * time.Minute
+		_, err := s.PlaceFromReservation(t.Context(), "r", claim)
+		require.NoError(t, err)
+		require.NoError(t, s.MarkLost(t.Context(), "n1"))
+		require.NoError(t, s.ReleaseReservation(t.Context(), "r", true))
+		c.advance(away)
+		require.Empty(t, due(t, s))
+		var back []string
+		if away > claim.Duration {
+			back = collect(s, func() { require.NoError(t, s.MarkReady(t.Context(), "n1")) })
+			require.Contains(t, back, "overstayed")
+		} else {
+			require.NoError(t, s.MarkReady(t.Context(), "n1"))
+			_, counted := s.state.plan.Stay("a")
+			require.True(t, counted)
+			c.advance(claim.Duration)
+			require.Equal(t, []string{"overstayed a"}, due(t, s))
+		}
+		require.Equal(t, snapshot(t, s), snapshot(t, open(t, Config{Now: c.Now, Journal: journal})))
+	}
+}
