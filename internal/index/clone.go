@@ -52,6 +52,9 @@ func (x *Index) Clone() *Index {
 	c.counters()
 	c.classes()
 	c.orders()
+	for _, k := range x.counters.known {
+		k.twin = nil
+	}
 	y.refusals.init()
 	y.fragmentation = x.fragmentation.clone()
 	return y
@@ -97,7 +100,6 @@ func (l *changeLog) clone() changeLog { return changeLog{slices.Clone(l.rows), l
 type cloner struct {
 	x, y       *Index
 	setOf      map[*nodeSet]*nodeSet
-	counterOf  map[*counter]*counter
 	gridOf     map[*grid]*grid
 	topologyOf map[*topology]*topology
 }
@@ -122,33 +124,43 @@ func (c *cloner) counters() {
 		c.topologyOf[t], y.topologies[key] = &copied, &copied
 	}
 	y.counters.init()
-	c.counterOf = make(map[*counter]*counter, len(x.counters.known))
-	copies := make([]counter, len(x.counters.known)) // in one piece
+	y.counters.known = make(map[string]*counter, len(x.counters.known))
+	copies := make([]counter, 0, len(x.counters.known)) // in one piece
 	for _, k := range x.counters.known {
-		copied := &copies[len(c.counterOf)]
-		*copied = *k
+		copies = append(copies, *k)
+		copied := &copies[len(copies)-1]
 		copied.topology, copied.bars = c.topologyOf[k.topology], nil
-		c.counterOf[k], y.counters.known[k.rules] = copied, copied
+		k.twin, y.counters.known[k.rules] = copied, copied
 	}
 	for t, copied := range c.topologyOf {
-		copied.users = c.listOf(t.users)
+		copied.users = listOfTwins(t.users)
 	}
+	y.counters.groups = make(map[pair][]*counter, len(x.counters.groups))
 	for of, list := range x.counters.groups {
-		y.counters.groups[of] = c.listOf(list)
+		y.counters.groups[of] = listOfTwins(list)
 	}
 	c.keys(&x.counters.selectors, &y.counters.selectors)
 	c.keys(&x.counters.holders, &y.counters.holders)
 }
 
-// listOf returns the copies of counters. Those that are dead have none.
-func (c *cloner) listOf(list []*counter) []*counter {
+// cloned returns the copy of a counter, while the index is cloned; nil of none, and of one
+// that is dead.
+func (k *counter) cloned() *counter {
+	if k == nil {
+		return nil
+	}
+	return k.twin
+}
+
+// listOfTwins returns the copies of counters. Those that are dead have none.
+func listOfTwins(list []*counter) []*counter {
 	if len(list) == 0 {
 		return nil
 	}
 	copied := make([]*counter, 0, len(list))
 	for _, k := range list {
-		if known := c.counterOf[k]; known != nil {
-			copied = append(copied, known)
+		if k.twin != nil {
+			copied = append(copied, k.twin)
 		}
 	}
 	return copied
@@ -156,14 +168,16 @@ func (c *cloner) listOf(list []*counter) []*counter {
 
 func (c *cloner) keys(from, to *keyTable) {
 	to.used, to.unkeyed, to.round = from.used, from.unkeyed, from.round
+	to.lists = make(map[indexKey][]*counter, len(from.lists))
 	for key, list := range from.lists {
-		to.lists[key] = c.listOf(list)
+		to.lists[key] = listOfTwins(list)
 	}
 }
 
 func (c *cloner) classes() {
 	from, to := &c.x.classes, &c.y.classes
 	to.init()
+	to.known = make(map[string]*classState, len(from.known))
 	to.states, to.spare, to.unused = make([]*classState, len(from.states)), slices.Clone(from.spare), from.unused
 	to.priorities = maps.Clone(from.priorities)
 	copies := make([]classState, len(from.states))
@@ -174,7 +188,7 @@ func (c *cloner) classes() {
 		copied := &copies[number]
 		*copied = classState{
 			Class: class.Class, refs: class.refs, places: class.places, leaving: class.leaving, owner: class.owner,
-			counted: c.listOf(class.counted), keeps: c.listOf(class.keeps), compiled: c.compiled(class.compiled),
+			counted: listOfTwins(class.counted), keeps: listOfTwins(class.keeps), compiled: c.compiled(class.compiled),
 		}
 		to.states[number], to.known[class.rules] = copied, copied
 	}
@@ -192,7 +206,7 @@ func (c *cloner) compiled(rules *compiledRules) *compiledRules {
 	copied.eligible, copied.unpreferred, copied.described = c.setOf[rules.eligible], c.setOf[rules.unpreferred], c.setOf[rules.described]
 	copied.hard, copied.soft = c.rules(rules.hard), c.rules(rules.soft)
 	copied.preferred, copied.scaled = c.terms(rules.preferred), c.terms(rules.scaled)
-	copied.group, copied.repellers = c.counterOf[rules.group], nil
+	copied.group, copied.repellers = rules.group.cloned(), nil
 	copied.edit, copied.tops, copied.barred = 0, nil, 0
 	return &copied
 }
@@ -200,7 +214,7 @@ func (c *cloner) compiled(rules *compiledRules) *compiledRules {
 func (c *cloner) rules(rules []domainRule) []domainRule {
 	rules = slices.Clone(rules)
 	for i := range rules {
-		rules[i].counter = c.counterOf[rules[i].counter]
+		rules[i].counter = rules[i].counter.cloned()
 		rules[i].targets, rules[i].located = nil, 0
 	}
 	return rules

@@ -23,6 +23,7 @@ type counter struct {
 	bars     []*barredNodes // of single nodes, see bar.go
 	users    int            // compiled rules or joined classes that use it
 	original *counter       // of a copy that an overlay made
+	twin     *counter       // in the clone of the index, while that is made
 	dead     bool           // nobody uses it; classes forget it when they meet it
 }
 
