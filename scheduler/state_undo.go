@@ -257,10 +257,10 @@ func (st *state) takeOut(a *allocation) {
 	st.index.Vacate(a.row, a.class, &a.resources, a.taken())
 	st.letGo(a.class)
 	st.evictions.remove(instanceKey{a.id, a.generation})
-	if st.allocations.At(a.id) == a {
-		st.allocations.Delete(a.id)
-	} else {
+	if a.state == stale {
 		st.dropStale(a)
+	} else {
+		st.allocations.Delete(a.id)
 	}
 }
 
