@@ -174,7 +174,9 @@ func (a *attaching) beside(room *Room) *Room {
 }
 
 // bring returns the changes by which a slot without instances comes to where the
-// instance runs, or waits there no more, and has it; nil if there is no room.
+// instance runs, or waits there no more, and has it; nil if there is no room. What the
+// instance takes beyond the slot is of other dimensions: the slot itself, which the trial
+// does not count there, is not in its way.
 func (a *attaching) bring(i int) []PlanChange {
 	ref, mark := slotRef{a.r, i}, len(a.done)
 	slot := ref.at()
@@ -189,7 +191,6 @@ func (a *attaching) bring(i int) []PlanChange {
 	}
 	before := *slot
 	slot.Node, slot.Devices, slot.Awaits = a.instance.Node, devices, nil
-	a.put(a.r.slotHold(slot))
 	fill := a.fill(i, new(ShortError))
 	at := *slot
 	*slot = before

@@ -308,6 +308,26 @@ func TestWhatKeepsAnInstanceFromItsSlot(t *testing.T) {
 			reserve(t, s, holding("r", 6, 1))
 			c.advance(time.Minute)
 		}, ErrConflict, "should have gone"},
+		{"kept for a claim that waits for it", func(s *Scheduler, _ *clock) {
+			lends := holding("r", 6, 1)
+			lends.Lend, lends.Notice = true, time.Minute
+			reserve(t, s, lends)
+			guest := onlyCPU("x", 6)
+			guest.Yield = true
+			place(t, s, guest)
+			require.ErrorIs(t, claimCores(t, s, "owner", 6), reservation.ErrWaiting)
+		}, reservation.ErrRefused, "1 kept for other claims"},
+		{"waiting for another as well", func(s *Scheduler, c *clock) {
+			for _, id := range []string{"x", "z"} {
+				guest := onlyCPU(id, 4)
+				guest.Yield = true
+				place(t, s, guest)
+			}
+			later := holding("r", 8, 1)
+			later.Start = c.Now().Add(time.Minute)
+			reserve(t, s, later)
+			c.advance(time.Minute)
+		}, reservation.ErrRefused, "1 elsewhere than it runs"},
 		{"spent", func(s *Scheduler, _ *clock) {
 			placed(s)
 			once := holding("r", 6, 1)
@@ -421,6 +441,23 @@ func TestWhoPaysForWhatIsAttached(t *testing.T) {
 			require.Equal(t, 2+(limit-5)*6, usedCores(t, s, "ns"))
 			used(t, s)
 		}
+	})
+	t.Run("of slots that could come one that is held before one that was lost", func(t *testing.T) {
+		s := start(t, 20)
+		own := onlyCPU("x", 2)
+		allocate(t, s, "n1", own)
+		allocate(t, s, "n1", onlyCPU("y", 2))
+		addNodes(t, s, testNode("n3", 8))
+		reserve(t, s, holding("r", 6, 2))
+		require.NoError(t, s.MarkLost(t.Context(), "n2"))
+		require.Equal(t, []string{"", "n3"}, slotNodes(t, s, "r"))
+		_, err := s.UpdateQuota(t.Context(), cpuQuota("ns", 10))
+		require.NoError(t, err)
+		attach(t, s, "r", own)
+		require.Equal(t, []string{"", "n1 x"}, slotNodes(t, s, "r"))
+		_, err = s.UpdateQuota(t.Context(), cpuQuota("ns", 14))
+		require.NoError(t, err)
+		require.Equal(t, []string{"n3", "n1 x"}, slotNodes(t, s, "r"), "which finds room where the other was")
 	})
 	t.Run("with what the instance pays no more", func(t *testing.T) {
 		s := start(t, 8)
