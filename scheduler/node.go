@@ -252,6 +252,9 @@ func (s *calls) AdoptNode(ctx context.Context, n placement.Node, running []Repor
 		if c != nil {
 			s.commitLocked(c)
 		}
+		for _, id := range adoption.Adopted { // which run, and so wait no more
+			s.refused.forget(id)
+		}
 		s.attachLocked(running, &adoption)
 		adoption.Over = s.state.nodeInfo(s.state.named(n.ID)).Over()
 	}

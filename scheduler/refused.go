@@ -88,11 +88,12 @@ func (r *refusedLately) forget(id string) {
 	}
 }
 
-// Refused returns the requests that this scheduler has refused and has not placed since,
-// those that were refused first before others: what a host still tries to place, if it
-// tries again. It remembers the 256 IDs that were refused last, in this process alone: a
-// journal does not have them, and a follower has none. What nobody asks for any more
-// stays until others take its place: Last tells when somebody did.
+// Refused returns the requests that this scheduler has refused and that it has neither
+// placed nor adopted since, those that were refused first before others: what a host
+// still tries to place, if it tries again. It remembers the 256 IDs that were refused
+// last, in this process alone: a journal does not have them, and a follower has none.
+// What nobody asks for any more stays until others take its place: Last tells when
+// somebody did.
 //
 // Requests of Place, PlaceAll, Allocate and PlaceFromReservation count. It takes time
 // and memory in proportion to what is remembered.

@@ -119,3 +119,19 @@ func ExampleScheduler_Refused() {
 	// scheduler: 0 of 3 nodes fit large: 3 lack cpu
 	// scheduler: 0 of 3 nodes fit larger: 3 lack cpu
 }
+
+// What a worker reports runs, whoever has placed it, and waits no more.
+func TestWhatIsAdoptedWaitsNoMore(t *testing.T) {
+	s, err := scheduler.New(scheduler.Config{})
+	require.NoError(t, err)
+	for _, id := range []string{"a", "b"} {
+		_, err := s.Place(t.Context(), one(id))
+		require.ErrorIs(t, err, scheduler.ErrUnschedulable)
+	}
+	_, err = s.AdoptNode(t.Context(), nodeOf("n1", 8), []scheduler.Report{{Request: one("a")}})
+	require.NoError(t, err)
+	waiting, err := s.Refused(t.Context())
+	require.NoError(t, err)
+	require.Len(t, waiting, 1)
+	require.Equal(t, "b", waiting[0].Request.ID)
+}
