@@ -15,6 +15,7 @@ import (
 //	2       match: index 8
 //	3       conflict: term 8, index 8
 //	4       commit: index 8
+//	5       check: index 8, hash 8
 //	0x8001  entries: term 8 and index 8 of the one before them, then of each
 //	        entry the term 8, kind 1, length 4 and data; they follow one another
 //	0x8002  snapshot: term 8 and index 8 of its last entry, size 8, checksum 4, hash 8,
@@ -23,6 +24,7 @@ const (
 	tagMatch        = 2
 	tagConflict     = 3
 	tagCommit       = 4
+	tagCheck        = 5
 	longTag         = 0x8000
 	tagEntries      = longTag + 1
 	tagSnapshot     = longTag + 2
@@ -56,6 +58,11 @@ func (m *Message) appendLog(b []byte) []byte {
 	if m.Commit != 0 {
 		b = appendExtension(b, tagCommit, 8)
 		b = binary.BigEndian.AppendUint64(b, m.Commit)
+	}
+	if m.Check != (Checkpoint{}) {
+		b = appendExtension(b, tagCheck, positionSize)
+		b = binary.BigEndian.AppendUint64(b, m.Check.Index)
+		b = binary.BigEndian.AppendUint64(b, m.Check.Hash)
 	}
 	b = m.appendSnapshot(b)
 	if m.Previous == (Position{}) && len(m.Entries) == 0 {
@@ -156,6 +163,10 @@ func (m *Message) unmarshalLog(tag uint16, body []byte) bool {
 		again := m.Commit != 0
 		m.Commit = d.uint64()
 		return d.done() && !again && m.Commit != 0
+	case tagCheck:
+		again := m.Check != Checkpoint{}
+		m.Check = Checkpoint{Index: d.uint64(), Hash: d.uint64()}
+		return d.done() && !again && m.Check != Checkpoint{}
 	case tagEntries:
 		again := m.Previous != Position{} || len(m.Entries) > 0
 		m.Previous = d.position()

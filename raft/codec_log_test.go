@@ -57,15 +57,16 @@ func TestAppendHasItsOwnLimit(t *testing.T) {
 
 func TestLogExtensionsRefuse(t *testing.T) {
 	m := exampleAppend()
-	m.Match, m.Conflict = 3, Position{2, 2}
+	m.Match, m.Conflict, m.Check = 3, Position{2, 2}, Checkpoint{1024, 5}
 	good, err := m.AppendBinary(nil)
 	require.NoError(t, err)
 	log := messageHeaderSize + 3 + len("test"+"A"+"B")
 	match, conflict, commit := log, log+12, log+32
-	entries := log + 44
+	check, entries := log+44, log+64
 	require.EqualValues(t, tagMatch, good[match+1])
 	require.EqualValues(t, tagConflict, good[conflict+1])
 	require.EqualValues(t, tagCommit, good[commit+1])
+	require.EqualValues(t, tagCheck, good[check+1])
 	require.EqualValues(t, tagEntries, binary.BigEndian.Uint16(good[entries:]))
 	tests := []struct {
 		name string
@@ -73,11 +74,13 @@ func TestLogExtensionsRefuse(t *testing.T) {
 	}{
 		{"match twice", func(b []byte) []byte { return append(b, b[match:conflict]...) }},
 		{"conflict twice", func(b []byte) []byte { return append(b, b[conflict:commit]...) }},
-		{"commit twice", func(b []byte) []byte { return append(b, b[commit:entries]...) }},
+		{"commit twice", func(b []byte) []byte { return append(b, b[commit:check]...) }},
+		{"check twice", func(b []byte) []byte { return append(b, b[check:entries]...) }},
+		{"check of nothing", func(b []byte) []byte { clear(b[check+4 : entries]); return b }},
 		{"entries twice", func(b []byte) []byte { return append(b, b[entries:]...) }},
 		{"match of nothing", func(b []byte) []byte { clear(b[match+4 : conflict]); return b }},
 		{"conflict of nothing", func(b []byte) []byte { clear(b[conflict+4 : commit]); return b }},
-		{"commit of nothing", func(b []byte) []byte { clear(b[commit+4 : entries]); return b }},
+		{"commit of nothing", func(b []byte) []byte { clear(b[commit+4 : check]); return b }},
 		{"no entries after nothing", func(b []byte) []byte {
 			return append(b[:entries], 0x80, 1, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 		}},

@@ -86,6 +86,7 @@ func anyMessage() *rapid.Generator[Message] {
 			Commit:        anyNumber().Draw(t, "commit"),
 			Match:         anyNumber().Draw(t, "match"),
 			Conflict:      anyPosition().Draw(t, "conflict"),
+			Check:         Checkpoint{anyNumber().Draw(t, "checked"), anyNumber().Draw(t, "hash")},
 		}
 		m.Entries = anyEntries(m.Previous).Draw(t, "entries")
 		if rapid.IntRange(0, 2).Draw(t, "snapshot") == 0 {

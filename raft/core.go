@@ -86,6 +86,9 @@ type Effects struct {
 	// Proven says that the log, whose end may have been missing, has all that was
 	// committed: call Log.Prove once Append is durable.
 	Proven bool
+	// Diverged is an index up to which the leader has applied other entries than this
+	// node, which must not go on; 0 if that is not known.
+	Diverged uint64
 	// Refused is set when a member says why it drops this node's messages.
 	Refused RefusalReason
 }
@@ -124,7 +127,8 @@ type Core struct {
 	log           entryLog
 	received      received // as Follower
 	incoming      incoming // as Follower
-	withholds     bool     // it has refused a shorter log since there was a leader
+	checks        checkpoints
+	withholds     bool // it has refused a shorter log since there was a leader
 	promise       promise
 	given         given         // for how long the promise on record is needed
 	electionAt    time.Duration // when to give the leader up; Never for a leader
@@ -174,6 +178,7 @@ type faults struct {
 	appendWhileClosing    bool // rule 34: take nothing while a snapshot is kept
 	keepConflictingLog    bool // rule 34: drop the log where it conflicts
 	dropUnderWay          bool // rule 34: keep what follows a snapshot under way
+	neverCompare          bool // members compare what they have applied
 	proposeWithoutBound   bool // rule 31: bound what is not committed
 	reconfigUncommitted   bool // rule 33: commit before a change
 	trustUnproven         bool // rule 35: a log whose end may be missing is compared

@@ -77,7 +77,7 @@ func (m *Message) wellFormed() bool {
 func (m *Message) wellFormedLog() bool {
 	answers := m.Granted && m.Kind.isPromise()
 	switch {
-	case !m.wellFormedSnapshot():
+	case !m.wellFormedSnapshot(), m.Check != Checkpoint{} && (m.Kind != Heartbeat || m.Check.Index == 0 || m.Check.Index%checkEvery != 0):
 		return false
 	case m.Kind != Append && (m.Previous != Position{} || len(m.Entries) > 0):
 		return false

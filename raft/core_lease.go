@@ -105,6 +105,7 @@ func (c *Core) beat() {
 			m.Configuration = c.hard.Configuration // Rule 19: its answer showed an older one.
 		}
 		c.challenge(i, &m)
+		m.Check = c.checks.latest
 		c.send(m)
 	}
 	c.renew()
@@ -115,6 +116,8 @@ func (c *Core) onHeartbeat(m *Message) {
 	if c.heed(m, HeartbeatAnswer) {
 		c.learnCommit(m.Commit)
 		c.compare(m)
+		c.checks.leader = m.Check
+		c.compareChecks()
 		c.answer(m, HeartbeatAnswer, true)
 	}
 }

@@ -84,6 +84,9 @@ var (
 	// ErrUnfit says that a member does not stand for election for now, see
 	// Status.Abstains.
 	ErrUnfit = errors.New("raft: member abstains from elections")
+	// ErrDiverged says that a node has applied other entries than its leader, see
+	// DivergedError. Remove the member and add it again with an empty store and log.
+	ErrDiverged = errors.New("raft: the entries that were applied differ from the leader's")
 	// ErrRestoreFailed says that the Machine has not taken in a snapshot, or that this
 	// could not be read.
 	ErrRestoreFailed = errors.New("raft: restoring the machine failed")

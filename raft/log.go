@@ -59,7 +59,7 @@ type Snapshot struct {
 	// Size is the length of the contents in bytes, and Checksum their CRC-32C.
 	Size     int64
 	Checksum uint32
-	// Hash is the running hash of the entries up to Last, or 0.
+	// Hash is the running hash of the entries up to Last, see Entry.Chain.
 	Hash uint64
 }
 

@@ -192,6 +192,8 @@ type Message struct {
 	// Previous, else it is zero: it is the first entry of the term that the log has at
 	// that index instead, or the index behind its end with a term of 0.
 	Conflict Position
+	// Check, in a Heartbeat, is the latest checkpoint that the leader knows, else zero.
+	Check Checkpoint
 	// Snapshot, in an InstallSnapshot and its answer, is the snapshot that is sent.
 	Snapshot Snapshot
 	// Offset is where Chunk begins in its contents or, in the answer, up to where the

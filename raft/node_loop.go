@@ -151,6 +151,9 @@ func (l *loop) apply(effects Effects) error {
 	if effects.Lost != 0 {
 		l.endReign(l.whyLost(effects.Lost))
 	}
+	if effects.Diverged != 0 {
+		return &DivergedError{Index: effects.Diverged}
+	}
 	if effects.Save {
 		if err := l.save(effects.State); err != nil {
 			return err

@@ -20,9 +20,11 @@ type replica struct {
 
 	kept Snapshot // by the log; of the saver's goroutine
 
-	// Of the applier's goroutine: up to where the machine is, how many bytes of entries
-	// that is behind its last snapshot, how large this was, and whether one is being made.
+	// Of the applier's goroutine: up to where the machine is, and the running hash up to
+	// there; how many bytes of entries that is behind its last snapshot, how large this
+	// was, and whether one is being made.
 	at     uint64
+	hash   uint64
 	grown  int64
 	size   int64
 	making bool
@@ -93,14 +95,18 @@ func (r *replica) apply(entries []Entry) error {
 		r.node.cfg.Machine.Apply(e)
 		r.at = e.Index
 		r.grown += int64(e.size())
+		r.hash = e.Chain(r.hash)
+		if check := (Checkpoint{e.Index, r.hash}); e.Index%checkEvery == 0 {
+			r.applier.tell(func(l *loop) error { return l.apply(l.core.Checked(l.node.now(), check)) })
+		}
 	}
 	after := r.node.cfg.CompactAfter
 	if after < 0 || r.making || r.grown < max(int64(after), r.size) {
 		return nil
 	}
 	r.making, r.grown = true, 0
-	state, at := r.node.cfg.Machine.Snapshot(), entries[len(entries)-1].position()
-	r.bulk.order(func() error { return r.bulk.make(state, at) })
+	state, of := r.node.cfg.Machine.Snapshot(), Snapshot{Last: entries[len(entries)-1].position(), Hash: r.hash}
+	r.bulk.order(func() error { return r.bulk.make(state, of) })
 	return nil
 }
 
@@ -137,7 +143,7 @@ func (r *replica) read() error {
 	if err == nil && sum.Sum32() != s.Checksum {
 		err = &StoreError{Reason: ErrCorrupt, Detail: "the checksum of a snapshot is wrong"}
 	}
-	r.at, r.grown, r.size = s.Last.Index, 0, s.Size
+	r.at, r.hash, r.grown, r.size = s.Last.Index, s.Hash, 0, s.Size
 	return errors.Join(err, contents.Close())
 }
 

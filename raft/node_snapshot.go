@@ -154,8 +154,8 @@ func (b *bulk) keep(w SnapshotWriter, s Snapshot, done func()) {
 	})
 }
 
-// make writes a snapshot of the machine as it was after an entry.
-func (b *bulk) make(state io.WriterTo, at Position) error {
+// make writes a snapshot of the machine.
+func (b *bulk) make(state io.WriterTo, s Snapshot) error {
 	r := b.replica
 	w, err := r.node.cfg.Log.CreateSnapshot()
 	if err != nil {
@@ -173,7 +173,7 @@ func (b *bulk) make(state io.WriterTo, at Position) error {
 		}
 		return b.fails(err)
 	}
-	s := Snapshot{Last: at, Size: out.size, Checksum: out.sum.Sum32()}
+	s.Size, s.Checksum = out.size, out.sum.Sum32()
 	b.keep(w, s, func() {
 		b.tell(func(l *loop) error { return l.apply(l.core.Compact(l.node.now(), s)) })
 		r.applier.order(func() error {

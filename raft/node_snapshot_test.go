@@ -2,6 +2,7 @@ package raft_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -106,10 +107,53 @@ func TestDamagedSnapshotIsReceivedAgain(t *testing.T) {
 	})
 }
 
+// A member whose disk has changed what was committed finds that it has applied other
+// entries than the leader, and stops; the others go on.
+func TestDivergedMemberStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReplicas(t)
+		r.propose(t, "first")
+		leader := r.WaitLeader()
+		bent := others(r.Cluster, leader)[0]
+		commands := make([][]byte, 64)
+		for i := range commands {
+			commands[i] = []byte("command")
+		}
+		for range 20 {
+			_, err := r.Node(leader).Propose(t.Context(), r.Node(leader).Term(), commands...)
+			require.NoError(t, err)
+		}
+		time.Sleep(etMin)
+		synctest.Wait()
+		r.Crash(bent)
+		r.logs[bent].bends.Store(true)
+		r.Start(bent)
+		time.Sleep(2 * etMax)
+		synctest.Wait()
+		require.True(t, r.Node(bent).Status().Stopped)
+		var diverged *raft.DivergedError
+		require.ErrorAs(t, r.Stop(bent), &diverged)
+		require.EqualValues(t, 1024, diverged.Index)
+		require.ErrorIs(t, diverged, raft.ErrDiverged)
+		require.False(t, r.Node(leader).Status().Stopped)
+		r.propose(t, "last")
+	})
+}
+
 // sickSnapshots is what a sickLog does to snapshots.
 type sickSnapshots struct {
 	slowChunks atomic.Int64 // nanoseconds
 	damages    atomic.Int64 // reads to come that are wrong
+	bends      atomic.Bool  // Open returns another command than was appended
+}
+
+func (l *sickLog) Open(store raft.StoreID, begun bool) (raft.StoredLog, error) {
+	stored, err := l.MemoryLog.Open(store, begun)
+	if l.bends.Load() {
+		stored.Entries = slices.Clone(stored.Entries)
+		stored.Entries[100].Data = []byte("commend")
+	}
+	return stored, err
 }
 
 func (l *sickLog) CreateSnapshot() (raft.SnapshotWriter, error) {
