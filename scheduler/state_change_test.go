@@ -15,6 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rads-project/constellation/internal/codec"
+	"github.com/rads-project/constellation/placement"
+	"github.com/rads-project/constellation/quota"
 )
 
 // declaredKinds returns the change kinds that the sources declare, and the
@@ -135,5 +137,36 @@ func TestUnknownMarkInAJournalIsRefused(t *testing.T) {
 	}
 	for _, mark := range []Mark{"", "melted"} {
 		require.ErrorIs(t, (&NodeMarked{NodeID: "n1", Mark: mark}).check(s.state), ErrInvalid, mark)
+	}
+}
+
+// TestEveryKindRestsOnWhatItReplaces: a step of a plan names the version of the node,
+// instance or quota that it replaces or takes away, whatever its kind.
+func TestEveryKindRestsOnWhatItReplaces(t *testing.T) {
+	s := newTestScheduler(t, Config{})
+	addNodes(t, s, testNode("n1", 8))
+	place(t, s, onlyCPU("a", 1))
+	_, err := s.CreateQuota(t.Context(), quota.Spec{Namespace: "ns"})
+	require.NoError(t, err)
+	node, instance, namespace := s.state.named("n1").version, s.state.allocations.At("a").version, s.state.quotaVersions["ns"]
+	require.Len(t, map[uint64]bool{0: true, node: true, instance: true, namespace: true}, 4)
+
+	n, spec := placement.Node{ID: "n1"}, quota.Spec{Namespace: "ns"}
+	tests := map[decided]uint64{
+		&NodeAdded{Node: n}: 0, &NodeUpdated{Node: n}: node, &NodeMarked{NodeID: "n1"}: node,
+		&NodeRemoved{NodeID: "n1"}: node, &NodeAdopted{Node: n}: node,
+		&Placed{ID: "a"}: 0, &Placed{ID: "a", Move: true}: instance, &Released{ID: "a", Generation: 1}: instance,
+		&Resized{ID: "a"}: instance, &LeavingChanged{ID: "a"}: instance, &GenerationKept{ID: "a", Generation: 1}: instance,
+		&Amended{Request: placement.Request{ID: "a"}}: instance, &Attached{ID: "a", Generation: 1}: instance,
+		&QuotaCreated{Spec: spec}: 0, &QuotaUpdated{Spec: spec}: namespace, &QuotaDeleted{Namespace: "ns"}: namespace,
+		&PlanChanged{}: 0, &WorkloadChanged{}: 0,
+	}
+	known := make(map[changeKind]bool)
+	for c, want := range tests {
+		known[c.changeKind()] = true
+		require.Equal(t, want, c.rests(s.state), c)
+	}
+	for kind := range refusedChanges() {
+		require.Contains(t, known, kind)
 	}
 }
