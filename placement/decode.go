@@ -138,7 +138,7 @@ func (d *bodyDecoder) duration(path string, raw []byte, v reflect.Value) {
 
 // object reads the fields of a struct, and validates it unless what it is part of is.
 func (d *bodyDecoder) object(path string, raw []byte, v reflect.Value, checked bool) {
-	validator, validates := v.Addr().Interface().(interface{ Validate() error })
+	validator, validates := reflect.TypeAssert[interface{ Validate() error }](v.Addr())
 	fields := make(map[string]reflect.Value)
 	names := fieldsOf(v, fields, nil)
 	read := d.members(path, raw, func(name string, value []byte) {
@@ -267,7 +267,7 @@ func (d *bodyDecoder) follows(path string) bool {
 
 // flatten returns the errors that are joined in one.
 func flatten(err error) []error {
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // Walks the tree of joined errors node by node.
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		if err == nil {
 			return nil
@@ -283,7 +283,7 @@ func flatten(err error) []error {
 
 // wanted says what a value is written as.
 func wanted(v reflect.Value) string {
-	if _, isText := v.Interface().(encoding.TextMarshaler); isText {
+	if _, isText := reflect.TypeAssert[encoding.TextMarshaler](v); isText {
 		return "want text"
 	}
 	switch v.Kind() {

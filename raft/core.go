@@ -125,10 +125,10 @@ type Core struct {
 	following     bool   // leader was heard and not given up since
 	lastHeartbeat uint64 // highest heartbeat of this term (rule 8)
 	log           entryLog
-	received      received // as Follower
-	incoming      incoming // as Follower
-	checks        checkpoints
-	withholds     bool // it has refused a shorter log since there was a leader
+	received      received    // as Follower
+	incoming      incoming    // as Follower
+	checks        checkpoints // rule 37
+	withholds     bool        // it has refused a shorter log since there was a leader
 	promise       promise
 	given         given         // for how long the promise on record is needed
 	electionAt    time.Duration // when to give the leader up; Never for a leader

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// Checkpoint is the running hash of all entries up to one.
+// Checkpoint is the running hash of all entries up to one (rule 37: members compare what
+// they have applied).
 type Checkpoint struct {
 	Index, Hash uint64
 }

@@ -54,7 +54,7 @@ func (b *replicationBench) answer(e Effects) {
 	for _, m := range e.Messages {
 		b.frame, _ = m.AppendBinary(b.frame[:0])
 	}
-	b.Core.Saved(b.now, b.log.last())
+	b.Saved(b.now, b.log.last())
 	for _, id := range []string{"B", "C"} {
 		a := Message{
 			Kind: AppendAnswer, Cluster: "test", From: id, To: "A", StoreID: testStore(id), Incarnation: 1, Boot: 1,

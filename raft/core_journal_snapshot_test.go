@@ -17,7 +17,7 @@ import (
 func contentsOf(applied []Entry) []byte {
 	h := fnv.New64a()
 	for _, e := range applied {
-		fmt.Fprintln(h, e.Index, e.Term, e.Kind, e.Data)
+		_, _ = fmt.Fprintln(h, e.Index, e.Term, e.Kind, string(e.Data))
 	}
 	b := binary.BigEndian.AppendUint64(nil, uint64(len(applied)))
 	b = binary.BigEndian.AppendUint64(b, h.Sum64())

@@ -285,7 +285,7 @@ func TestMistakesOfABody(t *testing.T) {
 		"end":"2026-01-01T00:00:00Z","atEnd":"never","owners":["a","a"],"repeat":{"every":"hourly"},"notice":"-1s"}`), &spec)
 	require.Equal(t, reservation.Spec{}, spec)
 	var fields []string
-	for _, line := range strings.Split(err.Error(), "\n") {
+	for line := range strings.SplitSeq(err.Error(), "\n") {
 		fields = append(fields, strings.Fields(strings.TrimPrefix(strings.TrimPrefix(line, "placement: invalid "), "reservation: invalid "))[0])
 	}
 	require.ElementsMatch(t, []string{

@@ -35,6 +35,7 @@ func start(tb testing.TB, network *transport.Memory, id string, d *disk, founder
 	node, err := raft.NewWithClock(raft.Config{
 		Cluster: "test", ID: id, Start: raft.Bootstrap(0, members...),
 		Store: &d.store, Log: &d.log, Machine: machine, Transport: endpoint,
+		ElectionTimeoutMin: 400 * time.Millisecond, // of machines that are shared
 	}, func() time.Duration { return time.Since(began) })
 	require.NoError(tb, err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -73,5 +74,5 @@ func alone(tb testing.TB) (open func() scheduler.Journal) {
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	journaltest.Run(t, journaltest.Config{New: alone})
+	journaltest.Run(t, journaltest.Config{New: alone, Light: raceEnabled})
 }
