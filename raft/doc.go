@@ -59,11 +59,12 @@
 // # The rules
 //
 // PROTOCOL.md beside this file has the numbered rules that comments name: what each
-// says, the schedule that breaks without it, and the tests that show it. In short:
-// a node that has answered a leader helps nobody else to win for as long as the
-// leader asked it to (rule 1), and the leader acts only while a majority's promises
-// certainly last (rule 2). Two majorities share a node, so a second leader begins
-// only after the first one's lease has ended.
+// says, the schedule that breaks without it, and the tests that show it. PROOF.md has
+// what they add up to, and how much of it was checked. In short: a node that has
+// answered a leader helps nobody else to win for as long as the leader asked it to
+// (rule 1), and the leader acts only while a majority's promises certainly last
+// (rule 2). Two majorities share a node, so a second leader begins only after the
+// first one's lease has ended.
 //
 // The base is Ongaro's dissertation, "Consensus: Bridging Theory and Practice"
 // (2014). Membership follows Schultz, Dardik and Tripakis, "Design and Analysis

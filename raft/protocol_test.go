@@ -23,7 +23,7 @@ var (
 )
 
 // Each rule that a comment names has its section in PROTOCOL.md, which lists the
-// files that do, and no others, and tests that there are.
+// files that do, and no others, and tests that there are. So does PROOF.md.
 func TestProtocolNamesEveryRule(t *testing.T) {
 	files := make(map[int][]string)
 	tests := make(map[string]bool)
@@ -68,6 +68,14 @@ func TestProtocolNamesEveryRule(t *testing.T) {
 		delete(files, rule)
 	}
 	require.Empty(t, files, "rules without a section")
+
+	text, err = os.ReadFile("PROOF.md")
+	require.NoError(t, err)
+	for _, m := range quotedName.FindAllSubmatch(text, -1) {
+		if name := string(m[1]); strings.HasPrefix(name, "Test") {
+			require.True(t, tests[name], "PROOF.md names %s, which there is not", name)
+		}
+	}
 }
 
 // rulesNamed returns the numbers of the rules that comments name, sorted.
