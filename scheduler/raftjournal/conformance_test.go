@@ -32,11 +32,14 @@ func start(tb testing.TB, network *transport.Memory, id string, d *disk, founder
 		members = append(members, raft.Member{ID: id, Voter: true})
 	}
 	machine := new(raftjournal.Machine)
-	node, err := raft.NewWithClock(raft.Config{
+	cfg := raft.Config{
 		Cluster: "test", ID: id, Start: raft.Bootstrap(0, members...),
 		Store: &d.store, Log: &d.log, Machine: machine, Transport: endpoint,
-		ElectionTimeoutMin: 400 * time.Millisecond, // of machines that are shared
-	}, func() time.Duration { return time.Since(began) })
+	}
+	if len(founders) == 1 { // It competes with nobody, but the machine is shared.
+		cfg.ElectionTimeoutMin, cfg.ElectionTimeoutMax = 250*time.Millisecond, 260*time.Millisecond
+	}
+	node, err := raft.NewWithClock(cfg, func() time.Duration { return time.Since(began) })
 	require.NoError(tb, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
