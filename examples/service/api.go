@@ -47,7 +47,8 @@ func (a api) routes() http.Handler {
 		generation, _ := strconv.ParseUint(r.PathValue("generation"), 10, 64) // there is none of 0
 		return struct{}{}, s.ReleaseGeneration(r.Context(), r.PathValue("id"), generation)
 	}))
-	mux.Handle("PUT /quotas/{team}", write(a, func(r *http.Request, s *scheduler.Scheduler, spec quota.Spec) (any, error) {
+	mux.Handle("PUT /quotas/{team}", write(a, func(r *http.Request, s *scheduler.Scheduler, body teamQuota) (any, error) {
+		spec := quota.Spec(body)
 		spec.Namespace = r.PathValue("team")
 		over, err := s.CreateQuota(r.Context(), spec)
 		if errors.Is(err, scheduler.ErrConflict) {
@@ -73,6 +74,9 @@ func (a api) routes() http.Handler {
 	mux.Handle("GET /reservations", list(a, (*scheduler.Follower).Reservations))
 	return mux
 }
+
+// teamQuota is a quota whose team is in the path, so that it is checked only with that.
+type teamQuota quota.Spec
 
 // write is a handler that the leader runs, with what the body says.
 func write[T any](a api, do func(*http.Request, *scheduler.Scheduler, T) (any, error)) http.Handler {
