@@ -147,8 +147,9 @@ func (r *replica) read() error {
 	return errors.Join(err, contents.Close())
 }
 
-// save makes entries durable. Rule 36, as rule 13 of saves: one that takes longer than the watchdog ends
-// the reign, one that takes longer than the maximal election timeout ends the node.
+// save makes entries durable. Rule 36, as rule 13 of saves: one that takes longer than
+// the watchdog ends the reign, one that takes longer than the maximal election timeout
+// ends the node.
 func (r *replica) save(entries []Entry) error {
 	n := r.node
 	watchdog := time.AfterFunc(n.cfg.ElectionTimeoutMin/2, func() {
