@@ -19,7 +19,8 @@ import (
 // less work than to encode them.
 type etcdNodes struct {
 	members [3]*etcdMember
-	leader  *etcdMember
+	leader  *etcdMember // once one was elected
+	elected chan *etcdMember
 	end     context.CancelFunc
 	running sync.WaitGroup
 
@@ -32,11 +33,10 @@ type etcdMember struct {
 	storage *etcd.MemoryStorage
 	inbox   chan *raftpb.Message
 	count   atomic.Uint64
-	leads   atomic.Bool
 }
 
 func startEtcd(testing.TB) logCluster {
-	c := new(etcdNodes)
+	c := &etcdNodes{elected: make(chan *etcdMember, 1)}
 	var peers []etcd.Peer
 	for i := range c.members {
 		peers = append(peers, etcd.Peer{ID: uint64(i + 1)})
@@ -65,14 +65,7 @@ func startEtcd(testing.TB) logCluster {
 			}
 		})
 	}
-	for c.leader == nil {
-		time.Sleep(ms)
-		for _, m := range c.members {
-			if m.leads.Load() {
-				c.leader = m
-			}
-		}
-	}
+	c.leader = <-c.elected
 	return c
 }
 
@@ -86,8 +79,11 @@ func (c *etcdNodes) run(ctx context.Context, m *etcdMember) {
 		case <-ticker.C:
 			m.node.Tick()
 		case r := <-m.node.Ready():
-			if r.SoftState != nil {
-				m.leads.Store(r.RaftState == etcd.StateLeader)
+			if r.SoftState != nil && r.RaftState == etcd.StateLeader {
+				select {
+				case c.elected <- m:
+				default:
+				}
 			}
 			if !etcd.IsEmptyHardState(r.HardState) {
 				_ = m.storage.SetHardState(r.HardState)

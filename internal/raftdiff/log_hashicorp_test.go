@@ -5,7 +5,6 @@ import (
 	"io"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
 	hashicorp "github.com/hashicorp/raft"
@@ -61,13 +60,13 @@ func startHashicorp(tb testing.TB) logCluster {
 		c.rafts[i], err = hashicorp.NewRaft(config, c.machines[i], store, store, snapshots, transports[i])
 		require.NoError(tb, err)
 	}
-	for c.leader == nil {
-		time.Sleep(ms)
-		for _, r := range c.rafts {
-			if r.State() == hashicorp.Leader && r.VerifyLeader().Error() == nil {
-				c.leader = r
-			}
-		}
+	select {
+	case <-c.rafts[0].LeaderCh():
+		c.leader = c.rafts[0]
+	case <-c.rafts[1].LeaderCh():
+		c.leader = c.rafts[1]
+	case <-c.rafts[2].LeaderCh():
+		c.leader = c.rafts[2]
 	}
 	return c
 }
