@@ -42,7 +42,7 @@
 // # What it does not do
 //
 // It does not pass a write on: on a member that does not lead, Acquire and Append
-// fail, with a scheduler.FencedError if another token was acquired, and otherwise
+// fail, with a scheduler.FencedError if a higher token was acquired, and otherwise
 // with raft.ErrNotLeader. The records since the newest snapshot are in memory, on
 // each member.
 package raftjournal

@@ -53,7 +53,7 @@ func (j *Journal) Acquire(ctx context.Context, token uint64) error {
 	defer j.machine.forget(of)
 	m := command{token: token, caller: of.caller, call: of.call}
 	if _, err := j.propose(ctx, codec.Write(new(codec.Coder), nil, &m, commandFields)); err != nil {
-		return j.explain(err, token, func(highest uint64) bool { return token > highest })
+		return j.explain(err, token)
 	}
 	return j.await(ctx, outcome)
 }
@@ -77,7 +77,7 @@ func (j *Journal) Append(ctx context.Context, token uint64, records []scheduler.
 	for len(commands) > 0 {
 		n, err := j.propose(ctx, commands...)
 		if err != nil {
-			return j.explain(err, token, func(highest uint64) bool { return token == highest })
+			return j.explain(err, token)
 		}
 		commands = commands[n:]
 	}
@@ -114,12 +114,11 @@ func (j *Journal) propose(ctx context.Context, commands ...[]byte) (n int, err e
 	}
 }
 
-// explain returns the error of a call whose proposal has failed. That another
-// leads says more if the token may not write any more; but only if nothing was
-// proposed.
-func (j *Journal) explain(err error, token uint64, may func(highest uint64) bool) error {
+// explain returns the error of a call whose proposal has failed. That a higher token was
+// acquired says more than that another leads; but only if nothing was proposed.
+func (j *Journal) explain(err error, token uint64) error {
 	if errors.Is(err, raft.ErrNotLeader) && !errors.Is(err, raft.ErrOutcomeUnknown) {
-		if highest := j.machine.highest(); !may(highest) {
+		if highest := j.machine.highest(); token < highest {
 			return &scheduler.FencedError{Token: token, Highest: highest}
 		}
 	}
